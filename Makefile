@@ -1,0 +1,69 @@
+# Every target sets itself up: only Python 3.11 or newer and make are assumed.
+SHELL := /bin/bash
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Byte code halves the start of every process that the tests and the demo spawn.
+unexport PYTHONDONTWRITEBYTECODE
+export RUST_BACKTRACE := 0
+
+READY := .venv/ready
+PYTEST := scripts/offline python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help setup proto fmt lint types test unit sim integration e2e bench demo check lock
+
+help:  ## list the targets
+	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(READY)  ## make the virtual environment and install everything
+$(READY): requirements-dev.lock pyproject.toml
+	@echo "setting up .venv (once, about a minute)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	@$(PYTHON) -m venv .venv
+	@python -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	@python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY)  ## Alice and Bob: two daemons, two agents, one room
+	@scripts/offline python scripts/demo.py
+
+test: $(READY)  ## every test but bench, each ring of it
+	$(PYTEST) tests --ignore=tests/bench
+
+unit: $(READY)  ## one module at a time
+	$(PYTEST) tests/unit
+
+sim: $(READY)  ## all of gossip on a virtual clock
+	$(PYTEST) tests/simulation
+
+integration: $(READY)  ## RocksDB, gRPC and iroh on loopback, in one process
+	$(PYTEST) tests/integration
+
+e2e: $(READY)  ## daemons, shims and CLI as processes
+	$(PYTEST) tests/e2e
+
+bench: $(READY)  ## figures; asserts nothing
+	$(PYTEST) tests/bench -s
+
+proto: $(READY)  ## generate buddies_core/pb from proto/
+	python -m grpc_tools.protoc -Ibuddies_core/pb=proto \
+	  --{python,grpc_python,mypy,mypy_grpc}_out=. proto/*.proto
+
+fmt: $(READY)  ## format
+	ruff format .
+	ruff check --fix --quiet . || true
+
+lint: $(READY)  ## style, and who may import whom
+	ruff format --check .
+	ruff check .
+	lint-imports
+
+types: $(READY)  ## mypy --strict, tests included
+	mypy
+
+check: lint types test demo  ## all that CI runs
+	@$(MAKE) --no-print-directory proto
+	git diff --exit-code -- buddies_core/pb
+
+lock: $(READY)  ## renew requirements-dev.lock from what is installed
+	python -m pip freeze --exclude-editable > requirements-dev.lock

@@ -1,0 +1,1 @@
+"""Makes everything in order, runs it, and closes it backwards."""

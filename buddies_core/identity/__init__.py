@@ -1,0 +1,1 @@
+"""Who this node is, and whether a signature is good."""

@@ -1,0 +1,1 @@
+"""Memories: kept, found by meaning, asked for at every peer."""

@@ -1,0 +1,33 @@
+"""Where a peer may be reached."""
+
+from dataclasses import dataclass
+
+from buddies_core.model.ids import EndpointId
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SocketAddress:
+    """One UDP address; `host` is an IP address in its shortest text form, without a zone."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """Return `1.2.3.4:5` or `[::1]:5`."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class AddressInfo:
+    """A peer's relay and direct addresses, the content of iroh-gossip's PeerData."""
+
+    relay_url: str | None = None
+    direct: tuple[SocketAddress, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PeerAddress:
+    """A peer and every way to it that we know."""
+
+    endpoint: EndpointId
+    info: AddressInfo = AddressInfo()

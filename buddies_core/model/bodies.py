@@ -1,0 +1,184 @@
+"""All that one peer can say to a room: the bodies of buddies 0.1.4, and ours from 13 on."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from buddies_core.model.ids import RequestId, RoomName, TaskId
+from buddies_core.model.memory import MemoryEntry
+from buddies_core.model.skill import RankedSkill, SkillEntry
+from buddies_core.model.task import TaskResult
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Somebody came in."""
+
+    name: str
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Somebody goes."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryCreated:
+    """A memory was stored."""
+
+    entry: MemoryEntry
+
+
+@dataclass(frozen=True, slots=True)
+class StatusUpdate:
+    """What an agent is doing; `author` is an endpoint id in hex."""
+
+    author: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchFilters:
+    """0.1.4's limits of a memory search."""
+
+    room: RoomName | None = None
+    kind: str | None = None
+    tags: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """A question to every 0.1.4 peer of the room."""
+
+    request_id: RequestId
+    query: str
+    filters: SearchFilters
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResponse:
+    """An answer, told to the whole room."""
+
+    request_id: RequestId
+    results: tuple[MemoryEntry, ...]
+    peer_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRequest:
+    """Work for whoever wants it."""
+
+    task_id: TaskId
+    source_peer: str
+    room: RoomName
+    description: str
+    timeout_s: int
+    created_at_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskClaimed:
+    """Somebody began to work on it."""
+
+    task_id: TaskId
+    claimed_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResponse:
+    """Somebody finished it."""
+
+    task_id: TaskId
+    result: TaskResult
+    completed_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class SkillPublished:
+    """A skill was published."""
+
+    entry: SkillEntry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkillSearchFilters:
+    """0.1.4's limits of a skill search."""
+
+    room: RoomName | None = None
+    tags: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SkillSearchRequest:
+    """A question for skills to every 0.1.4 peer of the room."""
+
+    request_id: RequestId
+    query: str
+    filters: SkillSearchFilters
+
+
+@dataclass(frozen=True, slots=True)
+class SkillSearchResponse:
+    """An answer with skills, told to the whole room."""
+
+    request_id: RequestId
+    results: tuple[RankedSkill, ...]
+    peer_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SkillVoteCast:
+    """A vote; `score` is any i8 on the wire."""
+
+    skill_hash: str
+    voter: str
+    score: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentPresence:
+    """One agent that is attached to a peer."""
+
+    name: str
+    user: str = ""
+    """The display name of whose agent it is, where that differs from the peer's own."""
+    status: str = ""
+    status_at_ms: int = 0
+    capabilities: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Variant 13, ours: who a peer is and which agents it has, on change and every 30 s."""
+
+    name: str
+    agents: tuple[AgentPresence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownBody:
+    """A variant from 14 on that a newer peer knows: relayed and otherwise ignored."""
+
+    variant: int
+    payload: bytes
+
+
+Body: TypeAlias = (
+    Join
+    | Leave
+    | MemoryCreated
+    | StatusUpdate
+    | SearchRequest
+    | SearchResponse
+    | TaskRequest
+    | TaskClaimed
+    | TaskResponse
+    | SkillPublished
+    | SkillSearchRequest
+    | SkillSearchResponse
+    | SkillVoteCast
+    | Presence
+    | UnknownBody
+)

@@ -1,0 +1,33 @@
+"""Who vouches for what was said."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class GpgIdentity:
+    """An OpenPGP key by its key id or fingerprint."""
+
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SshIdentity:
+    """An SSH key by its public key line."""
+
+    public_key: str
+
+
+SignerIdentity: TypeAlias = GpgIdentity | SshIdentity
+
+
+class Verified(StrEnum):
+    """How the author of something is known."""
+
+    SIGNER = "signer"
+    """A person's key vouches for the endpoint that said it."""
+    PEER = "peer"
+    """The endpoint itself signed it."""
+    UNVERIFIED = "unverified"
+    """It came without a trailer, from a 0.1.4 peer: anybody may have said it."""

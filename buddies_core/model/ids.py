@@ -1,0 +1,29 @@
+"""The names of things."""
+
+import hashlib
+from typing import NewType
+from uuid import UUID
+
+EndpointId = NewType("EndpointId", bytes)
+"""32 bytes: a node's Ed25519 public key. Shown as 64 lower-case hex digits."""
+
+TopicId = NewType("TopicId", bytes)
+"""32 bytes: what the gossip layer knows of a room."""
+
+MessageId = NewType("MessageId", bytes)
+"""32 bytes: BLAKE3 of a broadcast's content."""
+
+RoomName = NewType("RoomName", str)
+MemoryId = NewType("MemoryId", UUID)
+RequestId = NewType("RequestId", UUID)
+TaskId = NewType("TaskId", UUID)
+
+
+def topic_of(room: RoomName) -> TopicId:
+    """Return the topic of an open room, as buddies 0.1.4 derives it: SHA-256 of a prefixed name."""
+    return TopicId(hashlib.sha256(b"buddies:room:" + room.encode()).digest())
+
+
+def short(endpoint: EndpointId) -> str:
+    """Return the first ten hex digits, for people and logs."""
+    return endpoint.hex()[:10]

@@ -1,0 +1,126 @@
+"""Memories: what an agent wants the team to know."""
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType
+
+from buddies_core.model.identity import Verified
+from buddies_core.model.ids import EndpointId, MemoryId, RoomName
+
+CONTENT_BYTES_MAX = 1 << 20
+TITLE_BYTES_MAX = 512
+TAGS_MAX = 32
+TAG_BYTES_MAX = 64
+REFERENCES_MAX = 32
+SNIPPET_CHARS_MAX = 1000
+"""What lists and searches show of a content; `get_memory` reads the rest."""
+
+MemoryKey = NewType("MemoryKey", bytes)
+"""What a memory is stored under: see `verified_key` and `unverified_key`."""
+
+
+class MemoryKind(StrEnum):
+    """What a memory is about. The order is the wire's: postcard writes the index."""
+
+    DECISION = "decision"
+    IMPLEMENTATION = "implementation"
+    CONTEXT = "context"
+    SKILL = "skill"
+    STATUS = "status"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryEntry:
+    """A memory as its author wrote it, with the fields of 0.1.4's wire."""
+
+    id: MemoryId
+    author: str
+    """The author's endpoint id in hex; free text if it came from a 0.1.4 peer."""
+    created_at_s: int
+    room: RoomName
+    kind: MemoryKind
+    title: str
+    content: str
+    tags: tuple[str, ...] = ()
+    references: tuple[MemoryId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What the whole content is, where a message carries only its beginning."""
+
+    sha256: bytes
+    """Of the content as UTF-8."""
+    size: int
+    """In bytes of UTF-8."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """A memory as it is kept here: the entry, and what is known of its origin."""
+
+    key: MemoryKey
+    entry: MemoryEntry
+    author_name: str
+    agent: str
+    verified: Verified
+    whole: Whole | None
+    """What the author's message announced; None where the message carried everything."""
+    proof: bytes
+    """The author's bytes as received, P2PMessage ‖ trailer; copies are admitted by these."""
+    received_at_ms: int
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the rest of the content has not been fetched yet."""
+        return self.whole is not None and len(self.entry.content.encode()) < self.whole.size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryFilter:
+    """What a list or a search is limited to; None and empty mean no limit."""
+
+    room: RoomName | None = None
+    kind: MemoryKind | None = None
+    tags: tuple[str, ...] = ()
+    """Any of them."""
+    author: str | None = None
+    """An endpoint id in hex or a display name, compared without case."""
+    since_ms: int | None = None
+
+    def admits(self, memory: Memory) -> bool:
+        """Whether this memory passes every limit."""
+        entry = memory.entry
+        return (
+            (self.room is None or entry.room == self.room)
+            and (self.kind is None or entry.kind == self.kind)
+            and (not self.tags or not set(self.tags).isdisjoint(entry.tags))
+            and (
+                self.author is None
+                or self.author.casefold()
+                in (entry.author.casefold(), memory.author_name.casefold())
+            )
+            and (self.since_ms is None or entry.created_at_s * 1000 >= self.since_ms)
+        )
+
+
+def verified_key(author: EndpointId, id: MemoryId) -> MemoryKey:
+    """Return `"v" ‖ author:32 ‖ id:16`: nobody else can write under it."""
+    return MemoryKey(b"v" + author + id.bytes)
+
+
+def unverified_key(encoded_entry: bytes) -> MemoryKey:
+    """Return `"u" ‖ SHA-256(entry as postcard)`: it can neither hide nor replace a verified one."""
+    return MemoryKey(b"u" + hashlib.sha256(encoded_entry).digest())
+
+
+def prevails(new: Memory, kept: Memory) -> bool:
+    """Whether `new` replaces `kept`, which has the same key. Every node decides alike.
+
+    The same memory with more of its content prevails; of two different ones the smaller SHA-256 of
+    the author's bytes does.
+    """
+    if new.proof == kept.proof:
+        return kept.truncated and not new.truncated
+    return hashlib.sha256(new.proof).digest() < hashlib.sha256(kept.proof).digest()

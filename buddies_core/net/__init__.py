@@ -1,0 +1,1 @@
+"""All that touches iroh: the endpoint, connections, the gossip driver, the direct protocol."""

@@ -1,0 +1,1 @@
+"""Rooms: joining, leaving, saying something, and who is there."""

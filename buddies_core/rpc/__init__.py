@@ -1,0 +1,1 @@
+"""Our agents' door: gRPC on a Unix socket, one module a service."""

@@ -1,0 +1,1 @@
+"""Skills: signed, addressed by content and voted on. Their features are not built yet."""

@@ -1,0 +1,1 @@
+"""Tasks: work handed to another agent. Their features are not built yet."""

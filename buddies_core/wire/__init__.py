@@ -1,0 +1,1 @@
+"""Bytes to values and back, pure. Whatever does not decode raises WireError."""
