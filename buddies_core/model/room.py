@@ -1,0 +1,83 @@
+"""Rooms as users see them: who is there, and how one got in."""
+
+from dataclasses import dataclass
+
+from buddies_core.model.address import PeerAddress
+from buddies_core.model.bodies import AgentPresence
+from buddies_core.model.ids import EndpointId, RoomName, TopicId
+
+ROOM_NAME_BYTES_MAX = 256
+STATUS_BYTES_MAX = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What brings somebody into an open room: its name, its topic and some who are in it."""
+
+    room: RoomName
+    topic: TopicId
+    endpoints: tuple[PeerAddress, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A peer in a room."""
+
+    endpoint: EndpointId
+    name: str
+    agents: tuple[AgentPresence, ...] = ()
+    is_self: bool = False
+    speaks_direct: bool = True
+    """False for a 0.1.4 peer, which knows the gossip protocol alone."""
+    heard_at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomStatus:
+    """A room as this node sees it now. Members come sorted by name, this node first."""
+
+    room: RoomName
+    topic: TopicId
+    members: tuple[Member, ...]
+    neighbors: int
+    joined_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class DialAttempt:
+    """One peer that a join tried, and what came of it in words."""
+
+    endpoint: EndpointId
+    reached: bool
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinReport:
+    """What a join gives."""
+
+    room: RoomName
+    ticket: str
+    endpoint: EndpointId
+    members: tuple[Member, ...]
+    already_joined: bool
+    tried: tuple[DialAttempt, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveReport:
+    """What a leave did: the node may stay because of other agents."""
+
+    room: RoomName
+    node_left: bool
+    still_joined_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyReport:
+    """How many members a status went to, as far as this node knows."""
+
+    room: RoomName
+    text: str
+    members: int

@@ -1,0 +1,130 @@
+"""What the daemon answers to agents and people: memories as shown, search results, its state."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from buddies_core.model.identity import Verified
+from buddies_core.model.ids import EndpointId, MemoryId, RoomName
+from buddies_core.model.memory import MemoryKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryView:
+    """A memory as it is shown; `content` may be a part of it."""
+
+    id: MemoryId
+    author: str
+    author_name: str
+    agent: str
+    verified: Verified
+    room: RoomName
+    kind: MemoryKind
+    title: str
+    content: str
+    tags: tuple[str, ...]
+    references: tuple[MemoryId, ...]
+    created_at_s: int
+    truncated: bool
+    """Whether `content` is less than all of it; get_memory reads the rest."""
+    size: int
+    """Of the whole content, in bytes of UTF-8."""
+    score: float | None = None
+    """Relevance in a search; only its order means anything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryPage:
+    """A memory with a page of its content."""
+
+    memory: MemoryView
+    offset: int
+    """Where the page begins, in characters of the content."""
+    next_offset: int | None
+    """Where the next page begins; None at the end."""
+    total: int
+    """Characters in the whole content."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryList:
+    """Memories of this machine, newest first."""
+
+    results: tuple[MemoryView, ...]
+    damaged: int
+    """Records that could not be read and were skipped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerAnswer:
+    """A member that answered a search."""
+
+    endpoint: EndpointId
+    name: str
+    results: int
+    elapsed_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerSilence:
+    """A member that did not answer a search, and why."""
+
+    endpoint: EndpointId
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchResult:
+    """What a search found, best first, and who was asked."""
+
+    results: tuple[MemoryView, ...]
+    answered: tuple[PeerAnswer, ...]
+    unanswered: tuple[PeerSilence, ...]
+    method: str
+    """`hybrid`, or `lexical` where the model was not there in time."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonInfo:
+    """What a daemon says of itself in the handshake."""
+
+    protocol: int
+    version: str
+    pid: int
+    endpoint: EndpointId
+    user: str
+    network: str
+    relay_url: str
+    data_dir: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentView:
+    """An agent that is attached now."""
+
+    id: UUID
+    name: str
+    user: str
+    pid: int
+    rooms: tuple[RoomName, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonStatus:
+    """The daemon's state, for people."""
+
+    info: DaemonInfo
+    uptime_s: float
+    rooms: tuple[RoomName, ...]
+    agents: tuple[AgentView, ...]
+    addresses: tuple[str, ...]
+    peers_connected: int
+    memories: int
+    index: str
+    """The state of the search index in words."""
+    model: str
+    """The state of the embedding model in words."""
+    counters: tuple[tuple[str, int], ...]
+    """What was dropped, by reason, and other counts; sorted by name."""
+    warnings: tuple[str, ...]
