@@ -24,6 +24,7 @@ class Member:
     """A peer in a room."""
 
     endpoint: EndpointId
+    """Empty for a 0.1.4 peer that has not been heard directly."""
     name: str
     agents: tuple[AgentPresence, ...] = ()
     is_self: bool = False

@@ -243,13 +243,13 @@ class HelloReply(_message.Message):
 
     PRESENCES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def presences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
-        """The latest presence of each member, the answering one first: P2PMessage ‖ trailer."""
+    def presences(self) -> _containers.RepeatedCompositeFieldContainer[Global___PresenceCopy]:
+        """The latest presence of each present member, the answering one first."""
 
     def __init__(
         self,
         *,
-        presences: _abc.Iterable[_builtins.bytes] | None = ...,
+        presences: _abc.Iterable[Global___PresenceCopy] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -258,6 +258,30 @@ class HelloReply(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HelloReply: _TypeAlias = HelloReply  # noqa: Y015
+
+@_typing.final
+class PresenceCopy(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROOF_FIELD_NUMBER: _builtins.int
+    AGE_MS_FIELD_NUMBER: _builtins.int
+    proof: _builtins.bytes
+    """The member's bytes: P2PMessage ‖ trailer."""
+    age_ms: _builtins.int
+    """How long ago the answering peer heard it."""
+    def __init__(
+        self,
+        *,
+        proof: _builtins.bytes = ...,
+        age_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_ms", b"age_ms", "proof", b"proof"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PresenceCopy: _TypeAlias = PresenceCopy  # noqa: Y015
 
 @_typing.final
 class Search(_message.Message):
