@@ -10,8 +10,8 @@ method for the same type, and joins with the others by `+`.
     boolean    00 | 01                                blob   length:varint · bytes
     u16 … u64  varint: 7 bits a byte, lowest first    uuid   10 · 16 bytes
     i64        zigzag, then varint                    seq    count:varint · elements
-    variant    index:varint, then its fields          array  its bytes (writes itself)
-    optional   00 | 01 · value                        struct its fields, nothing between
+    variant    index:varint, then its fields          raw    bytes as they are, no length
+    option     00 | 01 · value                        struct its fields, nothing between
 """
 
 from collections.abc import Callable, Iterable
@@ -33,7 +33,7 @@ class Reader:
         self._at = 0
 
     @property
-    def offset(self) -> int:
+    def position(self) -> int:
         """How many bytes have been read."""
         return self._at
 
@@ -43,7 +43,7 @@ class Reader:
         self._at = len(self._data)
         return rest
 
-    def array(self, size: int) -> bytes:
+    def raw(self, size: int) -> bytes:
         """Read exactly `size` bytes that have no length in front."""
         end = self._at + size
         if end > len(self._data):
@@ -98,7 +98,7 @@ class Reader:
 
     def blob(self) -> bytes:
         """Read bytes with their length in front."""
-        return self.array(self.u64())
+        return self.raw(self.u64())
 
     def text(self) -> str:
         """Read a string."""
@@ -115,8 +115,8 @@ class Reader:
             self._fail(f"a UUID of {len(raw)} bytes")
         return UUID(bytes=raw)
 
-    def optional(self, read: Callable[[], T]) -> T | None:
-        """Read what may be absent: `reader.optional(reader.text)`."""
+    def option(self, read: Callable[[], T]) -> T | None:
+        """Read what may be absent: `reader.option(reader.text)`."""
         return read() if self.boolean() else None
 
     def seq(self, read: Callable[[], T]) -> tuple[T, ...]:
@@ -204,8 +204,8 @@ def uuid(value: UUID) -> bytes:
     return b"\x10" + value.bytes
 
 
-def optional(value: T | None, write: Callable[[T], bytes]) -> bytes:
-    """Return what may be absent: `optional(name, text)`."""
+def option(value: T | None, write: Callable[[T], bytes]) -> bytes:
+    """Return what may be absent: `option(name, text)`."""
     return b"\x00" if value is None else b"\x01" + write(value)
 
 

@@ -46,14 +46,14 @@ def test_a_value_is_written_and_read_as_in_rust(kind: str, value: object, encode
 
     assert write(value).hex() == encoded
     assert getattr(reader, kind)() == value
-    assert reader.offset == len(encoded) // 2
+    assert reader.position == len(encoded) // 2
 
 
 def test_an_absent_value_is_one_zero_byte_and_a_present_one_follows_a_one() -> None:
-    assert postcard.optional(None, postcard.text).hex() == "00"
-    assert postcard.optional("T", postcard.text).hex() == "010154"
+    assert postcard.option(None, postcard.text).hex() == "00"
+    assert postcard.option("T", postcard.text).hex() == "010154"
     reader = Reader(bytes.fromhex("00010154"))
-    assert (reader.optional(reader.text), reader.optional(reader.text)) == (None, "T")
+    assert (reader.option(reader.text), reader.option(reader.text)) == (None, "T")
 
 
 def test_a_sequence_is_its_count_and_its_elements() -> None:
@@ -64,7 +64,7 @@ def test_a_sequence_is_its_count_and_its_elements() -> None:
 
 def test_an_array_has_no_length_and_rest_takes_what_is_left() -> None:
     reader = Reader(b"abcdef")
-    assert (reader.array(2), reader.offset, reader.rest(), reader.rest()) == (
+    assert (reader.raw(2), reader.position, reader.rest(), reader.rest()) == (
         b"ab",
         2,
         b"cdef",
@@ -157,9 +157,9 @@ def test_numbers_survive_the_round_trip(unsigned: int, signed: int, short: int) 
 def test_nested_values_survive_the_round_trip(
     names: list[str | None], raw: bytes, id: UUID
 ) -> None:
-    written = postcard.seq(names, lambda name: postcard.optional(name, postcard.text))
+    written = postcard.seq(names, lambda name: postcard.option(name, postcard.text))
     reader = Reader(written + postcard.blob(raw) + postcard.uuid(id))
-    assert reader.seq(lambda: reader.optional(reader.text)) == tuple(names)
+    assert reader.seq(lambda: reader.option(reader.text)) == tuple(names)
     assert (reader.blob(), reader.uuid(), reader.rest()) == (raw, id, b"")
 
 
@@ -170,4 +170,4 @@ def test_any_bytes_are_read_or_refused(data: bytes, kind: str) -> None:
         getattr(reader, kind)()
     except WireError:
         return
-    assert reader.offset <= len(data)
+    assert reader.position <= len(data)
