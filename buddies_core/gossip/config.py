@@ -1,0 +1,76 @@
+"""The numbers of the protocol, and where we depart from iroh-gossip.
+
+Nothing here changes a byte on the wire: nodes with different configurations share a topic.
+"""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GossipConfig:
+    """What a node does when; the defaults are ours, and `EXACT` lists all that differs in Rust."""
+
+    # Sizes: HyParView, p. 9, where 10,000 nodes were simulated with them.
+    active_view_capacity: int = 5
+    passive_view_capacity: int = 30
+    active_random_walk_length: int = 6
+    passive_random_walk_length: int = 3
+    shuffle_random_walk_length: int = 6
+    shuffle_active_view_count: int = 3
+    shuffle_passive_view_count: int = 4
+    # Times: iroh-gossip calls them a wild guess.
+    shuffle_interval_s: float = 60.0
+    neighbor_request_timeout_s: float = 0.5
+
+    # Times: iroh-gossip's. The first wait must exceed what the tree needs to deliver.
+    graft_timeout_1_s: float = 0.08
+    graft_timeout_2_s: float = 0.04
+    dispatch_timeout_s: float = 0.005
+    cache_evict_interval_s: float = 1.0
+    # PlumTree, p. 12.
+    optimization_threshold_rounds: int = 7
+    # What fits into a frame of 4096 bytes: ⌊(4096 - 36) / 35⌋.
+    announcements_per_frame: int = 116
+
+    # From here on: where we do better than Rust does.
+
+    # A message is kept for longer, since new neighbors are told of it (below).
+    message_cache_retention_s: float = 60.0
+    # A node that gets a message late keeps it from then on, and may hand it on when others have
+    # forgotten its id; they would deliver it again. Four such hand-overs in a row, each at the last
+    # moment, are what this bears; with Rust's 90 s it would be one.
+    message_id_retention_s: float = 300.0
+    # A new neighbor hears of the newest cached messages: so one whose first receivers all died
+    # is still repaired, and a joiner gets what was said a moment before. Rust: nothing.
+    announced_to_new_neighbor_max: int = 1000
+    # How long a Neighbor that we sent waits for its answer. In Rust for ever; but an answer gets
+    # none itself, so half of them stay, and are mistaken for requests under way: no replacement is
+    # sought for lost neighbors, and a later Neighbor goes unanswered. It must exceed a round trip,
+    # as it is also what keeps two nodes from answering each other for ever.
+    neighbor_answer_wait_s: float = 5.0
+    # A neighbor that has yet to answer fills one place, not two.
+    count_pending_neighbors_once: bool = True
+    # Only neighbors get contents and announcements. In Rust whoever announces or asks is served
+    # from then on, and a connection to a stranger is held, or opened again, for that alone.
+    only_neighbors_in_tree: bool = True
+    # A topic that lets go of a peer closes its connection only if no other topic needs it.
+    disconnect_only_unused_peers: bool = True
+    # Of how many peers the data is remembered, oldest forgotten first: peers can name any number.
+    peer_data_kept_max: int = 1000
+
+
+OURS = GossipConfig()
+"""What the product runs with."""
+
+EXACT = GossipConfig(
+    message_cache_retention_s=30.0,
+    message_id_retention_s=90.0,
+    announced_to_new_neighbor_max=0,
+    neighbor_answer_wait_s=math.inf,
+    count_pending_neighbors_once=False,
+    only_neighbors_in_tree=False,
+    disconnect_only_unused_peers=False,
+    peer_data_kept_max=2**63,
+)
+"""What iroh-gossip 0.101 does."""
