@@ -1,0 +1,88 @@
+"""The store's contract in plain dicts, for tests. Nothing outlives it."""
+
+from buddies_core.model.ids import EndpointId, MemoryId, RoomName, TopicId
+from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, prevails
+from buddies_core.store.records import PresenceRecord, RoomRecord
+
+
+class InMemoryStore:
+    """A store without a disk; it passes the tests that RocksStore passes, which documents it."""
+
+    def __init__(self) -> None:
+        self._memories: dict[MemoryKey, tuple[int, Memory]] = {}
+        self._last_sequence = 0
+        self._rooms: dict[RoomName, RoomRecord] = {}
+        self._presences: dict[tuple[TopicId, EndpointId], PresenceRecord] = {}
+        self._watermarks: dict[bytes, int] = {}
+
+    async def put_memory(self, memory: Memory) -> bool:
+        """Keep a memory unless one that prevails has its key; return whether it is kept now."""
+        if memory.key in self._memories and not prevails(memory, self._memories[memory.key][1]):
+            return False
+        self._last_sequence += 1
+        self._memories[memory.key] = self._last_sequence, memory
+        return True
+
+    def get_memory(self, key: MemoryKey) -> Memory | None:
+        """Return the memory under this key."""
+        return self._memories[key][1] if key in self._memories else None
+
+    def find_memories(self, id: MemoryId) -> tuple[Memory, ...]:
+        """Return all memories with this id, by key."""
+        return tuple(m for _, (_, m) in sorted(self._memories.items()) if m.entry.id == id)
+
+    async def list_memories(
+        self, filter: MemoryFilter, limit: int
+    ) -> tuple[tuple[Memory, ...], int]:
+        """Return the newest memories that pass the filter, and 0 damaged ones."""
+        places = sorted(
+            ((memory.entry.created_at_s, sequence), memory)
+            for sequence, memory in self._memories.values()
+            if filter.admits(memory)
+        )
+        return tuple(memory for _, memory in reversed(places))[:limit], 0
+
+    async def memories_since(self, sequence: int, limit: int) -> tuple[tuple[int, Memory], ...]:
+        """Return what arrived after `sequence`, in order."""
+        log = sorted((place, memory) for place, memory in self._memories.values())
+        return tuple(item for item in log if item[0] > sequence)[:limit]
+
+    def last_sequence(self) -> int:
+        """Return the sequence of the latest arrival; 0 if there was none."""
+        return self._last_sequence
+
+    def count_memories(self) -> int:
+        """Return how many memories are kept."""
+        return len(self._memories)
+
+    async def put_room(self, room: RoomRecord) -> None:
+        """Remember a joined room."""
+        self._rooms[room.name] = room
+
+    async def delete_room(self, name: RoomName) -> None:
+        """Forget a room."""
+        self._rooms.pop(name, None)
+
+    def rooms(self) -> tuple[RoomRecord, ...]:
+        """Return the joined rooms, by name."""
+        return tuple(self._rooms[name] for name in sorted(self._rooms, key=str.encode))
+
+    async def put_presence(self, presence: PresenceRecord) -> None:
+        """Remember a member's latest presence."""
+        self._presences[presence.topic, presence.endpoint] = presence
+
+    def presences(self, topic: TopicId) -> tuple[PresenceRecord, ...]:
+        """Return the latest presence of each member, by endpoint."""
+        return tuple(p for (of, _), p in sorted(self._presences.items()) if of == topic)
+
+    async def delete_presences(self, topic: TopicId) -> None:
+        """Forget the members of a room."""
+        self._presences = {key: p for key, p in self._presences.items() if key[0] != topic}
+
+    def watermark(self, name: bytes) -> int:
+        """Return the highest value that this name was raised to; 0 if never."""
+        return self._watermarks.get(name, 0)
+
+    async def raise_watermark(self, name: bytes, value: int) -> None:
+        """Raise a mark; it never falls."""
+        self._watermarks[name] = max(value, self.watermark(name))

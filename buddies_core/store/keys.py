@@ -1,0 +1,94 @@
+"""Where each record lies. One database, one ordered key space, one letter in front of each kind.
+
+    memory    := "m" · MemoryKey                      → MemoryRecord
+    by id     := "i" · id:16 · MemoryKey              → nothing
+    log       := "l" · sequence:u64be                 → MemoryKey
+    timeline  := "t" · length:u16be · room · created_at_s:u64be · sequence:u64be → MemoryKey
+    room      := "r" · name                           → RoomRecord
+    presence  := "p" · topic:32 · endpoint:32         → PresenceRecord
+    watermark := "w" · name                           → value:u64be
+    totals    := "z"                                  → last sequence:u64be · memories:u64be
+
+Each memory is in two timelines, its room's and that of all rooms, which has the empty name. A log
+entry counts only if the memory it names still carries that sequence.
+"""
+
+import struct
+from uuid import UUID
+
+from buddies_core.model.ids import EndpointId, MemoryId, RoomName, TopicId, short
+from buddies_core.model.memory import MemoryKey
+
+LOG = b"l"
+ROOMS = b"r"
+TOTALS = b"z"
+
+_VERIFIED_KEY_BYTES = 1 + 32 + 16
+
+
+def memory(key: MemoryKey) -> bytes:
+    """Return where a memory lies."""
+    return b"m" + key
+
+
+def memories_by_id(id: MemoryId) -> bytes:
+    """Return what the by-id entries of all memories with this id begin with."""
+    return b"i" + id.bytes
+
+
+def memory_by_id(id: MemoryId, key: MemoryKey) -> bytes:
+    """Return the by-id entry of one memory."""
+    return memories_by_id(id) + key
+
+
+def log(sequence: int) -> bytes:
+    """Return the place in the order of arrival."""
+    return LOG + struct.pack(">Q", sequence)
+
+
+def log_sequence(key: bytes) -> int:
+    """Return the sequence that `log` packed."""
+    return int.from_bytes(key[-8:], "big")
+
+
+def timeline(room: RoomName | None) -> bytes:
+    """Return what all entries of a room's timeline begin with; None is the one of all rooms."""
+    name = (room or "").encode()
+    return b"t" + struct.pack(">H", len(name)) + name
+
+
+def timeline_entry(room: RoomName | None, created_at_s: int, sequence: int) -> bytes:
+    """Return a memory's place in a timeline: by the time it was made, then by arrival."""
+    return timeline(room) + struct.pack(">QQ", created_at_s, sequence)
+
+
+def timeline_created_at_s(key: bytes) -> int:
+    """Return the time that `timeline_entry` packed."""
+    return int.from_bytes(key[-16:-8], "big")
+
+
+def room(name: RoomName) -> bytes:
+    """Return where a joined room lies."""
+    return ROOMS + name.encode()
+
+
+def presences(topic: TopicId) -> bytes:
+    """Return what all presences of a room begin with."""
+    return b"p" + topic
+
+
+def presence(topic: TopicId, endpoint: EndpointId) -> bytes:
+    """Return where a member's latest presence lies."""
+    return presences(topic) + endpoint
+
+
+def watermark(name: bytes) -> bytes:
+    """Return where a high-water mark lies."""
+    return b"w" + name
+
+
+def name_of(key: MemoryKey) -> str:
+    """Return what a person can use to find a memory whose record can't be read."""
+    if key[:1] == b"v" and len(key) == _VERIFIED_KEY_BYTES:
+        return f"{UUID(bytes=key[-16:])} by {short(EndpointId(key[1:33]))}"
+    return key.hex()

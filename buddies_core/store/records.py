@@ -1,0 +1,173 @@
+"""What is on disk, as values and as versioned protobuf.
+
+Decoding raises ValueError for whatever it can't take; the store adds which record it was.
+"""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from google.protobuf.message import DecodeError
+
+from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
+from buddies_core.model.identity import Verified
+from buddies_core.model.ids import EndpointId, MemoryId, RoomName, TopicId
+from buddies_core.model.memory import Memory, MemoryEntry, MemoryKey, MemoryKind, Whole
+from buddies_core.pb import records_pb2 as pb
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomRecord:
+    """A joined room, and whom to dial to get back into it."""
+
+    name: RoomName
+    topic: TopicId
+    joined_at_ms: int
+    bootstrap: tuple[PeerAddress, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresenceRecord:
+    """A member's latest presence, as its signed bytes."""
+
+    topic: TopicId
+    endpoint: EndpointId
+    proof: bytes
+    received_at_ms: int
+
+
+def encode_memory(memory: Memory, sequence: int) -> bytes:
+    """Return the record of a memory that arrived as the `sequence`-th."""
+    entry = memory.entry
+    return pb.MemoryRecord(
+        version=VERSION,
+        sequence=sequence,
+        id=entry.id.bytes,
+        author=entry.author,
+        created_at_s=entry.created_at_s,
+        room=entry.room,
+        kind=entry.kind,
+        title=entry.title,
+        content=entry.content,
+        tags=entry.tags,
+        references=[reference.bytes for reference in entry.references],
+        author_name=memory.author_name,
+        agent=memory.agent,
+        verified=memory.verified,
+        whole_sha256=memory.whole.sha256 if memory.whole else b"",
+        whole_size=memory.whole.size if memory.whole else 0,
+        proof=memory.proof,
+        received_at_ms=memory.received_at_ms,
+    ).SerializeToString()
+
+
+def decode_memory(key: MemoryKey, data: bytes) -> tuple[int, Memory]:
+    """Return the sequence and the memory that `encode_memory` wrote.
+
+    Raises:
+        ValueError: these bytes are not such a record.
+    """
+    record = pb.MemoryRecord()
+    _parse(record, data)
+    entry = MemoryEntry(
+        id=MemoryId(UUID(bytes=record.id)),
+        author=record.author,
+        created_at_s=record.created_at_s,
+        room=RoomName(record.room),
+        kind=MemoryKind(record.kind),
+        title=record.title,
+        content=record.content,
+        tags=tuple(record.tags),
+        references=tuple(MemoryId(UUID(bytes=reference)) for reference in record.references),
+    )
+    memory = Memory(
+        key=key,
+        entry=entry,
+        author_name=record.author_name,
+        agent=record.agent,
+        verified=Verified(record.verified),
+        whole=Whole(record.whole_sha256, record.whole_size) if record.whole_sha256 else None,
+        proof=record.proof,
+        received_at_ms=record.received_at_ms,
+    )
+    return record.sequence, memory
+
+
+def encode_room(room: RoomRecord) -> bytes:
+    """Return the record of a joined room."""
+    return pb.RoomRecord(
+        version=VERSION,
+        name=room.name,
+        topic=room.topic,
+        joined_at_ms=room.joined_at_ms,
+        bootstrap=[
+            pb.PeerAddress(
+                endpoint=peer.endpoint,
+                relay_url=peer.info.relay_url or "",
+                direct=[pb.SocketAddress(host=a.host, port=a.port) for a in peer.info.direct],
+            )
+            for peer in room.bootstrap
+        ],
+    ).SerializeToString()
+
+
+def decode_room(data: bytes) -> RoomRecord:
+    """Return the room that `encode_room` wrote.
+
+    Raises:
+        ValueError: these bytes are not such a record.
+    """
+    record = pb.RoomRecord()
+    _parse(record, data)
+    return RoomRecord(
+        name=RoomName(record.name),
+        topic=TopicId(record.topic),
+        joined_at_ms=record.joined_at_ms,
+        bootstrap=tuple(
+            PeerAddress(
+                EndpointId(peer.endpoint),
+                AddressInfo(
+                    relay_url=peer.relay_url or None,
+                    direct=tuple(SocketAddress(a.host, a.port) for a in peer.direct),
+                ),
+            )
+            for peer in record.bootstrap
+        ),
+    )
+
+
+def encode_presence(presence: PresenceRecord) -> bytes:
+    """Return the record of a member's presence."""
+    return pb.PresenceRecord(
+        version=VERSION,
+        topic=presence.topic,
+        endpoint=presence.endpoint,
+        proof=presence.proof,
+        received_at_ms=presence.received_at_ms,
+    ).SerializeToString()
+
+
+def decode_presence(data: bytes) -> PresenceRecord:
+    """Return the presence that `encode_presence` wrote.
+
+    Raises:
+        ValueError: these bytes are not such a record.
+    """
+    record = pb.PresenceRecord()
+    _parse(record, data)
+    return PresenceRecord(
+        topic=TopicId(record.topic),
+        endpoint=EndpointId(record.endpoint),
+        proof=record.proof,
+        received_at_ms=record.received_at_ms,
+    )
+
+
+def _parse(record: pb.MemoryRecord | pb.RoomRecord | pb.PresenceRecord, data: bytes) -> None:
+    try:
+        record.ParseFromString(data)
+    except DecodeError as error:
+        raise ValueError("its bytes are not a record") from error
+    if record.version != VERSION:
+        raise ValueError(f"it has version {record.version}, this buddies reads {VERSION}")

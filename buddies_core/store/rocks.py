@@ -1,0 +1,252 @@
+"""The store on disk: memories, joined rooms, members last seen, high-water marks."""
+
+import logging
+import struct
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from buddies_core.errors import StoreError
+from buddies_core.model.ids import MemoryId, RoomName, TopicId
+from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, prevails
+from buddies_core.store import keys
+from buddies_core.store.database import Changes, Database, Read
+from buddies_core.store.records import (
+    PresenceRecord,
+    RoomRecord,
+    decode_memory,
+    decode_presence,
+    decode_room,
+    encode_memory,
+    encode_presence,
+    encode_room,
+)
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_SINCE_BYTES_MAX = 16 << 20
+"""How much content one call of `memories_since` gives, so that a reader's memory stays bounded."""
+
+
+class RocksStore:
+    """Everything that outlives the daemon, but for the node key. Made by `open`.
+
+    A record that can't be read does no harm to others: what reads it alone raises and names it,
+    what reads many skips it.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, path: Path) -> AsyncIterator["RocksStore"]:
+        """Give the store in this directory, which is made if missing; close it afterwards.
+
+        Raises:
+            StoreError: it is in use, damaged or not writable; the text says what to do.
+        """
+        async with Database.open(path) as database:
+            yield cls(database)
+
+    async def put_memory(self, memory: Memory) -> bool:
+        """Keep a memory unless one that prevails has its key; return whether it is kept now.
+
+        On return it is on disk. One that is kept gets the next sequence, also in place of another.
+        Storing the same memory twice changes nothing and returns False.
+
+        Raises:
+            StoreError: the disk refused.
+        """
+
+        def decide(read: Read) -> tuple[bool, Changes]:
+            try:
+                kept = _read_memory(read, memory.key)
+                is_new = kept is None
+            except StoreError:  # What can't be read is replaced.
+                kept, is_new = None, False
+            if kept is not None and not prevails(memory, kept[1]):
+                return False, {}
+            last_sequence, count = self._totals(read)
+            sequence = last_sequence + 1
+            changes: dict[bytes, bytes | None] = {}
+            if kept is not None:
+                changes |= dict.fromkeys(_places(*kept))
+            changes |= dict.fromkeys(_places(sequence, memory), memory.key)
+            changes[keys.memory_by_id(memory.entry.id, memory.key)] = b""
+            changes[keys.memory(memory.key)] = encode_memory(memory, sequence)
+            changes[keys.TOTALS] = struct.pack(">QQ", sequence, count + is_new)
+            return True, changes
+
+        return await self._database.commit(decide)
+
+    def get_memory(self, key: MemoryKey) -> Memory | None:
+        """Return the memory under this key.
+
+        Raises:
+            StoreError: its record is damaged.
+        """
+        kept = _read_memory(self._database.get, key)
+        return kept[1] if kept else None
+
+    def find_memories(self, id: MemoryId) -> tuple[Memory, ...]:
+        """Return all memories with this id: one an author, and unverified ones; by key.
+
+        Raises:
+            StoreError: a record is damaged.
+        """
+        prefix = keys.memories_by_id(id)
+        found = [
+            self.get_memory(MemoryKey(place.removeprefix(prefix)))
+            for place, _ in self._database.scan(prefix)
+        ]
+        return tuple(memory for memory in found if memory is not None)
+
+    async def list_memories(
+        self, filter: MemoryFilter, limit: int
+    ) -> tuple[tuple[Memory, ...], int]:
+        """Return the newest memories that pass the filter, newest first, and the damaged ones met.
+
+        Of two made in the same second the one that arrived later is newer.
+        """
+        return await self._database.read(lambda: self._list(filter, limit))
+
+    def _list(self, filter: MemoryFilter, limit: int) -> tuple[tuple[Memory, ...], int]:
+        found: dict[bytes, Memory] = {}  # A key has two places if it moved under our eyes.
+        damaged = 0
+        oldest_ms = filter.since_ms or 0
+        for place, key in self._database.scan(keys.timeline(filter.room), backwards=True):
+            if len(found) == limit or keys.timeline_created_at_s(place) * 1000 < oldest_ms:
+                break
+            try:
+                memory = self.get_memory(MemoryKey(key))
+            except StoreError as error:
+                _log.warning("record_damaged reason=%s", error)
+                damaged += 1
+                continue
+            if memory is not None and filter.admits(memory):
+                found.setdefault(key, memory)
+        return tuple(found.values()), damaged
+
+    async def memories_since(self, sequence: int, limit: int) -> tuple[tuple[int, Memory], ...]:
+        """Return what arrived after `sequence`, in order, each with its own sequence.
+
+        At most `limit`, fewer if they are large, and none only at the end. What was replaced is
+        left out, for its replacement comes later; so are damaged ones.
+        """
+        return await self._database.read(lambda: self._since(sequence, limit))
+
+    def _since(self, sequence: int, limit: int) -> tuple[tuple[int, Memory], ...]:
+        found: list[tuple[int, Memory]] = []
+        size = 0
+        for place, key in self._database.scan(keys.LOG, start=keys.log(sequence + 1)):
+            if len(found) == limit or size > _SINCE_BYTES_MAX:
+                break
+            try:
+                kept = _read_memory(self._database.get, MemoryKey(key))
+            except StoreError as error:
+                _log.warning("record_damaged reason=%s", error)
+                continue
+            if kept is not None and kept[0] == keys.log_sequence(place):
+                found.append(kept)
+                size += len(kept[1].entry.content)
+        return tuple(found)
+
+    def last_sequence(self) -> int:
+        """Return the sequence of the latest arrival; 0 if there was none."""
+        return self._totals(self._database.get)[0]
+
+    def count_memories(self) -> int:
+        """Return how many memories are kept."""
+        return self._totals(self._database.get)[1]
+
+    def _totals(self, read: Read) -> tuple[int, int]:
+        """Return the last sequence and the count of memories."""
+        data = read(keys.TOTALS)
+        if data is None or len(data) != 16:
+            log = [place for place, _ in self._database.scan(keys.LOG)]
+            return (keys.log_sequence(log[-1]) if log else 0), len(log)
+        sequence, count = struct.unpack(">QQ", data)
+        return sequence, count
+
+    async def put_room(self, room: RoomRecord) -> None:
+        """Remember a joined room, in place of what was known of it. On return it is on disk."""
+        await self._put(keys.room(room.name), encode_room(room))
+
+    async def delete_room(self, name: RoomName) -> None:
+        """Forget a room, if it was known. On return that is on disk."""
+        await self._put(keys.room(name), None)
+
+    def rooms(self) -> tuple[RoomRecord, ...]:
+        """Return the joined rooms, by name; damaged ones are left out."""
+        return tuple(_decoded(self._database.scan(keys.ROOMS), decode_room))
+
+    async def put_presence(self, presence: PresenceRecord) -> None:
+        """Remember a member's latest presence, in place of the last. On return it is on disk."""
+        await self._put(keys.presence(presence.topic, presence.endpoint), encode_presence(presence))
+
+    def presences(self, topic: TopicId) -> tuple[PresenceRecord, ...]:
+        """Return the latest presence of each member, by endpoint; damaged ones are left out."""
+        return tuple(_decoded(self._database.scan(keys.presences(topic)), decode_presence))
+
+    async def delete_presences(self, topic: TopicId) -> None:
+        """Forget the members of a room. On return that is on disk."""
+
+        def decide(_: Read) -> tuple[None, Changes]:
+            places = (place for place, _ in self._database.scan(keys.presences(topic)))
+            return None, dict.fromkeys(places)
+
+        await self._database.commit(decide)
+
+    def watermark(self, name: bytes) -> int:
+        """Return the highest value that this name was raised to; 0 if never."""
+        return _watermark(self._database.get, name)
+
+    async def raise_watermark(self, name: bytes, value: int) -> None:
+        """Raise a mark; it never falls. On return it outlives this process, not the machine."""
+
+        def decide(read: Read) -> tuple[None, Changes]:
+            if value <= _watermark(read, name):
+                return None, {}
+            return None, {keys.watermark(name): struct.pack(">Q", value)}
+
+        await self._database.commit(decide, synced=False)
+
+    async def _put(self, key: bytes, value: bytes | None) -> None:
+        await self._database.commit(lambda _: (None, {key: value}))
+
+
+def _places(sequence: int, memory: Memory) -> tuple[bytes, ...]:
+    """Return the entries that name a memory in order: the log's and those of its timelines."""
+    entry = memory.entry
+    return (
+        keys.log(sequence),
+        keys.timeline_entry(entry.room, entry.created_at_s, sequence),
+        keys.timeline_entry(None, entry.created_at_s, sequence),
+    )
+
+
+def _read_memory(read: Read, key: MemoryKey) -> tuple[int, Memory] | None:
+    try:
+        data = read(keys.memory(key))
+        return None if data is None else decode_memory(key, data)
+    except (StoreError, ValueError) as error:
+        raise StoreError(
+            f"the record of memory {keys.name_of(key)} is damaged ({error}); nothing else is "
+            "affected, and other members of its room may still have it: search_memory asks them"
+        ) from error
+
+
+def _watermark(read: Read, name: bytes) -> int:
+    return int.from_bytes(read(keys.watermark(name)) or b"", "big")
+
+
+def _decoded(records: Iterator[tuple[bytes, bytes]], decode: Callable[[bytes], T]) -> Iterator[T]:
+    for place, data in records:
+        try:
+            yield decode(data)
+        except ValueError as error:
+            _log.warning("record_damaged key=%s reason=%s", place.hex(), error)

@@ -1,0 +1,31 @@
+"""A process that stores memories until somebody kills it: python -m … DIRECTORY FIRST.
+
+Ten are under way at any time. The number of each is written to stdout once its store has returned.
+"""
+
+import asyncio
+import itertools
+import sys
+from pathlib import Path
+
+from buddies_core.store.rocks import RocksStore
+from tests.support.memories import a_memory, an_entry
+
+
+async def store_until_killed(path: Path, first: int) -> None:
+    """Store without end, from the memory with this number on."""
+    numbers = itertools.count(first)
+
+    async def store_one_after_the_other() -> None:
+        for number in numbers:
+            await store.put_memory(a_memory(an_entry(number, content=f"{number} " * 100)))
+            sys.stdout.write(f"{number}\n")
+            sys.stdout.flush()
+
+    async with RocksStore.open(path) as store, asyncio.TaskGroup() as group:
+        for _ in range(10):
+            group.create_task(store_one_after_the_other())
+
+
+if __name__ == "__main__":
+    asyncio.run(store_until_killed(Path(sys.argv[1]), int(sys.argv[2])))

@@ -1,0 +1,204 @@
+"""What every store promises: the real one, and the one that stands in for it in tests."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
+from buddies_core.model.identity import Verified
+from buddies_core.model.ids import RoomName, topic_of
+from buddies_core.model.memory import MemoryFilter, MemoryKind, Whole
+from buddies_core.store.in_memory import InMemoryStore
+from buddies_core.store.records import PresenceRecord, RoomRecord
+from buddies_core.store.rocks import RocksStore
+from tests.support.memories import ALICE, BOB, DEMO, a_memory, an_entry, memory_id, whole_of
+
+OPS = RoomName("ops")
+EVERYTHING = MemoryFilter()
+
+
+@pytest.fixture(params=["in memory", "rocks"])
+async def store(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[InMemoryStore | RocksStore]:
+    if request.param == "in memory":
+        yield InMemoryStore()
+    else:
+        async with RocksStore.open(tmp_path / "store") as rocks:
+            yield rocks
+
+
+async def test_a_memory_comes_back_with_every_field(store: InMemoryStore | RocksStore) -> None:
+    entry = an_entry(
+        title="Größe", content="日本\0語", tags=("a", "b"), references=(memory_id(7), memory_id(8))
+    )
+    memory = a_memory(entry, verified=Verified.SIGNER, whole=Whole(b"h" * 32, 200_000))
+
+    assert await store.put_memory(memory) is True
+    assert store.get_memory(memory.key) == memory
+    assert store.find_memories(entry.id) == (memory,)
+    assert await store.list_memories(EVERYTHING, 10) == ((memory,), 0)
+    assert await store.memories_since(0, 10) == ((1, memory),)
+    assert (store.last_sequence(), store.count_memories()) == (1, 1)
+
+
+async def test_an_empty_store_has_nothing(store: InMemoryStore | RocksStore) -> None:
+    assert store.get_memory(a_memory().key) is None
+    assert store.find_memories(memory_id(1)) == ()
+    assert await store.list_memories(EVERYTHING, 10) == ((), 0)
+    assert await store.memories_since(0, 10) == ()
+    assert (store.last_sequence(), store.count_memories()) == (0, 0)
+    assert store.rooms() == ()
+    assert store.presences(topic_of(DEMO)) == ()
+    assert store.watermark(b"sent") == 0
+
+
+async def test_storing_the_same_memory_again_changes_nothing(
+    store: InMemoryStore | RocksStore,
+) -> None:
+    memory = a_memory()
+    await store.put_memory(memory)
+
+    assert await store.put_memory(replace(memory, received_at_ms=9)) is False
+    assert await store.memories_since(0, 10) == ((1, memory),)
+
+
+async def test_of_two_memories_under_one_key_the_smaller_hash_stays_whatever_the_order(
+    store: InMemoryStore | RocksStore,
+) -> None:
+    rivals = [a_memory(an_entry(content=content)) for content in ("one", "two", "three")]
+    winner = min(rivals, key=lambda memory: hashlib.sha256(memory.proof).digest())
+
+    for memory in rivals:
+        await store.put_memory(memory)
+
+    assert store.get_memory(winner.key) == winner
+    assert await store.list_memories(EVERYTHING, 10) == ((winner,), 0)
+    assert store.count_memories() == 1
+
+
+async def test_the_whole_content_replaces_its_beginning_and_arrives_anew(
+    store: InMemoryStore | RocksStore,
+) -> None:
+    short = a_memory(an_entry(1, content="It be"), whole=whole_of("It began"))
+    other = a_memory(an_entry(2))
+    whole = replace(short, entry=replace(short.entry, content="It began"))
+    await store.put_memory(short)
+    await store.put_memory(other)
+
+    assert await store.put_memory(whole) is True
+    assert await store.put_memory(short) is False
+    assert await store.memories_since(0, 10) == ((2, other), (3, whole))
+    assert (store.last_sequence(), store.count_memories()) == (3, 2)
+
+
+async def test_nobody_but_its_author_can_replace_a_memory(
+    store: InMemoryStore | RocksStore,
+) -> None:
+    of_alice = a_memory(an_entry(1, author=ALICE))
+    of_bob = a_memory(an_entry(1, author=BOB))
+    of_anyone = a_memory(an_entry(1, author=ALICE), verified=Verified.UNVERIFIED)
+    for memory in (of_alice, of_bob, of_anyone):
+        await store.put_memory(memory)
+
+    assert set(store.find_memories(memory_id(1))) == {of_alice, of_bob, of_anyone}
+
+
+async def test_lists_are_newest_first_and_a_later_arrival_is_newer(
+    store: InMemoryStore | RocksStore,
+) -> None:
+    first, second, older, newest = (
+        a_memory(an_entry(number, created_at_s=created_at_s))
+        for number, created_at_s in ((9, 50), (2, 50), (3, 40), (1, 60))
+    )
+    for memory in (first, second, older, newest):
+        await store.put_memory(memory)
+
+    assert await store.list_memories(EVERYTHING, 10) == ((newest, second, first, older), 0)
+    assert await store.list_memories(EVERYTHING, 2) == ((newest, second), 0)
+    assert await store.list_memories(EVERYTHING, 0) == ((), 0)
+
+
+async def test_a_list_holds_what_passes_every_filter(store: InMemoryStore | RocksStore) -> None:
+    plain = a_memory(an_entry(1, created_at_s=10))
+    tagged = a_memory(an_entry(2, created_at_s=20, tags=("db", "ops"), kind=MemoryKind.SKILL))
+    elsewhere = a_memory(an_entry(3, created_at_s=30, room=OPS))
+    of_bob = a_memory(an_entry(4, created_at_s=40, author=BOB), author_name="Bob")
+    for memory in (plain, tagged, elsewhere, of_bob):
+        await store.put_memory(memory)
+
+    expected = {
+        MemoryFilter(room=DEMO): (of_bob, tagged, plain),
+        MemoryFilter(room=OPS): (elsewhere,),
+        MemoryFilter(room=RoomName("op")): (),
+        MemoryFilter(kind=MemoryKind.SKILL): (tagged,),
+        MemoryFilter(tags=("x", "ops")): (tagged,),
+        MemoryFilter(author="BOB"): (of_bob,),
+        MemoryFilter(author=BOB.hex()): (of_bob,),
+        MemoryFilter(since_ms=30_000): (of_bob, elsewhere),
+        MemoryFilter(room=DEMO, since_ms=10_001): (of_bob, tagged),
+    }
+    assert {f: (await store.list_memories(f, 10))[0] for f in expected} == expected
+
+
+async def test_the_log_is_read_in_steps_without_loss(store: InMemoryStore | RocksStore) -> None:
+    memories = [a_memory(an_entry(number, created_at_s=100 - number)) for number in range(1, 6)]
+    for memory in memories:
+        await store.put_memory(memory)
+
+    assert await store.memories_since(0, 2) == ((1, memories[0]), (2, memories[1]))
+    assert await store.memories_since(2, 2) == ((3, memories[2]), (4, memories[3]))
+    assert await store.memories_since(4, 2) == ((5, memories[4]),)
+    assert await store.memories_since(5, 2) == ()
+
+
+async def test_rooms_are_kept_replaced_and_forgotten(store: InMemoryStore | RocksStore) -> None:
+    demo, ops = (
+        RoomRecord(name=name, topic=topic_of(name), joined_at_ms=5, bootstrap=())
+        for name in (DEMO, OPS)
+    )
+    back = AddressInfo(
+        relay_url="https://relay.example./",
+        direct=(SocketAddress("127.0.0.1", 4433), SocketAddress("::1", 4434)),
+    )
+    dialable = replace(demo, bootstrap=(PeerAddress(ALICE, back), PeerAddress(BOB)))
+    await store.put_room(ops)
+    await store.put_room(demo)
+    await store.put_room(dialable)
+
+    assert store.rooms() == (dialable, ops)
+    await store.delete_room(OPS)
+    await store.delete_room(OPS)
+    assert store.rooms() == (dialable,)
+
+
+async def test_presences_belong_to_their_room_and_the_latest_counts(
+    store: InMemoryStore | RocksStore,
+) -> None:
+    old, new, of_bob, elsewhere = (
+        PresenceRecord(topic=topic_of(room), endpoint=endpoint, proof=proof, received_at_ms=at_ms)
+        for room, endpoint, proof, at_ms in (
+            (DEMO, ALICE, b"old", 1),
+            (DEMO, ALICE, b"new", 2),
+            (DEMO, BOB, b"bob", 3),
+            (OPS, ALICE, b"ops", 4),
+        )
+    )
+    for presence in (of_bob, old, new, elsewhere):
+        await store.put_presence(presence)
+
+    assert store.presences(topic_of(DEMO)) == (new, of_bob)
+    await store.delete_presences(topic_of(DEMO))
+    assert store.presences(topic_of(DEMO)) == ()
+    assert store.presences(topic_of(OPS)) == (elsewhere,)
+
+
+async def test_a_watermark_never_falls(store: InMemoryStore | RocksStore) -> None:
+    await store.raise_watermark(b"sent", 1 << 60)
+    await store.raise_watermark(b"sent", 5)
+    await store.raise_watermark(b"sen", 7)
+
+    assert [store.watermark(name) for name in (b"sent", b"sen", b"se")] == [1 << 60, 7, 0]

@@ -1,0 +1,127 @@
+"""Commits: what shares a batch, what a cancelled caller leaves, whose failure is whose."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+
+import pytest
+from rocksdict import Options, Rdict
+
+from buddies_core.errors import StoreError
+from buddies_core.store.database import Changes, Database, Read
+
+BOUND_S = 5
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    async with Database.open(tmp_path) as database:
+        yield database
+
+
+class Writer:
+    """A commit that occupies the writer's thread until it is let go."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.let_go = threading.Event()
+
+    def decide(self, _: Read) -> tuple[None, Changes]:
+        self.begun.set()
+        assert self.let_go.wait(BOUND_S)
+        return None, {b"slow": b"1"}
+
+    async def wait_begun(self) -> None:
+        assert await asyncio.to_thread(self.begun.wait, BOUND_S)
+
+
+async def outcome(commit: Coroutine[None, None, None]) -> StoreError | None:
+    try:
+        await commit
+    except StoreError as error:
+        return error
+    return None
+
+
+async def test_a_commit_that_has_begun_is_applied_though_its_caller_was_cancelled(
+    database: Database,
+) -> None:
+    writer = Writer()
+    async with asyncio.TaskGroup() as group:
+        caller = group.create_task(database.commit(writer.decide))
+        await writer.wait_begun()
+        caller.cancel()
+    writer.let_go.set()
+    await database.commit(lambda _: (None, {}))
+
+    assert database.get(b"slow") == b"1"
+
+
+async def test_a_commit_that_has_not_begun_is_withdrawn_with_its_caller(
+    database: Database,
+) -> None:
+    writer = Writer()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(database.commit(writer.decide))
+        await writer.wait_begun()
+        caller = group.create_task(database.commit(lambda _: (None, {b"fast": b"1"})))
+        await asyncio.sleep(0)  # It waits for the writer now.
+        caller.cancel()
+        writer.let_go.set()
+
+    assert (database.get(b"slow"), database.get(b"fast")) == (b"1", None)
+
+
+async def test_each_commit_reads_what_the_ones_before_it_in_the_batch_wrote(
+    database: Database,
+) -> None:
+    def append(read: Read) -> tuple[bytes, Changes]:
+        value = (read(b"letters") or b"") + b"x"
+        return value, {b"letters": value}
+
+    async with asyncio.TaskGroup() as group:
+        commits = [group.create_task(database.commit(append)) for _ in range(200)]
+
+    assert [len(commit.result()) for commit in commits] == list(range(1, 201))
+    assert database.get(b"letters") == b"x" * 200
+
+
+async def test_a_commit_that_can_not_be_decided_fails_alone(database: Database) -> None:
+    def fail(_: Read) -> tuple[None, Changes]:
+        raise StoreError("no")
+
+    writer = Writer()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(database.commit(writer.decide))
+        await writer.wait_begun()
+        before = group.create_task(database.commit(lambda _: (None, {b"before": b"1"})))
+        failing = group.create_task(outcome(database.commit(fail)))
+        after = group.create_task(database.commit(lambda _: (None, {b"after": b"1"})))
+        writer.let_go.set()
+
+    assert repr(failing.result()) == repr(StoreError("no"))
+    assert (before.done(), after.done()) == (True, True)
+    assert [place for place, _ in database.scan(b"")] == [b"after", b"before", b"slow"]
+
+
+async def test_scans_stay_within_their_prefix_in_either_direction(database: Database) -> None:
+    places = [b"a", b"b", b"b\x00", b"b\xff\xff", b"c"]
+    await database.commit(lambda _: (None, dict.fromkeys(places, b"")))
+
+    assert [place for place, _ in database.scan(b"b")] == places[1:4]
+    assert [place for place, _ in database.scan(b"b", backwards=True)] == places[3:0:-1]
+    assert [place for place, _ in database.scan(b"b", start=b"b\x00")] == places[2:4]
+
+
+async def test_a_disk_that_refuses_is_an_error_of_the_store(tmp_path: Path) -> None:
+    rocks = Rdict(str(tmp_path), Options(raw_mode=True))
+    database = Database(rocks, tmp_path)
+    rocks.close()
+
+    with pytest.raises(StoreError, match="can't be used"):
+        await database.commit(lambda _: (None, {b"key": b"value"}))
+    with pytest.raises(StoreError, match="can't be used"):
+        database.get(b"key")
+    with pytest.raises(StoreError, match="can't be used"):
+        list(database.scan(b"key"))

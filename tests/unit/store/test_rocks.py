@@ -1,0 +1,236 @@
+"""What only the store on disk can do wrong."""
+
+import asyncio
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rocksdict import Options, Rdict
+
+from buddies_core.errors import StoreError
+from buddies_core.model.identity import Verified
+from buddies_core.model.ids import RoomName, topic_of
+from buddies_core.model.memory import Memory, MemoryFilter
+from buddies_core.store import keys
+from buddies_core.store.in_memory import InMemoryStore
+from buddies_core.store.records import RoomRecord
+from buddies_core.store.rocks import RocksStore
+from tests.support.memories import ALICE, BOB, DEMO, a_memory, an_entry, memory_id, whole_of
+
+EVERYTHING = MemoryFilter()
+
+
+def overwrite(path: Path, key: bytes, value: bytes) -> None:
+    """Damage a record of a store that is closed."""
+    database = Rdict(str(path), Options(raw_mode=True))
+    assert key in database
+    database[key] = value
+    database.close()
+
+
+def damage_tables(path: Path) -> None:
+    for table in path.glob("*.sst"):
+        with table.open("r+b") as file:
+            file.write(bytes(100))
+
+
+async def test_everything_is_there_after_opening_again(tmp_path: Path) -> None:
+    room = RoomRecord(name=DEMO, topic=topic_of(DEMO), joined_at_ms=5, bootstrap=())
+    memories = [a_memory(an_entry(number)) for number in (1, 2)]
+    async with RocksStore.open(tmp_path / "a" / "store") as store:
+        for memory in memories:
+            await store.put_memory(memory)
+        await store.put_room(room)
+        await store.raise_watermark(b"sent", 7)
+
+    async with RocksStore.open(tmp_path / "a" / "store") as store:
+        assert await store.memories_since(0, 9) == ((1, memories[0]), (2, memories[1]))
+        assert (store.last_sequence(), store.count_memories()) == (2, 2)
+        assert store.rooms() == (room,)
+        assert store.watermark(b"sent") == 7
+        assert await store.put_memory(a_memory(an_entry(3)))
+        assert store.last_sequence() == 3
+
+
+async def test_stores_at_the_same_time_share_commits_and_all_arrive(tmp_path: Path) -> None:
+    memories = [a_memory(an_entry(number)) for number in range(1, 301)]
+    rivals = [a_memory(an_entry(number, content="other")) for number in range(1, 301)]
+    expected = InMemoryStore()
+    for memory in (*memories, *rivals):
+        await expected.put_memory(memory)
+
+    async with RocksStore.open(tmp_path) as store, asyncio.TaskGroup() as group:
+        for memory in (*memories, *rivals):
+            group.create_task(store.put_memory(memory))
+
+    async with RocksStore.open(tmp_path) as store:
+        assert await store.list_memories(EVERYTHING, 999) == await expected.list_memories(
+            EVERYTHING, 999
+        )
+        assert store.count_memories() == 300
+
+
+async def test_a_damaged_memory_is_named_when_asked_for_and_skipped_otherwise(
+    tmp_path: Path,
+) -> None:
+    good, bad = a_memory(an_entry(1)), a_memory(an_entry(2))
+    async with RocksStore.open(tmp_path) as store:
+        await store.put_memory(good)
+        await store.put_memory(bad)
+    overwrite(tmp_path, keys.memory(bad.key), b"\xff\xff\xff")
+
+    async with RocksStore.open(tmp_path) as store:
+        with pytest.raises(StoreError, match=f"memory {memory_id(2)} by {ALICE.hex()[:10]} is dam"):
+            store.get_memory(bad.key)
+        with pytest.raises(StoreError, match=str(memory_id(2))):
+            store.find_memories(memory_id(2))
+        assert await store.list_memories(EVERYTHING, 9) == ((good,), 1)
+        assert await store.memories_since(0, 9) == ((1, good),)
+
+
+async def test_a_damaged_memory_is_healed_by_the_next_copy(tmp_path: Path) -> None:
+    memory = a_memory()
+    async with RocksStore.open(tmp_path) as store:
+        await store.put_memory(memory)
+    overwrite(tmp_path, keys.memory(memory.key), b"\xff")
+
+    async with RocksStore.open(tmp_path) as store:
+        assert await store.put_memory(memory) is True
+        assert await store.list_memories(EVERYTHING, 9) == ((memory,), 0)
+        assert await store.memories_since(0, 9) == ((2, memory),)
+        assert store.count_memories() == 1
+
+
+@pytest.mark.parametrize("record", [b"", b"\x08\x02", b"\x08\x01", b"\x08\x01\x1a\x10" + bytes(16)])
+async def test_a_record_of_another_version_or_without_its_fields_is_damaged(
+    tmp_path: Path, record: bytes
+) -> None:
+    memory = a_memory()
+    async with RocksStore.open(tmp_path) as store:
+        await store.put_memory(memory)
+    overwrite(tmp_path, keys.memory(memory.key), record)
+
+    async with RocksStore.open(tmp_path) as store:
+        with pytest.raises(StoreError, match="is damaged"):
+            store.get_memory(memory.key)
+
+
+async def test_a_damaged_room_or_total_does_not_stop_the_rest(tmp_path: Path) -> None:
+    demo, ops = (
+        RoomRecord(name=name, topic=topic_of(name), joined_at_ms=5, bootstrap=())
+        for name in (DEMO, RoomName("ops"))
+    )
+    async with RocksStore.open(tmp_path) as store:
+        await store.put_room(demo)
+        await store.put_room(ops)
+        await store.put_memory(a_memory())
+    overwrite(tmp_path, keys.room(ops.name), b"\xff")
+    overwrite(tmp_path, keys.TOTALS, b"?")
+
+    async with RocksStore.open(tmp_path) as store:
+        assert store.rooms() == (demo,)
+        assert (store.last_sequence(), store.count_memories()) == (1, 1)
+        await store.put_memory(a_memory(an_entry(2)))
+        assert (store.last_sequence(), store.count_memories()) == (2, 2)
+
+
+async def test_a_damaged_file_is_an_error_not_an_empty_list(tmp_path: Path) -> None:
+    async with RocksStore.open(tmp_path) as store:
+        await store.put_memory(a_memory())
+    database = Rdict(str(tmp_path), Options(raw_mode=True))
+    database.flush()
+    database.close()
+    await asyncio.to_thread(damage_tables, tmp_path)
+
+    async with RocksStore.open(tmp_path) as store:
+        with pytest.raises(StoreError, match="restore it from a backup"):
+            await store.list_memories(EVERYTHING, 9)
+    async with RocksStore.open(tmp_path):
+        pass  # The failed scan kept no iterator, which would hold RocksDB's lock.
+
+
+def below_a_file(path: Path) -> None:
+    path.parent.write_text("not a directory")
+
+
+def with_garbage(path: Path) -> None:
+    path.mkdir(parents=True)
+    (path / "CURRENT").write_text("garbage")
+
+
+@pytest.mark.parametrize(
+    ("prepare", "advice"),
+    [
+        (below_a_file, "see that the directory can be written"),
+        (with_garbage, "move that directory"),
+    ],
+)
+async def test_a_place_that_cannot_be_a_store_is_an_error_that_says_what_to_do(
+    tmp_path: Path, prepare: Callable[[Path], None], advice: str
+) -> None:
+    path = tmp_path / "data" / "store"
+    prepare(path)
+
+    with pytest.raises(StoreError, match=advice):
+        async with RocksStore.open(path):
+            pass
+
+
+async def test_a_store_in_use_is_an_error_that_says_so(tmp_path: Path) -> None:
+    async with RocksStore.open(tmp_path):
+        with pytest.raises(StoreError, match="buddies-cli daemon stop"):
+            async with RocksStore.open(tmp_path):
+                pass
+
+
+BEGINNINGS = st.builds(
+    lambda number, author, kept: a_memory(
+        an_entry(number, author=author, created_at_s=number, content="It began"[:kept]),
+        whole=whole_of("It began"),
+        proof=b"%d" % number,
+    ),
+    st.integers(1, 3),
+    st.sampled_from([ALICE, BOB]),
+    st.sampled_from([4, 8]),
+)
+OTHERS = st.builds(
+    lambda number, author, content, room, verified: a_memory(
+        an_entry(number, author=author, content=content, room=room, created_at_s=number // 2),
+        verified=verified,
+    ),
+    st.integers(1, 3),
+    st.sampled_from([ALICE, BOB]),
+    st.sampled_from(["x", "y"]),
+    st.sampled_from([DEMO, RoomName("demon")]),
+    st.sampled_from([Verified.PEER, Verified.UNVERIFIED]),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(BEGINNINGS | OTHERS, max_size=20), st.integers(0, 20))
+def test_the_store_shows_what_plain_dicts_show_also_after_opening_again(
+    memories: list[Memory], reopened_after: int
+) -> None:
+    async def run(path: Path) -> None:
+        plain = InMemoryStore()
+        for part in (memories[:reopened_after], memories[reopened_after:]):
+            async with RocksStore.open(path) as store:
+                for memory in part:
+                    assert await store.put_memory(memory) == await plain.put_memory(memory)
+                    assert store.get_memory(memory.key) == plain.get_memory(memory.key)
+                for filter in (EVERYTHING, MemoryFilter(room=DEMO), MemoryFilter(since_ms=1000)):
+                    assert await store.list_memories(filter, 5) == await plain.list_memories(
+                        filter, 5
+                    )
+                for number in (1, 2, 3):
+                    id = memory_id(number)
+                    assert store.find_memories(id) == plain.find_memories(id)
+                assert await store.memories_since(3, 9) == await plain.memories_since(3, 9)
+                assert store.last_sequence() == plain.last_sequence()
+                assert store.count_memories() == plain.count_memories()
+
+    with tempfile.TemporaryDirectory() as directory:
+        asyncio.run(run(Path(directory)))
