@@ -1,0 +1,126 @@
+"""Whether to believe a message: decode, verify, decide. The same for broadcasts and for copies."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Protocol
+
+from buddies_core.errors import WireError
+from buddies_core.identity.signatures import verify_endpoint
+from buddies_core.model.bodies import (
+    MemoryCreated,
+    Presence,
+    SkillPublished,
+    SkillVoteCast,
+    StatusUpdate,
+    UnknownBody,
+)
+from buddies_core.model.identity import Verified
+from buddies_core.model.ids import EndpointId, RoomName, TopicId
+from buddies_core.wire.room_messages import (
+    Envelope,
+    RoomMessage,
+    Trailer,
+    open_envelope,
+    signing_input,
+)
+
+
+class Rejected(WireError):
+    """A message that is not believed; `reason` is the counter that goes up."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """A message that is what it claims to be."""
+
+    room: RoomName
+    message: RoomMessage
+    trailer: Trailer | None
+    verified: Verified
+    raw: bytes
+    """As received: P2PMessage ‖ trailer."""
+
+
+class Speakers(Protocol):
+    """Who has ever signed what it said; kept on disk."""
+
+    def watermark(self, name: bytes) -> int:
+        """Return the mark, 0 if there is none."""
+
+
+def spoke_key(endpoint: EndpointId) -> bytes:
+    """Return the name of the mark that says that this endpoint signs its messages."""
+    return b"spoke" + endpoint
+
+
+class Admission:
+    """Admits what peers say; counts what it rejects, by reason."""
+
+    def __init__(self, speakers: Speakers, counters: Counter[str]) -> None:
+        self._speakers = speakers
+        self._counters = counters
+
+    def admit(self, room: RoomName, room_id: TopicId, raw: bytes) -> Admitted:
+        """Return the message that these bytes are, once its signature and author are checked.
+
+        Raises:
+            Rejected: it does not decode, its signature is wrong, or it names another as its author.
+        """
+        try:
+            return self._admit(room, room_id, raw)
+        except Rejected as rejected:
+            self._counters[f"rejected_{rejected.reason}"] += 1
+            raise
+
+    def _admit(self, room: RoomName, room_id: TopicId, raw: bytes) -> Admitted:
+        try:
+            envelope = open_envelope(raw)
+        except WireError as error:
+            raise Rejected("undecodable", str(error)) from error
+        verified = self._verify(envelope, room_id)
+        return Admitted(
+            room=room,
+            message=envelope.message,
+            trailer=envelope.trailer,
+            verified=verified,
+            raw=raw,
+        )
+
+    def _verify(self, envelope: Envelope, room_id: TopicId) -> Verified:
+        author = _claimed_author(envelope.message)
+        if envelope.trailer is None:
+            if isinstance(envelope.message.body, Presence | UnknownBody):
+                raise Rejected("unsigned", "a message of our own kind came without a trailer")
+            if author is not None and self._signs(author):
+                raise Rejected("impersonation", f"{author[:10]} signs its messages; this is not")
+            return Verified.UNVERIFIED
+        sender = envelope.trailer.sender
+        if not verify_endpoint(sender, signing_input(room_id, envelope.signed), envelope.signature):
+            raise Rejected("bad_signature", f"not signed by {sender.hex()[:10]} for this room")
+        if author is not None and author != sender.hex():
+            raise Rejected("author_is_not_sender", f"{sender.hex()[:10]} speaks for {author[:10]}")
+        return Verified.PEER
+
+    def _signs(self, author: str) -> bool:
+        try:
+            endpoint = EndpointId(bytes.fromhex(author))
+        except ValueError:
+            return False
+        return self._speakers.watermark(spoke_key(endpoint)) > 0
+
+
+def _claimed_author(message: RoomMessage) -> str | None:
+    """Return the endpoint id in hex that the body claims as its author, if it claims one."""
+    match message.body:
+        case MemoryCreated(entry) | SkillPublished(entry):
+            return entry.author
+        case StatusUpdate(author, _):
+            return author
+        case SkillVoteCast(voter=voter):
+            return voter
+        case _:
+            return None

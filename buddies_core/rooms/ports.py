@@ -1,0 +1,99 @@
+"""What rooms need from the layers below, as small as that is."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Protocol
+
+from buddies_core.clock import Clock
+from buddies_core.model.address import AddressInfo, PeerAddress
+from buddies_core.model.bodies import AgentPresence
+from buddies_core.model.ids import EndpointId, RoomName, TopicId
+from buddies_core.pb import peer_pb2
+from buddies_core.rooms.admission import Admission
+from buddies_core.rooms.composing import Composer
+from buddies_core.store.records import PresenceRecord, RoomRecord
+
+
+class NetworkPort(Protocol):
+    """The swarm and the direct protocol; see `net.network.Network`."""
+
+    def address(self) -> PeerAddress:
+        """Return where this node may be reached now."""
+
+    def learn(self, address: PeerAddress) -> None:
+        """Remember where a peer may be reached."""
+
+    def known(self, endpoint: EndpointId) -> AddressInfo:
+        """Return where a peer may be reached, as far as we know."""
+
+    async def reach(self, peer: PeerAddress, timeout_s: float) -> None:
+        """Return once a gossip connection exists."""
+
+    async def join(self, topic: TopicId, peers: Sequence[EndpointId]) -> None:
+        """Be in the topic, by way of these peers."""
+
+    async def quit(self, topic: TopicId) -> None:
+        """Leave the topic."""
+
+    async def broadcast(self, topic: TopicId, content: bytes) -> None:
+        """Say something to everybody in the topic."""
+
+    def neighbors(self, topic: TopicId) -> tuple[EndpointId, ...]:
+        """Return the topic's active view."""
+
+    async def ask(
+        self, peer: EndpointId, request: peer_pb2.PeerRequest, timeout_s: float
+    ) -> Sequence[peer_pb2.PeerReply]:
+        """Ask a peer directly and return its whole answer."""
+
+
+class StorePort(Protocol):
+    """What rooms keep on disk; see `store.rocks.RocksStore`."""
+
+    async def put_room(self, record: RoomRecord) -> None:
+        """Keep that we are in this room."""
+
+    async def delete_room(self, name: RoomName) -> None:
+        """Keep that we have left it."""
+
+    def rooms(self) -> tuple[RoomRecord, ...]:
+        """Return the rooms we are in."""
+
+    async def put_presence(self, record: PresenceRecord) -> None:
+        """Keep the latest presence of a member."""
+
+    def presences(self, topic: TopicId) -> tuple[PresenceRecord, ...]:
+        """Return the latest presence of each member ever heard."""
+
+    async def delete_presences(self, topic: TopicId) -> None:
+        """Forget the members of a room."""
+
+    def watermark(self, name: bytes) -> int:
+        """Return a mark that only rises, 0 if there is none."""
+
+    async def raise_watermark(self, name: bytes, value: int) -> None:
+        """Raise the mark to `value`, if it is lower."""
+
+
+class Attachments(Protocol):
+    """The agents attached to this node."""
+
+    def in_room(self, room: RoomName) -> tuple[AgentPresence, ...]:
+        """Return those that have not left this room."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """The node that a room lives on."""
+
+    endpoint: EndpointId
+    user: str
+    network: NetworkPort
+    store: StorePort
+    composer: Composer
+    admission: Admission
+    clock: Clock
+    rng: Random
+    counters: Counter[str]

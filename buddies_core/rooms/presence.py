@@ -1,0 +1,190 @@
+"""Who is in a room now, from what peers say of themselves. Pure: time comes in with each call.
+
+A peer of ours is present while its Presence is fresh; a 0.1.4 peer, which announces itself once,
+for a while after anything it said. Names are for display: two members may share one.
+"""
+
+from dataclasses import dataclass, replace
+
+from buddies_core.model.address import AddressInfo
+from buddies_core.model.bodies import AgentPresence, Presence
+from buddies_core.model.ids import EndpointId, short
+from buddies_core.model.room import Member
+
+PRESENCE_LASTS_S = 90.0
+"""Three presences of 30 s may get lost."""
+LEGACY_LASTS_S = 15 * 60.0
+MEMBERS_MAX = 4096
+"""Of one room; a newcomer beyond it is not listed. Bounds what a stranger can make us keep."""
+AGENTS_BYTES_MAX = 3000
+"""Of a broadcast's 4057; the rest is for the name, addresses and the trailer."""
+STATUS_CHARS_MAX = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """What is known of a present member."""
+
+    member: Member
+    until_s: float
+    proof: bytes = b""
+    address: AddressInfo | None = None
+    heard_s: float = 0.0
+
+
+def fit_presence(presence: Presence) -> Presence:
+    """Return it with so many agents, and so much of their statuses, as one broadcast can carry."""
+    agents = presence.agents
+    for status_chars in (STATUS_CHARS_MAX, STATUS_CHARS_MAX // 4, 0):
+        agents = tuple(replace(agent, status=agent.status[:status_chars]) for agent in agents)
+        if sum(map(_weight, agents)) <= AGENTS_BYTES_MAX:
+            return replace(presence, agents=agents)
+    while sum(map(_weight, agents)) > AGENTS_BYTES_MAX:
+        agents = agents[:-1]
+    return replace(presence, agents=agents)
+
+
+def _weight(agent: AgentPresence) -> int:
+    """Return an upper bound of an agent's bytes on the wire."""
+    texts = (agent.name, agent.user, agent.status, *agent.capabilities)
+    return 16 + sum(len(text.encode()) + 3 for text in texts)
+
+
+class Presences:
+    """The present members of one room, this node not among them."""
+
+    def __init__(self) -> None:
+        self._peers: dict[EndpointId, Heard] = {}
+        self._newest_ms: dict[EndpointId, int] = {}
+        self._legacy: dict[str, Heard] = {}
+
+    def heard(
+        self,
+        endpoint: EndpointId,
+        presence: Presence,
+        *,
+        sent_at_ms: int,
+        proof: bytes,
+        address: AddressInfo | None,
+        now_s: float,
+        wall_ms: int,
+        age_s: float = 0.0,
+    ) -> bool:
+        """Take in a presence, and say whether it is newer than what was known of this peer.
+
+        `age_s` is how long ago somebody else heard it, for a copy.
+        """
+        if sent_at_ms <= self._newest_ms.get(endpoint, -1) or age_s >= PRESENCE_LASTS_S:
+            return False
+        if endpoint not in self._newest_ms and len(self._newest_ms) >= MEMBERS_MAX:
+            return False
+        self._newest_ms[endpoint] = sent_at_ms
+        self._peers[endpoint] = Heard(
+            member=Member(
+                endpoint=endpoint,
+                name=presence.name or short(endpoint),
+                agents=presence.agents,
+                heard_at_ms=wall_ms - int(age_s * 1000),
+            ),
+            until_s=now_s - age_s + PRESENCE_LASTS_S,
+            proof=proof,
+            address=address,
+            heard_s=now_s - age_s,
+        )
+        return True
+
+    def left(self, endpoint: EndpointId, sent_at_ms: int) -> bool:
+        """Take in a Leave, and say whether the peer was present and has gone by it."""
+        if sent_at_ms <= self._newest_ms.get(endpoint, -1) or endpoint not in self._peers:
+            return False
+        self._newest_ms[endpoint] = sent_at_ms
+        del self._peers[endpoint]
+        return True
+
+    def status(self, endpoint: EndpointId, agent: str, text: str, sent_at_ms: int) -> None:
+        """Take in what an agent of a present peer is doing, unless something newer is known."""
+        heard = self._peers.get(endpoint)
+        if heard is None:
+            return
+        agents = {known.name: known for known in heard.member.agents}
+        known = agents.get(agent, AgentPresence(name=agent))
+        if sent_at_ms > known.status_at_ms:
+            agents[agent] = replace(known, status=text, status_at_ms=sent_at_ms)
+            member = replace(heard.member, agents=tuple(agents.values()))
+            self._peers[endpoint] = replace(heard, member=member)
+
+    def legacy_heard(
+        self,
+        name: str,
+        agent: str | None,
+        endpoint: EndpointId | None,
+        *,
+        now_s: float,
+        wall_ms: int,
+    ) -> bool:
+        """Take in a sign of life of a 0.1.4 peer, and say whether it was not present before.
+
+        `endpoint` is given where the message came straight from its author.
+        """
+        known = self._legacy.get(name)
+        if known is None and len(self._legacy) >= MEMBERS_MAX:
+            return False
+        agents = known.member.agents if known else ()
+        if agent is not None and agent not in (shown.name for shown in agents):
+            agents = (AgentPresence(name=agent),)
+        if endpoint is None:
+            endpoint = known.member.endpoint if known else EndpointId(b"")
+        self._legacy[name] = Heard(
+            member=Member(
+                endpoint=endpoint,
+                name=name,
+                agents=agents,
+                speaks_direct=False,
+                heard_at_ms=wall_ms,
+            ),
+            until_s=now_s + LEGACY_LASTS_S,
+            heard_s=now_s,
+        )
+        return known is None
+
+    def legacy_left(self, name: str) -> None:
+        """Take in the Leave of a 0.1.4 peer."""
+        self._legacy.pop(name, None)
+
+    def legacy_gone(self, endpoint: EndpointId) -> None:
+        """Forget the 0.1.4 peer whose connection ended."""
+        gone = [name for name, heard in self._legacy.items() if heard.member.endpoint == endpoint]
+        for name in gone:
+            del self._legacy[name]
+
+    def expire(self, now_s: float) -> tuple[EndpointId, ...]:
+        """Forget who was silent for too long, and name the peers of ours among them."""
+        silent = tuple(peer for peer, heard in self._peers.items() if heard.until_s <= now_s)
+        for peer in silent:
+            del self._peers[peer]
+        for name in [name for name, heard in self._legacy.items() if heard.until_s <= now_s]:
+            del self._legacy[name]
+        return silent
+
+    def members(self) -> tuple[Member, ...]:
+        """Return everyone present, sorted by name."""
+        known = [heard.member for heard in (*self._peers.values(), *self._legacy.values())]
+        return tuple(sorted(known, key=lambda member: (member.name.casefold(), member.endpoint)))
+
+    def copies(self, now_s: float) -> tuple[tuple[bytes, float], ...]:
+        """Return each present peer's presence as it was received, and its age in seconds."""
+        return tuple((heard.proof, now_s - heard.heard_s) for heard in self._peers.values())
+
+    def has(self, endpoint: EndpointId) -> bool:
+        """Whether this peer of ours is present."""
+        return endpoint in self._peers
+
+    @property
+    def has_legacy(self) -> bool:
+        """Whether a 0.1.4 peer is present."""
+        return bool(self._legacy)
+
+    def name_of(self, endpoint: EndpointId) -> str | None:
+        """Return the display name of a present peer."""
+        heard = self._peers.get(endpoint)
+        return heard.member.name if heard else None

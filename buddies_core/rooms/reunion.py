@@ -1,0 +1,65 @@
+"""Which known members to dial, so that a room becomes one swarm again. Pure.
+
+HyParView mends crashes, but nothing in it reunites two halves once neither names the other in a
+view, nor does it help a node whose every contact is gone. A room knows its members by name and
+address, though: those it does not hear are dialled, each with its own growing pause.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from random import Random
+
+from buddies_core.model.ids import EndpointId
+
+FIRST_PAUSE_S = 2.0
+LONGEST_PAUSE_S = 60.0
+"""Also what bounds the time that two halves need to find each other after the split has healed."""
+DIALS_WHEN_ALONE = 3
+DIALS_WHEN_CONNECTED = 1
+"""At once. A lost member is often just off; somebody else in the room may be dialling it too."""
+
+
+@dataclass(slots=True)
+class _Pause:
+    length_s: float
+    until_s: float
+
+
+class Reunion:
+    """Remembers for one room when each absent member was last tried."""
+
+    def __init__(self, rng: Random) -> None:
+        self._rng = rng
+        self._pauses: dict[EndpointId, _Pause] = {}
+
+    def who_to_dial(
+        self, absent: Iterable[EndpointId], *, alone: bool, now_s: float
+    ) -> tuple[EndpointId, ...]:
+        """Return the members to dial now, and count each as tried.
+
+        Args:
+            absent: known members that are not heard in the room.
+            alone: whether this node has no neighbor in it.
+            now_s: monotonic seconds.
+        """
+        absent = tuple(absent)
+        self._pauses = {peer: self._pauses[peer] for peer in absent if peer in self._pauses}
+        due = [
+            peer
+            for peer in absent
+            if peer not in self._pauses or self._pauses[peer].until_s <= now_s
+        ]
+        chosen = self._rng.sample(
+            due, min(len(due), DIALS_WHEN_ALONE if alone else DIALS_WHEN_CONNECTED)
+        )
+        for peer in chosen:
+            before = self._pauses.get(peer)
+            length_s = min(before.length_s * 2, LONGEST_PAUSE_S) if before else FIRST_PAUSE_S
+            # Jitter: after a power cut nobody should find everybody dialling at once.
+            until_s = now_s + length_s * self._rng.uniform(0.75, 1.25)
+            self._pauses[peer] = _Pause(length_s, until_s)
+        return tuple(chosen)
+
+    def reset(self) -> None:
+        """Try everybody again at once; for when the network has come back."""
+        self._pauses.clear()

@@ -1,0 +1,343 @@
+"""One room: its members, and the tasks that keep this node in it."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from uuid import UUID
+
+from buddies_core.errors import BuddiesError, NotAllowed, NotFound, WireError
+from buddies_core.model.address import PeerAddress
+from buddies_core.model.bodies import AgentPresence, Body, Presence
+from buddies_core.model.bodies import Join as JoinBody
+from buddies_core.model.ids import EndpointId, TopicId, short
+from buddies_core.model.memory import Whole
+from buddies_core.model.room import DialAttempt, Member, Ticket
+from buddies_core.pb import peer_pb2
+from buddies_core.rooms.admission import Admitted, spoke_key
+from buddies_core.rooms.ports import Host
+from buddies_core.rooms.presence import Presences, fit_presence
+from buddies_core.rooms.reunion import Reunion
+from buddies_core.store.records import PresenceRecord, RoomRecord
+from buddies_core.wire.room_messages import open_envelope
+
+PRESENCE_EVERY_S = 30.0
+REUNITE_EVERY_S = 5.0
+DIAL_TIMEOUT_S = 8.0
+HELLO_TIMEOUT_S = 3.0
+FORGET_MEMBER_AFTER_MS = 30 * 24 * 3600 * 1000
+LEGACY_ANSWER_WITHIN_S = 2.0
+"""A newcomer of 0.1.4 is answered by everybody: not all at the same instant."""
+TICKET_MEMBERS_MAX = 4
+"""Besides ourselves: enough that one of them is on, few enough for a line of text."""
+GREETINGS_MAX = 16
+"""Neighbors that wait to be asked for the members; further ones will be met by their presence."""
+
+log = logging.getLogger(__name__)
+
+
+class Room:
+    """A room that this node is in, or is about to enter."""
+
+    def __init__(self, record: RoomRecord, host: Host) -> None:
+        self.record = record
+        self.presences = Presences()
+        self.entered = False
+        """Set once a join has succeeded; until then the room is not shown to anybody."""
+        self.joined_by: set[UUID] = set()
+        self.left_by: set[UUID] = set()
+        self.statuses: dict[str, AgentPresence] = {}
+        """What our own agents said they were doing, by agent name."""
+        self._host = host
+        self._reunion = Reunion(host.rng)
+        self._has_neighbor = asyncio.Event()
+        self._announce = asyncio.Event()
+        self._greetings: asyncio.Queue[EndpointId] = asyncio.Queue(GREETINGS_MAX)
+        self._legacy_newcomer = asyncio.Event()
+        self.agents: tuple[AgentPresence, ...] = ()
+        """Our own agents, as the members see them."""
+
+    async def live(self) -> None:
+        """Stay in touch with the members until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_present())
+            group.create_task(self._keep_together())
+            group.create_task(self._keep_greeting())
+            group.create_task(self._keep_answering_legacy())
+
+    # What this node says
+
+    async def say(
+        self, body: Body, *, agent: str = "", user: str = "", whole: Whole | None = None
+    ) -> bytes:
+        """Broadcast a message, and return the bytes that prove it to be ours."""
+        proof = await self.compose(body, agent=agent, user=user, whole=whole)
+        await self._host.network.broadcast(self.record.topic, proof)
+        return proof
+
+    async def compose(
+        self, body: Body, *, agent: str = "", user: str = "", whole: Whole | None = None
+    ) -> bytes:
+        """Return a message of ours as it would be broadcast."""
+        address = None
+        if isinstance(body, Presence | JoinBody):
+            address = self._host.network.address().info
+        return await self._host.composer.compose(
+            self.record.topic,
+            body,
+            agent=agent,
+            user=user or self._host.user,
+            address=address,
+            whole=whole,
+        )
+
+    def announce(self, agents: tuple[AgentPresence, ...]) -> None:
+        """Tell the members soon who is here, because it has changed."""
+        self.agents = agents
+        self._announce.set()
+
+    def ticket(self) -> Ticket:
+        """Return what brings somebody in: by us, or by members while we are off."""
+        network = self._host.network
+        others = (
+            PeerAddress(member.endpoint, network.known(member.endpoint))
+            for member in self.presences.members()
+            if member.speaks_direct
+        )
+        reachable = [address for address in others if address.info.direct or address.info.relay_url]
+        return Ticket(
+            self.record.name,
+            self.record.topic,
+            (network.address(), *reachable[:TICKET_MEMBERS_MAX]),
+        )
+
+    def members(self) -> tuple[Member, ...]:
+        """Return this node and everybody else present."""
+        me = Member(
+            endpoint=self._host.endpoint,
+            name=self._host.user,
+            agents=self.agents,
+            is_self=True,
+            heard_at_ms=self._host.clock.wall_ms(),
+        )
+        return (me, *self.presences.members())
+
+    # What happens to it
+
+    def on_neighbor_up(self, peer: EndpointId) -> None:
+        """Take note of a neighbor; a new one is asked who else is here."""
+        if not self._has_neighbor.is_set():
+            self._has_neighbor.set()
+            self._announce.set()
+        if not self.presences.has(peer) and not self._greetings.full():
+            self._greetings.put_nowait(peer)
+
+    def on_neighbor_down(self, peer: EndpointId) -> None:
+        """Take note that a neighbor is gone."""
+        self.presences.legacy_gone(peer)
+        if not self._host.network.neighbors(self.record.topic):
+            self._has_neighbor.clear()
+            self._reunion.reset()
+
+    async def on_presence(self, admitted: Admitted, age_s: float = 0.0) -> None:
+        """Take in a member's presence, as a broadcast or as a copy of that age."""
+        trailer, body = admitted.trailer, admitted.message.body
+        assert trailer is not None, "admission lets no presence pass without a trailer"
+        assert isinstance(body, Presence)
+        host, sender = self._host, trailer.sender
+        if sender == host.endpoint:
+            return
+        if trailer.address is not None:
+            host.network.learn(PeerAddress(sender, trailer.address))
+        mark = _presence_mark(self.record.topic, sender)
+        if trailer.sent_at_ms < host.store.watermark(mark):
+            return
+        wall_ms = host.clock.wall_ms()
+        was_present = self.presences.has(sender)
+        is_news = self.presences.heard(
+            sender,
+            body,
+            sent_at_ms=trailer.sent_at_ms,
+            proof=admitted.raw,
+            address=trailer.address,
+            now_s=host.clock.now_s(),
+            wall_ms=wall_ms,
+            age_s=age_s,
+        )
+        if not is_news:
+            return
+        await host.store.raise_watermark(mark, trailer.sent_at_ms)
+        await host.store.raise_watermark(spoke_key(sender), 1)
+        if not was_present:
+            log.info("member_present room=%s peer=%s", self.record.name, short(sender))
+        record = PresenceRecord(
+            topic=self.record.topic, endpoint=sender, proof=admitted.raw, received_at_ms=wall_ms
+        )
+        await host.store.put_presence(record)
+
+    async def on_leave(self, sender: EndpointId, sent_at_ms: int) -> None:
+        """Take in that a member goes; an older presence of it counts for nothing from now on."""
+        if self.presences.left(sender, sent_at_ms):
+            log.info("member_left room=%s peer=%s", self.record.name, short(sender))
+        await self._host.store.raise_watermark(
+            _presence_mark(self.record.topic, sender), sent_at_ms
+        )
+
+    def on_legacy_join(self, body: JoinBody, endpoint: EndpointId | None) -> None:
+        """Take in the Join of a 0.1.4 peer, which expects one in return."""
+        clock = self._host.clock
+        if self.presences.legacy_heard(
+            body.name, body.agent, endpoint, now_s=clock.now_s(), wall_ms=clock.wall_ms()
+        ):
+            self._legacy_newcomer.set()
+
+    # Getting in, and finding the others again
+
+    async def dial_all(self, addresses: Iterable[PeerAddress]) -> tuple[DialAttempt, ...]:
+        """Dial these peers at once; never raises for what a peer does."""
+        async with asyncio.TaskGroup() as group:
+            dials = [group.create_task(self.dial(address)) for address in addresses]
+        return tuple(dial.result() for dial in dials)
+
+    async def dial(self, address: PeerAddress) -> DialAttempt:
+        """Connect to a peer, ask it who is in the room, and join by way of it."""
+        peer, network = address.endpoint, self._host.network
+        network.learn(address)
+        try:
+            await network.reach(address, DIAL_TIMEOUT_S)
+            await self._greet(peer)
+        except NotFound:
+            return DialAttempt(peer, False, "was reached, but is not in this room")
+        except NotAllowed as error:
+            return DialAttempt(peer, False, f"was reached, but refuses: {error}")
+        except BuddiesError as error:
+            return DialAttempt(peer, False, str(error))
+        await network.join(self.record.topic, (peer,))
+        return DialAttempt(peer, True, "was reached")
+
+    async def wait_neighbor(self) -> None:
+        """Return once this node has a neighbor in the room."""
+        await self._has_neighbor.wait()
+
+    async def answer_hello(self, hello: peer_pb2.Hello) -> peer_pb2.HelloReply:
+        """Return everybody's latest presence, ours first, and take in the caller's."""
+        if hello.presence:
+            await self._take_copy(hello.presence, age_s=0.0)
+        now_s = self._host.clock.now_s()
+        own = peer_pb2.PresenceCopy(proof=await self._own_presence())
+        others = (
+            peer_pb2.PresenceCopy(proof=proof, age_ms=int(age_s * 1000))
+            for proof, age_s in self.presences.copies(now_s)
+        )
+        return peer_pb2.HelloReply(presences=[own, *others])
+
+    async def _greet(self, peer: EndpointId) -> None:
+        """Ask a peer for the members. One that does not speak the direct protocol is let be.
+
+        Raises:
+            NotFound: it is not in the room.
+            NotAllowed: it does not want us there.
+        """
+        hello = peer_pb2.Hello(presence=await self._own_presence())
+        request = peer_pb2.PeerRequest(topic=self.record.topic, hello=hello)
+        try:
+            replies = await self._host.network.ask(peer, request, HELLO_TIMEOUT_S)
+        except (NotFound, NotAllowed):
+            raise
+        except BuddiesError as error:
+            log.info("hello_failed room=%s peer=%s: %s", self.record.name, short(peer), error)
+            return
+        for copy in (copy for reply in replies for copy in reply.hello.presences):
+            await self._take_copy(copy.proof, age_s=copy.age_ms / 1000)
+
+    async def _take_copy(self, proof: bytes, *, age_s: float) -> None:
+        try:
+            admitted = self._host.admission.admit(self.record.name, self.record.topic, proof)
+        except WireError as error:
+            log.info("presence_rejected room=%s: %s", self.record.name, error)
+            return
+        if isinstance(admitted.message.body, Presence):
+            await self.on_presence(admitted, age_s)
+
+    async def _own_presence(self) -> bytes:
+        return await self.compose(self._presence())
+
+    def _presence(self) -> Presence:
+        return fit_presence(Presence(self._host.user, self.agents))
+
+    async def _keep_present(self) -> None:
+        while True:
+            self._announce.clear()
+            await self.say(self._presence())
+            pause_s = PRESENCE_EVERY_S * self._host.rng.uniform(0.9, 1.0)
+            try:
+                async with asyncio.timeout(pause_s):
+                    await self._announce.wait()
+            except TimeoutError:
+                continue
+
+    async def _keep_together(self) -> None:
+        host = self._host
+        while True:
+            for peer in self.presences.expire(host.clock.now_s()):
+                log.info("member_silent room=%s peer=%s", self.record.name, short(peer))
+            alone = not host.network.neighbors(self.record.topic)
+            absent = self._absent(alone=alone)
+            chosen = self._reunion.who_to_dial(absent, alone=alone, now_s=host.clock.now_s())
+            for attempt in await self.dial_all(absent[peer] for peer in chosen):
+                log.debug(
+                    "reunion room=%s peer=%s %s",
+                    self.record.name,
+                    short(attempt.endpoint),
+                    attempt.outcome,
+                )
+            await asyncio.sleep(REUNITE_EVERY_S * host.rng.uniform(0.8, 1.2))
+
+    def _absent(self, *, alone: bool) -> dict[EndpointId, PeerAddress]:
+        """Return the known members that are not heard, by endpoint, with where they last were."""
+        host = self._host
+        oldest_ms = host.clock.wall_ms() - FORGET_MEMBER_AFTER_MS
+        known = {
+            record.endpoint: _address_in(record)
+            for record in host.store.presences(self.record.topic)
+            if record.received_at_ms >= oldest_ms
+        }
+        if alone:
+            # These may be 0.1.4 peers, whose presence is not known by endpoint.
+            known = {peer.endpoint: peer for peer in self.record.bootstrap} | known
+        skip = {host.endpoint, *host.network.neighbors(self.record.topic)}
+        return {
+            peer: address
+            for peer, address in known.items()
+            if peer not in skip and not self.presences.has(peer)
+        }
+
+    async def _keep_greeting(self) -> None:
+        while True:
+            peer = await self._greetings.get()
+            try:
+                await self._greet(peer)
+            except (NotFound, NotAllowed) as error:
+                log.info("hello_refused room=%s peer=%s: %s", self.record.name, short(peer), error)
+
+    async def _keep_answering_legacy(self) -> None:
+        while True:
+            await self._legacy_newcomer.wait()
+            await asyncio.sleep(self._host.rng.uniform(0, LEGACY_ANSWER_WITHIN_S))
+            self._legacy_newcomer.clear()
+            await self.say_join()
+
+    async def say_join(self) -> None:
+        """Tell 0.1.4 peers that we are here; ours read our presence."""
+        agent = self.agents[0].name if self.agents else "buddies"
+        await self.say(JoinBody(self._host.user, agent), agent=agent)
+
+
+def _presence_mark(topic: TopicId, sender: EndpointId) -> bytes:
+    return b"presence" + topic + sender
+
+
+def _address_in(record: PresenceRecord) -> PeerAddress:
+    trailer = open_envelope(record.proof).trailer
+    if trailer is None or trailer.address is None:
+        return PeerAddress(record.endpoint)
+    return PeerAddress(record.endpoint, trailer.address)

@@ -1,0 +1,356 @@
+"""The rooms this node is in: joining, leaving, saying something, and who else is there.
+
+Membership belongs to the node; the agents attached to it share it. What peers say comes in through
+`inbound`, which calls the `on_…` methods of the room that it came by. One event loop owns all this.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from uuid import UUID
+
+from buddies_core.errors import NotFound
+from buddies_core.model.address import PeerAddress
+from buddies_core.model.bodies import AgentPresence, Body, Leave, StatusUpdate
+from buddies_core.model.ids import EndpointId, RoomName, TopicId, short, topic_of
+from buddies_core.model.memory import Whole
+from buddies_core.model.room import (
+    DialAttempt,
+    JoinReport,
+    LeaveReport,
+    Member,
+    NotifyReport,
+    RoomStatus,
+    Ticket,
+)
+from buddies_core.rooms.admission import Admitted
+from buddies_core.rooms.joining import describe, find_neighbor
+from buddies_core.rooms.names import room_name, status_text, ticket_for
+from buddies_core.rooms.ports import Host
+from buddies_core.rooms.room import Room
+from buddies_core.store.records import RoomRecord
+from buddies_core.wire.tickets import encode_ticket
+
+CLI_AGENT = "buddies-cli"
+"""Who speaks when no agent is attached: a person at a terminal."""
+
+log = logging.getLogger(__name__)
+
+
+class Rooms:
+    """The rooms of this node. Use `open`, which brings it back into those it was in."""
+
+    def __init__(self, host: Host, group: asyncio.TaskGroup) -> None:
+        self._host = host
+        self._group = group
+        self._rooms: dict[RoomName, Room] = {}
+        self._by_topic: dict[TopicId, Room] = {}
+        self._lives: dict[RoomName, asyncio.Task[None]] = {}
+        self._joining: defaultdict[RoomName, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._agents: dict[UUID, AgentPresence] = {}
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, host: Host) -> AsyncIterator["Rooms"]:
+        """Be in the rooms that were joined before; leave the swarm, not the rooms, at the end."""
+        async with asyncio.TaskGroup() as group:
+            rooms = cls(host, group)
+            for record in host.store.rooms():
+                room = rooms._add(Room(record, host))
+                await host.network.join(record.topic, ())
+                rooms._enter(room)
+            try:
+                yield rooms
+            finally:
+                for life in rooms._lives.values():
+                    life.cancel()
+                for name in rooms.joined():
+                    with contextlib.suppress(NotFound):
+                        await rooms._rooms[name].say(Leave(host.user))
+
+    # Coming and going
+
+    async def join(self, room: str, ticket: str | None, agent: UUID | None) -> JoinReport:
+        """Be in the room, and stay in it over restarts. Joining again adds the ticket's peers.
+
+        Raises:
+            InvalidInput: the name or the ticket can't be taken.
+            Unreachable: nobody on the ticket could be joined within 10 s; nothing is kept.
+        """
+        name = room_name(room)
+        parsed = ticket_for(name, ticket) if ticket else None
+        async with self._joining[name]:
+            known = self._rooms.get(name)
+            if known is None:
+                tried = await self._join_anew(name, parsed)
+            else:
+                tried = await self._dial(known, parsed)
+        joined = self.room(name)
+        if agent is not None:
+            joined.joined_by.add(agent)
+            joined.left_by.discard(agent)
+        joined.announce(self._agents_in(joined))
+        missed = [attempt for attempt in tried if not attempt.reached]
+        return JoinReport(
+            room=name,
+            ticket=encode_ticket(joined.ticket()),
+            endpoint=self._host.endpoint,
+            members=joined.members(),
+            already_joined=known is not None,
+            tried=tried,
+            warnings=(f"not all of the ticket's peers answered: {describe(missed)}",)
+            if missed
+            else (),
+        )
+
+    async def leave(self, room: str, agent: UUID | None, *, for_all: bool) -> LeaveReport:
+        """Take an agent out of the room, and the node with it if no other agent has joined it.
+
+        Raises:
+            NotFound: the node is not in the room.
+        """
+        left = self.room(room)
+        if agent is not None:
+            left.joined_by.discard(agent)
+            left.left_by.add(agent)
+        still = tuple(self._agents[other].name for other in left.joined_by if other in self._agents)
+        if still and not for_all:
+            left.announce(self._agents_in(left))
+            return LeaveReport(left.record.name, node_left=False, still_joined_by=still)
+        await left.say(Leave(self._host.user))
+        await self._remove(left)
+        await self._host.store.delete_room(left.record.name)
+        await self._host.store.delete_presences(left.record.topic)
+        return LeaveReport(left.record.name, node_left=True, still_joined_by=still)
+
+    def joined(self) -> tuple[RoomName, ...]:
+        """Return the rooms this node is in, sorted."""
+        return tuple(sorted(name for name, room in self._rooms.items() if room.entered))
+
+    def ticket(self, room: str) -> str:
+        """Return what brings somebody else into the room.
+
+        Raises:
+            NotFound: this node is not in the room.
+        """
+        return encode_ticket(self.room(room).ticket())
+
+    def status(self, room: str) -> RoomStatus:
+        """Return who is in the room now.
+
+        Raises:
+            NotFound: this node is not in the room.
+        """
+        asked = self.room(room)
+        return RoomStatus(
+            room=asked.record.name,
+            topic=asked.record.topic,
+            members=asked.members(),
+            neighbors=len(self._host.network.neighbors(asked.record.topic)),
+            joined_at_ms=asked.record.joined_at_ms,
+        )
+
+    # Saying something
+
+    async def notify(self, room: str, text: str, agent: UUID | None) -> NotifyReport:
+        """Tell the members what an agent is doing.
+
+        Raises:
+            InvalidInput: the text is empty or too long.
+            NotFound: this node is not in the room.
+        """
+        told = self.room(room)
+        said = status_text(text)
+        speaker = self._agents.get(agent) if agent else None
+        name = speaker.name if speaker else CLI_AGENT
+        user = speaker.user if speaker else ""
+        told.statuses[name] = AgentPresence(
+            name=name, user=user, status=said, status_at_ms=self._host.clock.wall_ms()
+        )
+        told.announce(self._agents_in(told))
+        await told.say(StatusUpdate(self._host.endpoint.hex(), said), agent=name, user=user)
+        return NotifyReport(told.record.name, said, len(told.members()) - 1)
+
+    async def publish(
+        self,
+        room: RoomName,
+        body: Body,
+        *,
+        agent: str = "",
+        user: str = "",
+        whole: Whole | None = None,
+    ) -> bytes:
+        """Say it to the room, and return the bytes that prove it to be ours.
+
+        Raises:
+            NotFound: this node is not in the room.
+        """
+        return await self.room(room).say(body, agent=agent, user=user, whole=whole)
+
+    async def compose(
+        self,
+        room: RoomName,
+        body: Body,
+        *,
+        agent: str = "",
+        user: str = "",
+        whole: Whole | None = None,
+    ) -> bytes:
+        """Return what `publish` would say, without saying it.
+
+        Raises:
+            NotFound: this node is not in the room.
+        """
+        return await self.room(room).compose(body, agent=agent, user=user, whole=whole)
+
+    async def send(self, room: RoomName, proof: bytes) -> None:
+        """Say what `compose` returned.
+
+        Raises:
+            NotFound: this node is not in the room.
+        """
+        await self._host.network.broadcast(self.room(room).record.topic, proof)
+
+    # Knowing things
+
+    def room(self, name: str) -> Room:
+        """Return a room this node is in.
+
+        Raises:
+            NotFound: it is not in that room.
+        """
+        room = self._rooms.get(RoomName(name))
+        if room is None or not room.entered:
+            joined = ", ".join(self.joined()) or "none yet"
+            raise NotFound(
+                f"this machine is not in room {name!r} (it is in: {joined}); "
+                "join it first: join_room, or buddies-cli join ROOM"
+            )
+        return room
+
+    def by_topic(self, topic: TopicId) -> Room | None:
+        """Return the room of this topic, also while it is being entered."""
+        return self._by_topic.get(topic)
+
+    def room_of(self, topic: TopicId) -> RoomName | None:
+        """Return the name of the room with this topic, if this node is in it."""
+        room = self._by_topic.get(topic)
+        return room.record.name if room and room.entered else None
+
+    def members(self, room: RoomName) -> tuple[Member, ...]:
+        """Return who is present, this node first.
+
+        Raises:
+            NotFound: this node is not in the room.
+        """
+        return self.room(room).members()
+
+    def admit(self, room: RoomName, proof: bytes) -> Admitted:
+        """Return the message that a copy holds, by the same rules as for a broadcast.
+
+        Raises:
+            NotFound: this node is not in the room.
+            Rejected: the copy is not what its author said in this room.
+        """
+        return self._host.admission.admit(room, self.room(room).record.topic, proof)
+
+    def name_of(self, endpoint: EndpointId) -> str:
+        """Return the display name last heard of a peer, or the start of its id."""
+        if endpoint == self._host.endpoint:
+            return self._host.user
+        names = (room.presences.name_of(endpoint) for room in self._rooms.values())
+        return next((name for name in names if name), short(endpoint))
+
+    # Agents
+
+    def agent_attached(self, agent: UUID, presence: AgentPresence) -> None:
+        """Show the agent in every room of this node."""
+        self._agents[agent] = presence
+        self._announce_agents()
+
+    def agent_detached(self, agent: UUID) -> None:
+        """Stop showing the agent. The node stays in the rooms the agent has joined."""
+        self._agents.pop(agent, None)
+        for room in self._rooms.values():
+            room.joined_by.discard(agent)
+            room.left_by.discard(agent)
+        self._announce_agents()
+
+    def rooms_of(self, agent: UUID) -> tuple[RoomName, ...]:
+        """Return the rooms that this agent has joined itself."""
+        return tuple(sorted(name for name, room in self._rooms.items() if agent in room.joined_by))
+
+    def _announce_agents(self) -> None:
+        for room in self._rooms.values():
+            room.announce(self._agents_in(room))
+
+    def _agents_in(self, room: Room) -> tuple[AgentPresence, ...]:
+        shown = {
+            presence.name: presence
+            for agent, presence in self._agents.items()
+            if agent not in room.left_by
+        }
+        for name, said in room.statuses.items():
+            if name in shown:
+                shown[name] = replace(
+                    shown[name], status=said.status, status_at_ms=said.status_at_ms
+                )
+            elif name == CLI_AGENT:
+                shown[name] = said
+        return tuple(shown.values())
+
+    # Entering and leaving
+
+    async def _join_anew(self, name: RoomName, ticket: Ticket | None) -> tuple[DialAttempt, ...]:
+        topic = topic_of(name)
+        record = RoomRecord(
+            name=name,
+            topic=topic,
+            joined_at_ms=self._host.clock.wall_ms(),
+            bootstrap=self._others(ticket),
+        )
+        room = self._add(Room(record, self._host))
+        try:
+            await self._host.network.join(topic, ())
+            tried = await find_neighbor(room, room.record.bootstrap)
+            await self._host.store.put_room(record)
+        except BaseException:
+            await self._remove(room)
+            raise
+        self._enter(room)
+        await room.say_join()
+        return tried
+
+    async def _dial(self, room: Room, ticket: Ticket | None) -> tuple[DialAttempt, ...]:
+        others = self._others(ticket)
+        return await room.dial_all(others) if others else ()
+
+    def _others(self, ticket: Ticket | None) -> tuple[PeerAddress, ...]:
+        if ticket is None:
+            return ()
+        return tuple(
+            address for address in ticket.endpoints if address.endpoint != self._host.endpoint
+        )
+
+    def _add(self, room: Room) -> Room:
+        self._rooms[room.record.name] = room
+        self._by_topic[room.record.topic] = room
+        return room
+
+    def _enter(self, room: Room) -> None:
+        room.entered = True
+        room.agents = self._agents_in(room)
+        self._lives[room.record.name] = self._group.create_task(room.live())
+
+    async def _remove(self, room: Room) -> None:
+        name, topic = room.record.name, room.record.topic
+        life = self._lives.pop(name, None)
+        if life is not None:
+            life.cancel()
+        self._rooms.pop(name, None)
+        self._by_topic.pop(topic, None)
+        await self._host.network.quit(topic)

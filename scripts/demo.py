@@ -1,0 +1,304 @@
+"""Alice and Bob share a room: two daemons, real MCP sessions, one story, told step by step.
+
+Each step prints what was asked, what came back and how long it took; a step that does not give what
+it says ends the demo with exit code 1. It leaves no process and no file behind. Run it with
+`make demo`, which puts it into a namespace that holds only loopback.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mcp import Client, StdioServerParameters
+from mcp_types import TextContent
+
+ROOM = "feature-a"
+NOTE = "We're using PostgreSQL for the user table"
+QUESTION = "how is the DB set up?"
+PATIENCE_S = 20.0
+"""How long a step may wait for what travels by itself; it takes milliseconds as a rule."""
+
+
+class StepFailed(Exception):
+    """A step did not give what it says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One developer's machine: a data directory, and with it a daemon of its own."""
+
+    user: str
+    home: Path
+
+    def environment(self, agent: str) -> dict[str, str]:
+        """Return what this machine's agents run with."""
+        return {
+            "BUDDIES_USER": self.user,
+            "BUDDIES_AGENT": agent,
+            "BUDDIES_DATA_DIR": str(self.home / "data"),
+            "BUDDIES_NETWORK": "loopback",
+            "XDG_RUNTIME_DIR": str(self.home / "run"),
+            "PATH": os.environ["PATH"],
+        }
+
+    async def command(self, *words: str) -> str:
+        """Run `buddies-cli` on this machine and return what it prints.
+
+        Raises:
+            StepFailed: it exits with anything but 0.
+        """
+        process = await asyncio.create_subprocess_exec(
+            "buddies-cli",
+            *words,
+            env=os.environ | self.environment("person"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        output, errors = await process.communicate()
+        if process.returncode != 0:
+            raise StepFailed(f"buddies-cli {' '.join(words)}: {errors.decode().strip()}")
+        return output.decode().strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """An agent in a real MCP session with its own shim."""
+
+    name: str
+    session: Client
+
+    async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        """Call a tool and return its structured result.
+
+        Raises:
+            StepFailed: the tool answers with an error.
+        """
+        result = await self.session.call_tool(tool, arguments)
+        if result.is_error or result.structured_content is None:
+            text = " ".join(part.text for part in result.content if isinstance(part, TextContent))
+            raise StepFailed(f"{tool} answered: {text}")
+        answer: dict[str, Any] = result.structured_content
+        return answer
+
+
+@asynccontextmanager
+async def agent_on(machine: Machine, agent: str) -> AsyncIterator[Agent]:
+    """Start an agent's shim, as its client's MCP config would."""
+    server = StdioServerParameters(command="buddies", env=machine.environment(agent))
+    async with Client(server, mode="auto", read_timeout_seconds=60) as session:
+        yield Agent(f"{machine.user}'s {agent}", session)
+
+
+class Transcript:
+    """Prints the steps, and keeps their times."""
+
+    def __init__(self) -> None:
+        self._steps = 0
+        self._began = time.monotonic()
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[Callable[[str], None]]:
+        """Time one step; what it is handed to say is printed below its title."""
+        self._steps += 1
+        said: list[str] = []
+        began = time.monotonic()
+        yield said.append
+        elapsed_ms = (time.monotonic() - began) * 1000
+        print(f"{self._steps:2}. {title:<66} {elapsed_ms:7.0f} ms  ok")
+        for line in said:
+            print(textwrap.indent(textwrap.fill(line, 90), "       "))
+
+    def close(self) -> None:
+        """Say that it is over."""
+        print(f"\n{self._steps} steps, all ok, {time.monotonic() - self._began:.1f} s in all")
+
+
+def expect(holds: bool, what: str) -> None:
+    """Fail the step unless this holds."""
+    if not holds:
+        raise StepFailed(f"expected {what}")
+
+
+async def eventually(ask: Callable[[], Any], holds: Callable[[Any], bool], what: str) -> Any:
+    """Ask until the answer holds, for what arrives by itself.
+
+    Raises:
+        StepFailed: it does not hold in time.
+    """
+    give_up_at = time.monotonic() + PATIENCE_S
+    while not holds(answer := await ask()):
+        if time.monotonic() > give_up_at:
+            raise StepFailed(f"waited {PATIENCE_S:.0f} s for {what}; last answer: {answer}")
+        await asyncio.sleep(0.02)
+    return answer
+
+
+def names(status: dict[str, Any]) -> list[str]:
+    """Return who is in a room, by user name."""
+    return sorted({peer["name"] for peer in status["peers"]})
+
+
+def contents(found: dict[str, Any]) -> list[str]:
+    """Return the contents of the memories in an answer."""
+    return [memory["content"] for memory in found["results"]]
+
+
+async def first_day(alice: Machine, bob: Machine, log: Transcript) -> None:
+    """Alice works, Bob comes later; each finds what the other knows."""
+    async with contextlib.AsyncExitStack() as sessions:
+        with log.step("Alice's agent starts; no daemon runs yet") as say:
+            claude = await sessions.enter_async_context(agent_on(alice, "claude"))
+            tools = (await claude.session.list_tools()).tools
+            say(f"{len(tools)} tools: {', '.join(tool.name for tool in tools)}")
+        with log.step(f"join_room({ROOM!r}) starts her daemon and gives a ticket") as say:
+            joined = await claude.call("join_room", room=ROOM)
+            ticket: str = joined["ticket"]
+            say(f"ticket {ticket[:32]}… ({len(ticket)} characters)")
+        with log.step("store_memory") as say:
+            kept = await claude.call(
+                "store_memory", room=ROOM, title="User table", content=NOTE, kind="decision"
+            )
+            say(f"{kept['content']!r} is on her disk as {kept['id']}")
+        with log.step("a second agent on her machine shares her node") as say:
+            cursor = await sessions.enter_async_context(agent_on(alice, "cursor"))
+            rooms = await cursor.call("list_rooms")
+            expect(rooms["rooms"] == [ROOM], f"cursor to be in {ROOM}")
+            expect(NOTE in contents(await cursor.call("list_memories")), "cursor to see the memory")
+            say("cursor is in the room and sees the memory, without joining")
+        with log.step("Bob's agent starts, and joins with the ticket") as say:
+            codex = await sessions.enter_async_context(agent_on(bob, "codex"))
+            joined = await codex.call("join_room", room=ROOM, ticket=ticket)
+            expect(names(joined | {"peers": joined["members"]}) == ["alice", "bob"], "both there")
+            say("members: alice, bob")
+        with log.step(f"Bob, who was not there then, asks {QUESTION!r}") as say:
+            found = await codex.call("search_memory", query=QUESTION, room=ROOM)
+            expect(contents(found)[:1] == [NOTE], f"the memory first, not {contents(found)}")
+            first = found["results"][0]
+            say(f"{first['content']!r}, said {first['author_name']} ({first['verified']})")
+        with log.step("the same again, with everything warm") as say:
+            found = await codex.call("search_memory", query=QUESTION, room=ROOM)
+            answered = ", ".join(
+                f"{who['name']} {who['elapsed_ms']} ms" for who in found["answered"]
+            )
+            say(f"answered: {answered}")
+        with log.step("Bob stores one; Alice, who is there, has it by herself"):
+            note = "Sessions live in Redis and expire after two hours"
+            await codex.call("store_memory", room=ROOM, content=note, kind="implementation")
+            await eventually(
+                lambda: claude.call("list_memories", room=ROOM),
+                lambda listed: note in contents(listed),
+                "Bob's memory on Alice's machine",
+            )
+        with log.step("notify_peers: Bob sees what Alice's agent is doing") as say:
+            await claude.call("notify_peers", room=ROOM, text="migrating the schema")
+            status = await eventually(
+                lambda: codex.call("get_room_status", room=ROOM),
+                lambda status: any(
+                    peer["last_status"] == "migrating the schema" for peer in status["peers"]
+                ),
+                "Alice's status on Bob's machine",
+            )
+            say(
+                "; ".join(
+                    f"{peer['name']}/{peer['agent']}: {peer['last_status'] or '–'}"
+                    for peer in status["peers"]
+                )
+            )
+        with log.step("a memory of 200 KB, found and read whole by Bob") as say:
+            long_note = "".join(f"Step {number}: check the replica. " for number in range(7_500))
+            await claude.call(
+                "store_memory", room=ROOM, title="Failover runbook", content=long_note
+            )
+            found = await eventually(
+                lambda: codex.call("search_memory", query="failover runbook", room=ROOM),
+                lambda found: any(
+                    memory["title"] == "Failover runbook" for memory in found["results"]
+                ),
+                "the runbook in Bob's search",
+            )
+            runbook = next(m for m in found["results"] if m["title"] == "Failover runbook")
+            read, offset = "", 0
+            while offset is not None:
+                page = await codex.call("get_memory", id=runbook["id"], offset=offset)
+                read, offset = read + page["content"], page["next_offset"]
+            expect(read == long_note, "every character of it")
+            say(f"{len(read.encode()):,} bytes, every one the same")
+
+
+async def second_day(alice: Machine, bob: Machine, log: Transcript) -> None:
+    """Both daemons were stopped; nobody joins, nobody pastes a ticket."""
+    with log.step("both daemons stop"):
+        await alice.command("daemon", "stop")
+        await bob.command("daemon", "stop")
+    async with contextlib.AsyncExitStack() as sessions:
+        with log.step("the next day: both agents start again; nobody joins anything"):
+            codex = await sessions.enter_async_context(agent_on(bob, "codex"))
+            claude = await sessions.enter_async_context(agent_on(alice, "claude"))
+            for agent in (codex, claude):
+                rooms = await agent.call("list_rooms")
+                expect(rooms["rooms"] == [ROOM], f"{agent.name} to be in {ROOM}")
+        with log.step("they find each other") as say:
+            status = await eventually(
+                lambda: codex.call("get_room_status", room=ROOM),
+                lambda status: names(status) == ["alice", "bob"],
+                "Alice in Bob's room",
+            )
+            say(f"members: {', '.join(names(status))}")
+        with log.step(f"Bob asks again: {QUESTION!r}") as say:
+            found = await codex.call("search_memory", query=QUESTION, room=ROOM)
+            expect(contents(found)[:1] == [NOTE], f"the memory first, not {contents(found)}")
+            say(f"{contents(found)[0]!r}")
+        with log.step("and both still have all three memories") as say:
+            kept = [
+                len((await agent.call("list_memories", room=ROOM))["results"])
+                for agent in (claude, codex)
+            ]
+            say(f"alice {kept[0]}, bob {kept[1]}")
+            expect(kept[0] == 3 and kept[1] >= 2, "three with Alice, at least two with Bob")
+
+
+async def tell(home: Path) -> None:
+    """Tell the whole story in this directory."""
+    alice = Machine("alice", home / "a")
+    bob = Machine("bob", home / "b")
+    log = Transcript()
+    try:
+        for machine in (alice, bob):
+            (machine.home / "run").mkdir(parents=True)
+        await first_day(alice, bob, log)
+        await second_day(alice, bob, log)
+        log.close()
+    finally:
+        for machine in (alice, bob):
+            with contextlib.suppress(StepFailed):
+                await machine.command("daemon", "stop")
+
+
+def main() -> int:
+    """Run the demo in a directory of its own, and remove it."""
+    # Short: the path of a Unix socket ends at about a hundred bytes.
+    home = Path(tempfile.mkdtemp(prefix="bud-", dir="/tmp"))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        asyncio.run(tell(home))
+    except StepFailed as failure:
+        print(f"\nthe demo failed: {failure}", file=sys.stderr)
+        return 1
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""A network in memory: peers that can be reached or not, and answers that are set up."""
+
+from collections.abc import Callable, Sequence
+
+from buddies_core.errors import BuddiesError, Unreachable
+from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
+from buddies_core.model.ids import EndpointId, TopicId
+from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
+
+
+class FakeNetwork:
+    """Records what it is asked to do. `on_join` may report neighbors as a real swarm would."""
+
+    def __init__(self, me: EndpointId) -> None:
+        self.me = me
+        self.topics: dict[TopicId, list[EndpointId]] = {}
+        self.said: list[tuple[TopicId, bytes]] = []
+        self.learned: dict[EndpointId, AddressInfo] = {}
+        self.reachable: set[EndpointId] = set()
+        self.dialled: list[EndpointId] = []
+        self.answers: dict[EndpointId, Callable[[PeerRequest], list[PeerReply]]] = {}
+        self.neighbors_of: dict[TopicId, tuple[EndpointId, ...]] = {}
+        self.on_join: Callable[[TopicId, EndpointId], None] = lambda topic, peer: None
+
+    def address(self) -> PeerAddress:
+        return PeerAddress(self.me, AddressInfo(None, (SocketAddress("127.0.0.1", 1),)))
+
+    def learn(self, address: PeerAddress) -> None:
+        self.learned[address.endpoint] = address.info
+
+    def known(self, endpoint: EndpointId) -> AddressInfo:
+        return self.learned.get(endpoint, AddressInfo())
+
+    async def reach(self, peer: PeerAddress, timeout_s: float) -> None:
+        self.dialled.append(peer.endpoint)
+        if peer.endpoint not in self.reachable:
+            raise Unreachable("did not answer")
+
+    async def join(self, topic: TopicId, peers: Sequence[EndpointId]) -> None:
+        self.topics.setdefault(topic, []).extend(peers)
+        for peer in peers:
+            self.on_join(topic, peer)
+
+    async def quit(self, topic: TopicId) -> None:
+        self.topics.pop(topic, None)
+
+    async def broadcast(self, topic: TopicId, content: bytes) -> None:
+        assert topic in self.topics, "only what was joined can be spoken in"
+        self.said.append((topic, content))
+
+    def neighbors(self, topic: TopicId) -> tuple[EndpointId, ...]:
+        return self.neighbors_of.get(topic, ())
+
+    async def ask(
+        self, peer: EndpointId, request: PeerRequest, timeout_s: float
+    ) -> Sequence[PeerReply]:
+        answer = self.answers.get(peer)
+        if answer is None:
+            raise Unreachable("speaks buddies 0.1.4")
+        return answer(request)
+
+
+def refusing(error: BuddiesError) -> Callable[[PeerRequest], list[PeerReply]]:
+    """Return an answer that is this error."""
+
+    def refuse(request: PeerRequest) -> list[PeerReply]:
+        raise error
+
+    return refuse

@@ -1,0 +1,132 @@
+from buddies_core.model.bodies import AgentPresence, Presence
+from buddies_core.model.ids import EndpointId
+from buddies_core.model.room import Member
+from buddies_core.rooms.presence import (
+    AGENTS_BYTES_MAX,
+    LEGACY_LASTS_S,
+    PRESENCE_LASTS_S,
+    Presences,
+    fit_presence,
+)
+
+ANN = EndpointId(b"a" * 32)
+BOB = EndpointId(b"b" * 32)
+CLAUDE = AgentPresence(name="claude")
+
+
+def hear(
+    presences: Presences,
+    peer: EndpointId = ANN,
+    *,
+    name: str = "ann",
+    sent_at_ms: int = 1,
+    now_s: float = 0.0,
+    age_s: float = 0.0,
+) -> bool:
+    return presences.heard(
+        peer,
+        Presence(name, (CLAUDE,)),
+        sent_at_ms=sent_at_ms,
+        proof=b"proof of " + name.encode(),
+        address=None,
+        now_s=now_s,
+        wall_ms=5_000,
+        age_s=age_s,
+    )
+
+
+def test_a_peer_is_present_once_heard() -> None:
+    presences = Presences()
+    assert hear(presences)
+    assert presences.members() == (
+        Member(endpoint=ANN, name="ann", agents=(CLAUDE,), heard_at_ms=5_000),
+    )
+
+
+def test_an_older_presence_changes_nothing() -> None:
+    presences = Presences()
+    hear(presences, sent_at_ms=10)
+    assert not hear(presences, name="mallory", sent_at_ms=9)
+    assert not hear(presences, name="mallory", sent_at_ms=10)
+    assert presences.name_of(ANN) == "ann"
+
+
+def test_a_peer_is_gone_after_three_lost_presences() -> None:
+    presences = Presences()
+    hear(presences)
+    assert presences.expire(PRESENCE_LASTS_S - 0.1) == ()
+    assert presences.expire(PRESENCE_LASTS_S) == (ANN,)
+    assert presences.members() == ()
+
+
+def test_a_copy_lasts_only_as_long_as_the_original_would() -> None:
+    presences = Presences()
+    assert not hear(presences, age_s=PRESENCE_LASTS_S)
+    assert hear(presences, age_s=PRESENCE_LASTS_S - 1)
+    assert presences.copies(now_s=0.5) == ((b"proof of ann", PRESENCE_LASTS_S - 0.5),)
+    assert presences.expire(1.0) == (ANN,)
+
+
+def test_a_leave_is_immediate_and_an_older_presence_does_not_undo_it() -> None:
+    presences = Presences()
+    hear(presences, sent_at_ms=10)
+    assert not presences.left(ANN, sent_at_ms=10)
+    assert presences.left(ANN, sent_at_ms=11)
+    assert not hear(presences, sent_at_ms=11)
+    assert hear(presences, sent_at_ms=12)
+
+
+def test_two_peers_of_one_name_are_two_members() -> None:
+    presences = Presences()
+    hear(presences, ANN, name="sam")
+    hear(presences, BOB, name="sam")
+    assert [member.endpoint for member in presences.members()] == [ANN, BOB]
+
+
+def test_the_newest_status_of_an_agent_is_shown() -> None:
+    presences = Presences()
+    hear(presences)
+    presences.status(ANN, "claude", "testing", sent_at_ms=20)
+    presences.status(ANN, "claude", "an older one", sent_at_ms=19)
+    presences.status(BOB, "codex", "of somebody absent", sent_at_ms=20)
+    [member] = presences.members()
+    assert member.agents == (AgentPresence(name="claude", status="testing", status_at_ms=20),)
+
+
+def test_an_old_peer_stays_until_it_leaves_is_cut_off_or_falls_silent() -> None:
+    presences = Presences()
+
+    def hear_old(name: str, endpoint: EndpointId | None = None) -> bool:
+        return presences.legacy_heard(name, "cursor", endpoint, now_s=0.0, wall_ms=5_000)
+
+    assert hear_old("olga", ANN)
+    assert not hear_old("olga")
+    assert hear_old("otto", BOB)
+    assert hear_old("oona")
+    assert presences.has_legacy
+    presences.legacy_gone(BOB)
+    presences.legacy_left("oona")
+    assert presences.members() == (
+        Member(
+            endpoint=ANN,
+            name="olga",
+            agents=(AgentPresence(name="cursor"),),
+            speaks_direct=False,
+            heard_at_ms=5_000,
+        ),
+    )
+    presences.expire(LEGACY_LASTS_S)
+    assert presences.members() == ()
+
+
+def test_a_presence_of_many_busy_agents_still_fits_a_broadcast() -> None:
+    agents = tuple(AgentPresence(name=f"agent-{number}", status="é" * 500) for number in range(200))
+    fitted = fit_presence(Presence("ann", agents))
+    shown = fitted.agents
+    assert shown == tuple(AgentPresence(name=agent.name) for agent in agents[: len(shown)])
+    assert AGENTS_BYTES_MAX // 40 < len(shown) < 200
+
+
+def test_a_presence_that_fits_keeps_its_statuses() -> None:
+    presence = Presence("ann", (AgentPresence(name="claude", status="reviewing the schema"),))
+    assert fit_presence(presence) == presence

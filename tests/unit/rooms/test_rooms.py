@@ -1,0 +1,308 @@
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from random import Random
+from uuid import UUID
+
+import pytest
+
+from buddies_core.errors import InvalidInput, NotFound, Unreachable
+from buddies_core.identity.node_key import NodeKey
+from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
+from buddies_core.model.bodies import AgentPresence, Body, Join, Leave, Presence, StatusUpdate
+from buddies_core.model.identity import Verified
+from buddies_core.model.ids import EndpointId, RoomName, TopicId, topic_of
+from buddies_core.model.room import DialAttempt, Ticket
+from buddies_core.pb.peer_pb2 import HelloReply, PeerReply, PeerRequest, PresenceCopy
+from buddies_core.rooms.admission import Admission
+from buddies_core.rooms.composing import Composer
+from buddies_core.rooms.ports import Host
+from buddies_core.rooms.rooms import Rooms
+from buddies_core.store.in_memory import InMemoryStore
+from buddies_core.wire.room_messages import open_envelope
+from buddies_core.wire.tickets import decode_ticket, encode_ticket
+from tests.support.clocks import ManualClock
+from tests.support.eventually import until
+from tests.support.fake_network import FakeNetwork, refusing
+
+ALICE = NodeKey(b"a" * 32)
+BOB = NodeKey(b"b" * 32)
+CAROL = NodeKey(b"c" * 32)
+DEMO = RoomName("demo")
+TOPIC = topic_of(DEMO)
+CLAUDE = UUID(int=1)
+CURSOR = UUID(int=2)
+
+
+def host(key: NodeKey, user: str, store: InMemoryStore | None = None) -> Host:
+    store = store or InMemoryStore()
+    clock = ManualClock()
+    counters: Counter[str] = Counter()
+    return Host(
+        endpoint=key.endpoint,
+        user=user,
+        network=FakeNetwork(key.endpoint),
+        store=store,
+        composer=Composer(key, store, clock),
+        admission=Admission(store, counters),
+        clock=clock,
+        rng=Random(1),
+        counters=counters,
+    )
+
+
+def network_of(host: Host) -> FakeNetwork:
+    assert isinstance(host.network, FakeNetwork)
+    return host.network
+
+
+def said(host: Host) -> Iterator[Body]:
+    for _, content in network_of(host).said:
+        yield open_envelope(content).message.body
+
+
+def ticket(*keys: NodeKey, room: RoomName = DEMO, topic: TopicId = TOPIC) -> str:
+    info = AddressInfo(None, (SocketAddress("127.0.0.1", 9),))
+    return encode_ticket(
+        Ticket(room, topic, tuple(PeerAddress(key.endpoint, info) for key in keys))
+    )
+
+
+@asynccontextmanager
+async def rooms_of(host: Host, *, let_in_by: tuple[EndpointId, ...] = ()) -> AsyncIterator[Rooms]:
+    async with Rooms.open(host) as rooms:
+        network = network_of(host)
+
+        def report(topic: TopicId, peer: EndpointId) -> None:
+            room = rooms.by_topic(topic)
+            if room is not None and peer in let_in_by:
+                network.neighbors_of[topic] = (peer,)
+                room.on_neighbor_up(peer)
+
+        network.on_join = report
+        yield rooms
+
+
+async def presence_of(key: NodeKey, user: str, room: RoomName = DEMO) -> bytes:
+    composer = Composer(key, InMemoryStore(), ManualClock())
+    return await composer.compose(topic_of(room), Presence(user, ()), address=AddressInfo())
+
+
+async def test_a_room_without_a_ticket_is_entered_at_once_and_its_ticket_leads_to_us() -> None:
+    alice = host(ALICE, "alice")
+    async with rooms_of(alice) as rooms:
+        report = await rooms.join("demo", None, CLAUDE)
+        assert decode_ticket(report.ticket) == Ticket(DEMO, TOPIC, (alice.network.address(),))
+        assert (report.already_joined, report.tried) == (False, ())
+        assert rooms.joined() == (DEMO,)
+
+
+async def test_joining_tells_old_peers_by_join_and_ours_by_presence() -> None:
+    alice = host(ALICE, "alice")
+    async with rooms_of(alice) as rooms:
+        await rooms.join("demo", None, None)
+        await until(lambda: len(network_of(alice).said) >= 2)
+        assert set(map(type, said(alice))) == {Join, Presence}
+
+
+async def test_a_member_of_the_ticket_that_answers_lets_us_in_and_tells_who_is_there() -> None:
+    bob = host(BOB, "bob")
+    network = network_of(bob)
+    network.reachable.add(ALICE.endpoint)
+    alice_presence = await presence_of(ALICE, "alice")
+    carol_presence = await presence_of(CAROL, "carol")
+
+    def hello(request: PeerRequest) -> list[PeerReply]:
+        copies = [
+            PresenceCopy(proof=alice_presence),
+            PresenceCopy(proof=carol_presence, age_ms=10_000),
+        ]
+        return [PeerReply(end=True, hello=HelloReply(presences=copies))]
+
+    network.answers[ALICE.endpoint] = hello
+    async with rooms_of(bob, let_in_by=(ALICE.endpoint,)) as rooms:
+        report = await rooms.join("demo", ticket(ALICE), None)
+        assert [member.name for member in report.members] == ["bob", "alice", "carol"]
+        assert report.tried == (DialAttempt(ALICE.endpoint, True, "was reached"),)
+
+
+async def test_a_presence_copied_from_another_room_is_not_believed() -> None:
+    bob = host(BOB, "bob")
+    network = network_of(bob)
+    network.reachable.add(ALICE.endpoint)
+    stolen = await presence_of(CAROL, "carol", RoomName("another"))
+    network.answers[ALICE.endpoint] = lambda _: [
+        PeerReply(end=True, hello=HelloReply(presences=[PresenceCopy(proof=stolen)]))
+    ]
+    async with rooms_of(bob, let_in_by=(ALICE.endpoint,)) as rooms:
+        report = await rooms.join("demo", ticket(ALICE), None)
+        assert [member.name for member in report.members] == ["bob"]
+        assert bob.counters == {"rejected_bad_signature": 1}
+
+
+async def test_an_unreachable_ticket_is_an_error_that_names_each_peer_and_keeps_nothing() -> None:
+    bob = host(BOB, "bob")
+    async with rooms_of(bob) as rooms:
+        with pytest.raises(Unreachable) as caught:
+            await rooms.join("demo", ticket(ALICE, CAROL), CLAUDE)
+        for key in (ALICE, CAROL):
+            assert f"peer {key.endpoint.hex()[:10]} did not answer" in str(caught.value)
+        assert "buddies-cli ticket demo" in str(caught.value)
+        assert rooms.joined() == ()
+        assert bob.store.rooms() == ()
+        assert network_of(bob).topics == {}
+
+
+async def test_a_peer_that_is_not_in_the_room_is_told_from_one_that_is_off() -> None:
+    bob = host(BOB, "bob")
+    network_of(bob).reachable.add(ALICE.endpoint)
+    network_of(bob).answers[ALICE.endpoint] = refusing(NotFound("not in that room"))
+    async with rooms_of(bob) as rooms:
+        with pytest.raises(Unreachable, match="was reached, but is not in this room"):
+            await rooms.join("demo", ticket(ALICE), None)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("", None, "room is empty"),
+        (" demo", None, "begins or ends with a space"),
+        ("x" * 257, None, "257 bytes long, 256 are allowed"),
+        ("other", ticket(ALICE), "for room 'demo', not 'other'"),
+        ("demo", ticket(ALICE, topic=TopicId(bytes(32))), "leads elsewhere"),
+        ("demo", "no ticket at all", "ticket"),
+    ],
+)
+async def test_a_name_or_ticket_that_cannot_be_is_refused(
+    name: str, text: str | None, says: str
+) -> None:
+    async with rooms_of(host(BOB, "bob")) as rooms:
+        with pytest.raises(InvalidInput, match=says):
+            await rooms.join(name, text, None)
+        assert rooms.joined() == ()
+
+
+async def test_joining_again_dials_the_new_ticket_and_says_who_did_not_answer() -> None:
+    bob = host(BOB, "bob")
+    async with rooms_of(bob) as rooms:
+        await rooms.join("demo", None, None)
+        report = await rooms.join("demo", ticket(ALICE), None)
+        assert report.already_joined
+        assert report.tried == (DialAttempt(ALICE.endpoint, False, "did not answer"),)
+        assert "did not answer" in report.warnings[0]
+
+
+async def test_our_own_ticket_is_no_reason_to_dial() -> None:
+    bob = host(BOB, "bob")
+    async with rooms_of(bob) as rooms:
+        report = await rooms.join("demo", ticket(BOB), None)
+        assert (report.tried, network_of(bob).dialled) == ((), [])
+
+
+async def test_two_joins_at_once_join_once() -> None:
+    alice = host(ALICE, "alice")
+    async with rooms_of(alice) as rooms, asyncio.TaskGroup() as group:
+        first = group.create_task(rooms.join("demo", None, CLAUDE))
+        second = group.create_task(rooms.join("demo", None, CURSOR))
+    assert sorted([first.result().already_joined, second.result().already_joined]) == [False, True]
+
+
+async def test_the_node_stays_as_long_as_another_agent_has_joined() -> None:
+    alice = host(ALICE, "alice")
+    async with rooms_of(alice) as rooms:
+        rooms.agent_attached(CLAUDE, AgentPresence(name="claude"))
+        rooms.agent_attached(CURSOR, AgentPresence(name="cursor"))
+        for agent in (CLAUDE, CURSOR):
+            await rooms.join("demo", None, agent)
+        first = await rooms.leave("demo", CLAUDE, for_all=False)
+        assert (first.node_left, first.still_joined_by) == (False, ("cursor",))
+        assert [agent.name for agent in rooms.status("demo").members[0].agents] == ["cursor"]
+        second = await rooms.leave("demo", CURSOR, for_all=False)
+        assert (second.node_left, rooms.joined()) == (True, ())
+        assert alice.store.rooms() == ()
+        assert Leave("alice") in said(alice)
+
+
+async def test_leaving_for_all_names_who_was_still_in() -> None:
+    alice = host(ALICE, "alice")
+    async with rooms_of(alice) as rooms:
+        rooms.agent_attached(CLAUDE, AgentPresence(name="claude"))
+        await rooms.join("demo", None, CLAUDE)
+        report = await rooms.leave("demo", None, for_all=True)
+        assert (report.node_left, report.still_joined_by) == (True, ("claude",))
+
+
+async def test_an_agent_that_went_away_no_longer_keeps_the_node_in_the_room() -> None:
+    alice = host(ALICE, "alice")
+    async with rooms_of(alice) as rooms:
+        rooms.agent_attached(CLAUDE, AgentPresence(name="claude"))
+        await rooms.join("demo", None, CLAUDE)
+        rooms.agent_detached(CLAUDE)
+        assert rooms.joined() == (DEMO,)
+        assert (await rooms.leave("demo", CURSOR, for_all=False)).node_left
+
+
+async def test_leaving_a_room_one_is_not_in_says_what_to_do() -> None:
+    async with rooms_of(host(ALICE, "alice")) as rooms:
+        with pytest.raises(NotFound, match=r"not in room 'demo'.*join it first"):
+            await rooms.leave("demo", None, for_all=True)
+
+
+async def test_a_status_is_broadcast_as_its_agents_and_shown_in_the_room() -> None:
+    alice = host(ALICE, "alice")
+    async with rooms_of(alice) as rooms:
+        rooms.agent_attached(CLAUDE, AgentPresence(name="claude", user="ann"))
+        await rooms.join("demo", None, CLAUDE)
+        report = await rooms.notify("demo", "testing", CLAUDE)
+        assert report.members == 0
+        envelope = open_envelope(network_of(alice).said[-1][1])
+        assert envelope.message.body == StatusUpdate(ALICE.endpoint.hex(), "testing")
+        assert envelope.trailer is not None
+        assert (envelope.trailer.agent, envelope.trailer.user) == ("claude", "ann")
+        [agent] = rooms.status("demo").members[0].agents
+        assert (agent.name, agent.status) == ("claude", "testing")
+
+
+async def test_what_we_publish_is_admitted_as_ours() -> None:
+    alice = host(ALICE, "alice")
+    async with rooms_of(alice) as rooms:
+        await rooms.join("demo", None, None)
+        proof = await rooms.publish(DEMO, StatusUpdate(ALICE.endpoint.hex(), "busy"), agent="x")
+        admitted = rooms.admit(DEMO, proof)
+        assert (admitted.verified, admitted.raw) == (Verified.PEER, proof)
+
+
+async def test_after_a_restart_the_node_is_in_its_rooms_and_dials_the_members_it_knew() -> None:
+    store = InMemoryStore()
+    before = host(BOB, "bob", store)
+    async with rooms_of(before) as rooms:
+        await rooms.join("demo", None, None)
+        admitted = rooms.admit(DEMO, await presence_of(ALICE, "alice"))
+        await rooms.room("demo").on_presence(admitted)
+    after = host(BOB, "bob", store)
+    network_of(after).reachable.add(ALICE.endpoint)
+    async with rooms_of(after) as rooms:
+        assert rooms.joined() == (DEMO,)
+        await until(lambda: network_of(after).topics.get(TOPIC) == [ALICE.endpoint])
+
+
+async def test_a_node_that_stops_says_that_it_goes_but_stays_in_the_room() -> None:
+    alice = host(ALICE, "alice")
+    async with rooms_of(alice) as rooms:
+        await rooms.join("demo", None, None)
+    assert list(said(alice))[-1] == Leave("alice")
+    assert [record.name for record in alice.store.rooms()] == [DEMO]
+
+
+async def test_a_presence_older_than_a_leave_does_not_bring_a_member_back() -> None:
+    alice = host(ALICE, "alice")
+    async with rooms_of(alice) as rooms:
+        await rooms.join("demo", None, None)
+        room = rooms.room("demo")
+        admitted = rooms.admit(DEMO, await presence_of(BOB, "bob"))
+        await room.on_presence(admitted)
+        assert admitted.trailer is not None
+        await room.on_leave(BOB.endpoint, admitted.trailer.sent_at_ms + 1)
+        await room.on_presence(admitted)
+        assert [member.name for member in rooms.members(DEMO)] == ["alice"]
