@@ -1,3 +1,4 @@
+from itertools import pairwise
 from random import Random
 
 from buddies_core.model.ids import EndpointId
@@ -30,7 +31,7 @@ def test_each_absent_member_is_tried_for_ever_and_at_least_once_in_every_longest
     tried_at = [
         now for now in range(3600) if reunion.who_to_dial(PEERS[:1], alone=True, now_s=float(now))
     ]
-    gaps = [later - earlier for earlier, later in zip(tried_at, tried_at[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(tried_at)]
     assert gaps[0] < 5
     assert max(gaps) <= LONGEST_PAUSE_S * 1.25 + 1
     assert tried_at[-1] > 3600 - LONGEST_PAUSE_S * 1.25 - 1

@@ -1,0 +1,160 @@
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+import pytest
+
+from buddies_core.identity.node_key import NodeKey
+from buddies_core.model.bodies import (
+    Body,
+    Leave,
+    MemoryCreated,
+    Presence,
+    SkillVoteCast,
+    StatusUpdate,
+)
+from buddies_core.model.identity import Verified
+from buddies_core.model.ids import MemoryId, RoomName, topic_of
+from buddies_core.model.memory import MemoryEntry, MemoryKind
+from buddies_core.rooms.admission import Admission, Rejected, spoke_key
+from buddies_core.rooms.composing import Composer
+from buddies_core.store.in_memory import InMemoryStore
+from buddies_core.wire.room_messages import RoomMessage, encode_room_message
+from tests.support.clocks import ManualClock
+
+ALICE = NodeKey(b"a" * 32)
+BOB = NodeKey(b"b" * 32)
+DEMO = RoomName("demo")
+TOPIC = topic_of(DEMO)
+
+Say = Callable[[Body], Awaitable[bytes]]
+
+
+def memory_by(author: str) -> MemoryCreated:
+    entry = MemoryEntry(
+        id=MemoryId(UUID(int=1)),
+        author=author,
+        created_at_s=1,
+        room=DEMO,
+        kind=MemoryKind.CONTEXT,
+        title="t",
+        content="c",
+    )
+    return MemoryCreated(entry)
+
+
+def unsigned(body: Body) -> bytes:
+    return encode_room_message(RoomMessage(nonce=bytes(16), body=body))
+
+
+@pytest.fixture
+def say() -> Say:
+    composer = Composer(ALICE, InMemoryStore(), ManualClock())
+
+    async def compose(body: Body) -> bytes:
+        return await composer.compose(TOPIC, body)
+
+    return compose
+
+
+@pytest.fixture
+def counters() -> Counter[str]:
+    return Counter()
+
+
+@pytest.fixture
+def admission(counters: Counter[str]) -> Admission:
+    return Admission(InMemoryStore(), counters)
+
+
+async def test_a_message_signed_by_its_author_is_verified(say: Say, admission: Admission) -> None:
+    raw = await say(memory_by(ALICE.endpoint.hex()))
+    admitted = admission.admit(DEMO, TOPIC, raw)
+    assert admitted.verified == Verified.PEER
+    assert admitted.trailer is not None
+    assert admitted.trailer.sender == ALICE.endpoint
+    assert admitted.raw == raw
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        memory_by(BOB.endpoint.hex()),
+        StatusUpdate(BOB.endpoint.hex(), "busy"),
+        SkillVoteCast("ab", BOB.endpoint.hex(), 1),
+    ],
+)
+async def test_nobody_speaks_for_another(
+    body: Body, say: Say, admission: Admission, counters: Counter[str]
+) -> None:
+    with pytest.raises(Rejected, match="speaks for"):
+        admission.admit(DEMO, TOPIC, await say(body))
+    assert counters == {"rejected_author_is_not_sender": 1}
+
+
+async def test_a_message_of_another_room_is_rejected(
+    say: Say, admission: Admission, counters: Counter[str]
+) -> None:
+    raw = await say(Leave("alice"))
+    with pytest.raises(Rejected):
+        admission.admit(RoomName("other"), topic_of(RoomName("other")), raw)
+    assert counters == {"rejected_bad_signature": 1}
+
+
+async def test_no_bit_of_a_signed_message_can_be_turned(say: Say, admission: Admission) -> None:
+    raw = await say(Leave("alice"))
+    for position in range(len(raw)):
+        turned = bytearray(raw)
+        turned[position] ^= 1
+        try:
+            admitted = admission.admit(DEMO, TOPIC, bytes(turned))
+        except Rejected:
+            continue
+        # Where the trailer's mark is gone, what is left is a 0.1.4 message, and shown as one.
+        assert admitted.verified == Verified.UNVERIFIED
+
+
+def test_a_message_without_trailer_is_admitted_as_unverified(admission: Admission) -> None:
+    admitted = admission.admit(DEMO, TOPIC, unsigned(memory_by(ALICE.endpoint.hex())))
+    assert (admitted.verified, admitted.trailer) == (Verified.UNVERIFIED, None)
+
+
+async def test_whoever_signs_cannot_be_spoken_for_without_a_signature(
+    counters: Counter[str],
+) -> None:
+    store = InMemoryStore()
+    await store.raise_watermark(spoke_key(ALICE.endpoint), 1)
+    with pytest.raises(Rejected, match="signs its messages"):
+        Admission(store, counters).admit(DEMO, TOPIC, unsigned(memory_by(ALICE.endpoint.hex())))
+    assert counters == {"rejected_impersonation": 1}
+
+
+def test_a_presence_without_trailer_is_rejected(
+    admission: Admission, counters: Counter[str]
+) -> None:
+    with pytest.raises(Rejected):
+        admission.admit(DEMO, TOPIC, unsigned(Presence("alice", ())))
+    assert counters == {"rejected_unsigned": 1}
+
+
+def test_bytes_that_are_no_message_are_counted(
+    admission: Admission, counters: Counter[str]
+) -> None:
+    with pytest.raises(Rejected):
+        admission.admit(DEMO, TOPIC, b"\xff" * 40)
+    assert counters == {"rejected_undecodable": 1}
+
+
+async def test_each_message_is_stamped_later_than_the_one_before_also_when_the_clock_jumps_back(
+    admission: Admission,
+) -> None:
+    clock, marks = ManualClock(), InMemoryStore()
+    stamps = []
+    for unix_ms in (1_000, 900, 2_000):
+        clock.unix_ms = unix_ms
+        # A composer of its own each time: the mark is on disk.
+        raw = await Composer(ALICE, marks, clock).compose(TOPIC, Leave("alice"))
+        trailer = admission.admit(DEMO, TOPIC, raw).trailer
+        assert trailer is not None
+        stamps.append(trailer.sent_at_ms)
+    assert stamps == [1_000, 1_001, 2_000]
