@@ -1,0 +1,192 @@
+"""Tickets: the text that one person hands to another to let them into an open room.
+
+ticket := base32 of the JSON below, RFC 4648, lower case, no padding
+{"room": text, "topic": [32 numbers], "endpoints": [{"id": 64 hex digits, "addrs": [addr …]} …]}
+addr := {"Relay": url} | {"Ip": "1.2.3.4:5"} | {"Ip": "[::1]:5"}
+
+Written is byte for byte what buddies 0.1.4 writes, which refuses a whole ticket for one kind of
+address that it doesn't know. Read is all that Rust's serde takes for these types (an array in place
+of an object, say), and what a newer version may add is passed over.
+"""
+
+import json
+from base64 import b32decode, b32encode
+from ipaddress import IPv4Address, IPv6Address
+from typing import NoReturn
+
+from buddies_core.errors import InvalidInput, WireError
+from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
+from buddies_core.model.ids import EndpointId, RoomName, TopicId
+from buddies_core.model.room import Ticket
+from buddies_core.wire.address_info import decode_address_info, encode_address_info
+from buddies_core.wire.endpoint_ids import endpoint_id
+
+TICKET_CHARS_MAX = 16_384
+
+
+def encode_ticket(ticket: Ticket) -> str:
+    """Return the ticket's text, which `decode_ticket` and buddies 0.1.4 take.
+
+    An endpoint with so many addresses that the text would become too long is left out.
+    """
+    text = _encode(ticket, [])
+    endpoints: list[PeerAddress] = []
+    for endpoint in ticket.endpoints:
+        longer = _encode(ticket, [*endpoints, endpoint])
+        if len(longer) <= TICKET_CHARS_MAX:
+            text = longer
+            endpoints.append(endpoint)
+    return text
+
+
+def decode_ticket(text: str) -> Ticket:
+    """Return what a ticket says. Whether its topic is that of its room is for the caller to check.
+
+    White space, as left by line breaks of a terminal or a mail, is taken out.
+
+    Raises:
+        InvalidInput: it is no ticket, or a damaged one.
+    """
+    text = "".join(text.split())
+    if not text:
+        _refuse("it is empty")
+    if len(text) > TICKET_CHARS_MAX:
+        _refuse(f"it has {len(text)} characters, tickets have at most {TICKET_CHARS_MAX}")
+    try:
+        decoded = _base32(text).decode()
+    except ValueError:
+        _refuse("it is no base32 text, or a part of it is missing")
+    try:
+        value = json.loads(decoded)
+    except (ValueError, RecursionError):
+        _refuse("there is no JSON in it, or a part of it is missing")
+    room, topic, endpoints = _fields(value, ("room", "topic", "endpoints"))
+    return Ticket(
+        _room(room),
+        _topic(topic),
+        tuple(_endpoint(endpoint) for endpoint in _list("endpoints", endpoints)),
+    )
+
+
+def _encode(ticket: Ticket, endpoints: list[PeerAddress]) -> str:
+    value = {
+        "room": ticket.room,
+        "topic": list(ticket.topic),
+        "endpoints": [
+            {"id": address.endpoint.hex(), "addrs": _addrs(_canonical(address.info))}
+            for address in endpoints
+        ],
+    }
+    compact = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return b32encode(compact.encode()).decode().rstrip("=").lower()
+
+
+def _addrs(info: AddressInfo) -> list[dict[str, str]]:
+    relay = [] if info.relay_url is None else [{"Relay": info.relay_url}]
+    return relay + [{"Ip": str(address)} for address in info.direct]
+
+
+def _canonical(info: AddressInfo) -> AddressInfo:
+    """Return what peers make of it: each address once, in iroh's order, the relay a URL."""
+    return decode_address_info(encode_address_info(info))
+
+
+def _room(value: object) -> RoomName:
+    if not isinstance(value, str) or not _is_unicode(value):
+        _refuse("its room is no text")
+    return RoomName(value)
+
+
+def _topic(value: object) -> TopicId:
+    numbers = _list("topic", value)
+    octets = [number for number in numbers if type(number) is int and 0 <= number <= 255]
+    if not len(octets) == len(numbers) == 32:
+        _refuse("its topic is not 32 numbers from 0 to 255")
+    return TopicId(bytes(octets))
+
+
+def _endpoint(value: object) -> PeerAddress:
+    id, addrs = _fields(value, ("id", "addrs"))
+    relays = []
+    direct = []
+    for addr in _list("addrs", addrs):
+        match addr:
+            case {"Relay": str(url)} if _is_unicode(url):
+                relays.append(url)
+            case {"Ip": str(address)}:
+                direct.append(_socket_address(address))
+            case {"Relay": _} | {"Ip": _}:
+                _refuse("an address in it is no text")
+            case _:
+                pass  # A kind that a newer version knows; the others may do.
+    try:
+        info = _canonical(AddressInfo(next(iter(relays), None), tuple(direct)))
+    except WireError:
+        _refuse("the relay in it is no URL")
+    return PeerAddress(_endpoint_id(id), info)
+
+
+def _endpoint_id(value: object) -> EndpointId:
+    """Return what is written in 64 hex digits, or in base32 as some versions of iroh do."""
+    try:
+        match value:
+            case str() if len(value) == 64:
+                return endpoint_id(bytes.fromhex(value))
+            case str() if len(value) == 52:
+                return endpoint_id(_base32(value))
+    except (ValueError, WireError):
+        pass
+    _refuse("the id of an endpoint in it is not the public key of anyone")
+
+
+def _socket_address(text: str) -> SocketAddress:
+    """Return the address without its zone, which means something on the writer's machine alone."""
+    host, _, port = text.rpartition(":")
+    try:
+        if host.startswith("[") and host.endswith("]"):
+            ip: IPv4Address | IPv6Address = IPv6Address(host[1:-1].partition("%")[0])
+        else:
+            ip = IPv4Address(host)
+        if port.isascii() and port.isdigit() and int(port) < 1 << 16:
+            return SocketAddress(str(ip), int(port))
+    except ValueError:
+        pass
+    _refuse(f"{text[:80]!r} in it is no address such as 192.0.2.1:4433")
+
+
+def _fields(value: object, names: tuple[str, ...]) -> list[object]:
+    """Return these fields of an object, or of an array that has them in this order."""
+    if isinstance(value, list) and len(value) == len(names):
+        return value
+    fields = value if isinstance(value, dict) else {}
+    missing = [name for name in names if name not in fields]
+    if missing:
+        _refuse(f"it lacks {' and '.join(missing)}")
+    return [fields[name] for name in names]
+
+
+def _list(what: str, value: object) -> list[object]:
+    if not isinstance(value, list):
+        _refuse(f"its {what} is no list")
+    return value
+
+
+def _base32(text: str) -> bytes:
+    """Return the bytes that these letters, in either case, stand for, or raise ValueError."""
+    raw = b32decode(text + "=" * (-len(text) % 8), casefold=True)
+    # Python leaves out bits that are over at the end; Rust refuses them.
+    if b32encode(raw).decode().rstrip("=") != text.upper():
+        raise ValueError("bits are left over")
+    return raw
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it is free of lone surrogates, which JSON's escapes can spell and UTF-8 can't."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def _refuse(what: str) -> NoReturn:
+    raise InvalidInput(
+        f"this ticket can't be read: {what}. Copy it again, or ask for a new one: "
+        "`buddies-cli ticket ROOM` on the other machine"
+    )
