@@ -31,6 +31,11 @@ class InMemoryStore:
         """Return all memories with this id, by key."""
         return tuple(m for _, (_, m) in sorted(self._memories.items()) if m.entry.id == id)
 
+    def truncated_memories(self, limit: int) -> tuple[MemoryKey, ...]:
+        """Return the keys of memories whose content is not all there, at most `limit`."""
+        items = sorted(self._memories.items())
+        return tuple(key for key, (_, memory) in items if memory.truncated)[:limit]
+
     async def list_memories(
         self, filter: MemoryFilter, limit: int
     ) -> tuple[tuple[Memory, ...], int]:

@@ -4,13 +4,15 @@
     by id     := "i" · id:16 · MemoryKey              → nothing
     log       := "l" · sequence:u64be                 → MemoryKey
     timeline  := "t" · length:u16be · room · created_at_s:u64be · sequence:u64be → MemoryKey
+    truncated := "f" · MemoryKey                      → nothing
     room      := "r" · name                           → RoomRecord
     presence  := "p" · topic:32 · endpoint:32         → PresenceRecord
     watermark := "w" · name                           → value:u64be
     totals    := "z"                                  → last sequence:u64be · memories:u64be
 
 Each memory is in two timelines, its room's and that of all rooms, which has the empty name. A log
-entry counts only if the memory it names still carries that sequence.
+entry counts only if the memory it names still carries that sequence. Those under "f" are the
+memories whose content has yet to be fetched.
 """
 
 import struct
@@ -20,6 +22,7 @@ from buddies_core.model.ids import EndpointId, MemoryId, RoomName, TopicId, shor
 from buddies_core.model.memory import MemoryKey
 
 LOG = b"l"
+TRUNCATED = b"f"
 ROOMS = b"r"
 TOTALS = b"z"
 
@@ -49,6 +52,11 @@ def log(sequence: int) -> bytes:
 def log_sequence(key: bytes) -> int:
     """Return the sequence that `log` packed."""
     return int.from_bytes(key[-8:], "big")
+
+
+def truncated(key: MemoryKey) -> bytes:
+    """Return the entry that says that a memory's content is not all there."""
+    return TRUNCATED + key
 
 
 def timeline(room: RoomName | None) -> bytes:

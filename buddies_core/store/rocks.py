@@ -1,5 +1,6 @@
 """The store on disk: memories, joined rooms, members last seen, high-water marks."""
 
+import itertools
 import logging
 import struct
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -77,6 +78,10 @@ class RocksStore:
                 changes |= dict.fromkeys(_places(*kept))
             changes |= dict.fromkeys(_places(sequence, memory), memory.key)
             changes[keys.memory_by_id(memory.entry.id, memory.key)] = b""
+            if memory.truncated:
+                changes[keys.truncated(memory.key)] = b""
+            elif not is_new:
+                changes[keys.truncated(memory.key)] = None
             changes[keys.memory(memory.key)] = encode_memory(memory, sequence)
             changes[keys.TOTALS] = struct.pack(">QQ", sequence, count + is_new)
             return True, changes
@@ -104,6 +109,11 @@ class RocksStore:
             for place, _ in self._database.scan(prefix)
         ]
         return tuple(memory for memory in found if memory is not None)
+
+    def truncated_memories(self, limit: int) -> tuple[MemoryKey, ...]:
+        """Return the keys of memories whose content is not all there, at most `limit`."""
+        places = (place for place, _ in self._database.scan(keys.TRUNCATED))
+        return tuple(MemoryKey(place[1:]) for place in itertools.islice(places, limit))
 
     async def list_memories(
         self, filter: MemoryFilter, limit: int

@@ -89,8 +89,10 @@ async def test_the_whole_content_replaces_its_beginning_and_arrives_anew(
     await store.put_memory(short)
     await store.put_memory(other)
 
+    assert store.truncated_memories(9) == (short.key,)
     assert await store.put_memory(whole) is True
     assert await store.put_memory(short) is False
+    assert store.truncated_memories(9) == ()
     assert await store.memories_since(0, 10) == ((2, other), (3, whole))
     assert (store.last_sequence(), store.count_memories()) == (3, 2)
 

@@ -229,6 +229,7 @@ def test_the_store_shows_what_plain_dicts_show_also_after_opening_again(
                     id = memory_id(number)
                     assert store.find_memories(id) == plain.find_memories(id)
                 assert await store.memories_since(3, 9) == await plain.memories_since(3, 9)
+                assert store.truncated_memories(2) == plain.truncated_memories(2)
                 assert store.last_sequence() == plain.last_sequence()
                 assert store.count_memories() == plain.count_memories()
 
