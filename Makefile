@@ -25,7 +25,7 @@ $(READY): requirements-dev.lock pyproject.toml
 	@touch $@
 
 demo: $(READY)  ## Alice and Bob: two daemons, two agents, one room
-	@scripts/offline python scripts/demo.py
+	@scripts/offline python -m scripts.demo
 
 test: $(READY)  ## every test but bench, each ring of it
 	$(PYTEST) tests --ignore=tests/bench

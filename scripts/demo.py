@@ -7,21 +7,15 @@ it says ends the demo with exit code 1. It leaves no process and no file behind.
 
 import asyncio
 import contextlib
-import os
-import shutil
 import signal
 import sys
-import tempfile
 import textwrap
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from mcp import Client, StdioServerParameters
-from mcp_types import TextContent
+from tests.support.machines import CommandFailed, Machine, agent_on, some_machines
 
 ROOM = "feature-a"
 NOTE = "We're using PostgreSQL for the user table"
@@ -32,72 +26,6 @@ PATIENCE_S = 20.0
 
 class StepFailed(Exception):
     """A step did not give what it says."""
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """One developer's machine: a data directory, and with it a daemon of its own."""
-
-    user: str
-    home: Path
-
-    def environment(self, agent: str) -> dict[str, str]:
-        """Return what this machine's agents run with."""
-        return {
-            "BUDDIES_USER": self.user,
-            "BUDDIES_AGENT": agent,
-            "BUDDIES_DATA_DIR": str(self.home / "data"),
-            "BUDDIES_NETWORK": "loopback",
-            "XDG_RUNTIME_DIR": str(self.home / "run"),
-            "PATH": os.environ["PATH"],
-        }
-
-    async def command(self, *words: str) -> str:
-        """Run `buddies-cli` on this machine and return what it prints.
-
-        Raises:
-            StepFailed: it exits with anything but 0.
-        """
-        process = await asyncio.create_subprocess_exec(
-            "buddies-cli",
-            *words,
-            env=os.environ | self.environment("person"),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        output, errors = await process.communicate()
-        if process.returncode != 0:
-            raise StepFailed(f"buddies-cli {' '.join(words)}: {errors.decode().strip()}")
-        return output.decode().strip()
-
-
-@dataclass(frozen=True, slots=True)
-class Agent:
-    """An agent in a real MCP session with its own shim."""
-
-    name: str
-    session: Client
-
-    async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
-        """Call a tool and return its structured result.
-
-        Raises:
-            StepFailed: the tool answers with an error.
-        """
-        result = await self.session.call_tool(tool, arguments)
-        if result.is_error or result.structured_content is None:
-            text = " ".join(part.text for part in result.content if isinstance(part, TextContent))
-            raise StepFailed(f"{tool} answered: {text}")
-        answer: dict[str, Any] = result.structured_content
-        return answer
-
-
-@asynccontextmanager
-async def agent_on(machine: Machine, agent: str) -> AsyncIterator[Agent]:
-    """Start an agent's shim, as its client's MCP config would."""
-    server = StdioServerParameters(command="buddies", env=machine.environment(agent))
-    async with Client(server, mode="auto", read_timeout_seconds=60) as session:
-        yield Agent(f"{machine.user}'s {agent}", session)
 
 
 class Transcript:
@@ -268,35 +196,25 @@ async def second_day(alice: Machine, bob: Machine, log: Transcript) -> None:
             expect(kept[0] == 3 and kept[1] >= 2, "three with Alice, at least two with Bob")
 
 
-async def tell(home: Path) -> None:
-    """Tell the whole story in this directory."""
-    alice = Machine("alice", home / "a")
-    bob = Machine("bob", home / "b")
+async def tell(alice: Machine, bob: Machine) -> None:
+    """Tell the whole story."""
     log = Transcript()
-    try:
-        for machine in (alice, bob):
-            (machine.home / "run").mkdir(parents=True)
-        await first_day(alice, bob, log)
-        await second_day(alice, bob, log)
-        log.close()
-    finally:
-        for machine in (alice, bob):
-            with contextlib.suppress(StepFailed):
-                await machine.command("daemon", "stop")
+    await first_day(alice, bob, log)
+    await second_day(alice, bob, log)
+    for machine in (alice, bob):
+        await machine.command("daemon", "stop")
+    log.close()
 
 
 def main() -> int:
-    """Run the demo in a directory of its own, and remove it."""
-    # Short: the path of a Unix socket ends at about a hundred bytes.
-    home = Path(tempfile.mkdtemp(prefix="bud-", dir="/tmp"))
+    """Run the demo on two machines, and leave nothing of them."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        asyncio.run(tell(home))
-    except StepFailed as failure:
-        print(f"\nthe demo failed: {failure}", file=sys.stderr)
-        return 1
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+    with some_machines("alice", "bob") as (alice, bob):
+        try:
+            asyncio.run(tell(alice, bob))
+        except (StepFailed, CommandFailed) as failure:
+            print(f"\nthe demo failed: {failure}", file=sys.stderr)
+            return 1
     return 0
 
 

@@ -1,0 +1,167 @@
+"""Developers' machines, as far as buddies can tell: real daemons, shims and CLI, each in a home."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mcp import Client, StdioServerParameters
+from mcp_types import TextContent
+
+COMMAND_TIMEOUT_S = 30.0
+
+
+class CommandFailed(Exception):
+    """A command or a tool answered with an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command left behind."""
+
+    code: int
+    output: str
+    errors: str
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One developer's machine: a data directory, and with it a daemon of its own."""
+
+    user: str
+    home: Path
+
+    @property
+    def data_dir(self) -> Path:
+        """Where this machine's node keeps everything."""
+        return self.home / "data"
+
+    def environment(self, agent: str = "person") -> dict[str, str]:
+        """Return what this machine's programs run with."""
+        return {
+            "BUDDIES_USER": self.user,
+            "BUDDIES_AGENT": agent,
+            "BUDDIES_DATA_DIR": str(self.data_dir),
+            "BUDDIES_NETWORK": "loopback",
+            "XDG_RUNTIME_DIR": str(self.home / "run"),
+            "PATH": os.environ["PATH"],
+        }
+
+    async def run(self, *words: str, stdin: str = "", program: str = "buddies-cli") -> Answer:
+        """Run a program on this machine, whatever it exits with; TimeoutError if it hangs."""
+        process = await asyncio.create_subprocess_exec(
+            program,
+            *words,
+            env=os.environ | self.environment(),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            async with asyncio.timeout(COMMAND_TIMEOUT_S):
+                output, errors = await process.communicate(stdin.encode())
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        assert process.returncode is not None, "it has ended"
+        return Answer(process.returncode, output.decode(), errors.decode())
+
+    async def command(self, *words: str) -> Any:
+        """Run `buddies-cli … --json` on this machine and return the object it prints.
+
+        Raises:
+            CommandFailed: it exits with anything but 0.
+        """
+        answer = await self.run(*words, "--json")
+        if answer.code != 0:
+            raise CommandFailed(f"buddies-cli {' '.join(words)}: {answer.errors.strip()}")
+        return json.loads(answer.output)
+
+    def daemon_pid(self) -> int | None:
+        """Return the pid of the daemon that holds this machine's data directory."""
+        with contextlib.suppress(OSError, ValueError):
+            pid = int((self.data_dir / "lock").read_text())
+            os.kill(pid, 0)
+            return pid
+        return None
+
+    async def kill_daemon(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send the daemon a signal and wait until it is gone."""
+        pid = self.daemon_pid()
+        if pid is None:
+            return
+        os.kill(pid, signal.SIGCONT)
+        os.kill(pid, number)
+        async with asyncio.timeout(COMMAND_TIMEOUT_S):
+            while _is_alive(pid):  # noqa: ASYNC110 - not our child: nothing tells us
+                await asyncio.sleep(0.01)
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """An agent in a real MCP session with its own shim."""
+
+    name: str
+    session: Client
+
+    async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        """Call a tool and return its structured result.
+
+        Raises:
+            CommandFailed: the tool answers with an error.
+        """
+        result = await self.session.call_tool(tool, arguments)
+        if result.is_error or result.structured_content is None:
+            text = " ".join(part.text for part in result.content if isinstance(part, TextContent))
+            raise CommandFailed(f"{tool}: {text}")
+        answer: dict[str, Any] = result.structured_content
+        return answer
+
+
+@asynccontextmanager
+async def agent_on(machine: Machine, agent: str = "claude") -> AsyncIterator[Agent]:
+    """Start an agent's shim, as its client's MCP config would."""
+    server = StdioServerParameters(command="buddies", env=machine.environment(agent))
+    async with Client(server, mode="auto", read_timeout_seconds=60) as session:
+        yield Agent(f"{machine.user}'s {agent}", session)
+
+
+@contextmanager
+def some_machines(*users: str) -> Iterator[tuple[Machine, ...]]:
+    """Make a machine for each of these people; end their daemons and remove their homes after."""
+    # Short: the path of a Unix socket ends at about a hundred bytes.
+    homes = Path(tempfile.mkdtemp(prefix="bud-", dir="/tmp"))
+    machines = tuple(Machine(user, homes / user) for user in users)
+    try:
+        for machine in machines:
+            (machine.home / "run").mkdir(parents=True)
+        yield machines
+    finally:
+        for machine in machines:
+            if (pid := machine.daemon_pid()) is not None:
+                _end(pid)
+        shutil.rmtree(homes, ignore_errors=True)
+
+
+def _end(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
+        os.kill(pid, signal.SIGKILL)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        # A zombie whose parent does not wait for it is dead enough.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
