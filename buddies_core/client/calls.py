@@ -1,0 +1,272 @@
+"""Each call that the daemon takes, as a typed method.
+
+Every call has a deadline and raises errors of `errors` alone. A client outlives restarts of the
+daemon: it connects again by itself, and an attached agent is attached again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from buddies_core.client.connection import Connection, open_connection, sendable
+from buddies_core.convert import arguments
+from buddies_core.convert.daemon import status_from_pb
+from buddies_core.convert.memories import (
+    memory_from_pb,
+    memory_list_from_pb,
+    memory_page_from_pb,
+    search_result_from_pb,
+)
+from buddies_core.convert.rooms import (
+    join_report_from_pb,
+    leave_report_from_pb,
+    notify_report_from_pb,
+    room_status_from_pb,
+)
+from buddies_core.model.ids import RoomName
+from buddies_core.model.room import JoinReport, LeaveReport, NotifyReport, RoomStatus
+from buddies_core.model.views import (
+    DaemonInfo,
+    DaemonStatus,
+    MemoryList,
+    MemoryPage,
+    MemoryView,
+    SearchResult,
+)
+from buddies_core.paths import Paths
+from buddies_core.pb import daemon_pb2, memory_pb2, room_pb2
+from buddies_core.pb.daemon_pb2_grpc import DaemonStub
+from buddies_core.pb.memory_pb2_grpc import MemoriesStub
+from buddies_core.pb.room_pb2_grpc import RoomsStub
+
+CONNECT_TIMEOUT_S = 5.0
+JOIN_TIMEOUT_S = 15.0
+"""A join may take 10 s by itself."""
+SEARCH_MARGIN_S = 2.0
+"""On top of what the search itself may take."""
+
+
+class DaemonClient:
+    """This machine's daemon. Use `connect`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._daemon = DaemonStub(connection.channel)
+        self._rooms = RoomsStub(connection.channel)
+        self._memories = MemoriesStub(connection.channel)
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(
+        cls, paths: Paths, timeout_s: float = CONNECT_TIMEOUT_S
+    ) -> AsyncIterator[DaemonClient]:
+        """Be connected to a daemon that understands us, until the block ends.
+
+        Raises:
+            DaemonUnavailable: none answers.
+            VersionMismatch: one of another version answers.
+        """
+        async with open_connection(paths, timeout_s) as connection:
+            connection.check_version()
+            yield cls(connection)
+
+    @classmethod
+    @asynccontextmanager
+    async def connect_any_version(
+        cls, paths: Paths, timeout_s: float = CONNECT_TIMEOUT_S
+    ) -> AsyncIterator[DaemonClient]:
+        """Be connected to a daemon of which only `info` and `stop` are sure to work.
+
+        Raises:
+            DaemonUnavailable: none answers.
+        """
+        async with open_connection(paths, timeout_s) as connection:
+            yield cls(connection)
+
+    @property
+    def info(self) -> DaemonInfo:
+        """Who answered the last handshake."""
+        return self._connection.info
+
+    @property
+    def agents_attached(self) -> int:
+        """How many agents were attached at the last handshake."""
+        return self._connection.agents_attached
+
+    async def attach(self, agent: str, user: str, capabilities: tuple[str, ...] = ()) -> None:
+        """Show an agent to the rooms until the client closes; later calls are made in its name.
+
+        When the daemon restarts, the agent is attached to the new one as soon as that answers.
+
+        Raises:
+            InvalidInput: a name is empty or too long.
+            Busy: no more agents can attach.
+        """
+        with sendable():
+            request = daemon_pb2.AttachRequest(
+                agent=agent, user=user, pid=os.getpid(), capabilities=capabilities
+            )
+        await self._connection.attach(request)
+
+    # Rooms
+
+    async def join_room(self, room: str, ticket: str | None = None) -> JoinReport:
+        """Return who is in the room, once this machine is in it.
+
+        Raises:
+            InvalidInput: the name or the ticket can't be taken.
+            Unreachable: nobody on the ticket could be joined; nothing is kept.
+        """
+        with sendable():
+            request = room_pb2.JoinRequest(room=room, ticket=ticket or "")
+        return join_report_from_pb(
+            await self._connection.ask(self._rooms.Join, request, JOIN_TIMEOUT_S)
+        )
+
+    async def leave_room(self, room: str, *, for_all: bool) -> LeaveReport:
+        """Return whether this machine has left the room, or for which agents it stays.
+
+        Raises:
+            NotFound: this machine is not in the room.
+        """
+        with sendable():
+            request = room_pb2.LeaveRequest(room=room, for_all=for_all)
+        return leave_report_from_pb(await self._connection.ask(self._rooms.Leave, request))
+
+    async def list_rooms(self) -> tuple[RoomName, ...]:
+        """Return the rooms this machine is in, sorted."""
+        reply = await self._connection.ask(self._rooms.List, room_pb2.ListRequest())
+        return tuple(map(RoomName, reply.rooms))
+
+    async def room_status(self, room: str) -> RoomStatus:
+        """Return who is in the room now.
+
+        Raises:
+            NotFound: this machine is not in the room.
+        """
+        with sendable():
+            request = room_pb2.StatusRequest(room=room)
+        return room_status_from_pb(await self._connection.ask(self._rooms.Status, request))
+
+    async def room_ticket(self, room: str) -> str:
+        """Return what brings somebody else into the room.
+
+        Raises:
+            NotFound: this machine is not in the room.
+        """
+        with sendable():
+            request = room_pb2.TicketRequest(room=room)
+        return (await self._connection.ask(self._rooms.Ticket, request)).ticket
+
+    async def notify(self, room: str, text: str) -> NotifyReport:
+        """Tell the room what this agent is doing, and return how many members that went to.
+
+        Raises:
+            InvalidInput: the text is empty or too long.
+            NotFound: this machine is not in the room.
+        """
+        with sendable():
+            request = room_pb2.NotifyRequest(room=room, text=text)
+        return notify_report_from_pb(await self._connection.ask(self._rooms.Notify, request))
+
+    # Memories
+
+    async def store_memory(
+        self,
+        *,
+        room: str,
+        content: str,
+        title: str = "",
+        kind: str = "",
+        tags: Sequence[str] = (),
+        references: Sequence[str] = (),
+    ) -> MemoryView:
+        """Return the memory once it is on disk; peers may still be receiving it.
+
+        Raises:
+            InvalidInput: a field is empty, too long or unknown.
+            NotFound: this machine is not in the room.
+        """
+        with sendable():
+            request = memory_pb2.StoreRequest(
+                room=room,
+                title=title,
+                content=content,
+                kind=kind,
+                tags=tags,
+                references=references,
+            )
+        return memory_from_pb(await self._connection.ask(self._memories.Store, request))
+
+    async def list_memories(
+        self,
+        *,
+        room: str | None = None,
+        kind: str | None = None,
+        tags: Sequence[str] = (),
+        author: str | None = None,
+        since_ms: int | None = None,
+        limit: int = arguments.LIMIT_DEFAULT,
+    ) -> MemoryList:
+        """Return this machine's memories, newest first, with the beginning of each content."""
+        with sendable():
+            request = memory_pb2.ListRequest(
+                filter=memory_pb2.Filter(
+                    room=room, kind=kind, tags=tags, author=author, since_ms=since_ms
+                ),
+                limit=limit,
+            )
+        return memory_list_from_pb(await self._connection.ask(self._memories.List, request))
+
+    async def get_memory(
+        self, id: str, offset: int = 0, limit: int = arguments.PAGE_CHARS_DEFAULT
+    ) -> MemoryPage:
+        """Return up to `limit` characters of a memory's content, from `offset` on.
+
+        Raises:
+            NotFound: this machine has no such memory.
+        """
+        with sendable():
+            request = memory_pb2.GetRequest(id=id, offset=offset, limit=limit)
+        return memory_page_from_pb(await self._connection.ask(self._memories.Get, request))
+
+    async def search_memory(
+        self,
+        query: str,
+        *,
+        room: str | None = None,
+        kind: str | None = None,
+        tags: Sequence[str] = (),
+        author: str | None = None,
+        since_ms: int | None = None,
+        timeout_s: float = arguments.SEARCH_TIMEOUT_S_DEFAULT,
+        limit: int = arguments.LIMIT_DEFAULT,
+    ) -> SearchResult:
+        """Return what was found here and at every present member, best first."""
+        with sendable():
+            request = memory_pb2.SearchRequest(
+                query=query,
+                filter=memory_pb2.Filter(
+                    room=room, kind=kind, tags=tags, author=author, since_ms=since_ms
+                ),
+                timeout_s=arguments.search_timeout_s(timeout_s),
+                limit=limit,
+            )
+        deadline_s = timeout_s + SEARCH_MARGIN_S
+        return search_result_from_pb(
+            await self._connection.ask(self._memories.Search, request, deadline_s)
+        )
+
+    # The daemon
+
+    async def status(self) -> DaemonStatus:
+        """Return how the daemon is."""
+        return status_from_pb(
+            await self._connection.ask(self._daemon.Status, daemon_pb2.StatusRequest())
+        )
+
+    async def stop(self) -> int:
+        """Ask the daemon to end, and return its pid; it may take a moment to do so."""
+        return (await self._connection.ask(self._daemon.Stop, daemon_pb2.StopRequest())).pid

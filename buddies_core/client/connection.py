@@ -1,0 +1,279 @@
+"""The connection under the client: handshake, attachment, deadlines, and errors as our own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TypeAlias, TypeVar
+
+import grpc
+from google.rpc.error_details_pb2 import ErrorInfo
+from grpc import aio
+from grpc_status import rpc_status
+
+from buddies_core import __version__, errors
+from buddies_core.convert.daemon import info_from_pb
+from buddies_core.errors import (
+    BuddiesError,
+    DaemonUnavailable,
+    InvalidInput,
+    TimedOut,
+    VersionMismatch,
+)
+from buddies_core.local_protocol import (
+    AGENT_METADATA,
+    CHANNEL_OPTIONS,
+    ERROR_DOMAIN,
+    PROTOCOL,
+    grpc_address,
+)
+from buddies_core.model.views import DaemonInfo
+from buddies_core.paths import Paths
+from buddies_core.pb import daemon_pb2
+from buddies_core.pb.daemon_pb2_grpc import DaemonStub
+
+CALL_TIMEOUT_S = 10.0
+RECONNECT_TIMEOUT_S = 1.0
+"""A daemon that is back is found within the longest pause of gRPC, 0.5 s below."""
+REATTACH_PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+
+CLIENT_OPTIONS = (
+    *CHANNEL_OPTIONS,
+    # By default gRPC waits for more than a second before it tries again (measured).
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    # Otherwise a new client would inherit the pause of an old one that has failed to connect.
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+ERRORS: dict[str, type[BuddiesError]] = {
+    cls.__name__: cls
+    for cls in (
+        errors.InvalidInput,
+        errors.NotFound,
+        errors.NotAllowed,
+        errors.TimedOut,
+        errors.Busy,
+        errors.Unreachable,
+        errors.StoreError,
+        errors.WireError,
+        errors.BuddiesError,
+    )
+}
+"""The reasons that `rpc.errors` gives."""
+
+RequestT = TypeVar("RequestT")
+ReplyT = TypeVar("ReplyT")
+AttachStream: TypeAlias = "aio.UnaryStreamCall[daemon_pb2.AttachRequest, daemon_pb2.AttachEvent]"
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def sendable() -> Iterator[None]:
+    """Make InvalidInput of what protobuf can't take: half a surrogate pair, a negative number."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"an argument can't be sent to the daemon: {error}") from error
+
+
+@asynccontextmanager
+async def open_connection(paths: Paths, timeout_s: float) -> AsyncIterator[Connection]:
+    """Be connected to the daemon, whatever its version, until the block ends.
+
+    Raises:
+        DaemonUnavailable: none answers.
+    """
+    failure: Exception | None = None
+    async with (
+        aio.insecure_channel(grpc_address(paths.socket), options=CLIENT_OPTIONS) as channel,
+        asyncio.TaskGroup() as tasks,
+    ):
+        connection = Connection(paths, channel, tasks)
+        try:
+            await connection.shake_hands(timeout_s)
+            yield connection
+        except Exception as error:  # noqa: BLE001 - raised below; the group would wrap it
+            failure = error
+        finally:
+            connection.detach()
+    if failure is not None:
+        raise failure
+
+
+class Connection:
+    """A channel to the daemon, and the agent that is attached by it. Use `open_connection`."""
+
+    info: DaemonInfo
+    """Who answered the last handshake."""
+    agents_attached: int
+    """How many agents were attached at the last handshake."""
+
+    def __init__(self, paths: Paths, channel: aio.Channel, tasks: asyncio.TaskGroup) -> None:
+        self.channel = channel
+        self._paths = paths
+        self._tasks = tasks
+        self._daemon = DaemonStub(channel)
+        self._attachment: daemon_pb2.AttachRequest | None = None
+        self._agent_id = ""
+        self._stream: AttachStream | None = None
+        self._attaching = asyncio.Lock()
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def shake_hands(self, timeout_s: float) -> None:
+        """Learn who answers.
+
+        Raises:
+            DaemonUnavailable: nobody does.
+        """
+        request = daemon_pb2.HandshakeRequest(protocol=PROTOCOL, version=__version__)
+        try:
+            reply = await self._daemon.Handshake(request, timeout=timeout_s)
+        except aio.AioRpcError as failed:
+            if failed.code() is grpc.StatusCode.UNAVAILABLE:
+                raise self._nobody() from failed
+            if failed.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise DaemonUnavailable(
+                    f"the daemon at {self._paths.socket} does not answer; its log is "
+                    f"{self._paths.log}; if it hangs, end it and start it again: "
+                    "buddies-cli daemon restart"
+                ) from failed
+            raise self._error_of(failed, timeout_s) from failed
+        self.info = info_from_pb(reply)
+        self.agents_attached = reply.agents
+
+    def check_version(self) -> None:
+        """Return if both ends understand each other.
+
+        Raises:
+            VersionMismatch: they don't.
+        """
+        if self.info.protocol != PROTOCOL:
+            raise VersionMismatch(
+                f"the daemon that runs is buddies {self.info.version} (protocol "
+                f"{self.info.protocol}), this program is {__version__} (protocol {PROTOCOL}); "
+                "with the newer of both on the PATH run: buddies-cli daemon restart; "
+                "then restart what is older"
+            )
+
+    async def ask(
+        self,
+        method: aio.UnaryUnaryMultiCallable[RequestT, ReplyT],
+        request: RequestT,
+        timeout_s: float = CALL_TIMEOUT_S,
+    ) -> ReplyT:
+        """Return the daemon's answer, given to the attached agent if there is one."""
+        await self._reconnect()
+        if self._attachment is not None:
+            await self._attach_now(self._attachment)
+        metadata = ((AGENT_METADATA, self._agent_id),) if self._agent_id else ()
+        try:
+            return await method(request, timeout=timeout_s, metadata=metadata)
+        except aio.AioRpcError as failed:
+            raise self._error_of(failed, timeout_s) from failed
+
+    async def attach(self, request: daemon_pb2.AttachRequest) -> None:
+        """Attach an agent, and keep it attached over restarts of the daemon."""
+        assert self._attachment is None, "a client attaches one agent"
+        stream = await self._attach_now(request)
+        self._attachment = request
+        self._keeper = self._tasks.create_task(self._stay_attached(request, stream))
+
+    def detach(self) -> None:
+        """Hang up for the agent; the daemon sees it at once."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+
+    async def _stay_attached(self, request: daemon_pb2.AttachRequest, stream: AttachStream) -> None:
+        while True:
+            with contextlib.suppress(aio.AioRpcError):
+                while await stream.read() is not aio.EOF:
+                    pass
+            for pause_s in itertools.chain(
+                REATTACH_PAUSES_S, itertools.repeat(REATTACH_PAUSES_S[-1])
+            ):
+                await asyncio.sleep(pause_s)
+                try:
+                    stream = await self._attach_now(request)
+                    break
+                except BuddiesError as error:
+                    log.debug("attach_failed error=%s", error)
+
+    async def _attach_now(self, request: daemon_pb2.AttachRequest) -> AttachStream:
+        """Return the stream of the one attachment, made now unless another call has made it."""
+        async with self._attaching:
+            if self._stream is not None and not self._stream.done():
+                return self._stream
+            await self.shake_hands(CALL_TIMEOUT_S)
+            self.check_version()  # the daemon may have been replaced by a newer one
+            stream = self._daemon.Attach(request)
+            try:
+                async with asyncio.timeout(CALL_TIMEOUT_S):
+                    event = await stream.read()
+            except aio.AioRpcError as failed:
+                raise self._error_of(failed, CALL_TIMEOUT_S) from failed
+            except TimeoutError as late:
+                raise self._late(CALL_TIMEOUT_S) from late
+            if not isinstance(event, daemon_pb2.AttachEvent):
+                raise self._nobody()  # it is ending and hung up at once
+            self._agent_id = event.attached.agent_id
+            self._stream = stream
+            return stream
+
+    async def _reconnect(self) -> None:
+        try:
+            async with asyncio.timeout(RECONNECT_TIMEOUT_S):
+                await self.channel.channel_ready()
+        except TimeoutError:
+            raise self._nobody() from None
+
+    def _nobody(self) -> DaemonUnavailable:
+        return DaemonUnavailable(
+            f"no daemon at {self._paths.socket}; start it with: buddies-cli daemon start"
+        )
+
+    def _late(self, timeout_s: float) -> TimedOut:
+        return TimedOut(
+            f"the daemon did not answer within {timeout_s:g} s; what it was asked for may still "
+            f"happen. Its log is {self._paths.log}"
+        )
+
+    def _error_of(self, failed: aio.AioRpcError, timeout_s: float) -> BuddiesError:
+        text = failed.details() or ""
+        known = ERRORS.get(_reason(failed))
+        if known is not None:
+            return known(text)
+        match failed.code():
+            case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:
+                return DaemonUnavailable(
+                    f"the daemon at {self._paths.socket} ended during the call; what it was asked "
+                    "for may have happened or not. Start it with: buddies-cli daemon start"
+                )
+            case grpc.StatusCode.DEADLINE_EXCEEDED:
+                return self._late(timeout_s)
+            case grpc.StatusCode.UNIMPLEMENTED:
+                return VersionMismatch(
+                    "the daemon that runs does not know this call; it is older than this program: "
+                    "buddies-cli daemon restart"
+                )
+            case grpc.StatusCode.RESOURCE_EXHAUSTED:
+                return InvalidInput(f"the request or its answer is too large: {text}")
+            case code:
+                return BuddiesError(f"the call to the daemon failed ({code.name}): {text}")
+
+
+def _reason(failed: aio.AioRpcError) -> str:
+    """Return the reason that the daemon gave; empty if the status is gRPC's own."""
+    # It reads the metadata, the code and the details, which this error has as a call has them.
+    status = rpc_status.from_call(failed)  # type: ignore[arg-type]
+    for detail in status.details if status else ():
+        info = ErrorInfo()
+        if detail.Unpack(info) and info.domain == ERROR_DOMAIN:
+            return str(info.reason)
+    return ""

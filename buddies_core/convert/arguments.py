@@ -1,0 +1,88 @@
+"""What a caller sent, parsed: InvalidInput names the field and says what may stand there."""
+
+import math
+from collections.abc import Sequence
+from uuid import UUID
+
+from buddies_core.errors import InvalidInput
+from buddies_core.model.ids import MemoryId, RoomName
+from buddies_core.model.memory import CONTENT_BYTES_MAX, MemoryFilter, MemoryKind
+from buddies_core.pb import memory_pb2
+
+LIMIT_DEFAULT = 20
+LIMIT_MAX = 500
+PAGE_CHARS_DEFAULT = 20_000
+SEARCH_TIMEOUT_S_DEFAULT = 3.0
+SEARCH_TIMEOUT_S_MAX = 50.0
+"""As long as any call may wait."""
+
+
+def memory_kind(text: str) -> MemoryKind:
+    """Return the kind of a memory that is to be stored; none given means context."""
+    return _kind(text) if text else MemoryKind.CONTEXT
+
+
+def memory_id(text: str, field: str = "id") -> MemoryId:
+    """Return a memory's id."""
+    return MemoryId(_uuid(text, field))
+
+
+def memory_ids(texts: Sequence[str], field: str) -> tuple[MemoryId, ...]:
+    """Return the ids of several memories."""
+    return tuple(memory_id(text, field) for text in texts)
+
+
+def agent_id(text: str) -> UUID:
+    """Return the id that an agent got when it attached."""
+    return _uuid(text, "agent")
+
+
+def limit(value: int) -> int:
+    """Return how many results to give; 0 means the default."""
+    if value > LIMIT_MAX:
+        raise InvalidInput(f"limit is {value}, at most {LIMIT_MAX} are given at once")
+    return value or LIMIT_DEFAULT
+
+
+def page_chars(value: int) -> int:
+    """Return how long a page of a content is to be; 0 means the default."""
+    if value > CONTENT_BYTES_MAX:
+        raise InvalidInput(f"limit is {value}, no content is longer than {CONTENT_BYTES_MAX}")
+    return value or PAGE_CHARS_DEFAULT
+
+
+def search_timeout_s(value: float) -> float:
+    """Return how long a search may take, in seconds."""
+    if not (math.isfinite(value) and 0 < value <= SEARCH_TIMEOUT_S_MAX):
+        raise InvalidInput(
+            f"timeout is {value:g} s; give more than 0 and at most {SEARCH_TIMEOUT_S_MAX:g} seconds"
+        )
+    return value
+
+
+def memory_filter(filter: memory_pb2.Filter) -> MemoryFilter:
+    """Return what a list or a search is limited to. An empty text is a limit that was left out."""
+    return MemoryFilter(
+        room=RoomName(filter.room) if filter.room else None,
+        kind=_kind(filter.kind) if filter.kind else None,
+        tags=tuple(filter.tags),
+        author=filter.author or None,
+        since_ms=filter.since_ms if filter.HasField("since_ms") else None,
+    )
+
+
+def _kind(text: str) -> MemoryKind:
+    try:
+        return MemoryKind(text)
+    except ValueError:
+        known = ", ".join(MemoryKind)
+        raise InvalidInput(f"kind {text!r} is unknown; use one of {known}") from None
+
+
+def _uuid(text: str, field: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise InvalidInput(
+            f"{field} {text!r} is no id; one looks like 8d3e5c1a-7f0b-4c52-9a54-1f0c2b7d9e61"
+        ) from None

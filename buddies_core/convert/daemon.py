@@ -1,0 +1,88 @@
+"""What the daemon says of itself, to protobuf and back."""
+
+from uuid import UUID
+
+from buddies_core.model.ids import EndpointId, RoomName
+from buddies_core.model.views import AgentView, DaemonInfo, DaemonStatus
+from buddies_core.pb import daemon_pb2
+
+
+def info_to_pb(info: DaemonInfo, agents: int) -> daemon_pb2.HandshakeReply:
+    """Return the daemon's info, and how many agents are attached, as the socket carries it."""
+    return daemon_pb2.HandshakeReply(
+        protocol=info.protocol,
+        version=info.version,
+        pid=info.pid,
+        endpoint=info.endpoint,
+        user=info.user,
+        network=info.network,
+        relay_url=info.relay_url,
+        data_dir=info.data_dir,
+        agents=agents,
+    )
+
+
+def info_from_pb(reply: daemon_pb2.HandshakeReply) -> DaemonInfo:
+    """Return the daemon's info."""
+    return DaemonInfo(
+        protocol=reply.protocol,
+        version=reply.version,
+        pid=reply.pid,
+        endpoint=EndpointId(reply.endpoint),
+        user=reply.user,
+        network=reply.network,
+        relay_url=reply.relay_url,
+        data_dir=reply.data_dir,
+    )
+
+
+def status_to_pb(status: DaemonStatus) -> daemon_pb2.StatusReply:
+    """Return the daemon's status as the socket carries it."""
+    return daemon_pb2.StatusReply(
+        info=info_to_pb(status.info, len(status.agents)),
+        uptime_s=status.uptime_s,
+        rooms=status.rooms,
+        agents=[
+            daemon_pb2.AttachedAgent(
+                id=str(agent.id),
+                name=agent.name,
+                user=agent.user,
+                pid=agent.pid,
+                rooms=agent.rooms,
+            )
+            for agent in status.agents
+        ],
+        addresses=status.addresses,
+        peers_connected=status.peers_connected,
+        memories=status.memories,
+        index=status.index,
+        model=status.model,
+        counters=dict(status.counters),
+        warnings=status.warnings,
+    )
+
+
+def status_from_pb(reply: daemon_pb2.StatusReply) -> DaemonStatus:
+    """Return the daemon's status."""
+    return DaemonStatus(
+        info=info_from_pb(reply.info),
+        uptime_s=reply.uptime_s,
+        rooms=tuple(map(RoomName, reply.rooms)),
+        agents=tuple(
+            AgentView(
+                id=UUID(agent.id),
+                name=agent.name,
+                user=agent.user,
+                pid=agent.pid,
+                rooms=tuple(map(RoomName, agent.rooms)),
+            )
+            for agent in reply.agents
+        ),
+        addresses=tuple(reply.addresses),
+        peers_connected=reply.peers_connected,
+        memories=reply.memories,
+        index=reply.index,
+        model=reply.model,
+        counters=tuple(sorted(reply.counters.items())),
+        warnings=tuple(reply.warnings),
+    )

@@ -1,0 +1,136 @@
+"""Memories, lists, pages and search results, to protobuf and back."""
+
+from uuid import UUID
+
+from buddies_core.model.identity import Verified
+from buddies_core.model.ids import EndpointId, MemoryId, RoomName
+from buddies_core.model.memory import MemoryKind
+from buddies_core.model.views import (
+    MemoryList,
+    MemoryPage,
+    MemoryView,
+    PeerAnswer,
+    PeerSilence,
+    SearchResult,
+)
+from buddies_core.pb import memory_pb2
+
+
+def memory_to_pb(memory: MemoryView) -> memory_pb2.MemoryView:
+    """Return the memory as the socket carries it."""
+    return memory_pb2.MemoryView(
+        id=str(memory.id),
+        author=memory.author,
+        author_name=memory.author_name,
+        agent=memory.agent,
+        verified=memory.verified,
+        room=memory.room,
+        kind=memory.kind,
+        title=memory.title,
+        content=memory.content,
+        tags=memory.tags,
+        references=map(str, memory.references),
+        created_at_s=memory.created_at_s,
+        truncated=memory.truncated,
+        size=memory.size,
+        score=memory.score,
+    )
+
+
+def memory_from_pb(memory: memory_pb2.MemoryView) -> MemoryView:
+    """Return the memory."""
+    return MemoryView(
+        id=MemoryId(UUID(memory.id)),
+        author=memory.author,
+        author_name=memory.author_name,
+        agent=memory.agent,
+        verified=Verified(memory.verified),
+        room=RoomName(memory.room),
+        kind=MemoryKind(memory.kind),
+        title=memory.title,
+        content=memory.content,
+        tags=tuple(memory.tags),
+        references=tuple(MemoryId(UUID(text)) for text in memory.references),
+        created_at_s=memory.created_at_s,
+        truncated=memory.truncated,
+        size=memory.size,
+        score=memory.score if memory.HasField("score") else None,
+    )
+
+
+def memory_list_to_pb(memories: MemoryList) -> memory_pb2.ListReply:
+    """Return the list as the socket carries it."""
+    return memory_pb2.ListReply(
+        results=map(memory_to_pb, memories.results), damaged=memories.damaged
+    )
+
+
+def memory_list_from_pb(reply: memory_pb2.ListReply) -> MemoryList:
+    """Return the list."""
+    return MemoryList(tuple(map(memory_from_pb, reply.results)), reply.damaged)
+
+
+def memory_page_to_pb(page: MemoryPage) -> memory_pb2.GetReply:
+    """Return the page as the socket carries it."""
+    return memory_pb2.GetReply(
+        memory=memory_to_pb(page.memory),
+        offset=page.offset,
+        next_offset=page.next_offset,
+        total=page.total,
+    )
+
+
+def memory_page_from_pb(reply: memory_pb2.GetReply) -> MemoryPage:
+    """Return the page."""
+    return MemoryPage(
+        memory=memory_from_pb(reply.memory),
+        offset=reply.offset,
+        next_offset=reply.next_offset if reply.HasField("next_offset") else None,
+        total=reply.total,
+    )
+
+
+def search_result_to_pb(result: SearchResult) -> memory_pb2.SearchReply:
+    """Return the result as the socket carries it."""
+    return memory_pb2.SearchReply(
+        results=map(memory_to_pb, result.results),
+        answered=[
+            memory_pb2.Answer(
+                endpoint=answer.endpoint,
+                name=answer.name,
+                results=answer.results,
+                elapsed_ms=answer.elapsed_ms,
+            )
+            for answer in result.answered
+        ],
+        unanswered=[
+            memory_pb2.Silence(endpoint=silent.endpoint, name=silent.name, reason=silent.reason)
+            for silent in result.unanswered
+        ],
+        method=result.method,
+        notes=result.notes,
+    )
+
+
+def search_result_from_pb(reply: memory_pb2.SearchReply) -> SearchResult:
+    """Return the result."""
+    return SearchResult(
+        results=tuple(map(memory_from_pb, reply.results)),
+        answered=tuple(
+            PeerAnswer(
+                endpoint=EndpointId(answer.endpoint),
+                name=answer.name,
+                results=answer.results,
+                elapsed_ms=answer.elapsed_ms,
+            )
+            for answer in reply.answered
+        ),
+        unanswered=tuple(
+            PeerSilence(
+                endpoint=EndpointId(silent.endpoint), name=silent.name, reason=silent.reason
+            )
+            for silent in reply.unanswered
+        ),
+        method=reply.method,
+        notes=tuple(reply.notes),
+    )

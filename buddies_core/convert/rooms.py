@@ -1,0 +1,131 @@
+"""Reports and states of rooms, to protobuf and back."""
+
+from buddies_core.model.bodies import AgentPresence
+from buddies_core.model.ids import EndpointId, RoomName, TopicId
+from buddies_core.model.room import (
+    DialAttempt,
+    JoinReport,
+    LeaveReport,
+    Member,
+    NotifyReport,
+    RoomStatus,
+)
+from buddies_core.pb import room_pb2
+
+
+def join_report_to_pb(report: JoinReport) -> room_pb2.JoinReply:
+    """Return the report as the socket carries it."""
+    return room_pb2.JoinReply(
+        room=report.room,
+        ticket=report.ticket,
+        endpoint=report.endpoint,
+        members=map(_member_to_pb, report.members),
+        already_joined=report.already_joined,
+        tried=[
+            room_pb2.DialAttempt(
+                endpoint=attempt.endpoint, reached=attempt.reached, outcome=attempt.outcome
+            )
+            for attempt in report.tried
+        ],
+        warnings=report.warnings,
+    )
+
+
+def join_report_from_pb(reply: room_pb2.JoinReply) -> JoinReport:
+    """Return the report."""
+    return JoinReport(
+        room=RoomName(reply.room),
+        ticket=reply.ticket,
+        endpoint=EndpointId(reply.endpoint),
+        members=tuple(map(_member_from_pb, reply.members)),
+        already_joined=reply.already_joined,
+        tried=tuple(
+            DialAttempt(EndpointId(attempt.endpoint), attempt.reached, attempt.outcome)
+            for attempt in reply.tried
+        ),
+        warnings=tuple(reply.warnings),
+    )
+
+
+def leave_report_to_pb(report: LeaveReport) -> room_pb2.LeaveReply:
+    """Return the report as the socket carries it."""
+    return room_pb2.LeaveReply(
+        room=report.room, node_left=report.node_left, still_joined_by=report.still_joined_by
+    )
+
+
+def leave_report_from_pb(reply: room_pb2.LeaveReply) -> LeaveReport:
+    """Return the report."""
+    return LeaveReport(RoomName(reply.room), reply.node_left, tuple(reply.still_joined_by))
+
+
+def room_status_to_pb(status: RoomStatus) -> room_pb2.StatusReply:
+    """Return the status as the socket carries it."""
+    return room_pb2.StatusReply(
+        room=status.room,
+        topic=status.topic,
+        members=map(_member_to_pb, status.members),
+        neighbors=status.neighbors,
+        joined_at_ms=status.joined_at_ms,
+    )
+
+
+def room_status_from_pb(reply: room_pb2.StatusReply) -> RoomStatus:
+    """Return the status."""
+    return RoomStatus(
+        room=RoomName(reply.room),
+        topic=TopicId(reply.topic),
+        members=tuple(map(_member_from_pb, reply.members)),
+        neighbors=reply.neighbors,
+        joined_at_ms=reply.joined_at_ms,
+    )
+
+
+def notify_report_to_pb(report: NotifyReport) -> room_pb2.NotifyReply:
+    """Return the report as the socket carries it."""
+    return room_pb2.NotifyReply(room=report.room, text=report.text, members=report.members)
+
+
+def notify_report_from_pb(reply: room_pb2.NotifyReply) -> NotifyReport:
+    """Return the report."""
+    return NotifyReport(RoomName(reply.room), reply.text, reply.members)
+
+
+def _member_to_pb(member: Member) -> room_pb2.Member:
+    return room_pb2.Member(
+        endpoint=member.endpoint,
+        name=member.name,
+        agents=[
+            room_pb2.Agent(
+                name=agent.name,
+                user=agent.user,
+                status=agent.status,
+                status_at_ms=agent.status_at_ms,
+                capabilities=agent.capabilities,
+            )
+            for agent in member.agents
+        ],
+        is_self=member.is_self,
+        speaks_direct=member.speaks_direct,
+        heard_at_ms=member.heard_at_ms,
+    )
+
+
+def _member_from_pb(member: room_pb2.Member) -> Member:
+    return Member(
+        endpoint=EndpointId(member.endpoint),
+        name=member.name,
+        agents=tuple(
+            AgentPresence(
+                name=agent.name,
+                user=agent.user,
+                status=agent.status,
+                status_at_ms=agent.status_at_ms,
+                capabilities=tuple(agent.capabilities),
+            )
+            for agent in member.agents
+        ),
+        is_self=member.is_self,
+        speaks_direct=member.speaks_direct,
+        heard_at_ms=member.heard_at_ms,
+    )

@@ -1,0 +1,200 @@
+"""Where everything of this machine's node lives, and who may use it now."""
+
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from buddies_core.errors import InvalidInput, StoreError
+
+SOCKET_PATH_BYTES_MAX = 100
+"""sun_path holds 107 bytes on Linux and 103 on macOS."""
+
+LOCK_TRIES = 6
+LOCK_TRY_PAUSE_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The files of one node. Nothing exists before `create`."""
+
+    data_dir: Path
+    runtime_dir: Path
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> "Paths":
+        """Return the paths that BUDDIES_DATA_DIR and XDG_RUNTIME_DIR ask for.
+
+        One data directory has one runtime directory, by whatever symbolic link it is named.
+
+        Raises:
+            InvalidInput: the socket's path would not fit into a socket address.
+        """
+        chosen = environ.get("BUDDIES_DATA_DIR")
+        data_dir = (
+            Path(chosen).expanduser().absolute()
+            if chosen
+            else platformdirs.user_data_path("buddies", appauthor=False)
+        )
+        # The specification of XDG_RUNTIME_DIR says that a relative one is to be ignored.
+        runtime_root = Path(environ.get("XDG_RUNTIME_DIR", ""))
+        if runtime_root.is_absolute():
+            digest = hashlib.sha256(os.fsencode(os.path.realpath(data_dir))).hexdigest()
+            paths = cls(data_dir, runtime_root / "buddies" / digest[:16])
+        else:
+            paths = cls(data_dir, data_dir / "run")
+        _check_socket(paths.socket)
+        return paths
+
+    @property
+    def socket(self) -> Path:
+        """The daemon's door for agents and people."""
+        return self.runtime_dir / "core.sock"
+
+    @property
+    def store(self) -> Path:
+        """The database."""
+        return self.data_dir / "store"
+
+    @property
+    def index(self) -> Path:
+        """The search index, which can be made anew from the database."""
+        return self.data_dir / "index"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the daemon as long as it runs."""
+        return self.data_dir / "lock"
+
+    @property
+    def start_lock(self) -> Path:
+        """Held by whoever is starting the daemon."""
+        return self.data_dir / "start.lock"
+
+    @property
+    def node_key(self) -> Path:
+        """The secret that makes this node the peer it is."""
+        return self.data_dir / "node_key"
+
+    @property
+    def udp_port(self) -> Path:
+        """The port that was bound last, so that tickets stay valid."""
+        return self.data_dir / "udp_port"
+
+    @property
+    def log(self) -> Path:
+        """The daemon's log, of which three older ones may lie beside it."""
+        return self.data_dir / "core.log"
+
+    @property
+    def start_log(self) -> Path:
+        """What the daemon that was started last in the background wrote to stdout and stderr."""
+        return self.data_dir / "start.log"
+
+    def create(self) -> None:
+        """Make the data directory and the runtime directory, each for its owner alone.
+
+        A data directory that exists keeps its mode: who made it wider meant it.
+
+        Raises:
+            StoreError: the system refuses.
+        """
+        try:
+            self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"can't make the data directory {self.data_dir}: {error.strerror}; "
+                "set BUDDIES_DATA_DIR to a directory that you may write to"
+            ) from error
+        try:
+            self.runtime_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.runtime_dir.chmod(0o700)
+        except OSError as error:
+            raise StoreError(
+                f"can't make the directory of the socket, {self.runtime_dir}: {error.strerror}; "
+                "set XDG_RUNTIME_DIR to a directory that you may write to, or unset it"
+            ) from error
+
+
+def _check_socket(socket: Path) -> None:
+    remedy = "set XDG_RUNTIME_DIR, or set BUDDIES_DATA_DIR to a shorter path"
+    if (length := len(os.fsencode(socket))) > SOCKET_PATH_BYTES_MAX:
+        raise InvalidInput(
+            f"the path of the daemon's socket, {socket}, is {length} bytes long; the system allows "
+            f"about {SOCKET_PATH_BYTES_MAX}: {remedy}"
+        )
+    if "," in str(socket):  # gRPC takes it for a list of addresses, however it is quoted
+        raise InvalidInput(
+            f"the path of the daemon's socket, {socket}, holds a comma, which gRPC can't take: "
+            "set XDG_RUNTIME_DIR, or set BUDDIES_DATA_DIR to a path without one"
+        )
+
+
+@contextmanager
+def hold_data_lock(paths: Paths) -> Iterator[None]:
+    """Be the only daemon on the data directory until the block ends, or the process does.
+
+    Raises:
+        StoreError: another process is, or the lock can't be opened; the text names the process.
+    """
+    try:
+        descriptor = os.open(paths.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StoreError(
+            f"can't open {paths.lock}: {error.strerror}; "
+            "set BUDDIES_DATA_DIR to a directory that you may write to"
+        ) from error
+    try:
+        if not _lock(descriptor):
+            pid = _pid_in(descriptor)
+            who = f"process {pid}" if pid else "another process"
+            raise StoreError(
+                f"the data directory {paths.data_dir} is in use by {who}; stop that daemon with "
+                "buddies-cli daemon stop, or set BUDDIES_DATA_DIR to another directory"
+            )
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield
+        os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)  # which releases the lock
+
+
+def data_lock_holder(paths: Paths) -> int | None:
+    """Return the pid of the daemon on the data directory, 0 if unknown; None if there is none."""
+    try:
+        descriptor = os.open(paths.lock, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _pid_in(descriptor)
+    else:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    # `data_lock_holder` takes the lock for an instant to see whether it is free, so that being
+    # refused once proves nothing.
+    for _ in range(LOCK_TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOCK_TRY_PAUSE_S)
+        else:
+            return True
+    return False
+
+
+def _pid_in(descriptor: int) -> int:
+    text = os.pread(descriptor, 20, 0)
+    return int(text) if text.isdigit() else 0

@@ -1,0 +1,69 @@
+"""The Daemon service: who is there, which agents are attached, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+
+from grpc.aio import ServicerContext
+
+from buddies_core.convert.daemon import info_to_pb, status_to_pb
+from buddies_core.model.views import DaemonInfo, DaemonStatus
+from buddies_core.pb import daemon_pb2 as pb
+from buddies_core.pb.daemon_pb2_grpc import DaemonServicer
+from buddies_core.rpc.agents import Agents
+
+
+class DaemonService(Protocol):
+    """What this service asks of the daemon."""
+
+    def info(self) -> DaemonInfo:
+        """Return who this is."""
+
+    async def status(self) -> DaemonStatus:
+        """Return how it is."""
+
+    def request_stop(self) -> None:
+        """Begin to end the daemon, and return at once."""
+
+
+class DaemonRpc(DaemonServicer):
+    """The methods of the Daemon service."""
+
+    def __init__(self, daemon: DaemonService, agents: Agents, closing: asyncio.Event) -> None:
+        self._daemon = daemon
+        self._agents = agents
+        self._closing = closing
+
+    async def Handshake(
+        self, request: pb.HandshakeRequest, context: ServicerContext[Any, Any]
+    ) -> pb.HandshakeReply:
+        """Return who this is, whatever the caller's version: it is the caller that compares."""
+        return info_to_pb(self._daemon.info(), len(self._agents.attached()))
+
+    async def Attach(
+        self, request: pb.AttachRequest, context: ServicerContext[Any, Any]
+    ) -> AsyncIterator[pb.AttachEvent]:
+        """Return the agent's id, then keep it attached until one of both ends hangs up."""
+        with self._agents.attach(
+            name=request.agent,
+            user=request.user,
+            pid=request.pid,
+            capabilities=tuple(request.capabilities),
+        ) as agent:
+            yield pb.AttachEvent(attached=pb.Attached(agent_id=str(agent.id)))
+            await self._closing.wait()
+
+    async def Status(
+        self, request: pb.StatusRequest, context: ServicerContext[Any, Any]
+    ) -> pb.StatusReply:
+        """Return how the daemon is."""
+        return status_to_pb(await self._daemon.status())
+
+    async def Stop(
+        self, request: pb.StopRequest, context: ServicerContext[Any, Any]
+    ) -> pb.StopReply:
+        """Begin to end the daemon; this call is still answered."""
+        self._daemon.request_stop()
+        return pb.StopReply(pid=self._daemon.info().pid)

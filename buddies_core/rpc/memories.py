@@ -1,0 +1,106 @@
+"""The Memories service: store, list, get, search."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from grpc.aio import ServicerContext
+
+from buddies_core.convert import arguments
+from buddies_core.convert.memories import (
+    memory_list_to_pb,
+    memory_page_to_pb,
+    memory_to_pb,
+    search_result_to_pb,
+)
+from buddies_core.model.ids import MemoryId, RoomName
+from buddies_core.model.memory import MemoryFilter, MemoryKind
+from buddies_core.model.views import MemoryList, MemoryPage, MemoryView, SearchResult
+from buddies_core.pb import memory_pb2 as pb
+from buddies_core.pb.memory_pb2_grpc import MemoriesServicer
+from buddies_core.rpc.agents import Agents
+
+
+class MemoriesService(Protocol):
+    """What this service asks of the memories; see `memory.service.Memories`."""
+
+    async def store(
+        self,
+        room: RoomName,
+        title: str,
+        content: str,
+        kind: MemoryKind,
+        tags: tuple[str, ...],
+        references: tuple[MemoryId, ...],
+        *,
+        agent: str,
+        user: str,
+    ) -> MemoryView:
+        """Keep a memory and tell the room."""
+
+    async def list(self, filter: MemoryFilter, limit: int) -> MemoryList:
+        """Return this machine's memories, newest first."""
+
+    async def get(self, id: MemoryId, offset: int, limit: int) -> MemoryPage:
+        """Return a page of a memory's content, in characters."""
+
+
+class SearchService(Protocol):
+    """What this service asks of the search; see `memory.search.Search`."""
+
+    async def search(
+        self, query: str, filter: MemoryFilter, timeout_s: float, limit: int
+    ) -> SearchResult:
+        """Search here and at every present member."""
+
+
+class MemoriesRpc(MemoriesServicer):
+    """The methods of the Memories service."""
+
+    def __init__(self, memories: MemoriesService, search: SearchService, agents: Agents) -> None:
+        self._memories = memories
+        self._search = search
+        self._agents = agents
+
+    async def Store(
+        self, request: pb.StoreRequest, context: ServicerContext[Any, Any]
+    ) -> pb.MemoryView:
+        """Return the memory once it is on disk; peers may still be receiving it."""
+        caller = self._agents.caller(context)
+        memory = await self._memories.store(
+            RoomName(request.room),
+            request.title,
+            request.content,
+            arguments.memory_kind(request.kind),
+            tuple(request.tags),
+            arguments.memory_ids(request.references, "reference"),
+            agent=caller.name if caller else "",
+            user=caller.user if caller else "",
+        )
+        return memory_to_pb(memory)
+
+    async def List(
+        self, request: pb.ListRequest, context: ServicerContext[Any, Any]
+    ) -> pb.ListReply:
+        """Return this machine's memories, newest first."""
+        filter = arguments.memory_filter(request.filter)
+        return memory_list_to_pb(await self._memories.list(filter, arguments.limit(request.limit)))
+
+    async def Get(self, request: pb.GetRequest, context: ServicerContext[Any, Any]) -> pb.GetReply:
+        """Return a page of one memory."""
+        page = await self._memories.get(
+            arguments.memory_id(request.id), request.offset, arguments.page_chars(request.limit)
+        )
+        return memory_page_to_pb(page)
+
+    async def Search(
+        self, request: pb.SearchRequest, context: ServicerContext[Any, Any]
+    ) -> pb.SearchReply:
+        """Return what was found as soon as everybody has answered, or the time is up."""
+        result = await self._search.search(
+            request.query,
+            arguments.memory_filter(request.filter),
+            arguments.search_timeout_s(request.timeout_s),
+            arguments.limit(request.limit),
+        )
+        return search_result_to_pb(result)

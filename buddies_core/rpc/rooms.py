@@ -1,0 +1,97 @@
+"""The Rooms service: joining, leaving, tickets, and what an agent is doing."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+from uuid import UUID
+
+from grpc.aio import ServicerContext
+
+from buddies_core.convert.rooms import (
+    join_report_to_pb,
+    leave_report_to_pb,
+    notify_report_to_pb,
+    room_status_to_pb,
+)
+from buddies_core.model.ids import RoomName
+from buddies_core.model.room import JoinReport, LeaveReport, NotifyReport, RoomStatus
+from buddies_core.pb import room_pb2 as pb
+from buddies_core.pb.room_pb2_grpc import RoomsServicer
+from buddies_core.rpc.agents import Agents
+
+
+class RoomsService(Protocol):
+    """What this service asks of the rooms; see `rooms.rooms.Rooms`."""
+
+    async def join(self, room: str, ticket: str | None, agent: UUID | None) -> JoinReport:
+        """Be in a room."""
+
+    async def leave(self, room: str, agent: UUID | None, *, for_all: bool) -> LeaveReport:
+        """Leave it, for one agent or for all."""
+
+    def joined(self) -> tuple[RoomName, ...]:
+        """Return the rooms this node is in."""
+
+    def status(self, room: str) -> RoomStatus:
+        """Return who is in a room."""
+
+    def ticket(self, room: str) -> str:
+        """Return what brings somebody else into a room."""
+
+    async def notify(self, room: str, text: str, agent: UUID | None) -> NotifyReport:
+        """Tell a room what an agent is doing."""
+
+
+class RoomsRpc(RoomsServicer):
+    """The methods of the Rooms service."""
+
+    def __init__(self, rooms: RoomsService, agents: Agents) -> None:
+        self._rooms = rooms
+        self._agents = agents
+
+    async def Join(
+        self, request: pb.JoinRequest, context: ServicerContext[Any, Any]
+    ) -> pb.JoinReply:
+        """Return who is there, once this node is in the room."""
+        agent = self._agent(context)
+        return join_report_to_pb(
+            await self._rooms.join(request.room, request.ticket or None, agent)
+        )
+
+    async def Leave(
+        self, request: pb.LeaveRequest, context: ServicerContext[Any, Any]
+    ) -> pb.LeaveReply:
+        """Return whether the node has left too, or for which agents it stays."""
+        agent = self._agent(context)
+        return leave_report_to_pb(
+            await self._rooms.leave(request.room, agent, for_all=request.for_all)
+        )
+
+    async def List(
+        self, request: pb.ListRequest, context: ServicerContext[Any, Any]
+    ) -> pb.ListReply:
+        """Return the rooms this node is in."""
+        return pb.ListReply(rooms=self._rooms.joined())
+
+    async def Status(
+        self, request: pb.StatusRequest, context: ServicerContext[Any, Any]
+    ) -> pb.StatusReply:
+        """Return who is in the room."""
+        return room_status_to_pb(self._rooms.status(request.room))
+
+    async def Ticket(
+        self, request: pb.TicketRequest, context: ServicerContext[Any, Any]
+    ) -> pb.TicketReply:
+        """Return a ticket for the room."""
+        return pb.TicketReply(ticket=self._rooms.ticket(request.room))
+
+    async def Notify(
+        self, request: pb.NotifyRequest, context: ServicerContext[Any, Any]
+    ) -> pb.NotifyReply:
+        """Return how many members the status went to."""
+        agent = self._agent(context)
+        return notify_report_to_pb(await self._rooms.notify(request.room, request.text, agent))
+
+    def _agent(self, context: ServicerContext[Any, Any]) -> UUID | None:
+        caller = self._agents.caller(context)
+        return caller.id if caller else None

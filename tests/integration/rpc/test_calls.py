@@ -1,0 +1,235 @@
+"""Each call, from the client over a real socket to what lies behind it, and back."""
+
+import stat
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from buddies_core.client import DaemonClient
+from buddies_core.errors import InvalidInput, NotFound
+from buddies_core.model.ids import RoomName
+from buddies_core.model.memory import MemoryFilter, MemoryKind
+from buddies_core.model.room import LeaveReport, NotifyReport
+from buddies_core.model.views import MemoryList, MemoryPage
+from buddies_core.paths import Paths
+from tests.support.fake_node import FakeNode, fake_node
+from tests.support.fake_services import (
+    DAEMON_STATUS,
+    FOUND,
+    JOIN_REPORT,
+    MEMORY,
+    MEMORY_ID,
+    OTHER_ID,
+    ROOM_STATUS,
+    SEARCH_RESULT,
+    daemon_info,
+)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return Paths(tmp_path / "data", tmp_path / "run")
+
+
+@pytest.fixture
+async def node(paths: Paths) -> AsyncIterator[FakeNode]:
+    async with fake_node(paths) as node:
+        yield node
+
+
+@pytest.fixture
+async def client(paths: Paths, node: FakeNode) -> AsyncIterator[DaemonClient]:
+    async with DaemonClient.connect(paths) as client:
+        yield client
+
+
+async def test_the_socket_and_its_directory_are_their_owners_alone(
+    paths: Paths, node: FakeNode
+) -> None:
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (paths.runtime_dir, paths.socket)]
+
+    assert modes == [0o700, 0o600]
+
+
+async def test_the_handshake_tells_who_the_daemon_is(client: DaemonClient) -> None:
+    assert (client.info, client.agents_attached) == (daemon_info(), 0)
+
+
+async def test_joining_gives_the_whole_report(client: DaemonClient, node: FakeNode) -> None:
+    assert await client.join_room("feature-a", "a ticket") == JOIN_REPORT
+    assert await client.join_room("feature-a") == JOIN_REPORT
+    assert node.rooms.calls == [
+        ("join", "feature-a", "a ticket", None),
+        ("join", "feature-a", None, None),
+    ]
+
+
+async def test_leaving_tells_who_keeps_the_node_in_the_room(
+    client: DaemonClient, node: FakeNode
+) -> None:
+    report = await client.leave_room("feature-a", for_all=True)
+
+    assert report == LeaveReport(RoomName("feature-a"), False, ("codex",))
+    assert node.rooms.calls == [("leave", "feature-a", None, True)]
+
+
+async def test_rooms_status_ticket_and_notify_cross_the_socket_unchanged(
+    client: DaemonClient, node: FakeNode
+) -> None:
+    assert await client.list_rooms() == ("a", "feature-a")
+    assert await client.room_status("feature-a") == ROOM_STATUS
+    assert await client.room_ticket("feature-a") == "ticket-text"
+    assert await client.notify("feature-a", "reading ☺") == NotifyReport(
+        RoomName("feature-a"), "reading ☺", 3
+    )
+    assert node.rooms.calls == [
+        ("status", "feature-a"),
+        ("ticket", "feature-a"),
+        ("notify", "feature-a", "reading ☺", None),
+    ]
+
+
+async def test_storing_parses_the_kind_and_the_references(
+    client: DaemonClient, node: FakeNode
+) -> None:
+    stored = await client.store_memory(
+        room="feature-a",
+        title="Database",
+        content="PostgreSQL",
+        kind="decision",
+        tags=["db"],
+        references=[str(OTHER_ID)],
+    )
+    await client.store_memory(room="feature-a", content="PostgreSQL")
+
+    assert stored == MEMORY
+    assert node.memories.calls == [
+        (
+            "store", "feature-a", "Database", "PostgreSQL", MemoryKind.DECISION,
+            ("db",), (OTHER_ID,), "", "",
+        ),
+        ("store", "feature-a", "", "PostgreSQL", MemoryKind.CONTEXT, (), (), "", ""),
+    ]  # fmt: skip
+
+
+async def test_a_list_is_limited_by_what_was_asked_and_by_nothing_else(
+    client: DaemonClient, node: FakeNode
+) -> None:
+    listed = await client.list_memories(
+        room="r", kind="status", tags=("a", "b"), author="bob", since_ms=0, limit=7
+    )
+    await client.list_memories()
+
+    assert listed == MemoryList((MEMORY, FOUND), 2)
+    assert node.memories.calls == [
+        (
+            "list",
+            MemoryFilter(
+                room=RoomName("r"),
+                kind=MemoryKind.STATUS,
+                tags=("a", "b"),
+                author="bob",
+                since_ms=0,
+            ),
+            7,
+        ),
+        ("list", MemoryFilter(), 20),
+    ]
+
+
+async def test_a_page_of_a_memory_says_where_the_next_begins(
+    client: DaemonClient, node: FakeNode
+) -> None:
+    page = await client.get_memory(str(MEMORY_ID), offset=10, limit=5)
+
+    assert page == MemoryPage(memory=MEMORY, offset=10, next_offset=15, total=200_000)
+    assert node.memories.calls == [("get", MEMORY_ID, 10, 5)]
+
+
+async def test_a_search_tells_who_answered_and_who_did_not(
+    client: DaemonClient, node: FakeNode
+) -> None:
+    result = await client.search_memory("how?", room="feature-a", timeout_s=0.25, limit=3)
+
+    assert result == SEARCH_RESULT
+    assert node.search.calls == [
+        ("search", "how?", MemoryFilter(room=RoomName("feature-a")), 0.25, 3)
+    ]
+
+
+async def test_the_daemons_status_crosses_the_socket_unchanged(client: DaemonClient) -> None:
+    assert await client.status() == DAEMON_STATUS
+
+
+async def test_stop_is_answered_and_reaches_the_daemon(
+    client: DaemonClient, node: FakeNode
+) -> None:
+    assert await client.stop() == daemon_info().pid
+    assert node.daemon.stop_requested.is_set()
+
+
+async def test_a_memory_of_a_megabyte_crosses_the_socket(
+    client: DaemonClient, node: FakeNode
+) -> None:
+    content = "€" * (1 << 20)
+
+    await client.store_memory(room="r", content=content)
+
+    assert node.memories.calls[0][3] == content
+
+
+async def test_what_is_not_there_is_not_found(client: DaemonClient) -> None:
+    with pytest.raises(NotFound, match="not in room 'elsewhere'"):
+        await client.room_status("elsewhere")
+
+
+BAD_CALLS: dict[str, tuple[Callable[[DaemonClient], Awaitable[object]], str]] = {
+    "unknown kind": (
+        lambda client: client.store_memory(room="r", content="x", kind="opinion"),
+        "kind 'opinion' is unknown; use one of decision, implementation, context, skill, status",
+    ),
+    "unknown kind in a filter": (
+        lambda client: client.search_memory("q", kind="opinion"),
+        "kind 'opinion' is unknown",
+    ),
+    "bad id": (lambda client: client.get_memory("12"), "id '12' is no id; one looks like"),
+    "bad reference": (
+        lambda client: client.store_memory(room="r", content="x", references=["12"]),
+        "reference '12' is no id",
+    ),
+    "negative offset": (
+        lambda client: client.get_memory(str(MEMORY_ID), offset=-1),
+        "an argument can't be sent",
+    ),
+    "half a surrogate pair": (
+        lambda client: client.notify("r", "\ud83d"),
+        "an argument can't be sent",
+    ),
+    "limit": (lambda client: client.list_memories(limit=501), "at most 500"),
+    "page": (
+        lambda client: client.get_memory(str(MEMORY_ID), limit=(1 << 20) + 1),
+        "no content is longer than 1048576",
+    ),
+    "timeout": (lambda client: client.search_memory("q", timeout_s=0), "timeout is 0 s; give"),
+    "endless": (
+        lambda client: client.search_memory("q", timeout_s=float("inf")),
+        "timeout is inf s; give more than 0 and at most 50 seconds",
+    ),
+    "too large": (
+        lambda client: client.store_memory(room="r", content="x" * (17 << 20)),
+        "too large",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_CALLS)
+async def test_bad_input_is_refused_before_it_reaches_a_service(
+    name: str, client: DaemonClient, node: FakeNode
+) -> None:
+    call, text = BAD_CALLS[name]
+
+    with pytest.raises(InvalidInput, match=text):
+        await call(client)
+
+    assert node.memories.calls + node.search.calls + node.rooms.calls == []

@@ -1,0 +1,48 @@
+"""A real server on a real socket, with fakes behind it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from buddies_core.model.views import DaemonInfo
+from buddies_core.paths import Paths
+from buddies_core.rpc.agents import Agents
+from buddies_core.rpc.server import Services, serve
+from tests.support.fake_services import (
+    FakeDaemon,
+    FakeMemories,
+    FakeRooms,
+    FakeSearch,
+    daemon_info,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FakeNode:
+    """What a test looks at behind the socket."""
+
+    daemon: FakeDaemon
+    rooms: FakeRooms
+    memories: FakeMemories
+    search: FakeSearch
+    agents: Agents
+
+
+@asynccontextmanager
+async def fake_node(paths: Paths, info: DaemonInfo | None = None) -> AsyncIterator[FakeNode]:
+    """Serve fakes at the socket of `paths` until the block ends."""
+    paths.create()
+    rooms = FakeRooms()
+    agents = Agents("alice", rooms)
+    node = FakeNode(
+        daemon=FakeDaemon(info or daemon_info(), agents),
+        rooms=rooms,
+        memories=FakeMemories(),
+        search=FakeSearch(),
+        agents=agents,
+    )
+    services = Services(
+        daemon=node.daemon, rooms=rooms, memories=node.memories, search=node.search, agents=agents
+    )
+    async with serve(paths, services):
+        yield node

@@ -1,0 +1,253 @@
+"""What lies behind the socket, in memory: it records what it was asked, and fails when told to."""
+
+import asyncio
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from buddies_core.errors import NotFound
+from buddies_core.local_protocol import PROTOCOL
+from buddies_core.model.bodies import AgentPresence
+from buddies_core.model.identity import Verified
+from buddies_core.model.ids import EndpointId, MemoryId, RoomName, TopicId, topic_of
+from buddies_core.model.memory import MemoryFilter, MemoryKind
+from buddies_core.model.room import (
+    DialAttempt,
+    JoinReport,
+    LeaveReport,
+    Member,
+    NotifyReport,
+    RoomStatus,
+)
+from buddies_core.model.views import (
+    AgentView,
+    DaemonInfo,
+    DaemonStatus,
+    MemoryList,
+    MemoryPage,
+    MemoryView,
+    PeerAnswer,
+    PeerSilence,
+    SearchResult,
+)
+from buddies_core.rpc.agents import Agents
+
+SELF = EndpointId(bytes(range(32)))
+PEER = EndpointId(bytes(range(1, 33)))
+MEMORY_ID = MemoryId(UUID("8d3e5c1a-7f0b-4c52-9a54-1f0c2b7d9e61"))
+OTHER_ID = MemoryId(UUID("0b8d2f6e-5a31-4a7c-8a8e-6d1c9f2e4b70"))
+
+MEMBERS = (
+    Member(
+        endpoint=SELF,
+        name="alice",
+        agents=(
+            AgentPresence(
+                name="claude",
+                user="ann",
+                status="reading",
+                status_at_ms=1_700_000_000_001,
+                capabilities=("python", "sql"),
+            ),
+        ),
+        is_self=True,
+        heard_at_ms=1_700_000_000_002,
+    ),
+    Member(endpoint=PEER, name="bob", speaks_direct=False, heard_at_ms=3),
+)
+JOIN_REPORT = JoinReport(
+    room=RoomName("feature-a"),
+    ticket="ticket-text",
+    endpoint=SELF,
+    members=MEMBERS,
+    already_joined=True,
+    tried=(DialAttempt(PEER, reached=False, outcome="refused"),),
+    warnings=("one peer did not answer",),
+)
+ROOM_STATUS = RoomStatus(
+    room=RoomName("feature-a"),
+    topic=TopicId(topic_of(RoomName("feature-a"))),
+    members=MEMBERS,
+    neighbors=1,
+    joined_at_ms=1_700_000_000_003,
+)
+MEMORY = MemoryView(
+    id=MEMORY_ID,
+    author=SELF.hex(),
+    author_name="alice",
+    agent="claude",
+    verified=Verified.PEER,
+    room=RoomName("feature-a"),
+    kind=MemoryKind.DECISION,
+    title="Database",
+    content="We're using PostgreSQL for the user table ☺",
+    tags=("db", "users"),
+    references=(OTHER_ID,),
+    created_at_s=1_700_000_000,
+    truncated=True,
+    size=200_000,
+)
+FOUND = MemoryView(
+    id=OTHER_ID,
+    author=PEER.hex(),
+    author_name="bob",
+    agent="",
+    verified=Verified.UNVERIFIED,
+    room=RoomName("feature-a"),
+    kind=MemoryKind.CONTEXT,
+    title="",
+    content="x",
+    tags=(),
+    references=(),
+    created_at_s=0,
+    truncated=False,
+    size=1,
+    score=0.5,
+)
+SEARCH_RESULT = SearchResult(
+    results=(FOUND, MEMORY),
+    answered=(PeerAnswer(endpoint=PEER, name="bob", results=1, elapsed_ms=12),),
+    unanswered=(PeerSilence(endpoint=SELF, name="carol", reason="timed out"),),
+    method="hybrid",
+    notes=("a note",),
+)
+
+
+def daemon_info(*, protocol: int = PROTOCOL, pid: int = 4711, data_dir: str = "/d") -> DaemonInfo:
+    """Return what a daemon of that protocol says of itself."""
+    return DaemonInfo(
+        protocol=protocol,
+        version="0.2.0",
+        pid=pid,
+        endpoint=SELF,
+        user="alice",
+        network="loopback",
+        relay_url="",
+        data_dir=data_dir,
+    )
+
+
+DAEMON_STATUS = DaemonStatus(
+    info=daemon_info(),
+    uptime_s=1.5,
+    rooms=(RoomName("a"), RoomName("b")),
+    agents=(AgentView(id=OTHER_ID, name="claude", user="", pid=7, rooms=(RoomName("a"),)),),
+    addresses=("127.0.0.1:5",),
+    peers_connected=2,
+    memories=1 << 33,
+    index="ready",
+    model="loading",
+    counters=(("bad_frames", 3), ("wire_errors", 1 << 40)),
+    warnings=("the UDP port was taken",),
+)
+
+
+@dataclass
+class FakeRooms:
+    """A node that is in one room; listens to agents too."""
+
+    calls: list[tuple[object, ...]] = field(default_factory=list)
+    agents: dict[UUID, AgentPresence] = field(default_factory=dict)
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    failure: Exception | None = None
+    hold: asyncio.Event | None = None
+
+    def agent_attached(self, agent: UUID, presence: AgentPresence) -> None:
+        self.agents[agent] = presence
+
+    def agent_detached(self, agent: UUID) -> None:
+        del self.agents[agent]
+
+    async def join(self, room: str, ticket: str | None, agent: UUID | None) -> JoinReport:
+        self.calls.append(("join", room, ticket, agent))
+        await self._fail_or_wait()
+        return JOIN_REPORT
+
+    async def leave(self, room: str, agent: UUID | None, *, for_all: bool) -> LeaveReport:
+        self.calls.append(("leave", room, agent, for_all))
+        return LeaveReport(RoomName(room), node_left=False, still_joined_by=("codex",))
+
+    def joined(self) -> tuple[RoomName, ...]:
+        return (RoomName("a"), RoomName("feature-a"))
+
+    def status(self, room: str) -> RoomStatus:
+        self.calls.append(("status", room))
+        if room != ROOM_STATUS.room:
+            raise NotFound(f"this machine is not in room {room!r}")
+        return ROOM_STATUS
+
+    def ticket(self, room: str) -> str:
+        self.calls.append(("ticket", room))
+        return "ticket-text"
+
+    async def notify(self, room: str, text: str, agent: UUID | None) -> NotifyReport:
+        self.calls.append(("notify", room, text, agent))
+        return NotifyReport(RoomName(room), text, 3)
+
+    async def _fail_or_wait(self) -> None:
+        if self.hold is not None:
+            await self.hold.wait()
+        if self.failure is not None:
+            raise self.failure
+
+
+@dataclass
+class FakeMemories:
+    """A store that holds one memory."""
+
+    calls: list[tuple[object, ...]] = field(default_factory=list)
+
+    async def store(
+        self,
+        room: RoomName,
+        title: str,
+        content: str,
+        kind: MemoryKind,
+        tags: tuple[str, ...],
+        references: tuple[MemoryId, ...],
+        *,
+        agent: str,
+        user: str,
+    ) -> MemoryView:
+        self.calls.append(("store", room, title, content, kind, tags, references, agent, user))
+        return MEMORY
+
+    async def list(self, filter: MemoryFilter, limit: int) -> MemoryList:
+        self.calls.append(("list", filter, limit))
+        return MemoryList((MEMORY, FOUND), 2)
+
+    async def get(self, id: MemoryId, offset: int, limit: int) -> MemoryPage:
+        self.calls.append(("get", id, offset, limit))
+        if id != MEMORY_ID:
+            raise NotFound(f"no memory has the id {id}")
+        return MemoryPage(memory=MEMORY, offset=offset, next_offset=offset + limit, total=200_000)
+
+
+@dataclass
+class FakeSearch:
+    """A search that always finds the same."""
+
+    calls: list[tuple[object, ...]] = field(default_factory=list)
+
+    async def search(
+        self, query: str, filter: MemoryFilter, timeout_s: float, limit: int
+    ) -> SearchResult:
+        self.calls.append(("search", query, filter, timeout_s, limit))
+        return SEARCH_RESULT
+
+
+@dataclass
+class FakeDaemon:
+    """A daemon of a chosen protocol."""
+
+    shown: DaemonInfo
+    agents: Agents
+    stop_requested: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def info(self) -> DaemonInfo:
+        return self.shown
+
+    async def status(self) -> DaemonStatus:
+        return DAEMON_STATUS
+
+    def request_stop(self) -> None:
+        self.stop_requested.set()
