@@ -51,6 +51,9 @@ class GossipConfig:
     neighbor_answer_wait_s: float = 5.0
     # A neighbor that has yet to answer fills one place, not two.
     count_pending_neighbors_once: bool = True
+    # If a peer that was asked to be a neighbor can't be reached, another one is asked. In Rust only
+    # if it stays silent: a dial that fails before the time-out ends the search.
+    refill_after_failed_request: bool = True
     # Only neighbors get contents and announcements. In Rust whoever announces or asks is served
     # from then on, and a connection to a stranger is held, or opened again, for that alone.
     only_neighbors_in_tree: bool = True
@@ -69,6 +72,7 @@ EXACT = GossipConfig(
     announced_to_new_neighbor_max=0,
     neighbor_answer_wait_s=math.inf,
     count_pending_neighbors_once=False,
+    refill_after_failed_request=False,
     only_neighbors_in_tree=False,
     disconnect_only_unused_peers=False,
     peer_data_kept_max=2**63,

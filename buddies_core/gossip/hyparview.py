@@ -185,18 +185,21 @@ class HyParView:
     def peer_disconnected(self, peer: EndpointId, now_s: float) -> None:
         """Apply the end of the connection to a peer: its death, unless it had said otherwise."""
         self._begin(now_s)
-        self._pending.pop(peer, None)
+        was_pending = self._pending.pop(peer, None) is not None
         if peer in self._active:
             self._remove_active(peer)
             self._commands.append(DisconnectPeer(peer))
             if peer in self._alive_disconnect:
                 self._add_passive(peer, None)
             self._refill(now_s, skip=peer)
-        elif peer in self._alive_disconnect:
+            return
+        if peer in self._alive_disconnect:
             self._alive_disconnect.remove(peer)
         else:
             self._passive.discard(peer)
             self._peer_data.pop(peer, None)
+        if was_pending and self._config.refill_after_failed_request:
+            self._refill(now_s, skip=peer)
 
     def quit(self, now_s: float) -> None:
         """Leave the neighbors; they shall not keep us as an address."""
