@@ -10,7 +10,7 @@ from buddies_core.model.memory import CONTENT_BYTES_MAX, MemoryFilter, MemoryKin
 from buddies_core.pb import memory_pb2
 
 LIMIT_DEFAULT = 20
-LIMIT_MAX = 500
+LIMIT_MAX = 1000
 PAGE_CHARS_DEFAULT = 20_000
 SEARCH_TIMEOUT_S_DEFAULT = 3.0
 SEARCH_TIMEOUT_S_MAX = 50.0

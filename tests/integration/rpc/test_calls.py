@@ -206,7 +206,7 @@ BAD_CALLS: dict[str, tuple[Callable[[DaemonClient], Awaitable[object]], str]] = 
         lambda client: client.notify("r", "\ud83d"),
         "an argument can't be sent",
     ),
-    "limit": (lambda client: client.list_memories(limit=501), "at most 500"),
+    "limit": (lambda client: client.list_memories(limit=1001), "at most 1000"),
     "page": (
         lambda client: client.get_memory(str(MEMORY_ID), limit=(1 << 20) + 1),
         "no content is longer than 1048576",

@@ -1,0 +1,202 @@
+"""What agents and people get as JSON: MCP's structured content and the CLI's `--json` are these.
+
+The keys of buddies 0.1.4 keep their names and meanings; the others are ours. Times end in their
+unit, save for 0.1.4's `timestamp`, which is in Unix seconds.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
+
+from buddies_core.model.bodies import AgentPresence
+from buddies_core.model.ids import RoomName
+from buddies_core.model.room import JoinReport, LeaveReport, Member, NotifyReport, RoomStatus
+from buddies_core.model.views import (
+    DaemonStatus,
+    MemoryList,
+    MemoryPage,
+    MemoryView,
+    SearchResult,
+)
+
+JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
+JsonObject: TypeAlias = dict[str, JsonValue]
+
+# Rooms
+
+
+def join_json(report: JoinReport) -> JsonObject:
+    """Return what join_room answers."""
+    return {
+        "room": report.room,
+        "ticket": report.ticket,
+        "endpoint_id": report.endpoint.hex(),
+        "already_joined": report.already_joined,
+        "members": list(_agent_rows(report.members)),
+        "tried": [
+            {
+                "endpoint_id": attempt.endpoint.hex(),
+                "reached": attempt.reached,
+                "outcome": attempt.outcome,
+            }
+            for attempt in report.tried
+        ],
+        "warnings": list(report.warnings),
+    }
+
+
+def leave_json(report: LeaveReport) -> JsonObject:
+    """Return what leave_room answers; `node_left` is false while others keep the machine there."""
+    return {
+        "left": True,
+        "room": report.room,
+        "node_left": report.node_left,
+        "still_joined_by": list(report.still_joined_by),
+    }
+
+
+def rooms_json(rooms: Sequence[RoomName]) -> JsonObject:
+    """Return what list_rooms answers."""
+    return {"rooms": list(rooms)}
+
+
+def room_status_json(status: RoomStatus) -> JsonObject:
+    """Return what get_room_status answers: as in 0.1.4 one row an agent.
+
+    A member without agents has one row, with an empty `agent`.
+    """
+    return {
+        "room": status.room,
+        "topic": status.topic.hex(),
+        "joined_at_ms": status.joined_at_ms,
+        "neighbors": status.neighbors,
+        "peers": list(_agent_rows(status.members)),
+    }
+
+
+def notify_json(report: NotifyReport) -> JsonObject:
+    """Return what notify_peers answers."""
+    return {
+        "notified": True,
+        "room": report.room,
+        "text": report.text,
+        "members": report.members,
+    }
+
+
+def _agent_rows(members: Sequence[Member]) -> Iterator[JsonObject]:
+    for member in members:
+        for agent in member.agents or (AgentPresence(name=""),):
+            yield {
+                "name": member.name,
+                "agent": agent.name,
+                "user": agent.user or member.name,
+                "last_status": agent.status,
+                "last_status_at_ms": agent.status_at_ms or None,
+                "capabilities": list(agent.capabilities),
+                "endpoint_id": member.endpoint.hex(),
+                "is_self": member.is_self,
+                "speaks_direct": member.speaks_direct,
+                "heard_at_ms": member.heard_at_ms,
+            }
+
+
+# Memories
+
+
+def memory_json(memory: MemoryView) -> JsonObject:
+    """Return a memory; a `score` is there only if it was found by a search."""
+    shown: JsonObject = {
+        "id": str(memory.id),
+        "author": memory.author,
+        "author_name": memory.author_name,
+        "agent": memory.agent,
+        "verified": memory.verified.value,
+        "room": memory.room,
+        "kind": memory.kind.value,
+        "title": memory.title,
+        "content": memory.content,
+        "tags": list(memory.tags),
+        "references": [str(reference) for reference in memory.references],
+        "timestamp": memory.created_at_s,
+        "truncated": memory.truncated,
+        "size": memory.size,
+    }
+    if memory.score is not None:
+        shown["score"] = round(memory.score, 4)
+    return shown
+
+
+def memory_list_json(memories: MemoryList) -> JsonObject:
+    """Return what list_memories answers."""
+    return {"results": _memories(memories.results), "damaged": memories.damaged}
+
+
+def memory_page_json(page: MemoryPage) -> JsonObject:
+    """Return what get_memory answers: the memory, and which part of its content this is."""
+    return memory_json(page.memory) | {
+        "offset": page.offset,
+        "next_offset": page.next_offset,
+        "total": page.total,
+    }
+
+
+def search_json(result: SearchResult) -> JsonObject:
+    """Return what search_memory answers."""
+    return {
+        "results": _memories(result.results),
+        "answered": [
+            {
+                "endpoint_id": answer.endpoint.hex(),
+                "name": answer.name,
+                "results": answer.results,
+                "elapsed_ms": answer.elapsed_ms,
+            }
+            for answer in result.answered
+        ],
+        "unanswered": [
+            {"endpoint_id": silent.endpoint.hex(), "name": silent.name, "reason": silent.reason}
+            for silent in result.unanswered
+        ],
+        "method": result.method,
+        "notes": list(result.notes),
+    }
+
+
+def _memories(memories: Sequence[MemoryView]) -> list[JsonValue]:
+    return [memory_json(memory) for memory in memories]
+
+
+# The daemon
+
+
+def status_json(status: DaemonStatus) -> JsonObject:
+    """Return what `buddies-cli daemon status` answers."""
+    return {
+        "version": status.info.version,
+        "protocol": status.info.protocol,
+        "pid": status.info.pid,
+        "uptime_s": status.uptime_s,
+        "user": status.info.user,
+        "endpoint_id": status.info.endpoint.hex(),
+        "network": status.info.network,
+        "relay_url": status.info.relay_url or None,
+        "addresses": list(status.addresses),
+        "data_dir": status.info.data_dir,
+        "rooms": list(status.rooms),
+        "agents": [
+            {
+                "id": str(agent.id),
+                "name": agent.name,
+                "user": agent.user,
+                "pid": agent.pid,
+                "rooms": list(agent.rooms),
+            }
+            for agent in status.agents
+        ],
+        "peers_connected": status.peers_connected,
+        "memories": status.memories,
+        "index": status.index,
+        "model": status.model,
+        "counters": dict(status.counters),
+        "warnings": list(status.warnings),
+    }

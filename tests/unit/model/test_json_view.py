@@ -1,0 +1,184 @@
+"""The objects that MCP and `--json` show, key by key."""
+
+from dataclasses import replace
+
+from buddies_core.model import json_view
+from buddies_core.model.ids import RoomName
+from buddies_core.model.room import LeaveReport, NotifyReport
+from buddies_core.model.views import MemoryList, MemoryPage
+from tests.support.fake_services import (
+    DAEMON_STATUS,
+    FOUND,
+    JOIN_REPORT,
+    MEMORY,
+    MEMORY_ID,
+    OTHER_ID,
+    PEER,
+    ROOM_STATUS,
+    SEARCH_RESULT,
+    SELF,
+)
+
+ALICE_ROW: dict[str, object] = {
+    "name": "alice",
+    "agent": "claude",
+    "user": "ann",
+    "last_status": "reading",
+    "last_status_at_ms": 1_700_000_000_001,
+    "capabilities": ["python", "sql"],
+    "endpoint_id": SELF.hex(),
+    "is_self": True,
+    "speaks_direct": True,
+    "heard_at_ms": 1_700_000_000_002,
+}
+BOB_ROW: dict[str, object] = {
+    "name": "bob",
+    "agent": "",
+    "user": "bob",
+    "last_status": "",
+    "last_status_at_ms": None,
+    "capabilities": [],
+    "endpoint_id": PEER.hex(),
+    "is_self": False,
+    "speaks_direct": False,
+    "heard_at_ms": 3,
+}
+MEMORY_JSON: dict[str, object] = {
+    "id": str(MEMORY_ID),
+    "author": SELF.hex(),
+    "author_name": "alice",
+    "agent": "claude",
+    "verified": "peer",
+    "room": "feature-a",
+    "kind": "decision",
+    "title": "Database",
+    "content": "We're using PostgreSQL for the user table ☺",
+    "tags": ["db", "users"],
+    "references": [str(OTHER_ID)],
+    "timestamp": 1_700_000_000,
+    "truncated": True,
+    "size": 200_000,
+}
+FOUND_JSON: dict[str, object] = {
+    "id": str(OTHER_ID),
+    "author": PEER.hex(),
+    "author_name": "bob",
+    "agent": "",
+    "verified": "unverified",
+    "room": "feature-a",
+    "kind": "context",
+    "title": "",
+    "content": "x",
+    "tags": [],
+    "references": [],
+    "timestamp": 0,
+    "truncated": False,
+    "size": 1,
+    "score": 0.5,
+}
+
+
+def test_a_join_shows_who_is_there_and_what_was_tried() -> None:
+    assert json_view.join_json(JOIN_REPORT) == {
+        "room": "feature-a",
+        "ticket": "ticket-text",
+        "endpoint_id": SELF.hex(),
+        "already_joined": True,
+        "members": [ALICE_ROW, BOB_ROW],
+        "tried": [{"endpoint_id": PEER.hex(), "reached": False, "outcome": "refused"}],
+        "warnings": ["one peer did not answer"],
+    }
+
+
+def test_a_room_has_one_row_an_agent_and_one_for_a_member_without() -> None:
+    [alice, bob] = ROOM_STATUS.members
+    two_agents = (*alice.agents, replace(alice.agents[0], name="codex", user=""))
+
+    shown = json_view.room_status_json(
+        replace(ROOM_STATUS, members=(replace(alice, agents=two_agents), bob))
+    )
+
+    assert shown == {
+        "room": "feature-a",
+        "topic": ROOM_STATUS.topic.hex(),
+        "joined_at_ms": 1_700_000_000_003,
+        "neighbors": 1,
+        "peers": [ALICE_ROW, ALICE_ROW | {"agent": "codex", "user": "alice"}, BOB_ROW],
+    }
+
+
+def test_a_leave_says_whether_the_machine_stays() -> None:
+    shown = json_view.leave_json(LeaveReport(RoomName("r"), False, ("codex",)))
+
+    assert shown == {
+        "left": True,
+        "room": "r",
+        "node_left": False,
+        "still_joined_by": ["codex"],
+    }
+
+
+def test_rooms_and_notify_have_the_keys_of_0_1_4() -> None:
+    assert json_view.rooms_json((RoomName("a"), RoomName("b"))) == {"rooms": ["a", "b"]}
+    assert json_view.notify_json(NotifyReport(RoomName("a"), "hello", 2)) == {
+        "notified": True,
+        "room": "a",
+        "text": "hello",
+        "members": 2,
+    }
+
+
+def test_a_memory_has_a_score_only_where_it_was_searched_for() -> None:
+    assert json_view.memory_list_json(MemoryList((MEMORY, FOUND), 2)) == {
+        "results": [MEMORY_JSON, FOUND_JSON],
+        "damaged": 2,
+    }
+
+
+def test_a_score_is_free_of_the_noise_of_single_precision() -> None:
+    shown = json_view.memory_json(replace(FOUND, score=0.8999999761581421))
+
+    assert shown == FOUND_JSON | {"score": 0.9}
+
+
+def test_a_page_is_the_memory_and_where_it_goes_on() -> None:
+    page = MemoryPage(memory=MEMORY, offset=20, next_offset=None, total=63)
+
+    assert json_view.memory_page_json(page) == MEMORY_JSON | {
+        "offset": 20,
+        "next_offset": None,
+        "total": 63,
+    }
+
+
+def test_a_search_names_who_answered_and_who_did_not() -> None:
+    assert json_view.search_json(SEARCH_RESULT) == {
+        "results": [FOUND_JSON, MEMORY_JSON],
+        "answered": [{"endpoint_id": PEER.hex(), "name": "bob", "results": 1, "elapsed_ms": 12}],
+        "unanswered": [{"endpoint_id": SELF.hex(), "name": "carol", "reason": "timed out"}],
+        "method": "hybrid",
+        "notes": ["a note"],
+    }
+
+
+def test_the_status_shows_everything_the_daemon_says() -> None:
+    assert json_view.status_json(DAEMON_STATUS) == {
+        "version": "0.2.0",
+        "protocol": 1,
+        "pid": 4711,
+        "uptime_s": 1.5,
+        "user": "alice",
+        "endpoint_id": SELF.hex(),
+        "network": "loopback",
+        "relay_url": None,
+        "addresses": ["127.0.0.1:5"],
+        "data_dir": "/d",
+        "rooms": ["a", "b"],
+        "agents": [{"id": str(OTHER_ID), "name": "claude", "user": "", "pid": 7, "rooms": ["a"]}],
+        "peers_connected": 2,
+        "memories": 1 << 33,
+        "index": "ready",
+        "model": "loading",
+        "counters": {"bad_frames": 3, "wire_errors": 1 << 40},
+        "warnings": ["the UDP port was taken"],
+    }
