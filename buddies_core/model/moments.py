@@ -1,0 +1,36 @@
+"""Points in time as agents and people write them."""
+
+import re
+from datetime import UTC, datetime
+
+from buddies_core.errors import InvalidInput
+
+FORMS = (
+    "a span back from now such as 30m, 2h or 7d, an ISO 8601 date or time"
+    " (UTC unless it says otherwise), or Unix seconds"
+)
+
+_SPAN = re.compile(r"(\d{1,6})([smhdw])", re.ASCII)
+_SPAN_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+# Fewer digits are ISO's: 20260131 is a day. Nine digits of seconds reach back to 1973.
+_UNIX_SECONDS = re.compile(r"\d{9,11}", re.ASCII)
+
+
+def moment_ms(text: str, now_ms: int) -> int:
+    """Return the Unix milliseconds that `text` names in one of FORMS; never before 1970.
+
+    Raises:
+        InvalidInput: it has none of these forms.
+    """
+    text = text.strip()
+    if span := _SPAN.fullmatch(text):
+        return max(0, now_ms - int(span[1]) * _SPAN_UNIT_S[span[2]] * 1000)
+    if _UNIX_SECONDS.fullmatch(text):
+        return int(text) * 1000
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return max(0, int(moment.timestamp() * 1000))
+    except (ValueError, OverflowError):
+        raise InvalidInput(f"{text!r} is no point in time; allowed: {FORMS}") from None

@@ -1,0 +1,84 @@
+"""The program `buddies`: what an MCP client's configuration names."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import threading
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from buddies_core import __version__, launcher, logs
+from buddies_core.paths import Paths
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from buddies_core.client import DaemonClient
+
+PARENT_CHECK_PAUSE_S = 1.0
+DEFAULT_AGENT = "unknown-agent"
+
+
+def main() -> None:
+    """Serve one MCP client on stdin and stdout until it is gone."""
+    parser = argparse.ArgumentParser(
+        prog="buddies",
+        description="The MCP server of buddies, on stdin and stdout: name it in the configuration"
+        " of an MCP client. People use buddies-cli.",
+    )
+    parser.add_argument("--version", action="version", version=f"buddies {__version__}")
+    parser.parse_args()
+    transport = os.environ.get("BUDDIES_TRANSPORT") or "stdio"
+    if transport != "stdio":
+        parser.error(f"BUDDIES_TRANSPORT is {transport!r}; this version serves stdio alone")
+
+    # A handler of ours, and the error that a closed stdout gives, would wait for a read of stdin
+    # that nothing can interrupt. To die at once loses nothing: the daemon sees the connection end.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    logs.configure(os.environ)
+    watcher = threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True)
+    watcher.start()
+    asyncio.run(_serve(os.environ))
+
+
+def _end_with_parent(parent_pid: int) -> None:
+    """End this process when its parent has: stdin stays open if the parent left other children."""
+    while os.getppid() == parent_pid:
+        time.sleep(PARENT_CHECK_PAUSE_S)
+    os._exit(0)
+
+
+async def _serve(environ: Mapping[str, str]) -> None:
+    from buddies_mcp.link import DaemonLink
+    from buddies_mcp.server import build_server, serve_stdio
+
+    async with DaemonLink.open(lambda: attached_daemon(environ)) as link:
+        await serve_stdio(build_server(link))
+
+
+@asynccontextmanager
+async def attached_daemon(environ: Mapping[str, str]) -> AsyncIterator[DaemonClient]:
+    """Start the daemon if none runs, and attach the agent that the environment names to it.
+
+    The environment is read here, so that what is wrong with it is told to whoever asks a question.
+    """
+    from buddies_core.client import DaemonClient
+
+    paths = Paths.from_environment(environ)
+    await launcher.ensure_daemon(paths, environ)
+    async with DaemonClient.connect(paths) as daemon:
+        await daemon.attach(
+            environ.get("BUDDIES_AGENT") or DEFAULT_AGENT,
+            environ.get("BUDDIES_USER", ""),  # empty: the name that the daemon goes by
+            tuple(filter(None, map(str.strip, environ.get("BUDDIES_CAPABILITIES", "").split(",")))),
+        )
+        yield daemon
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""The shim's link to the daemon: one connection, kept while it holds and made again when not."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+from buddies_core.errors import DaemonUnavailable
+
+if TYPE_CHECKING:
+    from buddies_core.client import DaemonClient
+
+logger = logging.getLogger(__name__)
+AnswerT = TypeVar("AnswerT")
+
+Connect: TypeAlias = "Callable[[], AbstractAsyncContextManager[DaemonClient]]"
+"""Yields a daemon that is ready to be asked, after starting one where none runs."""
+
+
+class DaemonLink:
+    """Asks the daemon; each question is put at most once, because it may change something."""
+
+    def __init__(self, connect: Connect, tasks: asyncio.TaskGroup) -> None:
+        self._connect = connect
+        self._tasks = tasks
+        self._changing = asyncio.Lock()
+        self._holder: asyncio.Task[None] | None = None
+        self._connected: asyncio.Future[DaemonClient] | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, connect: Connect) -> AsyncIterator[DaemonLink]:
+        """Return a link that connects when it is first used, and closes with the block."""
+        async with asyncio.TaskGroup() as tasks:
+            link = cls(connect, tasks)
+            try:
+                yield link
+            finally:
+                link._let_go()
+
+    async def ask(self, question: Callable[[DaemonClient], Awaitable[AnswerT]]) -> AnswerT:
+        """Put one question to the daemon, after making sure that it is there.
+
+        Raises:
+            DaemonUnavailable: none can be started, or it went away before it answered.
+        """
+        daemon = await self._daemon()
+        try:
+            return await question(daemon)
+        except DaemonUnavailable as error:
+            raise DaemonUnavailable(
+                f"{error}. It went away while it was asked, so what you asked for may have been"
+                " done or not: look before you ask again"
+            ) from error
+
+    async def warm_up(self) -> None:
+        """Begin to connect, so that the first question need not wait; failing is for it to tell."""
+        async with self._changing:
+            if self._connected is None:
+                self._begin()
+
+    async def _daemon(self) -> DaemonClient:
+        async with self._changing:
+            if self._connected is None or not await self._holds(self._connected):
+                self._begin()
+            assert self._connected is not None, "a connection was begun"
+            connected = self._connected
+        # Shielded: a cancelled call must not cancel the connection that others wait for.
+        return await asyncio.shield(connected)
+
+    async def _holds(self, connected: asyncio.Future[DaemonClient]) -> bool:
+        if not connected.done():
+            return True
+        if connected.exception() is not None or self._holder is None or self._holder.done():
+            return False
+        try:
+            await connected.result().list_rooms()
+        except DaemonUnavailable as error:
+            logger.info("daemon_lost reason=%s", error)
+            return False
+        return True
+
+    def _begin(self) -> None:
+        self._let_go()
+        self._connected = asyncio.get_running_loop().create_future()
+        self._holder = self._tasks.create_task(self._hold(self._connected))
+
+    def _let_go(self) -> None:
+        if self._holder is not None:
+            self._holder.cancel()
+
+    async def _hold(self, connected: asyncio.Future[DaemonClient]) -> None:
+        """Keep a connection until cancelled; opened and closed here, as its tasks belong to one."""
+        try:
+            async with self._connect() as daemon:
+                connected.set_result(daemon)
+                await asyncio.Event().wait()
+        except Exception as error:  # noqa: BLE001 - the next question gets it; the shim lives on
+            if connected.done():
+                logger.warning("daemon_connection_ended reason=%r", error)
+            else:
+                connected.set_exception(error)
+                connected.exception()  # seen, even if nobody asks

@@ -1,0 +1,240 @@
+"""The tools for memories: storing, listing, searching and reading them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from buddies_core.clock import SystemClock
+from buddies_core.model import json_view
+from buddies_core.model.json_view import JsonObject
+from buddies_core.model.memory import (
+    CONTENT_BYTES_MAX,
+    REFERENCES_MAX,
+    TAG_BYTES_MAX,
+    TAGS_MAX,
+    TITLE_BYTES_MAX,
+    MemoryKind,
+)
+from buddies_core.model.moments import FORMS, moment_ms
+from buddies_mcp.tools.room import ROOM
+from buddies_mcp.tools.tool import Arguments, Tool
+
+if TYPE_CHECKING:
+    from buddies_core.client import DaemonClient
+
+
+PAGE_CHARS = 20_000
+"""What get_memory shows unless told: hosts cut or refuse results of some 50,000 characters."""
+PAGE_CHARS_MAX = 40_000
+RESULTS_MAX = 100
+QUERY_CHARS_MAX = 4000
+SEARCH_TIMEOUT_S = 3
+SEARCH_TIMEOUT_S_MAX = 45
+"""Some hosts give up on a call after 50 to 60 s."""
+
+_KIND: dict[str, Any] = {
+    "type": "string",
+    "enum": [kind.value for kind in MemoryKind],
+    "description": "What it is about",
+}
+_TAG = {"type": "string", "minLength": 1, "maxLength": TAG_BYTES_MAX}
+_ID = {"type": "string", "minLength": 1, "description": "Id of the memory"}
+
+_FILTERS: dict[str, dict[str, Any]] = {
+    "room": {**ROOM, "description": "Only this room; leave it out for all that were joined"},
+    "kind": {**_KIND, "description": "Only this kind"},
+    "tags": {
+        "type": "array",
+        "items": _TAG,
+        "maxItems": TAGS_MAX,
+        "description": "Only memories with at least one of these tags",
+    },
+    "author": {
+        "type": "string",
+        "minLength": 1,
+        "description": "Only from this author: a user name or an endpoint id",
+    },
+    "since": {
+        "type": "string",
+        "minLength": 1,
+        "description": f"Only memories created since then: {FORMS}",
+    },
+    "limit": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": RESULTS_MAX,
+        "default": 20,
+        "description": "At most so many results",
+    },
+}
+
+
+class _Filters(TypedDict):
+    room: str | None
+    kind: str | None
+    tags: tuple[str, ...]
+    author: str | None
+    since_ms: int | None
+    limit: int
+
+
+def _filters(arguments: Arguments) -> _Filters:
+    since = arguments.optional_text("since")
+    return _Filters(
+        room=arguments.optional_text("room"),
+        kind=arguments.optional_text("kind"),
+        tags=arguments.texts("tags"),
+        author=arguments.optional_text("author"),
+        since_ms=None if since is None else moment_ms(since, SystemClock().wall_ms()),
+        limit=arguments.integer("limit"),
+    )
+
+
+async def _store_memory(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
+    view = await daemon.store_memory(
+        room=arguments.text("room"),
+        title=arguments.text("title"),
+        content=arguments.text("content"),
+        kind=arguments.text("kind"),
+        tags=arguments.texts("tags"),
+        references=arguments.texts("references"),
+    )
+    return json_view.memory_json(view)
+
+
+async def _list_memories(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
+    return json_view.memory_list_json(await daemon.list_memories(**_filters(arguments)))
+
+
+async def _search_memory(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
+    result = await daemon.search_memory(
+        arguments.text("query"),
+        timeout_s=arguments.number("timeout_secs"),
+        **_filters(arguments),
+    )
+    return json_view.search_json(result)
+
+
+async def _get_memory(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
+    page = await daemon.get_memory(
+        arguments.text("id"),
+        offset=arguments.integer("offset"),
+        limit=arguments.integer("limit"),
+    )
+    return json_view.memory_page_json(page)
+
+
+MEMORY_TOOLS: tuple[Tool, ...] = (
+    Tool(
+        name="store_memory",
+        title="Store a memory",
+        description=(
+            "Keep something that the team's agents should find later: a decision and its reason,"
+            " how something was built, context that others need. It is on this machine's disk"
+            " when this returns, and goes to everybody in the room, also to those who join later."
+            " You must have joined the room. Write it so that it can be understood alone. Calling"
+            " twice stores two."
+        ),
+        properties={
+            "room": {**ROOM, "description": "Name of a room that you have joined"},
+            "title": {
+                "type": "string",
+                "maxLength": TITLE_BYTES_MAX,
+                "default": "",
+                "description": "Short title; the content's first line if left out",
+            },
+            "content": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": CONTENT_BYTES_MAX,
+                "description": "The memory itself, up to 1 MiB of text",
+            },
+            "kind": {**_KIND, "default": MemoryKind.CONTEXT.value},
+            "tags": {
+                "type": "array",
+                "items": _TAG,
+                "maxItems": TAGS_MAX,
+                "description": "Words to filter by",
+            },
+            "references": {
+                "type": "array",
+                "items": _ID,
+                "maxItems": REFERENCES_MAX,
+                "description": "Ids of memories that this one builds on",
+            },
+        },
+        required=("room", "content"),
+        ask=_store_memory,
+    ),
+    Tool(
+        name="search_memory",
+        title="Search the team's memories",
+        description=(
+            "Search by meaning what the team's agents have stored, on this machine and at every"
+            " teammate's machine that is in the room now. Use it before deciding or building"
+            " something. Ask in plain words, such as 'how is the DB set up?'. Results come best"
+            " first with snippets (get_memory reads the whole), each with its author and how the"
+            " author was verified; `answered` and `unanswered` say which peers were heard. It"
+            " returns as soon as all have answered."
+        ),
+        properties={
+            "query": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": QUERY_CHARS_MAX,
+                "description": "What you want to know",
+            },
+            **_FILTERS,
+            "timeout_secs": {
+                "type": "number",
+                "minimum": 0.1,
+                "maximum": SEARCH_TIMEOUT_S_MAX,
+                "default": SEARCH_TIMEOUT_S,
+                "description": "How long to wait for peers at most, in seconds",
+            },
+        },
+        required=("query",),
+        ask=_search_memory,
+        read_only=True,
+    ),
+    Tool(
+        name="list_memories",
+        title="List memories",
+        description=(
+            "List the memories that this machine has, newest first, with snippets (get_memory"
+            " reads the whole). It asks no peer: use search_memory to find something."
+        ),
+        properties=_FILTERS,
+        ask=_list_memories,
+        read_only=True,
+        reaches_peers=False,
+    ),
+    Tool(
+        name="get_memory",
+        title="Read a memory",
+        description=(
+            "Read one memory by its id. A long one comes in pages: go on from next_offset until"
+            " it is null."
+        ),
+        properties={
+            "id": _ID,
+            "offset": {
+                "type": "integer",
+                "minimum": 0,
+                "default": 0,
+                "description": "Where the page begins, in characters of the content",
+            },
+            "limit": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": PAGE_CHARS_MAX,
+                "default": PAGE_CHARS,
+                "description": "Characters in the page",
+            },
+        },
+        required=("id",),
+        ask=_get_memory,
+        read_only=True,
+        reaches_peers=False,
+    ),
+)

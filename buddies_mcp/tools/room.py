@@ -1,0 +1,127 @@
+"""The tools for rooms: coming in, going, who is there, what one is doing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from buddies_core.model import json_view
+from buddies_core.model.json_view import JsonObject
+from buddies_core.model.room import ROOM_NAME_BYTES_MAX, STATUS_BYTES_MAX
+from buddies_mcp.tools.tool import Arguments, Tool
+
+if TYPE_CHECKING:
+    from buddies_core.client import DaemonClient
+
+
+ROOM: dict[str, Any] = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": ROOM_NAME_BYTES_MAX,
+    "description": "Name of the room",
+}
+
+
+async def _join_room(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
+    report = await daemon.join_room(arguments.text("room"), arguments.optional_text("ticket"))
+    return json_view.join_json(report)
+
+
+async def _leave_room(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
+    return json_view.leave_json(await daemon.leave_room(arguments.text("room"), for_all=False))
+
+
+async def _list_rooms(daemon: DaemonClient, _arguments: Arguments) -> JsonObject:
+    return json_view.rooms_json(await daemon.list_rooms())
+
+
+async def _get_room_status(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
+    return json_view.room_status_json(await daemon.room_status(arguments.text("room")))
+
+
+async def _notify_peers(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
+    return json_view.notify_json(
+        await daemon.notify(arguments.text("room"), arguments.text("text"))
+    )
+
+
+ROOM_TOOLS: tuple[Tool, ...] = (
+    Tool(
+        name="join_room",
+        title="Join a room",
+        description=(
+            "Join a room of teammates' agents; do this before anything else. With a ticket that a"
+            " teammate gave you, their machines are dialled; without one you open the room, or"
+            " come back to one that this machine knows. Returns a ticket to hand to teammates,"
+            " this machine's endpoint_id and who is there. The machine stays in the room, over"
+            " restarts too, until leave_room. If no peer of the ticket can be reached, this fails"
+            " and says what was tried."
+        ),
+        properties={
+            "room": ROOM,
+            "ticket": {
+                "type": "string",
+                "minLength": 1,
+                "description": "Ticket from a member; leave it out to open a room",
+            },
+        },
+        required=("room",),
+        ask=_join_room,
+        idempotent=True,
+    ),
+    Tool(
+        name="leave_room",
+        title="Leave a room",
+        description=(
+            "Leave a room. The machine itself stays in it while another agent on this machine has"
+            " joined it too; the result says so. Memories that were stored stay."
+        ),
+        properties={"room": ROOM},
+        required=("room",),
+        ask=_leave_room,
+        destructive=True,
+        idempotent=True,
+    ),
+    Tool(
+        name="list_rooms",
+        title="List rooms",
+        description="List the rooms that this machine is in, by name.",
+        properties={},
+        ask=_list_rooms,
+        read_only=True,
+        reaches_peers=False,
+    ),
+    Tool(
+        name="get_room_status",
+        title="Who is in a room",
+        description=(
+            "Show who is in a room now: each peer, its agents, and what they last said they were"
+            " doing (see notify_peers)."
+        ),
+        properties={"room": ROOM},
+        required=("room",),
+        ask=_get_room_status,
+        read_only=True,
+        reaches_peers=False,
+    ),
+    Tool(
+        name="notify_peers",
+        title="Tell the room what you are doing",
+        description=(
+            "Tell everybody in a room in a sentence what you are doing now; it replaces what you"
+            " said before and is shown by get_room_status. It is not kept: use store_memory for"
+            " what the others should find later."
+        ),
+        properties={
+            "room": ROOM,
+            "text": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": STATUS_BYTES_MAX,
+                "description": "What you are doing, at most 1,024 bytes",
+            },
+        },
+        required=("room", "text"),
+        ask=_notify_peers,
+        idempotent=True,
+    ),
+)

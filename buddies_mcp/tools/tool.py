@@ -1,0 +1,140 @@
+"""What a tool is: a schema that says what it takes, and the question it asks the daemon."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from buddies_core.errors import InvalidInput
+from buddies_core.model.json_view import JsonObject
+
+if TYPE_CHECKING:  # brings gRPC, which `initialize` must not wait for
+    from buddies_core.client import DaemonClient
+
+
+class Arguments:
+    """A call's arguments that passed the tool's schema, with its defaults in place."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    def text(self, name: str) -> str:
+        """Return a text that the schema requires or has a default for."""
+        value = self._values[name]
+        assert isinstance(value, str), f"the schema should have made {name} a string"
+        return value
+
+    def optional_text(self, name: str) -> str | None:
+        """Return a text, or None where it was left out."""
+        return self.text(name) if name in self._values else None
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Return a list of texts, empty where it was left out."""
+        return tuple(self._values.get(name, ()))
+
+    def integer(self, name: str) -> int:
+        """Return a whole number that the schema requires or has a default for."""
+        return int(self._values[name])  # JSON Schema takes 3.0 for an integer
+
+    def number(self, name: str) -> float:
+        """Return a number that the schema requires or has a default for."""
+        return float(self._values[name])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tool:
+    """One tool. Its schema is plain: some hosts take neither `$ref` nor `anyOf`."""
+
+    name: str
+    title: str
+    description: str
+    properties: Mapping[str, Mapping[str, Any]]
+    required: Sequence[str] = ()
+    ask: Callable[[DaemonClient, Arguments], Awaitable[JsonObject]]
+    read_only: bool = False
+    destructive: bool = False
+    idempotent: bool = False
+    reaches_peers: bool = True
+
+    @cached_property
+    def input_schema(self) -> dict[str, Any]:
+        """The JSON Schema of the arguments, as clients get it and as `check` applies it."""
+        return {
+            "type": "object",
+            "properties": dict(self.properties),
+            "required": list(self.required),
+            "additionalProperties": False,
+        }
+
+    def check(self, given: Mapping[str, Any]) -> Arguments:
+        """Return the arguments if the schema admits them.
+
+        A null for an argument that may be left out means that it was: models often write it.
+
+        Raises:
+            InvalidInput: the text names each argument that is wrong and says what is allowed.
+        """
+        values = {
+            name: value
+            for name, value in given.items()
+            if value is not None or name in self.required or name not in self.properties
+        }
+        if problems := list(self._problems(values)):
+            raise InvalidInput(f"{self.name} was not called: {'; '.join(problems)}")
+        defaults = {
+            name: field["default"] for name, field in self.properties.items() if "default" in field
+        }
+        return Arguments(defaults | values)
+
+    def _problems(self, values: Mapping[str, Any]) -> Iterator[str]:
+        for name in self.required:
+            if name not in values:
+                yield f"{name} is missing ({self.properties[name]['description']})"
+        for name, value in values.items():
+            if name in self.properties:
+                yield from _problems(name, value, self.properties[name])
+            else:
+                allowed = ", ".join(self.properties) or "none"
+                yield f"there is no argument {name!r}; allowed: {allowed}"
+
+
+def _problems(name: str, value: object, schema: Mapping[str, Any]) -> Iterator[str]:
+    # Imported late: a quarter of the time that the first call has, and no listing needs it.
+    from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+
+    if isinstance(value, float) and not math.isfinite(value):
+        yield f"{name} must be a finite number"
+        return
+    for error in Draft202012Validator(schema).iter_errors(value):
+        place = name + "".join(f"[{index}]" for index in error.absolute_path)
+        yield f"{place} {_demand(error.validator, error.validator_value, error.instance)}"
+
+
+def _demand(keyword: str, limit: Any, value: Any) -> str:
+    """Return what the schema's keyword asks for, for a model to read."""
+    match keyword:
+        case "type":
+            return f"must be of type {limit}, not {_shown(value)}"
+        case "enum":
+            return f"must be one of {', '.join(limit)}, not {_shown(value)}"
+        case "minLength":
+            return "must not be empty"
+        case "maxLength":
+            return f"has {len(value)} characters; at most {limit} are allowed"
+        case "maxItems":
+            return f"has {len(value)} items; at most {limit} are allowed"
+        case "minimum":
+            return f"must be at least {limit}, not {_shown(value)}"
+        case "maximum":
+            return f"must be at most {limit}, not {_shown(value)}"
+        case _:
+            raise AssertionError(f"no words for the schema keyword {keyword}")
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}…"

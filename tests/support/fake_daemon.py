@@ -1,0 +1,196 @@
+"""A daemon without a process: it answers as set up, and remembers what it was asked."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from buddies_core.client import DaemonClient
+from buddies_core.model.bodies import AgentPresence
+from buddies_core.model.identity import Verified
+from buddies_core.model.ids import EndpointId, MemoryId, RoomName, topic_of
+from buddies_core.model.memory import MemoryKind
+from buddies_core.model.room import (
+    DialAttempt,
+    JoinReport,
+    LeaveReport,
+    Member,
+    NotifyReport,
+    RoomStatus,
+)
+from buddies_core.model.views import (
+    AgentView,
+    DaemonInfo,
+    DaemonStatus,
+    MemoryList,
+    MemoryPage,
+    MemoryView,
+    PeerAnswer,
+    PeerSilence,
+    SearchResult,
+)
+
+ALICE = EndpointId(b"\xaa" * 32)
+BOB = EndpointId(b"\xbb" * 32)
+CAROL = EndpointId(b"\xcc" * 32)
+FEATURE = RoomName("feature-a")
+
+MEMBERS = (
+    Member(
+        endpoint=ALICE,
+        name="alice",
+        agents=(AgentPresence(name="claude", status="writing tests"),),
+        is_self=True,
+    ),
+    Member(endpoint=BOB, name="bob", agents=(AgentPresence(name="codex"),)),
+)
+MEMORY = MemoryView(
+    id=MemoryId(UUID("8d3e5c1a-7f0b-4c52-9a54-1f0c2b7d9e61")),
+    author=ALICE.hex(),
+    author_name="alice",
+    agent="claude",
+    verified=Verified.PEER,
+    room=FEATURE,
+    kind=MemoryKind.DECISION,
+    title="Database",
+    content="We're using PostgreSQL for the user table",
+    tags=("db",),
+    references=(),
+    created_at_s=1_700_000_000,
+    truncated=False,
+    size=41,
+)
+STATUS = DaemonStatus(
+    info=DaemonInfo(
+        protocol=1,
+        version="0.2.0",
+        pid=4321,
+        endpoint=ALICE,
+        user="alice",
+        network="loopback",
+        relay_url="",
+        data_dir="/data/alice",
+    ),
+    uptime_s=187.5,
+    rooms=(FEATURE,),
+    agents=(AgentView(id=UUID(int=1), name="claude", user="", pid=99, rooms=(FEATURE,)),),
+    addresses=("127.0.0.1:4000",),
+    peers_connected=1,
+    memories=7,
+    index="complete",
+    model="loaded",
+    counters=(("undecodable", 2),),
+    warnings=(),
+)
+FOUND = SearchResult(
+    results=(replace(MEMORY, score=0.9),),
+    answered=(PeerAnswer(endpoint=BOB, name="bob", results=1, elapsed_ms=12),),
+    unanswered=(PeerSilence(endpoint=CAROL, name="carol", reason="timed out"),),
+    method="hybrid",
+)
+
+
+class FakeDaemon(DaemonClient):
+    """Answers every question with the same values, or with `failure` where one is set."""
+
+    def __init__(self, *, content: str = MEMORY.content, found: SearchResult = FOUND) -> None:
+        self.asked: list[object] = []
+        self.failure: Exception | None = None
+        self.content = content
+        self.found = found
+
+    def _answer(self, *question: object) -> None:
+        self.asked.append(question)
+        if self.failure is not None:
+            raise self.failure
+
+    async def join_room(self, room: str, ticket: str | None = None) -> JoinReport:
+        self._answer("join_room", room, ticket)
+        return JoinReport(
+            room=RoomName(room),
+            ticket="buddiesticket",
+            endpoint=ALICE,
+            members=MEMBERS,
+            already_joined=False,
+            tried=(DialAttempt(BOB, True, "connected"), DialAttempt(CAROL, False, "refused")),
+        )
+
+    async def leave_room(self, room: str, *, for_all: bool) -> LeaveReport:
+        self._answer("leave_room", room, for_all)
+        return LeaveReport(RoomName(room), node_left=True, still_joined_by=())
+
+    async def list_rooms(self) -> tuple[RoomName, ...]:
+        self._answer("list_rooms")
+        return (FEATURE,)
+
+    async def room_status(self, room: str) -> RoomStatus:
+        self._answer("room_status", room)
+        return RoomStatus(
+            room=RoomName(room),
+            topic=topic_of(RoomName(room)),
+            members=MEMBERS,
+            neighbors=1,
+            joined_at_ms=1_700_000_000_000,
+        )
+
+    async def room_ticket(self, room: str) -> str:
+        self._answer("room_ticket", room)
+        return "buddiesticket"
+
+    async def notify(self, room: str, text: str) -> NotifyReport:
+        self._answer("notify", room, text)
+        return NotifyReport(RoomName(room), text, members=1)
+
+    async def store_memory(
+        self,
+        *,
+        room: str,
+        content: str,
+        title: str = "",
+        kind: str = "",
+        tags: Sequence[str] = (),
+        references: Sequence[str] = (),
+    ) -> MemoryView:
+        self._answer("store_memory", room, content, title, kind, tags, references)
+        return replace(MEMORY, room=RoomName(room), content=content, title=title)
+
+    async def list_memories(
+        self,
+        *,
+        room: str | None = None,
+        kind: str | None = None,
+        tags: Sequence[str] = (),
+        author: str | None = None,
+        since_ms: int | None = None,
+        limit: int = 20,
+    ) -> MemoryList:
+        self._answer("list_memories", room, kind, tags, author, since_ms, limit)
+        return MemoryList((MEMORY,), damaged=1)
+
+    async def get_memory(self, id: str, offset: int = 0, limit: int = 20_000) -> MemoryPage:
+        self._answer("get_memory", id, offset, limit)
+        end = min(offset + limit, len(self.content))
+        return MemoryPage(
+            memory=replace(MEMORY, content=self.content[offset:end]),
+            offset=offset,
+            next_offset=end if end < len(self.content) else None,
+            total=len(self.content),
+        )
+
+    async def search_memory(
+        self,
+        query: str,
+        *,
+        room: str | None = None,
+        kind: str | None = None,
+        tags: Sequence[str] = (),
+        author: str | None = None,
+        since_ms: int | None = None,
+        timeout_s: float = 3.0,
+        limit: int = 20,
+    ) -> SearchResult:
+        self._answer("search_memory", query, room, kind, tags, author, since_ms, timeout_s, limit)
+        return self.found
+
+    async def status(self) -> DaemonStatus:
+        self._answer("status")
+        return STATUS

@@ -1,0 +1,123 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from buddies_core.errors import DaemonUnavailable, InvalidInput
+from buddies_mcp.link import DaemonLink
+from tests.support.fake_daemon import FEATURE, FakeDaemon
+
+
+class Machine:
+    """Each connection is to a new daemon, unless starting one fails."""
+
+    def __init__(self) -> None:
+        self.daemons: list[FakeDaemon] = []
+        self.open = 0
+        self.failure: Exception | None = None
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[FakeDaemon]:
+        await self.may_answer.wait()
+        if self.failure is not None:
+            raise self.failure
+        self.daemons.append(FakeDaemon())
+        self.open += 1
+        try:
+            yield self.daemons[-1]
+        finally:
+            self.open -= 1
+
+
+async def test_nothing_is_connected_before_it_is_needed() -> None:
+    machine = Machine()
+    async with DaemonLink.open(machine.connect):
+        pass
+    assert machine.daemons == []
+
+
+async def test_one_connection_serves_all_questions_and_is_closed_at_the_end() -> None:
+    machine = Machine()
+    async with DaemonLink.open(machine.connect) as link:
+        assert await link.ask(lambda daemon: daemon.list_rooms()) == (FEATURE,)
+        assert await link.ask(lambda daemon: daemon.room_ticket("a")) == "buddiesticket"
+        assert (len(machine.daemons), machine.open) == (1, 1)
+    assert machine.open == 0
+
+
+async def test_questions_that_come_at_once_share_the_connection_that_is_being_made() -> None:
+    machine = Machine()
+    machine.may_answer.clear()
+    async with DaemonLink.open(machine.connect) as link, asyncio.TaskGroup() as agents:
+        await link.warm_up()
+        for _ in range(3):
+            agents.create_task(link.ask(lambda daemon: daemon.list_rooms()))
+        machine.may_answer.set()
+    assert len(machine.daemons) == 1
+
+
+async def test_a_daemon_that_went_away_is_replaced_before_the_next_question_is_put() -> None:
+    machine = Machine()
+    async with DaemonLink.open(machine.connect) as link:
+        await link.ask(lambda daemon: daemon.list_rooms())
+        machine.daemons[0].failure = DaemonUnavailable("no daemon answers")
+        await link.ask(lambda daemon: daemon.notify("a", "testing"))
+        assert machine.daemons[1].asked == [("notify", "a", "testing")]
+        assert machine.open == 1
+
+
+async def test_a_question_during_which_the_daemon_goes_away_is_not_put_again() -> None:
+    machine = Machine()
+
+    async def store_and_die(daemon: FakeDaemon) -> None:
+        daemon.failure = DaemonUnavailable("no daemon answers")
+        await daemon.store_memory(room="a", content="c")
+
+    async with DaemonLink.open(machine.connect) as link:
+        with pytest.raises(DaemonUnavailable, match="may have been done or not"):
+            await link.ask(store_and_die)  # type: ignore[arg-type]
+    assert len(machine.daemons) == 1
+
+
+async def test_a_daemon_that_cannot_be_started_is_tried_again_by_the_next_question() -> None:
+    machine = Machine()
+    machine.failure = DaemonUnavailable("it did not start")
+    async with DaemonLink.open(machine.connect) as link:
+        with pytest.raises(DaemonUnavailable, match=r"^it did not start$"):
+            await link.ask(lambda daemon: daemon.list_rooms())
+        machine.failure = None
+        assert await link.ask(lambda daemon: daemon.list_rooms()) == (FEATURE,)
+
+
+async def test_a_failed_warm_up_is_told_to_nobody_and_tried_again_by_the_first_question() -> None:
+    machine = Machine()
+    machine.failure = InvalidInput("the path is too long")
+    async with DaemonLink.open(machine.connect) as link:
+        await link.warm_up()
+        await asyncio.sleep(0)
+        machine.failure = None
+        assert await link.ask(lambda daemon: daemon.list_rooms()) == (FEATURE,)
+
+
+async def test_a_question_that_is_cancelled_leaves_the_connection_to_the_others() -> None:
+    machine = Machine()
+    machine.may_answer.clear()
+    async with DaemonLink.open(machine.connect) as link, asyncio.TaskGroup() as agents:
+        impatient = agents.create_task(link.ask(lambda daemon: daemon.list_rooms()))
+        patient = agents.create_task(link.ask(lambda daemon: daemon.list_rooms()))
+        await asyncio.sleep(0)
+        impatient.cancel()
+        machine.may_answer.set()
+        assert await patient == (FEATURE,)
+    assert impatient.cancelled()
+
+
+async def test_ending_does_not_wait_for_a_daemon_that_is_being_started() -> None:
+    machine = Machine()
+    machine.may_answer.clear()
+    async with asyncio.timeout(1), DaemonLink.open(machine.connect) as link:
+        await link.warm_up()
+    assert machine.daemons == []

@@ -1,0 +1,131 @@
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import mcp_types as mcp
+import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from mcp.client import Client
+from mcp.shared.exceptions import MCPError
+
+from buddies_core.errors import NotFound
+from buddies_mcp.link import DaemonLink
+from buddies_mcp.server import INSTRUCTIONS, TOOLS, build_server, call_tool
+from tests.support.fake_daemon import FakeDaemon
+
+
+@asynccontextmanager
+async def linked(daemon: FakeDaemon) -> AsyncIterator[DaemonLink]:
+    @asynccontextmanager
+    async def connect() -> AsyncIterator[FakeDaemon]:
+        yield daemon
+
+    async with DaemonLink.open(connect) as link:
+        yield link
+
+
+async def call(daemon: FakeDaemon, name: str, given: dict[str, object]) -> mcp.CallToolResult:
+    async with linked(daemon) as link:
+        return await call_tool(link, name, given)
+
+
+def text_of(result: mcp.CallToolResult) -> str:
+    [part] = result.content
+    assert isinstance(part, mcp.TextContent)
+    return part.text
+
+
+async def test_a_result_is_the_same_object_structured_and_as_text() -> None:
+    result = await call(FakeDaemon(), "list_rooms", {})
+    assert result.structured_content == {"rooms": ["feature-a"]}
+    assert json.loads(text_of(result)) == result.structured_content
+    assert not result.is_error
+
+
+async def test_what_the_daemon_refuses_is_told_in_its_words() -> None:
+    daemon = FakeDaemon()
+    daemon.failure = NotFound("not in room x; join it first with join_room")
+    async with linked(daemon) as link:
+        await link.warm_up()
+        result = await call_tool(link, "get_room_status", {"room": "x"})
+    assert (result.is_error, text_of(result)) == (
+        True,
+        "not in room x; join it first with join_room",
+    )
+
+
+async def test_wrong_arguments_are_told_without_asking_the_daemon() -> None:
+    daemon = FakeDaemon()
+    result = await call(daemon, "join_room", {})
+    assert (result.is_error, daemon.asked) == (True, [])
+    assert text_of(result) == "join_room was not called: room is missing (Name of the room)"
+
+
+async def test_a_bug_is_told_as_ours_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    daemon = FakeDaemon()
+    daemon.failure = KeyError("secret")
+    result = await call(daemon, "get_room_status", {"room": "x"})
+    assert result.is_error
+    assert "bug in buddies (KeyError)" in text_of(result)
+    assert "secret" not in text_of(result)
+    assert [record.getMessage() for record in caplog.records] == [
+        "tool_failed tool=get_room_status"
+    ]
+
+
+async def test_an_unknown_tool_is_a_protocol_error_with_the_known_ones() -> None:
+    async with linked(FakeDaemon()) as link:
+        with pytest.raises(
+            MCPError, match="there is no tool 'fly'; there are join_room"
+        ) as refused:
+            await call_tool(link, "fly", {})
+    assert refused.value.error.code == mcp.INVALID_PARAMS
+
+
+async def test_a_client_sees_the_tools_the_instructions_and_the_results() -> None:
+    daemon = FakeDaemon()
+    async with linked(daemon) as link, Client(build_server(link), mode="legacy") as client:
+        assert client.instructions == INSTRUCTIONS
+        assert [tool.name for tool in (await client.list_tools()).tools] == list(TOOLS)
+        result = await client.call_tool("list_rooms", {})
+    assert result.structured_content == {"rooms": ["feature-a"]}
+
+
+def test_the_tools_are_those_that_agents_know() -> None:
+    assert list(TOOLS) == [
+        "join_room",
+        "leave_room",
+        "list_rooms",
+        "get_room_status",
+        "notify_peers",
+        "store_memory",
+        "search_memory",
+        "list_memories",
+        "get_memory",
+    ]
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_a_schema_is_valid_and_plain_and_every_argument_is_described(name: str) -> None:
+    schema = TOOLS[name].input_schema
+    Draft202012Validator.check_schema(schema)
+    assert schema["additionalProperties"] is False
+    assert not {"$ref", "anyOf", "oneOf", "allOf"} & set(json.dumps(schema).split('"'))
+    assert all(field["description"] for field in schema["properties"].values())
+    assert set(schema["required"]) <= set(schema["properties"])
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_a_description_is_shorter_than_what_hosts_cut(name: str) -> None:
+    assert len(TOOLS[name].description) < 2048
+    assert len(name) <= 30
+
+
+def test_tools_that_only_read_say_so() -> None:
+    assert [name for name, tool in TOOLS.items() if tool.read_only] == [
+        "list_rooms",
+        "get_room_status",
+        "search_memory",
+        "list_memories",
+        "get_memory",
+    ]

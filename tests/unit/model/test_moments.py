@@ -1,0 +1,38 @@
+import pytest
+
+from buddies_core.errors import InvalidInput
+from buddies_core.model.moments import moment_ms
+
+NOW_MS = 1_700_000_000_000  # 2023-11-14T22:13:20Z
+
+
+@pytest.mark.parametrize(
+    ("text", "expected_ms"),
+    [
+        ("0s", NOW_MS),
+        ("30m", NOW_MS - 1_800_000),
+        (" 2h ", NOW_MS - 7_200_000),
+        ("7d", NOW_MS - 604_800_000),
+        ("1w", NOW_MS - 604_800_000),
+        ("1699999999", 1_699_999_999_000),
+        ("2023-11-14", 1_699_920_000_000),
+        ("20231114", 1_699_920_000_000),
+        ("2023-11-14T22:13:20", NOW_MS),
+        ("2023-11-14T22:13:20Z", NOW_MS),
+        ("2023-11-15T00:13:20+02:00", NOW_MS),
+    ],
+)
+def test_a_moment_is_a_span_back_from_now_or_an_iso_time_or_unix_seconds(
+    text: str, expected_ms: int
+) -> None:
+    assert moment_ms(text, NOW_MS) == expected_ms
+
+
+def test_a_moment_before_1970_is_1970() -> None:
+    assert moment_ms("999999w", NOW_MS) == moment_ms("1961-04-12", NOW_MS) == 0
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2h ago", "-2h", "2023-13-01", "٣h"])
+def test_any_other_text_is_refused_with_what_is_allowed(text: str) -> None:
+    with pytest.raises(InvalidInput, match="allowed: a span back from now such as 30m"):
+        moment_ms(text, NOW_MS)
