@@ -1,0 +1,157 @@
+"""What every command has: a daemon to ask, one place to show the answer, and an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import click
+
+from buddies_cli import terminal
+from buddies_core import launcher
+from buddies_core.errors import BuddiesError, DaemonUnavailable, InvalidInput, TimedOut
+from buddies_core.model.json_view import JsonObject
+from buddies_core.paths import Paths
+
+if TYPE_CHECKING:  # brings gRPC, which --help must not wait for
+    from buddies_core.client import DaemonClient
+
+AnswerT = TypeVar("AnswerT")
+
+OK, FAILED, USAGE, NO_DAEMON, TIMED_OUT = range(5)
+INTERRUPTED = 128 + 2  # as a shell reports SIGINT
+PIPE_CLOSED = 128 + 13  # as a shell reports SIGPIPE
+
+
+def exit_code(error: BuddiesError) -> int:
+    """Return what a script should learn from an error without reading its text."""
+    match error:
+        case InvalidInput():
+            return USAGE
+        case DaemonUnavailable():
+            return NO_DAEMON
+        case TimedOut():
+            return TIMED_OUT
+        case _:
+            return FAILED
+
+
+class Machine(Protocol):
+    """This machine's daemon, running or not."""
+
+    def client(self, *, start: bool) -> AbstractAsyncContextManager[DaemonClient]:
+        """Open a connection; `start` starts a daemon where none runs."""
+
+    async def stop(self) -> int:
+        """Stop the daemon and wait until it is gone; return the process id that it had."""
+
+
+class LocalDaemon:
+    """The daemon of the data directory that the environment names."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    @asynccontextmanager
+    async def client(self, *, start: bool) -> AsyncIterator[DaemonClient]:
+        """Open a connection; `start` starts a daemon where none runs."""
+        from buddies_core.client import DaemonClient
+
+        paths = Paths.from_environment(self._environ)
+        if start:
+            await launcher.ensure_daemon(paths, self._environ)
+        async with DaemonClient.connect(paths) as daemon:
+            yield daemon
+
+    async def stop(self) -> int:
+        """Stop the daemon and wait until it is gone; return the process id that it had."""
+        return await launcher.stop_daemon(Paths.from_environment(self._environ))
+
+
+class App:
+    """The command's way to the daemon and to the terminal."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.as_json = False
+
+    def ask(
+        self, question: Callable[[DaemonClient], Awaitable[AnswerT]], *, start: bool = True
+    ) -> AnswerT:
+        """Return the daemon's answer; `start` starts a daemon where none runs."""
+
+        async def asked() -> AnswerT:
+            async with self.machine.client(start=start) as daemon:
+                return await question(daemon)
+
+        return asyncio.run(asked())
+
+    def stop(self) -> int:
+        """Stop the daemon and return the process id that it had."""
+        return asyncio.run(self.machine.stop())
+
+    def show(self, answer: JsonObject, human: str) -> None:
+        """Print an answer: as JSON if asked for, otherwise for people."""
+        if self.as_json:
+            # ASCII, so that it is the same under every locale and harmless in every terminal.
+            click.echo(json.dumps(answer, indent=2))
+        elif human:
+            click.echo(human)
+
+    def note(self, text: str) -> None:
+        """Tell a person something beside the answer."""
+        click.echo(terminal.plain(text), err=True)
+
+
+class Command(click.Command):
+    """A command with `--json`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.append(
+            click.Option(
+                ["--json"],
+                is_flag=True,
+                expose_value=False,
+                callback=_choose_json,
+                help="Print one JSON object, the one that the MCP tool returns.",
+            )
+        )
+
+
+class Group(click.Group):
+    """A group whose commands all have `--json`."""
+
+    command_class = Command
+    group_class = type
+
+
+def _choose_json(context: click.Context, _parameter: click.Parameter, chosen: bool) -> None:
+    app = context.find_object(App)
+    assert app is not None, "main makes the App"
+    app.as_json = chosen
+
+
+def text_argument(value: str, limit_bytes: int) -> str:
+    """Return an argument's text; `-` stands for what comes in by stdin, read up to the limit.
+
+    Raises:
+        InvalidInput: stdin's bytes are no UTF-8, or more than the limit.
+    """
+    if value != "-":
+        return value
+    if sys.stdin.isatty():
+        click.echo("Reading from the terminal; end with Ctrl-D.", err=True)
+    given = sys.stdin.buffer.read(limit_bytes + 1)
+    if len(given) > limit_bytes:
+        raise InvalidInput(
+            f"stdin has more than {limit_bytes} bytes, which is the most there may be"
+        )
+    try:
+        return given.decode().rstrip("\n")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"stdin is no UTF-8: byte {error.start} can't be read") from None

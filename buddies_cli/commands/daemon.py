@@ -1,0 +1,83 @@
+"""The commands for the daemon itself."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import click
+
+from buddies_cli import terminal
+from buddies_cli.app import App, Group
+from buddies_core.errors import DaemonUnavailable
+from buddies_core.model import json_view
+
+if TYPE_CHECKING:
+    from buddies_core.model.views import AgentView, DaemonStatus
+
+
+@click.group(cls=Group)
+def daemon() -> None:
+    """Start, stop and look at this machine's daemon."""
+
+
+@daemon.command()
+@click.pass_obj
+def start(app: App) -> None:
+    """Start the daemon if none runs."""
+    status = app.ask(lambda client: client.status())
+    app.show(json_view.status_json(status), f"The daemon runs as process {status.info.pid}.")
+
+
+@daemon.command()
+@click.pass_obj
+def stop(app: App) -> None:
+    """Stop the daemon and wait until it is gone."""
+    pid = app.stop()
+    app.show({"stopped": pid}, f"Stopped the daemon, which was process {pid}.")
+
+
+@daemon.command()
+@click.pass_context
+def restart(context: click.Context) -> None:
+    """Stop the daemon if one runs, and start one."""
+    with suppress(DaemonUnavailable):
+        context.ensure_object(App).stop()
+    context.invoke(start)
+
+
+@daemon.command()
+@click.pass_obj
+def status(app: App) -> None:
+    """Show how the daemon is."""
+    overview = app.ask(lambda client: client.status(), start=False)
+    app.show(json_view.status_json(overview), status_table(overview))
+
+
+def status_table(status: DaemonStatus) -> str:
+    """Return everything that a daemon says of its state, for people."""
+    info = status.info
+    network = f"{info.network}, relay {info.relay_url}" if info.relay_url else info.network
+    return terminal.columns(
+        [
+            ("daemon", f"{info.version}, process {info.pid}, up {terminal.span(status.uptime_s)}"),
+            ("user", info.user),
+            ("endpoint", info.endpoint.hex()),
+            ("network", network),
+            ("addresses", ", ".join(status.addresses)),
+            ("data", info.data_dir),
+            ("rooms", ", ".join(status.rooms) or "none"),
+            *(("agent", _agent(agent)) for agent in status.agents),
+            ("peers", terminal.count(status.peers_connected, "connection")),
+            ("memories", str(status.memories)),
+            ("index", status.index),
+            ("model", status.model),
+            ("counters", ", ".join(f"{name} {number}" for name, number in status.counters)),
+            *(("warning", warning) for warning in status.warnings),
+        ]
+    )
+
+
+def _agent(agent: AgentView) -> str:
+    who = f"{agent.name} of {agent.user}" if agent.user else agent.name
+    return f"{who}, process {agent.pid}, in {', '.join(agent.rooms) or 'no room'}"

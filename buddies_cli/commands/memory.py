@@ -1,0 +1,193 @@
+"""The commands for memories: storing, listing, searching and reading them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
+
+import click
+
+from buddies_cli import terminal
+from buddies_cli.app import App, Group, text_argument
+from buddies_core.clock import SystemClock
+from buddies_core.model import json_view
+from buddies_core.model.identity import Verified
+from buddies_core.model.memory import CONTENT_BYTES_MAX, MemoryKind
+from buddies_core.model.moments import FORMS, moment_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from buddies_core.client import DaemonClient
+    from buddies_core.model.views import MemoryPage, MemoryView, SearchResult
+
+KINDS = click.Choice([kind.value for kind in MemoryKind])
+PAGE_CHARS = 100_000
+"""How much of a memory is asked for at once when all of it is wanted."""
+SNIPPET_CHARS = 300
+"""How much of a content a list shows."""
+
+CommandT = TypeVar("CommandT", bound="Callable[..., Any]")
+
+
+class Filters(TypedDict):
+    """What list and search are limited to."""
+
+    room: str | None
+    kind: str | None
+    tags: tuple[str, ...]
+    author: str | None
+    since_ms: int | None
+    limit: int
+
+
+def filter_options(command: CommandT) -> CommandT:
+    """Give a command the options that fill Filters."""
+    for option in (
+        click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True),
+        click.option("--since", "since_ms", callback=_moment, help=f"Created since then: {FORMS}."),
+        click.option("--author", help="From this author: a user name or an endpoint id."),
+        click.option("--tag", "tags", multiple=True, help="With this tag, or another one given."),
+        click.option("--kind", type=KINDS, help="Of this kind."),
+        click.option("--room", help="In this room; in all of them if left out."),
+    ):
+        command = option(command)
+    return command
+
+
+def _moment(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:
+    return None if text is None else moment_ms(text, SystemClock().wall_ms())
+
+
+@click.group(cls=Group)
+def memory() -> None:
+    """Store, find and read what the team should know."""
+
+
+@memory.command()
+@click.argument("text")
+@click.option("--room", required=True, help="Room to share it with; you must have joined it.")
+@click.option("--title", default="", help="Short title; the first line if left out.")
+@click.option("--kind", type=KINDS, default=MemoryKind.CONTEXT.value, show_default=True)
+@click.option("--tag", "tags", multiple=True, help="A word to filter by; may be given often.")
+@click.option("--reference", "references", multiple=True, help="Id of a memory it builds on.")
+@click.pass_obj
+def store(
+    app: App,
+    text: str,
+    room: str,
+    title: str,
+    kind: str,
+    tags: tuple[str, ...],
+    references: tuple[str, ...],
+) -> None:
+    """Keep TEXT and send it to everybody in the room; - reads it from stdin."""
+    content = text_argument(text, CONTENT_BYTES_MAX)
+    view = app.ask(
+        lambda daemon: daemon.store_memory(
+            room=room, content=content, title=title, kind=kind, tags=tags, references=references
+        )
+    )
+    app.show(json_view.memory_json(view), f"Stored {view.id} in {terminal.line(view.room)}.")
+
+
+@memory.command(name="list")
+@filter_options
+@click.pass_obj
+def list_(app: App, **filters: Unpack[Filters]) -> None:
+    """List this machine's memories, newest first."""
+    found = app.ask(lambda daemon: daemon.list_memories(**filters))
+    if not found.results:
+        app.note("no memory")
+    if found.damaged:
+        app.note(f"warning: {terminal.count(found.damaged, 'damaged record')} skipped")
+    app.show(json_view.memory_list_json(found), _blocks(found.results))
+
+
+@memory.command()
+@click.argument("query")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(0.1, 50),
+    default=3,
+    show_default=True,
+    help="Seconds to wait for peers at most.",
+)
+@filter_options
+@click.pass_obj
+def search(app: App, query: str, timeout_s: float, **filters: Unpack[Filters]) -> None:
+    """Search by meaning, here and at every member who is present."""
+    result = app.ask(lambda daemon: daemon.search_memory(query, timeout_s=timeout_s, **filters))
+    for note in _asked(result):
+        app.note(note)
+    app.show(json_view.search_json(result), _blocks(result.results))
+
+
+@memory.command()
+@click.argument("id")
+@click.option("--offset", type=click.IntRange(0), default=0, help="Begin at this character.")
+@click.option("--limit", type=click.IntRange(1), help="Characters to show; all if left out.")
+@click.pass_obj
+def get(app: App, id: str, offset: int, limit: int | None) -> None:
+    """Read the memory with this ID."""
+
+    async def read(daemon: DaemonClient) -> MemoryPage:
+        return await (
+            _rest(daemon, id, offset) if limit is None else daemon.get_memory(id, offset, limit)
+        )
+
+    page = app.ask(read)
+    view = page.memory
+    if page.next_offset is not None:
+        app.note(f"{page.total} characters in all; go on with --offset {page.next_offset}")
+    elif view.truncated:
+        app.note("only its beginning has reached this machine so far")
+    human = f"{_heading(view)}\n\n{terminal.plain(view.content)}"
+    app.show(json_view.memory_page_json(page), human)
+
+
+async def _rest(daemon: DaemonClient, id: str, offset: int) -> MemoryPage:
+    page = await daemon.get_memory(id, offset, PAGE_CHARS)
+    parts = [page.memory.content]
+    while page.next_offset is not None:
+        page = await daemon.get_memory(id, page.next_offset, PAGE_CHARS)
+        parts.append(page.memory.content)
+    return replace(page, offset=offset, memory=replace(page.memory, content="".join(parts)))
+
+
+def _asked(result: SearchResult) -> list[str]:
+    """Return what a person should know of who was asked."""
+    answered = [
+        f"{peer.name} answered in {peer.elapsed_ms} ms: {terminal.count(peer.results, 'result')}"
+        for peer in result.answered
+    ]
+    unanswered = [f"{peer.name} did not answer: {peer.reason}" for peer in result.unanswered]
+    nothing = [] if result.results else ["nothing found"]
+    return [*answered, *unanswered, *result.notes, *nothing]
+
+
+def _blocks(views: tuple[MemoryView, ...]) -> str:
+    return "\n\n".join(f"{_heading(view)}\n{terminal.block(_snippet(view))}" for view in views)
+
+
+def _snippet(view: MemoryView) -> str:
+    content = view.content.strip()
+    return content if len(content) <= SNIPPET_CHARS else f"{content[:SNIPPET_CHARS]}…"
+
+
+def _heading(view: MemoryView) -> str:
+    author = f"{view.author_name} ({view.agent})" if view.agent else view.author_name
+    doubt = ", unverified" if view.verified is Verified.UNVERIFIED else ""
+    tags = f", tagged {', '.join(view.tags)}" if view.tags else ""
+    origin = (
+        f"{view.kind} in {view.room} by {author}{doubt},"
+        f" {terminal.when(view.created_at_s * 1000)}{tags}"
+    )
+    return "\n".join(
+        [
+            terminal.bold(terminal.line(view.title)),
+            terminal.dim(terminal.line(origin)),
+            terminal.dim(str(view.id)),
+        ]
+    )

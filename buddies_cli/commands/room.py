@@ -1,0 +1,136 @@
+"""The commands for rooms: coming in, going, who is there, what one is doing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from buddies_cli import terminal
+from buddies_cli.app import App, Command, text_argument
+from buddies_cli.commands.daemon import status_table
+from buddies_core.model import json_view
+from buddies_core.model.ids import short
+
+if TYPE_CHECKING:
+    from buddies_core.client import DaemonClient
+    from buddies_core.model.room import JoinReport, LeaveReport, Member, RoomStatus
+
+TICKET_BYTES_MAX = 64 << 10
+
+
+@click.command(cls=Command)
+@click.argument("room")
+@click.option("--ticket", help="Ticket from a member; - reads it from stdin, out of sight of ps.")
+@click.pass_obj
+def join(app: App, room: str, ticket: str | None) -> None:
+    """Join ROOM and print a ticket to pass on.
+
+    Without a ticket this opens the room, or comes back to one that this machine knows. The machine
+    stays in the room, over restarts too, until it leaves.
+    """
+    given = None if ticket is None else text_argument(ticket, TICKET_BYTES_MAX).strip()
+    report = app.ask(lambda daemon: daemon.join_room(room, given))
+    for attempt in report.tried:
+        if not attempt.reached:
+            app.note(f"could not reach {short(attempt.endpoint)}: {attempt.outcome}")
+    for warning in report.warnings:
+        app.note(f"warning: {warning}")
+    app.show(json_view.join_json(report), _joined(report))
+
+
+def _joined(report: JoinReport) -> str:
+    names = ", ".join(terminal.line(member.name) for member in report.members if not member.is_self)
+    done = "Already in" if report.already_joined else "Joined"
+    return (
+        f"{done} {terminal.line(report.room)}; {names or 'nobody else'} is here.\n"
+        f"Ticket for others to join with:\n{report.ticket}"
+    )
+
+
+@click.command(cls=Command)
+@click.argument("room")
+@click.pass_obj
+def ticket(app: App, room: str) -> None:
+    """Print a ticket with which others can join ROOM."""
+    text = app.ask(lambda daemon: daemon.room_ticket(room))
+    app.show({"room": room, "ticket": text}, text)
+
+
+@click.command(cls=Command)
+@click.argument("room")
+@click.pass_obj
+def leave(app: App, room: str) -> None:
+    """Leave ROOM for all agents of this machine.
+
+    Those that joined it are named first. What was stored stays.
+    """
+
+    async def leave_for_all(daemon: DaemonClient) -> LeaveReport:
+        for agent in (await daemon.status()).agents:
+            if room in agent.rooms:
+                app.note(f"leaving for {agent.name} (process {agent.pid}) too")
+        return await daemon.leave_room(room, for_all=True)
+
+    report = app.ask(leave_for_all)
+    app.show(json_view.leave_json(report), f"Left {terminal.line(report.room)}.")
+
+
+@click.command(cls=Command)
+@click.pass_obj
+def rooms(app: App) -> None:
+    """List the rooms that this machine is in."""
+    names = app.ask(lambda daemon: daemon.list_rooms(), start=False)
+    if not names:
+        app.note("This machine is in no room; join one with: buddies-cli join ROOM")
+    app.show(json_view.rooms_json(names), terminal.columns((name,) for name in names))
+
+
+@click.command(cls=Command)
+@click.argument("room", required=False)
+@click.pass_obj
+def status(app: App, room: str | None) -> None:
+    """Show who is in ROOM, or how the daemon is.
+
+    Without ROOM it is the same as: buddies-cli daemon status.
+    """
+    if room is None:
+        overview = app.ask(lambda daemon: daemon.status(), start=False)
+        app.show(json_view.status_json(overview), status_table(overview))
+    else:
+        seen = app.ask(lambda daemon: daemon.room_status(room), start=False)
+        app.show(json_view.room_status_json(seen), _room_table(seen))
+
+
+def _room_table(seen: RoomStatus) -> str:
+    heading = (
+        f"{terminal.line(seen.room)}: {terminal.count(len(seen.members), 'member')},"
+        f" {terminal.count(seen.neighbors, 'neighbor')},"
+        f" joined {terminal.when(seen.joined_at_ms)}"
+    )
+    rows = [row for member in seen.members for row in _member_rows(member)]
+    return f"{terminal.bold(heading)}\n{terminal.columns(rows)}"
+
+
+def _member_rows(member: Member) -> list[tuple[str, ...]]:
+    name = f"{member.name} (this machine)" if member.is_self else member.name
+    endpoint = short(member.endpoint) or "unknown"
+    if not member.agents:
+        return [(name, endpoint, "no agent", "")]
+    rows: list[tuple[str, ...]] = []
+    for agent in member.agents:
+        who = f"{agent.name} ({agent.user})" if agent.user else agent.name
+        rows.append((name, endpoint, who, agent.status))
+        name = endpoint = ""
+    return rows
+
+
+@click.command(cls=Command)
+@click.argument("room")
+@click.argument("text")
+@click.pass_obj
+def notify(app: App, room: str, text: str) -> None:
+    """Tell ROOM with TEXT what you are doing now."""
+    report = app.ask(lambda daemon: daemon.notify(room, text))
+    told = terminal.count(report.members, "member")
+    app.show(json_view.notify_json(report), f"Told {told} of {terminal.line(report.room)}.")

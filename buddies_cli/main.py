@@ -1,0 +1,102 @@
+"""The command line: all commands, and what becomes of errors."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from buddies_cli import terminal
+from buddies_cli.app import (
+    FAILED,
+    INTERRUPTED,
+    OK,
+    PIPE_CLOSED,
+    USAGE,
+    App,
+    Group,
+    LocalDaemon,
+    exit_code,
+)
+from buddies_cli.commands.daemon import daemon
+from buddies_cli.commands.memory import memory
+from buddies_cli.commands.room import join, leave, notify, rooms, status, ticket
+from buddies_core import __version__, logs
+from buddies_core.errors import BuddiesError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+logger = logging.getLogger(__name__)
+
+EPILOG = """\
+Commands start the daemon if none runs, except rooms, status, daemon status and daemon stop.
+
+Exit codes: 0 done, 1 failed, 2 the command or one of its arguments is wrong, 3 no daemon can be
+reached, 4 timed out. Every command takes --json.
+"""
+
+
+@click.group(cls=Group, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="buddies-cli")
+def cli() -> None:
+    """Share rooms and memories with your teammates' AI agents, machine to machine."""
+
+
+for command in (join, ticket, leave, rooms, status, notify, memory, daemon):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run what was typed and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what the locale can't show is no failure
+            stream.reconfigure(errors="replace")
+    logs.configure(os.environ)
+    sys.exit(run(sys.argv[1:], App(LocalDaemon(os.environ))))
+
+
+def run(arguments: Sequence[str], app: App) -> int:
+    """Run one command and return its exit code; what went wrong is one line on stderr."""
+    try:
+        for argument in arguments:
+            argument.encode()  # bytes that were no UTF-8 came in as lone surrogates
+        # Commands return nothing; --help and --version end with a number.
+        code = cli.main(list(arguments), "buddies-cli", standalone_mode=False, obj=app) or OK
+        sys.stdout.flush()
+    except UnicodeEncodeError:
+        return _fail("an argument is no UTF-8", USAGE)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return USAGE
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "buddies-cli"
+        return _fail(f"{error.format_message()} See {path} --help", USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BuddiesError as error:
+        return _fail(str(error), exit_code(error))
+    except BrokenPipeError:
+        # The reader has had enough. Python would flush once more at exit, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except OSError as error:
+        return _fail(str(error), FAILED)
+    except Exception as error:  # nobody should be shown a traceback
+        logger.debug("command_failed", exc_info=True)
+        text = f"this is a bug in buddies-cli ({error!r}); BUDDIES_LOG=debug shows where"
+        return _fail(text, FAILED)
+    return code
+
+
+def _fail(text: str, code: int) -> int:
+    click.echo(f"error: {terminal.plain(text)}", err=True)
+    return code
+
+
+if __name__ == "__main__":
+    main()

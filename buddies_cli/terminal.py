@@ -1,0 +1,78 @@
+"""Text for people, in which nothing that a peer wrote can move the cursor or change the colours."""
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from textwrap import indent
+
+import click
+from rich.cells import cell_len
+
+# Controls and format characters are what a terminal obeys or reorders text by; lone surrogates
+# can't be written at all.
+_UNSAFE = {"Cc", "Cf", "Cs"}
+_SAFE = "\n\t\u200d"  # the last one joins emoji
+_GAP = 2
+
+
+def plain(text: str) -> str:
+    """Return text from elsewhere with all that a terminal would obey made visible."""
+    return "".join(
+        "�" if unicodedata.category(char) in _UNSAFE and char not in _SAFE else char
+        for char in text
+    )
+
+
+def line(text: str) -> str:
+    """Return text from elsewhere as one line."""
+    return " ".join(plain(text).split())
+
+
+def block(text: str) -> str:
+    """Return text from elsewhere, set in by two columns."""
+    return indent(plain(text), "  ")
+
+
+def bold(text: str) -> str:
+    """Return text that stands out on a terminal."""
+    return click.style(text, bold=True)
+
+
+def dim(text: str) -> str:
+    """Return text that stands back on a terminal."""
+    return click.style(text, dim=True)
+
+
+def when(at_ms: int) -> str:
+    """Return a moment as the machine's local time, to the minute."""
+    return f"{datetime.fromtimestamp(at_ms / 1000, tz=UTC).astimezone():%Y-%m-%d %H:%M}"
+
+
+def span(seconds: float) -> str:
+    """Return a duration in its two largest units: 42s, 3m 5s, 2h 0m, 4d 7h."""
+    days, rest = divmod(int(seconds), 86_400)
+    hours, rest = divmod(rest, 3600)
+    minutes, rest = divmod(rest, 60)
+    if days:
+        return f"{days}d {hours}h"
+    if hours:
+        return f"{hours}h {minutes}m"
+    return f"{minutes}m {rest}s" if minutes else f"{rest}s"
+
+
+def count(number: int, noun: str) -> str:
+    """Return `1 peer`, `2 peers`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def columns(rows: Iterable[Sequence[str]]) -> str:
+    """Return rows of text from elsewhere in aligned columns, all but the last padded."""
+    cells = [[line(cell) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        "".join(
+            cell + " " * (width - cell_len(cell) + _GAP)
+            for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+        for row in cells
+    )

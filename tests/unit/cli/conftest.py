@@ -1,0 +1,75 @@
+"""A person at a keyboard, whose machine has a daemon that answers as set up."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from buddies_cli.app import App
+from buddies_cli.main import run
+from buddies_core.errors import DaemonUnavailable
+from tests.support.fake_daemon import STATUS, FakeDaemon
+
+
+class FakeMachine:
+    """Runs a FakeDaemon, or none."""
+
+    def __init__(self) -> None:
+        self.daemon = FakeDaemon()
+        self.runs = True
+
+    @asynccontextmanager
+    async def client(self, *, start: bool) -> AsyncIterator[FakeDaemon]:
+        self.runs = self.runs or start
+        self._check()
+        yield self.daemon
+
+    async def stop(self) -> int:
+        self._check()
+        self.runs = False
+        return STATUS.info.pid
+
+    def _check(self) -> None:
+        if not self.runs:
+            raise DaemonUnavailable("no daemon; start it with: buddies-cli daemon start")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What stdout says, if it is one JSON document."""
+        return json.loads(self.out)
+
+
+@dataclass
+class Person:
+    """Types commands and sees what comes of them."""
+
+    capsys: pytest.CaptureFixture[str]
+    machine: FakeMachine = field(default_factory=FakeMachine)
+
+    def types(self, *arguments: str) -> Seen:
+        code = run(arguments, App(self.machine))
+        out, err = self.capsys.readouterr()
+        return Seen(code, out, err)
+
+    def asked(self, *arguments: str) -> list[object]:
+        """Return what a command that works asks the daemon."""
+        seen = self.types(*arguments)
+        assert seen.code == 0, seen.err
+        return self.machine.daemon.asked
+
+
+@pytest.fixture
+def person(capsys: pytest.CaptureFixture[str]) -> Person:
+    return Person(capsys)

@@ -1,0 +1,189 @@
+import io
+import sys
+
+import pytest
+
+from buddies_core.model import json_view
+from tests.support.fake_daemon import FOUND, MEMORY, STATUS
+from tests.unit.cli.conftest import Person
+
+
+def pipe_in(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content), encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("typed", "question"),
+    [
+        ("join a", ("join_room", "a", None)),
+        ("join a --ticket t", ("join_room", "a", "t")),
+        ("ticket a", ("room_ticket", "a")),
+        ("rooms", ("list_rooms",)),
+        ("status", ("status",)),
+        ("status a", ("room_status", "a")),
+        ("notify a testing", ("notify", "a", "testing")),
+        ("memory store c --room a", ("store_memory", "a", "c", "", "context", (), ())),
+        (
+            "memory store c --room a --title t --kind decision --tag x --tag y --reference id",
+            ("store_memory", "a", "c", "t", "decision", ("x", "y"), ("id",)),
+        ),
+        ("memory list", ("list_memories", None, None, (), None, None, 20)),
+        (
+            "memory list --room a --kind status --tag x --author bob --since 2023-11-14 --limit 5",
+            ("list_memories", "a", "status", ("x",), "bob", 1_699_920_000_000, 5),
+        ),
+        ("memory search q", ("search_memory", "q", None, None, (), None, None, 3.0, 20)),
+        (
+            "memory search q --room a --timeout 0.5",
+            ("search_memory", "q", "a", None, (), None, None, 0.5, 20),
+        ),
+        ("memory get m", ("get_memory", "m", 0, 100_000)),
+        ("memory get m --offset 3 --limit 2", ("get_memory", "m", 3, 2)),
+        ("daemon start", ("status",)),
+        ("daemon status", ("status",)),
+    ],
+)
+def test_a_command_asks_the_daemon_one_question(
+    person: Person, typed: str, question: tuple[object, ...]
+) -> None:
+    assert person.asked(*typed.split()) == [question]
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "join a",
+        "ticket a",
+        "leave a",
+        "notify a testing",
+        "status a",
+        "memory store c --room a",
+        "memory list",
+        "memory search q",
+        "memory get m",
+        "daemon start",
+        "daemon restart",
+    ],
+)
+def test_a_command_starts_a_daemon_where_none_runs_unless_it_only_looks_at_it(
+    person: Person, typed: str
+) -> None:
+    person.machine.runs = False
+    starts = typed != "status a"
+    assert person.types(*typed.split()).code == (0 if starts else 3)
+    assert person.machine.runs is starts
+
+
+@pytest.mark.parametrize("typed", ["rooms", "status", "daemon status", "daemon stop"])
+def test_a_command_that_only_looks_says_how_to_start_the_daemon(person: Person, typed: str) -> None:
+    person.machine.runs = False
+    seen = person.types(*typed.split())
+    assert (seen.code, seen.out) == (3, "")
+    assert seen.err == "error: no daemon; start it with: buddies-cli daemon start\n"
+    assert not person.machine.runs
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer"),
+    [
+        ("rooms", {"rooms": ["feature-a"]}),
+        ("ticket a", {"room": "a", "ticket": "buddiesticket"}),
+        ("status", json_view.status_json(STATUS)),
+        ("daemon restart", json_view.status_json(STATUS)),
+        ("daemon stop", {"stopped": 4321}),
+        ("memory search q", json_view.search_json(FOUND)),
+    ],
+)
+def test_with_json_stdout_is_the_object_that_the_mcp_tool_returns(
+    person: Person, typed: str, answer: object
+) -> None:
+    assert person.types(*typed.split(), "--json").json == answer
+
+
+def test_a_ticket_from_stdin_is_taken_without_its_line_end(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe_in(monkeypatch, b"  buddiesticket\n")
+    assert person.asked("join", "a", "--ticket", "-") == [("join_room", "a", "buddiesticket")]
+
+
+def test_a_memory_from_stdin_is_taken_as_it_is(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe_in(monkeypatch, "  größer\n\nals 3\n".encode())
+    [question] = person.asked("memory", "store", "-", "--room", "a")
+    assert question == ("store_memory", "a", "  größer\n\nals 3", "", "context", (), ())
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"caf\xe9", "stdin is no UTF-8: byte 3 can't be read"),
+        (b"x" * (1 << 20) + b"x", "stdin has more than 1048576 bytes"),
+    ],
+)
+def test_what_is_no_text_or_too_much_is_not_stored(
+    person: Person, monkeypatch: pytest.MonkeyPatch, content: bytes, problem: str
+) -> None:
+    pipe_in(monkeypatch, content)
+    seen = person.types("memory", "store", "-", "--room", "a")
+    assert seen.code == 2
+    assert problem in seen.err
+    assert person.machine.daemon.asked == []
+
+
+def test_leaving_names_the_agents_that_it_leaves_for_before_it_does(person: Person) -> None:
+    seen = person.types("leave", "feature-a")
+    assert (seen.code, seen.out) == (0, "Left feature-a.\n")
+    assert seen.err == "leaving for claude (process 99) too\n"
+    assert person.machine.daemon.asked == [("status",), ("leave_room", "feature-a", True)]
+
+
+def test_reading_a_memory_reads_all_of_its_pages(person: Person) -> None:
+    content = "x" * 250_000
+    person.machine.daemon.content = content
+    seen = person.types("memory", "get", "m")
+    assert content in seen.out
+    assert person.machine.daemon.asked == [
+        ("get_memory", "m", 0, 100_000),
+        ("get_memory", "m", 100_000, 100_000),
+        ("get_memory", "m", 200_000, 100_000),
+    ]
+    page = person.types("memory", "get", "m", "--json").json
+    assert page["next_offset"] is None
+
+
+def test_reading_a_page_says_where_the_next_one_begins(person: Person) -> None:
+    assert person.types("memory", "get", "m", "--limit", "5").err == (
+        "41 characters in all; go on with --offset 5\n"
+    )
+
+
+def test_a_search_says_who_answered_and_who_did_not(person: Person) -> None:
+    assert person.types("memory", "search", "db").err == (
+        "bob answered in 12 ms: 1 result\ncarol did not answer: timed out\n"
+    )
+
+
+def test_a_ticket_is_printed_by_join_and_ticket_alone(person: Person) -> None:
+    assert person.types("ticket", "a").out == "buddiesticket\n"
+    assert "buddiesticket" in person.types("join", "a").out
+    for typed in ("rooms", "status", "status a", "leave a", "daemon status"):
+        seen = person.types(*typed.split())
+        assert "buddiesticket" not in seen.out + seen.err
+
+
+def test_a_memory_is_shown_with_its_author_and_its_id(person: Person) -> None:
+    lines = person.types("memory", "list").out.splitlines()
+    assert lines[0] == "Database"
+    assert lines[1].startswith("decision in feature-a by alice (claude), ")
+    assert lines[1].endswith(", tagged db")
+    assert lines[2:] == [str(MEMORY.id), "  We're using PostgreSQL for the user table"]
+
+
+def test_a_room_shows_its_members_and_what_their_agents_do(person: Person) -> None:
+    _, *members = person.types("status", "feature-a").out.splitlines()
+    assert [" ".join(line.split()) for line in members] == [
+        "alice (this machine) aaaaaaaaaa claude writing tests",
+        "bob bbbbbbbbbb codex",
+    ]

@@ -1,0 +1,119 @@
+import errno
+import os
+import sys
+from dataclasses import replace
+
+import pytest
+
+from buddies_core.errors import (
+    DaemonUnavailable,
+    InvalidInput,
+    NotFound,
+    StoreError,
+    TimedOut,
+    Unreachable,
+    VersionMismatch,
+)
+from tests.support.fake_daemon import FOUND, MEMORY
+from tests.unit.cli.conftest import Person
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [
+        (NotFound("x"), 1),
+        (Unreachable("x"), 1),
+        (StoreError("x"), 1),
+        (InvalidInput("x"), 2),
+        (DaemonUnavailable("x"), 3),
+        (VersionMismatch("x"), 3),
+        (TimedOut("x"), 4),
+    ],
+)
+def test_the_exit_code_says_what_kind_of_failure_it_was(
+    person: Person, failure: Exception, code: int
+) -> None:
+    person.machine.daemon.failure = failure
+    seen = person.types("ticket", "a", "--json")
+    assert (seen.code, seen.out, seen.err) == (code, "", "error: x\n")
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("join", "Missing argument 'ROOM'. See buddies-cli join --help"),
+        ("memory store x", "Missing option '--room'. See buddies-cli memory store --help"),
+        ("fly", "No such command 'fly'. See buddies-cli --help"),
+        ("memory list --limit 0", "0 is not in the range 1<=x<=500."),
+        ("memory list --since soon", "'soon' is no point in time; allowed: "),
+        ("rooms \udcff", "an argument is no UTF-8"),
+    ],
+)
+def test_a_wrong_command_line_gives_one_line_and_asks_nothing(
+    person: Person, typed: str, said: str
+) -> None:
+    seen = person.types(*typed.split(" "))
+    assert (seen.code, seen.out, seen.err.count("\n")) == (2, "", 1)
+    assert seen.err.startswith("error: ")
+    assert said in seen.err
+    assert person.machine.daemon.asked == []
+
+
+def test_no_command_at_all_shows_the_help(person: Person) -> None:
+    seen = person.types()
+    assert (seen.code, seen.out) == (2, "")
+    assert "Exit codes: 0 done" in seen.err
+
+
+def test_help_and_version_need_no_daemon(person: Person) -> None:
+    person.machine.runs = False
+    assert person.types("--version") == person.types("--version")
+    assert person.types("memory", "store", "--help").code == 0
+
+
+def test_a_bug_is_told_in_one_line_without_a_traceback(person: Person) -> None:
+    person.machine.daemon.failure = KeyError("oops")
+    seen = person.types("rooms")
+    assert (seen.code, seen.out) == (1, "")
+    assert seen.err == (
+        "error: this is a bug in buddies-cli (KeyError('oops')); BUDDIES_LOG=debug shows where\n"
+    )
+
+
+def test_an_interrupt_ends_the_command_quietly(person: Person) -> None:
+    person.machine.daemon.failure = KeyboardInterrupt()  # type: ignore[assignment]
+    seen = person.types("rooms")
+    assert (seen.code, seen.out, seen.err.strip()) == (130, "", "")
+
+
+def test_what_a_peer_wrote_cannot_move_the_cursor_or_fake_markup(person: Person) -> None:
+    hostile = replace(
+        MEMORY,
+        title="[bold]\x1b[2Jtitle\nerror: fake",
+        content="a\x1b]0;owned\x07\u202eb\x9b1m",
+        author_name="\x1b[31mbob",
+    )
+    person.machine.daemon.found = replace(FOUND, results=(hostile,))
+    lines = person.types("memory", "search", "x").out.splitlines()
+    assert lines[0] == "[bold]�[2Jtitle error: fake"
+    assert "by �[31mbob" in lines[1]
+    assert lines[3] == "  a�]0;owned��b�1m"
+    assert person.types("memory", "search", "x", "--json").out.isascii()
+
+
+def test_a_full_disk_behind_stdout_is_an_error(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full:
+        def isatty(self) -> bool:
+            return False
+
+        def write(self, _text: str) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        def flush(self) -> None:
+            pass
+
+    monkeypatch.setattr(sys, "stdout", Full())
+    seen = person.types("rooms")
+    assert (seen.code, seen.err) == (1, "error: [Errno 28] No space left on device\n")

@@ -1,0 +1,26 @@
+import pytest
+
+from buddies_cli import terminal
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0.9, "0s"), (187.5, "3m 7s"), (7200, "2h 0m"), (90_061, "1d 1h")],
+)
+def test_a_duration_is_shown_in_its_two_largest_units(seconds: float, shown: str) -> None:
+    assert terminal.span(seconds) == shown
+
+
+def test_columns_are_aligned_by_what_the_terminal_shows_not_by_characters() -> None:
+    rows = [("日本", "a"), ("é", "b\nc"), ("", "")]
+    assert terminal.columns(rows) == "日本  a\né     b c\n"
+
+
+def test_no_rows_are_no_text() -> None:
+    assert terminal.columns([]) == ""
+
+
+def test_text_keeps_its_lines_tabs_and_joined_emoji() -> None:
+    text = "a\n\tb 👩\u200d💻"
+    assert terminal.plain(text) == text
+    assert terminal.block("a\n\nb") == "  a\n\n  b"
