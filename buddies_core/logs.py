@@ -5,6 +5,8 @@ variables of this module, wherever in the call the line was written.
 """
 
 import logging
+import os
+import stat
 import sys
 import time
 from collections.abc import Mapping
@@ -12,6 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import TextIO
 
 from buddies_core.errors import StoreError
 
@@ -76,13 +79,12 @@ def parse_filter(text: str) -> LogFilter:
     return LogFilter(level, tuple(targets))
 
 
-def configure(
-    environ: Mapping[str, str], log_file: Path | None = None, *, to_stderr: bool = True
-) -> None:
+def configure(environ: Mapping[str, str], log_file: Path | None = None) -> None:
     """Send the process's log lines to stderr and to `log_file`, as BUDDIES_LOG or RUST_LOG says.
 
-    A filter that can't be read gives one warning, and the default. Calling it again replaces what
-    the last call has set up, levels of single targets excepted.
+    A stderr that was redirected to a file gets none if there is a `log_file`: it would hold the
+    same again, and nobody rotates it. A filter that can't be read gives one warning and the
+    default. Calling it again replaces the handlers, and adds to the levels of single targets.
 
     Raises:
         StoreError: the file can't be written.
@@ -95,7 +97,7 @@ def configure(
         chosen = LogFilter(DEFAULT_LEVEL)
         complaint = str(error)
     handlers: list[logging.Handler] = []
-    if to_stderr:
+    if log_file is None or not _is_file(sys.stderr):
         handlers.append(logging.StreamHandler(sys.stderr))
     if log_file is not None:
         try:
@@ -116,6 +118,13 @@ def configure(
         logging.getLogger(target).setLevel(level)
     if complaint:
         log.warning("log_filter_ignored filter=%r reason=%s", asked, complaint)
+
+
+def _is_file(stream: TextIO) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):  # replaced by something in memory, or closed
+        return False
 
 
 class EventFormatter(logging.Formatter):

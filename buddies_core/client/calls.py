@@ -69,8 +69,9 @@ class DaemonClient:
             VersionMismatch: one of another version answers.
         """
         async with open_connection(paths, timeout_s) as connection:
-            connection.check_version()
-            yield cls(connection)
+            client = cls(connection)
+            client.check_version()
+            yield client
 
     @classmethod
     @asynccontextmanager
@@ -94,6 +95,14 @@ class DaemonClient:
     def agents_attached(self) -> int:
         """How many agents were attached at the last handshake."""
         return self._connection.agents_attached
+
+    def check_version(self) -> None:
+        """Return if both ends understand each other.
+
+        Raises:
+            VersionMismatch: they don't; the text says what to do.
+        """
+        self._connection.check_version()
 
     async def attach(self, agent: str, user: str, capabilities: tuple[str, ...] = ()) -> None:
         """Show an agent to the rooms until the client closes; later calls are made in its name.

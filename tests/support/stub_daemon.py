@@ -1,0 +1,32 @@
+"""A daemon as a process, with nothing behind its socket: what the launcher starts in tests.
+
+It is told what to be by STUB_PROTOCOL and STUB_FAILS, and writes its pid into `starts`.
+"""
+
+import asyncio
+import os
+
+from buddies_core.local_protocol import PROTOCOL
+from buddies_core.paths import Paths, hold_data_lock
+from tests.support.fake_node import fake_node
+from tests.support.fake_services import daemon_info
+
+LIFE_S = 60.0
+"""No test lasts that long; a forgotten stub ends by itself."""
+
+
+async def main() -> None:
+    paths = Paths.from_environment(os.environ)
+    with (paths.data_dir / "starts").open("a") as starts:
+        starts.write(f"{os.getpid()}\n")
+    if reason := os.environ.get("STUB_FAILS"):
+        raise SystemExit(reason)
+    info = daemon_info(protocol=int(os.environ.get("STUB_PROTOCOL", PROTOCOL)), pid=os.getpid())
+    with hold_data_lock(paths):
+        async with fake_node(paths, info) as node:
+            async with asyncio.timeout(LIFE_S):
+                await node.daemon.stop_requested.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
