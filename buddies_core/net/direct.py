@@ -1,0 +1,331 @@
+"""The direct protocol, ALPN `/buddies/peer/1`: ask one peer, answer one peer.
+
+    stream := frame(PeerRequest) · frame(PeerReply)*      in both directions, one a request
+    frame(message) := length:u32be · protobuf[length]     the last reply has `end`
+
+A stream that ends before the reply with `end` has failed: QUIC ends an abandoned stream just like a
+complete one. Requests go both ways on a connection, whoever made it, and it is kept for the next.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import iroh
+from google.protobuf.message import DecodeError
+
+from buddies_core.errors import TimedOut, Unreachable, WireError
+from buddies_core.model.ids import EndpointId, short
+from buddies_core.net.context import NetContext
+from buddies_core.net.endpoint import DIRECT_ALPN, Endpoint
+from buddies_core.net.exchange import REFUSAL_CHARS_MAX, REPLY_BYTES_MAX, exchange
+from buddies_core.net.iroh_calls import Failure, IrohFailed
+from buddies_core.net.links import CloseReason, Link
+from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest, Ping, Refusal
+from buddies_core.wire.frames import FrameReader, frame
+
+REQUEST_BYTES_MAX = 128 * 1024
+REQUESTS_PER_PEER_MAX = 8
+"""So many of one peer are in work at once; more are refused as Busy."""
+REQUESTS_WAITING_MAX = 64
+"""So many wait for the application. Full: further ones are refused as Busy."""
+LINKS_MAX = 64
+"""So many connections are kept; beyond it the one that was idle for longest is closed."""
+LINKS_PER_PEER_MAX = 2
+"""One dialled by each side; a third closes the one that was idle for longest."""
+VERDICTS_MAX = 4096
+
+_READ_BYTES_MAX = 65_536
+
+_log = logging.getLogger(__name__)
+
+
+class DirectUnsupported(Unreachable):
+    """The peer is there, but speaks only gossip, as buddies 0.1.4 does."""
+
+
+class IncomingRequest:
+    """A peer's request, to be answered once: by `reply` or by `refuse`."""
+
+    def __init__(
+        self,
+        caller: EndpointId,
+        request: PeerRequest,
+        stream: iroh.SendStream,
+        context: NetContext,
+    ) -> None:
+        self.caller = caller
+        self.request = request
+        self._stream = stream
+        self._context = context
+        self._answer_begun = False
+        self._answered = asyncio.Event()
+
+    async def reply(self, *replies: PeerReply) -> None:
+        """Send the answer, whose last reply is marked as such here; none at all is an answer, too.
+
+        That the caller has gone meanwhile, or does not read, is its own affair and no error.
+
+        Raises:
+            InvalidInput: a reply is over `REPLY_BYTES_MAX`; nothing was sent.
+        """
+        answer = replies or (PeerReply(),)
+        answer[-1].end = True
+        frames = [frame(reply.SerializeToString(), REPLY_BYTES_MAX) for reply in answer]
+        if self._answer_begun:
+            return  # it was refused, having waited for too long
+        self._answer_begun = True
+        calls, stall_s = self._context.calls, self._context.timing.write_stall_s
+        try:
+            for framed in frames:
+                await calls.run(self._stream.write_all(framed), stall_s)
+            await calls.run(self._stream.finish(), stall_s)
+        except IrohFailed:
+            self._context.counters["answers_unheard"] += 1
+        finally:
+            self._answered.set()
+
+    async def refuse(self, reason: Refusal.Reason.ValueType, text: str) -> None:
+        """Send a refusal in place of an answer; the caller gets an error with this text."""
+        refusal = Refusal(reason=reason, text=text[:REFUSAL_CHARS_MAX])
+        await self.reply(PeerReply(refusal=refusal))
+
+    async def wait_answered(self, timeout_s: float) -> None:
+        """Wait for the answer; refuse the request if none has begun by then."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._answered.wait()
+        except TimeoutError:
+            if not self._answer_begun:
+                self._context.counters["requests_unanswered"] += 1
+                await self.refuse(Refusal.FAILED, f"no answer was found within {timeout_s:g} s")
+            await self._answered.wait()
+
+
+class Direct:
+    """Requests to peers and from peers, and the connections that carry them."""
+
+    def __init__(self, endpoint: Endpoint, tasks: asyncio.TaskGroup, context: NetContext) -> None:
+        self._endpoint = endpoint
+        self._tasks = tasks
+        self._context = context
+        # With the number of its requests in work; whatever was used last is last.
+        self._links: dict[Link, int] = {}
+        self._dials: dict[EndpointId, asyncio.Task[Link | Unreachable]] = {}
+        # Whether a peer speaks this protocol, and since when that is known.
+        self._verdicts: dict[EndpointId, tuple[bool, float]] = {}
+        self._in_work: Counter[EndpointId] = Counter()
+        self._waiting: asyncio.Queue[IncomingRequest] = asyncio.Queue(REQUESTS_WAITING_MAX)
+
+    def adopt(self, link: Link) -> None:
+        """Use a connection that was made, to ask and to answer."""
+        self._judge(link.peer, speaks=True)
+        of_peer = [it for it in self._links if it.peer == link.peer]
+        if len(of_peer) >= LINKS_PER_PEER_MAX:
+            of_peer[0].close(CloseReason.TOO_MANY)
+        if len(self._links) >= LINKS_MAX:
+            idle = next((it for it, requests in self._links.items() if not requests), None)
+            if idle is not None:
+                idle.close(CloseReason.DONE)
+        self._context.links.add(link)
+        self._links[link] = 0
+        self._tasks.create_task(self._serve(link))
+
+    def speaks(self, peer: EndpointId) -> bool | None:
+        """Return whether the peer speaks the direct protocol; None if that is not known (yet).
+
+        That it does not is believed for a while, and until it connects anew.
+        """
+        if peer not in self._verdicts:
+            return None
+        speaks, judged_s = self._verdicts[peer]
+        if not speaks:
+            age_s = self._context.clock.now_s() - judged_s
+            connected_s = self._context.links.connected_since_s(peer)
+            came_back = connected_s is not None and connected_s > judged_s
+            if came_back or age_s > self._context.timing.direct_refusal_kept_s:
+                del self._verdicts[peer]
+                return None
+        return speaks
+
+    async def ask(
+        self, peer: EndpointId, request: PeerRequest, timeout_s: float
+    ) -> list[PeerReply]:
+        """Return all replies of the peer, which is dialled if it is not connected.
+
+        Cancelling the caller gives up on the answer only; the connection stays usable.
+
+        Raises:
+            InvalidInput: the request is over `REQUEST_BYTES_MAX`, or the peer refused it as such.
+            TimedOut: the answer was not complete in time.
+            Unreachable: no connection, or it was lost; DirectUnsupported for a peer of 0.1.4.
+            Busy, NotAllowed, NotFound, BuddiesError: the peer refused, and says why.
+        """
+        framed = frame(request.SerializeToString(), REQUEST_BYTES_MAX)
+        try:
+            async with asyncio.timeout(timeout_s):
+                link, stream = await self._open_stream(peer)
+                with self._using(link):
+                    return await exchange(link, stream, framed, self._context)
+        except TimeoutError:
+            raise TimedOut(
+                f"peer {short(peer)} has not answered within {timeout_s:g} s; is it still running?"
+            ) from None
+
+    async def ping(self, peer: EndpointId, timeout_s: float) -> None:
+        """Return when the peer has answered; raises as `ask` does."""
+        await self.ask(peer, PeerRequest(ping=Ping()), timeout_s)
+
+    async def next_request(self) -> IncomingRequest:
+        """Take the oldest request of a peer that waits to be answered."""
+        return await self._waiting.get()
+
+    # Asking
+
+    async def _open_stream(self, peer: EndpointId) -> tuple[Link, iroh.BiStream]:
+        link = await self._link_to(peer)
+        try:
+            return link, await self._context.calls.run(link.connection.open_bi())
+        except IrohFailed:
+            # The peer may just have closed it as idle; nothing was asked yet, so ask once more.
+            link.close(CloseReason.DONE)
+            link = await self._link_to(peer)
+            return link, await self._context.calls.run(link.connection.open_bi())
+
+    async def _link_to(self, peer: EndpointId) -> Link:
+        if self.speaks(peer) is False:
+            raise _unsupported(peer)
+        for link in reversed(self._links):
+            lively = link.peer == peer and not link.closed
+            if lively and link.silent_s() <= self._context.timing.silent_after_s:
+                return link
+        dial = self._dials.get(peer)
+        if dial is None:
+            dial = self._dials[peer] = self._tasks.create_task(self._dial(peer))
+        await asyncio.wait({dial})
+        made = dial.result()
+        if isinstance(made, Unreachable):
+            raise made
+        return made
+
+    async def _dial(self, peer: EndpointId) -> Link | Unreachable:
+        """Connect to a peer for all who want to ask it, or return why that failed."""
+        try:
+            link = await self._endpoint.dial(peer, DIRECT_ALPN, self._context.timing.dial_timeout_s)
+        except IrohFailed as error:
+            if error.failure is not Failure.REFUSED_PROTOCOL:
+                return error
+            self._judge(peer, speaks=False)
+            return _unsupported(peer)
+        finally:
+            del self._dials[peer]
+        self.adopt(link)
+        return link
+
+    @contextmanager
+    def _using(self, link: Link) -> Iterator[None]:
+        """Keep a connection from being closed as idle."""
+        if link in self._links:
+            self._links[link] = self._links.pop(link) + 1
+        try:
+            yield
+        finally:
+            if link in self._links:
+                self._links[link] -= 1
+
+    # Answering
+
+    async def _serve(self, link: Link) -> None:
+        """Answer all requests on a connection until it ends."""
+        try:
+            async with asyncio.TaskGroup() as requests:
+                requests.create_task(self._refuse_stray_streams(link))
+                try:
+                    while (stream := await link.next_bi_stream()) is not None:
+                        requests.create_task(self._answer(link, stream))
+                finally:
+                    # What is in work goes on, though nobody will hear the answers.
+                    self._forget(link)
+        except Exception:  # noqa: BLE001 - one bad peer
+            _log.exception("peer_dropped peer=%s reason=our_bug", short(link.peer))
+
+    def _forget(self, link: Link) -> None:
+        link.close(CloseReason.DONE)
+        del self._links[link]
+        self._context.links.remove(link)
+
+    async def _refuse_stray_streams(self, link: Link) -> None:
+        """End a connection with a stream in one direction, which could hold 1.25 MB for ever."""
+        if await link.next_uni_stream() is not None:
+            self._refuse_nonsense(link, "a unidirectional stream")
+
+    async def _answer(self, link: Link, stream: iroh.BiStream) -> None:
+        with self._using(link):
+            try:
+                request = await self._read_request(link, stream.recv())
+            except WireError as error:
+                self._refuse_nonsense(link, str(error))
+                return
+            except IrohFailed:
+                self._context.counters["requests_broken_off"] += 1
+                return
+            incoming = IncomingRequest(link.peer, request, stream.send(), self._context)
+            match request.WhichOneof("ask"):
+                case "ping":
+                    await incoming.reply()
+                case None:
+                    text = "this node does not know that request; it may be older than yours"
+                    await incoming.refuse(Refusal.UNSUPPORTED, text)
+                case _:
+                    await self._have_answered(incoming)
+
+    async def _read_request(self, link: Link, stream: iroh.RecvStream) -> PeerRequest:
+        """Return the one request in a stream; what follows it is not read."""
+        frames = FrameReader(REQUEST_BYTES_MAX)
+        try:
+            async with asyncio.timeout(self._context.timing.first_read_s):
+                while data := await self._context.calls.run(stream.read(_READ_BYTES_MAX)):
+                    link.hear()
+                    for body in frames.feed(data):
+                        return PeerRequest.FromString(body)
+        except TimeoutError:
+            raise WireError("a request was not complete in time") from None
+        except DecodeError:
+            raise WireError("a request does not decode") from None
+        raise WireError("a stream ended without a request")
+
+    async def _have_answered(self, incoming: IncomingRequest) -> None:
+        """Leave a request to the application, unless there are too many."""
+        peer = incoming.caller
+        if self._in_work[peer] >= REQUESTS_PER_PEER_MAX or self._waiting.full():
+            self._context.counters["requests_refused_busy"] += 1
+            await incoming.refuse(Refusal.BUSY, "too many requests at once; try again")
+            return
+        self._in_work[peer] += 1
+        try:
+            self._waiting.put_nowait(incoming)
+            await incoming.wait_answered(self._context.timing.answer_timeout_s)
+        finally:
+            self._in_work[peer] -= 1
+            if not self._in_work[peer]:
+                del self._in_work[peer]
+
+    def _refuse_nonsense(self, link: Link, what: str) -> None:
+        self._context.counters["bad_requests"] += 1
+        _log.warning("connection_dropped peer=%s reason=%r", short(link.peer), what)
+        link.close(CloseReason.BAD_FRAME)
+
+    def _judge(self, peer: EndpointId, *, speaks: bool) -> None:
+        self._verdicts.pop(peer, None)
+        self._verdicts[peer] = (speaks, self._context.clock.now_s())
+        if len(self._verdicts) > VERDICTS_MAX:
+            del self._verdicts[next(iter(self._verdicts))]
+
+
+def _unsupported(peer: EndpointId) -> DirectUnsupported:
+    return DirectUnsupported(
+        f"peer {short(peer)} takes no direct requests: it runs buddies 0.1.4 or another program "
+        "that speaks gossip only"
+    )

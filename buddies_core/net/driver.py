@@ -1,0 +1,200 @@
+"""Runs the gossip node: events in, commands out, deliveries for the application."""
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Protocol, TypeAlias
+
+from buddies_core.errors import InvalidInput, WireError
+from buddies_core.gossip.commands import (
+    Command,
+    DeliverContent,
+    DisconnectPeer,
+    RememberPeerData,
+    ReportNeighborDown,
+    ReportNeighborUp,
+    ScheduleTimer,
+    SendMessage,
+)
+from buddies_core.gossip.config import GossipConfig
+from buddies_core.gossip.events import Event, QuitRequested, TimerExpired
+from buddies_core.gossip.messages import DeliveryScope, Disconnect, Message
+from buddies_core.gossip.node import Node
+from buddies_core.model.address import PeerAddress
+from buddies_core.model.ids import EndpointId, TopicId
+from buddies_core.net.context import NetContext
+from buddies_core.net.timers import Timers
+from buddies_core.wire.address_info import decode_address_info
+from buddies_core.wire.frames import frame
+from buddies_core.wire.gossip_messages import encode_message
+
+RECEIVED_WAITING_MAX = 1024
+"""Messages of peers that wait for the node. Full: the connections are not read, so peers wait."""
+DELIVERIES_WAITING_MAX = 1024
+"""What waits for the application. Full: the node waits, and soon the peers."""
+
+# About a millisecond's worth.
+_EVENTS_IN_A_ROW = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ContentDelivered:
+    """A broadcast came in; `delivered_from` is the last hop, not the author."""
+
+    topic: TopicId
+    content: bytes
+    delivered_from: EndpointId
+    scope: DeliveryScope
+
+
+@dataclass(frozen=True, slots=True)
+class NeighborCameUp:
+    """A peer is a direct neighbor in the topic now."""
+
+    topic: TopicId
+    peer: EndpointId
+
+
+@dataclass(frozen=True, slots=True)
+class NeighborWentDown:
+    """A peer is no longer a direct neighbor in the topic."""
+
+    topic: TopicId
+    peer: EndpointId
+
+
+Delivery: TypeAlias = ContentDelivered | NeighborCameUp | NeighborWentDown
+
+
+class Outgoing(Protocol):
+    """What the driver needs of the connections; neither call waits."""
+
+    def send(self, peer: EndpointId, topic: TopicId, frame: bytes, *, ends_stream: bool) -> None:
+        """Have a frame sent, and the topic's stream ended after it if so asked."""
+
+    def release(self, peer: EndpointId) -> None:
+        """Have the connections to a peer closed when all frames have arrived."""
+
+
+class Inbox:
+    """The events that wait for the node, in order of arrival."""
+
+    def __init__(self) -> None:
+        # Each with what to call when it has been handled.
+        self._events: asyncio.Queue[tuple[Event, Callable[[], object]]] = asyncio.Queue()
+        self._room = asyncio.Semaphore(RECEIVED_WAITING_MAX)
+
+    def post(self, event: Event) -> None:
+        """Add what happened here: requests, timers, ended connections. There is always room."""
+        self._events.put_nowait((event, _nothing))
+
+    async def post_and_wait(self, event: Event) -> None:
+        """Add what happened here, and return when the node has handled it."""
+        handled = asyncio.Event()
+        self._events.put_nowait((event, handled.set))
+        await handled.wait()
+
+    async def receive(self, event: Event) -> None:
+        """Add what a peer said, when fewer than `RECEIVED_WAITING_MAX` of this kind are waiting."""
+        await self._room.acquire()
+        self._events.put_nowait((event, self._room.release))
+
+    async def next(self) -> tuple[Event, Callable[[], object]]:
+        """Take the oldest event, waiting for one, and what to call when it has been handled."""
+        return await self._events.get()
+
+
+def _nothing() -> None:
+    """Be called when an event has been handled that nobody waits for."""
+
+
+class Driver:
+    """The owner of the gossip node. Only `run` hands it events, one at a time."""
+
+    def __init__(
+        self,
+        me: EndpointId,
+        data: bytes,
+        config: GossipConfig,
+        rng: Random,
+        inbox: Inbox,
+        outgoing: Outgoing,
+        context: NetContext,
+    ) -> None:
+        self._node = Node(me, data, config, rng)
+        self._inbox = inbox
+        self._outgoing = outgoing
+        self._context = context
+        self._timers = Timers(inbox.post)
+        self._deliveries: asyncio.Queue[Delivery] = asyncio.Queue(DELIVERIES_WAITING_MAX)
+        # A broadcast goes to several neighbors, one after the other.
+        self._last_framed: tuple[Message, bytes] | None = None
+
+    async def run(self) -> None:
+        """Do what the node wants about each event, until cancelled."""
+        for handled_before in itertools.count():
+            event, handled = await self._inbox.next()
+            for command in self._node.handle(event, self._context.clock.now_s()):
+                delivery = self._execute(command)
+                if delivery is not None:
+                    await self._deliveries.put(delivery)
+            handled()
+            if handled_before % _EVENTS_IN_A_ROW == 0:
+                # Queues that are neither full nor empty don't make anybody wait, but to write out
+                # what has gathered takes the loop.
+                await asyncio.sleep(0)
+
+    async def next_delivery(self) -> Delivery:
+        """Take the oldest delivery, waiting for one."""
+        return await self._deliveries.get()
+
+    def neighbors(self, topic: TopicId) -> tuple[EndpointId, ...]:
+        """Return the topic's active view."""
+        return self._node.neighbors(topic)
+
+    def quit_all(self) -> None:
+        """Take leave in all topics, and deliver nothing more; `run` must have ended."""
+        for topic in self._node.topics:
+            for command in self._node.handle(QuitRequested(topic), self._context.clock.now_s()):
+                self._execute(command)
+        self._timers.close()
+
+    def _execute(self, command: Command) -> Delivery | None:
+        """Carry out a command; return what the application is to know."""
+        match command:
+            case SendMessage(topic, peer, message):
+                self._send(topic, peer, message)
+            case ScheduleTimer(topic, delay_s, timer):
+                self._timers.schedule(delay_s, TimerExpired(topic, timer))
+            case DisconnectPeer(peer):
+                self._outgoing.release(peer)
+            case RememberPeerData(peer, data):
+                self._remember(peer, data)
+            case DeliverContent(topic, content, delivered_from, scope):
+                return ContentDelivered(topic, content, delivered_from, scope)
+            case ReportNeighborUp(topic, peer):
+                return NeighborCameUp(topic, peer)
+            case ReportNeighborDown(topic, peer):
+                return NeighborWentDown(topic, peer)
+        return None
+
+    def _send(self, topic: TopicId, peer: EndpointId, message: Message) -> None:
+        if self._last_framed is None or self._last_framed[0] is not message:
+            try:
+                self._last_framed = (message, frame(encode_message(message)))
+            except InvalidInput:
+                # What peers say of themselves is passed on, and may be long.
+                self._context.counters["messages_too_long"] += 1
+                return
+        framed = self._last_framed[1]
+        self._outgoing.send(peer, topic, framed, ends_stream=isinstance(message, Disconnect))
+
+    def _remember(self, peer: EndpointId, data: bytes) -> None:
+        try:
+            info = decode_address_info(data)
+        except WireError:
+            self._context.counters["addresses_undecodable"] += 1
+            return
+        self._context.book.learn(PeerAddress(peer, info))

@@ -1,0 +1,131 @@
+"""All connections of this node, whatever is spoken on them: who is connected, and how lively.
+
+Several connections to one peer are normal: two nodes dial each other at once, or a peer comes back
+before its old connection is known to be dead.
+"""
+
+from collections.abc import Iterable
+from enum import Enum
+
+import iroh
+
+from buddies_core.clock import Clock
+from buddies_core.model.ids import EndpointId
+from buddies_core.net.iroh_calls import IrohCalls, IrohFailed
+
+
+class CloseReason(Enum):
+    """Why this side closes a connection: QUIC application error code and text."""
+
+    DONE = (0, b"done")
+    BAD_FRAME = (1, b"bad frame")
+    STALLED = (2, b"you don't read")
+    DEAD = (3, b"dead")
+    SILENT = (4, b"silent, and about to be dialled")
+    TOO_MANY = (5, b"too many connections or streams")
+    OWN_ID = (6, b"you have my key")
+
+
+class Link:
+    """One QUIC connection to a peer."""
+
+    def __init__(self, connection: iroh.Connection, calls: IrohCalls, clock: Clock) -> None:
+        self.connection = connection
+        self.peer = EndpointId(connection.remote_id().to_bytes())
+        self.alpn = connection.alpn()
+        self.closed = False
+        self.opened_s = clock.now_s()
+        self.heard_s = self.opened_s
+        """When the peer last said something: not its QUIC stack, which outlives a stuck program."""
+        self._calls = calls
+        self._clock = clock
+        self._received_s = self.opened_s
+        self._received_datagrams = 0
+
+    def hear(self) -> None:
+        """Take note that the peer itself, not only its QUIC stack, is alive."""
+        self.heard_s = self._clock.now_s()
+
+    def silent_s(self) -> float:
+        """Return how long no packet has come, as exactly as this is asked often."""
+        now_s = self._clock.now_s()
+        received = self.connection.stats().udp_rx_datagrams
+        if received != self._received_datagrams:
+            self._received_datagrams = received
+            self._received_s = now_s
+        return now_s - self._received_s
+
+    async def next_uni_stream(self) -> iroh.RecvStream | None:
+        """Return the next stream that the peer opens; None once the connection has ended."""
+        try:
+            return await self._calls.run(self.connection.accept_uni())
+        except IrohFailed:
+            self.closed = True
+            return None
+
+    async def next_bi_stream(self) -> iroh.BiStream | None:
+        """Return the next request that the peer begins; None once the connection has ended."""
+        try:
+            return await self._calls.run(self.connection.accept_bi())
+        except IrohFailed:
+            self.closed = True
+            return None
+
+    def close(self, reason: CloseReason) -> None:
+        """Close the connection now; what is not acknowledged is lost, and all that waits ends."""
+        if not self.closed:
+            self.closed = True
+            code, text = reason.value
+            self.connection.close(code, text)
+
+
+class Links:
+    """The connections that are open, by peer."""
+
+    def __init__(self) -> None:
+        self._of: dict[EndpointId, list[Link]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._of.values()))
+
+    def add(self, link: Link) -> None:
+        """Take note of a new connection."""
+        self._of.setdefault(link.peer, []).append(link)
+
+    def remove(self, link: Link) -> None:
+        """Forget a connection that has ended."""
+        links = self._of[link.peer]
+        links.remove(link)
+        if not links:
+            del self._of[link.peer]
+
+    def heard_s(self, peer: EndpointId) -> float | None:
+        """Return when the peer last said something; None if it is not connected."""
+        return max((link.heard_s for link in self._of.get(peer, ())), default=None)
+
+    def connected_since_s(self, peer: EndpointId) -> float | None:
+        """Return since when the peer is connected without a break; None if it is not."""
+        return min((link.opened_s for link in self._of.get(peer, ())), default=None)
+
+    def sample(self) -> None:
+        """Look at each connection, so that `Link.silent_s` is exact to the interval between two."""
+        for link in self._all():
+            link.silent_s()
+
+    def close_silent(self, peer: EndpointId, silent_after_s: float) -> None:
+        """Close the peer's connections that are probably dead.
+
+        iroh sends a new dial along the path of an open connection to the same peer, and nowhere
+        else: one dead connection makes every dial fail (measured, iroh#3602).
+        """
+        for link in self._of.get(peer, ()):
+            if link.silent_s() > silent_after_s:
+                link.close(CloseReason.SILENT)
+
+    def close_all(self, peer: EndpointId, reason: CloseReason) -> None:
+        """Close every connection to the peer."""
+        for link in self._of.get(peer, ()):
+            link.close(reason)
+
+    def _all(self) -> Iterable[Link]:
+        return (link for links in self._of.values() for link in links)

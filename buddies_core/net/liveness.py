@@ -1,0 +1,81 @@
+"""Notices peers that are dead, or stuck, long before QUIC does, which takes 30 s.
+
+Each peer is pinged by the direct protocol unless it has just said something. A peer that speaks
+gossip only is left to QUIC.
+"""
+
+import asyncio
+import logging
+from random import Random
+
+from buddies_core.errors import BuddiesError, TimedOut, Unreachable
+from buddies_core.model.ids import EndpointId, short
+from buddies_core.net.connections import Connections
+from buddies_core.net.context import NetContext
+from buddies_core.net.direct import Direct, DirectUnsupported
+from buddies_core.net.links import CloseReason
+
+MISSES_MAX = 2
+"""So many pings in a row must fail; one may be lost to a moment's overload."""
+_JITTER = 0.2
+
+_log = logging.getLogger(__name__)
+
+
+class Liveness:
+    """The watch over the connected peers."""
+
+    def __init__(
+        self, connections: Connections, direct: Direct, context: NetContext, rng: Random
+    ) -> None:
+        self._connections = connections
+        self._direct = direct
+        self._context = context
+        self._rng = rng
+        self._watched: set[EndpointId] = set()
+
+    async def run(self) -> None:
+        """Watch each peer while it is connected, until cancelled."""
+        async with asyncio.TaskGroup() as watches:
+            while True:
+                self._context.links.sample()
+                for peer in self._connections.connected():
+                    if peer not in self._watched:
+                        self._watched.add(peer)
+                        watches.create_task(self._watch(peer))
+                await asyncio.sleep(self._context.timing.poll_interval_s)
+
+    async def _watch(self, peer: EndpointId) -> None:
+        """Ping a peer in intervals until it is no longer connected; disconnect it if it is dead."""
+        misses = 0
+        try:
+            while misses < MISSES_MAX:
+                if not misses:
+                    await asyncio.sleep(self._interval_s())
+                if peer not in self._connections.connected():
+                    return
+                misses = 0 if await self._is_alive(peer) else misses + 1
+            self._context.counters["dead_peers"] += 1
+            _log.info("peer_dead peer=%s misses=%d", short(peer), misses)
+            self._context.links.close_all(peer, CloseReason.DEAD)
+        finally:
+            self._watched.discard(peer)
+
+    async def _is_alive(self, peer: EndpointId) -> bool:
+        timing = self._context.timing
+        heard_s = self._context.links.heard_s(peer)
+        if heard_s is not None and self._context.clock.now_s() - heard_s < timing.ping_interval_s:
+            return True
+        try:
+            await self._direct.ping(peer, timing.ping_timeout_s)
+        except DirectUnsupported:
+            return True
+        except (TimedOut, Unreachable):
+            return False
+        except BuddiesError:
+            return True  # a refusal is an answer
+        return True
+
+    def _interval_s(self) -> float:
+        """Return the interval, a little different each time, so that pings don't come in waves."""
+        return self._context.timing.ping_interval_s * self._rng.uniform(1 - _JITTER, 1 + _JITTER)

@@ -1,0 +1,243 @@
+"""This node's place in the network: who it is, where it is, and what it hears and says there."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from random import Random
+
+from buddies_core.clock import Clock
+from buddies_core.errors import Busy, NotFound
+from buddies_core.gossip.config import OURS, GossipConfig
+from buddies_core.gossip.events import (
+    BroadcastRequested,
+    JoinRequested,
+    OwnDataChanged,
+    QuitRequested,
+)
+from buddies_core.model.address import AddressInfo, PeerAddress
+from buddies_core.model.ids import EndpointId, TopicId
+from buddies_core.net.connections import Connections
+from buddies_core.net.context import NetContext
+from buddies_core.net.direct import Direct, IncomingRequest
+from buddies_core.net.driver import Delivery, Driver, Inbox
+from buddies_core.net.endpoint import GOSSIP_ALPN, Endpoint, NetworkMode, bind
+from buddies_core.net.links import Link
+from buddies_core.net.liveness import Liveness
+from buddies_core.net.timing import TIMING, Timing
+from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
+from buddies_core.wire.address_info import encode_address_info
+from buddies_core.wire.gossip_messages import check_content_size
+
+_BROADCAST_TIMEOUT_S = 5.0
+_DRAIN_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetConfig:
+    """Who this node is, and which networks it uses."""
+
+    secret_key: bytes
+    mode: NetworkMode
+    relay_url: str | None = None
+    udp_port: int = 0
+    gossip: GossipConfig = OURS
+    timing: Timing = TIMING
+
+
+class Network:
+    """An open endpoint with its gossip node. `open` makes one."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        warnings: tuple[str, ...],
+        config: NetConfig,
+        context: NetContext,
+        rng: Random,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self.endpoint = endpoint.id
+        self.udp_port = endpoint.udp_port
+        self.warnings = warnings
+        self.counters: Counter[str] = context.counters
+        self._endpoint = endpoint
+        self._context = context
+        self._inbox = Inbox()
+        self._connections = Connections(endpoint, self._inbox, tasks, context)
+        self._direct = Direct(endpoint, tasks, context)
+        self._topics: set[TopicId] = set()
+        self._speaking = asyncio.Lock()
+        self._told = self._own_data()
+        self._driver = Driver(
+            endpoint.id, self._told, config.gossip, rng, self._inbox, self._connections, context
+        )
+        self._driving = tasks.create_task(self._driver.run())
+        tasks.create_task(endpoint.let_in(self._adopt))
+        tasks.create_task(self._watch_own_address())
+        tasks.create_task(Liveness(self._connections, self._direct, context, rng).run())
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, config: NetConfig, clock: Clock, rng: Random) -> AsyncIterator["Network"]:
+        """Yield the network; afterwards all topics are left and all connections closed.
+
+        Raises:
+            InvalidInput: the relay is no URL.
+            BuddiesError: no UDP port could be bound.
+        """
+        context = NetContext(clock=clock, timing=config.timing)
+        endpoint, warnings = await bind(
+            secret_key=config.secret_key,
+            mode=config.mode,
+            relay_url=config.relay_url,
+            udp_port=config.udp_port,
+            context=context,
+        )
+        try:
+            async with _group_cancelled_at_exit() as tasks:
+                network = cls(endpoint, warnings, config, context, rng, tasks)
+                try:
+                    yield network
+                finally:
+                    await network._leave()
+        finally:
+            await endpoint.close()
+            await context.calls.drain(_DRAIN_TIMEOUT_S)
+
+    def address(self) -> PeerAddress:
+        """Return where this node may be reached now."""
+        return self._endpoint.address()
+
+    def learn(self, address: PeerAddress) -> None:
+        """Remember where a peer may be reached, besides what is known already."""
+        if address.endpoint != self.endpoint:
+            self._context.book.learn(address)
+
+    def known(self, endpoint: EndpointId) -> AddressInfo:
+        """Return where a peer may be reached, as far as anybody has said."""
+        return self._context.book.known(endpoint)
+
+    async def reach(self, peer: PeerAddress, timeout_s: float) -> None:
+        """Return once there is a gossip connection to the peer; its addresses are remembered.
+
+        Raises:
+            Unreachable: there is none after that time; the text says why.
+        """
+        self.learn(peer)
+        await self._connections.reach(peer.endpoint, timeout_s)
+
+    async def join(self, topic: TopicId, peers: Sequence[EndpointId]) -> None:
+        """Be in the topic from now on, and ask these peers to let us in; again is fine.
+
+        Whether any of them does is seen from `NeighborCameUp`.
+        """
+        self._topics.add(topic)
+        others = tuple(peer for peer in peers if peer != self.endpoint)
+        self._inbox.post(JoinRequested(topic, others))
+
+    async def quit(self, topic: TopicId) -> None:
+        """Leave the topic; its neighbors are told."""
+        self._topics.discard(topic)
+        self._inbox.post(QuitRequested(topic))
+
+    async def broadcast(self, topic: TopicId, content: bytes) -> None:
+        """Say something to everybody in the topic; with no neighbor yet, to nobody.
+
+        Raises:
+            InvalidInput: it is over 4057 bytes.
+            NotFound: the topic is not joined.
+            Busy: the peers don't keep up, or nobody reads the deliveries; it may yet be sent.
+        """
+        check_content_size(content)
+        if topic not in self._topics:
+            raise NotFound("this node is not in that topic; join it first")
+        try:
+            # Bounded, as the node waits for whoever reads the deliveries, who may well broadcast.
+            async with asyncio.timeout(_BROADCAST_TIMEOUT_S), self._speaking:
+                await self._connections.wait_room()
+                await self._inbox.post_and_wait(BroadcastRequested(topic, content))
+        except TimeoutError:
+            raise Busy("the network does not keep up with what is said; try again") from None
+
+    def neighbors(self, topic: TopicId) -> tuple[EndpointId, ...]:
+        """Return the peers that this node is connected with in the topic."""
+        return self._driver.neighbors(topic)
+
+    async def next_delivery(self) -> Delivery:
+        """Take the oldest delivery, waiting for one. Somebody must: when many wait, peers do."""
+        return await self._driver.next_delivery()
+
+    async def ask(
+        self, peer: EndpointId, request: PeerRequest, timeout_s: float
+    ) -> list[PeerReply]:
+        """Return all replies of a peer to a direct request; the last one has `end`.
+
+        Raises:
+            TimedOut: the answer was not complete in time.
+            Unreachable: no connection, or it was lost; DirectUnsupported for a peer of 0.1.4.
+            Busy, NotAllowed, NotFound, InvalidInput, BuddiesError: the peer refused, and says why.
+        """
+        return await self._direct.ask(peer, request, timeout_s)
+
+    async def next_request(self) -> IncomingRequest:
+        """Take the oldest request of a peer, waiting for one; it wants an answer."""
+        return await self._direct.next_request()
+
+    def speaks_direct(self, peer: EndpointId) -> bool | None:
+        """Return whether the peer takes direct requests; None if that is not known."""
+        return self._direct.speaks(peer)
+
+    def connected_peers(self) -> int:
+        """Return how many peers have a gossip connection."""
+        return len(self._connections.connected())
+
+    def _adopt(self, link: Link) -> None:
+        if link.alpn == GOSSIP_ALPN:
+            self._connections.adopt(link)
+        else:
+            self._direct.adopt(link)
+
+    def _own_data(self) -> bytes:
+        return encode_address_info(self._endpoint.address().info)
+
+    async def _watch_own_address(self) -> None:
+        """Have the node tell peers of changes; iroh's own way of watching is a busy loop."""
+        while True:
+            await asyncio.sleep(self._context.timing.poll_interval_s)
+            data = self._own_data()
+            if data != self._told:
+                self._told = data
+                self._inbox.post(OwnDataChanged(data))
+
+    async def _leave(self) -> None:
+        """Tell all neighbors, and see that they have heard it, for a bounded time."""
+        self._driving.cancel()
+        await asyncio.wait({self._driving})
+        self._driver.quit_all()
+        await self._connections.wait_released(self._context.timing.close_timeout_s)
+
+
+class _Closed(Exception):
+    """Ends a group of tasks."""
+
+
+@asynccontextmanager
+async def _group_cancelled_at_exit() -> AsyncIterator[asyncio.TaskGroup]:
+    """Yield a group whose tasks run until its user is done.
+
+    An exception of the user's comes out as it is, one of a task in an ExceptionGroup.
+    """
+    failure: BaseException | None = None
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            try:
+                yield tasks
+            except BaseException as error:  # noqa: BLE001 - it is raised again below
+                failure = error
+            raise _Closed  # noqa: TRY301 - an exception is what ends a group
+    except* _Closed:
+        pass
+    if failure is not None:
+        raise failure
