@@ -209,13 +209,18 @@ async def tell(alice: Machine, bob: Machine) -> None:
 def main() -> int:
     """Run the demo on two machines, and leave nothing of them."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    code = 0
     with some_machines("alice", "bob") as (alice, bob):
         try:
             asyncio.run(tell(alice, bob))
-        except (StepFailed, CommandFailed) as failure:
+        except* (StepFailed, CommandFailed) as failures:
+            # It passes the task groups of the sessions that were open, and comes out in theirs.
+            failure: BaseException = failures
+            while isinstance(failure, BaseExceptionGroup):
+                failure = failure.exceptions[0]
             print(f"\nthe demo failed: {failure}", file=sys.stderr)
-            return 1
-    return 0
+            code = 1
+    return code
 
 
 if __name__ == "__main__":

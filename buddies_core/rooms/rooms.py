@@ -236,6 +236,14 @@ class Rooms:
         """Return the room of this topic, also while it is being entered."""
         return self._by_topic.get(topic)
 
+    def topic(self, room: RoomName) -> TopicId:
+        """Return the topic of a room this node is in.
+
+        Raises:
+            NotFound: it is not in that room.
+        """
+        return self.room(room).record.topic
+
     def room_of(self, topic: TopicId) -> RoomName | None:
         """Return the name of the room with this topic, if this node is in it."""
         room = self._by_topic.get(topic)

@@ -1,0 +1,158 @@
+"""Everything the daemon is made of, made in order and closed backwards."""
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import SystemRandom
+
+from buddies_core.clock import SystemClock
+from buddies_core.daemon.config import Config
+from buddies_core.daemon.service import DaemonSelf
+from buddies_core.errors import StoreError
+from buddies_core.identity.node_key import load_or_create
+from buddies_core.inbound import Inbound
+from buddies_core.memory.embedder import Embedder
+from buddies_core.memory.findings import RecentFinds
+from buddies_core.memory.index import MemoryIndex
+from buddies_core.memory.local_search import LocalSearch
+from buddies_core.memory.search import Search
+from buddies_core.memory.service import Memories
+from buddies_core.net.network import NetConfig, Network
+from buddies_core.rooms.admission import Admission
+from buddies_core.rooms.composing import Composer
+from buddies_core.rooms.ports import Host
+from buddies_core.rooms.replies import Replies
+from buddies_core.rooms.rooms import Rooms
+from buddies_core.rpc.agents import Agents
+from buddies_core.rpc.server import Services
+from buddies_core.store.rocks import RocksStore
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What `run` sets going: both doors, and what works behind them."""
+
+    inbound: Inbound
+    services: Services
+    memories: Memories
+
+
+@asynccontextmanager
+async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
+    """Open the store, the endpoint, the rooms and all between them; close them backwards.
+
+    The caller holds the data directory's lock. Setting `stop` is left to the Stop request.
+
+    Raises:
+        StoreError: the data directory or what is in it can't be used.
+        BuddiesError: the endpoint can't be made.
+    """
+    clock, rng, counters = SystemClock(), SystemRandom(), Counter[str]()
+    started_s = clock.now_s()
+    paths = config.paths
+    async with AsyncExitStack() as stack:
+        key = load_or_create(paths.node_key)
+        store = await stack.enter_async_context(RocksStore.open(paths.store))
+        network = await stack.enter_async_context(
+            Network.open(
+                NetConfig(
+                    secret_key=key.seed,
+                    mode=config.network,
+                    relay_url=config.relay_url,
+                    udp_port=_remembered_port(paths.udp_port),
+                ),
+                clock,
+                rng,
+            )
+        )
+        _remember_port(paths.udp_port, network.udp_port)
+        embedder = await stack.enter_async_context(Embedder.open())
+        index = await stack.enter_async_context(MemoryIndex.open(paths.index, store, embedder))
+        host = Host(
+            endpoint=key.endpoint,
+            user=config.user,
+            network=network,
+            store=store,
+            composer=Composer(key, store, clock),
+            admission=Admission(store, counters),
+            clock=clock,
+            rng=rng,
+            counters=counters,
+        )
+        rooms = await stack.enter_async_context(Rooms.open(host))
+        replies = Replies()
+        finds = RecentFinds()
+        memories = Memories(
+            store=store,
+            index=index,
+            rooms=rooms,
+            network=network,
+            clock=clock,
+            counters=counters,
+            finds=finds,
+        )
+        search = Search(
+            local=LocalSearch(index, embedder, store),
+            store=store,
+            rooms=rooms,
+            network=network,
+            replies=replies,
+            clock=clock,
+            counters=counters,
+            finds=finds,
+        )
+        agents = Agents(config.user, rooms)
+        daemon = DaemonSelf(
+            config=config,
+            network=network,
+            store=store,
+            rooms=rooms,
+            index=index,
+            embedder=embedder,
+            agents=agents,
+            clock=clock,
+            counters=counters,
+            started_s=started_s,
+            warnings=network.warnings,
+            stop=stop,
+        )
+        yield Parts(
+            inbound=Inbound(
+                network=network,
+                rooms=rooms,
+                memories=memories,
+                search=search,
+                replies=replies,
+                counters=counters,
+            ),
+            services=Services(
+                daemon=daemon, rooms=rooms, memories=memories, search=search, agents=agents
+            ),
+            memories=memories,
+        )
+
+
+def _remembered_port(path: Path) -> int:
+    """Return the port that tickets name, or 0 for any."""
+    with contextlib.suppress(OSError, ValueError):
+        port = int(path.read_text())
+        if 0 < port < 1 << 16:
+            return port
+    return 0
+
+
+def _remember_port(path: Path, port: int) -> None:
+    try:
+        path.write_text(f"{port}\n")
+    except OSError as error:
+        raise StoreError(
+            f"can't write {path}: {error.strerror}; make room on the disk, or set BUDDIES_DATA_DIR "
+            "to a directory that you may write to"
+        ) from error

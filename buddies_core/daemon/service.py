@@ -1,0 +1,78 @@
+"""What the daemon says of itself, and the way to end it."""
+
+import asyncio
+import os
+from collections import Counter
+from dataclasses import dataclass
+
+from buddies_core import __version__
+from buddies_core.clock import Clock
+from buddies_core.daemon.config import Config
+from buddies_core.local_protocol import PROTOCOL
+from buddies_core.memory.embedder import Embedder
+from buddies_core.memory.index import MemoryIndex
+from buddies_core.model.views import AgentView, DaemonInfo, DaemonStatus
+from buddies_core.net.network import Network
+from buddies_core.rooms.rooms import Rooms
+from buddies_core.rpc.agents import Agents
+from buddies_core.store.rocks import RocksStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonSelf:
+    """The daemon as a thing that can be asked about."""
+
+    config: Config
+    network: Network
+    store: RocksStore
+    rooms: Rooms
+    index: MemoryIndex
+    embedder: Embedder
+    agents: Agents
+    clock: Clock
+    counters: Counter[str]
+    started_s: float
+    warnings: tuple[str, ...]
+    stop: asyncio.Event
+
+    def info(self) -> DaemonInfo:
+        """Return who this is."""
+        return DaemonInfo(
+            protocol=PROTOCOL,
+            version=__version__,
+            pid=os.getpid(),
+            endpoint=self.network.endpoint,
+            user=self.config.user,
+            network=self.config.network.value,
+            relay_url=self.config.relay_url or "",
+            data_dir=str(self.config.paths.data_dir),
+        )
+
+    async def status(self) -> DaemonStatus:
+        """Return how it is."""
+        return DaemonStatus(
+            info=self.info(),
+            uptime_s=self.clock.now_s() - self.started_s,
+            rooms=self.rooms.joined(),
+            agents=tuple(
+                AgentView(
+                    id=agent.id,
+                    name=agent.name,
+                    user=agent.user or self.config.user,
+                    pid=agent.pid,
+                    rooms=self.rooms.rooms_of(agent.id),
+                )
+                for agent in self.agents.attached()
+            ),
+            addresses=tuple(str(address) for address in self.network.address().info.direct),
+            peers_connected=self.network.connected_peers(),
+            memories=self.store.count_memories(),
+            index=self.index.state(),
+            model=self.embedder.state(),
+            counters=tuple(sorted((self.counters + self.network.counters).items())),
+            warnings=self.warnings,
+        )
+
+    def request_stop(self) -> None:
+        """Begin to end the daemon, and return at once."""
+        self.stop.set()

@@ -1,0 +1,199 @@
+"""The peers' door: what they broadcast in our rooms, and what they ask us directly.
+
+Reads the network's two queues, has each message admitted, and hands it to whom it concerns. Nothing
+that a peer says may end this: what is not believed is counted and dropped.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from buddies_core.errors import (
+    BuddiesError,
+    Busy,
+    InvalidInput,
+    NotAllowed,
+    NotFound,
+    WireError,
+)
+from buddies_core.gossip.messages import SwarmScope
+from buddies_core.memory.search import Search
+from buddies_core.memory.service import Memories
+from buddies_core.model.bodies import (
+    Join,
+    Leave,
+    MemoryCreated,
+    Presence,
+    SearchRequest,
+    SearchResponse,
+    SkillPublished,
+    SkillSearchRequest,
+    SkillSearchResponse,
+    SkillVoteCast,
+    StatusUpdate,
+    TaskClaimed,
+    TaskRequest,
+    TaskResponse,
+    UnknownBody,
+)
+from buddies_core.model.ids import EndpointId, TopicId, short
+from buddies_core.net.direct import IncomingRequest
+from buddies_core.net.driver import ContentDelivered, NeighborCameUp, NeighborWentDown
+from buddies_core.net.network import Network
+from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest, Refusal
+from buddies_core.rooms.admission import Admitted
+from buddies_core.rooms.replies import Replies
+from buddies_core.rooms.room import Room
+from buddies_core.rooms.rooms import Rooms
+
+WORK_AT_ONCE = 64
+"""Messages and requests in work; when as many are, the network's queues fill and peers wait."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inbound:
+    """What peers say, and who takes care of it."""
+
+    network: Network
+    rooms: Rooms
+    memories: Memories
+    search: Search
+    replies: Replies
+    counters: Counter[str]
+
+    async def run(self) -> None:
+        """Serve peers until cancelled."""
+        slots = asyncio.Semaphore(WORK_AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+
+            async def spawn(work: Awaitable[None]) -> None:
+                await slots.acquire()
+                group.create_task(_release_after(slots, work))
+
+            group.create_task(self._read_deliveries(spawn))
+            group.create_task(self._read_requests(spawn))
+
+    # Broadcasts
+
+    async def _read_deliveries(self, spawn: Callable[[Awaitable[None]], Awaitable[None]]) -> None:
+        while True:
+            delivery = await self.network.next_delivery()
+            room = self.rooms.by_topic(delivery.topic)
+            if room is None:
+                continue
+            match delivery:
+                case ContentDelivered():
+                    await spawn(self._on_content(room, delivery))
+                case NeighborCameUp(peer=peer):
+                    room.on_neighbor_up(peer)
+                case NeighborWentDown(peer=peer):
+                    room.on_neighbor_down(peer)
+
+    async def _on_content(self, room: Room, delivery: ContentDelivered) -> None:
+        try:
+            admitted = self.rooms.admit(room.record.name, delivery.content)
+            straight = delivery.scope == SwarmScope(0)
+            await self._on_message(room, admitted, delivery.delivered_from if straight else None)
+        except WireError as error:
+            log.info("message_rejected room=%s: %s", room.record.name, error)
+        except BuddiesError as error:
+            self.counters["messages_failed"] += 1
+            log.warning("message_failed room=%s: %s", room.record.name, error)
+
+    async def _on_message(self, room: Room, admitted: Admitted, author: EndpointId | None) -> None:
+        """Act on a message. `author` is given where it came straight from whoever wrote it."""
+        body, trailer = admitted.message.body, admitted.trailer
+        match body:
+            case Presence():
+                await room.on_presence(admitted)
+            case Join():
+                if trailer is None:
+                    room.on_legacy_join(body, author)
+            case Leave(name):
+                if trailer is None:
+                    room.presences.legacy_left(name)
+                else:
+                    await room.on_leave(trailer.sender, trailer.sent_at_ms)
+            case StatusUpdate(_, text):
+                if trailer is not None:
+                    room.presences.status(
+                        trailer.sender, trailer.agent or "", text, trailer.sent_at_ms
+                    )
+            case MemoryCreated():
+                await self.memories.receive(admitted)
+            case SearchRequest():
+                # Ours are asked directly; only a 0.1.4 peer waits for a broadcast answer.
+                if trailer is None:
+                    response = await self.search.answer_legacy(body, admitted.room)
+                    if response is not None:
+                        await self.rooms.publish(admitted.room, response)
+            case SearchResponse():
+                self.replies.offer(body)
+            case TaskRequest() | TaskClaimed() | TaskResponse():
+                self.counters["ignored_tasks"] += 1
+            case SkillPublished() | SkillSearchRequest() | SkillSearchResponse() | SkillVoteCast():
+                self.counters["ignored_skills"] += 1
+            case UnknownBody():
+                self.counters["ignored_unknown_kind"] += 1
+
+    # Direct requests
+
+    async def _read_requests(self, spawn: Callable[[Awaitable[None]], Awaitable[None]]) -> None:
+        while True:
+            await spawn(self._on_request(await self.network.next_request()))
+
+    async def _on_request(self, incoming: IncomingRequest) -> None:
+        try:
+            await incoming.reply(*await self._answer(incoming.caller, incoming.request))
+        except BuddiesError as error:
+            log.info("request_refused peer=%s: %s", short(incoming.caller), error)
+            await incoming.refuse(_reason(error), str(error))
+
+    async def _answer(self, caller: EndpointId, request: PeerRequest) -> list[PeerReply]:
+        room = self._room(TopicId(request.topic))
+        match request.WhichOneof("ask"):
+            case "hello":
+                return [PeerReply(hello=await room.answer_hello(request.hello))]
+            case "search":
+                return [
+                    PeerReply(
+                        search=await self.search.answer(caller, room.record.topic, request.search)
+                    )
+                ]
+            case "fetch_memory":
+                return await self.memories.answer_fetch(
+                    caller, room.record.topic, request.fetch_memory
+                )
+            case _:
+                raise InvalidInput("this node does not know that request; it may be older")
+
+    def _room(self, topic: TopicId) -> Room:
+        room = self.rooms.by_topic(topic)
+        if room is None or not room.entered:
+            raise NotFound("this node is not in that room")
+        return room
+
+
+def _reason(error: BuddiesError) -> Refusal.Reason.ValueType:
+    match error:
+        case Busy():
+            return Refusal.BUSY
+        case NotAllowed():
+            return Refusal.NOT_ALLOWED
+        case NotFound():
+            return Refusal.NOT_FOUND
+        case InvalidInput() | WireError():
+            return Refusal.INVALID
+        case _:
+            return Refusal.FAILED
+
+
+async def _release_after(slots: asyncio.Semaphore, work: Awaitable[None]) -> None:
+    try:
+        await work
+    finally:
+        slots.release()
