@@ -3,7 +3,6 @@
 Nothing here changes a byte on the wire: nodes with different configurations share a topic.
 """
 
-import math
 from dataclasses import dataclass
 
 
@@ -44,20 +43,21 @@ class GossipConfig:
     # A new neighbor hears of the newest cached messages: so one whose first receivers all died
     # is still repaired, and a joiner gets what was said a moment before. Rust: nothing.
     announced_to_new_neighbor_max: int = 1000
-    # How long a Neighbor that we sent waits for its answer. In Rust for ever; but an answer gets
-    # none itself, so half of them stay, and are mistaken for requests under way: no replacement is
-    # sought for lost neighbors, and a later Neighbor goes unanswered. It must exceed a round trip,
-    # as it is also what keeps two nodes from answering each other for ever.
+    # A Neighbor that we sent counts as a request under way until it is answered or this time has
+    # passed; and a neighbor with such a request fills one place, not two. In Rust it counts until
+    # the answer; but an answer gets none itself, so half of them stay: no replacement is sought for
+    # lost neighbors, and a later Neighbor goes unanswered. The time must exceed a round trip, as it
+    # also keeps two nodes from answering each other for ever. (Forgetting it on eviction was tried:
+    # answers that cross it evict others in turn, and a swarm that forms does not come to rest.)
+    forget_stale_requests: bool = True
     neighbor_answer_wait_s: float = 5.0
-    # A neighbor that has yet to answer fills one place, not two.
-    count_pending_neighbors_once: bool = True
     # If a peer that was asked to be a neighbor can't be reached, another one is asked. In Rust only
     # if it stays silent: a dial that fails before the time-out ends the search.
     refill_after_failed_request: bool = True
     # Only neighbors get contents and announcements. In Rust whoever announces or asks is served
     # from then on, and a connection to a stranger is held, or opened again, for that alone.
     only_neighbors_in_tree: bool = True
-    # A topic that lets go of a peer closes its connection only if no other topic needs it.
+    # A connection is closed only if no topic needs it, as a neighbor's or for a request under way.
     disconnect_only_unused_peers: bool = True
     # Of how many peers the data is remembered, oldest forgotten first: peers can name any number.
     peer_data_kept_max: int = 1000
@@ -70,8 +70,7 @@ EXACT = GossipConfig(
     message_cache_retention_s=30.0,
     message_id_retention_s=90.0,
     announced_to_new_neighbor_max=0,
-    neighbor_answer_wait_s=math.inf,
-    count_pending_neighbors_once=False,
+    forget_stale_requests=False,
     refill_after_failed_request=False,
     only_neighbors_in_tree=False,
     disconnect_only_unused_peers=False,

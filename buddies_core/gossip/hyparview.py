@@ -170,7 +170,8 @@ class HyParView:
             case Disconnect(alive):
                 self._on_disconnect(sender, alive, now_s)
                 return
-        if sender not in self._active:
+        is_asked = self._config.disconnect_only_unused_peers and sender in self._pending
+        if sender not in self._active and not is_asked:
             self._commands.append(DisconnectPeer(sender))
 
     def expire(self, timer: HyParViewTimer, now_s: float) -> None:
@@ -213,7 +214,7 @@ class HyParView:
         if not self._shuffles:
             self._shuffles = True
             self._schedule(self._config.shuffle_interval_s, ShuffleTimer())
-        while self._pending:
+        while self._pending and self._config.forget_stale_requests:
             peer, asked_at_s = next(iter(self._pending.items()))
             if asked_at_s + self._config.neighbor_answer_wait_s > now_s:
                 break
@@ -344,7 +345,7 @@ class HyParView:
     def _refill(self, now_s: float, skip: EndpointId | None = None) -> None:
         """Ask one passive peer to be a neighbor, if there is room for it."""
         places = len(self._active) + len(self._pending)
-        if self._config.count_pending_neighbors_once:
+        if self._config.forget_stale_requests:
             places -= sum(peer in self._active for peer in self._pending)
         if places >= self._config.active_view_capacity:
             return

@@ -80,12 +80,8 @@ class Node:
             case JoinRequested(id, contacts):
                 return self._topic(id).join(contacts, now_s)
             case QuitRequested(id):
-                topic = self._topics.get(id)
-                if topic is None:
-                    return []
-                commands = self._allowed(id, topic.quit(now_s))
-                del self._topics[id]
-                return commands
+                topic = self._topics.pop(id, None)
+                return self._allowed(id, topic.quit(now_s)) if topic else []
             case OwnDataChanged(data):
                 self._data = data
                 return [
@@ -113,7 +109,8 @@ class Node:
 
     def _may_disconnect(self, topic: TopicId, peer: EndpointId) -> bool:
         if self._config.disconnect_only_unused_peers:
-            return not self.needs(peer)
+            others = (it for id, it in self._topics.items() if id != topic)
+            return not any(it.hyparview.needs(peer) for it in others)
         # In Rust the first topic to let go decides for all, whichever of them still need the peer.
         heard_in = self._heard_in.get(peer)
         if heard_in is None or (heard_in and topic not in heard_in):
