@@ -43,9 +43,10 @@ REATTACH_PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
 CLIENT_OPTIONS = (
     *CHANNEL_OPTIONS,
-    # By default gRPC waits for more than a second before it tries again (measured).
+    # By default gRPC waits for more than a second before it tries again (measured). The option
+    # min_reconnect_backoff_ms stays alone: it bounds a single attempt, and a busy daemon is no
+    # missing one.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 500),
     # Otherwise a new client would inherit the pause of an old one that has failed to connect.
     ("grpc.use_local_subchannel_pool", 1),

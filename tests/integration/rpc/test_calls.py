@@ -1,8 +1,7 @@
 """Each call, from the client over a real socket to what lies behind it, and back."""
 
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -13,7 +12,7 @@ from buddies_core.model.memory import MemoryFilter, MemoryKind
 from buddies_core.model.room import LeaveReport, NotifyReport
 from buddies_core.model.views import MemoryList, MemoryPage
 from buddies_core.paths import Paths
-from tests.support.fake_node import FakeNode, fake_node
+from tests.support.fake_node import FakeNode
 from tests.support.fake_services import (
     DAEMON_STATUS,
     FOUND,
@@ -25,23 +24,6 @@ from tests.support.fake_services import (
     SEARCH_RESULT,
     daemon_info,
 )
-
-
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return Paths(tmp_path / "data", tmp_path / "run")
-
-
-@pytest.fixture
-async def node(paths: Paths) -> AsyncIterator[FakeNode]:
-    async with fake_node(paths) as node:
-        yield node
-
-
-@pytest.fixture
-async def client(paths: Paths, node: FakeNode) -> AsyncIterator[DaemonClient]:
-    async with DaemonClient.connect(paths) as client:
-        yield client
 
 
 async def test_the_socket_and_its_directory_are_their_owners_alone(
