@@ -29,7 +29,7 @@ def main() -> None:
     """Run the daemon; exit with 1 and one line of text if it can't start, with 2 if misused."""
     if sys.argv[1:]:
         is_help = sys.argv[1:] in (["-h"], ["--help"])
-        print(USAGE, end="", file=sys.stdout if is_help else sys.stderr)
+        (sys.stdout if is_help else sys.stderr).write(USAGE)
         raise SystemExit(0 if is_help else 2)
     failed = False
     try:
@@ -41,7 +41,7 @@ def main() -> None:
         # One, as a rule; it comes in a group of groups, one for each part that was open by then.
         failed = True
         for error in _leaves(errors):
-            print(f"error: {error}", file=sys.stderr)
+            sys.stderr.write(f"error: {error}\n")
     if failed:
         raise SystemExit(1)
 

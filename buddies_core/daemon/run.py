@@ -30,19 +30,18 @@ async def run(config: Config) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        async with build(config, stop) as parts:
-            async with asyncio.TaskGroup() as group:
-                working = [
-                    group.create_task(parts.inbound.run()),
-                    group.create_task(parts.memories.run()),
-                ]
-                async with serve(config.paths, parts.services):
-                    log.info("daemon_ready pid=%d socket=%s", os.getpid(), config.paths.socket)
-                    await stop.wait()
-                    # What is acknowledged is on disk: better gone than hanging for ever.
-                    loop.call_later(CLOSE_DEADLINE_S, _give_up)
-                for task in working:
-                    task.cancel()
+        async with build(config, stop) as parts, asyncio.TaskGroup() as group:
+            working = [
+                group.create_task(parts.inbound.run()),
+                group.create_task(parts.memories.run()),
+            ]
+            async with serve(config.paths, parts.services):
+                log.info("daemon_ready pid=%d socket=%s", os.getpid(), config.paths.socket)
+                await stop.wait()
+                # What is acknowledged is on disk: better gone than hanging for ever.
+                loop.call_later(CLOSE_DEADLINE_S, _give_up)
+            for task in working:
+                task.cancel()
         log.info("daemon_stopped pid=%d", os.getpid())
 
 
