@@ -1,0 +1,90 @@
+"""A peer's memory, made of the message that its author signed, and of what was fetched of it."""
+
+import hashlib
+from dataclasses import replace
+
+from buddies_core.errors import WireError
+from buddies_core.memory.limits import check_received
+from buddies_core.memory.ports import RoomsPort
+from buddies_core.model.bodies import MemoryCreated
+from buddies_core.model.ids import EndpointId
+from buddies_core.model.memory import (
+    Memory,
+    MemoryEntry,
+    Whole,
+    unverified_key,
+    verified_key,
+)
+from buddies_core.rooms.admission import Admitted
+from buddies_core.wire.room_messages import RoomMessage, encode_entry, encode_room_message
+
+NAME_CHARS_MAX = 64
+"""Of a name that anybody may have written, as it is shown."""
+
+
+def received_memory(admitted: Admitted, rooms: RoomsPort, now_ms: int) -> Memory:
+    """Return the memory in an admitted message, in the room it came in by.
+
+    Raises:
+        WireError: the message is no memory, or one that is too large.
+    """
+    body, trailer = admitted.message.body, admitted.trailer
+    if not isinstance(body, MemoryCreated):
+        raise WireError(f"a copy holds {type(body).__name__} where a memory was expected")
+    entry = replace(body.entry, room=admitted.room)
+    whole = trailer.whole if trailer else None
+    if whole is not None and whole.size <= len(entry.content.encode()):
+        whole = None  # Nothing is missing, whatever the author says.
+    check_received(entry, whole)
+    if trailer is None:
+        key, name = unverified_key(encode_entry(entry)), _claimed_name(entry, rooms)
+    else:
+        key = verified_key(trailer.sender, entry.id)
+        name = trailer.user or rooms.name_of(trailer.sender)
+    return Memory(
+        key=key,
+        entry=entry,
+        author_name=name[:NAME_CHARS_MAX],
+        agent=((trailer.agent if trailer else None) or "")[:NAME_CHARS_MAX],
+        verified=admitted.verified,
+        whole=whole,
+        proof=admitted.raw,
+        received_at_ms=now_ms,
+    )
+
+
+def with_content(memory: Memory, content: bytes) -> Memory:
+    """Return the memory with this content, if that is the one its author announced.
+
+    Raises:
+        WireError: it is not.
+    """
+    whole = memory.whole
+    if whole is None or whole != Whole(hashlib.sha256(content).digest(), len(content)):
+        raise WireError(f"memory {memory.entry.id}: not the content that its author announced")
+    try:
+        return replace(memory, entry=replace(memory.entry, content=content.decode()))
+    except UnicodeDecodeError as error:
+        raise WireError(f"memory {memory.entry.id}: its content is not UTF-8") from error
+
+
+def unsigned_copy(entry: MemoryEntry) -> bytes:
+    """Return an entry that came without its author's bytes as 0.1.4 would have broadcast it.
+
+    So it is admitted by the same rules, and never as more than unverified.
+    """
+    return encode_room_message(RoomMessage(nonce=bytes(16), body=MemoryCreated(entry)))
+
+
+def claimed_author(entry: MemoryEntry) -> EndpointId | None:
+    """Return the endpoint that an entry names as its author, if it is one."""
+    try:
+        author = bytes.fromhex(entry.author)
+    except ValueError:
+        return None
+    return EndpointId(author) if len(author) == 32 else None
+
+
+def _claimed_name(entry: MemoryEntry, rooms: RoomsPort) -> str:
+    author = claimed_author(entry)
+    return rooms.name_of(author) if author else entry.author

@@ -1,0 +1,134 @@
+"""What a search found, here and at peers: one memory once, in one order."""
+
+import logging
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from buddies_core.errors import BuddiesError, StoreError
+from buddies_core.memory.copies import claimed_author, received_memory
+from buddies_core.memory.ports import RoomsPort, StorePort
+from buddies_core.memory.ranking import RRF_K
+from buddies_core.model.identity import Verified
+from buddies_core.model.ids import MemoryId, RoomName
+from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, prevails, verified_key
+
+K = TypeVar("K")
+
+_KEPT_MAX = 1000
+_KEPT_CHARS_MAX = 16 << 20
+
+_log = logging.getLogger(__name__)
+
+
+def merge(lists: Iterable[Sequence[tuple[K, float]]]) -> list[tuple[K, float]]:
+    """Return what the lists name, best first, each with its mean of 1 / (60 + rank). Pure.
+
+    Each list comes best first; its scores decide only between what has the same mean. It is the
+    mean over the lists that name a thing, and not reciprocal rank fusion's sum: nearly the same
+    memories lie at every peer, and a sum would put everything that all have before the right answer
+    that only one has.
+    """
+    votes: dict[K, list[float]] = {}
+    best: dict[K, float] = {}
+    for ranked in lists:
+        named: set[K] = set()
+        for key, score in ranked:
+            if key in named:
+                continue
+            named.add(key)
+            votes.setdefault(key, []).append(1 / (RRF_K + len(named)))
+            best[key] = max(score, best.get(key, score))
+    means = [(key, sum(votes_of_key) / len(votes_of_key)) for key, votes_of_key in votes.items()]
+    return sorted(means, key=lambda item: (-item[1], -best[item[0]]))
+
+
+class Findings:
+    """Collects the answers to one question."""
+
+    def __init__(
+        self, filter: MemoryFilter, store: StorePort, rooms: RoomsPort, counters: Counter[str]
+    ) -> None:
+        # Whom an author's name means only those know who have heard it: the answering peer decides.
+        self._filter = replace(filter, author=None)
+        self._store = store
+        self._rooms = rooms
+        self._counters = counters
+        self._memories: dict[MemoryKey, Memory] = {}
+        self._lists: list[list[tuple[MemoryKey, float]]] = []
+        self._by_proof: dict[bytes, Memory | None] = {}
+
+    def add(self, ranked: Sequence[tuple[Memory, float]]) -> None:
+        """Take in what one node knows of one room, best first."""
+        for memory, _ in ranked:
+            known = self._memories.get(memory.key)
+            if known is None or prevails(memory, known):
+                self._memories[memory.key] = memory
+        self._lists.append([(memory.key, score) for memory, score in ranked])
+
+    def believed(
+        self, room: RoomName, copies: Iterable[tuple[bytes, float]], now_ms: int
+    ) -> list[tuple[Memory, float]]:
+        """Return the memories in a peer's copies; what is not to be believed is counted."""
+        ranked = [(self._admit(room, proof, now_ms), score) for proof, score in copies]
+        return [(memory, score) for memory, score in ranked if memory is not None]
+
+    def ranked(self, limit: int) -> list[tuple[Memory, float]]:
+        """Return the best of all that was taken in."""
+        known = {key: self._proven(memory) for key, memory in self._memories.items()}
+        lists = [[(known[key].key, score) for key, score in ranked] for ranked in self._lists]
+        by_key = {memory.key: memory for memory in known.values()}
+        return [(by_key[key], score) for key, score in merge(lists)[:limit]]
+
+    def _admit(self, room: RoomName, proof: bytes, now_ms: int) -> Memory | None:
+        """Return the memory in a copy; every replica sends the same ones, so each is read once."""
+        if proof not in self._by_proof:
+            try:
+                memory = received_memory(self._rooms.admit(room, proof), self._rooms, now_ms)
+            except BuddiesError as error:
+                self._counters["search_copies_rejected"] += 1
+                _log.info("copy_rejected room=%s: %s", room, error)
+                self._by_proof[proof] = None
+            else:
+                self._by_proof[proof] = memory if self._filter.admits(memory) else None
+        return self._by_proof[proof]
+
+    def _proven(self, memory: Memory) -> Memory:
+        """Return the memory that this one is an unproven copy of, if its author's bytes are known.
+
+        0.1.4 peers hand on our own memories without them.
+        """
+        author = claimed_author(memory.entry)
+        if memory.verified is not Verified.UNVERIFIED or author is None:
+            return memory
+        key = verified_key(author, memory.entry.id)
+        try:
+            return self._memories.get(key) or self._store.get_memory(key) or memory
+        except StoreError:
+            return memory
+
+
+class RecentFinds:
+    """Memories found at peers lately, so that they can be read whole. Nothing of it is on disk."""
+
+    def __init__(self) -> None:
+        self._memories: OrderedDict[MemoryKey, Memory] = OrderedDict()
+        self._chars = 0
+
+    def keep(self, memory: Memory) -> None:
+        """Keep a memory, in place of what was known of it; of many the oldest are forgotten."""
+        self._forget(memory.key)
+        self._memories[memory.key] = memory
+        self._chars += len(memory.entry.content)
+        while len(self._memories) > _KEPT_MAX or self._chars > _KEPT_CHARS_MAX:
+            self._forget(next(iter(self._memories)))
+
+    def find(self, id: MemoryId) -> tuple[Memory, ...]:
+        """Return those with this id."""
+        return tuple(memory for memory in self._memories.values() if memory.entry.id == id)
+
+    def _forget(self, key: MemoryKey) -> None:
+        memory = self._memories.pop(key, None)
+        if memory is not None:
+            self._chars -= len(memory.entry.content)

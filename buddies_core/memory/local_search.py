@@ -1,0 +1,110 @@
+"""Search on this machine alone: the index, and the model that turns a query into a vector."""
+
+import asyncio
+import logging
+from typing import Protocol
+
+import numpy as np
+
+from buddies_core.errors import StoreError
+from buddies_core.memory.embedder import DIMENSIONS, ModelUnavailable, Vectors
+from buddies_core.memory.index import IndexHit
+from buddies_core.memory.ports import StorePort
+from buddies_core.model.memory import Memory, MemoryFilter
+
+_INDEX_PATIENCE_S = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class IndexPort(Protocol):
+    """Words and meanings of the memories on disk; see `index.MemoryIndex`."""
+
+    async def search(
+        self,
+        query: str,
+        vector: Vectors | None,
+        filter: MemoryFilter,
+        limit: int,
+        *,
+        wait_s: float,
+    ) -> tuple[IndexHit, ...]:
+        """Return what it knows of one room, best first; waits for what was stored before."""
+
+
+class EmbedderPort(Protocol):
+    """The embedding model; see `embedder.Embedder`."""
+
+    @property
+    def model_id(self) -> bytes:
+        """Vectors of another model can't be compared."""
+
+    async def embed_query(self, text: str) -> Vectors:
+        """Return float32[384] of norm 1, as soon as the model is loaded."""
+
+
+class LocalSearch:
+    """Finds memories of this machine."""
+
+    def __init__(self, index: IndexPort, embedder: EmbedderPort, store: StorePort) -> None:
+        self._index = index
+        self._embedder = embedder
+        self._store = store
+
+    @property
+    def model_id(self) -> bytes:
+        """What our vectors are made by."""
+        return self._embedder.model_id
+
+    async def vector(self, query: str, patience_s: float) -> tuple[Vectors | None, str]:
+        """Return the query's vector; or None, and why there is none."""
+        try:
+            async with asyncio.timeout(patience_s):
+                return await self._embedder.embed_query(query), ""
+        except TimeoutError:
+            return None, "the embedding model was not ready in time, so this went by words alone"
+        except ModelUnavailable as error:
+            return None, str(error)
+
+    def vector_of_peer(self, data: bytes, model: bytes) -> Vectors | None:
+        """Return the vector that a peer sent, if it can be compared with ours."""
+        if model != self._embedder.model_id or len(data) != 4 * DIMENSIONS:
+            return None
+        vector = np.frombuffer(data, "<f4").astype(np.float32)
+        norm = float(np.linalg.norm(vector))
+        return vector / norm if np.isfinite(norm) and norm > 0 else None
+
+    async def find(
+        self,
+        query: str,
+        vector: Vectors | None,
+        filter: MemoryFilter,
+        limit: int,
+        timeout_s: float,
+    ) -> tuple[list[tuple[Memory, float]], int]:
+        """Return what one room holds on this machine, best first, and how many were damaged.
+
+        What was stored before is waited for, but for half of the time at most.
+
+        Raises:
+            TimeoutError: it took too long.
+            StoreError: the index can't be read.
+        """
+        assert filter.room is not None, "each room is searched for itself"
+        found: list[tuple[Memory, float]] = []
+        damaged = 0
+        async with asyncio.timeout(timeout_s):
+            hits = await self._index.search(
+                query, vector, filter, limit, wait_s=min(_INDEX_PATIENCE_S, timeout_s / 2)
+            )
+        for hit in hits:
+            try:
+                memory = self._store.get_memory(hit.key)
+            except StoreError as error:
+                _log.warning("record_damaged reason=%s", error)
+                damaged += 1
+            else:
+                # The index may lag behind what a memory has become.
+                if memory is not None and filter.admits(memory):
+                    found.append((memory, hit.score))
+        return found, damaged

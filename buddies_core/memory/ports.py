@@ -1,0 +1,84 @@
+"""What memories and search need from the layers below, as small as that is."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from buddies_core.model.bodies import Body
+from buddies_core.model.ids import EndpointId, MemoryId, RoomName, TopicId
+from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, Whole
+from buddies_core.model.room import Member
+from buddies_core.pb import peer_pb2
+from buddies_core.rooms.admission import Admitted
+
+
+class StorePort(Protocol):
+    """The memories on disk; see `store.rocks.RocksStore`."""
+
+    async def put_memory(self, memory: Memory) -> bool:
+        """Keep it unless one that prevails is kept, and return whether it is kept now."""
+
+    def get_memory(self, key: MemoryKey) -> Memory | None:
+        """Return the memory under this key."""
+
+    def find_memories(self, id: MemoryId) -> tuple[Memory, ...]:
+        """Return all memories with this id."""
+
+    async def list_memories(
+        self, filter: MemoryFilter, limit: int
+    ) -> tuple[tuple[Memory, ...], int]:
+        """Return the newest that pass the filter, and how many damaged ones were skipped."""
+
+    def truncated_memories(self, limit: int) -> tuple[MemoryKey, ...]:
+        """Return the keys of memories whose content is not all there."""
+
+
+class RoomsPort(Protocol):
+    """The rooms this node is in; see `rooms.rooms.Rooms`."""
+
+    def joined(self) -> tuple[RoomName, ...]:
+        """Return the rooms this node is in."""
+
+    def topic(self, room: RoomName) -> TopicId:
+        """Return the topic of a room this node is in."""
+
+    def room_of(self, topic: TopicId) -> RoomName | None:
+        """Return the room of this topic, if this node is in it."""
+
+    def members(self, room: RoomName) -> tuple[Member, ...]:
+        """Return who is present, this node included."""
+
+    def name_of(self, endpoint: EndpointId) -> str:
+        """Return a peer's display name, or the start of its id."""
+
+    def admit(self, room: RoomName, proof: bytes) -> Admitted:
+        """Return the message that a copy holds; raises WireError if it is not to be believed."""
+
+    async def compose(
+        self,
+        room: RoomName,
+        body: Body,
+        *,
+        agent: str = "",
+        user: str = "",
+        whole: Whole | None = None,
+    ) -> bytes:
+        """Return a message of ours, signed, without sending it."""
+
+    async def send(self, room: RoomName, proof: bytes) -> None:
+        """Broadcast what `compose` returned."""
+
+    async def publish(self, room: RoomName, body: Body) -> bytes:
+        """Compose and send."""
+
+
+class AskPort(Protocol):
+    """The direct protocol; see `net.network.Network`."""
+
+    @property
+    def endpoint(self) -> EndpointId:
+        """This node."""
+
+    async def ask(
+        self, peer: EndpointId, request: peer_pb2.PeerRequest, timeout_s: float
+    ) -> Sequence[peer_pb2.PeerReply]:
+        """Ask a peer and return its whole answer; raises BuddiesError, with the reason in words."""

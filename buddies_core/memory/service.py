@@ -1,0 +1,245 @@
+"""Memories: stored here and told to the room, received from it, listed, read and handed on."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from typing import Protocol, TypeAlias
+from uuid import UUID, uuid4
+
+from buddies_core.clock import Clock
+from buddies_core.errors import BuddiesError, InvalidInput, NotFound, WireError
+from buddies_core.memory.copies import received_memory
+from buddies_core.memory.fetching import Completion, Fetcher, memory_parts, preference
+from buddies_core.memory.findings import RecentFinds
+from buddies_core.memory.limits import check_own
+from buddies_core.memory.ports import AskPort, RoomsPort, StorePort
+from buddies_core.memory.views import page, snippet
+from buddies_core.model.bodies import MemoryCreated
+from buddies_core.model.identity import Verified
+from buddies_core.model.ids import EndpointId, MemoryId, RoomName, TopicId, short
+from buddies_core.model.memory import (
+    TITLE_BYTES_MAX,
+    Memory,
+    MemoryEntry,
+    MemoryFilter,
+    MemoryKey,
+    MemoryKind,
+    verified_key,
+)
+from buddies_core.model.views import MemoryList, MemoryPage, MemoryView
+from buddies_core.pb import peer_pb2
+from buddies_core.rooms.admission import Admitted
+from buddies_core.wire.shortening import fit_memory
+
+PeerReplies: TypeAlias = list[peer_pb2.PeerReply]
+
+GET_TIMEOUT_S = 8.0
+GET_ONE_PEER_S = 3.0
+"""A content of 1 MiB within it takes 3 Mbit/s; what is slower arrives in the background."""
+
+_log = logging.getLogger(__name__)
+
+
+class IndexPort(Protocol):
+    """The search index; see `index.MemoryIndex`."""
+
+    def notice(self) -> None:
+        """Have what was just stored indexed soon."""
+
+
+class Memories:
+    """The memories of this node. One event loop owns this."""
+
+    def __init__(
+        self,
+        *,
+        store: StorePort,
+        index: IndexPort,
+        rooms: RoomsPort,
+        network: AskPort,
+        clock: Clock,
+        counters: Counter[str],
+        finds: RecentFinds,
+    ) -> None:
+        self._store = store
+        self._index = index
+        self._rooms = rooms
+        self._network = network
+        self._clock = clock
+        self._counters = counters
+        self._finds = finds
+        self._fetcher = Fetcher(rooms, network, clock, counters)
+        self._completion = Completion(self._fetcher, store, self._keep, clock)
+
+    async def run(self) -> None:
+        """Fetch the contents that were too long for a broadcast, until cancelled."""
+        await self._completion.run()
+
+    async def store(
+        self,
+        room: RoomName,
+        title: str,
+        content: str,
+        kind: MemoryKind,
+        tags: tuple[str, ...],
+        references: tuple[MemoryId, ...],
+        *,
+        agent: str,
+        user: str,
+    ) -> MemoryView:
+        """Keep a memory and tell the room; on return it is on disk, peers may still be receiving.
+
+        Without a title it gets the content's first line. A content that does not fit into a
+        broadcast is told shortened, and its rest is fetched by the members. Calling twice stores
+        two.
+
+        Raises:
+            NotFound: this node is not in the room.
+            InvalidInput: a field is empty or too large; the text names it.
+            StoreError: the disk refused; nothing was told.
+        """
+        if room not in self._rooms.joined():
+            raise NotFound(_not_joined(room))
+        wall_ms = self._clock.wall_ms()
+        endpoint = self._network.endpoint
+        entry = MemoryEntry(
+            id=MemoryId(uuid4()),
+            author=endpoint.hex(),
+            created_at_s=wall_ms // 1000,
+            room=room,
+            kind=kind,
+            title=title.strip() or _first_line(content),
+            content=content,
+            tags=tuple(dict.fromkeys(tags)),
+            references=references,
+        )
+        check_own(entry)
+        author_name = user or self._rooms.name_of(endpoint)
+        told, whole = fit_memory(entry, agent=agent, user=author_name)
+        body = MemoryCreated(told)
+        proof = await self._rooms.compose(room, body, agent=agent, user=author_name, whole=whole)
+        memory = Memory(
+            key=verified_key(endpoint, entry.id),
+            entry=entry,
+            author_name=author_name,
+            agent=agent,
+            verified=Verified.PEER,
+            whole=whole,
+            proof=proof,
+            received_at_ms=wall_ms,
+        )
+        await self._keep(memory)
+        try:
+            await self._rooms.send(room, proof)
+        except BuddiesError as error:
+            # It is kept, and found by whoever searches; only the broadcast is lost.
+            _log.warning("memory_not_told memory=%s room=%s: %s", entry.id, room, error)
+        return snippet(memory)
+
+    async def receive(self, admitted: Admitted) -> None:
+        """Keep a memory that a peer told the room, unless it is too large; fetch its rest later.
+
+        Raises:
+            StoreError: the disk refused.
+        """
+        try:
+            memory = received_memory(admitted, self._rooms, self._clock.wall_ms())
+        except WireError as error:
+            self._counters["memories_rejected"] += 1
+            _log.info("memory_rejected room=%s: %s", admitted.room, error)
+            return
+        if await self._keep(memory) and memory.truncated:
+            self._completion.wake()
+
+    async def answer_fetch(
+        self, caller: EndpointId, topic: TopicId, request: peer_pb2.FetchMemory
+    ) -> PeerReplies:
+        """Return the frames that give a peer a memory of the room that it asks in.
+
+        Raises:
+            NotFound: there is none here, or less of it than was asked for.
+        """
+        room = self._rooms.room_of(topic)
+        if request.key:
+            kept = self._store.get_memory(MemoryKey(request.key))
+            found = [kept] if kept is not None and not kept.truncated else []
+        elif len(request.id) == 16:
+            found = list(self._store.find_memories(MemoryId(UUID(bytes=request.id))))
+        else:
+            raise InvalidInput("a memory is asked for by its key or by an id of 16 bytes")
+        found = [memory for memory in found if memory.entry.room == room]
+        if not found:
+            raise NotFound("that memory is not here")
+        _log.debug("memory_handed_on peer=%s", short(caller))
+        return memory_parts(max(found, key=preference))
+
+    async def get(self, id: MemoryId, offset: int, limit: int) -> MemoryPage:
+        """Return `limit` characters of a memory's content, from the `offset`-th on.
+
+        What is not here, or not all of it, is asked of the members present.
+
+        Raises:
+            NotFound: nobody has it, or the rest of it; the text says who was asked.
+            InvalidInput: the offset lies behind the end.
+            StoreError: its record is damaged.
+        """
+        memory = await self._find(id)
+        if memory.truncated:
+            memory = await self._completed(memory, offset)
+        if offset > len(memory.entry.content):
+            raise InvalidInput(
+                f"offset is {offset}, but the content has {len(memory.entry.content)} characters"
+            )
+        return page(memory, offset, limit)
+
+    async def list(self, filter: MemoryFilter, limit: int) -> MemoryList:
+        """Return this machine's memories, newest first, each with the beginning of its content.
+
+        Raises:
+            NotFound: this node is not in that room, and has nothing of it.
+        """
+        memories, damaged = await self._store.list_memories(filter, limit)
+        self._check_known(filter.room, memories)
+        return MemoryList(tuple(snippet(memory) for memory in memories), damaged)
+
+    async def _keep(self, memory: Memory) -> bool:
+        kept = await self._store.put_memory(memory)
+        if kept:
+            self._index.notice()
+        return kept
+
+    async def _find(self, id: MemoryId) -> Memory:
+        found = (*self._store.find_memories(id), *self._finds.find(id))
+        if found:
+            return max(found, key=preference)
+        memory = await self._fetcher.by_id(id, GET_TIMEOUT_S / 2)
+        self._finds.keep(memory)
+        return memory
+
+    async def _completed(self, memory: Memory, offset: int) -> Memory:
+        """Return the memory with all of its content; if nobody has it, what is here of it."""
+        try:
+            whole = await self._fetcher.whole(memory, GET_TIMEOUT_S / 2, GET_ONE_PEER_S)
+        except NotFound:
+            if offset >= len(memory.entry.content):
+                raise  # The caller has read what is here and wants the rest.
+            return memory
+        if self._store.get_memory(memory.key) is not None:
+            await self._keep(whole)
+        else:
+            self._finds.keep(whole)
+        return whole
+
+    def _check_known(self, room: RoomName | None, memories: Sequence[Memory]) -> None:
+        if room is not None and not memories and room not in self._rooms.joined():
+            raise NotFound(f"{_not_joined(room)}; nothing of it is kept here")
+
+
+def _not_joined(room: RoomName) -> str:
+    return f"room {room!r} is not joined; join it first: join_room, or buddies-cli join ROOM"
+
+
+def _first_line(content: str) -> str:
+    lines = content.strip().splitlines()
+    first = lines[0] if lines else ""
+    return first.encode()[:TITLE_BYTES_MAX].decode(errors="ignore")

@@ -1,0 +1,48 @@
+"""Memories as they are shown: a snippet, or a page."""
+
+from buddies_core.model.memory import SNIPPET_CHARS_MAX, Memory
+from buddies_core.model.views import MemoryPage, MemoryView
+
+
+def snippet(memory: Memory, score: float | None = None) -> MemoryView:
+    """Return the memory with the beginning of its content."""
+    return _view(memory, memory.entry.content[:SNIPPET_CHARS_MAX], score)
+
+
+def page(memory: Memory, offset: int, limit: int) -> MemoryPage:
+    """Return `limit` characters of the content, from the `offset`-th on.
+
+    Of a content that is not all there, a page beyond what is there is empty and its own successor.
+    """
+    content = memory.entry.content
+    shown = content[offset : offset + limit]
+    end = offset + len(shown)
+    # How many characters are missing can't be known; there is at most one a byte.
+    total = memory.whole.size if memory.whole and memory.truncated else len(content)
+    return MemoryPage(
+        memory=_view(memory, shown, None),
+        offset=offset,
+        next_offset=end if end < total else None,
+        total=total,
+    )
+
+
+def _view(memory: Memory, shown: str, score: float | None) -> MemoryView:
+    entry = memory.entry
+    return MemoryView(
+        id=entry.id,
+        author=entry.author,
+        author_name=memory.author_name,
+        agent=memory.agent,
+        verified=memory.verified,
+        room=entry.room,
+        kind=entry.kind,
+        title=entry.title,
+        content=shown,
+        tags=entry.tags,
+        references=entry.references,
+        created_at_s=entry.created_at_s,
+        truncated=memory.truncated or len(shown) < len(entry.content),
+        size=memory.whole.size if memory.whole else len(entry.content.encode()),
+        score=score,
+    )

@@ -1,0 +1,268 @@
+"""Nodes that share rooms in memory: real stores, signatures and services; no disk, socket or model.
+
+What one asks another arrives at once, unless the other is told to be silent, to refuse or to lie.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from buddies_core.errors import BuddiesError, NotFound, Unreachable
+from buddies_core.identity.node_key import NodeKey
+from buddies_core.memory.embedder import DIMENSIONS, Vectors
+from buddies_core.memory.findings import RecentFinds
+from buddies_core.memory.index import IndexHit
+from buddies_core.memory.local_search import LocalSearch
+from buddies_core.memory.search import Search
+from buddies_core.memory.service import Memories
+from buddies_core.model.bodies import Body
+from buddies_core.model.ids import EndpointId, RoomName, TopicId, short, topic_of
+from buddies_core.model.memory import MemoryFilter, MemoryKind, Whole
+from buddies_core.model.room import Member
+from buddies_core.model.views import MemoryView
+from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
+from buddies_core.rooms.admission import Admission, Admitted
+from buddies_core.rooms.composing import Composer
+from buddies_core.rooms.replies import Replies
+from buddies_core.store.in_memory import InMemoryStore
+from tests.support.clocks import ManualClock
+from tests.support.memories import DEMO
+
+Answer = Callable[[PeerRequest], list[PeerReply]]
+
+
+class FakeRooms:
+    """The rooms of one node; who is present in them is set by hand."""
+
+    def __init__(self, node: "Node", rooms: tuple[RoomName, ...]) -> None:
+        self._node = node
+        self._composer = Composer(node.key, node.store, node.clock)
+        self._admission = Admission(node.store, node.counters)
+        self.present: dict[RoomName, list[Member]] = {room: [] for room in rooms}
+        self.sent: list[tuple[RoomName, bytes]] = []
+        self.published: list[tuple[RoomName, Body]] = []
+        self.on_send: Callable[[bytes], None] = lambda proof: None
+
+    def joined(self) -> tuple[RoomName, ...]:
+        return tuple(sorted(self.present))
+
+    def topic(self, room: RoomName) -> TopicId:
+        self.members(room)
+        return topic_of(room)
+
+    def room_of(self, topic: TopicId) -> RoomName | None:
+        return next((room for room in self.present if topic_of(room) == topic), None)
+
+    def members(self, room: RoomName) -> tuple[Member, ...]:
+        if room not in self.present:
+            raise NotFound(f"this machine is not in room {room!r}")
+        me = Member(endpoint=self._node.key.endpoint, name=self._node.name, is_self=True)
+        return (me, *self.present[room])
+
+    def name_of(self, endpoint: EndpointId) -> str:
+        if endpoint == self._node.key.endpoint:
+            return self._node.name
+        known = [member for members in self.present.values() for member in members]
+        names = {member.endpoint: member.name for member in known}
+        return names.get(endpoint, short(endpoint))
+
+    def admit(self, room: RoomName, proof: bytes) -> Admitted:
+        return self._admission.admit(room, self.topic(room), proof)
+
+    async def compose(
+        self,
+        room: RoomName,
+        body: Body,
+        *,
+        agent: str = "",
+        user: str = "",
+        whole: Whole | None = None,
+    ) -> bytes:
+        return await self._composer.compose(
+            self.topic(room), body, agent=agent, user=user or self._node.name, whole=whole
+        )
+
+    async def send(self, room: RoomName, proof: bytes) -> None:
+        self.on_send(proof)
+        self.sent.append((room, proof))
+
+    async def publish(self, room: RoomName, body: Body) -> bytes:
+        proof = await self.compose(room, body)
+        await self.send(room, proof)
+        self.published.append((room, body))
+        return proof
+
+
+class FakeIndex:
+    """Finds what has words of the query, the more the better; notes what it was asked."""
+
+    def __init__(self, store: InMemoryStore) -> None:
+        self._store = store
+        self.vectors: list[Vectors | None] = []
+        self.noticed = 0
+        self.failure: BuddiesError | None = None
+
+    def notice(self) -> None:
+        self.noticed += 1
+
+    async def search(
+        self,
+        query: str,
+        vector: Vectors | None,
+        filter: MemoryFilter,
+        limit: int,
+        *,
+        wait_s: float,
+    ) -> tuple[IndexHit, ...]:
+        self.vectors.append(vector)
+        if self.failure:
+            raise self.failure
+        wanted = set(query.casefold().split())
+        memories, _ = await self._store.list_memories(filter, 1000)
+        hits = [
+            IndexHit(
+                m.key, len(wanted & set(f"{m.entry.title} {m.entry.content}".casefold().split()))
+            )
+            for m in memories
+        ]
+        hits.sort(key=lambda hit: -hit.score)
+        return tuple(hit for hit in hits if hit.score)[:limit]
+
+
+class FakeEmbedder:
+    """Gives every query the same vector, once it is ready."""
+
+    def __init__(self) -> None:
+        self.model_id = b"m" * 32
+        self.vector: Vectors = np.eye(1, DIMENSIONS, dtype=np.float32)[0]
+        self.ready = asyncio.Event()
+        self.ready.set()
+        self.failure: BuddiesError | None = None
+        self.embedded: list[str] = []
+
+    async def embed_query(self, text: str) -> Vectors:
+        await self.ready.wait()
+        if self.failure:
+            raise self.failure
+        self.embedded.append(text)
+        return self.vector
+
+
+@dataclass
+class FakeNetwork:
+    """The direct protocol between the nodes of a team."""
+
+    endpoint: EndpointId
+    team: "Team"
+    asked: list[tuple[EndpointId, PeerRequest]] = field(default_factory=list)
+
+    async def ask(
+        self, peer: EndpointId, request: PeerRequest, timeout_s: float
+    ) -> Sequence[PeerReply]:
+        self.asked.append((peer, request))
+        if peer in self.team.silent:
+            await asyncio.Event().wait()
+        answer = self.team.answers.get(peer)
+        if answer is not None:
+            return answer(request)
+        if peer not in self.team.nodes:
+            raise Unreachable("connection refused")
+        return await self.team.nodes[peer].answer(self.endpoint, request)
+
+
+class Node:
+    """One machine's memories and search."""
+
+    def __init__(self, team: "Team", name: str, rooms: tuple[RoomName, ...]) -> None:
+        self.name = name
+        self.key = NodeKey(name.encode().ljust(32, b"."))
+        self.clock = team.clock
+        self.counters: Counter[str] = Counter()
+        self.store = InMemoryStore()
+        self.rooms = FakeRooms(self, rooms)
+        self.index = FakeIndex(self.store)
+        self.embedder = FakeEmbedder()
+        self.network = FakeNetwork(self.key.endpoint, team)
+        self.replies = Replies()
+        self.finds = RecentFinds()
+        self.memories = Memories(
+            store=self.store,
+            index=self.index,
+            rooms=self.rooms,
+            network=self.network,
+            clock=self.clock,
+            counters=self.counters,
+            finds=self.finds,
+        )
+        self.search = Search(
+            local=LocalSearch(self.index, self.embedder, self.store),
+            store=self.store,
+            rooms=self.rooms,
+            network=self.network,
+            replies=self.replies,
+            clock=self.clock,
+            counters=self.counters,
+            finds=self.finds,
+        )
+
+    @property
+    def endpoint(self) -> EndpointId:
+        return self.key.endpoint
+
+    def member(self) -> Member:
+        return Member(endpoint=self.endpoint, name=self.name)
+
+    async def answer(self, caller: EndpointId, request: PeerRequest) -> list[PeerReply]:
+        topic = TopicId(request.topic)
+        if request.HasField("search"):
+            return [PeerReply(search=await self.search.answer(caller, topic, request.search))]
+        return await self.memories.answer_fetch(caller, topic, request.fetch_memory)
+
+    async def store_memory(
+        self, content: str, *, room: RoomName = DEMO, title: str = "", tags: tuple[str, ...] = ()
+    ) -> MemoryView:
+        return await self.memories.store(
+            room, title, content, MemoryKind.DECISION, tags, (), agent="claude", user=""
+        )
+
+    async def hear(self, room: RoomName, raw: bytes) -> None:
+        """Receive a broadcast."""
+        await self.memories.receive(self.rooms.admit(room, raw))
+
+
+class Team:
+    """Nodes that are all present in the rooms they share."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.nodes: dict[EndpointId, Node] = {}
+        self.silent: set[EndpointId] = set()
+        self.answers: dict[EndpointId, Answer] = {}
+
+    def node(self, name: str, *rooms: RoomName) -> Node:
+        """Return a new node that is in these rooms, with everybody who is there."""
+        node = Node(self, name, rooms or (DEMO,))
+        for other in self.nodes.values():
+            for room in set(node.rooms.present) & set(other.rooms.present):
+                node.rooms.present[room].append(other.member())
+                other.rooms.present[room].append(node.member())
+        self.nodes[node.endpoint] = node
+        return node
+
+    async def deliver(self, sender: Node) -> None:
+        """Bring what a node has said so far to everybody in the room."""
+        sent, sender.rooms.sent = sender.rooms.sent, []
+        for room, raw in sent:
+            for node in self.nodes.values():
+                if node is not sender and room in node.rooms.present:
+                    await node.hear(room, raw)
+
+    def goes(self, node: Node) -> None:
+        """Take a node away: nobody sees or reaches it any more."""
+        del self.nodes[node.endpoint]
+        for other in self.nodes.values():
+            for room, members in other.rooms.present.items():
+                other.rooms.present[room] = [m for m in members if m.endpoint != node.endpoint]
