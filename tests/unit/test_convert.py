@@ -1,0 +1,75 @@
+"""What callers send, parsed; and values that cross the socket rarely, there and back."""
+
+from uuid import UUID
+
+import pytest
+
+from buddies_core.convert import arguments
+from buddies_core.convert.memories import memory_from_pb, memory_to_pb
+from buddies_core.convert.rooms import room_status_from_pb, room_status_to_pb
+from buddies_core.errors import InvalidInput
+from buddies_core.model.ids import EndpointId, RoomName, TopicId
+from buddies_core.model.memory import MemoryFilter, MemoryKind
+from buddies_core.model.room import Member, RoomStatus
+from buddies_core.pb import memory_pb2
+from tests.support.fake_services import FOUND, MEMORY
+
+
+@pytest.mark.parametrize("kind", MemoryKind)
+def test_every_kind_has_its_name(kind: MemoryKind) -> None:
+    assert arguments.memory_kind(kind.value) is kind
+
+
+def test_what_is_left_out_has_a_default() -> None:
+    assert (
+        arguments.memory_kind(""),
+        arguments.limit(0),
+        arguments.page_chars(0),
+        arguments.memory_filter(memory_pb2.Filter()),
+        arguments.memory_filter(memory_pb2.Filter(room="", kind="", author="")),
+    ) == (MemoryKind.CONTEXT, 20, 20_000, MemoryFilter(), MemoryFilter())
+
+
+def test_a_limit_of_the_time_may_be_the_beginning_of_time() -> None:
+    assert arguments.memory_filter(memory_pb2.Filter(since_ms=0)) == MemoryFilter(since_ms=0)
+
+
+@pytest.mark.parametrize("text", ["Decision", "decisions", " "])
+def test_a_kind_that_is_only_like_one_is_unknown(text: str) -> None:
+    with pytest.raises(InvalidInput, match="is unknown; use one of decision, implementation"):
+        arguments.memory_kind(text)
+
+
+@pytest.mark.parametrize("text", ["", "7", "8d3e5c1a-7f0b-4c52-9a54-1f0c2b7d9e6", "g" * 32])
+def test_what_is_no_id_is_said_to_be_none(text: str) -> None:
+    with pytest.raises(InvalidInput, match="is no id; one looks like 8d3e5c1a"):
+        arguments.memory_ids(["8d3e5c1a-7f0b-4c52-9a54-1f0c2b7d9e61", text], "reference")
+
+
+def test_the_id_shown_as_an_example_is_one() -> None:
+    text = "8d3e5c1a-7f0b-4c52-9a54-1f0c2b7d9e61"
+
+    assert arguments.memory_id(text) == UUID(text)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, 50.1, float("nan"), float("inf"), float("-inf")])
+def test_a_timeout_is_positive_finite_and_within_a_long_poll(value: float) -> None:
+    with pytest.raises(InvalidInput, match="give more than 0 and at most 50 seconds"):
+        arguments.search_timeout_s(value)
+
+
+def test_a_member_of_0_1_4_that_was_not_heard_directly_has_no_endpoint() -> None:
+    status = RoomStatus(
+        room=RoomName("r"),
+        topic=TopicId(bytes(32)),
+        members=(Member(endpoint=EndpointId(b""), name="old", speaks_direct=False),),
+        neighbors=0,
+        joined_at_ms=0,
+    )
+
+    assert room_status_from_pb(room_status_to_pb(status)) == status
+
+
+def test_a_memory_keeps_whether_it_has_a_score() -> None:
+    for memory in (MEMORY, FOUND):
+        assert memory_from_pb(memory_to_pb(memory)) == memory

@@ -1,0 +1,213 @@
+"""Where things are, for every environment, and who may use them."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from buddies_core.errors import InvalidInput, StoreError
+from buddies_core.paths import Paths, data_lock_holder, hold_data_lock
+
+
+def test_without_any_variable_everything_is_where_the_platform_keeps_data(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.setattr("sys.platform", "linux")
+
+    paths = Paths.from_environment({})
+
+    assert paths.data_dir == Path("/home/ann/.local/share/buddies")
+    assert paths.socket == paths.data_dir / "run" / "core.sock"
+
+
+def test_each_file_has_its_place_in_the_data_directory() -> None:
+    paths = Paths.from_environment({"BUDDIES_DATA_DIR": "/d"})
+
+    assert {
+        "store": paths.store,
+        "index": paths.index,
+        "lock": paths.lock,
+        "start.lock": paths.start_lock,
+        "start.log": paths.start_log,
+        "node_key": paths.node_key,
+        "udp_port": paths.udp_port,
+        "core.log": paths.log,
+        "run": paths.runtime_dir,
+    } == {
+        name: Path("/d") / name
+        for name in (
+            "store", "index", "lock", "start.lock", "start.log", "node_key", "udp_port",
+            "core.log", "run",
+        )
+    }  # fmt: skip
+
+
+def test_a_tilde_is_the_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+
+    paths = Paths.from_environment({"BUDDIES_DATA_DIR": "~/buddies"})
+
+    assert paths.data_dir == Path("/home/ann/buddies")
+
+
+def test_a_relative_data_directory_is_taken_from_where_we_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert Paths.from_environment({"BUDDIES_DATA_DIR": "d"}).data_dir == tmp_path / "d"
+
+
+def test_the_runtime_directory_is_named_by_the_data_directory() -> None:
+    paths = Paths.from_environment({"BUDDIES_DATA_DIR": "/d", "XDG_RUNTIME_DIR": "/run/user/1"})
+
+    # printf %s /d | sha256sum
+    assert paths.socket == Path("/run/user/1/buddies/4823e769dbaf8fb9/core.sock")
+
+
+def test_a_relative_runtime_directory_is_ignored() -> None:
+    paths = Paths.from_environment({"BUDDIES_DATA_DIR": "/d", "XDG_RUNTIME_DIR": "run/user/1"})
+
+    assert paths.runtime_dir == Path("/d/run")
+
+
+def test_a_data_directory_has_one_socket_by_whatever_link_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+
+    real, link = (
+        Paths.from_environment(
+            {"BUDDIES_DATA_DIR": str(tmp_path / name), "XDG_RUNTIME_DIR": "/run/user/1"}
+        )
+        for name in ("real", "link")
+    )
+
+    assert real.socket == link.socket
+
+
+def test_a_socket_path_of_100_bytes_fits_and_one_of_101_does_not() -> None:
+    fits = "/" + "x" * (99 - len("/run/core.sock"))
+    assert len(str(Paths.from_environment({"BUDDIES_DATA_DIR": fits}).socket)) == 100
+
+    with pytest.raises(
+        InvalidInput, match="set XDG_RUNTIME_DIR, or set BUDDIES_DATA_DIR to a shorter path"
+    ):
+        Paths.from_environment({"BUDDIES_DATA_DIR": fits + "x"})
+
+
+def test_the_length_is_counted_in_bytes() -> None:
+    with pytest.raises(InvalidInput, match="is 114 bytes long"):
+        Paths.from_environment({"BUDDIES_DATA_DIR": "/" + "ü" * 49 + "x"})
+
+
+def test_a_comma_in_the_sockets_path_is_refused_because_grpc_would_cut_it_there() -> None:
+    with pytest.raises(InvalidInput, match="holds a comma"):
+        Paths.from_environment({"BUDDIES_DATA_DIR": "/a,b"})
+
+
+def test_both_directories_are_made_for_their_owner_alone(tmp_path: Path) -> None:
+    paths = Paths(tmp_path / "a" / "data", tmp_path / "b" / "run")
+    paths.runtime_dir.mkdir(parents=True, mode=0o755)
+
+    paths.create()
+    paths.create()
+
+    assert [stat.S_IMODE(p.stat().st_mode) for p in (paths.data_dir, paths.runtime_dir)] == [
+        0o700,
+        0o700,
+    ]
+
+
+def test_a_data_directory_that_exists_keeps_its_mode(tmp_path: Path) -> None:
+    paths = Paths(tmp_path / "data", tmp_path / "run")
+    paths.data_dir.mkdir(mode=0o755)
+
+    paths.create()
+
+    assert stat.S_IMODE(paths.data_dir.stat().st_mode) == 0o755
+
+
+@pytest.mark.parametrize("below", ["", "/data"])
+def test_a_data_directory_that_can_not_be_made_is_named_with_what_to_do(
+    tmp_path: Path, below: str
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    data_dir = Path(f"{file}{below}")
+
+    with pytest.raises(StoreError) as caught:
+        Paths(data_dir, data_dir / "run").create()
+
+    reason = "Not a directory" if below else "File exists"
+    assert str(caught.value) == (
+        f"can't make the data directory {data_dir}: {reason}; "
+        "set BUDDIES_DATA_DIR to a directory that you may write to"
+    )
+
+
+def test_a_runtime_directory_that_can_not_be_made_is_named_with_what_to_do(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+
+    with pytest.raises(StoreError, match="set XDG_RUNTIME_DIR to a directory"):
+        Paths(tmp_path / "data", file / "run").create()
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return Paths(tmp_path, tmp_path / "run")
+
+
+def test_nobody_holds_a_data_directory_that_was_never_used(paths: Paths) -> None:
+    assert data_lock_holder(paths) is None
+
+
+def test_the_holder_is_known_by_its_pid_until_it_lets_go(paths: Paths) -> None:
+    with hold_data_lock(paths):
+        held_by = data_lock_holder(paths)
+
+    assert (held_by, data_lock_holder(paths)) == (os.getpid(), None)
+
+
+def test_a_second_daemon_is_refused_with_the_pid_of_the_first(paths: Paths) -> None:
+    with hold_data_lock(paths), pytest.raises(StoreError) as caught, hold_data_lock(paths):
+        pass
+
+    assert str(caught.value) == (
+        f"the data directory {paths.data_dir} is in use by process {os.getpid()}; stop that daemon "
+        "with buddies-cli daemon stop, or set BUDDIES_DATA_DIR to another directory"
+    )
+
+
+def test_the_lock_is_free_again_after_a_failure_inside(paths: Paths) -> None:
+    with pytest.raises(ZeroDivisionError), hold_data_lock(paths):
+        raise ZeroDivisionError
+
+    with hold_data_lock(paths):
+        assert data_lock_holder(paths) == os.getpid()
+
+
+def test_what_a_killed_daemon_left_in_the_lock_names_nobody(paths: Paths) -> None:
+    paths.lock.write_text("1")
+
+    assert data_lock_holder(paths) is None
+
+
+def test_a_lock_file_with_nonsense_in_it_names_no_process(paths: Paths) -> None:
+    with hold_data_lock(paths):
+        paths.lock.write_text("²")
+
+        assert data_lock_holder(paths) == 0
+
+
+def test_a_lock_that_can_not_be_opened_is_a_clear_error(paths: Paths) -> None:
+    paths.lock.mkdir()
+
+    with (
+        pytest.raises(StoreError, match=r"can't open .*: Is a directory; set BUDDIES_DATA_DIR"),
+        hold_data_lock(paths),
+    ):
+        pass
