@@ -103,6 +103,10 @@ class Inbound:
         except BuddiesError as error:
             self.counters["messages_failed"] += 1
             log.warning("message_failed room=%s: %s", room.record.name, error)
+        except Exception:
+            # Whatever a message sets off, the next one may be another peer's.
+            self.counters["bugs"] += 1
+            log.exception("message_met_bug room=%s", room.record.name)
 
     async def _on_message(self, room: Room, admitted: Admitted, author: EndpointId | None) -> None:
         """Act on a message. `author` is given where it came straight from whoever wrote it."""
@@ -152,12 +156,16 @@ class Inbound:
         except BuddiesError as error:
             log.info("request_refused peer=%s: %s", short(incoming.caller), error)
             await incoming.refuse(_reason(error), str(error))
+        except Exception:
+            self.counters["bugs"] += 1
+            log.exception("request_met_bug peer=%s", short(incoming.caller))
+            await incoming.refuse(Refusal.FAILED, "this node met a bug of its own")
 
     async def _answer(self, caller: EndpointId, request: PeerRequest) -> list[PeerReply]:
         room = self._room(TopicId(request.topic))
         match request.WhichOneof("ask"):
             case "hello":
-                return [PeerReply(hello=await room.answer_hello(request.hello))]
+                return [PeerReply(hello=part) for part in await room.answer_hello(request.hello)]
             case "search":
                 return [
                     PeerReply(

@@ -29,6 +29,8 @@ LEGACY_ANSWER_WITHIN_S = 2.0
 """A newcomer of 0.1.4 is answered by everybody: not all at the same instant."""
 TICKET_MEMBERS_MAX = 4
 """Besides ourselves: enough that one of them is on, few enough for a line of text."""
+COPIES_PER_FRAME = 32
+"""Presences of at most 4057 bytes each, in a frame of at most 256 KiB."""
 GREETINGS_MAX = 16
 """Neighbors that wait to be asked for the members; further ones will be met by their presence."""
 
@@ -218,17 +220,22 @@ class Room:
         """Return once this node has a neighbor in the room."""
         await self._has_neighbor.wait()
 
-    async def answer_hello(self, hello: peer_pb2.Hello) -> peer_pb2.HelloReply:
+    async def answer_hello(self, hello: peer_pb2.Hello) -> list[peer_pb2.HelloReply]:
         """Return everybody's latest presence, ours first, and take in the caller's."""
         if hello.presence:
             await self._take_copy(hello.presence, age_s=0.0)
         now_s = self._host.clock.now_s()
-        own = peer_pb2.PresenceCopy(proof=await self._own_presence())
-        others = (
-            peer_pb2.PresenceCopy(proof=proof, age_ms=int(age_s * 1000))
-            for proof, age_s in self.presences.copies(now_s)
-        )
-        return peer_pb2.HelloReply(presences=[own, *others])
+        copies = [
+            peer_pb2.PresenceCopy(proof=await self._own_presence()),
+            *(
+                peer_pb2.PresenceCopy(proof=proof, age_ms=int(age_s * 1000))
+                for proof, age_s in self.presences.copies(now_s)
+            ),
+        ]
+        return [
+            peer_pb2.HelloReply(presences=copies[start : start + COPIES_PER_FRAME])
+            for start in range(0, len(copies), COPIES_PER_FRAME)
+        ]
 
     async def _greet(self, peer: EndpointId) -> None:
         """Ask a peer for the members. One that does not speak the direct protocol is let be.
@@ -267,7 +274,10 @@ class Room:
     async def _keep_present(self) -> None:
         while True:
             self._announce.clear()
-            await self.say(self._presence())
+            try:
+                await self.say(self._presence())
+            except BuddiesError as error:
+                log.warning("presence_not_sent room=%s: %s", self.record.name, error)
             pause_s = PRESENCE_EVERY_S * self._host.rng.uniform(0.9, 1.0)
             try:
                 async with asyncio.timeout(pause_s):
@@ -316,7 +326,7 @@ class Room:
             peer = await self._greetings.get()
             try:
                 await self._greet(peer)
-            except (NotFound, NotAllowed) as error:
+            except BuddiesError as error:
                 log.info("hello_refused room=%s peer=%s: %s", self.record.name, short(peer), error)
 
     async def _keep_answering_legacy(self) -> None:
@@ -324,7 +334,10 @@ class Room:
             await self._legacy_newcomer.wait()
             await asyncio.sleep(self._host.rng.uniform(0, LEGACY_ANSWER_WITHIN_S))
             self._legacy_newcomer.clear()
-            await self.say_join()
+            try:
+                await self.say_join()
+            except BuddiesError as error:
+                log.warning("join_not_answered room=%s: %s", self.record.name, error)
 
     async def say_join(self) -> None:
         """Tell 0.1.4 peers that we are here; ours read our presence."""

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from uuid import UUID
 
-from buddies_core.errors import NotFound
+from buddies_core.errors import BuddiesError, NotFound
 from buddies_core.model.address import PeerAddress
 from buddies_core.model.bodies import AgentPresence, Body, Leave, StatusUpdate
 from buddies_core.model.ids import EndpointId, RoomName, TopicId, short, topic_of
@@ -69,7 +69,7 @@ class Rooms:
                 for life in rooms._lives.values():
                     life.cancel()
                 for name in rooms.joined():
-                    with contextlib.suppress(NotFound):
+                    with contextlib.suppress(BuddiesError):
                         await rooms._rooms[name].say(Leave(host.user))
 
     # Coming and going

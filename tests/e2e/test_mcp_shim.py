@@ -135,8 +135,10 @@ async def test_wrong_calls_are_answered_with_what_to_do(alice: Machine) -> None:
         }
 
 
-@pytest.mark.parametrize("version", ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"])
-async def test_every_version_with_a_handshake_is_spoken(alice: Machine, version: str) -> None:
+@pytest.mark.parametrize("version", ["2024-11-05", "2025-11-25"])
+async def test_the_oldest_and_the_newest_version_with_a_handshake_are_spoken(
+    alice: Machine, version: str
+) -> None:
     async with raw_client(alice) as client:
         assert (await client.initialize(version))["result"]["protocolVersion"] == version
 

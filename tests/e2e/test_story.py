@@ -6,10 +6,12 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
+from tests.support.eventually import until
 from tests.support.machines import Agent, CommandFailed, Machine, agent_on
 
 pytestmark = pytest.mark.timeout(120)
@@ -48,7 +50,7 @@ async def meet(*agents: Agent) -> None:
         await other.call("join_room", room=ROOM, ticket=ticket)
     for agent in agents:
         await eventually(
-            lambda agent=agent: agent.call("get_room_status", room=ROOM),
+            partial(agent.call, "get_room_status", room=ROOM),
             lambda status: len(names(status)) == len(agents),
         )
 
@@ -91,7 +93,7 @@ async def test_after_both_restart_everything_is_there_and_they_meet_again_by_the
         for agent in (claude, codex):
             assert await agent.call("list_rooms") == {"rooms": [ROOM]}
             await eventually(
-                lambda agent=agent: agent.call("get_room_status", room=ROOM),
+                partial(agent.call, "get_room_status", room=ROOM),
                 lambda status: names(status) == {"alice", "bob"},
             )
         assert contents(await claude.call("list_memories")) == [NOTE]
@@ -146,7 +148,7 @@ async def test_every_acknowledged_memory_outlives_a_killed_daemon(alice: Machine
         async with asyncio.TaskGroup() as group:
             storing = group.create_task(keep_storing())
             for enough in (50, 120):
-                await eventually(_count(acknowledged), lambda count, enough=enough: count >= enough)
+                await until(lambda: len(acknowledged) >= enough, ARRIVES_WITHIN_S)  # noqa: B023
                 await alice.kill_daemon()
             await storing
         listed = await claude.call("list_memories", limit=500)
@@ -209,10 +211,3 @@ async def test_two_shims_and_the_cli_share_one_daemon_at_once(alice: Machine) ->
         assert len(listed["results"]) == 21
         by_agent = {memory["agent"] for memory in listed["results"]}
         assert {"claude", "cursor"} <= by_agent
-
-
-def _count(items: list[str]) -> Callable[[], Awaitable[int]]:
-    async def count() -> int:
-        return len(items)
-
-    return count
