@@ -6,6 +6,7 @@ from uuid import UUID
 
 from buddies_core.errors import NotFound
 from buddies_core.local_protocol import PROTOCOL
+from buddies_core.logs import request_context, room_context
 from buddies_core.model.bodies import AgentPresence
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, MemoryId, RoomName, TopicId, topic_of
@@ -147,7 +148,7 @@ class FakeRooms:
 
     calls: list[tuple[object, ...]] = field(default_factory=list)
     agents: dict[UUID, AgentPresence] = field(default_factory=dict)
-    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    contexts: list[tuple[str, str]] = field(default_factory=list)
     failure: Exception | None = None
     hold: asyncio.Event | None = None
 
@@ -159,6 +160,7 @@ class FakeRooms:
 
     async def join(self, room: str, ticket: str | None, agent: UUID | None) -> JoinReport:
         self.calls.append(("join", room, ticket, agent))
+        self.contexts.append((room_context.get(), request_context.get()))
         await self._fail_or_wait()
         return JOIN_REPORT
 

@@ -47,6 +47,16 @@ async def test_joining_gives_the_whole_report(client: DaemonClient, node: FakeNo
     ]
 
 
+async def test_what_a_call_logs_names_its_room_and_its_request(
+    client: DaemonClient, node: FakeNode
+) -> None:
+    await client.join_room("a")
+    await client.join_room("b")
+
+    # The handshake was the first call.
+    assert node.rooms.contexts == [("a", "rpc-2"), ("b", "rpc-3")]
+
+
 async def test_leaving_tells_who_keeps_the_node_in_the_room(
     client: DaemonClient, node: FakeNode
 ) -> None:
