@@ -24,7 +24,6 @@ AnswerT = TypeVar("AnswerT")
 
 OK, FAILED, USAGE, NO_DAEMON, TIMED_OUT = range(5)
 INTERRUPTED = 128 + 2  # as a shell reports SIGINT
-PIPE_CLOSED = 128 + 13  # as a shell reports SIGPIPE
 
 
 def exit_code(error: BuddiesError) -> int:

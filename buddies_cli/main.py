@@ -15,7 +15,6 @@ from buddies_cli.app import (
     FAILED,
     INTERRUPTED,
     OK,
-    PIPE_CLOSED,
     USAGE,
     App,
     Group,
@@ -65,7 +64,8 @@ def run(arguments: Sequence[str], app: App) -> int:
     try:
         for argument in arguments:
             argument.encode()  # bytes that were no UTF-8 came in as lone surrogates
-        # Commands return nothing; --help and --version end with a number.
+        # Commands return nothing; --help and --version end with a number. A closed pipe ends the
+        # process here, without a word.
         code = cli.main(list(arguments), "buddies-cli", standalone_mode=False, obj=app) or OK
         sys.stdout.flush()
     except UnicodeEncodeError:
@@ -80,10 +80,6 @@ def run(arguments: Sequence[str], app: App) -> int:
         return INTERRUPTED
     except BuddiesError as error:
         return _fail(str(error), exit_code(error))
-    except BrokenPipeError:
-        # The reader has had enough. Python would flush once more at exit, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PIPE_CLOSED
     except OSError as error:
         return _fail(str(error), FAILED)
     except Exception as error:  # nobody should be shown a traceback

@@ -58,24 +58,23 @@ def status_table(status: DaemonStatus) -> str:
     """Return everything that a daemon says of its state, for people."""
     info = status.info
     network = f"{info.network}, relay {info.relay_url}" if info.relay_url else info.network
-    return terminal.columns(
-        [
-            ("daemon", f"{info.version}, process {info.pid}, up {terminal.span(status.uptime_s)}"),
-            ("user", info.user),
-            ("endpoint", info.endpoint.hex()),
-            ("network", network),
-            ("addresses", ", ".join(status.addresses)),
-            ("data", info.data_dir),
-            ("rooms", ", ".join(status.rooms) or "none"),
-            *(("agent", _agent(agent)) for agent in status.agents),
-            ("peers", terminal.count(status.peers_connected, "connection")),
-            ("memories", str(status.memories)),
-            ("index", status.index),
-            ("model", status.model),
-            ("counters", ", ".join(f"{name} {number}" for name, number in status.counters)),
-            *(("warning", warning) for warning in status.warnings),
-        ]
-    )
+    rows = [
+        ("daemon", f"{info.version}, process {info.pid}, up {terminal.span(status.uptime_s)}"),
+        ("user", info.user),
+        ("endpoint", info.endpoint.hex()),
+        ("network", network),
+        ("addresses", ", ".join(status.addresses)),
+        ("data", info.data_dir),
+        ("rooms", ", ".join(status.rooms) or "none"),
+        *(("agent", _agent(agent)) for agent in status.agents),
+        ("peers", terminal.count(status.peers_connected, "connection")),
+        ("memories", str(status.memories)),
+        ("index", status.index),
+        ("model", status.model),
+        ("counters", ", ".join(f"{name} {number}" for name, number in status.counters)),
+        *(("warning", warning) for warning in status.warnings),
+    ]
+    return terminal.columns(row for row in rows if row[1])
 
 
 def _agent(agent: AgentView) -> str:

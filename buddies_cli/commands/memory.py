@@ -168,11 +168,14 @@ def _asked(result: SearchResult) -> list[str]:
 
 
 def _blocks(views: tuple[MemoryView, ...]) -> str:
-    return "\n\n".join(f"{_heading(view)}\n{terminal.block(_snippet(view))}" for view in views)
+    return "\n\n".join(
+        "\n".join(filter(None, (_heading(view), terminal.block(_snippet(view))))) for view in views
+    )
 
 
 def _snippet(view: MemoryView) -> str:
-    content = view.content.strip()
+    """Return the beginning of the content, without the title where it was made of that."""
+    content = view.content.removeprefix(view.title).strip()
     return content if len(content) <= SNIPPET_CHARS else f"{content[:SNIPPET_CHARS]}…"
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PAGE_CHARS = 20_000
 """What get_memory shows unless told: hosts cut or refuse results of some 50,000 characters."""
 PAGE_CHARS_MAX = 40_000
-RESULTS_MAX = 100
+RESULTS_MAX = 500
 QUERY_CHARS_MAX = 4000
 SEARCH_TIMEOUT_S = 3
 SEARCH_TIMEOUT_S_MAX = 45

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from buddies_core.model import json_view
@@ -10,7 +12,10 @@ from buddies_core.model.room import ROOM_NAME_BYTES_MAX, STATUS_BYTES_MAX
 from buddies_mcp.tools.tool import Arguments, Tool
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from buddies_core.client import DaemonClient
+    from buddies_core.model.views import DaemonInfo
 
 
 ROOM: dict[str, Any] = {
@@ -23,7 +28,18 @@ ROOM: dict[str, Any] = {
 
 async def _join_room(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
     report = await daemon.join_room(arguments.text("room"), arguments.optional_text("ticket"))
-    return json_view.join_json(report)
+    warnings = report.warnings + _overruled(daemon.info, os.environ)
+    return json_view.join_json(replace(report, warnings=warnings))
+
+
+def _overruled(info: DaemonInfo, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what this agent's environment asks for and its daemon, started by another, is not."""
+    return tuple(
+        f"{name}={wanted} has no effect: the daemon of this machine runs with {has or 'none'}."
+        f" To change it for all agents: {name}={wanted} buddies-cli daemon restart"
+        for name, has in (("BUDDIES_NETWORK", info.network), ("BUDDIES_RELAY_URL", info.relay_url))
+        if (wanted := environ.get(name)) and wanted.rstrip("/") != has.rstrip("/")
+    )
 
 
 async def _leave_room(daemon: DaemonClient, arguments: Arguments) -> JsonObject:

@@ -11,18 +11,18 @@ import pytest
 from buddies_cli.app import App
 from buddies_cli.main import run
 from buddies_core.errors import DaemonUnavailable
-from tests.support.fake_daemon import STATUS, FakeDaemon
+from tests.support.fake_client import STATUS, FakeClient
 
 
 class FakeMachine:
-    """Runs a FakeDaemon, or none."""
+    """Runs a FakeClient, or none."""
 
     def __init__(self) -> None:
-        self.daemon = FakeDaemon()
+        self.daemon = FakeClient()
         self.runs = True
 
     @asynccontextmanager
-    async def client(self, *, start: bool) -> AsyncIterator[FakeDaemon]:
+    async def client(self, *, start: bool) -> AsyncIterator[FakeClient]:
         self.runs = self.runs or start
         self._check()
         yield self.daemon

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from buddies_core.model import json_view
-from tests.support.fake_daemon import FOUND, MEMORY, STATUS
+from tests.support.fake_client import FOUND, MEMORY, STATUS
 from tests.unit.cli.conftest import Person
 
 

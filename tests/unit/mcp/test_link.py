@@ -6,25 +6,25 @@ import pytest
 
 from buddies_core.errors import DaemonUnavailable, InvalidInput
 from buddies_mcp.link import DaemonLink
-from tests.support.fake_daemon import FEATURE, FakeDaemon
+from tests.support.fake_client import FEATURE, FakeClient
 
 
 class Machine:
     """Each connection is to a new daemon, unless starting one fails."""
 
     def __init__(self) -> None:
-        self.daemons: list[FakeDaemon] = []
+        self.daemons: list[FakeClient] = []
         self.open = 0
         self.failure: Exception | None = None
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
     @asynccontextmanager
-    async def connect(self) -> AsyncIterator[FakeDaemon]:
+    async def connect(self) -> AsyncIterator[FakeClient]:
         await self.may_answer.wait()
         if self.failure is not None:
             raise self.failure
-        self.daemons.append(FakeDaemon())
+        self.daemons.append(FakeClient())
         self.open += 1
         try:
             yield self.daemons[-1]
@@ -72,7 +72,7 @@ async def test_a_daemon_that_went_away_is_replaced_before_the_next_question_is_p
 async def test_a_question_during_which_the_daemon_goes_away_is_not_put_again() -> None:
     machine = Machine()
 
-    async def store_and_die(daemon: FakeDaemon) -> None:
+    async def store_and_die(daemon: FakeClient) -> None:
         daemon.failure = DaemonUnavailable("no daemon answers")
         await daemon.store_memory(room="a", content="c")
 

@@ -11,20 +11,20 @@ from mcp.shared.exceptions import MCPError
 from buddies_core.errors import NotFound
 from buddies_mcp.link import DaemonLink
 from buddies_mcp.server import INSTRUCTIONS, TOOLS, build_server, call_tool
-from tests.support.fake_daemon import FakeDaemon
+from tests.support.fake_client import FakeClient
 
 
 @asynccontextmanager
-async def linked(daemon: FakeDaemon) -> AsyncIterator[DaemonLink]:
+async def linked(daemon: FakeClient) -> AsyncIterator[DaemonLink]:
     @asynccontextmanager
-    async def connect() -> AsyncIterator[FakeDaemon]:
+    async def connect() -> AsyncIterator[FakeClient]:
         yield daemon
 
     async with DaemonLink.open(connect) as link:
         yield link
 
 
-async def call(daemon: FakeDaemon, name: str, given: dict[str, object]) -> mcp.CallToolResult:
+async def call(daemon: FakeClient, name: str, given: dict[str, object]) -> mcp.CallToolResult:
     async with linked(daemon) as link:
         return await call_tool(link, name, given)
 
@@ -36,14 +36,14 @@ def text_of(result: mcp.CallToolResult) -> str:
 
 
 async def test_a_result_is_the_same_object_structured_and_as_text() -> None:
-    result = await call(FakeDaemon(), "list_rooms", {})
+    result = await call(FakeClient(), "list_rooms", {})
     assert result.structured_content == {"rooms": ["feature-a"]}
     assert json.loads(text_of(result)) == result.structured_content
     assert not result.is_error
 
 
 async def test_what_the_daemon_refuses_is_told_in_its_words() -> None:
-    daemon = FakeDaemon()
+    daemon = FakeClient()
     daemon.failure = NotFound("not in room x; join it first with join_room")
     async with linked(daemon) as link:
         await link.warm_up()
@@ -55,14 +55,14 @@ async def test_what_the_daemon_refuses_is_told_in_its_words() -> None:
 
 
 async def test_wrong_arguments_are_told_without_asking_the_daemon() -> None:
-    daemon = FakeDaemon()
+    daemon = FakeClient()
     result = await call(daemon, "join_room", {})
     assert (result.is_error, daemon.asked) == (True, [])
     assert text_of(result) == "join_room was not called: room is missing (Name of the room)"
 
 
 async def test_a_bug_is_told_as_ours_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
-    daemon = FakeDaemon()
+    daemon = FakeClient()
     daemon.failure = KeyError("secret")
     result = await call(daemon, "get_room_status", {"room": "x"})
     assert result.is_error
@@ -74,7 +74,7 @@ async def test_a_bug_is_told_as_ours_without_a_traceback(caplog: pytest.LogCaptu
 
 
 async def test_an_unknown_tool_is_a_protocol_error_with_the_known_ones() -> None:
-    async with linked(FakeDaemon()) as link:
+    async with linked(FakeClient()) as link:
         with pytest.raises(
             MCPError, match="there is no tool 'fly'; there are join_room"
         ) as refused:
@@ -83,7 +83,7 @@ async def test_an_unknown_tool_is_a_protocol_error_with_the_known_ones() -> None
 
 
 async def test_a_client_sees_the_tools_the_instructions_and_the_results() -> None:
-    daemon = FakeDaemon()
+    daemon = FakeClient()
     async with linked(daemon) as link, Client(build_server(link), mode="legacy") as client:
         assert client.instructions == INSTRUCTIONS
         assert [tool.name for tool in (await client.list_tools()).tools] == list(TOOLS)

@@ -40,7 +40,7 @@ def test_an_unknown_argument_is_refused_with_the_known_ones() -> None:
     ("given", "problem"),
     [
         ({"limit": 0}, "limit must be at least 1, not 0"),
-        ({"limit": 101}, "limit must be at most 100, not 101"),
+        ({"limit": 501}, "limit must be at most 500, not 501"),
         ({"limit": "5"}, 'limit must be of type integer, not "5"'),
         ({"limit": True}, "limit must be of type integer, not true"),
         ({"tags": "db"}, 'tags must be of type array, not "db"'),

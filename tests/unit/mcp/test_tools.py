@@ -3,10 +3,10 @@ import pytest
 from buddies_core.model import json_view
 from buddies_core.model.json_view import JsonObject
 from buddies_mcp.server import TOOLS
-from tests.support.fake_daemon import FOUND, FakeDaemon
+from tests.support.fake_client import FOUND, FakeClient
 
 
-async def call(daemon: FakeDaemon, tool: str, **given: object) -> JsonObject:
+async def call(daemon: FakeClient, tool: str, **given: object) -> JsonObject:
     return await TOOLS[tool].ask(daemon, TOOLS[tool].check(given))
 
 
@@ -66,10 +66,22 @@ async def call(daemon: FakeDaemon, tool: str, **given: object) -> JsonObject:
 async def test_a_tool_asks_the_daemon_one_question(
     tool: str, given: dict[str, object], question: tuple[object, ...]
 ) -> None:
-    daemon = FakeDaemon()
+    daemon = FakeClient()
     await call(daemon, tool, **given)
     assert daemon.asked == [question]
 
 
 async def test_a_tool_answers_with_the_object_that_the_command_line_prints() -> None:
-    assert await call(FakeDaemon(), "search_memory", query="db") == json_view.search_json(FOUND)
+    assert await call(FakeClient(), "search_memory", query="db") == json_view.search_json(FOUND)
+
+
+async def test_joining_warns_of_settings_that_the_running_daemon_does_not_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BUDDIES_NETWORK", "loopback")
+    monkeypatch.setenv("BUDDIES_RELAY_URL", "https://relay.example/")
+    assert (await call(FakeClient(), "join_room", room="a"))["warnings"] == [
+        "BUDDIES_RELAY_URL=https://relay.example/ has no effect: the daemon of this machine runs"
+        " with none. To change it for all agents:"
+        " BUDDIES_RELAY_URL=https://relay.example/ buddies-cli daemon restart"
+    ]

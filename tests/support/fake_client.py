@@ -1,4 +1,4 @@
-"""A daemon without a process: it answers as set up, and remembers what it was asked."""
+"""A client without a daemon behind it: it answers as set up, and remembers what it was asked."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -89,7 +89,7 @@ FOUND = SearchResult(
 )
 
 
-class FakeDaemon(DaemonClient):
+class FakeClient(DaemonClient):
     """Answers every question with the same values, or with `failure` where one is set."""
 
     def __init__(self, *, content: str = MEMORY.content, found: SearchResult = FOUND) -> None:
@@ -97,6 +97,10 @@ class FakeDaemon(DaemonClient):
         self.failure: Exception | None = None
         self.content = content
         self.found = found
+
+    @property
+    def info(self) -> DaemonInfo:
+        return STATUS.info
 
     def _answer(self, *question: object) -> None:
         self.asked.append(question)
