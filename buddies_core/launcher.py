@@ -93,7 +93,7 @@ async def _look(paths: Paths) -> _Found:
     # Brings gRPC, which `buddies-cli --help` must not wait for.
     from buddies_core.client import DaemonClient
 
-    if not paths.socket.exists():
+    if not os.access(paths.socket, os.W_OK):
         return _Found.NOTHING
     try:
         async with DaemonClient.connect_any_version(paths, HANDSHAKE_TIMEOUT_S) as client:

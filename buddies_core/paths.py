@@ -34,14 +34,20 @@ class Paths:
         One data directory has one runtime directory, by whatever symbolic link it is named.
 
         Raises:
-            InvalidInput: the socket's path would not fit into a socket address.
+            InvalidInput: there is no such home directory, or the socket's path would not fit into
+                a socket address.
         """
         chosen = environ.get("BUDDIES_DATA_DIR")
-        data_dir = (
-            Path(chosen).expanduser().absolute()
-            if chosen
-            else platformdirs.user_data_path("buddies", appauthor=False)
-        )
+        try:
+            data_dir = (
+                Path(chosen).expanduser().absolute()
+                if chosen
+                else platformdirs.user_data_path("buddies", appauthor=False)
+            )
+        except RuntimeError as error:  # ~somebody, or no home at all
+            raise InvalidInput(
+                f"BUDDIES_DATA_DIR is {chosen!r}: {error}; set it to an absolute path"
+            ) from error
         # The specification of XDG_RUNTIME_DIR says that a relative one is to be ignored.
         runtime_root = Path(environ.get("XDG_RUNTIME_DIR", ""))
         if runtime_root.is_absolute():

@@ -53,6 +53,13 @@ def test_a_tilde_is_the_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     assert paths.data_dir == Path("/home/ann/buddies")
 
 
+def test_the_home_of_nobody_is_a_clear_error() -> None:
+    with pytest.raises(
+        InvalidInput, match=r"BUDDIES_DATA_DIR is '~nobody-here/x': .*absolute path"
+    ):
+        Paths.from_environment({"BUDDIES_DATA_DIR": "~nobody-here/x"})
+
+
 def test_a_relative_data_directory_is_taken_from_where_we_are(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
