@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 from buddies_core.clock import Clock
 from buddies_core.errors import BuddiesError, NotFound, StoreError, TimedOut, WireError
 from buddies_core.memory.copies import claimed_author, received_memory, with_content
-from buddies_core.memory.ports import AskPort, RoomsPort, StorePort
+from buddies_core.memory.ports import AskPort, RoomsPort
 from buddies_core.memory.question import reason_of
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, MemoryId, RoomName, short
@@ -180,13 +181,23 @@ class _Failure:
     again_at_s: float
 
 
+class TruncatedStore(Protocol):
+    """Where the memories are that have yet to be completed; see `store.rocks.RocksStore`."""
+
+    def truncated_memories(self, limit: int) -> tuple[MemoryKey, ...]:
+        """Return the keys of memories whose content is not all there."""
+
+    def get_memory(self, key: MemoryKey) -> Memory | None:
+        """Return the memory under this key."""
+
+
 class Completion:
     """Fetches what is truncated on disk, until nothing is. The store is the queue."""
 
     def __init__(
         self,
         fetcher: Fetcher,
-        store: StorePort,
+        store: TruncatedStore,
         keep: Callable[[Memory], Awaitable[bool]],
         clock: Clock,
         check_every_s: float = CHECK_EVERY_S,

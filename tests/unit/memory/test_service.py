@@ -26,12 +26,14 @@ from buddies_core.model.memory import (
     TITLE_BYTES_MAX,
     Memory,
     MemoryFilter,
+    MemoryKey,
     MemoryKind,
     Whole,
     verified_key,
 )
 from buddies_core.model.views import MemoryView
 from buddies_core.pb.peer_pb2 import FetchMemory, MemoryPart, PeerReply, PeerRequest
+from buddies_core.store.in_memory import InMemoryStore
 from tests.support.eventually import until
 from tests.support.memories import CAROL, DEMO, an_entry, memory_id
 from tests.support.team import Node, Team
@@ -66,6 +68,19 @@ async def running(*nodes: Node) -> AsyncIterator[None]:
         finally:
             for task in tasks:
                 task.cancel()
+
+
+class CountedRounds:
+    """A store that counts how often it was asked what is truncated."""
+
+    def __init__(self, store: InMemoryStore) -> None:
+        self._store = store
+        self.count = 0
+        self.get_memory = store.get_memory
+
+    def truncated_memories(self, limit: int) -> tuple[MemoryKey, ...]:
+        self.count += 1
+        return self._store.truncated_memories(limit)
 
 
 def only(node: Node) -> Memory:
@@ -347,9 +362,9 @@ async def test_a_member_that_appears_is_asked_at_once_and_the_others_ever_more_s
     await alice.store_memory(LONG)
     await bob.hear(DEMO, alice.rooms.sent[0][1])
     team.goes(alice)
-    memories = bob.memories
+    memories, rounds = bob.memories, CountedRounds(bob.store)
     completion = Completion(
-        memories._fetcher, bob.store, memories._keep, team.clock, check_every_s=0.001
+        memories._fetcher, rounds, memories._keep, team.clock, check_every_s=0.001
     )
 
     async with asyncio.TaskGroup() as group:
@@ -357,8 +372,9 @@ async def test_a_member_that_appears_is_asked_at_once_and_the_others_ever_more_s
         await until(lambda: len(bob.network.asked) == 1)
         for pause_s in (5, 10, 20):
             team.clock.monotonic_s += pause_s - 0.5
-            await asyncio.sleep(0.01)  # Some rounds, in which nothing is due.
-            asked = len(bob.network.asked)
+            asked, begun = len(bob.network.asked), rounds.count
+            await until(lambda begun=begun: rounds.count > begun + 2)  # type: ignore[misc]
+            assert len(bob.network.asked) == asked
             team.clock.monotonic_s += 0.5
             await until(lambda asked=asked: len(bob.network.asked) == asked + 1)  # type: ignore[misc]
         assert {peer for peer, _ in bob.network.asked} == {carol.endpoint}

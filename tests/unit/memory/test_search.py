@@ -1,0 +1,586 @@
+"""Searching at home and at every member, among nodes that share rooms."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from uuid import UUID
+
+import numpy as np
+import pytest
+
+from buddies_core.errors import InvalidInput, NotFound, StoreError
+from buddies_core.gossip.messages import CONTENT_BYTES_MAX as BROADCAST_BYTES_MAX
+from buddies_core.memory.embedder import DIMENSIONS, ModelUnavailable
+from buddies_core.model.bodies import (
+    MemoryCreated,
+    SearchFilters,
+    SearchRequest,
+    SearchResponse,
+)
+from buddies_core.model.identity import Verified
+from buddies_core.model.ids import EndpointId, RequestId, RoomName, topic_of
+from buddies_core.model.memory import MemoryEntry, MemoryFilter, MemoryKind
+from buddies_core.model.room import Member
+from buddies_core.model.views import PeerAnswer, PeerSilence, SearchResult
+from buddies_core.pb import peer_pb2
+from buddies_core.rooms.admission import spoke_key
+from tests.support.memories import DEMO, an_entry
+from tests.support.team import Node, Team
+
+OPS = RoomName("ops")
+EVERYTHING = MemoryFilter()
+NO_FILTERS = SearchFilters()
+REQUEST_ID = RequestId(UUID(int=5))
+OLD_CAROL = Member(endpoint=EndpointId(b""), name="carol", speaks_direct=False)
+
+
+@pytest.fixture
+def team() -> Team:
+    return Team()
+
+
+@pytest.fixture
+def alice(team: Team) -> Node:
+    return team.node("alice", DEMO, OPS)
+
+
+@pytest.fixture
+def bob(team: Team, alice: Node) -> Node:
+    return team.node("bob")
+
+
+async def search(
+    node: Node,
+    query: str,
+    filter: MemoryFilter = EVERYTHING,
+    timeout_s: float = 5,
+    limit: int = 20,
+) -> SearchResult:
+    return await node.search.search(query, filter, timeout_s, limit)
+
+
+def contents(result: SearchResult) -> list[str]:
+    return [view.content for view in result.results]
+
+
+# Asking members
+
+
+async def test_what_a_member_has_is_found_and_said_to_be_its_author_s(
+    alice: Node, bob: Node
+) -> None:
+    stored = await alice.store_memory("PostgreSQL for the user table")
+
+    found = await search(bob, "user table?")
+
+    [view] = (await search(bob, "the table")).results
+    assert view == replace(stored, score=view.score)
+    assert found.answered == (
+        PeerAnswer(endpoint=alice.endpoint, name="alice", results=1, elapsed_ms=0),
+    )
+    assert (found.unanswered, found.method, found.notes) == ((), "hybrid", ())
+
+
+async def test_what_several_have_is_shown_once(team: Team, alice: Node, bob: Node) -> None:
+    team.node("carol")
+    for number in range(3):
+        await alice.store_memory(f"table {number}")
+    await team.deliver(alice)
+
+    result = await search(bob, "table")
+
+    assert sorted(contents(result)) == ["table 0", "table 1", "table 2"]
+    assert [(answer.name, answer.results) for answer in result.answered] == [
+        ("alice", 3),
+        ("carol", 3),
+    ]
+
+
+async def test_the_answer_that_only_its_author_has_comes_before_what_all_have(
+    team: Team, alice: Node, bob: Node
+) -> None:
+    team.node("carol")
+    for number in range(30):
+        await alice.store_memory(f"table {number}")
+    await team.deliver(alice)
+    await alice.store_memory("PostgreSQL for the user table")
+
+    result = await search(bob, "the user table", limit=5)
+
+    assert contents(result)[0] == "PostgreSQL for the user table"
+    assert len(result.results) == 5
+
+
+async def test_a_silent_member_is_named_and_does_not_hold_up_the_others_beyond_the_deadline(
+    team: Team, alice: Node, bob: Node
+) -> None:
+    await alice.store_memory("a table")
+    carol = team.node("carol")
+    team.silent.add(carol.endpoint)
+    loop = asyncio.get_running_loop()
+    begun_s = loop.time()
+
+    result = await search(bob, "table", timeout_s=0.2)
+
+    assert 0.2 <= loop.time() - begun_s < 2
+    assert contents(result) == ["a table"]
+    assert [answer.name for answer in result.answered] == ["alice"]
+    assert result.unanswered == (
+        PeerSilence(endpoint=carol.endpoint, name="carol", reason="no answer within 0.2 s"),
+    )
+
+
+async def test_a_member_that_can_not_be_reached_is_named_with_the_reason(
+    team: Team, alice: Node, bob: Node
+) -> None:
+    del team.nodes[alice.endpoint]
+
+    assert (await search(bob, "table")).unanswered == (
+        PeerSilence(endpoint=alice.endpoint, name="alice", reason="connection refused"),
+    )
+
+
+async def test_sixty_four_members_are_asked_and_the_rest_is_reported(team: Team, bob: Node) -> None:
+    others = [team.node(f"peer {number:02}") for number in range(64)]  # Alice is there too.
+
+    result = await search(bob, "table")
+
+    assert len(result.answered) == 64
+    assert result.unanswered == (
+        PeerSilence(
+            endpoint=others[-1].endpoint,
+            name="peer 63",
+            reason="not_asked: a search asks 64 members at most",
+        ),
+    )
+
+
+async def test_all_rooms_are_searched_unless_one_is_named(
+    team: Team, alice: Node, bob: Node
+) -> None:
+    dora = team.node("dora", DEMO, OPS)
+    await alice.store_memory("table in demo")
+    await alice.store_memory("table in ops", room=OPS)
+
+    both = await search(dora, "table")
+    one = await search(dora, "table", MemoryFilter(room=OPS))
+
+    assert sorted(contents(both)) == ["table in demo", "table in ops"]
+    assert {answer.name: answer.results for answer in both.answered} == {"alice": 2, "bob": 0}
+    assert contents(one) == ["table in ops"]
+    assert {answer.name: answer.results for answer in one.answered} == {"alice": 1}
+
+
+async def test_every_filter_goes_to_the_members(alice: Node, bob: Node) -> None:
+    filter = MemoryFilter(
+        room=DEMO, kind=MemoryKind.SKILL, tags=("a", "b"), author="Ann", since_ms=5000
+    )
+    await search(bob, " the table ", filter, limit=70)
+
+    assert bob.network.asked == [
+        (
+            alice.endpoint,
+            peer_pb2.PeerRequest(
+                topic=topic_of(DEMO),
+                search=peer_pb2.Search(
+                    query="the table",
+                    vector=bob.embedder.vector.tobytes(),
+                    model=b"m" * 32,
+                    limit=50,
+                    kind="skill",
+                    tags=["a", "b"],
+                    author="Ann",
+                    since_ms=5000,
+                ),
+            ),
+        )
+    ]
+
+
+async def test_a_member_that_ignores_the_filter_is_not_believed(
+    team: Team, alice: Node, bob: Node
+) -> None:
+    await alice.store_memory("table", tags=("db",))
+    reply = await alice.search.answer(bob.endpoint, topic_of(DEMO), peer_pb2.Search(query="table"))
+    team.answers[alice.endpoint] = lambda _: [peer_pb2.PeerReply(search=reply)]
+
+    assert contents(await search(bob, "table", MemoryFilter(tags=("db",)))) == ["table"]
+    assert contents(await search(bob, "table", MemoryFilter(tags=("ops",)))) == []
+
+
+async def test_forged_copies_are_dropped_and_counted(team: Team, alice: Node, bob: Node) -> None:
+    mallory = team.node("mallory")
+    await alice.store_memory("a table", room=OPS)
+    [(_, in_ops)] = alice.rooms.sent
+    entry = an_entry(author=alice.endpoint, content="a table")
+    as_alice = await mallory.rooms.compose(DEMO, MemoryCreated(entry))
+    altered = bytearray(await alice.rooms.compose(DEMO, MemoryCreated(entry)))
+    altered[60] ^= 1
+    no_memory = await mallory.rooms.compose(DEMO, SearchResponse(REQUEST_ID, (), "m"))
+    too_long = await alice.rooms.compose(DEMO, MemoryCreated(replace(entry, title="t" * 600)))
+    proofs = [in_ops, as_alice, bytes(altered), no_memory, too_long, b"", b"\xff" * 99]
+    found = [peer_pb2.Found(proof=proof, score=1) for proof in proofs]
+    reply = peer_pb2.PeerReply(search=peer_pb2.SearchReply(found=found))
+    team.answers[mallory.endpoint] = lambda _: [reply]
+
+    result = await search(bob, "table")
+
+    assert result.results == ()
+    assert bob.counters["search_copies_rejected"] == len(proofs)
+    assert [(answer.name, answer.results) for answer in result.answered] == [
+        ("alice", 0),
+        ("mallory", 0),
+    ]
+
+
+# What is found
+
+
+async def test_results_are_not_stored_and_can_be_read_whole(
+    team: Team, alice: Node, bob: Node
+) -> None:
+    long = "a table " * 3000
+    await alice.store_memory(long)
+
+    [view] = (await search(bob, "table")).results
+    assert (view.content, view.truncated, view.size) == (long[:1000], True, len(long))
+    assert bob.store.count_memories() == 0
+
+    page = await bob.memories.get(view.id, 0, 100_000)
+    assert page.memory.content == long
+    assert bob.store.count_memories() == 0
+
+
+async def test_what_is_here_is_shown_whole_though_a_member_has_only_the_beginning(
+    alice: Node, bob: Node
+) -> None:
+    await alice.store_memory("a table " * 3000)
+    await bob.hear(DEMO, alice.rooms.sent[0][1])
+
+    [view] = (await search(alice, "table")).results
+    page = await alice.memories.get(view.id, 0, 100_000)
+    assert page.next_offset is None
+    assert alice.network.asked[1:] == []  # The search alone.
+
+
+@pytest.mark.parametrize("query", ["", " \n", "x" * 20_000])
+async def test_a_query_that_can_not_be_asked_is_an_error(bob: Node, query: str) -> None:
+    with pytest.raises(InvalidInput, match="query is"):
+        await search(bob, query)
+
+
+async def test_searching_where_one_is_not_says_how_to_join(bob: Node) -> None:
+    with pytest.raises(NotFound, match="room 'ops' is not joined; join it first"):
+        await search(bob, "x", MemoryFilter(room=OPS))
+    bob.rooms.present.clear()
+    with pytest.raises(NotFound, match="no room is joined"):
+        await search(bob, "x")
+
+
+async def test_a_broken_index_here_does_not_keep_the_members_answers_away(
+    alice: Node, bob: Node
+) -> None:
+    await alice.store_memory("a table")
+    bob.index.failure = StoreError("it is damaged")
+
+    result = await search(bob, "table")
+
+    assert contents(result) == ["a table"]
+    assert result.notes == (
+        "this machine's own memories of demo could not be searched: it is damaged",
+    )
+
+
+async def test_damaged_records_are_skipped_and_counted(
+    bob: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bob.store_memory("a table")
+
+    def damaged(_: object) -> None:
+        raise StoreError("damaged")
+
+    monkeypatch.setattr(bob.store, "get_memory", damaged)
+    assert (await search(bob, "table")).notes == ("1 damaged records of demo were skipped",)
+
+
+# The model
+
+
+async def test_a_search_waits_for_the_model_to_load(alice: Node, bob: Node) -> None:
+    bob.embedder.ready.clear()
+    async with asyncio.TaskGroup() as group:
+        searching = group.create_task(search(bob, "table"))
+        await asyncio.sleep(0)
+        bob.embedder.ready.set()
+
+    assert searching.result().method == "hybrid"
+    assert [vector is not None for vector in (*bob.index.vectors, *alice.index.vectors)] == [
+        True,
+        True,
+    ]
+
+
+async def test_a_model_that_is_not_there_in_time_leaves_time_to_ask_by_words(
+    team: Team, alice: Node, bob: Node
+) -> None:
+    await alice.store_memory("a table")
+    bob.embedder.ready.clear()
+    found = [peer_pb2.Found(proof=alice.rooms.sent[0][1])]
+    reply = peer_pb2.PeerReply(search=peer_pb2.SearchReply(found=found, lexical_only=True))
+    team.answers[alice.endpoint] = lambda _: [reply]
+
+    result = await search(bob, "table", timeout_s=0.15)
+
+    assert contents(result) == ["a table"]
+    assert (result.method, result.notes) == (
+        "lexical",
+        (
+            "the embedding model was not ready in time, so this went by words alone",
+            "alice searched by words alone",
+        ),
+    )
+
+
+async def test_a_model_that_can_not_be_used_says_why(bob: Node) -> None:
+    bob.embedder.failure = ModelUnavailable("the weights are not there")
+
+    result = await search(bob, "table")
+
+    assert (result.method, result.notes) == ("lexical", ("the weights are not there",))
+    assert bob.index.vectors == [None]
+    assert bob.network.asked[0][1].search.vector == b""
+
+
+# Answering members
+
+
+async def ask(node: Node, request: peer_pb2.Search, room: RoomName = DEMO) -> peer_pb2.SearchReply:
+    return await node.search.answer(EndpointId(b"x" * 32), topic_of(room), request)
+
+
+async def test_a_member_is_answered_from_the_room_it_asks_in_alone(alice: Node) -> None:
+    await alice.store_memory("table in ops", room=OPS)
+    await alice.store_memory("table in demo")
+    [_, (_, proof)] = alice.rooms.sent
+
+    assert await ask(alice, peer_pb2.Search(query="table")) == peer_pb2.SearchReply(
+        found=[peer_pb2.Found(proof=proof, score=1)]
+    )
+    with pytest.raises(NotFound):
+        await ask(alice, peer_pb2.Search(query="table"), RoomName("elsewhere"))
+
+
+async def test_a_member_is_answered_with_fifty_at_most(alice: Node) -> None:
+    for number in range(60):
+        await alice.store_memory(f"table {number}")
+
+    assert len((await ask(alice, peer_pb2.Search(query="table"))).found) == 50
+    assert len((await ask(alice, peer_pb2.Search(query="table", limit=99))).found) == 50
+    reply = await ask(alice, peer_pb2.Search(query="table", limit=2))
+    assert len(reply.found) == 2
+    full = await ask(alice, peer_pb2.Search(query="table"))
+    assert full.ByteSize() < 256 << 10
+
+
+async def test_the_asker_s_vector_is_used_if_it_is_of_our_model(alice: Node) -> None:
+    theirs = np.zeros(DIMENSIONS, np.float32)
+    theirs[7] = 3.0
+    asked = peer_pb2.Search(query="table", vector=theirs.tobytes(), model=b"m" * 32)
+    await ask(alice, asked)
+    assert alice.embedder.embedded == []
+    assert np.array_equal(alice.index.vectors[0], theirs / 3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("vector", "model"),
+    [
+        (np.ones(DIMENSIONS, np.float32), b"other"),
+        (np.ones(3, np.float32), b"m" * 32),
+        (np.zeros(DIMENSIONS, np.float32), b"m" * 32),
+        (np.full(DIMENSIONS, np.nan, np.float32), b"m" * 32),
+    ],
+)
+async def test_a_vector_that_can_not_be_compared_is_made_anew(
+    alice: Node, vector: np.ndarray[tuple[int], np.dtype[np.float32]], model: bytes
+) -> None:
+    asked = peer_pb2.Search(query="table", vector=vector.tobytes(), model=model)
+    reply = await ask(alice, asked)
+
+    assert alice.embedder.embedded == ["table"]
+    assert reply.lexical_only is False
+
+
+async def test_a_member_asking_without_a_model_here_gets_an_answer_by_words(alice: Node) -> None:
+    alice.embedder.failure = ModelUnavailable("gone")
+    assert (await ask(alice, peer_pb2.Search(query="table"))).lexical_only is True
+
+
+@pytest.mark.parametrize("request_", [{"query": " "}, {"query": "x", "kind": "tea"}])
+async def test_a_question_that_makes_no_sense_is_refused(
+    alice: Node, request_: dict[str, str]
+) -> None:
+    with pytest.raises(InvalidInput):
+        await ask(alice, peer_pb2.Search(**request_))  # type: ignore[arg-type]
+
+
+# 0.1.4 members
+
+
+def answering(node: Node, *entries: MemoryEntry, name: str = "carol") -> Callable[[bytes], None]:
+    """Have a 0.1.4 member answer the node's broadcast questions."""
+
+    def on_send(raw: bytes) -> None:
+        body = node.rooms.admit(DEMO, raw).message.body
+        if isinstance(body, SearchRequest):
+            node.replies.offer(SearchResponse(body.request_id, entries, name))
+
+    node.rooms.on_send = on_send
+    return on_send
+
+
+async def test_members_of_0_1_4_are_asked_by_broadcast_and_believed_as_far_as_possible(
+    alice: Node,
+) -> None:
+    alice.rooms.present[DEMO].append(OLD_CAROL)
+    entry = replace(an_entry(content="carol's table", room=OPS), author="carol's endpoint")
+    answering(alice, entry)
+
+    result = await search(alice, "table", MemoryFilter(room=DEMO, kind=MemoryKind.DECISION))
+
+    [(room, question)] = alice.rooms.published
+    assert isinstance(question, SearchRequest)
+    assert (room, question.query, question.filters) == (
+        DEMO,
+        "table",
+        SearchFilters(room=DEMO, kind="decision"),
+    )
+    [view] = result.results
+    assert (view.content, view.verified, view.room) == ("carol's table", Verified.UNVERIFIED, DEMO)
+    assert result.answered == (
+        PeerAnswer(endpoint=EndpointId(b""), name="carol", results=1, elapsed_ms=0),
+    )
+
+
+async def test_members_of_0_1_4_are_waited_for_half_a_second_after_the_others(
+    alice: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("buddies_core.memory.legacy_search.PATIENCE_S", 0.05)
+    alice.rooms.present[DEMO] += [OLD_CAROL, replace(OLD_CAROL, name="dora")]
+    answering(alice, replace(an_entry(content="a table"), author="carol"))
+
+    result = await search(alice, "table", MemoryFilter(room=DEMO))
+
+    assert [answer.name for answer in result.answered] == ["carol"]
+    assert [(silence.name, silence.reason) for silence in result.unanswered] == [
+        ("dora", "it speaks buddies 0.1.4 and did not answer, as when it finds nothing")
+    ]
+    assert contents(result) == ["a table"]
+
+
+async def test_a_short_query_is_never_broadcast(alice: Node) -> None:
+    alice.rooms.present[DEMO].append(OLD_CAROL)
+
+    result = await search(alice, "db", MemoryFilter(room=DEMO))
+
+    assert alice.rooms.published == []
+    [silence] = result.unanswered
+    assert silence.reason.startswith("not_asked: it speaks buddies 0.1.4")
+
+
+async def test_nothing_is_broadcast_where_all_can_be_asked_directly(alice: Node, bob: Node) -> None:
+    await search(alice, "table")
+    assert alice.rooms.published == []
+
+
+async def test_an_unproven_copy_of_a_memory_whose_proof_is_known_counts_as_that_memory(
+    team: Team, alice: Node, bob: Node
+) -> None:
+    stored = await alice.store_memory("a table")
+    await team.deliver(alice)
+    own = await bob.store_memory("bob's table")
+    bob.rooms.present[DEMO].append(OLD_CAROL)
+    echoed = an_entry(author=alice.endpoint, content="a table, forged")
+    answering(
+        bob, replace(echoed, id=stored.id), replace(echoed, id=own.id, author=bob.endpoint.hex())
+    )
+
+    result = await search(bob, "table")
+
+    assert sorted((view.content, view.verified) for view in result.results) == [
+        ("a table", Verified.PEER),
+        ("bob's table", Verified.PEER),
+    ]
+
+
+async def test_an_unproven_memory_in_the_name_of_one_who_signs_is_dropped(
+    alice: Node, bob: Node
+) -> None:
+    await bob.store.raise_watermark(spoke_key(alice.endpoint), 1)
+    bob.rooms.present[DEMO].append(OLD_CAROL)
+    answering(bob, an_entry(author=alice.endpoint, content="a forged table"))
+
+    assert (await search(bob, "table")).results == ()
+    assert bob.counters["rejected_impersonation"] == 1
+
+
+def legacy(query: str, filters: SearchFilters = NO_FILTERS) -> SearchRequest:
+    return SearchRequest(REQUEST_ID, query, filters)
+
+
+async def test_a_0_1_4_member_gets_the_best_that_fits_into_a_broadcast(alice: Node) -> None:
+    for number in range(30):
+        await alice.store_memory(f"table {number} " * 40, title="t")
+    await alice.store_memory("best table " + "x" * 2000, title="t")
+
+    response = await alice.search.answer_legacy(legacy("best table"), DEMO)
+
+    assert response is not None
+    assert len(await alice.rooms.publish(DEMO, response)) <= BROADCAST_BYTES_MAX
+    assert response.request_id == REQUEST_ID
+    assert response.peer_name == "alice"
+    assert response.results[0].content == "best table " + "x" * 989 + "…"
+    assert 4 <= len(response.results) <= 20
+
+
+async def test_a_name_of_any_length_leaves_an_answer_that_fits(team: Team) -> None:
+    node = team.node("n" * 32)
+    node.name = "ü" * 500
+    for number in range(30):
+        await node.store_memory(f"table {number:02}")
+
+    response = await node.search.answer_legacy(legacy("table"), DEMO)
+
+    assert response is not None
+    size = len(await node.rooms.publish(DEMO, response))
+    assert BROADCAST_BYTES_MAX - 400 < size <= BROADCAST_BYTES_MAX
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        legacy("chair"),
+        legacy("ta"),
+        legacy("  ta  "),
+        legacy("table", SearchFilters(room=OPS)),
+        legacy("table", SearchFilters(kind="tea")),
+        legacy("table", SearchFilters(tags=("x",))),
+    ],
+)
+async def test_a_0_1_4_member_gets_no_answer_where_there_is_nothing_to_say(
+    alice: Node, request_: SearchRequest
+) -> None:
+    await alice.store_memory("a table")
+    await alice.store_memory("a table", room=OPS)
+
+    assert await alice.search.answer_legacy(request_, DEMO) is None
+
+
+async def test_a_0_1_4_member_s_filters_are_heeded(alice: Node) -> None:
+    await alice.store_memory("table one", tags=("x",))
+    await alice.store_memory("table two")
+    filters = SearchFilters(room=DEMO, kind="Decision", tags=("x", "y"))
+
+    response = await alice.search.answer_legacy(legacy("table", filters), DEMO)
+
+    assert response is not None
+    assert [entry.content for entry in response.results] == ["table one"]
