@@ -104,7 +104,7 @@ class Tool:
 
 def _problems(name: str, value: object, schema: Mapping[str, Any]) -> Iterator[str]:
     # Imported late: a quarter of the time that the first call has, and no listing needs it.
-    from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+    from jsonschema import Draft202012Validator
 
     if isinstance(value, float) and not math.isfinite(value):
         yield f"{name} must be a finite number"
