@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 
 import mcp_types as mcp
 import pytest
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator
 from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 
