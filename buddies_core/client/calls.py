@@ -130,9 +130,9 @@ class DaemonClient:
         """
         with sendable():
             request = room_pb2.JoinRequest(room=room, ticket=ticket or "")
-        return join_report_from_pb(
-            await self._connection.ask(self._rooms.Join, request, JOIN_TIMEOUT_S)
-        )
+        reply = await self._connection.ask(self._rooms.Join, request, JOIN_TIMEOUT_S)
+        self._connection.remember_room(reply.room, joined=True)
+        return join_report_from_pb(reply)
 
     async def leave_room(self, room: str, *, for_all: bool) -> LeaveReport:
         """Return whether this machine has left the room, or for which agents it stays.
@@ -142,7 +142,9 @@ class DaemonClient:
         """
         with sendable():
             request = room_pb2.LeaveRequest(room=room, for_all=for_all)
-        return leave_report_from_pb(await self._connection.ask(self._rooms.Leave, request))
+        reply = await self._connection.ask(self._rooms.Leave, request)
+        self._connection.remember_room(reply.room, joined=False)
+        return leave_report_from_pb(reply)
 
     async def list_rooms(self) -> tuple[RoomName, ...]:
         """Return the rooms this machine is in, sorted."""

@@ -191,6 +191,12 @@ class Connection:
         if self._keeper is not None:
             self._keeper.cancel()
 
+    def remember_room(self, room: str, *, joined: bool) -> None:
+        """Have a restarted daemon know whether the attached agent has joined this room."""
+        if self._attachment is not None:
+            others = [name for name in self._attachment.rooms if name != room]
+            self._attachment.rooms[:] = [*others, room] if joined else others
+
     async def _stay_attached(self, request: daemon_pb2.AttachRequest, stream: AttachStream) -> None:
         while True:
             with contextlib.suppress(aio.AioRpcError):

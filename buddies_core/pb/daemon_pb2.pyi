@@ -92,11 +92,16 @@ class AttachRequest(_message.Message):
     USER_FIELD_NUMBER: _builtins.int
     PID_FIELD_NUMBER: _builtins.int
     CAPABILITIES_FIELD_NUMBER: _builtins.int
+    ROOMS_FIELD_NUMBER: _builtins.int
     agent: _builtins.str
     user: _builtins.str
     pid: _builtins.int
     @_builtins.property
     def capabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def rooms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Rooms that the agent has joined itself, before the daemon was restarted."""
+
     def __init__(
         self,
         *,
@@ -104,10 +109,11 @@ class AttachRequest(_message.Message):
         user: _builtins.str = ...,
         pid: _builtins.int = ...,
         capabilities: _abc.Iterable[_builtins.str] | None = ...,
+        rooms: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "capabilities", b"capabilities", "pid", b"pid", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "capabilities", b"capabilities", "pid", b"pid", "rooms", b"rooms", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

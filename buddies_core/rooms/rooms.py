@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from uuid import UUID
@@ -27,7 +27,7 @@ from buddies_core.model.room import (
     RoomStatus,
     Ticket,
 )
-from buddies_core.rooms.admission import Admitted
+from buddies_core.rooms.admission import Admitted, spoke_key
 from buddies_core.rooms.joining import describe, find_neighbor
 from buddies_core.rooms.names import room_name, status_text, ticket_for
 from buddies_core.rooms.ports import Host
@@ -57,6 +57,8 @@ class Rooms:
     @asynccontextmanager
     async def open(cls, host: Host) -> AsyncIterator["Rooms"]:
         """Be in the rooms that were joined before; leave the swarm, not the rooms, at the end."""
+        # We sign, too: nobody speaks for us without a signature.
+        await host.store.raise_watermark(spoke_key(host.endpoint), 1)
         async with asyncio.TaskGroup() as group:
             rooms = cls(host, group)
             for record in host.store.rooms():
@@ -275,9 +277,14 @@ class Rooms:
 
     # Agents
 
-    def agent_attached(self, agent: UUID, presence: AgentPresence) -> None:
-        """Show the agent in every room of this node."""
+    def agent_attached(
+        self, agent: UUID, presence: AgentPresence, rooms: Sequence[RoomName] = ()
+    ) -> None:
+        """Show the agent in every room of this node; it had joined these before a restart."""
         self._agents[agent] = presence
+        for name in rooms:
+            if name in self._rooms:
+                self._rooms[name].joined_by.add(agent)
         self._announce_agents()
 
     def agent_detached(self, agent: UUID) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,6 +14,7 @@ from buddies_core.convert import arguments
 from buddies_core.errors import Busy, InvalidInput, NotAllowed
 from buddies_core.local_protocol import AGENT_METADATA
 from buddies_core.model.bodies import AgentPresence
+from buddies_core.model.ids import RoomName
 
 if TYPE_CHECKING:
     from grpc.aio import ServicerContext
@@ -28,8 +29,10 @@ log = logging.getLogger(__name__)
 class AgentsListener(Protocol):
     """Who wants to know which agents there are; see `rooms.rooms.Rooms`."""
 
-    def agent_attached(self, agent: UUID, presence: AgentPresence) -> None:
-        """Take in that an agent is here."""
+    def agent_attached(
+        self, agent: UUID, presence: AgentPresence, rooms: Sequence[RoomName] = ()
+    ) -> None:
+        """Take in that an agent is here, and which rooms it had joined at a daemon before this."""
 
     def agent_detached(self, agent: UUID) -> None:
         """Take in that an agent has gone, whether it said goodbye or not."""
@@ -61,7 +64,13 @@ class Agents:
 
     @contextmanager
     def attach(
-        self, *, name: str, user: str, pid: int, capabilities: tuple[str, ...]
+        self,
+        *,
+        name: str,
+        user: str,
+        pid: int,
+        capabilities: tuple[str, ...],
+        rooms: tuple[RoomName, ...] = (),
     ) -> Iterator[AttachedAgent]:
         """Show an agent to the rooms until the block ends.
 
@@ -95,6 +104,7 @@ class Agents:
             self._listener.agent_attached(
                 agent.id,
                 AgentPresence(name=name, user=agent.user, capabilities=capabilities),
+                rooms,
             )
             yield agent
         finally:

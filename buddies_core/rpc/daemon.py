@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from grpc.aio import ServicerContext
 
 from buddies_core.convert.daemon import info_to_pb, status_to_pb
+from buddies_core.model.ids import RoomName
 from buddies_core.model.views import DaemonInfo, DaemonStatus
 from buddies_core.pb import daemon_pb2 as pb
 from buddies_core.pb.daemon_pb2_grpc import DaemonServicer
@@ -51,6 +52,7 @@ class DaemonRpc(DaemonServicer):
             user=request.user,
             pid=request.pid,
             capabilities=tuple(request.capabilities),
+            rooms=tuple(map(RoomName, request.rooms)),
         ) as agent:
             yield pb.AttachEvent(attached=pb.Attached(agent_id=str(agent.id)))
             await self._closing.wait()

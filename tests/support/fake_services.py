@@ -1,6 +1,7 @@
 """What lies behind the socket, in memory: it records what it was asked, and fails when told to."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -152,7 +153,9 @@ class FakeRooms:
     failure: Exception | None = None
     hold: asyncio.Event | None = None
 
-    def agent_attached(self, agent: UUID, presence: AgentPresence) -> None:
+    def agent_attached(
+        self, agent: UUID, presence: AgentPresence, rooms: Sequence[RoomName] = ()
+    ) -> None:
         self.agents[agent] = presence
 
     def agent_detached(self, agent: UUID) -> None:

@@ -15,12 +15,16 @@ from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, RoomName, TopicId, topic_of
 from buddies_core.model.room import DialAttempt, Ticket
 from buddies_core.pb.peer_pb2 import HelloReply, PeerReply, PeerRequest, PresenceCopy
-from buddies_core.rooms.admission import Admission
+from buddies_core.rooms.admission import Admission, Rejected
 from buddies_core.rooms.composing import Composer
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.rooms import Rooms
 from buddies_core.store.in_memory import InMemoryStore
-from buddies_core.wire.room_messages import open_envelope
+from buddies_core.wire.room_messages import (
+    RoomMessage,
+    encode_room_message,
+    open_envelope,
+)
 from buddies_core.wire.tickets import decode_ticket, encode_ticket
 from tests.support.clocks import ManualClock
 from tests.support.eventually import until
@@ -243,6 +247,16 @@ async def test_an_agent_that_went_away_no_longer_keeps_the_node_in_the_room() ->
         assert (await rooms.leave("demo", CURSOR, for_all=False)).node_left
 
 
+async def test_an_agent_that_had_joined_before_a_restart_still_keeps_the_node_in_the_room() -> None:
+    alice = host(ALICE, "alice")
+    async with rooms_of(alice) as rooms:
+        await rooms.join("demo", None, None)
+        rooms.agent_attached(CLAUDE, AgentPresence(name="claude"), (DEMO, RoomName("gone")))
+        rooms.agent_attached(CURSOR, AgentPresence(name="cursor"))
+        report = await rooms.leave("demo", CURSOR, for_all=False)
+        assert (report.node_left, report.still_joined_by) == (False, ("claude",))
+
+
 async def test_leaving_a_room_one_is_not_in_says_what_to_do() -> None:
     async with rooms_of(host(ALICE, "alice")) as rooms:
         with pytest.raises(NotFound, match=r"not in room 'demo'.*join it first"):
@@ -271,6 +285,16 @@ async def test_what_we_publish_is_admitted_as_ours() -> None:
         proof = await rooms.publish(DEMO, StatusUpdate(ALICE.endpoint.hex(), "busy"), agent="x")
         admitted = rooms.admit(DEMO, proof)
         assert (admitted.verified, admitted.raw) == (Verified.PEER, proof)
+
+
+async def test_an_unsigned_message_in_our_own_name_is_rejected() -> None:
+    alice = host(ALICE, "alice")
+    async with rooms_of(alice) as rooms:
+        await rooms.join("demo", None, None)
+        body = StatusUpdate(ALICE.endpoint.hex(), "forged")
+        forged = encode_room_message(RoomMessage(nonce=bytes(16), body=body))
+        with pytest.raises(Rejected, match="signs its messages"):
+            rooms.admit(DEMO, forged)
 
 
 async def test_after_a_restart_the_node_is_in_its_rooms_and_dials_the_members_it_knew() -> None:
