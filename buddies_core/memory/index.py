@@ -134,36 +134,40 @@ class MemoryIndex:
             StoreError: the directory can't be written.
         """
         worker = ThreadPoolExecutor(1, thread_name_prefix="index")
-        with contextlib.ExitStack() as halves:
+        halves = contextlib.ExitStack()
 
-            def open_halves() -> tuple[LexicalIndex, VectorIndex]:
-                lexical = LexicalIndex(directory / "words")
-                halves.callback(lexical.close)
-                vectors = VectorIndex(directory / "vectors", embedder.model_id)
-                halves.callback(vectors.close)
-                for half in (lexical, vectors):
-                    if half.sequence > source.last_sequence():
-                        _log.warning("index_rebuilt reason=%s", "it is further than the store")
-                        half.reset()
-                return lexical, vectors
+        def open_halves() -> tuple[LexicalIndex, VectorIndex]:
+            lexical = LexicalIndex(directory / "words")
+            halves.callback(lexical.close)
+            vectors = VectorIndex(directory / "vectors", embedder.model_id)
+            halves.callback(vectors.close)
+            for half in (lexical, vectors):
+                if half.sequence > source.last_sequence():
+                    _log.warning("index_rebuilt reason=%s", "it is further than the store")
+                    half.reset()
+            return lexical, vectors
 
-            try:
-                opening = asyncio.get_running_loop().run_in_executor(worker, open_halves)
-                index = cls(source, embedder, *(await opening), worker)
-                async with asyncio.TaskGroup() as group:
-                    feeders = (
-                        group.create_task(_keep_feeding(index._words, index._feed_words)),
-                        group.create_task(_keep_feeding(index._meanings, index._feed_meanings)),
-                    )
-                    try:
-                        yield index
-                    finally:
-                        for feeder in feeders:
-                            feeder.cancel()
-                        if index._lingering:
-                            index._lingering.cancel()
-            finally:
-                await asyncio.to_thread(worker.shutdown, cancel_futures=True)
+        def close() -> None:
+            worker.shutdown(cancel_futures=True)
+            halves.close()
+
+        try:
+            opened = await asyncio.get_running_loop().run_in_executor(worker, open_halves)
+            index = cls(source, embedder, *opened, worker)
+            async with asyncio.TaskGroup() as group:
+                feeders = (
+                    group.create_task(_keep_feeding(index._words, index._feed_words)),
+                    group.create_task(_keep_feeding(index._meanings, index._feed_meanings)),
+                )
+                try:
+                    yield index
+                finally:
+                    for feeder in feeders:
+                        feeder.cancel()
+                    if index._lingering:
+                        index._lingering.cancel()
+        finally:
+            await asyncio.to_thread(close)
 
     def notice(self) -> None:
         """Have what was just stored indexed soon; without it, that is done at the next search."""
@@ -249,7 +253,7 @@ class MemoryIndex:
         while True:
             if self._damaged:
                 await self._run(self._lexical.reset)
-                self._damaged = False
+                self._damaged, self._words.sequence = False, 0
             last = self._source.last_sequence()
             if self._words.sequence >= last:
                 return

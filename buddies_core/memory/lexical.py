@@ -115,6 +115,8 @@ class LexicalIndex:
         Raises:
             StoreError: the directory can't be written.
         """
+        # It would go on merging old segments into the new directory; dropped, it ends that first.
+        self.__dict__.pop("_writer", None)
         try:
             if self._directory.exists():
                 shutil.rmtree(self._directory)

@@ -12,8 +12,9 @@ from typing import TypeVar
 
 K = TypeVar("K")
 
-COVERAGE_MIN = 0.2
-"""Measured on five sets: as good as any between 0.2 and 0.3."""
+COVERAGE_MIN = 0.25
+"""On five sets as good as any between 0.2 and 0.3; with 1,700 pieces of technical prose around 40
+notes, paraphrases had R@5 .38 at 0.2 and .43 at 0.25, and nothing else was worse (measured)."""
 RRF_K = 60
 """Cormack, Clarke and Büttcher, Reciprocal Rank Fusion, 2009."""
 BM25_K1 = 1.2

@@ -125,7 +125,8 @@ class VectorFile:
             return None
         length, checksum = _FRAME.unpack(frame)
         start = self._end + _FRAME.size
-        if length > size - start:
+        # Zeros, which a power cut may leave, have the checksum of an empty body.
+        if not _BODY.size <= length <= size - start:
             return None
         body = self._file.read(length)
         if zlib.crc32(body) != checksum:

@@ -12,23 +12,16 @@ import pytest
 
 from buddies_core.errors import InvalidInput, StoreError
 from buddies_core.memory import lexical
-from buddies_core.memory.embedder import DIMENSIONS, Embedder, ModelUnavailable, Vectors
+from buddies_core.memory.embedder import Embedder, ModelUnavailable
 from buddies_core.memory.index import IndexHit, MemoryIndex
 from buddies_core.model.ids import RoomName
 from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, MemoryKind
 from buddies_core.store.in_memory import InMemoryStore
 from tests.support.eventually import until
 from tests.support.memories import BOB, DEMO, a_memory, an_entry, whole_of
+from tests.support.toy_embedder import ToyEmbedder
 
 IN_DEMO = MemoryFilter(room=DEMO)
-MEANINGS = {
-    "database": 0,
-    "postgresql": 0,
-    "colour": 1,
-    "blue": 1,
-    "deploy": 2,
-    "release": 2,
-}
 
 DISTRACTORS = """
 The CI set-up takes nine minutes, most of it installing packages
@@ -62,33 +55,6 @@ Time zones: everything is UTC until it is shown to a person
 The old importer chokes on files above two gigabytes
 Type checks are strict in new modules, lenient in legacy ones
 """.strip().splitlines()
-
-
-class ToyEmbedder:
-    """Knows three meanings; the vector of a text says which of them its words have."""
-
-    def __init__(self, model_id: bytes = b"toy" + bytes(29)) -> None:
-        self.model_id = model_id
-        self.texts: list[str] = []
-        self.free = asyncio.Event()
-        self.free.set()
-        self.failure: ModelUnavailable | None = None
-
-    async def embed(self, texts: Sequence[str]) -> Vectors:
-        await self.free.wait()
-        if self.failure:
-            raise self.failure
-        self.texts += texts
-        return np.stack([self.vector(text) for text in texts])
-
-    def vector(self, text: str) -> Vectors:
-        vector = np.zeros(DIMENSIONS, np.float32)
-        vector[DIMENSIONS - 1] = 0.1
-        for word in text.lower().split():
-            if word in MEANINGS:
-                vector[MEANINGS[word]] = 1
-        norm: np.float32 = np.linalg.norm(vector)
-        return vector / norm
 
 
 @asynccontextmanager

@@ -1,0 +1,37 @@
+"""An embedder without a model, for tests that say themselves what is alike."""
+
+import asyncio
+from collections.abc import Sequence
+
+import numpy as np
+
+from buddies_core.memory.embedder import DIMENSIONS, ModelUnavailable, Vectors
+
+MEANINGS = {"database": 0, "postgresql": 0, "colour": 1, "blue": 1, "deploy": 2, "release": 2}
+
+
+class ToyEmbedder:
+    """Knows three meanings; the vector of a text says which of them its words have."""
+
+    def __init__(self, model_id: bytes = b"toy" + bytes(29)) -> None:
+        self.model_id = model_id
+        self.texts: list[str] = []
+        self.free = asyncio.Event()
+        self.free.set()
+        self.failure: ModelUnavailable | None = None
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        await self.free.wait()
+        if self.failure:
+            raise self.failure
+        self.texts += texts
+        return np.stack([self.vector(text) for text in texts])
+
+    def vector(self, text: str) -> Vectors:
+        vector = np.zeros(DIMENSIONS, np.float32)
+        vector[DIMENSIONS - 1] = 0.1
+        for word in text.lower().split():
+            if word in MEANINGS:
+                vector[MEANINGS[word]] = 1
+        norm: np.float32 = np.linalg.norm(vector)
+        return vector / norm
