@@ -27,6 +27,7 @@ class GossipConfig:
     graft_timeout_2_s: float = 0.04
     dispatch_timeout_s: float = 0.005
     cache_evict_interval_s: float = 1.0
+    message_id_retention_s: float = 90.0
     # PlumTree, p. 12.
     optimization_threshold_rounds: int = 7
     # What fits into a frame of 4096 bytes: ⌊(4096 - 36) / 35⌋.
@@ -34,21 +35,22 @@ class GossipConfig:
 
     # From here on: where we do better than Rust does.
 
-    # A message is kept for longer, since new neighbors are told of it (below).
-    message_cache_retention_s: float = 60.0
-    # A node that gets a message late keeps it from then on, and may hand it on when others have
-    # forgotten its id; they would deliver it again. Four such hand-overs in a row, each at the last
-    # moment, are what this bears; with Rust's 90 s it would be one.
-    message_id_retention_s: float = 300.0
-    # A new neighbor hears of the newest cached messages: so one whose first receivers all died
-    # is still repaired, and a joiner gets what was said a moment before. Rust: nothing.
+    # A new neighbor hears of the newest cached messages: so one whose first receivers all died is
+    # still repaired, and a joiner gets what was said a moment before. Rust tells it nothing. As
+    # each of those who learn of a message so may tell it on, it would never die while nodes keep
+    # joining, and be delivered anew to all that have forgotten its id. Hence each second in a cache
+    # adds to its `round`, the one thing that travels with it and grows, and one that has come to a
+    # limit is told to nobody new: an age in seconds at most, and below the retention of ids.
     announced_to_new_neighbor_max: int = 1000
-    # A Neighbor that we sent counts as a request under way until it is answered or this time has
-    # passed; and a neighbor with such a request fills one place, not two. In Rust it counts until
-    # the answer; but an answer gets none itself, so half of them stay: no replacement is sought for
-    # lost neighbors, and a later Neighbor goes unanswered. The time must exceed a round trip, as it
-    # also keeps two nodes from answering each other for ever. (Forgetting it on eviction was tried:
-    # answers that cross it evict others in turn, and a swarm that forms does not come to rest.)
+    announced_rounds_max: int = 60
+    message_cache_retention_s: float = 60.0
+    # A Neighbor that we sent counts as a request under way until it is answered, the peer is
+    # evicted, or this time has passed; and a neighbor with such a request fills one place, not two.
+    # In Rust it counts until the answer; but an answer gets none itself, so half of them stay: no
+    # replacement is sought for lost neighbors, and a later Neighbor goes unanswered. The time must
+    # exceed a round trip, as it also keeps two nodes from answering each other for ever. An answer
+    # from a peer that was evicted meanwhile is refused. Rust takes it, though that peer has been
+    # told the contrary, and so, when many join at once, gets neighbors that are deaf to it.
     forget_stale_requests: bool = True
     neighbor_answer_wait_s: float = 5.0
     # If a peer that was asked to be a neighbor can't be reached, another one is asked. In Rust only
@@ -67,9 +69,9 @@ OURS = GossipConfig()
 """What the product runs with."""
 
 EXACT = GossipConfig(
-    message_cache_retention_s=30.0,
-    message_id_retention_s=90.0,
     announced_to_new_neighbor_max=0,
+    announced_rounds_max=0,
+    message_cache_retention_s=30.0,
     forget_stale_requests=False,
     refill_after_failed_request=False,
     only_neighbors_in_tree=False,

@@ -125,6 +125,8 @@ class HyParView:
         self._passive = View()
         # When each was sent the Neighbor that it has not answered; oldest first.
         self._pending: dict[EndpointId, float] = {}
+        # The same for peers that were evicted since: their answers cross our Disconnect.
+        self._revoked: dict[EndpointId, float] = {}
         self._peer_data: dict[EndpointId, bytes] = {}
         self._alive_disconnect: set[EndpointId] = set()
         self._shuffles = False
@@ -214,11 +216,16 @@ class HyParView:
         if not self._shuffles:
             self._shuffles = True
             self._schedule(self._config.shuffle_interval_s, ShuffleTimer())
-        while self._pending and self._config.forget_stale_requests:
-            peer, asked_at_s = next(iter(self._pending.items()))
+        if self._config.forget_stale_requests:
+            self._forget_unanswered(self._pending, now_s)
+            self._forget_unanswered(self._revoked, now_s)
+
+    def _forget_unanswered(self, requests: dict[EndpointId, float], now_s: float) -> None:
+        while requests:
+            peer, asked_at_s = next(iter(requests.items()))
             if asked_at_s + self._config.neighbor_answer_wait_s > now_s:
-                break
-            del self._pending[peer]
+                return
+            del requests[peer]
 
     # Messages
 
@@ -247,7 +254,8 @@ class HyParView:
         self, sender: EndpointId, priority: Priority, data: bytes | None, now_s: float
     ) -> None:
         is_answer = self._pending.pop(sender, None) is not None
-        if not self._add_active(sender, data, priority, now_s, answer=not is_answer):
+        is_revoked = self._revoked.pop(sender, None) is not None
+        if is_revoked or not self._add_active(sender, data, priority, now_s, answer=not is_answer):
             self._send_disconnect(sender, alive=True)
 
     def _on_shuffle(self, sender: EndpointId, shuffle: Shuffle) -> None:
@@ -326,6 +334,8 @@ class HyParView:
         """Make room: a random neighbor goes to the passive view, and knows that we are alive."""
         peer = self._active.random(self._rng)
         self._remove_active(peer)
+        if self._config.forget_stale_requests and peer in self._pending:
+            self._revoked[peer] = self._pending.pop(peer)
         self._send_disconnect(peer, alive=True)
         self._add_passive(peer, None)
         self._alive_disconnect.add(peer)
@@ -384,6 +394,7 @@ class HyParView:
         # A walk may end at the very node it announces; Rust then fails to dial itself.
         if peer != self._me and peer not in self._pending:
             self._pending[peer] = now_s
+            self._revoked.pop(peer, None)
             self._send(peer, Neighbor(priority, self._data))
 
     def _send_disconnect(self, peer: EndpointId, *, alive: bool) -> None:

@@ -59,7 +59,7 @@ class PlumTree:
         # Who announced what we lack, first come first.
         self._announcers: dict[MessageId, deque[tuple[EndpointId, int]]] = {}
         self._grafting: set[MessageId] = set()
-        # Both in the order in which they expire, as each has one retention time.
+        # When each came, oldest first: the order in which they expire.
         self._received: OrderedDict[MessageId, float] = OrderedDict()
         self._cache: OrderedDict[MessageId, tuple[float, Gossip, int]] = OrderedDict()
         self._dispatches = False
@@ -97,7 +97,7 @@ class PlumTree:
             case Prune():
                 self._make_lazy(sender)
             case Graft(wanted, _):
-                self._on_graft(sender, wanted)
+                self._on_graft(sender, wanted, now_s)
 
     def expire(self, timer: PlumTreeTimer, now_s: float) -> None:
         """Apply a timer that ran out."""
@@ -109,14 +109,15 @@ class PlumTree:
             case EvictTimer():
                 self._on_evict_timer(now_s)
 
-    def neighbor_up(self, peer: EndpointId) -> None:
+    def neighbor_up(self, peer: EndpointId, now_s: float) -> None:
         """Take in a new neighbor, and tell it of the newest messages."""
         self._lazy.pop(peer, None)
         self._eager[peer] = None
-        newest = islice(reversed(self._cache.items()), self._config.announced_to_new_neighbor_max)
-        known = [(id, round) for id, (_, _, round) in newest]
-        known.reverse()
-        self._send_ihaves(peer, known)
+        newest = islice(reversed(self._cache), self._config.announced_to_new_neighbor_max)
+        rounds = [(id, self._aged_round(id, now_s)) for id in newest]
+        rounds.reverse()
+        young = [it for it in rounds if it[1] < self._config.announced_rounds_max]
+        self._send_ihaves(peer, young)
 
     def neighbor_down(self, peer: EndpointId) -> None:
         """Forget a neighbor, and whatever it had announced."""
@@ -176,11 +177,12 @@ class PlumTree:
                 self._grafting.add(id)
                 self._schedule(self._config.graft_timeout_1_s, GraftTimer(id))
 
-    def _on_graft(self, sender: EndpointId, wanted: MessageId | None) -> None:
+    def _on_graft(self, sender: EndpointId, wanted: MessageId | None, now_s: float) -> None:
         self._make_eager(sender)
         if wanted is not None and wanted in self._cache:
             _, gossip, _ = self._cache[wanted]
-            self._send(sender, gossip)
+            aged = SwarmScope(self._aged_round(wanted, now_s))
+            self._send(sender, Gossip(wanted, gossip.content, aged))
 
     # Timers
 
@@ -207,9 +209,11 @@ class PlumTree:
 
     def _on_evict_timer(self, now_s: float) -> None:
         self._evicts = False
-        while self._cache and next(iter(self._cache.values()))[0] <= now_s:
+        cached_until_s = now_s - self._config.message_cache_retention_s
+        while self._cache and next(iter(self._cache.values()))[0] <= cached_until_s:
             self._cache.popitem(last=False)
-        while self._received and next(iter(self._received.values())) <= now_s:
+        known_until_s = now_s - self._config.message_id_retention_s
+        while self._received and next(iter(self._received.values())) <= known_until_s:
             self._received.popitem(last=False)
         self._schedule_eviction()
 
@@ -231,12 +235,16 @@ class PlumTree:
 
     def _keep(self, gossip: Gossip, round: int, now_s: float) -> None:
         """Remember a message by id and, for a shorter time, whole. Again means anew."""
-        self._received[gossip.id] = now_s + self._config.message_id_retention_s
+        self._received[gossip.id] = now_s
         self._received.move_to_end(gossip.id)
-        expires_at_s = now_s + self._config.message_cache_retention_s
-        self._cache[gossip.id] = (expires_at_s, gossip, round)
+        self._cache[gossip.id] = (now_s, gossip, round)
         self._cache.move_to_end(gossip.id)
         self._schedule_eviction()
+
+    def _aged_round(self, id: MessageId, now_s: float) -> int:
+        """Return the round of a cached message; where new neighbors are told, with its seconds."""
+        came_at_s, _, round = self._cache[id]
+        return round + int(now_s - came_at_s) if self._config.announced_rounds_max else round
 
     # What goes out
 

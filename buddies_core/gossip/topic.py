@@ -64,7 +64,7 @@ class Topic:
                 return self._take()
             case _:
                 self.hyparview.receive(sender, message, now_s)
-                return self._take_after_hyparview()
+                return self._take_after_hyparview(now_s)
 
     def expire(self, timer: Timer, now_s: float) -> list[Command]:
         """Apply a timer that ran out."""
@@ -74,25 +74,25 @@ class Topic:
                 return self._take()
             case ShuffleTimer() | NeighborRequestTimer():
                 self.hyparview.expire(timer, now_s)
-                return self._take_after_hyparview()
+                return self._take_after_hyparview(now_s)
 
     def peer_disconnected(self, peer: EndpointId, now_s: float) -> list[Command]:
         """Apply the end of the connection to a peer, neighbor or not."""
         self.hyparview.peer_disconnected(peer, now_s)
         # Also for one that is no neighbor: it may have announced something.
         self.plumtree.neighbor_down(peer)
-        return self._take_after_hyparview()
+        return self._take_after_hyparview(now_s)
 
     def change_data(self, data: bytes, now_s: float) -> list[Command]:
         """Have other data of ours told from now on."""
         self.hyparview.change_data(data, now_s)
         return self._take()
 
-    def _take_after_hyparview(self) -> list[Command]:
+    def _take_after_hyparview(self, now_s: float) -> list[Command]:
         """Let PlumTree know of each neighbor that came or went, then hand all commands out."""
         for command in self._commands.copy():
             if isinstance(command, ReportNeighborUp):
-                self.plumtree.neighbor_up(command.peer)
+                self.plumtree.neighbor_up(command.peer, now_s)
             elif isinstance(command, ReportNeighborDown):
                 self.plumtree.neighbor_down(command.peer)
         return self._take()

@@ -26,6 +26,7 @@ def test_exact_has_the_numbers_of_iroh_gossip() -> None:
         "message_cache_retention_s": 30,
         "message_id_retention_s": 90,
         "announced_to_new_neighbor_max": 0,
+        "announced_rounds_max": 0,
         "forget_stale_requests": False,
         "neighbor_answer_wait_s": 5,
         "refill_after_failed_request": False,
@@ -43,8 +44,8 @@ def test_ours_keeps_the_views_and_the_timers_of_the_tree() -> None:
     }
     assert changed == {
         "message_cache_retention_s",
-        "message_id_retention_s",
         "announced_to_new_neighbor_max",
+        "announced_rounds_max",
         "forget_stale_requests",
         "refill_after_failed_request",
         "only_neighbors_in_tree",

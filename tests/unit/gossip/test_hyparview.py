@@ -333,6 +333,28 @@ def test_only_rust_seeks_no_neighbor_in_place_of_a_lost_one_once_it_has_answered
     assert commands == [down(A), DisconnectPeer(A), *(asks(F, LOW) if asked else [])]
 
 
+@pytest.mark.parametrize(("config", "is_taken"), [(EXACT, True), (OURS, False)])
+def test_only_rust_takes_the_answer_of_a_newcomer_that_it_has_evicted_meanwhile(
+    config: GossipConfig, is_taken: bool
+) -> None:
+    it = topic(config=config)
+    for newcomer in (A, B, C, D, E, F):
+        it.receive(newcomer, Join(None), 0.0)
+    (evicted,) = {A, B, C, D, E} - active(it)
+    commands = it.receive(evicted, Neighbor(HIGH, None), 0.1)
+    assert (evicted in active(it)) is is_taken
+    if not is_taken:
+        assert commands == [
+            send(evicted, sample_in(commands)),
+            send(evicted, Disconnect(alive=True)),
+            DisconnectPeer(evicted),
+            DisconnectPeer(evicted),
+        ]
+        # That was the answer; the next one is a request of its own, and granted.
+        it.receive(evicted, Neighbor(HIGH, None), 0.2)
+        assert evicted in active(it)
+
+
 # Shuffle
 
 
