@@ -26,6 +26,7 @@ from buddies_core.net.endpoint import GOSSIP_ALPN, Endpoint
 from buddies_core.net.iroh_calls import Failure, IrohFailed
 from buddies_core.net.links import CloseReason, Link
 from buddies_core.net.outbox import Batch, Outbox
+from buddies_core.net.tasks import Tasks
 from buddies_core.wire.frames import FrameReader
 from buddies_core.wire.gossip_messages import decode_message, decode_stream_header, stream_header
 
@@ -58,7 +59,8 @@ class _Peer:
         self.changed = asyncio.Event()
         """There may be something for the flusher to do."""
         self.connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.flusher: asyncio.Task[None] | None = None
+        self.ended = asyncio.Event()
+        """Nothing more is written."""
 
     @property
     def newest(self) -> Link | None:
@@ -69,17 +71,16 @@ class _Peer:
 class Connections:
     """The gossip connections of one endpoint."""
 
-    def __init__(
-        self, endpoint: Endpoint, inbox: Inbox, tasks: asyncio.TaskGroup, context: NetContext
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, inbox: Inbox, tasks: Tasks, context: NetContext) -> None:
         self._endpoint = endpoint
         self._inbox = inbox
         self._tasks = tasks
         self._context = context
         self._peers: dict[EndpointId, _Peer] = {}
         # A released peer may be connected anew before its old connections are closed.
-        self._leaves: set[asyncio.Task[None]] = set()
+        self._released: set[_Peer] = set()
         self._written = asyncio.Event()
+        self._dials = True
 
     def connected(self) -> tuple[EndpointId, ...]:
         """Return the peers with a gossip connection."""
@@ -96,6 +97,8 @@ class Connections:
             return
         there = self._peers.get(peer)
         if there is None:
+            if not self._dials:
+                return
             there = self._add(peer)
             self._dial(there, self._context.timing.dial_timeout_s)
         if there.outbox.append(topic, frame, ends_stream=ends_stream):
@@ -139,10 +142,8 @@ class Connections:
         """
         there = self._peers.pop(peer, None)
         if there is not None:
-            assert there.flusher is not None, "each peer has one"
-            self._leaves.add(there.flusher)
-            there.flusher.add_done_callback(self._leaves.discard)
             there.released = True
+            self._released.add(there)
             there.changed.set()
 
     async def wait_room(self) -> None:
@@ -159,15 +160,29 @@ class Connections:
             except TimeoutError:
                 pass  # whoever did not read a thing meanwhile is not waited for any longer
 
+    def stop_dialling(self) -> None:
+        """Send to peers that are connected, and to no others, from now on."""
+        self._dials = False
+        for there in self._released:
+            there.changed.set()
+
     async def wait_released(self, timeout_s: float) -> None:
         """Wait until the connections of released peers are closed, at most for that time."""
-        if self._leaves:
-            _, unheard = await asyncio.wait(self._leaves, timeout=timeout_s)
-            self._context.counters["leaves_unheard"] += len(unheard)
+        try:
+            async with asyncio.timeout(timeout_s):
+                for there in tuple(self._released):
+                    await there.ended.wait()
+        except TimeoutError:
+            self._context.counters["leaves_unheard"] += len(self._released)
+
+    def close(self) -> None:
+        """Close all connections at once, so that everything here ends."""
+        for there in tuple(self._peers.values()):
+            self._lose(there, CloseReason.DONE)
 
     def _add(self, id: EndpointId) -> _Peer:
         there = self._peers[id] = _Peer(id, self._context.clock.now_s())
-        there.flusher = self._tasks.create_task(self._flush(there))
+        self._tasks.start(self._flush(there))
         return there
 
     def _is_behind(self, there: _Peer) -> bool:
@@ -176,7 +191,7 @@ class Connections:
 
     def _dial(self, there: _Peer, timeout_s: float) -> asyncio.Task[Unreachable | None]:
         there.dials += 1
-        return self._tasks.create_task(self._dialled(there, timeout_s))
+        return self._tasks.start(self._dialled(there, timeout_s))
 
     async def _dialled(self, there: _Peer, timeout_s: float) -> Unreachable | None:
         """Connect the peer, or return why that failed."""
@@ -203,7 +218,7 @@ class Connections:
         if not there.connected.done():
             there.connected.set_result(None)
         there.changed.set()
-        self._tasks.create_task(self._read_link(there, link))
+        self._tasks.start(self._read_link(there, link))
 
     def _lose(self, there: _Peer, reason: CloseReason) -> None:
         """Close what is open to the peer, drop what waits for it, and tell the node."""
@@ -282,7 +297,7 @@ class Connections:
             link = there.newest
             batch = there.outbox.take() if link else None
             if link is None or batch is None:
-                if there.released and (link or not there.dials):
+                if there.released and (link or not there.dials or not self._dials):
                     break
                 there.changed.clear()
                 await there.changed.wait()
@@ -301,6 +316,8 @@ class Connections:
             await writer.finish()
         for link in there.links:
             link.close(CloseReason.DONE)
+        self._released.discard(there)
+        there.ended.set()
 
 
 class _Writer:

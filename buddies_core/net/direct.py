@@ -23,6 +23,7 @@ from buddies_core.net.endpoint import DIRECT_ALPN, Endpoint
 from buddies_core.net.exchange import REFUSAL_CHARS_MAX, REPLY_BYTES_MAX, exchange
 from buddies_core.net.iroh_calls import Failure, IrohFailed
 from buddies_core.net.links import CloseReason, Link
+from buddies_core.net.tasks import Tasks
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest, Ping, Refusal
 from buddies_core.wire.frames import FrameReader, frame
 
@@ -107,7 +108,7 @@ class IncomingRequest:
 class Direct:
     """Requests to peers and from peers, and the connections that carry them."""
 
-    def __init__(self, endpoint: Endpoint, tasks: asyncio.TaskGroup, context: NetContext) -> None:
+    def __init__(self, endpoint: Endpoint, tasks: Tasks, context: NetContext) -> None:
         self._endpoint = endpoint
         self._tasks = tasks
         self._context = context
@@ -131,7 +132,7 @@ class Direct:
                 idle.close(CloseReason.DONE)
         self._context.links.add(link)
         self._links[link] = 0
-        self._tasks.create_task(self._serve(link))
+        self._tasks.start(self._serve(link))
 
     def speaks(self, peer: EndpointId) -> bool | None:
         """Return whether the peer speaks the direct protocol; None if that is not known (yet).
@@ -182,6 +183,11 @@ class Direct:
         """Take the oldest request of a peer that waits to be answered."""
         return await self._waiting.get()
 
+    def close(self) -> None:
+        """Close all connections at once, so that everything here ends."""
+        for link in self._links:
+            link.close(CloseReason.DONE)
+
     # Asking
 
     async def _open_stream(self, peer: EndpointId) -> tuple[Link, iroh.BiStream]:
@@ -203,7 +209,7 @@ class Direct:
                 return link
         dial = self._dials.get(peer)
         if dial is None:
-            dial = self._dials[peer] = self._tasks.create_task(self._dial(peer))
+            dial = self._dials[peer] = self._tasks.start(self._dial(peer))
         await asyncio.wait({dial})
         made = dial.result()
         if isinstance(made, Unreachable):

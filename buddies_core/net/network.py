@@ -25,13 +25,15 @@ from buddies_core.net.driver import Delivery, Driver, Inbox
 from buddies_core.net.endpoint import GOSSIP_ALPN, Endpoint, NetworkMode, bind
 from buddies_core.net.links import Link
 from buddies_core.net.liveness import Liveness
+from buddies_core.net.tasks import Tasks
 from buddies_core.net.timing import TIMING, Timing
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
 from buddies_core.wire.address_info import encode_address_info
 from buddies_core.wire.gossip_messages import check_content_size
 
 _BROADCAST_TIMEOUT_S = 5.0
-_DRAIN_TIMEOUT_S = 5.0
+# What is left after that waits for peers that are gone.
+_END_TIMEOUT_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,7 @@ class Network:
         config: NetConfig,
         context: NetContext,
         rng: Random,
-        tasks: asyncio.TaskGroup,
+        group: asyncio.TaskGroup,
     ) -> None:
         self.endpoint = endpoint.id
         self.udp_port = endpoint.udp_port
@@ -65,6 +67,7 @@ class Network:
         self._endpoint = endpoint
         self._context = context
         self._inbox = Inbox()
+        self._tasks = tasks = Tasks(group)
         self._connections = Connections(endpoint, self._inbox, tasks, context)
         self._direct = Direct(endpoint, tasks, context)
         self._topics: set[TopicId] = set()
@@ -73,10 +76,12 @@ class Network:
         self._driver = Driver(
             endpoint.id, self._told, config.gossip, rng, self._inbox, self._connections, context
         )
-        self._driving = tasks.create_task(self._driver.run())
-        tasks.create_task(endpoint.let_in(self._adopt))
-        tasks.create_task(self._watch_own_address())
-        tasks.create_task(Liveness(self._connections, self._direct, context, rng).run())
+        liveness = Liveness(self._connections, self._direct, context, rng)
+        self._loops = [
+            group.create_task(loop)
+            for loop in (self._driver.run(), self._watch_own_address(), liveness.run())
+        ]
+        group.create_task(endpoint.let_in(self._adopt))
 
     @classmethod
     @asynccontextmanager
@@ -96,15 +101,15 @@ class Network:
             context=context,
         )
         try:
-            async with _group_cancelled_at_exit() as tasks:
-                network = cls(endpoint, warnings, config, context, rng, tasks)
+            async with _group_cancelled_at_exit() as group:
+                network = cls(endpoint, warnings, config, context, rng, group)
                 try:
                     yield network
                 finally:
                     await network._leave()
         finally:
             await endpoint.close()
-            await context.calls.drain(_DRAIN_TIMEOUT_S)
+            await context.calls.drain(_END_TIMEOUT_S)
 
     def address(self) -> PeerAddress:
         """Return where this node may be reached now."""
@@ -212,11 +217,17 @@ class Network:
                 self._inbox.post(OwnDataChanged(data))
 
     async def _leave(self) -> None:
-        """Tell all neighbors, and see that they have heard it, for a bounded time."""
-        self._driving.cancel()
-        await asyncio.wait({self._driving})
+        """Tell all neighbors, see for a bounded time that they have heard it, and close."""
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.wait(self._loops)
+        self._connections.stop_dialling()
         self._driver.quit_all()
         await self._connections.wait_released(self._context.timing.close_timeout_s)
+        self._connections.close()
+        self._direct.close()
+        await self._endpoint.close()
+        await self._tasks.wait_ended(_END_TIMEOUT_S)
 
 
 class _Closed(Exception):

@@ -90,6 +90,7 @@ async def test_a_late_failure_is_nobodys_business() -> None:
 
 async def test_draining_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
     calls, call = IrohCalls(), Call()
+    caplog.set_level("DEBUG")
     with pytest.raises(IrohFailed):
         await calls.run(call.run(), 0.001)
     await calls.drain(0.001)
