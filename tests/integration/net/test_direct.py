@@ -1,0 +1,291 @@
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import iroh
+import pytest
+
+from buddies_core.errors import (
+    BuddiesError,
+    Busy,
+    InvalidInput,
+    NotAllowed,
+    NotFound,
+    TimedOut,
+    Unreachable,
+)
+from buddies_core.model.ids import short
+from buddies_core.net.direct import REQUESTS_PER_PEER_MAX, DirectUnsupported, IncomingRequest
+from buddies_core.net.endpoint import DIRECT_ALPN, GOSSIP_ALPN
+from buddies_core.net.exchange import REPLY_BYTES_MAX
+from buddies_core.net.network import Network
+from buddies_core.net.timing import Timing
+from buddies_core.pb.peer_pb2 import Hello, MemoryPart, PeerReply, PeerRequest, Ping, Refusal
+from buddies_core.wire.frames import frame
+from tests.support.eventually import until
+from tests.support.networks import a_network, a_raw_peer, id_of
+
+REQUEST = PeerRequest(hello=Hello(presence=b"me"))
+
+
+async def answer_one(network: Network, *replies: PeerReply) -> IncomingRequest:
+    """Answer the next request, and return it."""
+    request = await network.next_request()
+    await request.reply(*replies)
+    return request
+
+
+async def test_an_answer_arrives_with_all_its_replies() -> None:
+    parts = [
+        PeerReply(memory_part=MemoryPart(content=bytes([number]) * 200_000)) for number in range(20)
+    ]
+    async with asyncio.timeout(10), a_network(1) as alice, a_network(2) as bob:
+        alice.learn(bob.address())
+        async with asyncio.TaskGroup() as group:
+            answered = group.create_task(answer_one(bob, *parts))
+            replies = await alice.ask(bob.endpoint, REQUEST, 5)
+        assert replies == parts
+        assert [reply.end for reply in replies] == [False] * 19 + [True]
+        incoming = answered.result()
+        assert (incoming.caller, incoming.request) == (alice.endpoint, REQUEST)
+
+
+async def test_requests_go_both_ways_on_one_connection_whoever_made_it() -> None:
+    async with asyncio.timeout(10), a_network(1) as alice, a_network(2) as bob:
+        alice.learn(bob.address())
+        for asker, answerer in ((alice, bob), (bob, alice), (alice, bob)):
+            async with asyncio.TaskGroup() as group:
+                group.create_task(answer_one(answerer))
+                assert await asker.ask(answerer.endpoint, REQUEST, 5) == [PeerReply(end=True)]
+        assert (len(alice._context.links), len(bob._context.links)) == (1, 1)
+
+
+async def test_a_ping_is_answered_without_the_application() -> None:
+    async with asyncio.timeout(10), a_network(1) as alice, a_network(2) as bob:
+        alice.learn(bob.address())
+        pong = await alice.ask(bob.endpoint, PeerRequest(ping=Ping()), 5)
+        assert pong == [PeerReply(end=True)]
+
+
+@pytest.mark.parametrize(
+    ("reason", "error"),
+    [
+        (Refusal.BUSY, Busy),
+        (Refusal.NOT_ALLOWED, NotAllowed),
+        (Refusal.NOT_FOUND, NotFound),
+        (Refusal.INVALID, InvalidInput),
+        (Refusal.UNSUPPORTED, BuddiesError),
+        (Refusal.FAILED, BuddiesError),
+    ],
+)
+async def test_a_refusal_comes_out_as_the_error_that_it_names(
+    reason: Refusal.Reason.ValueType, error: type[BuddiesError]
+) -> None:
+    async with asyncio.timeout(10), a_network(1) as alice, a_network(2) as bob:
+        alice.learn(bob.address())
+
+        async def refuse() -> None:
+            await (await bob.next_request()).refuse(reason, "not\ntoday")
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(refuse())
+            with pytest.raises(BuddiesError) as refused:
+                await alice.ask(bob.endpoint, REQUEST, 5)
+        assert type(refused.value) is error
+        assert str(refused.value) == f"peer {short(bob.endpoint)} refused: not today"
+
+
+async def test_a_request_of_a_kind_that_is_not_known_is_refused_as_such() -> None:
+    async with asyncio.timeout(10), a_network(1) as alice, a_network(2) as bob:
+        alice.learn(bob.address())
+        with pytest.raises(BuddiesError, match="it may be older than yours"):
+            await alice.ask(bob.endpoint, PeerRequest(topic=b"t" * 32), 5)
+
+
+async def test_whoever_gives_up_on_an_answer_leaves_the_connection_usable() -> None:
+    async with asyncio.timeout(10), a_network(1) as alice, a_network(2) as bob:
+        alice.learn(bob.address())
+        for _ in range(20):
+            async with asyncio.TaskGroup() as group:
+                asking = group.create_task(alice.ask(bob.endpoint, REQUEST, 5))
+                incoming = await bob.next_request()
+                asking.cancel()
+            await incoming.reply(PeerReply(memory_part=MemoryPart(content=bytes(100_000))))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(answer_one(bob))
+            assert await alice.ask(bob.endpoint, REQUEST, 5) == [PeerReply(end=True)]
+        assert (len(alice._context.links), len(bob._context.links)) == (1, 1)
+
+
+async def test_no_answer_in_time_is_told_as_such() -> None:
+    async with asyncio.timeout(10), a_network(1) as alice, a_network(2) as bob:
+        alice.learn(bob.address())
+        with pytest.raises(TimedOut, match=f"{short(bob.endpoint)} has not answered within 0.1 s"):
+            await alice.ask(bob.endpoint, REQUEST, 0.1)
+
+
+async def test_a_request_that_stays_unanswered_is_refused_in_the_end() -> None:
+    timing = Timing(answer_timeout_s=0.1)
+    async with asyncio.timeout(10), a_network(1) as alice, a_network(2, timing=timing) as bob:
+        alice.learn(bob.address())
+        with pytest.raises(BuddiesError, match=r"no answer was found within 0\.1 s"):
+            await alice.ask(bob.endpoint, REQUEST, 5)
+        await answer_one(bob)  # too late, and no harm done
+        assert bob.counters == {"requests_unanswered": 1}
+
+
+async def test_the_ninth_request_of_a_peer_at_once_is_refused_as_busy() -> None:
+    async with asyncio.timeout(10), a_network(1) as alice, a_network(2) as bob:
+        alice.learn(bob.address())
+        async with asyncio.TaskGroup() as group:
+            asking = [
+                group.create_task(alice.ask(bob.endpoint, REQUEST, 5))
+                for _ in range(REQUESTS_PER_PEER_MAX)
+            ]
+            incoming = [await bob.next_request() for _ in asking]
+            with pytest.raises(Busy, match="too many requests at once; try again"):
+                await alice.ask(bob.endpoint, REQUEST, 5)
+            for request in incoming:
+                await request.reply()
+        assert [it.result() for it in asking] == [[PeerReply(end=True)]] * len(asking)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(answer_one(bob))
+            await alice.ask(bob.endpoint, REQUEST, 5)
+
+
+async def test_a_request_or_reply_that_is_too_long_is_not_sent() -> None:
+    async with asyncio.timeout(10), a_network(1) as alice, a_network(2) as bob:
+        alice.learn(bob.address())
+        with pytest.raises(InvalidInput, match="a frame of 1310"):
+            await alice.ask(bob.endpoint, PeerRequest(topic=bytes(128 * 1024)), 5)
+        async with asyncio.TaskGroup() as group:
+            asking = group.create_task(alice.ask(bob.endpoint, REQUEST, 5))
+            request = await bob.next_request()
+            too_long = PeerReply(memory_part=MemoryPart(content=bytes(REPLY_BYTES_MAX)))
+            with pytest.raises(InvalidInput, match="a frame of 2621"):
+                await request.reply(too_long)
+            await request.reply()
+            assert await asking == [PeerReply(end=True)]
+
+
+Answer = Callable[[iroh.BiStream], Awaitable[None]]
+
+
+async def _no_end(stream: iroh.BiStream) -> None:
+    await stream.send().write_all(frame(PeerReply().SerializeToString()))
+    await stream.send().finish()
+
+
+async def _half_a_frame(stream: iroh.BiStream) -> None:
+    await stream.send().write_all(frame(PeerReply(end=True).SerializeToString())[:-1])
+    await stream.send().finish()
+
+
+async def _reset(stream: iroh.BiStream) -> None:
+    await stream.send().reset(1)
+
+
+async def _no_protobuf(stream: iroh.BiStream) -> None:
+    await stream.send().write_all(frame(b"\xff\xff\xff"))
+
+
+async def _too_long(stream: iroh.BiStream) -> None:
+    await stream.send().write_all((REPLY_BYTES_MAX + 1).to_bytes(4, "big"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (_no_end, "broke off its answer; try again"),
+        (_half_a_frame, "broke off its answer; try again"),
+        (_reset, "was lost before its answer was complete"),
+        (_no_protobuf, "sent an answer that makes no sense: a reply does not decode"),
+        (_too_long, "sent an answer that makes no sense: a peer announced a frame of 262145 bytes"),
+    ],
+)
+async def test_an_answer_that_is_not_whole_is_none(answer: Answer, words: str) -> None:
+    async with asyncio.timeout(10), a_network(1) as alice, a_raw_peer(3) as mallory:
+        alice.learn(mallory.address)
+
+        async def serve() -> None:
+            connection = await mallory.accept()
+            await answer(await connection.accept_bi())
+            await connection.closed()
+
+        async with asyncio.TaskGroup() as group:
+            serving = group.create_task(serve())
+            with pytest.raises(Unreachable, match=words):
+                await alice.ask(id_of(3), REQUEST, 5)
+            serving.cancel()
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param((131_073).to_bytes(4, "big"), id="a request that is too long"),
+        pytest.param(frame(b"\xff\xff\xff"), id="no protobuf"),
+        pytest.param(frame(REQUEST.SerializeToString())[:-1], id="half a request"),
+    ],
+)
+async def test_a_request_that_makes_no_sense_ends_the_connection(nonsense: bytes) -> None:
+    async with asyncio.timeout(10), a_network(1) as alice, a_raw_peer(3) as mallory:
+        connection = await mallory.connect(alice.address(), DIRECT_ALPN)
+        stream = (await connection.open_bi()).send()
+        await stream.write_all(nonsense)
+        await stream.finish()
+        assert await connection.closed() == "closed by peer: bad frame (code 1)"
+        assert alice.counters == {"bad_requests": 1}
+
+
+async def test_a_stream_in_one_direction_ends_the_connection() -> None:
+    async with asyncio.timeout(10), a_network(1) as alice, a_raw_peer(3) as mallory:
+        connection = await mallory.connect(alice.address(), DIRECT_ALPN)
+        await (await connection.open_uni()).write_all(b"?")
+        assert await connection.closed() == "closed by peer: bad frame (code 1)"
+
+
+async def test_a_third_connection_of_a_peer_closes_the_first() -> None:
+    async with asyncio.timeout(10), a_network(1) as alice, a_raw_peer(3) as mallory:
+        first, *others = [await mallory.connect(alice.address(), DIRECT_ALPN) for _ in range(3)]
+        assert await first.closed() == "closed by peer: too many connections or streams (code 5)"
+        assert [it.close_reason() for it in others] == [None, None]
+
+
+async def test_a_peer_whose_connection_was_closed_is_dialled_again() -> None:
+    async with asyncio.timeout(10), a_network(1) as alice:
+        for _ in range(2):
+            async with a_network(2) as bob:
+                alice.learn(bob.address())
+                await alice.ask(bob.endpoint, PeerRequest(ping=Ping()), 5)
+            await until(lambda: not len(alice._context.links))
+
+
+async def test_a_peer_that_speaks_gossip_only_is_not_asked_again_until_it_comes_back() -> None:
+    async with (
+        asyncio.timeout(10),
+        a_network(1) as alice,
+        a_raw_peer(3, alpns=(GOSSIP_ALPN,)) as rust,
+    ):
+        alice.learn(rust.address)
+        assert alice.speaks_direct(id_of(3)) is None
+        async with asyncio.TaskGroup() as group:
+            group.create_task(rust.accept_and_fail())
+            with pytest.raises(DirectUnsupported, match=r"it runs buddies 0\.1\.4"):
+                await alice.ask(id_of(3), REQUEST, 5)
+        assert alice.speaks_direct(id_of(3)) is False
+        # Nobody accepts any more, so this is answered from memory.
+        with pytest.raises(DirectUnsupported):
+            await alice.ask(id_of(3), REQUEST, 5)
+        connection = await rust.connect(alice.address())
+        await until(lambda: alice.connected_peers() == 1)
+        assert (alice.speaks_direct(id_of(3)), connection.close_reason()) == (None, None)
+
+
+async def test_that_a_peer_speaks_the_protocol_is_known_to_both_sides_after_one_request() -> None:
+    async with asyncio.timeout(10), a_network(1) as alice, a_network(2) as bob:
+        alice.learn(bob.address())
+        await alice.ask(bob.endpoint, PeerRequest(ping=Ping()), 5)
+        assert (alice.speaks_direct(bob.endpoint), bob.speaks_direct(alice.endpoint)) == (
+            True,
+            True,
+        )

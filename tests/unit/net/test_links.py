@@ -1,0 +1,81 @@
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import iroh
+
+from buddies_core.model.ids import EndpointId
+from buddies_core.net.iroh_calls import IrohCalls
+from buddies_core.net.links import CloseReason, Link, Links
+from tests.support.clocks import ManualClock
+
+PEER = EndpointId(b"p" * 32)
+
+
+@dataclass
+class Connection:
+    """A connection whose counter of packets the test turns."""
+
+    udp_rx_datagrams: int = 0
+    closed_with: list[tuple[int, bytes]] = field(default_factory=list)
+
+    def remote_id(self) -> Any:
+        return self
+
+    def to_bytes(self) -> bytes:
+        return PEER
+
+    def alpn(self) -> bytes:
+        return b"/test/1"
+
+    def stats(self) -> "Connection":
+        return self
+
+    def close(self, code: int, reason: bytes) -> None:
+        self.closed_with.append((code, reason))
+
+
+def _link(clock: ManualClock) -> tuple[Link, Connection]:
+    connection = Connection()
+    return Link(cast(iroh.Connection, connection), IrohCalls(), clock), connection
+
+
+def test_a_connection_is_silent_from_its_last_packet_on_whatever_the_peer_says() -> None:
+    clock = ManualClock()
+    link, connection = _link(clock)
+    clock.monotonic_s = 3
+    connection.udp_rx_datagrams += 1
+    assert link.silent_s() == 0
+    clock.monotonic_s = 10
+    link.hear()
+    assert link.silent_s() == 7
+
+
+def test_only_silent_connections_of_the_peer_are_closed_before_it_is_dialled() -> None:
+    clock, links = ManualClock(), Links()
+    (silent, dead), (lively, alive) = _link(clock), _link(clock)
+    links.add(silent)
+    links.add(lively)
+    clock.monotonic_s = 9
+    alive.udp_rx_datagrams += 1
+    links.close_silent(PEER, 8)
+    assert (dead.closed_with, alive.closed_with) == ([CloseReason.SILENT.value], [])
+
+
+def test_a_connection_is_closed_once() -> None:
+    link, connection = _link(ManualClock())
+    link.close(CloseReason.DEAD)
+    link.close(CloseReason.DONE)
+    assert connection.closed_with == [CloseReason.DEAD.value]
+
+
+def test_a_peer_is_connected_since_its_oldest_connection() -> None:
+    clock, links = ManualClock(), Links()
+    assert (links.connected_since_s(PEER), links.heard_s(PEER)) == (None, None)
+    first, _ = _link(clock)
+    links.add(first)
+    clock.monotonic_s = 5
+    second, _ = _link(clock)
+    links.add(second)
+    assert (links.connected_since_s(PEER), links.heard_s(PEER), len(links)) == (0, 5, 2)
+    links.remove(first)
+    assert (links.connected_since_s(PEER), len(links)) == (5, 1)
