@@ -1,7 +1,17 @@
-"""Tasks as they travel: what 0.1.4 peers say about them."""
+"""Tasks: work handed to another agent, and what comes back."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TypeAlias
+
+from buddies_core.model.ids import EndpointId, RoomName, TaskId
+
+DESCRIPTION_BYTES_MAX = 64 << 10
+OUTPUT_BYTES_MAX = 1 << 20
+PROGRESS_BYTES_MAX = 4 << 10
+HOPS_MAX = 4
+"""A task may be handed on so often; beyond that it goes in circles more likely than not."""
+ATTEMPTS_MAX = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +29,100 @@ class TaskFailed:
 
 
 TaskResult: TypeAlias = TaskSucceeded | TaskFailed
+
+
+class TaskState(StrEnum):
+    """Where a task is. The names are A2A's where they coincide; `expired` is ours."""
+
+    SUBMITTED = "submitted"
+    """Nobody works on it: it is offered."""
+    WORKING = "working"
+    """A lease is out."""
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing changes it any more."""
+        return self not in (TaskState.SUBMITTED, TaskState.WORKING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskTarget:
+    """Who may do it; with nothing given, anybody in the room."""
+
+    peer: EndpointId | None = None
+    agent: str = ""
+    capability: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskLimits:
+    """How long a task may take, each in seconds on the requester's monotonic clock."""
+
+    start_s: float = 600.0
+    """Until somebody begins."""
+    finish_s: float = 3600.0
+    """From the first beginning to the end."""
+    silence_s: float = 600.0
+    """Between two signs of progress, while somebody works on it."""
+    overall_s: float | None = None
+    """From the request to the end; where given it stands for the first two."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskOrder:
+    """A task as it was asked for. It never changes."""
+
+    id: TaskId
+    room: RoomName
+    description: str
+    requester: EndpointId
+    requester_user: str
+    requester_agent: str
+    target: TaskTarget
+    limits: TaskLimits
+    retryable: bool
+    """Whether it may be begun again when who worked on it is lost."""
+    trace_id: TaskId
+    """Of the first task in a chain of tasks that led to this one."""
+    path: tuple[str, ...]
+    """The agents it came through, the first one first, each as `endpoint id in hex/agent name`."""
+    created_at_ms: int
+
+    @property
+    def hops(self) -> int:
+        """How often it was handed on."""
+        return len(self.path) - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskView:
+    """A task as it is shown, to who asked for it and to who works on it."""
+
+    id: TaskId
+    room: RoomName
+    description: str
+    state: TaskState
+    mine: bool
+    """Whether this node asked for it."""
+    requester: EndpointId
+    requester_user: str
+    requester_agent: str
+    worker: EndpointId | None
+    worker_user: str
+    worker_agent: str
+    attempt: int
+    """The fencing number of the newest lease; 0 before the first."""
+    progress: str
+    result: TaskResult | None
+    reason: str
+    """Why it was rejected, canceled or expired."""
+    late_results: int
+    """Results that came when they no longer counted; they are kept, not used."""
+    left_s: float | None
+    """Until its nearest limit; None where it has none or is over."""
+    created_at_ms: int

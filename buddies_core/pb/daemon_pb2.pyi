@@ -124,18 +124,24 @@ class AttachEvent(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ATTACHED_FIELD_NUMBER: _builtins.int
+    INBOX_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def attached(self) -> Global___Attached: ...
+    @_builtins.property
+    def inbox(self) -> Global___InboxChanged:
+        """What waits for this agent has changed."""
+
     def __init__(
         self,
         *,
         attached: Global___Attached | None = ...,
+        inbox: Global___InboxChanged | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attached", b"attached", "event", b"event"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attached", b"attached", "event", b"event", "inbox", b"inbox"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attached", b"attached", "event", b"event"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attached", b"attached", "event", b"event", "inbox", b"inbox"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["attached"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["attached", "inbox"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -159,6 +165,42 @@ class Attached(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Attached: _TypeAlias = Attached  # noqa: Y015
+
+@_typing.final
+class InboxChanged(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WAITING_FIELD_NUMBER: _builtins.int
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    ROOM_FIELD_NUMBER: _builtins.int
+    REQUESTER_USER_FIELD_NUMBER: _builtins.int
+    REQUESTER_AGENT_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    waiting: _builtins.int
+    task_id: _builtins.str
+    """The newest one, for a notification; empty if the number fell."""
+    room: _builtins.str
+    requester_user: _builtins.str
+    requester_agent: _builtins.str
+    summary: _builtins.str
+    """The beginning of its description."""
+    def __init__(
+        self,
+        *,
+        waiting: _builtins.int = ...,
+        task_id: _builtins.str = ...,
+        room: _builtins.str = ...,
+        requester_user: _builtins.str = ...,
+        requester_agent: _builtins.str = ...,
+        summary: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["requester_agent", b"requester_agent", "requester_user", b"requester_user", "room", b"room", "summary", b"summary", "task_id", b"task_id", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InboxChanged: _TypeAlias = InboxChanged  # noqa: Y015
 
 @_typing.final
 class StatusRequest(_message.Message):

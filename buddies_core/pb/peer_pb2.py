@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x62uddies_core/pb/peer.proto\x12\x0c\x62uddies.peer\"=\n\x08Presence\x12\x0c\n\x04name\x18\x01 \x01(\t\x12#\n\x06\x61gents\x18\x02 \x03(\x0b\x32\x13.buddies.peer.Agent\"_\n\x05\x41gent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\x14\n\x0cstatus_at_ms\x18\x04 \x01(\x04\x12\x14\n\x0c\x63\x61pabilities\x18\x05 \x03(\t\"\xc8\x01\n\x0bPeerRequest\x12\r\n\x05topic\x18\x01 \x01(\x0c\x12\"\n\x04ping\x18\x02 \x01(\x0b\x32\x12.buddies.peer.PingH\x00\x12$\n\x05hello\x18\x03 \x01(\x0b\x32\x13.buddies.peer.HelloH\x00\x12&\n\x06search\x18\x04 \x01(\x0b\x32\x14.buddies.peer.SearchH\x00\x12\x31\n\x0c\x66\x65tch_memory\x18\x05 \x01(\x0b\x32\x19.buddies.peer.FetchMemoryH\x00\x42\x05\n\x03\x61sk\"\xd5\x01\n\tPeerReply\x12\x0b\n\x03\x65nd\x18\x01 \x01(\x08\x12(\n\x07refusal\x18\x02 \x01(\x0b\x32\x15.buddies.peer.RefusalH\x00\x12)\n\x05hello\x18\x03 \x01(\x0b\x32\x18.buddies.peer.HelloReplyH\x00\x12+\n\x06search\x18\x04 \x01(\x0b\x32\x19.buddies.peer.SearchReplyH\x00\x12/\n\x0bmemory_part\x18\x05 \x01(\x0b\x32\x18.buddies.peer.MemoryPartH\x00\x42\x08\n\x06\x61nswer\"\xbb\x01\n\x07Refusal\x12,\n\x06reason\x18\x01 \x01(\x0e\x32\x1c.buddies.peer.Refusal.Reason\x12\x0c\n\x04text\x18\x02 \x01(\t\"t\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x08\n\x04\x42USY\x10\x01\x12\x0f\n\x0bNOT_ALLOWED\x10\x02\x12\r\n\tNOT_FOUND\x10\x03\x12\x0b\n\x07INVALID\x10\x04\x12\x0f\n\x0bUNSUPPORTED\x10\x05\x12\n\n\x06\x46\x41ILED\x10\x06\"\x06\n\x04Ping\"\x19\n\x05Hello\x12\x10\n\x08presence\x18\x01 \x01(\x0c\";\n\nHelloReply\x12-\n\tpresences\x18\x01 \x03(\x0b\x32\x1a.buddies.peer.PresenceCopy\"-\n\x0cPresenceCopy\x12\r\n\x05proof\x18\x01 \x01(\x0c\x12\x0e\n\x06\x61ge_ms\x18\x02 \x01(\r\"\x83\x01\n\x06Search\x12\r\n\x05query\x18\x01 \x01(\t\x12\x0e\n\x06vector\x18\x02 \x01(\x0c\x12\r\n\x05model\x18\x03 \x01(\x0c\x12\r\n\x05limit\x18\x04 \x01(\r\x12\x0c\n\x04kind\x18\x05 \x01(\t\x12\x0c\n\x04tags\x18\x06 \x03(\t\x12\x0e\n\x06\x61uthor\x18\x07 \x01(\t\x12\x10\n\x08since_ms\x18\x08 \x01(\x04\"G\n\x0bSearchReply\x12\"\n\x05\x66ound\x18\x01 \x03(\x0b\x32\x13.buddies.peer.Found\x12\x14\n\x0clexical_only\x18\x02 \x01(\x08\"%\n\x05\x46ound\x12\r\n\x05proof\x18\x01 \x01(\x0c\x12\r\n\x05score\x18\x02 \x01(\x02\"&\n\x0b\x46\x65tchMemory\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\n\n\x02id\x18\x02 \x01(\x0c\",\n\nMemoryPart\x12\r\n\x05proof\x18\x01 \x01(\x0c\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x62uddies_core/pb/peer.proto\x12\x0c\x62uddies.peer\"=\n\x08Presence\x12\x0c\n\x04name\x18\x01 \x01(\t\x12#\n\x06\x61gents\x18\x02 \x03(\x0b\x32\x13.buddies.peer.Agent\"_\n\x05\x41gent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\x14\n\x0cstatus_at_ms\x18\x04 \x01(\x04\x12\x14\n\x0c\x63\x61pabilities\x18\x05 \x03(\t\"\xde\x04\n\x0bPeerRequest\x12\r\n\x05topic\x18\x01 \x01(\x0c\x12\"\n\x04ping\x18\x02 \x01(\x0b\x32\x12.buddies.peer.PingH\x00\x12$\n\x05hello\x18\x03 \x01(\x0b\x32\x13.buddies.peer.HelloH\x00\x12&\n\x06search\x18\x04 \x01(\x0b\x32\x14.buddies.peer.SearchH\x00\x12\x31\n\x0c\x66\x65tch_memory\x18\x05 \x01(\x0b\x32\x19.buddies.peer.FetchMemoryH\x00\x12-\n\noffer_task\x18\x06 \x01(\x0b\x32\x17.buddies.peer.OfferTaskH\x00\x12-\n\nlease_task\x18\x07 \x01(\x0b\x32\x17.buddies.peer.LeaseTaskH\x00\x12/\n\x0brenew_lease\x18\x08 \x01(\x0b\x32\x18.buddies.peer.RenewLeaseH\x00\x12\x37\n\x0freport_progress\x18\t \x01(\x0b\x32\x1c.buddies.peer.ReportProgressH\x00\x12\x33\n\rsubmit_result\x18\n \x01(\x0b\x32\x1a.buddies.peer.SubmitResultH\x00\x12\x31\n\x0c\x66\x65tch_output\x18\x0b \x01(\x0b\x32\x19.buddies.peer.FetchOutputH\x00\x12/\n\x0breject_task\x18\x0c \x01(\x0b\x32\x18.buddies.peer.RejectTaskH\x00\x12\x33\n\rwithdraw_task\x18\r \x01(\x0b\x32\x1a.buddies.peer.WithdrawTaskH\x00\x42\x05\n\x03\x61sk\"\xd6\x02\n\tPeerReply\x12\x0b\n\x03\x65nd\x18\x01 \x01(\x08\x12(\n\x07refusal\x18\x02 \x01(\x0b\x32\x15.buddies.peer.RefusalH\x00\x12)\n\x05hello\x18\x03 \x01(\x0b\x32\x18.buddies.peer.HelloReplyH\x00\x12+\n\x06search\x18\x04 \x01(\x0b\x32\x19.buddies.peer.SearchReplyH\x00\x12/\n\x0bmemory_part\x18\x05 \x01(\x0b\x32\x18.buddies.peer.MemoryPartH\x00\x12$\n\x05lease\x18\x06 \x01(\x0b\x32\x13.buddies.peer.LeaseH\x00\x12(\n\x07verdict\x18\x07 \x01(\x0b\x32\x15.buddies.peer.VerdictH\x00\x12/\n\x0boutput_part\x18\x08 \x01(\x0b\x32\x18.buddies.peer.OutputPartH\x00\x42\x08\n\x06\x61nswer\"\xbb\x01\n\x07Refusal\x12,\n\x06reason\x18\x01 \x01(\x0e\x32\x1c.buddies.peer.Refusal.Reason\x12\x0c\n\x04text\x18\x02 \x01(\t\"t\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x08\n\x04\x42USY\x10\x01\x12\x0f\n\x0bNOT_ALLOWED\x10\x02\x12\r\n\tNOT_FOUND\x10\x03\x12\x0b\n\x07INVALID\x10\x04\x12\x0f\n\x0bUNSUPPORTED\x10\x05\x12\n\n\x06\x46\x41ILED\x10\x06\"\x06\n\x04Ping\"\x19\n\x05Hello\x12\x10\n\x08presence\x18\x01 \x01(\x0c\";\n\nHelloReply\x12-\n\tpresences\x18\x01 \x03(\x0b\x32\x1a.buddies.peer.PresenceCopy\"-\n\x0cPresenceCopy\x12\r\n\x05proof\x18\x01 \x01(\x0c\x12\x0e\n\x06\x61ge_ms\x18\x02 \x01(\r\"\x83\x01\n\x06Search\x12\r\n\x05query\x18\x01 \x01(\t\x12\x0e\n\x06vector\x18\x02 \x01(\x0c\x12\r\n\x05model\x18\x03 \x01(\x0c\x12\r\n\x05limit\x18\x04 \x01(\r\x12\x0c\n\x04kind\x18\x05 \x01(\t\x12\x0c\n\x04tags\x18\x06 \x03(\t\x12\x0e\n\x06\x61uthor\x18\x07 \x01(\t\x12\x10\n\x08since_ms\x18\x08 \x01(\x04\"G\n\x0bSearchReply\x12\"\n\x05\x66ound\x18\x01 \x03(\x0b\x32\x13.buddies.peer.Found\x12\x14\n\x0clexical_only\x18\x02 \x01(\x08\"%\n\x05\x46ound\x12\r\n\x05proof\x18\x01 \x01(\x0c\x12\r\n\x05score\x18\x02 \x01(\x02\"&\n\x0b\x46\x65tchMemory\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\n\n\x02id\x18\x02 \x01(\x0c\",\n\nMemoryPart\x12\r\n\x05proof\x18\x01 \x01(\x0c\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"\xbb\x01\n\tOfferTask\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x16\n\x0erequester_user\x18\x03 \x01(\t\x12\x17\n\x0frequester_agent\x18\x04 \x01(\t\x12\r\n\x05\x61gent\x18\x05 \x01(\t\x12\x12\n\ncapability\x18\x06 \x01(\t\x12\x10\n\x08trace_id\x18\x07 \x01(\x0c\x12\x0c\n\x04path\x18\x08 \x03(\t\x12\x14\n\x0cstart_left_s\x18\t \x01(\x01\"9\n\tLeaseTask\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\"S\n\x05Lease\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\r\x12\x0f\n\x07lease_s\x18\x02 \x01(\x01\x12\x15\n\rfinish_left_s\x18\x03 \x01(\x01\x12\x11\n\tsilence_s\x18\x04 \x01(\x01\".\n\nRenewLease\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\"@\n\x0eReportProgress\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\x0c\n\x04text\x18\x03 \x01(\t\"o\n\x0cSubmitResult\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\x0f\n\x07success\x18\x03 \x01(\x08\x12\x0e\n\x06output\x18\x04 \x01(\t\x12\x0c\n\x04size\x18\x05 \x01(\r\x12\x0e\n\x06sha256\x18\x06 \x01(\x0c\"w\n\x07Verdict\x12(\n\x04kind\x18\x01 \x01(\x0e\x32\x1a.buddies.peer.Verdict.Kind\x12\x0c\n\x04text\x18\x02 \x01(\t\"4\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x41\x43\x43\x45PTED\x10\x01\x12\x08\n\x04LATE\x10\x02\"/\n\x0b\x46\x65tchOutput\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\"\x1d\n\nOutputPart\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x0c\"M\n\nRejectTask\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\r\n\x05\x61gent\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"/\n\x0cWithdrawTask\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\x0e\n\x06reason\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,29 +36,53 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AGENT']._serialized_start=107
   _globals['_AGENT']._serialized_end=202
   _globals['_PEERREQUEST']._serialized_start=205
-  _globals['_PEERREQUEST']._serialized_end=405
-  _globals['_PEERREPLY']._serialized_start=408
-  _globals['_PEERREPLY']._serialized_end=621
-  _globals['_REFUSAL']._serialized_start=624
-  _globals['_REFUSAL']._serialized_end=811
-  _globals['_REFUSAL_REASON']._serialized_start=695
-  _globals['_REFUSAL_REASON']._serialized_end=811
-  _globals['_PING']._serialized_start=813
-  _globals['_PING']._serialized_end=819
-  _globals['_HELLO']._serialized_start=821
-  _globals['_HELLO']._serialized_end=846
-  _globals['_HELLOREPLY']._serialized_start=848
-  _globals['_HELLOREPLY']._serialized_end=907
-  _globals['_PRESENCECOPY']._serialized_start=909
-  _globals['_PRESENCECOPY']._serialized_end=954
-  _globals['_SEARCH']._serialized_start=957
-  _globals['_SEARCH']._serialized_end=1088
-  _globals['_SEARCHREPLY']._serialized_start=1090
-  _globals['_SEARCHREPLY']._serialized_end=1161
-  _globals['_FOUND']._serialized_start=1163
-  _globals['_FOUND']._serialized_end=1200
-  _globals['_FETCHMEMORY']._serialized_start=1202
-  _globals['_FETCHMEMORY']._serialized_end=1240
-  _globals['_MEMORYPART']._serialized_start=1242
-  _globals['_MEMORYPART']._serialized_end=1286
+  _globals['_PEERREQUEST']._serialized_end=811
+  _globals['_PEERREPLY']._serialized_start=814
+  _globals['_PEERREPLY']._serialized_end=1156
+  _globals['_REFUSAL']._serialized_start=1159
+  _globals['_REFUSAL']._serialized_end=1346
+  _globals['_REFUSAL_REASON']._serialized_start=1230
+  _globals['_REFUSAL_REASON']._serialized_end=1346
+  _globals['_PING']._serialized_start=1348
+  _globals['_PING']._serialized_end=1354
+  _globals['_HELLO']._serialized_start=1356
+  _globals['_HELLO']._serialized_end=1381
+  _globals['_HELLOREPLY']._serialized_start=1383
+  _globals['_HELLOREPLY']._serialized_end=1442
+  _globals['_PRESENCECOPY']._serialized_start=1444
+  _globals['_PRESENCECOPY']._serialized_end=1489
+  _globals['_SEARCH']._serialized_start=1492
+  _globals['_SEARCH']._serialized_end=1623
+  _globals['_SEARCHREPLY']._serialized_start=1625
+  _globals['_SEARCHREPLY']._serialized_end=1696
+  _globals['_FOUND']._serialized_start=1698
+  _globals['_FOUND']._serialized_end=1735
+  _globals['_FETCHMEMORY']._serialized_start=1737
+  _globals['_FETCHMEMORY']._serialized_end=1775
+  _globals['_MEMORYPART']._serialized_start=1777
+  _globals['_MEMORYPART']._serialized_end=1821
+  _globals['_OFFERTASK']._serialized_start=1824
+  _globals['_OFFERTASK']._serialized_end=2011
+  _globals['_LEASETASK']._serialized_start=2013
+  _globals['_LEASETASK']._serialized_end=2070
+  _globals['_LEASE']._serialized_start=2072
+  _globals['_LEASE']._serialized_end=2155
+  _globals['_RENEWLEASE']._serialized_start=2157
+  _globals['_RENEWLEASE']._serialized_end=2203
+  _globals['_REPORTPROGRESS']._serialized_start=2205
+  _globals['_REPORTPROGRESS']._serialized_end=2269
+  _globals['_SUBMITRESULT']._serialized_start=2271
+  _globals['_SUBMITRESULT']._serialized_end=2382
+  _globals['_VERDICT']._serialized_start=2384
+  _globals['_VERDICT']._serialized_end=2503
+  _globals['_VERDICT_KIND']._serialized_start=2451
+  _globals['_VERDICT_KIND']._serialized_end=2503
+  _globals['_FETCHOUTPUT']._serialized_start=2505
+  _globals['_FETCHOUTPUT']._serialized_end=2552
+  _globals['_OUTPUTPART']._serialized_start=2554
+  _globals['_OUTPUTPART']._serialized_end=2583
+  _globals['_REJECTTASK']._serialized_start=2585
+  _globals['_REJECTTASK']._serialized_end=2662
+  _globals['_WITHDRAWTASK']._serialized_start=2664
+  _globals['_WITHDRAWTASK']._serialized_end=2711
 # @@protoc_insertion_point(module_scope)

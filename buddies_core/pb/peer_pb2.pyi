@@ -89,6 +89,14 @@ class PeerRequest(_message.Message):
     HELLO_FIELD_NUMBER: _builtins.int
     SEARCH_FIELD_NUMBER: _builtins.int
     FETCH_MEMORY_FIELD_NUMBER: _builtins.int
+    OFFER_TASK_FIELD_NUMBER: _builtins.int
+    LEASE_TASK_FIELD_NUMBER: _builtins.int
+    RENEW_LEASE_FIELD_NUMBER: _builtins.int
+    REPORT_PROGRESS_FIELD_NUMBER: _builtins.int
+    SUBMIT_RESULT_FIELD_NUMBER: _builtins.int
+    FETCH_OUTPUT_FIELD_NUMBER: _builtins.int
+    REJECT_TASK_FIELD_NUMBER: _builtins.int
+    WITHDRAW_TASK_FIELD_NUMBER: _builtins.int
     topic: _builtins.bytes
     """The room it concerns; empty in Ping."""
     @_builtins.property
@@ -99,6 +107,22 @@ class PeerRequest(_message.Message):
     def search(self) -> Global___Search: ...
     @_builtins.property
     def fetch_memory(self) -> Global___FetchMemory: ...
+    @_builtins.property
+    def offer_task(self) -> Global___OfferTask: ...
+    @_builtins.property
+    def lease_task(self) -> Global___LeaseTask: ...
+    @_builtins.property
+    def renew_lease(self) -> Global___RenewLease: ...
+    @_builtins.property
+    def report_progress(self) -> Global___ReportProgress: ...
+    @_builtins.property
+    def submit_result(self) -> Global___SubmitResult: ...
+    @_builtins.property
+    def fetch_output(self) -> Global___FetchOutput: ...
+    @_builtins.property
+    def reject_task(self) -> Global___RejectTask: ...
+    @_builtins.property
+    def withdraw_task(self) -> Global___WithdrawTask: ...
     def __init__(
         self,
         *,
@@ -107,12 +131,20 @@ class PeerRequest(_message.Message):
         hello: Global___Hello | None = ...,
         search: Global___Search | None = ...,
         fetch_memory: Global___FetchMemory | None = ...,
+        offer_task: Global___OfferTask | None = ...,
+        lease_task: Global___LeaseTask | None = ...,
+        renew_lease: Global___RenewLease | None = ...,
+        report_progress: Global___ReportProgress | None = ...,
+        submit_result: Global___SubmitResult | None = ...,
+        fetch_output: Global___FetchOutput | None = ...,
+        reject_task: Global___RejectTask | None = ...,
+        withdraw_task: Global___WithdrawTask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "fetch_memory", b"fetch_memory", "hello", b"hello", "ping", b"ping", "search", b"search"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "fetch_memory", b"fetch_memory", "fetch_output", b"fetch_output", "hello", b"hello", "lease_task", b"lease_task", "offer_task", b"offer_task", "ping", b"ping", "reject_task", b"reject_task", "renew_lease", b"renew_lease", "report_progress", b"report_progress", "search", b"search", "submit_result", b"submit_result", "withdraw_task", b"withdraw_task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "fetch_memory", b"fetch_memory", "hello", b"hello", "ping", b"ping", "search", b"search", "topic", b"topic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "fetch_memory", b"fetch_memory", "fetch_output", b"fetch_output", "hello", b"hello", "lease_task", b"lease_task", "offer_task", b"offer_task", "ping", b"ping", "reject_task", b"reject_task", "renew_lease", b"renew_lease", "report_progress", b"report_progress", "search", b"search", "submit_result", b"submit_result", "topic", b"topic", "withdraw_task", b"withdraw_task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_ask: _TypeAlias = _typing.Literal["ping", "hello", "search", "fetch_memory"]  # noqa: Y015
+    _WhichOneofReturnType_ask: _TypeAlias = _typing.Literal["ping", "hello", "search", "fetch_memory", "offer_task", "lease_task", "renew_lease", "report_progress", "submit_result", "fetch_output", "reject_task", "withdraw_task"]  # noqa: Y015
     _WhichOneofArgType_ask: _TypeAlias = _typing.Literal["ask", b"ask"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ask) -> _WhichOneofReturnType_ask | None: ...
 
@@ -129,6 +161,9 @@ class PeerReply(_message.Message):
     HELLO_FIELD_NUMBER: _builtins.int
     SEARCH_FIELD_NUMBER: _builtins.int
     MEMORY_PART_FIELD_NUMBER: _builtins.int
+    LEASE_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    OUTPUT_PART_FIELD_NUMBER: _builtins.int
     end: _builtins.bool
     @_builtins.property
     def refusal(self) -> Global___Refusal: ...
@@ -138,6 +173,12 @@ class PeerReply(_message.Message):
     def search(self) -> Global___SearchReply: ...
     @_builtins.property
     def memory_part(self) -> Global___MemoryPart: ...
+    @_builtins.property
+    def lease(self) -> Global___Lease: ...
+    @_builtins.property
+    def verdict(self) -> Global___Verdict: ...
+    @_builtins.property
+    def output_part(self) -> Global___OutputPart: ...
     def __init__(
         self,
         *,
@@ -146,12 +187,15 @@ class PeerReply(_message.Message):
         hello: Global___HelloReply | None = ...,
         search: Global___SearchReply | None = ...,
         memory_part: Global___MemoryPart | None = ...,
+        lease: Global___Lease | None = ...,
+        verdict: Global___Verdict | None = ...,
+        output_part: Global___OutputPart | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "hello", b"hello", "memory_part", b"memory_part", "refusal", b"refusal", "search", b"search"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "hello", b"hello", "lease", b"lease", "memory_part", b"memory_part", "output_part", b"output_part", "refusal", b"refusal", "search", b"search", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "end", b"end", "hello", b"hello", "memory_part", b"memory_part", "refusal", b"refusal", "search", b"search"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "end", b"end", "hello", b"hello", "lease", b"lease", "memory_part", b"memory_part", "output_part", b"output_part", "refusal", b"refusal", "search", b"search", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["refusal", "hello", "search", "memory_part"]  # noqa: Y015
+    _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["refusal", "hello", "search", "memory_part", "lease", "verdict", "output_part"]  # noqa: Y015
     _WhichOneofArgType_answer: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_answer) -> _WhichOneofReturnType_answer | None: ...
 
@@ -421,3 +465,338 @@ class MemoryPart(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MemoryPart: _TypeAlias = MemoryPart  # noqa: Y015
+
+@_typing.final
+class OfferTask(_message.Message):
+    """Requester to worker: somebody there may do this. An empty answer means that it is kept; BUSY that
+    too many wait. Offering it again changes nothing. Only durations travel, never points in time.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    REQUESTER_USER_FIELD_NUMBER: _builtins.int
+    REQUESTER_AGENT_FIELD_NUMBER: _builtins.int
+    AGENT_FIELD_NUMBER: _builtins.int
+    CAPABILITY_FIELD_NUMBER: _builtins.int
+    TRACE_ID_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    START_LEFT_S_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.bytes
+    description: _builtins.str
+    requester_user: _builtins.str
+    requester_agent: _builtins.str
+    agent: _builtins.str
+    """Whom it is for; empty for anybody."""
+    capability: _builtins.str
+    trace_id: _builtins.bytes
+    start_left_s: _builtins.float
+    """Until somebody must have begun."""
+    @_builtins.property
+    def path(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.bytes = ...,
+        description: _builtins.str = ...,
+        requester_user: _builtins.str = ...,
+        requester_agent: _builtins.str = ...,
+        agent: _builtins.str = ...,
+        capability: _builtins.str = ...,
+        trace_id: _builtins.bytes = ...,
+        path: _abc.Iterable[_builtins.str] | None = ...,
+        start_left_s: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "capability", b"capability", "description", b"description", "path", b"path", "requester_agent", b"requester_agent", "requester_user", b"requester_user", "start_left_s", b"start_left_s", "task_id", b"task_id", "trace_id", b"trace_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OfferTask: _TypeAlias = OfferTask  # noqa: Y015
+
+@_typing.final
+class LeaseTask(_message.Message):
+    """Worker to requester, before an agent sees the task. NOT_ALLOWED if somebody else has it, NOT_FOUND
+    if it is over or unknown.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    AGENT_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.bytes
+    agent: _builtins.str
+    user: _builtins.str
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.bytes = ...,
+        agent: _builtins.str = ...,
+        user: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "task_id", b"task_id", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeaseTask: _TypeAlias = LeaseTask  # noqa: Y015
+
+@_typing.final
+class Lease(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    LEASE_S_FIELD_NUMBER: _builtins.int
+    FINISH_LEFT_S_FIELD_NUMBER: _builtins.int
+    SILENCE_S_FIELD_NUMBER: _builtins.int
+    attempt: _builtins.int
+    """The fencing number: of several results, that of the newest attempt counts."""
+    lease_s: _builtins.float
+    finish_left_s: _builtins.float
+    silence_s: _builtins.float
+    def __init__(
+        self,
+        *,
+        attempt: _builtins.int = ...,
+        lease_s: _builtins.float = ...,
+        finish_left_s: _builtins.float = ...,
+        silence_s: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "finish_left_s", b"finish_left_s", "lease_s", b"lease_s", "silence_s", b"silence_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Lease: _TypeAlias = Lease  # noqa: Y015
+
+@_typing.final
+class RenewLease(_message.Message):
+    """Worker to requester. Answered by a Lease, or as LeaseTask."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.bytes
+    attempt: _builtins.int
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.bytes = ...,
+        attempt: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewLease: _TypeAlias = RenewLease  # noqa: Y015
+
+@_typing.final
+class ReportProgress(_message.Message):
+    """Worker to requester; a sign of life. Answered by a Lease."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.bytes
+    attempt: _builtins.int
+    text: _builtins.str
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.bytes = ...,
+        attempt: _builtins.int = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "task_id", b"task_id", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportProgress: _TypeAlias = ReportProgress  # noqa: Y015
+
+@_typing.final
+class SubmitResult(_message.Message):
+    """Worker to requester, repeated until a verdict comes. An output above 64 KiB is left out here and
+    fetched by the requester before it gives its verdict.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    SUCCESS_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.bytes
+    attempt: _builtins.int
+    success: _builtins.bool
+    output: _builtins.str
+    size: _builtins.int
+    sha256: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.bytes = ...,
+        attempt: _builtins.int = ...,
+        success: _builtins.bool = ...,
+        output: _builtins.str = ...,
+        size: _builtins.int = ...,
+        sha256: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "output", b"output", "sha256", b"sha256", "size", b"size", "success", b"success", "task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitResult: _TypeAlias = SubmitResult  # noqa: Y015
+
+@_typing.final
+class Verdict(_message.Message):
+    """The same result always gets the same one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Verdict._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: Verdict._Kind.ValueType  # 0
+        ACCEPTED: Verdict._Kind.ValueType  # 1
+        LATE: Verdict._Kind.ValueType  # 2
+        """Recorded, but it does not count; `text` says why."""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
+    KIND_UNSPECIFIED: Verdict.Kind.ValueType  # 0
+    ACCEPTED: Verdict.Kind.ValueType  # 1
+    LATE: Verdict.Kind.ValueType  # 2
+    """Recorded, but it does not count; `text` says why."""
+
+    KIND_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    kind: Global___Verdict.Kind.ValueType
+    text: _builtins.str
+    def __init__(
+        self,
+        *,
+        kind: Global___Verdict.Kind.ValueType = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
+
+@_typing.final
+class FetchOutput(_message.Message):
+    """Requester to worker."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.bytes
+    attempt: _builtins.int
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.bytes = ...,
+        attempt: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchOutput: _TypeAlias = FetchOutput  # noqa: Y015
+
+@_typing.final
+class OutputPart(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENT_FIELD_NUMBER: _builtins.int
+    content: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        content: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OutputPart: _TypeAlias = OutputPart  # noqa: Y015
+
+@_typing.final
+class RejectTask(_message.Message):
+    """Worker to requester: nobody here does this. `attempt` is 0 where no lease was out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    AGENT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.bytes
+    attempt: _builtins.int
+    agent: _builtins.str
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.bytes = ...,
+        attempt: _builtins.int = ...,
+        agent: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "attempt", b"attempt", "reason", b"reason", "task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RejectTask: _TypeAlias = RejectTask  # noqa: Y015
+
+@_typing.final
+class WithdrawTask(_message.Message):
+    """Requester to worker: it is over, or somebody else has it; stop, and forget the offer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.bytes
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.bytes = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WithdrawTask: _TypeAlias = WithdrawTask  # noqa: Y015

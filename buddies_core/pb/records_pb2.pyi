@@ -201,3 +201,263 @@ class SocketAddress(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SocketAddress: _TypeAlias = SocketAddress  # noqa: Y015
+
+@_typing.final
+class TaskRecord(_message.Message):
+    """A task that this node asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    WORKER_FIELD_NUMBER: _builtins.int
+    WORKER_USER_FIELD_NUMBER: _builtins.int
+    WORKER_AGENT_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    RESULT_SHA256_FIELD_NUMBER: _builtins.int
+    LATE_FIELD_NUMBER: _builtins.int
+    REJECTED_BY_FIELD_NUMBER: _builtins.int
+    REJECTIONS_FIELD_NUMBER: _builtins.int
+    START_LEFT_S_FIELD_NUMBER: _builtins.int
+    FINISH_LEFT_S_FIELD_NUMBER: _builtins.int
+    SILENCE_LEFT_S_FIELD_NUMBER: _builtins.int
+    CHANGED_AT_MS_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    idempotency_key: _builtins.str
+    state: _builtins.str
+    attempt: _builtins.int
+    worker: _builtins.bytes
+    """The endpoint, user and agent of the newest lease."""
+    worker_user: _builtins.str
+    worker_agent: _builtins.str
+    progress: _builtins.str
+    output: _builtins.str
+    error: _builtins.str
+    reason: _builtins.str
+    result_sha256: _builtins.bytes
+    """SHA-256 of the accepted result and its attempt: the same again gets the same verdict."""
+    start_left_s: _builtins.float
+    """What is left of each limit when this was written, in seconds; absent where it does not run."""
+    finish_left_s: _builtins.float
+    silence_left_s: _builtins.float
+    changed_at_ms: _builtins.int
+    @_builtins.property
+    def order(self) -> Global___TaskOrder: ...
+    @_builtins.property
+    def late(self) -> _containers.RepeatedCompositeFieldContainer[Global___LateResult]: ...
+    @_builtins.property
+    def rejected_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Endpoints in hex with agent, that have rejected it."""
+
+    @_builtins.property
+    def rejections(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        order: Global___TaskOrder | None = ...,
+        idempotency_key: _builtins.str = ...,
+        state: _builtins.str = ...,
+        attempt: _builtins.int = ...,
+        worker: _builtins.bytes = ...,
+        worker_user: _builtins.str = ...,
+        worker_agent: _builtins.str = ...,
+        progress: _builtins.str = ...,
+        output: _builtins.str | None = ...,
+        error: _builtins.str | None = ...,
+        reason: _builtins.str = ...,
+        result_sha256: _builtins.bytes = ...,
+        late: _abc.Iterable[Global___LateResult] | None = ...,
+        rejected_by: _abc.Iterable[_builtins.str] | None = ...,
+        rejections: _abc.Iterable[_builtins.str] | None = ...,
+        start_left_s: _builtins.float | None = ...,
+        finish_left_s: _builtins.float | None = ...,
+        silence_left_s: _builtins.float | None = ...,
+        changed_at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_error", b"_error", "_finish_left_s", b"_finish_left_s", "_output", b"_output", "_silence_left_s", b"_silence_left_s", "_start_left_s", b"_start_left_s", "error", b"error", "finish_left_s", b"finish_left_s", "order", b"order", "output", b"output", "silence_left_s", b"silence_left_s", "start_left_s", b"start_left_s"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_error", b"_error", "_finish_left_s", b"_finish_left_s", "_output", b"_output", "_silence_left_s", b"_silence_left_s", "_start_left_s", b"_start_left_s", "attempt", b"attempt", "changed_at_ms", b"changed_at_ms", "error", b"error", "finish_left_s", b"finish_left_s", "idempotency_key", b"idempotency_key", "late", b"late", "order", b"order", "output", b"output", "progress", b"progress", "reason", b"reason", "rejected_by", b"rejected_by", "rejections", b"rejections", "result_sha256", b"result_sha256", "silence_left_s", b"silence_left_s", "start_left_s", b"start_left_s", "state", b"state", "version", b"version", "worker", b"worker", "worker_agent", b"worker_agent", "worker_user", b"worker_user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__error: _TypeAlias = _typing.Literal["error"]  # noqa: Y015
+    _WhichOneofArgType__error: _TypeAlias = _typing.Literal["_error", b"_error"]  # noqa: Y015
+    _WhichOneofReturnType__finish_left_s: _TypeAlias = _typing.Literal["finish_left_s"]  # noqa: Y015
+    _WhichOneofArgType__finish_left_s: _TypeAlias = _typing.Literal["_finish_left_s", b"_finish_left_s"]  # noqa: Y015
+    _WhichOneofReturnType__output: _TypeAlias = _typing.Literal["output"]  # noqa: Y015
+    _WhichOneofArgType__output: _TypeAlias = _typing.Literal["_output", b"_output"]  # noqa: Y015
+    _WhichOneofReturnType__silence_left_s: _TypeAlias = _typing.Literal["silence_left_s"]  # noqa: Y015
+    _WhichOneofArgType__silence_left_s: _TypeAlias = _typing.Literal["_silence_left_s", b"_silence_left_s"]  # noqa: Y015
+    _WhichOneofReturnType__start_left_s: _TypeAlias = _typing.Literal["start_left_s"]  # noqa: Y015
+    _WhichOneofArgType__start_left_s: _TypeAlias = _typing.Literal["_start_left_s", b"_start_left_s"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__error) -> _WhichOneofReturnType__error | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__finish_left_s) -> _WhichOneofReturnType__finish_left_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__output) -> _WhichOneofReturnType__output | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__silence_left_s) -> _WhichOneofReturnType__silence_left_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__start_left_s) -> _WhichOneofReturnType__start_left_s | None: ...
+
+Global___TaskRecord: _TypeAlias = TaskRecord  # noqa: Y015
+
+@_typing.final
+class TaskOrder(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    ROOM_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    REQUESTER_FIELD_NUMBER: _builtins.int
+    REQUESTER_USER_FIELD_NUMBER: _builtins.int
+    REQUESTER_AGENT_FIELD_NUMBER: _builtins.int
+    TARGET_PEER_FIELD_NUMBER: _builtins.int
+    TARGET_AGENT_FIELD_NUMBER: _builtins.int
+    TARGET_CAPABILITY_FIELD_NUMBER: _builtins.int
+    START_S_FIELD_NUMBER: _builtins.int
+    FINISH_S_FIELD_NUMBER: _builtins.int
+    SILENCE_S_FIELD_NUMBER: _builtins.int
+    OVERALL_S_FIELD_NUMBER: _builtins.int
+    RETRYABLE_FIELD_NUMBER: _builtins.int
+    TRACE_ID_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    CREATED_AT_MS_FIELD_NUMBER: _builtins.int
+    id: _builtins.bytes
+    room: _builtins.str
+    description: _builtins.str
+    requester: _builtins.bytes
+    requester_user: _builtins.str
+    requester_agent: _builtins.str
+    target_peer: _builtins.bytes
+    target_agent: _builtins.str
+    target_capability: _builtins.str
+    start_s: _builtins.float
+    finish_s: _builtins.float
+    silence_s: _builtins.float
+    overall_s: _builtins.float
+    retryable: _builtins.bool
+    trace_id: _builtins.bytes
+    created_at_ms: _builtins.int
+    @_builtins.property
+    def path(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        id: _builtins.bytes = ...,
+        room: _builtins.str = ...,
+        description: _builtins.str = ...,
+        requester: _builtins.bytes = ...,
+        requester_user: _builtins.str = ...,
+        requester_agent: _builtins.str = ...,
+        target_peer: _builtins.bytes = ...,
+        target_agent: _builtins.str = ...,
+        target_capability: _builtins.str = ...,
+        start_s: _builtins.float = ...,
+        finish_s: _builtins.float = ...,
+        silence_s: _builtins.float = ...,
+        overall_s: _builtins.float | None = ...,
+        retryable: _builtins.bool = ...,
+        trace_id: _builtins.bytes = ...,
+        path: _abc.Iterable[_builtins.str] | None = ...,
+        created_at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_overall_s", b"_overall_s", "overall_s", b"overall_s"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_overall_s", b"_overall_s", "created_at_ms", b"created_at_ms", "description", b"description", "finish_s", b"finish_s", "id", b"id", "overall_s", b"overall_s", "path", b"path", "requester", b"requester", "requester_agent", b"requester_agent", "requester_user", b"requester_user", "retryable", b"retryable", "room", b"room", "silence_s", b"silence_s", "start_s", b"start_s", "target_agent", b"target_agent", "target_capability", b"target_capability", "target_peer", b"target_peer", "trace_id", b"trace_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__overall_s: _TypeAlias = _typing.Literal["overall_s"]  # noqa: Y015
+    _WhichOneofArgType__overall_s: _TypeAlias = _typing.Literal["_overall_s", b"_overall_s"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__overall_s) -> _WhichOneofReturnType__overall_s | None: ...
+
+Global___TaskOrder: _TypeAlias = TaskOrder  # noqa: Y015
+
+@_typing.final
+class LateResult(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    WORKER_FIELD_NUMBER: _builtins.int
+    SUCCESS_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    attempt: _builtins.int
+    worker: _builtins.bytes
+    success: _builtins.bool
+    output: _builtins.str
+    why: _builtins.str
+    def __init__(
+        self,
+        *,
+        attempt: _builtins.int = ...,
+        worker: _builtins.bytes = ...,
+        success: _builtins.bool = ...,
+        output: _builtins.str = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "output", b"output", "success", b"success", "why", b"why", "worker", b"worker"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LateResult: _TypeAlias = LateResult  # noqa: Y015
+
+@_typing.final
+class OfferRecord(_message.Message):
+    """A task that this node was asked to do."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    AGENT_FIELD_NUMBER: _builtins.int
+    SUCCESS_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    LEGACY_FIELD_NUMBER: _builtins.int
+    CHANGED_AT_MS_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    state: _builtins.str
+    """offered | claimed | submitted | done"""
+    attempt: _builtins.int
+    agent: _builtins.str
+    success: _builtins.bool
+    output: _builtins.str
+    """The result that has yet to be acknowledged, or the one that was."""
+    verdict: _builtins.str
+    legacy: _builtins.bool
+    changed_at_ms: _builtins.int
+    @_builtins.property
+    def order(self) -> Global___TaskOrder: ...
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        order: Global___TaskOrder | None = ...,
+        state: _builtins.str = ...,
+        attempt: _builtins.int = ...,
+        agent: _builtins.str = ...,
+        success: _builtins.bool = ...,
+        output: _builtins.str | None = ...,
+        verdict: _builtins.str = ...,
+        legacy: _builtins.bool = ...,
+        changed_at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_output", b"_output", "order", b"order", "output", b"output"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_output", b"_output", "agent", b"agent", "attempt", b"attempt", "changed_at_ms", b"changed_at_ms", "legacy", b"legacy", "order", b"order", "output", b"output", "state", b"state", "success", b"success", "verdict", b"verdict", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__output: _TypeAlias = _typing.Literal["output"]  # noqa: Y015
+    _WhichOneofArgType__output: _TypeAlias = _typing.Literal["_output", b"_output"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__output) -> _WhichOneofReturnType__output | None: ...
+
+Global___OfferRecord: _TypeAlias = OfferRecord  # noqa: Y015
