@@ -37,7 +37,6 @@ neighbor, after being handled, ends the connection.
 """
 
 import random
-from collections.abc import Iterator
 
 from buddies_core.gossip.commands import (
     Command,
@@ -61,46 +60,8 @@ from buddies_core.gossip.messages import (
     ShuffleReply,
     SwarmMessage,
 )
+from buddies_core.gossip.view import View
 from buddies_core.model.ids import EndpointId, TopicId
-
-
-class View:
-    """A set of peers that gives a random one at once; what is done to it decides its order."""
-
-    __slots__ = ("_members", "_places")
-
-    def __init__(self) -> None:
-        self._members: list[EndpointId] = []
-        self._places: dict[EndpointId, int] = {}
-
-    def __contains__(self, peer: EndpointId) -> bool:
-        return peer in self._places
-
-    def __iter__(self) -> Iterator[EndpointId]:
-        return iter(self._members)
-
-    def __len__(self) -> int:
-        return len(self._members)
-
-    def add(self, peer: EndpointId) -> None:
-        """Put in a peer that is not a member."""
-        self._places[peer] = len(self._members)
-        self._members.append(peer)
-
-    def discard(self, peer: EndpointId) -> None:
-        """Take a peer out, if it is a member; the last one takes its place."""
-        place = self._places.pop(peer, None)
-        if place is None:
-            return
-        last = self._members.pop()
-        if place < len(self._members):
-            self._members[place] = last
-            self._places[last] = place
-
-    def random(self, rng: random.Random) -> EndpointId:
-        """Return any member of a view that is not empty."""
-        # A fifth of the time of rng.choice; the bias is 1 in 2⁴⁸.
-        return self._members[int(rng.random() * len(self._members))]
 
 
 class HyParView:
@@ -189,6 +150,7 @@ class HyParView:
         """Apply the end of the connection to a peer: its death, unless it had said otherwise."""
         self._begin(now_s)
         was_pending = self._pending.pop(peer, None) is not None
+        self._revoked.pop(peer, None)
         if peer in self._active:
             self._remove_active(peer)
             self._commands.append(DisconnectPeer(peer))
@@ -274,6 +236,7 @@ class HyParView:
 
     def _on_disconnect(self, sender: EndpointId, alive: bool, now_s: float) -> None:
         self._pending.pop(sender, None)
+        self._revoked.pop(sender, None)
         if sender in self._active:
             self._remove_active(sender)
             self._commands.append(DisconnectPeer(sender))

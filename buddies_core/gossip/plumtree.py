@@ -244,7 +244,9 @@ class PlumTree:
     def _aged_round(self, id: MessageId, now_s: float) -> int:
         """Return the round of a cached message; where new neighbors are told, with its seconds."""
         came_at_s, _, round = self._cache[id]
-        return round + int(now_s - came_at_s) if self._config.announced_rounds_max else round
+        if not self._config.announced_rounds_max:
+            return round
+        return min(round + int(now_s - came_at_s), 0xFFFF)
 
     # What goes out
 

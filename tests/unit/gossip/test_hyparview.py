@@ -15,7 +15,6 @@ from buddies_core.gossip.commands import (
 )
 from buddies_core.gossip.config import EXACT, OURS, GossipConfig
 from buddies_core.gossip.events import NeighborRequestTimer, ShuffleTimer
-from buddies_core.gossip.hyparview import View
 from buddies_core.gossip.messages import (
     Disconnect,
     ForwardJoin,
@@ -642,29 +641,3 @@ def test_two_nodes_that_answer_each_other_late_come_to_rest() -> None:
         sent = [it for it in commands if isinstance(it, SendMessage)]
     assert sent == []
     assert (active(one), active(other)) == ({B}, {A})
-
-
-# The set below all this
-
-
-def test_a_view_is_a_set_whatever_the_order_of_changes() -> None:
-    rng = random.Random(1)
-    view, model = View(), set()
-    peers = [EndpointId(bytes([n])) for n in range(8)]
-    for _ in range(2000):
-        peer = rng.choice(peers)
-        if peer in model or rng.random() < 0.3:
-            view.discard(peer)
-            model.discard(peer)
-        else:
-            view.add(peer)
-            model.add(peer)
-        assert (set(view), len(view), peer in view) == (model, len(model), peer in model)
-
-
-def test_a_view_gives_each_member_equally_often() -> None:
-    view, rng = View(), random.Random(1)
-    for peer in FULL:
-        view.add(peer)
-    drawn = [view.random(rng) for _ in range(5000)]
-    assert all(850 < drawn.count(peer) < 1150 for peer in FULL)

@@ -51,6 +51,7 @@ from buddies_core.gossip.messages import (
 from buddies_core.gossip.node import Node
 from buddies_core.gossip.plumtree import message_id
 from buddies_core.model.ids import EndpointId, TopicId
+from buddies_core.wire.gossip_messages import encode_message
 from tests.unit.gossip.given import ME, MY_DATA, A, B, C, D, E, F, G, H
 
 ONE, TWO = TopicId(b"1" * 32), TopicId(b"2" * 32)
@@ -298,8 +299,9 @@ def test_the_views_and_the_tree_stay_sound(
         now_s += seconds
         for command in it.handle(event, now_s):
             match command:
-                case SendMessage(_, peer, _):
+                case SendMessage(_, peer, message):
                     assert peer != ME
+                    assert encode_message(message)
                 case ReportNeighborUp(topic, peer):
                     assert peer not in neighbors[topic]
                     neighbors[topic].append(peer)

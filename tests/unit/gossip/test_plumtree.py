@@ -446,6 +446,12 @@ def test_each_second_in_a_cache_adds_a_round_but_not_in_rust(
     assert it.receive(B, Graft(HI, 0), 10.9) == [send(B, hi(round))]
 
 
+def test_the_rounds_that_seconds_add_stop_at_the_largest_there_is() -> None:
+    it = tree(eager=(A, B), config=OURS)
+    it.receive(A, hi(65530), 0.0)
+    assert it.receive(B, Graft(HI, 0), 10.0) == [send(B, hi(65535))]
+
+
 def test_a_new_neighbor_is_not_told_of_what_has_come_to_60_rounds() -> None:
     it = tree(eager=(A,), config=OURS)
     it.receive(A, said(b"old", 50), 0.0)
