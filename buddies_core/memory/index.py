@@ -22,7 +22,7 @@ from buddies_core.memory.chunks import chunks
 from buddies_core.memory.embedder import DIMENSIONS, ModelUnavailable, Vectors
 from buddies_core.memory.labels import labels_of
 from buddies_core.memory.lexical import IndexDamaged, LexicalIndex
-from buddies_core.memory.ranking import reciprocal_rank_fusion
+from buddies_core.memory.ranking import fuse
 from buddies_core.memory.vector_file import EmbeddedMemory, quantized
 from buddies_core.memory.vectors import VectorIndex
 from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey
@@ -69,7 +69,7 @@ class IndexHit:
 
     key: MemoryKey
     score: float
-    """Only its order within one search means anything."""
+    """Its relevance to the query, from 0 to 1.5, which means the same at every node."""
 
 
 class _Half:
@@ -244,8 +244,8 @@ class MemoryIndex:
     ) -> tuple[IndexHit, ...]:
         by_words = self._lexical.search(query, filter, _CANDIDATES)
         by_meaning = [] if vector is None else self._vectors.search(vector, filter, _CANDIDATES)
-        fused = reciprocal_rank_fusion([by_meaning, by_words])
-        return tuple(IndexHit(key, score) for key, score in fused[:limit])
+        fused = fuse(by_meaning, by_words)[:limit]
+        return tuple(IndexHit(key, relevance) for key, relevance in fused)
 
     async def _feed_words(self) -> None:
         """Index words up to the end of the log."""

@@ -57,6 +57,10 @@ class LegacyQuestion:
     responses: "asyncio.Queue[SearchResponse]"
 
 
+RELEVANCE = 0.5
+"""Of what 0.1.4 finds: it holds the whole query, so its words cover all of it; see `ranking`."""
+
+
 class LegacySearch:
     """Asks 0.1.4 members."""
 
@@ -103,7 +107,7 @@ class LegacySearch:
             async with asyncio.timeout(patience_s):
                 while waiting:
                     response = await asked.responses.get()
-                    copies = [(unsigned_copy(entry), 0.0) for entry in response.results]
+                    copies = [(unsigned_copy(entry), RELEVANCE) for entry in response.results]
                     ranked = findings.believed(asked.room, copies, self._clock.wall_ms())
                     # A name is all there is; it may be one that is not known here.
                     name = response.peer_name

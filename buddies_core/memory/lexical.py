@@ -147,8 +147,10 @@ class LexicalIndex:
             self._writer.commit()
             self._look()
 
-    def search(self, query: str, filter: MemoryFilter, limit: int) -> list[MemoryKey]:
+    def search(self, query: str, filter: MemoryFilter, limit: int) -> list[tuple[MemoryKey, float]]:
         """Return the memories that cover a fair part of the query's words, best first.
+
+        Each comes with its coverage, about 0 to 1.
 
         Raises:
             IndexDamaged: tantivy can't read it.
@@ -162,9 +164,9 @@ class LexicalIndex:
                 count=False,
             )
             return [
-                MemoryKey(bytes.fromhex(str(self._searcher.doc(address).get_first("key"))))
+                (MemoryKey(bytes.fromhex(str(self._searcher.doc(address).get_first("key")))), part)
                 for score, address in found.hits
-                if coverage(score, weights) >= COVERAGE_MIN
+                if (part := coverage(score, weights)) >= COVERAGE_MIN
             ]
 
     def _terms(self, query: str) -> list[tuple[str, str]]:

@@ -17,6 +17,8 @@ COVERAGE_MIN = 0.25
 notes, paraphrases had R@5 .38 at 0.2 and .43 at 0.25, and nothing else was worse (measured)."""
 RRF_K = 60
 """Cormack, Clarke and Büttcher, Reciprocal Rank Fusion, 2009."""
+RELEVANCE_MAX = 1.5
+"""Of what is the query itself: cosine 1, and half of coverage 1."""
 BM25_K1 = 1.2
 """As tantivy has it."""
 
@@ -35,6 +37,24 @@ def coverage(score: float, weights: Iterable[float]) -> float:
     """
     greatest = sum(weights) * (BM25_K1 + 1)
     return score / greatest if greatest else 0.0
+
+
+def fuse(
+    by_meaning: Sequence[tuple[K, float]], by_words: Sequence[tuple[K, float]]
+) -> list[tuple[K, float]]:
+    """Return what one node found, best first, each with a relevance that other nodes understand.
+
+    The order is reciprocal rank fusion's, the best we know (above). Its scores tell nothing to
+    another node, which has a first place too; so each hit has cosine + coverage / 2 instead, nearly
+    as good on its own (.665 against .679 over five sets, measured).
+
+    Args:
+        by_meaning: What is like the query, best first, with the cosine.
+        by_words: What covers a fair part of the query, best first, with that part.
+    """
+    cosines, parts = dict(by_meaning), dict(by_words)
+    ranked = reciprocal_rank_fusion([list(cosines), list(parts)])
+    return [(key, cosines.get(key, 0.0) + parts.get(key, 0.0) / 2) for key, _ in ranked]
 
 
 def reciprocal_rank_fusion(lists: Iterable[Sequence[K]], k: int = RRF_K) -> list[tuple[K, float]]:

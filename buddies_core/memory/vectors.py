@@ -105,8 +105,12 @@ class VectorIndex:
             self._scales = np.resize(self._scales, length)
             self._owners = np.resize(self._owners, length)
 
-    def search(self, query: Vectors, filter: MemoryFilter, limit: int) -> list[MemoryKey]:
+    def search(
+        self, query: Vectors, filter: MemoryFilter, limit: int
+    ) -> list[tuple[MemoryKey, float]]:
         """Return the memories that have the chunks most like the query, best first.
+
+        Each comes with the cosine of its best chunk.
 
         Args:
             query: float32[384] of norm 1.
@@ -123,7 +127,7 @@ class VectorIndex:
         np.maximum.at(best, self._owners[rows], cosines)
         alike = np.flatnonzero(best >= COSINE_MIN)
         order = alike[np.argsort(-best[alike], kind="stable")]
-        return [self._keys[number] for number in order[:limit]]
+        return [(self._keys[number], float(best[number])) for number in order[:limit]]
 
     def _passing(self, filter: MemoryFilter) -> NDArray[np.bool_]:
         """Return which records pass the filter and are the latest of their key."""

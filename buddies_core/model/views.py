@@ -29,7 +29,7 @@ class MemoryView:
     size: int
     """Of the whole content, in bytes of UTF-8."""
     score: float | None = None
-    """Relevance in a search; only its order means anything."""
+    """Relevance in a search, from 0 to 1.5; only its order means anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -395,7 +395,7 @@ Global___SearchReply: _TypeAlias = SearchReply  # noqa: Y015
 
 @_typing.final
 class Found(_message.Message):
-    """Best first."""
+    """Best first. The score is the relevance: cosine of the meaning + half of the part of the words."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -1,50 +1,51 @@
 """Merging what several nodes found: one memory once, the right answer first."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buddies_core.memory.findings import RecentFinds, merge
-from buddies_core.memory.ranking import RRF_K
+from buddies_core.memory.findings import RecentFinds, credible, merge
 from tests.support.memories import BOB, a_memory, an_entry, memory_id
 
-FIRST, SECOND = 1 / (RRF_K + 1), 1 / (RRF_K + 2)
+
+def test_what_one_member_alone_has_comes_before_what_everybody_has_but_is_less_relevant() -> None:
+    everybody = [(letter, 0.3) for letter in "abcdefghijklmnopqrst"]
+    assert merge([everybody, everybody, [*everybody, ("A", 0.4)]])[0] == ("A", 0.4)
 
 
-def names(lists: list[list[str]]) -> str:
-    """Return what `merge` makes of lists of letters without scores."""
-    return "".join(key for key, _ in merge([[(key, 0.0) for key in ranked] for ranked in lists]))
-
-
-def test_what_one_member_alone_has_comes_before_what_everybody_has_but_ranks_lower() -> None:
-    everybody = list("abcdefghijklmnopqrst")
-
-    assert names([everybody, everybody, everybody, ["A", *everybody]])[0] == "A"
-    assert names([["A", *everybody], everybody, everybody])[:3] == "Aab"
-
-
-def test_of_equal_ranks_the_better_score_comes_first_and_then_the_first_list() -> None:
-    assert merge([[("a", 0.1), ("b", 0.1)], [("c", 0.3), ("d", 0.1)]]) == [
-        ("c", FIRST),
-        ("a", FIRST),
-        ("b", SECOND),
-        ("d", SECOND),
+def test_the_first_of_a_member_that_knows_nothing_relevant_comes_last() -> None:
+    assert merge([[("a", 0.6), ("b", 0.5)], [("junk", 0.1)]]) == [
+        ("a", 0.6),
+        ("b", 0.5),
+        ("junk", 0.1),
     ]
 
 
-def test_a_thing_that_a_list_names_twice_has_its_first_place() -> None:
-    assert merge([[("a", 0.0), ("a", 0.0), ("b", 0.0)]]) == [("a", FIRST), ("b", SECOND)]
+def test_a_thing_has_the_greatest_relevance_that_a_member_gives_it() -> None:
+    assert merge([[("a", 0.1), ("b", 0.2)], [("a", 0.3)]]) == [("a", 0.3), ("b", 0.2)]
 
 
-@given(st.lists(st.lists(st.integers(0, 9), unique=True), min_size=1, max_size=5))
-def test_a_merge_names_each_thing_once_and_a_single_list_stays_as_it_is(
-    lists: list[list[int]],
+def test_one_list_alone_keeps_its_order() -> None:
+    assert merge([[], [("a", 0.1), ("b", 0.2), ("a", 0.1)]]) == [("a", 0.1), ("b", 0.2)]
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(0, 9), st.floats(0, 1)), max_size=8), max_size=5))
+def test_a_merge_names_each_thing_once_and_does_not_depend_on_the_order_of_the_lists(
+    lists: list[list[tuple[int, float]]],
 ) -> None:
-    merged = merge([[(key, 0.0) for key in ranked] for ranked in lists])
+    merged = merge(lists)
+    assert sorted(key for key, _ in merged) == sorted(
+        {key for ranked in lists for key, _ in ranked}
+    )
+    assert dict(merged) == dict(merge(lists[::-1]))
 
-    assert sorted(key for key, _ in merged) == sorted({key for ranked in lists for key in ranked})
-    assert [key for key, _ in merge([[(key, 0.0) for key in lists[0]]])] == lists[0]
-    scores = [score for _, score in merged]
-    assert scores == sorted(scores, reverse=True)
+
+@pytest.mark.parametrize(
+    ("claimed", "believed"),
+    [(0.7, 0.7), (9e9, 1.5), (-1.0, 0.0), (float("inf"), 0.0), (float("nan"), 0.0)],
+)
+def test_a_peer_cannot_claim_more_relevance_than_there_is(claimed: float, believed: float) -> None:
+    assert credible(claimed) == believed
 
 
 def test_recent_finds_are_found_by_id_until_newer_ones_need_their_place() -> None:
