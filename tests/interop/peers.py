@@ -23,6 +23,7 @@ from buddies_core.net.endpoint import NetworkMode, socket_address
 from buddies_core.net.network import NetConfig, Network
 from tests.support.eventually import until
 
+START_TIMEOUT_S = 10.0
 END_TIMEOUT_S = 5.0
 
 
@@ -41,6 +42,11 @@ class Complaint:
     """A Rust peer could not do as told, or it lost deliveries."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A Rust peer has carried out a join."""
 
 
 Entry: TypeAlias = Delivery | Complaint
@@ -97,9 +103,13 @@ class Peer(ABC):
         try:
             await until(holds, timeout_s)
         except TimeoutError:
-            journal = "\n  ".join(map(str, self.journal[-50:]))
-            text = f"{self.name} waited {timeout_s} s for {wanted}; its journal:\n  {journal}"
+            account = "\n  ".join(map(str, self.account()))
+            text = f"{self.name} waited {timeout_s} s for {wanted}; what it has:\n  {account}"
             raise AssertionError(text) from None
+
+    def account(self) -> list[object]:
+        """Return the newest of what it was told, for a failure's text."""
+        return list(self.journal[-50:])
 
 
 class PythonPeer(Peer):
@@ -133,6 +143,10 @@ class PythonPeer(Peer):
     async def leave(self, topic: TopicId) -> None:
         await self.network.quit(topic)
 
+    def only_announces_to(self, peer: Peer, topic: TopicId) -> bool:
+        """Whether the peer has pruned us, or we it; nothing tells of that."""
+        return peer.id in self.network._driver._node._topics[topic].plumtree.lazy
+
     async def _read(self) -> None:
         while True:
             self.journal.append(await self.network.next_delivery())
@@ -143,7 +157,7 @@ class RustConfig:
     """The options of a Rust peer; the times are the crates' own."""
 
     frames: bool = False
-    """Whether each gossip message gets into the journal. Slow."""
+    """Whether each gossip message is kept in `frames`. Slow."""
     shuffle_interval_ms: int = 60_000
     idle_timeout_ms: int = 30_000
 
@@ -159,6 +173,7 @@ class RustPeer(Peer):
         self.frames: list[Frame] = []
         """Apart from the journal, as what it exchanges and what it tells have no common order."""
         self._process = process
+        self._joins = 0
 
     @classmethod
     @asynccontextmanager
@@ -166,7 +181,8 @@ class RustPeer(Peer):
         cls, name: str, binary: Path, config: RustConfig, tasks: TaskGroup
     ) -> AsyncIterator["RustPeer"]:
         async with _process(binary, json.dumps(asdict(config))) as process:
-            ready = await _next_line(process)
+            async with asyncio.timeout(START_TIMEOUT_S):
+                ready = await _next_line(process)
             match ready:
                 case {"event": "ready", "id": str(id), "addrs": list(bound)}:
                     info = AddressInfo(direct=tuple(map(socket_address, bound)))
@@ -176,14 +192,15 @@ class RustPeer(Peer):
             # It ends with the process's output.
             tasks.create_task(peer._read())
             yield peer
-            await peer.shut_down()
 
     async def join(self, topic: TopicId, *by_way_of: Peer) -> None:
         bootstrap = [
             {"id": peer.id.hex(), "addrs": [str(it) for it in peer.address.info.direct]}
             for peer in by_way_of
         ]
+        joins = self._joins + 1
         await self._tell(cmd="join", topic=topic.hex(), bootstrap=bootstrap)
+        await self.until(lambda: self._joins == joins, "having joined", 5)
 
     async def broadcast(self, topic: TopicId, content: bytes) -> None:
         await self._tell(cmd="broadcast", topic=topic.hex(), content=content.hex())
@@ -218,6 +235,10 @@ class RustPeer(Peer):
         """Wait until all these messages came in or went out."""
         await self.until(lambda: all(it in self.frames for it in frames), frames, timeout_s)
 
+    def account(self) -> list[object]:
+        """Return the newest messages too."""
+        return [*super().account(), *self.frames[-50:]]
+
     async def _tell(self, **command: object) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(command).encode() + b"\n")
@@ -226,6 +247,8 @@ class RustPeer(Peer):
     async def _read(self) -> None:
         while event := await _next_line(self._process):
             match _told(event):
+                case Joined():
+                    self._joins += 1
                 case Frame() as frame:
                     self.frames.append(frame)
                 case entry:
@@ -247,7 +270,8 @@ class DoomedPythonPeer:
         known = json.dumps([by_way_of.id.hex(), *map(str, by_way_of.address.info.direct)])
         command = (sys.executable, "-m", "tests.interop.doomed", str(seed), topic.hex(), known)
         async with _process(*command) as process:
-            ready = await _next_line(process)
+            async with asyncio.timeout(START_TIMEOUT_S):
+                ready = await _next_line(process)
             match ready:
                 case {"event": "ready", "id": str(id)}:
                     yield cls(_endpoint(id), process)
@@ -261,31 +285,38 @@ class DoomedPythonPeer:
 
 
 class Swarm:
-    """Makes peers, and ends them in the end, last first."""
+    """Makes peers, and ends them in the end: ours in good order, then the others at once."""
 
-    def __init__(self, rust_binary: Path, tasks: TaskGroup, stack: AsyncExitStack) -> None:
-        self._rust_binary = rust_binary
+    def __init__(
+        self, binary: Path, tasks: TaskGroup, processes: AsyncExitStack, networks: AsyncExitStack
+    ) -> None:
+        self._binary = binary
         self._tasks = tasks
-        self._stack = stack
+        self._processes = processes
+        self._networks = networks
         self._seed = 0
 
     @classmethod
     @asynccontextmanager
     async def of(cls, rust_binary: Path) -> AsyncIterator["Swarm"]:
-        async with TaskGroup() as tasks, AsyncExitStack() as stack:
-            yield cls(rust_binary, tasks, stack)
+        async with (
+            TaskGroup() as tasks,
+            AsyncExitStack() as processes,
+            AsyncExitStack() as networks,
+        ):
+            yield cls(rust_binary, tasks, processes, networks)
 
     async def python(self, name: str = "python", gossip: GossipConfig = OURS) -> PythonPeer:
         started = PythonPeer.started(name, self._next_seed(), gossip, self._tasks)
-        return await self._stack.enter_async_context(started)
+        return await self._networks.enter_async_context(started)
 
     async def rust(self, name: str = "rust", config: RustConfig = TELLING_FRAMES) -> RustPeer:
-        started = RustPeer.started(name, self._rust_binary, config, self._tasks)
-        return await self._stack.enter_async_context(started)
+        started = RustPeer.started(name, self._binary, config, self._tasks)
+        return await self._processes.enter_async_context(started)
 
     async def doomed_python(self, topic: TopicId, by_way_of: Peer) -> DoomedPythonPeer:
         started = DoomedPythonPeer.started(self._next_seed(), topic, by_way_of)
-        return await self._stack.enter_async_context(started)
+        return await self._processes.enter_async_context(started)
 
     def _next_seed(self) -> int:
         self._seed += 1
@@ -321,8 +352,10 @@ async def _next_line(process: Process) -> Mapping[str, object]:
     return event
 
 
-def _told(event: Mapping[str, object]) -> Entry | Frame:
+def _told(event: Mapping[str, object]) -> Entry | Frame | Joined:
     match event:
+        case {"event": "joined"}:
+            return Joined()
         case {"event": "neighbor_up", "topic": str(topic), "peer": str(peer)}:
             return NeighborCameUp(_topic(topic), _endpoint(peer))
         case {"event": "neighbor_down", "topic": str(topic), "peer": str(peer)}:

@@ -8,7 +8,7 @@ import pytest
 from buddies_core.gossip.messages import NeighborsScope, SwarmScope
 from buddies_core.model.ids import TopicId
 from buddies_core.net.driver import ContentDelivered, NeighborCameUp, NeighborWentDown
-from tests.interop.peers import Complaint, Swarm
+from tests.interop.peers import Complaint, Frame, Swarm
 
 TOPIC = TopicId(hashlib.sha256(b"two Rust peers").digest())
 
@@ -20,6 +20,7 @@ async def test_two_rust_peers_meet_and_talk_and_part(rust_binary: Path) -> None:
         await two.join(TOPIC, one)
         await one.has_neighbors(TOPIC, two)
         await two.has_neighbors(TOPIC, one)
+        await one.says(Frame("in", TOPIC, two.id, "Neighbor"))
 
         await one.broadcast(TOPIC, b"to all")
         await two.hears(ContentDelivered(TOPIC, b"to all", one.id, SwarmScope(0)))

@@ -169,6 +169,8 @@ impl Node {
             let (sender, receiver) = self.gossip.subscribe(topic, ids).await?.split();
             self.topics.insert(topic, (sender, tokio::spawn(tell(topic, receiver))));
         }
+        // Until here a peer that asks to be let in would be ignored, and wait for ever.
+        say(json!({"event": "joined", "topic": topic.to_string()}));
         Ok(())
     }
 
