@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Literal, TypeAlias
+from uuid import UUID
 
 from buddies_core.model.ids import EndpointId, RoomName, TaskId
 
@@ -126,3 +127,49 @@ class TaskView:
     left_s: float | None
     """Until its nearest limit; None where it has none or is over."""
     created_at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks this machine's daemon for something about tasks."""
+
+    agent_id: UUID | None
+    """Of an attached agent; None for a person at a terminal."""
+    agent: str
+    user: str
+    """Whose agent it is, or who the person is; empty for the node's own user."""
+    capabilities: tuple[str, ...] = ()
+
+
+PERSON = Caller(agent_id=None, agent="buddies-cli", user="")
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitVerdict:
+    """What the requester made of a result."""
+
+    verdict: Literal["accepted", "late", "sending"]
+    """`sending`: the requester can't be reached now; it will be told."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxTask:
+    """A task that waits, as far as a notification tells of it."""
+
+    id: TaskId
+    room: RoomName
+    requester_user: str
+    requester_agent: str
+    summary: str
+    """The beginning of its description."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxChange:
+    """What waits for an agent has changed."""
+
+    waiting: int
+    """Tasks that the agent could claim now."""
+    newest: InboxTask | None = None
+    """The task that has just come; None if the number fell, or nothing new is known."""
