@@ -109,8 +109,7 @@ class Node:
 
     def _may_disconnect(self, topic: TopicId, peer: EndpointId) -> bool:
         if self._config.disconnect_only_unused_peers:
-            others = (it for id, it in self._topics.items() if id != topic)
-            return not any(it.hyparview.needs(peer) for it in others)
+            return not self.needs(peer)
         # In Rust the first topic to let go decides for all, whichever of them still need the peer.
         heard_in = self._heard_in.get(peer)
         if heard_in is None or (heard_in and topic not in heard_in):

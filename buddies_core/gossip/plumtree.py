@@ -149,7 +149,6 @@ class PlumTree:
         self._keep(onward, next_round, now_s)
         self._push(onward, sender)
         self._announce(gossip.id, next_round, sender)
-        self._grafting.discard(gossip.id)
         announcers = self._announcers.pop(gossip.id, None)
         if announcers:
             self._optimize(sender, next_round, announcers)
@@ -189,12 +188,12 @@ class PlumTree:
     def _on_graft_timer(self, id: MessageId) -> None:
         """Ask the next announcer for a message that is still missing. PlumTree, p. 9."""
         self._grafting.discard(id)
-        announcers = self._announcers.get(id)
+        announcers = self._announcers.pop(id, None)
         if id in self._received or announcers is None:
             return
         peer, round = announcers.popleft()
-        if not announcers:
-            del self._announcers[id]
+        if announcers:
+            self._announcers[id] = announcers
         self._make_eager(peer)
         self._send(peer, Graft(id, round))
         # This announcer may be gone too, so a shorter timer turns to the one after it.

@@ -332,14 +332,20 @@ def test_only_rust_seeks_no_neighbor_in_place_of_a_lost_one_once_it_has_answered
     assert commands == [down(A), DisconnectPeer(A), *(asks(F, LOW) if asked else [])]
 
 
-@pytest.mark.parametrize(("config", "is_taken"), [(EXACT, True), (OURS, False)])
-def test_only_rust_takes_the_answer_of_a_newcomer_that_it_has_evicted_meanwhile(
-    config: GossipConfig, is_taken: bool
-) -> None:
+def a_node_that_has_evicted_a_newcomer(config: GossipConfig = OURS) -> tuple[Topic, EndpointId]:
+    """Before the newcomer could answer."""
     it = topic(config=config)
     for newcomer in (A, B, C, D, E, F):
         it.receive(newcomer, Join(None), 0.0)
     (evicted,) = {A, B, C, D, E} - active(it)
+    return it, evicted
+
+
+@pytest.mark.parametrize(("config", "is_taken"), [(EXACT, True), (OURS, False)])
+def test_only_rust_takes_the_answer_of_a_newcomer_that_it_has_evicted_meanwhile(
+    config: GossipConfig, is_taken: bool
+) -> None:
+    it, evicted = a_node_that_has_evicted_a_newcomer(config)
     commands = it.receive(evicted, Neighbor(HIGH, None), 0.1)
     assert (evicted in active(it)) is is_taken
     if not is_taken:
@@ -352,6 +358,28 @@ def test_only_rust_takes_the_answer_of_a_newcomer_that_it_has_evicted_meanwhile(
         # That was the answer; the next one is a request of its own, and granted.
         it.receive(evicted, Neighbor(HIGH, None), 0.2)
         assert evicted in active(it)
+
+
+def test_an_evicted_newcomer_that_has_taken_leave_or_was_lost_may_ask_anew() -> None:
+    it, evicted = a_node_that_has_evicted_a_newcomer()
+    it.receive(evicted, Disconnect(alive=True), 0.1)
+    it.receive(evicted, Neighbor(HIGH, None), 0.2)
+    assert evicted in active(it)
+
+    it, evicted = a_node_that_has_evicted_a_newcomer()
+    it.peer_disconnected(evicted, 0.1)
+    it.receive(evicted, Neighbor(HIGH, None), 0.2)
+    assert evicted in active(it)
+
+
+def test_an_evicted_newcomer_that_was_asked_again_is_taken() -> None:
+    it, evicted = a_node_that_has_evicted_a_newcomer()
+    (other, *_) = active(it)
+    assert send(evicted, Neighbor(HIGH, MY_DATA)) in it.receive(
+        other, ForwardJoin(PeerInfo(evicted, None), 0), 0.1
+    )
+    it.receive(evicted, Neighbor(HIGH, None), 0.2)
+    assert evicted in active(it)
 
 
 # Shuffle
@@ -475,6 +503,13 @@ def test_a_node_with_neighbors_asks_with_low_priority_and_only_one_peer_at_a_tim
     it = topic(active=[A, B], passive=[C, D, F])
     asked = it.peer_disconnected(A, 0.0)[2:]
     assert asked in [asks(peer, LOW) for peer in (C, D, F)]
+
+
+def test_a_peer_that_has_yet_to_answer_is_not_the_one_asked_instead() -> None:
+    for seed in range(10):
+        it = topic(active=[A, B], passive=[C, D], seed=seed)
+        it.receive(A, ForwardJoin(PeerInfo(C, None), 0), 0.0)
+        assert it.peer_disconnected(A, 0.0) == [down(A), DisconnectPeer(A), *asks(D, LOW)]
 
 
 def test_nobody_is_asked_while_those_who_have_yet_to_answer_would_fill_the_view() -> None:

@@ -100,6 +100,13 @@ def test_a_neighbor_that_comes_back_is_eager_again() -> None:
     assert split(it) == ({A, B}, set())
 
 
+def test_a_stranger_that_was_lazy_is_eager_as_a_neighbor() -> None:
+    it = tree(config=EXACT)
+    it.receive(A, Prune(), 0.0)
+    it.receive(A, Neighbor(Priority.HIGH, None), 0.0)
+    assert split(it) == ({A}, set())
+
+
 # Saying something
 
 
@@ -281,6 +288,30 @@ def test_an_announcement_between_two_grafts_has_a_timer_of_its_own() -> None:
     assert it.expire(GraftTimer(HI), 0.180) == []
 
 
+def test_a_message_that_one_says_oneself_is_not_asked_for() -> None:
+    it = tree(eager=(C,), lazy=(A,))
+    it.receive(A, IHave(((HI, 1),)), 0.0)
+    it.broadcast(b"hi", 0.01)
+    assert it.expire(GraftTimer(HI), 0.080) == []
+
+
+def test_who_announced_a_message_that_came_is_not_asked_when_it_is_forgotten() -> None:
+    it = tree(eager=(C,), lazy=(A, B))
+    it.receive(A, IHave(((HI, 1),)), 0.0)
+    it.receive(C, hi(0), 0.01)
+    it.expire(GraftTimer(HI), 0.080)
+    evict_until(it, 91)
+    assert it.receive(B, IHave(((HI, 1),)), 100.0) == [graft_in(0.080)]
+    assert it.expire(GraftTimer(HI), 100.080) == [send(B, Graft(HI, 1)), graft_in(0.040)]
+
+
+def test_a_stranger_that_was_lost_is_not_asked() -> None:
+    it = tree(eager=(A,))
+    it.receive(STRANGER, IHave(((HI, 1),)), 0.0)
+    it.peer_disconnected(STRANGER, 0.01)
+    assert it.expire(GraftTimer(HI), 0.080) == []
+
+
 def test_an_announcer_that_was_lost_is_not_asked() -> None:
     it = tree(eager=(C,), lazy=(A, B))
     it.receive(A, IHave(((HI, 1),)), 0.0)
@@ -383,6 +414,16 @@ def test_a_nearer_announcer_that_is_eager_already_gets_no_graft() -> None:
     assert split(it) == ({B}, {A})
 
 
+@pytest.mark.parametrize(("config", "is_taken"), [(EXACT, True), (OURS, False)])
+def test_only_rust_replaces_the_sender_by_a_nearer_stranger(
+    config: GossipConfig, is_taken: bool
+) -> None:
+    it = tree(eager=(A,), config=config)
+    it.receive(STRANGER, IHave(((HI, 0),)), 0.0)
+    it.receive(A, hi(9), 0.01)
+    assert split(it) == (({STRANGER}, {A}) if is_taken else ({A}, set()))
+
+
 # Memory
 
 
@@ -421,6 +462,17 @@ def test_what_is_said_again_is_kept_anew() -> None:
     assert it.receive(A, Graft(HI, 0), 49.0) == [send(A, hi(0))]
     evict_until(it, 50)
     assert it.receive(A, Graft(HI, 0), 50.0) == []
+
+
+def test_what_is_said_again_does_not_keep_what_was_said_after_it_first() -> None:
+    it = tree(eager=(A, B))
+    it.broadcast(b"hi", 0.0)
+    it.broadcast(b"ho", 10.0)
+    it.broadcast(b"hi", 20.0)
+    evict_until(it, 40)
+    assert it.receive(A, Graft(said(b"ho").id, 0), 40.0) == []
+    evict_until(it, 100)
+    assert deliver(b"ho", A, 0) in it.receive(A, said(b"ho"), 100.0)
 
 
 # New neighbors
