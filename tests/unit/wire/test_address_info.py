@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buddies_core.errors import WireError
@@ -93,12 +93,14 @@ ADDRESSES = st.builds(SocketAddress, HOSTS, st.integers(0, 65535))
 RELAYS = st.none() | st.sampled_from(["https://relay.example./", "http://127.0.0.1:3340/"])
 
 
+@settings(deadline=None)
 @given(RELAYS, st.sets(ADDRESSES, max_size=8))
 def test_any_addresses_survive_the_wire(relay: str | None, direct: set[SocketAddress]) -> None:
     read = decode_address_info(encode_address_info(AddressInfo(relay, tuple(direct))))
     assert (read.relay_url, set(read.direct), len(read.direct)) == (relay, direct, len(direct))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=100))
 def test_any_bytes_are_addresses_or_refused(data: bytes) -> None:
     try:

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buddies_core.errors import InvalidInput, WireError
@@ -60,6 +60,7 @@ def test_a_stream_must_not_end_within_a_body(received: bytes) -> None:
         reader.end()
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=50), max_size=20), st.lists(st.integers(0, 1100), max_size=20))
 def test_bodies_come_out_whole_however_the_stream_is_cut(
     bodies: list[bytes], cuts: list[int]
@@ -72,6 +73,7 @@ def test_bodies_come_out_whole_however_the_stream_is_cut(
     reader.end()
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_cut_or_refused(data: bytes) -> None:
     try:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from blake3 import blake3
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from nacl.signing import SigningKey
 
@@ -225,11 +225,13 @@ ANY_MESSAGE: st.SearchStrategy[Message] = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(ANY_MESSAGE)
 def test_any_message_survives_the_wire(message: Message) -> None:
     assert decode_message(encode_message(message)) == message
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_message_or_refused(data: bytes) -> None:
     try:
@@ -239,6 +241,7 @@ def test_any_bytes_are_a_message_or_refused(data: bytes) -> None:
     assert decode_message(encode_message(message)) == message
 
 
+@settings(deadline=None)
 @given(ANY_MESSAGE, st.integers(0, 400), st.integers(0, 255))
 def test_a_damaged_message_is_another_message_or_refused(
     message: Message, place: int, byte: int

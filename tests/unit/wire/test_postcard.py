@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buddies_core.errors import WireError
@@ -146,6 +146,7 @@ def test_a_value_out_of_range_is_not_written(kind: str, value: int) -> None:
         getattr(postcard, kind)(value)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**64 - 1), st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**16 - 1))
 def test_numbers_survive_the_round_trip(unsigned: int, signed: int, short: int) -> None:
     reader = Reader(postcard.u64(unsigned) + postcard.i64(signed) + postcard.u16(short))
@@ -153,6 +154,7 @@ def test_numbers_survive_the_round_trip(unsigned: int, signed: int, short: int) 
     assert reader.rest() == b""
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.none(), st.text())), st.binary(), st.uuids())
 def test_nested_values_survive_the_round_trip(
     names: list[str | None], raw: bytes, id: UUID
@@ -163,6 +165,7 @@ def test_nested_values_survive_the_round_trip(
     assert (reader.blob(), reader.uuid(), reader.rest()) == (raw, id, b"")
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=40), st.sampled_from(sorted({kind for kind, _, _ in WRITTEN})))
 def test_any_bytes_are_read_or_refused(data: bytes, kind: str) -> None:
     reader = Reader(data)
