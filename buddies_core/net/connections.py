@@ -13,6 +13,7 @@ When that one ends the peer is disconnected, as in iroh-gossip, so that both sid
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Any
 
 import iroh
@@ -37,15 +38,13 @@ LINKS_PER_PEER_MAX = 4
 STREAMS_PER_LINK_MAX = 100
 """So many topics can two nodes share; it is what iroh-gossip's peers grant, too."""
 
-_PATIENCE_S = 1.0
-
 _log = logging.getLogger(__name__)
 
 
 class _Peer:
     """A peer that is dialled, connected, or being taken leave of."""
 
-    def __init__(self, id: EndpointId, now_s: float) -> None:
+    def __init__(self, id: EndpointId) -> None:
         self.id = id
         self.links: list[Link] = []  # oldest first
         self.outbox = Outbox()
@@ -54,8 +53,8 @@ class _Peer:
         """What waits is still written, then the connections are closed."""
         self.lost = False
         """The connections are closed, or none could be made; what waits is dropped."""
-        self.written_s = now_s
-        """When it last took what was written; before that, since when it is dialled."""
+        self.behind_since_s: float | None = None
+        """Since when its outbox is half full."""
         self.changed = asyncio.Event()
         """There may be something for the flusher to do."""
         self.connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -79,7 +78,8 @@ class Connections:
         self._peers: dict[EndpointId, _Peer] = {}
         # A released peer may be connected anew before its old connections are closed.
         self._released: set[_Peer] = set()
-        self._written = asyncio.Event()
+        self._eased = asyncio.Event()
+        """Set when an outbox may have become shorter."""
         self._dials = True
 
     def connected(self) -> tuple[EndpointId, ...]:
@@ -103,6 +103,8 @@ class Connections:
             self._dial(there, self._context.timing.dial_timeout_s)
         if there.outbox.append(topic, frame, ends_stream=ends_stream):
             there.changed.set()
+            if there.behind_since_s is None and there.outbox.is_half_full:
+                there.behind_since_s = self._context.clock.now_s()
         else:
             self._context.counters["outboxes_overflowed"] += 1
             self._lose(there, CloseReason.STALLED)
@@ -147,18 +149,16 @@ class Connections:
             there.changed.set()
 
     async def wait_room(self) -> None:
-        """Wait until no outbox is half full, but for those of peers that don't read.
+        """Wait while an outbox is half full, but for no peer longer than `Timing.room_wait_s`.
 
-        For our own broadcasts: however fast they are made, no peer is disconnected for having a
-        slow line. What others say is passed on at once.
+        For our own broadcasts: a burst of them is slowed down to what the peers take, where their
+        outboxes would overflow. What others say is passed on at once.
         """
-        while any(self._is_behind(peer) for peer in self._peers.values()):
-            self._written.clear()
-            try:
-                async with asyncio.timeout(_PATIENCE_S):
-                    await self._written.wait()
-            except TimeoutError:
-                pass  # whoever did not read a thing meanwhile is not waited for any longer
+        while (wait_s := max(map(self._room_wait_s, self._peers.values()), default=0.0)) > 0:
+            self._eased.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._eased.wait()
 
     def stop_dialling(self) -> None:
         """Send to peers that are connected, and to no others, from now on."""
@@ -181,13 +181,16 @@ class Connections:
             self._lose(there, CloseReason.DONE)
 
     def _add(self, id: EndpointId) -> _Peer:
-        there = self._peers[id] = _Peer(id, self._context.clock.now_s())
+        there = self._peers[id] = _Peer(id)
         self._tasks.start(self._flush(there))
         return there
 
-    def _is_behind(self, there: _Peer) -> bool:
-        idle_s = self._context.clock.now_s() - there.written_s
-        return there.outbox.is_half_full and idle_s < _PATIENCE_S
+    def _room_wait_s(self, there: _Peer) -> float:
+        """Return how long our broadcasts may still wait for this peer."""
+        if there.behind_since_s is None:
+            return 0.0
+        behind_s = self._context.clock.now_s() - there.behind_since_s
+        return self._context.timing.room_wait_s - behind_s
 
     def _dial(self, there: _Peer, timeout_s: float) -> asyncio.Task[Unreachable | None]:
         there.dials += 1
@@ -224,6 +227,7 @@ class Connections:
         """Close what is open to the peer, drop what waits for it, and tell the node."""
         there.lost = True
         there.changed.set()
+        self._eased.set()
         for link in there.links:
             link.close(reason)
         if self._peers.get(there.id) is there:
@@ -306,8 +310,9 @@ class Connections:
                 writer = _Writer(link, self._context)
             try:
                 await writer.write(batch)
-                there.written_s = self._context.clock.now_s()
-                self._written.set()
+                if not there.outbox.is_half_full:
+                    there.behind_since_s = None
+                self._eased.set()
             except IrohFailed as error:
                 _log.info("write_failed peer=%s reason=%s", short(there.id), error)
                 self._context.counters["writes_failed"] += 1

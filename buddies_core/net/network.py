@@ -31,7 +31,7 @@ from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
 from buddies_core.wire.address_info import encode_address_info
 from buddies_core.wire.gossip_messages import check_content_size
 
-_BROADCAST_TIMEOUT_S = 5.0
+_BROADCAST_TIMEOUT_S = 10.0
 # What is left after that waits for peers that are gone.
 _END_TIMEOUT_S = 0.5
 

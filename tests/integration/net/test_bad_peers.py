@@ -118,7 +118,7 @@ async def test_a_peer_that_never_reads_is_disconnected_while_the_others_go_on() 
     """It takes 1.25 MB of QUIC's and 1 MiB of ours until there is no more room for it."""
     async with (
         asyncio.timeout(15),
-        a_network(1) as alice,
+        a_network(1, timing=Timing(room_wait_s=0.3)) as alice,
         a_network(2) as bob,
         a_raw_peer(3) as sleeper,
     ):

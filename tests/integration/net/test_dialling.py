@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from buddies_core.errors import Unreachable
+from buddies_core.gossip.events import Event, PeerDisconnected
 from buddies_core.model.address import PeerAddress
 from buddies_core.model.ids import short
 from buddies_core.net.driver import NeighborCameUp
@@ -108,6 +109,16 @@ async def test_nodes_that_dial_each_other_at_once_hear_each_other() -> None:
         await alice.broadcast(TOPIC, b"from alice")
         await bob.broadcast(TOPIC, b"from bob")
         assert [await contents(it, 1) for it in (alice, bob)] == [[b"from bob"], [b"from alice"]]
+
+
+async def test_the_node_hears_of_a_peer_that_it_wanted_and_that_could_not_be_dialled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with asyncio.timeout(10), a_network(1) as alice:
+        posted: list[Event] = []
+        monkeypatch.setattr(alice._connections._inbox, "post", posted.append)
+        alice._connections.send(id_of(2), TOPIC, b"frame", ends_stream=False)
+        await until(lambda: posted == [PeerDisconnected(id_of(2))])
 
 
 async def test_a_peer_that_could_not_be_dialled_is_dialled_again_when_there_is_reason_to() -> None:

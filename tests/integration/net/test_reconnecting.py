@@ -41,7 +41,7 @@ async def test_a_peer_that_restarts_is_reached_again(same_port: bool) -> None:
 
 async def test_a_killed_peer_that_restarts_elsewhere_is_reached_past_its_dead_connection() -> None:
     """iroh would dial it along the path of the dead connection, which must be closed before."""
-    timing = Timing(silent_after_s=0.05)
+    timing = Timing(silent_after_s=0.05, close_timeout_s=0.1)
     async with asyncio.timeout(15), a_network(1, timing=timing) as alice:
         await alice.join(TOPIC, ())
         async with a_node_process(2) as (_, old_address):
