@@ -206,7 +206,7 @@ class Connections:
                 self._lose(there, CloseReason.DONE)
             return error
         there.dials -= 1
-        if there.lost:
+        if there.lost or there.ended.is_set():
             self.adopt(link)
         else:
             self._attach(there, link)

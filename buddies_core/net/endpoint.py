@@ -25,6 +25,8 @@ DIRECT_ALPN = b"/buddies/peer/1"
 LINKS_MAX = 512
 """Beyond this many connections no more are let in; each costs 0.2 MB (measured)."""
 
+# Far more than a room's members; peers can name any number of others, and any address.
+_DIALS_MAX = 256
 _HANDSHAKES_MAX = 64
 _PORTS_TRIED = 8
 _BIND_TIMEOUT_S = 10.0
@@ -61,6 +63,7 @@ class Endpoint:
         self._context = context
         self._mode = mode
         self._relayed = relayed
+        self._dials = 0
         self._handshakes = 0
         self._closed = False
         self.id = EndpointId(endpoint.id().to_bytes())
@@ -91,14 +94,13 @@ class Endpoint:
             raise IrohFailed(
                 Failure.NO_ADDRESS, "that is this node itself; use the ticket of another one"
             )
+        if self._dials >= _DIALS_MAX:
+            raise IrohFailed(Failure.OTHER, "too many peers are being dialled; try again")
         context.links.close_silent(peer, context.timing.silent_after_s)
         info = context.book.known(peer)
+        self._dials += 1
         try:
-            address = iroh.EndpointAddr(
-                iroh.EndpointId.from_bytes(peer),
-                info.relay_url if self._relayed else None,
-                [str(it) for it in info.direct],
-            )
+            address = _iroh_address(peer, info, relayed=self._relayed)
             connection = await context.calls.run(
                 self._endpoint.connect(address, alpn), timeout_s, late=_close_late
             )
@@ -106,6 +108,8 @@ class Endpoint:
             raise _undialled(peer, info, timeout_s, translate(error)) from None
         except IrohFailed as error:
             raise _undialled(peer, info, timeout_s, error) from None
+        finally:
+            self._dials -= 1
         return self._link(connection)
 
     async def let_in(self, adopt: Callable[[Link], None]) -> None:
@@ -226,10 +230,18 @@ class _Preset(iroh.Preset):
 def _relay_mode(relay_url: str | None, *, n0: bool) -> iroh.RelayMode:
     if relay_url is None:
         return iroh.RelayMode.default_mode() if n0 else iroh.RelayMode.disabled()
+    if not _is_relay(relay_url):
+        raise InvalidInput(f"{relay_url!r} is no URL of a relay; give one with https://")
+    return iroh.RelayMode.custom_from_urls([relay_url])
+
+
+def _is_relay(url: str) -> bool:
+    """Whether iroh takes this for the URL of a relay."""
     try:
-        return iroh.RelayMode.custom_from_urls([relay_url])
+        iroh.RelayMode.custom_from_urls([url])
     except iroh.IrohError:
-        raise InvalidInput(f"{relay_url!r} is no URL of a relay; give one with https://") from None
+        return False
+    return True
 
 
 def _addresses_to_bind(mode: NetworkMode, port: int) -> list[SocketAddress]:
@@ -251,6 +263,15 @@ def _addresses_to_bind(mode: NetworkMode, port: int) -> list[SocketAddress]:
     except OSError:
         pass  # iroh then binds what IPv6 there is by itself, and does without if there is none
     return addresses
+
+
+def _iroh_address(peer: EndpointId, info: AddressInfo, *, relayed: bool) -> iroh.EndpointAddr:
+    relay_url = info.relay_url if relayed else None
+    # Anybody may have said this of the peer: a relay that is none must not hide its addresses.
+    if relay_url is not None and not _is_relay(relay_url):
+        relay_url = None
+    direct = [str(it) for it in info.direct]
+    return iroh.EndpointAddr(iroh.EndpointId.from_bytes(peer), relay_url, direct)
 
 
 def _close_late(connection: iroh.Connection) -> None:

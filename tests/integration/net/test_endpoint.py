@@ -45,6 +45,17 @@ async def test_a_relay_that_is_no_url_is_refused() -> None:
             pass
 
 
+async def test_a_peer_is_reached_directly_though_the_relay_named_for_it_is_none() -> None:
+    config = _open(NetworkMode.LOOPBACK, "http://127.0.0.1:9/")
+    async with (
+        asyncio.timeout(10),
+        Network.open(config, SystemClock(), Random(1)) as alice,
+        a_network(2) as bob,
+    ):
+        alice.learn(PeerAddress(bob.endpoint, AddressInfo(relay_url="no://re lay")))
+        await alice.reach(bob.address(), 5)
+
+
 async def test_an_error_of_its_user_comes_out_of_a_network_as_it_is() -> None:
     with pytest.raises(ZeroDivisionError):
         async with asyncio.timeout(10), a_network(1):
