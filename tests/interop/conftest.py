@@ -24,7 +24,10 @@ def rust_binary(request: pytest.FixtureRequest) -> Path:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Say it where it is read: a run that tested nothing must not look like one that passed."""
+    """Show the figures; and that nothing was tested, which must not look like having passed."""
+    for report in terminalreporter.getreports("passed"):
+        for figure, value in report.user_properties:
+            terminalreporter.line(f"{figure}: {value}")
     if why := config.stash.get(_SKIPPED, None):
         terminalreporter.section("NOT TESTED: interoperation with Rust peers", red=True, bold=True)
         terminalreporter.line(why, red=True)

@@ -8,7 +8,7 @@ from asyncio import TaskGroup
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from random import Random
 from typing import Literal, TypeAlias
@@ -98,18 +98,22 @@ class Peer(ABC):
         ids = {peer.id for peer in peers}
         await self.until(lambda: self.neighbors(topic) == ids, ids, timeout_s)
 
+    async def has_contents(self, topic: TopicId, count: int, timeout_s: float = 5.0) -> None:
+        """Wait until it has heard so many contents in the topic, or more."""
+        await self.until(lambda: len(self.contents(topic)) >= count, count, timeout_s)
+
     async def until(self, holds: Callable[[], bool], wanted: object, timeout_s: float) -> None:
         """Wait until this holds; what was wanted and the journal are in the failure's text."""
         try:
             await until(holds, timeout_s)
         except TimeoutError:
-            account = "\n  ".join(map(str, self.account()))
+            account = "\n  ".join(map(_brief, self.account()))
             text = f"{self.name} waited {timeout_s} s for {wanted}; what it has:\n  {account}"
             raise AssertionError(text) from None
 
-    def account(self) -> list[object]:
+    def account(self) -> list[Entry | Frame]:
         """Return the newest of what it was told, for a failure's text."""
-        return list(self.journal[-50:])
+        return [*self.journal[-50:]]
 
 
 class PythonPeer(Peer):
@@ -235,7 +239,7 @@ class RustPeer(Peer):
         """Wait until all these messages came in or went out."""
         await self.until(lambda: all(it in self.frames for it in frames), frames, timeout_s)
 
-    def account(self) -> list[object]:
+    def account(self) -> list[Entry | Frame]:
         """Return the newest messages too."""
         return [*super().account(), *self.frames[-50:]]
 
@@ -380,6 +384,13 @@ def _told(event: Mapping[str, object]) -> Entry | Frame | Joined:
             )
         case _:
             return Complaint(str(event))
+
+
+def _brief(entry: Entry | Frame) -> str:
+    """Return it with its ids as logs have them, and its content cut off."""
+    values = (getattr(entry, field.name) for field in fields(entry))
+    brief = (it.hex()[:10] if isinstance(it, bytes) and len(it) == 32 else it for it in values)
+    return f"{type(entry).__name__}({', '.join(f'{it!r:.80}' for it in brief)})"
 
 
 def _topic(text: str) -> TopicId:
