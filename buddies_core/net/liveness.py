@@ -8,11 +8,12 @@ import asyncio
 import logging
 from random import Random
 
-from buddies_core.errors import BuddiesError, TimedOut, Unreachable
+from buddies_core.errors import BuddiesError, TimedOut
 from buddies_core.model.ids import EndpointId, short
 from buddies_core.net.connections import Connections
 from buddies_core.net.context import NetContext
-from buddies_core.net.direct import Direct, DirectUnsupported
+from buddies_core.net.direct import Direct
+from buddies_core.net.iroh_calls import Failure, IrohFailed
 from buddies_core.net.links import CloseReason
 
 MISSES_MAX = 2
@@ -62,18 +63,23 @@ class Liveness:
             self._watched.discard(peer)
 
     async def _is_alive(self, peer: EndpointId) -> bool:
+        """Return whether the peer has said anything lately, or does so when pinged.
+
+        Only silence is a sign of death. A ping that fails at once, say because the peer has too
+        many connections already, proves nothing.
+        """
         timing = self._context.timing
         heard_s = self._context.links.heard_s(peer)
         if heard_s is not None and self._context.clock.now_s() - heard_s < timing.ping_interval_s:
             return True
         try:
             await self._direct.ping(peer, timing.ping_timeout_s)
-        except DirectUnsupported:
-            return True
-        except (TimedOut, Unreachable):
+        except TimedOut:
             return False
+        except IrohFailed as error:
+            return error.failure is not Failure.TIMED_OUT
         except BuddiesError:
-            return True  # a refusal is an answer
+            pass  # a refusal is an answer, too; and one without the protocol is left to QUIC
         return True
 
     def _interval_s(self) -> float:

@@ -5,6 +5,7 @@ import pytest
 
 from buddies_core.net.driver import NeighborCameUp, NeighborWentDown
 from buddies_core.net.endpoint import GOSSIP_ALPN
+from buddies_core.net.liveness import MISSES_MAX
 from buddies_core.net.timing import Timing
 from tests.support.eventually import until
 from tests.support.net_node import a_node_process
@@ -69,6 +70,21 @@ async def test_a_peer_that_speaks_gossip_only_is_left_to_quic() -> None:
             async with asyncio.timeout(NOTICED_S):
                 await connection.closed()
         assert alice.connected_peers() == 1
+
+
+async def test_a_peer_that_refuses_further_connections_is_not_taken_for_dead() -> None:
+    async with (
+        asyncio.timeout(10),
+        a_network(1, timing=HURRIED) as alice,
+        a_raw_peer(3) as busy,
+    ):
+        alice.learn(busy.address)
+        connection = await busy.connect(alice.address())
+        for _ in range(MISSES_MAX + 1):
+            incoming = await busy.endpoint.accept_next()
+            assert incoming is not None
+            await incoming.refuse()
+        assert (connection.close_reason(), alice.counters) == (None, {})
 
 
 async def test_a_peer_that_gossips_need_not_answer_pings() -> None:
