@@ -10,7 +10,7 @@ READY := .venv/ready
 PYTEST := scripts/offline python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto fmt lint types test unit sim integration e2e bench demo check lock
+.PHONY: help setup proto fmt lint types test unit sim integration e2e interop bench demo check lock
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,8 +27,8 @@ $(READY): requirements-dev.lock pyproject.toml
 demo: $(READY)  ## Alice and Bob: two daemons, two agents, one room
 	@scripts/offline python -m scripts.demo
 
-test: $(READY)  ## every test but bench, each ring of it
-	$(PYTEST) tests --ignore=tests/bench
+test: $(READY)  ## unit, simulation, integration, e2e
+	$(PYTEST) tests --ignore=tests/bench --ignore=tests/interop
 
 unit: $(READY)  ## one module at a time
 	$(PYTEST) tests/unit
@@ -41,6 +41,10 @@ integration: $(READY)  ## RocksDB, gRPC and iroh on loopback, in one process
 
 e2e: $(READY)  ## daemons, shims and CLI as processes
 	$(PYTEST) tests/e2e
+
+interop: $(READY)  ## our nodes among iroh-gossip's own; needs cargo, builds for 3 minutes once
+	@scripts/build-rust-peer >/dev/null || test $$? -eq 3
+	$(PYTEST) tests/interop
 
 bench: $(READY)  ## figures; asserts nothing
 	$(PYTEST) tests/bench -s
@@ -61,7 +65,7 @@ lint: $(READY)  ## style, and who may import whom
 types: $(READY)  ## mypy --strict, tests included
 	mypy
 
-check: lint types test demo  ## all that CI runs
+check: lint types test interop demo  ## all that CI runs
 	@$(MAKE) --no-print-directory proto
 	git diff --exit-code -- buddies_core/pb
 
