@@ -10,7 +10,8 @@ from time import monotonic
 import pytest
 
 from buddies_core.model.ids import EndpointId, TopicId
-from tests.interop.peers import Complaint, Peer, RustConfig, Swarm
+from tests.interop.peers import Complaint, Peer, RustConfig
+from tests.interop.swarm import Swarm
 from tests.support.eventually import until
 
 TOPIC = TopicId(hashlib.sha256(b"load").digest())

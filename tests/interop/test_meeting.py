@@ -10,7 +10,8 @@ from buddies_core.gossip.config import OURS
 from buddies_core.gossip.messages import SwarmScope
 from buddies_core.model.ids import TopicId
 from buddies_core.net.driver import ContentDelivered, NeighborCameUp, NeighborWentDown
-from tests.interop.peers import Frame, Peer, RustConfig, Swarm
+from tests.interop.peers import Frame, Peer, RustConfig
+from tests.interop.swarm import Swarm
 
 TOPIC = TopicId(hashlib.sha256(b"meeting").digest())
 OTHER_TOPIC = TopicId(hashlib.sha256(b"meeting elsewhere").digest())

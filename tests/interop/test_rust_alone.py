@@ -8,7 +8,8 @@ import pytest
 from buddies_core.gossip.messages import NeighborsScope, SwarmScope
 from buddies_core.model.ids import TopicId
 from buddies_core.net.driver import ContentDelivered, NeighborCameUp, NeighborWentDown
-from tests.interop.peers import Complaint, Frame, Swarm
+from tests.interop.peers import Complaint, Frame
+from tests.interop.swarm import Swarm
 
 TOPIC = TopicId(hashlib.sha256(b"two Rust peers").digest())
 

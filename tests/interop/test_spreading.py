@@ -9,7 +9,8 @@ from buddies_core.errors import InvalidInput
 from buddies_core.gossip.messages import CONTENT_BYTES_MAX, NeighborsScope, SwarmScope
 from buddies_core.model.ids import TopicId
 from buddies_core.net.driver import ContentDelivered
-from tests.interop.peers import Frame, PythonPeer, RustPeer, Swarm
+from tests.interop.peers import Frame, PythonPeer, RustPeer
+from tests.interop.swarm import Swarm
 
 TOPIC = TopicId(hashlib.sha256(b"spreading").digest())
 
