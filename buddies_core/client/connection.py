@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TypeAlias, TypeVar
 
@@ -16,7 +16,9 @@ from grpc import aio
 from grpc_status import rpc_status
 
 from buddies_core import __version__, errors
+from buddies_core.client.inbox import Inbox
 from buddies_core.convert.daemon import info_from_pb
+from buddies_core.convert.tasks import inbox_from_pb
 from buddies_core.errors import (
     BuddiesError,
     DaemonUnavailable,
@@ -115,9 +117,12 @@ class Connection:
     """Who answered the last handshake."""
     agents_attached: int
     """How many agents were attached at the last handshake."""
+    inbox: Inbox
+    """What the daemon tells of tasks that wait for the attached agent."""
 
     def __init__(self, paths: Paths, channel: aio.Channel, tasks: asyncio.TaskGroup) -> None:
         self.channel = channel
+        self.inbox = Inbox()
         self._paths = paths
         self._tasks = tasks
         self._daemon = DaemonStub(channel)
@@ -170,14 +175,27 @@ class Connection:
         timeout_s: float = CALL_TIMEOUT_S,
     ) -> ReplyT:
         """Return the daemon's answer, given to the attached agent if there is one."""
-        await self._reconnect()
-        if self._attachment is not None:
-            await self._attach_now(self._attachment)
-        metadata = ((AGENT_METADATA, self._agent_id),) if self._agent_id else ()
+        metadata = await self._metadata()
         try:
             return await method(request, timeout=timeout_s, metadata=metadata)
         except aio.AioRpcError as failed:
             raise self._error_of(failed, timeout_s) from failed
+
+    async def follow(
+        self,
+        method: aio.UnaryStreamMultiCallable[RequestT, ReplyT],
+        request: RequestT,
+        timeout_s: float,
+    ) -> AsyncGenerator[ReplyT]:
+        """Return the daemon's answers to one question, as they come."""
+        call = method(request, timeout=timeout_s, metadata=await self._metadata())
+        try:
+            async for reply in call:
+                yield reply
+        except aio.AioRpcError as failed:
+            raise self._error_of(failed, timeout_s) from failed
+        finally:
+            call.cancel()  # for a reader that has had enough; otherwise it has ended
 
     async def attach(self, request: daemon_pb2.AttachRequest) -> None:
         """Attach an agent, and keep it attached over restarts of the daemon."""
@@ -200,8 +218,9 @@ class Connection:
     async def _stay_attached(self, request: daemon_pb2.AttachRequest, stream: AttachStream) -> None:
         while True:
             with contextlib.suppress(aio.AioRpcError):
-                while await stream.read() is not aio.EOF:
-                    pass
+                while isinstance(event := await stream.read(), daemon_pb2.AttachEvent):
+                    if event.HasField("inbox"):
+                        self.inbox.put(inbox_from_pb(event.inbox))
             for pause_s in itertools.chain(
                 REATTACH_PAUSES_S, itertools.repeat(REATTACH_PAUSES_S[-1])
             ):
@@ -232,6 +251,13 @@ class Connection:
             self._agent_id = event.attached.agent_id
             self._stream = stream
             return stream
+
+    async def _metadata(self) -> tuple[tuple[str, str], ...]:
+        """Return in whose name a call is made, after making sure that somebody answers it."""
+        await self._reconnect()
+        if self._attachment is not None:
+            await self._attach_now(self._attachment)
+        return ((AGENT_METADATA, self._agent_id),) if self._agent_id else ()
 
     async def _reconnect(self) -> None:
         try:

@@ -5,16 +5,16 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from buddies_core.errors import InvalidInput
-from buddies_core.model.ids import MemoryId, RoomName
+from buddies_core.model.ids import MemoryId, RoomName, TaskId
 from buddies_core.model.memory import CONTENT_BYTES_MAX, MemoryFilter, MemoryKind
+from buddies_core.model.task import TIMEOUT_S_MAX, WAIT_S_MAX, TaskState
 from buddies_core.pb import memory_pb2
 
 LIMIT_DEFAULT = 20
 LIMIT_MAX = 1000
 PAGE_CHARS_DEFAULT = 20_000
 SEARCH_TIMEOUT_S_DEFAULT = 3.0
-SEARCH_TIMEOUT_S_MAX = 50.0
-"""As long as any call may wait."""
+SEARCH_TIMEOUT_S_MAX = WAIT_S_MAX
 
 
 def memory_kind(text: str) -> MemoryKind:
@@ -30,6 +30,39 @@ def memory_id(text: str, field: str = "id") -> MemoryId:
 def memory_ids(texts: Sequence[str], field: str) -> tuple[MemoryId, ...]:
     """Return the ids of several memories."""
     return tuple(memory_id(text, field) for text in texts)
+
+
+def task_id(text: str, field: str = "task_id") -> TaskId:
+    """Return a task's id."""
+    return TaskId(_uuid(text, field))
+
+
+def task_state(text: str) -> TaskState | None:
+    """Return the state that a list of tasks is limited to; None for all of them."""
+    try:
+        return TaskState(text) if text else None
+    except ValueError:
+        known = ", ".join(TaskState)
+        raise InvalidInput(f"state {text!r} is unknown; use one of {known}") from None
+
+
+def task_timeout_s(value: float) -> float | None:
+    """Return a task's overall deadline in seconds; 0 means that it has the usual limits."""
+    if value == 0:
+        return None
+    if not (math.isfinite(value) and 0 < value <= TIMEOUT_S_MAX):
+        raise InvalidInput(
+            f"the task's timeout is {value:g} s; give more than 0 and at most {TIMEOUT_S_MAX:g}"
+            " seconds, or none for the usual limits"
+        )
+    return value
+
+
+def wait_s(value: float) -> float:
+    """Return how long a call may wait, in seconds; 0 for an answer at once."""
+    if not (math.isfinite(value) and 0 <= value <= WAIT_S_MAX):
+        raise InvalidInput(f"the wait is {value:g} s; give 0 to {WAIT_S_MAX:g} seconds")
+    return value
 
 
 def agent_id(text: str) -> UUID:

@@ -13,6 +13,10 @@ PROGRESS_BYTES_MAX = 4 << 10
 HOPS_MAX = 4
 """A task may be handed on so often; beyond that it goes in circles more likely than not."""
 ATTEMPTS_MAX = 3
+TIMEOUT_S_MAX = 7 * 86_400.0
+"""Of the overall deadline: results are kept as long."""
+WAIT_S_MAX = 50.0
+"""As long as any call to the daemon may wait; many MCP clients give up after 60 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +149,22 @@ PERSON = Caller(agent_id=None, agent="buddies-cli", user="")
 
 
 @dataclass(frozen=True, slots=True)
+class TaskList:
+    """Tasks that this machine asked for or was asked to do, newest first."""
+
+    tasks: tuple[TaskView, ...]
+    waiting: int
+    """Tasks that the caller could claim now, whatever the list was limited to."""
+
+
+VerdictWord: TypeAlias = Literal["accepted", "late", "sending"]
+
+
+@dataclass(frozen=True, slots=True)
 class SubmitVerdict:
     """What the requester made of a result."""
 
-    verdict: Literal["accepted", "late", "sending"]
+    verdict: VerdictWord
     """`sending`: the requester can't be reached now; it will be told."""
     text: str
 

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class AgentsListener(Protocol):
-    """Who wants to know which agents there are; see `rooms.rooms.Rooms`."""
+    """Who wants to know which agents there are, such as `rooms.rooms.Rooms`."""
 
     def agent_attached(
         self, agent: UUID, presence: AgentPresence, rooms: Sequence[RoomName] = ()
@@ -53,9 +53,9 @@ class AttachedAgent:
 class Agents:
     """The registry of attached agents. One event loop owns it."""
 
-    def __init__(self, node_user: str, listener: AgentsListener) -> None:
+    def __init__(self, node_user: str, *listeners: AgentsListener) -> None:
         self._node_user = node_user
-        self._listener = listener
+        self._listeners = listeners
         self._agents: dict[UUID, AttachedAgent] = {}
 
     def attached(self) -> tuple[AttachedAgent, ...]:
@@ -101,16 +101,15 @@ class Agents:
         self._agents[agent.id] = agent
         log.info("agent_attached agent=%s name=%s pid=%d", agent.id, name, pid)
         try:
-            self._listener.agent_attached(
-                agent.id,
-                AgentPresence(name=name, user=agent.user, capabilities=capabilities),
-                rooms,
-            )
+            presence = AgentPresence(name=name, user=agent.user, capabilities=capabilities)
+            for listener in self._listeners:
+                listener.agent_attached(agent.id, presence, rooms)
             yield agent
         finally:
             del self._agents[agent.id]
             log.info("agent_detached agent=%s name=%s", agent.id, name)
-            self._listener.agent_detached(agent.id)
+            for listener in self._listeners:
+                listener.agent_detached(agent.id)
 
     def caller(self, context: ServicerContext[Any, Any]) -> AttachedAgent | None:
         """Return the agent that makes this call; None for a person at a terminal.

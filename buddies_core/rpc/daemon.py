@@ -9,11 +9,14 @@ from typing import Any, Protocol
 from grpc.aio import ServicerContext
 
 from buddies_core.convert.daemon import info_to_pb, status_to_pb
+from buddies_core.convert.tasks import inbox_to_pb
 from buddies_core.model.ids import RoomName
 from buddies_core.model.views import DaemonInfo, DaemonStatus
 from buddies_core.pb import daemon_pb2 as pb
 from buddies_core.pb.daemon_pb2_grpc import DaemonServicer
 from buddies_core.rpc.agents import Agents
+from buddies_core.rpc.closing import Closing
+from buddies_core.rpc.tasks import InboxService, caller_of
 
 
 class DaemonService(Protocol):
@@ -32,8 +35,11 @@ class DaemonService(Protocol):
 class DaemonRpc(DaemonServicer):
     """The methods of the Daemon service."""
 
-    def __init__(self, daemon: DaemonService, agents: Agents, closing: asyncio.Event) -> None:
+    def __init__(
+        self, daemon: DaemonService, inbox: InboxService | None, agents: Agents, closing: Closing
+    ) -> None:
         self._daemon = daemon
+        self._inbox = inbox
         self._agents = agents
         self._closing = closing
 
@@ -46,7 +52,7 @@ class DaemonRpc(DaemonServicer):
     async def Attach(
         self, request: pb.AttachRequest, context: ServicerContext[Any, Any]
     ) -> AsyncIterator[pb.AttachEvent]:
-        """Return the agent's id, then keep it attached until one of both ends hangs up."""
+        """Return the agent's id, then what waits for it, until one of both ends hangs up."""
         with self._agents.attach(
             name=request.agent,
             user=request.user,
@@ -55,7 +61,13 @@ class DaemonRpc(DaemonServicer):
             rooms=tuple(map(RoomName, request.rooms)),
         ) as agent:
             yield pb.AttachEvent(attached=pb.Attached(agent_id=str(agent.id)))
-            await self._closing.wait()
+            if self._inbox is None:
+                async with self._closing.cuts():
+                    await asyncio.Event().wait()
+                return
+            changes = self._inbox.inbox_changes(caller_of(agent))
+            async for change in self._closing.until(changes):
+                yield pb.AttachEvent(inbox=inbox_to_pb(change))
 
     async def Status(
         self, request: pb.StatusRequest, context: ServicerContext[Any, Any]

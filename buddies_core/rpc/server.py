@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,12 +12,14 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from buddies_core.errors import StoreError
 from buddies_core.local_protocol import CHANNEL_OPTIONS, grpc_address
 from buddies_core.paths import Paths
-from buddies_core.pb import daemon_pb2_grpc, memory_pb2_grpc, room_pb2_grpc
+from buddies_core.pb import daemon_pb2_grpc, memory_pb2_grpc, room_pb2_grpc, task_pb2_grpc
 from buddies_core.rpc.agents import Agents
+from buddies_core.rpc.closing import Closing
 from buddies_core.rpc.daemon import DaemonRpc, DaemonService
 from buddies_core.rpc.errors import ErrorsToStatus
 from buddies_core.rpc.memories import MemoriesRpc, MemoriesService, SearchService
 from buddies_core.rpc.rooms import RoomsRpc, RoomsService
+from buddies_core.rpc.tasks import TasksRpc, TasksService
 
 GRACE_S = 2.0
 """For calls that are being answered when the server closes."""
@@ -33,6 +34,7 @@ class Services:
     memories: MemoriesService
     search: SearchService
     agents: Agents
+    tasks: TasksService | None = None
 
 
 @asynccontextmanager
@@ -40,20 +42,25 @@ async def serve(paths: Paths, services: Services) -> AsyncIterator[None]:
     """Answer at the socket of `paths` until the block ends; its directory exists already.
 
     The caller holds the data lock, so whatever lies at the socket's place belongs to nobody. At the
-    end agents are detached first, then calls that are being answered get a moment to finish.
+    end agents are detached and waits cut short first, then calls that are being answered get a
+    moment to finish.
 
     Raises:
         StoreError: the socket can't be made.
     """
-    closing = asyncio.Event()
+    closing = Closing()
     server = aio.server(interceptors=[ErrorsToStatus(paths.log)], options=CHANNEL_OPTIONS)
     daemon_pb2_grpc.add_DaemonServicer_to_server(
-        DaemonRpc(services.daemon, services.agents, closing), server
+        DaemonRpc(services.daemon, services.tasks, services.agents, closing), server
     )
     room_pb2_grpc.add_RoomsServicer_to_server(RoomsRpc(services.rooms, services.agents), server)
     memory_pb2_grpc.add_MemoriesServicer_to_server(
         MemoriesRpc(services.memories, services.search, services.agents), server
     )
+    if services.tasks is not None:
+        task_pb2_grpc.add_TasksServicer_to_server(
+            TasksRpc(services.tasks, services.agents, closing), server
+        )
     healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     await healthy.set(health.OVERALL_HEALTH, health_pb2.HealthCheckResponse.SERVING)
@@ -63,7 +70,7 @@ async def serve(paths: Paths, services: Services) -> AsyncIterator[None]:
         yield
     finally:
         await healthy.enter_graceful_shutdown()
-        closing.set()
+        closing.begin()
         await server.stop(GRACE_S)
 
 

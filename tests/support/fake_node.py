@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from buddies_core.model.task import InboxChange
 from buddies_core.model.views import DaemonInfo
 from buddies_core.paths import Paths
 from buddies_core.rpc.agents import Agents
@@ -15,6 +16,7 @@ from tests.support.fake_services import (
     FakeSearch,
     daemon_info,
 )
+from tests.support.fake_tasks import FakeTasks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +27,14 @@ class FakeNode:
     rooms: FakeRooms
     memories: FakeMemories
     search: FakeSearch
+    tasks: FakeTasks
     agents: Agents
 
 
 @asynccontextmanager
-async def fake_node(paths: Paths, info: DaemonInfo | None = None) -> AsyncIterator[FakeNode]:
+async def fake_node(
+    paths: Paths, info: DaemonInfo | None = None, inbox: tuple[InboxChange, ...] = ()
+) -> AsyncIterator[FakeNode]:
     """Serve fakes at the socket of `paths` until the block ends."""
     paths.create()
     rooms = FakeRooms()
@@ -39,10 +44,16 @@ async def fake_node(paths: Paths, info: DaemonInfo | None = None) -> AsyncIterat
         rooms=rooms,
         memories=FakeMemories(),
         search=FakeSearch(),
+        tasks=FakeTasks(inbox=inbox),
         agents=agents,
     )
     services = Services(
-        daemon=node.daemon, rooms=rooms, memories=node.memories, search=node.search, agents=agents
+        daemon=node.daemon,
+        rooms=rooms,
+        memories=node.memories,
+        search=node.search,
+        tasks=node.tasks,
+        agents=agents,
     )
     async with serve(paths, services):
         yield node

@@ -1,0 +1,181 @@
+"""The calls about tasks: handing work to other agents, doing it, waiting for what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from buddies_core.client.connection import Connection, sendable
+from buddies_core.convert import arguments
+from buddies_core.convert.tasks import task_from_pb, task_list_from_pb, verdict_from_pb
+from buddies_core.errors import TimedOut
+from buddies_core.pb import task_pb2
+from buddies_core.pb.task_pb2_grpc import TasksStub
+
+if TYPE_CHECKING:
+    from buddies_core.model.task import InboxChange, SubmitVerdict, TaskList, TaskView
+
+WAIT_MARGIN_S = 5.0
+"""On top of what the wait itself may take: the daemon ends it, not the deadline."""
+SUBMIT_TIMEOUT_S = 30.0
+"""The requester may be dialled, and fetch a megabyte, before it gives its verdict."""
+
+
+class TaskCalls:
+    """The part of DaemonClient that is about tasks."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._tasks = TasksStub(connection.channel)
+
+    async def delegate_task(
+        self,
+        room: str,
+        description: str,
+        *,
+        timeout_s: float | None = None,
+        peer: str = "",
+        agent: str = "",
+        capability: str = "",
+        idempotency_key: str = "",
+        retryable: bool = True,
+        parent_task_id: str = "",
+    ) -> TaskView:
+        """Return the task once it is on disk and on its way; `wait_task` tells what comes of it.
+
+        The same idempotency key from the same agent is the same task, whatever else was given.
+
+        Raises:
+            InvalidInput: an argument can't be taken, or the task goes in circles.
+            NotFound: this machine is not in the room, or the target or the parent is unknown.
+        """
+        with sendable():
+            request = task_pb2.DelegateRequest(
+                room=room,
+                description=description,
+                timeout_s=arguments.task_timeout_s(timeout_s or 0) or 0,
+                peer=peer,
+                agent=agent,
+                capability=capability,
+                idempotency_key=idempotency_key,
+                not_retryable=not retryable,
+                parent_task_id=parent_task_id,
+            )
+        return task_from_pb(await self._connection.ask(self._tasks.Delegate, request))
+
+    async def wait_task(self, task_id: str, timeout_s: float) -> AsyncGenerator[TaskView]:
+        """Return the task now and at each change, until it is over or the time is up.
+
+        Raises:
+            NotFound: this machine knows no such task.
+        """
+        with sendable():
+            request = task_pb2.WaitRequest(task_id=task_id, timeout_s=arguments.wait_s(timeout_s))
+        deadline_s = timeout_s + WAIT_MARGIN_S
+        changes = self._connection.follow(self._tasks.Wait, request, deadline_s)
+        async with aclosing(changes):
+            async for change in changes:
+                yield task_from_pb(change)
+
+    async def task_after(self, task_id: str, timeout_s: float) -> TaskView:
+        """Return the task when it is over, or as it is when the time is up.
+
+        Raises:
+            NotFound: this machine knows no such task.
+        """
+        last: TaskView | None = None
+        async for task in self.wait_task(task_id, timeout_s):
+            last = task
+        if last is None:
+            raise TimedOut("the daemon ended before it told of the task; ask again")
+        return last
+
+    async def poll_tasks(
+        self, *, room: str | None = None, timeout_s: float = 0.0, limit: int = 1
+    ) -> tuple[TaskView, ...]:
+        """Wait for tasks and claim those that are returned; none if the time is up.
+
+        An agent's claims come back to the others when it goes without a result.
+
+        Raises:
+            NotFound: this machine is not in the room.
+        """
+        with sendable():
+            request = task_pb2.PollRequest(
+                room=room or "", timeout_s=arguments.wait_s(timeout_s), limit=limit
+            )
+        deadline_s = timeout_s + WAIT_MARGIN_S
+        reply = await self._connection.ask(self._tasks.Poll, request, deadline_s)
+        return tuple(map(task_from_pb, reply.tasks))
+
+    async def submit_task_result(
+        self, task_id: str, *, success: bool, output: str
+    ) -> SubmitVerdict:
+        """Return what the requester made of the result, which is on disk here by then.
+
+        Submitting the same again gives the same verdict.
+
+        Raises:
+            InvalidInput: the output is too long.
+            NotFound: nobody asked this machine to do that task.
+            NotAllowed: this agent has not claimed it.
+        """
+        with sendable():
+            request = task_pb2.SubmitRequest(task_id=task_id, success=success, output=output)
+        reply = await self._connection.ask(self._tasks.Submit, request, SUBMIT_TIMEOUT_S)
+        return verdict_from_pb(reply)
+
+    async def task_progress(self, task_id: str, text: str) -> TaskView:
+        """Tell who asked for it how a task goes; it is a sign of life too.
+
+        Raises:
+            NotFound: nobody asked this machine to do that task.
+            NotAllowed: this agent has not claimed it, or not any more.
+        """
+        with sendable():
+            request = task_pb2.ProgressRequest(task_id=task_id, text=text)
+        return task_from_pb(await self._connection.ask(self._tasks.Progress, request))
+
+    async def cancel_task(self, task_id: str, reason: str = "") -> TaskView:
+        """End a task that this machine asked for; who works on it is told.
+
+        Raises:
+            NotFound: this machine asked for no such task.
+        """
+        with sendable():
+            request = task_pb2.CancelRequest(task_id=task_id, reason=reason)
+        return task_from_pb(await self._connection.ask(self._tasks.Cancel, request))
+
+    async def reject_task(self, task_id: str, reason: str) -> TaskView:
+        """Have a task done by somebody else; this agent is not asked for it again.
+
+        Raises:
+            NotFound: nobody asked this machine to do that task.
+        """
+        with sendable():
+            request = task_pb2.RejectRequest(task_id=task_id, reason=reason)
+        return task_from_pb(await self._connection.ask(self._tasks.Reject, request))
+
+    async def list_tasks(
+        self,
+        *,
+        room: str | None = None,
+        state: str | None = None,
+        limit: int = arguments.LIMIT_DEFAULT,
+    ) -> TaskList:
+        """Return tasks that were asked for or are to be done here, newest first."""
+        with sendable():
+            request = task_pb2.ListRequest(room=room or "", state=state or "", limit=limit)
+        return task_list_from_pb(await self._connection.ask(self._tasks.List, request))
+
+    async def waiting_tasks(self) -> int:
+        """Return how many tasks the caller could claim now."""
+        return (await self.list_tasks(limit=1)).waiting
+
+    def inbox_changes(self) -> AsyncIterator[InboxChange]:
+        """Return what waits for the attached agent, then each change, for ever, to one reader.
+
+        They are hints: after a restart of the daemon some may be missing.
+        """
+        return self._connection.inbox.changes()

@@ -1,0 +1,196 @@
+"""The Tasks service: handing work to other agents, doing it, and waiting for what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, Protocol
+
+from grpc.aio import ServicerContext
+
+from buddies_core.convert import arguments
+from buddies_core.convert.tasks import task_list_to_pb, task_to_pb, verdict_to_pb
+from buddies_core.model.ids import RoomName, TaskId
+from buddies_core.model.task import (
+    PERSON,
+    Caller,
+    InboxChange,
+    SubmitVerdict,
+    TaskList,
+    TaskState,
+    TaskView,
+)
+from buddies_core.pb import task_pb2 as pb
+from buddies_core.pb.task_pb2_grpc import TasksServicer
+from buddies_core.rpc.agents import Agents, AttachedAgent
+from buddies_core.rpc.closing import Closing
+
+
+class InboxService(Protocol):
+    """What the Daemon service asks of the tasks, for the agents that are attached."""
+
+    def inbox_changes(self, caller: Caller) -> AsyncGenerator[InboxChange]:
+        """Return what waits for an agent now, then each change of it."""
+
+
+class TasksService(InboxService, Protocol):
+    """What this service asks of the tasks; see `tasks.service.Tasks`."""
+
+    async def delegate(
+        self,
+        room: RoomName,
+        description: str,
+        *,
+        timeout_s: float | None,
+        peer: str,
+        agent_target: str,
+        capability: str,
+        idempotency_key: str,
+        retryable: bool,
+        parent: TaskId | None,
+        caller: Caller,
+    ) -> TaskView:
+        """Keep a task and offer it to the room."""
+
+    def watch(self, task_id: TaskId, timeout_s: float) -> AsyncGenerator[TaskView]:
+        """Return the task now and at each change, until it is over or the time is up."""
+
+    async def poll(
+        self, caller: Caller, room: RoomName | None, timeout_s: float, limit: int
+    ) -> tuple[TaskView, ...]:
+        """Wait for tasks and claim those that are returned."""
+
+    async def submit(
+        self, task_id: TaskId, success: bool, output: str, caller: Caller
+    ) -> SubmitVerdict:
+        """Keep a result and tell who asked for it."""
+
+    async def progress(self, task_id: TaskId, text: str, caller: Caller) -> TaskView:
+        """Tell who asked for it how a claimed task goes."""
+
+    async def cancel(self, task_id: TaskId, reason: str, caller: Caller) -> TaskView:
+        """End a task that this node asked for."""
+
+    async def reject(self, task_id: TaskId, reason: str, caller: Caller) -> TaskView:
+        """Tell who asked for it that this agent does not do it."""
+
+    async def list(
+        self, room: RoomName | None, state: TaskState | None, limit: int, caller: Caller
+    ) -> tuple[tuple[TaskView, ...], int]:
+        """Return tasks, newest first, and how many the caller could claim now."""
+
+
+def caller_of(agent: AttachedAgent | None) -> Caller:
+    """Return in whose name a call is made; no agent means a person."""
+    if agent is None:
+        return PERSON
+    return Caller(
+        agent_id=agent.id, agent=agent.name, user=agent.user, capabilities=agent.capabilities
+    )
+
+
+class TasksRpc(TasksServicer):
+    """The methods of the Tasks service."""
+
+    def __init__(self, tasks: TasksService, agents: Agents, closing: Closing) -> None:
+        self._tasks = tasks
+        self._agents = agents
+        self._closing = closing
+
+    async def Delegate(
+        self, request: pb.DelegateRequest, context: ServicerContext[Any, Any]
+    ) -> pb.TaskView:
+        """Return the task once it is on disk; it is being offered."""
+        parent = request.parent_task_id
+        task = await self._tasks.delegate(
+            RoomName(request.room),
+            request.description,
+            timeout_s=arguments.task_timeout_s(request.timeout_s),
+            peer=request.peer,
+            agent_target=request.agent,
+            capability=request.capability,
+            idempotency_key=request.idempotency_key,
+            retryable=not request.not_retryable,
+            parent=arguments.task_id(parent, "parent_task_id") if parent else None,
+            caller=self._caller(context),
+        )
+        return task_to_pb(task)
+
+    async def Wait(
+        self, request: pb.WaitRequest, context: ServicerContext[Any, Any]
+    ) -> AsyncIterator[pb.TaskView]:
+        """Return the task now and at each change, until it is over or the time is up."""
+        self._caller(context)
+        changes = self._tasks.watch(
+            arguments.task_id(request.task_id), arguments.wait_s(request.timeout_s)
+        )
+        async for task in self._closing.until(changes):
+            yield task_to_pb(task)
+
+    async def Poll(
+        self, request: pb.PollRequest, context: ServicerContext[Any, Any]
+    ) -> pb.PollReply:
+        """Return tasks that the calling agent has claimed by this; none if the time is up."""
+        tasks: tuple[TaskView, ...] = ()
+        async with self._closing.cuts():
+            tasks = await self._tasks.poll(
+                self._caller(context),
+                RoomName(request.room) if request.room else None,
+                arguments.wait_s(request.timeout_s),
+                arguments.limit(request.limit),
+            )
+        return pb.PollReply(tasks=map(task_to_pb, tasks))
+
+    async def Submit(
+        self, request: pb.SubmitRequest, context: ServicerContext[Any, Any]
+    ) -> pb.SubmitReply:
+        """Return what the requester made of the result, once it is on disk here."""
+        task = arguments.task_id(request.task_id)
+        verdict = await self._tasks.submit(
+            task, request.success, request.output, self._caller(context)
+        )
+        return verdict_to_pb(task, verdict)
+
+    async def Progress(
+        self, request: pb.ProgressRequest, context: ServicerContext[Any, Any]
+    ) -> pb.TaskView:
+        """Return the task as the worker's side knows it."""
+        return task_to_pb(
+            await self._tasks.progress(
+                arguments.task_id(request.task_id), request.text, self._caller(context)
+            )
+        )
+
+    async def Cancel(
+        self, request: pb.CancelRequest, context: ServicerContext[Any, Any]
+    ) -> pb.TaskView:
+        """Return the task, which is over."""
+        return task_to_pb(
+            await self._tasks.cancel(
+                arguments.task_id(request.task_id), request.reason, self._caller(context)
+            )
+        )
+
+    async def Reject(
+        self, request: pb.RejectRequest, context: ServicerContext[Any, Any]
+    ) -> pb.TaskView:
+        """Return the task, which this agent will not be asked for again."""
+        return task_to_pb(
+            await self._tasks.reject(
+                arguments.task_id(request.task_id), request.reason, self._caller(context)
+            )
+        )
+
+    async def List(
+        self, request: pb.ListRequest, context: ServicerContext[Any, Any]
+    ) -> pb.ListReply:
+        """Return tasks, newest first, and how many wait for the calling agent."""
+        tasks, waiting = await self._tasks.list(
+            RoomName(request.room) if request.room else None,
+            arguments.task_state(request.state),
+            arguments.limit(request.limit),
+            self._caller(context),
+        )
+        return task_list_to_pb(TaskList(tasks, waiting))
+
+    def _caller(self, context: ServicerContext[Any, Any]) -> Caller:
+        return caller_of(self._agents.caller(context))
