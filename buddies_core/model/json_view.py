@@ -10,6 +10,14 @@ from typing import TypeAlias
 from buddies_core.model.bodies import AgentPresence
 from buddies_core.model.ids import RoomName
 from buddies_core.model.room import JoinReport, LeaveReport, Member, NotifyReport, RoomStatus
+from buddies_core.model.task import (
+    SubmitVerdict,
+    TaskFailed,
+    TaskList,
+    TaskState,
+    TaskSucceeded,
+    TaskView,
+)
 from buddies_core.model.views import (
     DaemonStatus,
     MemoryList,
@@ -20,6 +28,9 @@ from buddies_core.model.views import (
 
 JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
 JsonObject: TypeAlias = dict[str, JsonValue]
+
+SNIPPET_CHARS = 1000
+"""Of a task's description and output, where it is one of many or was only asked after."""
 
 # Rooms
 
@@ -164,6 +175,112 @@ def search_json(result: SearchResult) -> JsonObject:
 
 def _memories(memories: Sequence[MemoryView]) -> list[JsonValue]:
     return [memory_json(memory) for memory in memories]
+
+
+# Tasks
+
+
+def task_json(task: TaskView) -> JsonObject:
+    """Return a task with its whole description; a result is there only if it has one."""
+    shown: JsonObject = {
+        "task_id": str(task.id),
+        "room": task.room,
+        "description": task.description,
+        "state": task.state.value,
+        "mine": task.mine,
+        "source_peer": task.requester.hex(),
+        "requester_user": task.requester_user,
+        "requester_agent": task.requester_agent,
+        "worker_endpoint_id": None if task.worker is None else task.worker.hex(),
+        "worker_user": task.worker_user,
+        "worker_agent": task.worker_agent,
+        "attempt": task.attempt,
+        "progress": task.progress,
+        "reason": task.reason,
+        "late_results": task.late_results,
+        "timeout_secs": None if task.left_s is None else round(task.left_s, 1),
+        "created_at_ms": task.created_at_ms,
+    }
+    match task.result:
+        case TaskSucceeded(output):
+            shown["output"] = output
+        case TaskFailed(message):
+            shown["error"] = message
+        case None:
+            pass
+    return shown
+
+
+def task_brief_json(task: TaskView) -> JsonObject:
+    """Return a task with the beginnings of its texts."""
+    return {
+        key: f"{value[:SNIPPET_CHARS]}…"
+        if isinstance(value, str) and len(value) > SNIPPET_CHARS
+        else value
+        for key, value in task_json(task).items()
+    }
+
+
+def outcome_json(task: TaskView, offset: int = 0, limit: int | None = None) -> JsonObject:
+    """Return what delegate_task and wait_task answer: a page of the output, or how things are.
+
+    `status` is completed, error or pending; for an error `state` says which and `error` why.
+    """
+    shown = task_brief_json(task) | {"status": _status(task.state)}
+    match task.result:
+        case TaskSucceeded(output):
+            end = len(output) if limit is None else offset + limit
+            shown["output"] = output[offset:end]
+            shown["offset"] = offset
+            shown["next_offset"] = end if end < len(output) else None
+            shown["total"] = len(output)
+        case TaskFailed() | None:
+            if task.state.is_terminal:
+                shown["error"] = ending(task)
+    return shown
+
+
+def _status(state: TaskState) -> str:
+    if state is TaskState.COMPLETED:
+        return "completed"
+    return "error" if state.is_terminal else "pending"
+
+
+def ending(task: TaskView) -> str:
+    """Return in words why a task is over without an output."""
+    match task.result:
+        case TaskFailed(message) if message:
+            return message
+        case _:
+            return f"the task {_ENDINGS[task.state]}" + (f": {task.reason}" if task.reason else "")
+
+
+_ENDINGS = {
+    TaskState.FAILED: "failed",
+    TaskState.CANCELED: "was canceled",
+    TaskState.REJECTED: "was rejected by all who were asked",
+    TaskState.EXPIRED: "has expired",
+}
+
+
+def claimed_json(tasks: Sequence[TaskView]) -> JsonObject:
+    """Return what poll_pending_tasks answers."""
+    return {"count": len(tasks), "tasks": [task_json(task) for task in tasks]}
+
+
+def submitted_json(task_id: str, verdict: SubmitVerdict) -> JsonObject:
+    """Return what submit_task_result answers; `submitted` is false for a result that is late."""
+    return {
+        "submitted": verdict.verdict != "late",
+        "task_id": task_id,
+        "verdict": verdict.verdict,
+        "text": verdict.text,
+    }
+
+
+def task_list_json(tasks: TaskList) -> JsonObject:
+    """Return what list_tasks answers; `waiting` is how many the caller could claim."""
+    return {"results": [task_brief_json(task) for task in tasks.tasks], "waiting": tasks.waiting}
 
 
 # The daemon

@@ -2,9 +2,12 @@
 
 from dataclasses import replace
 
+import pytest
+
 from buddies_core.model import json_view
 from buddies_core.model.ids import RoomName
 from buddies_core.model.room import LeaveReport, NotifyReport
+from buddies_core.model.task import SubmitVerdict, TaskFailed, TaskList, TaskState, TaskView
 from buddies_core.model.views import MemoryList, MemoryPage
 from tests.support.fake_services import (
     DAEMON_STATUS,
@@ -17,6 +20,15 @@ from tests.support.fake_services import (
     ROOM_STATUS,
     SEARCH_RESULT,
     SELF,
+)
+from tests.support.fake_tasks import (
+    CANCELED,
+    COMPLETED,
+    FAILED,
+    REJECTED,
+    SUBMITTED,
+    TASK_ID,
+    WORKING,
 )
 
 ALICE_ROW: dict[str, object] = {
@@ -76,6 +88,37 @@ FOUND_JSON: dict[str, object] = {
     "size": 1,
     "score": 0.5,
 }
+
+SUBMITTED_JSON: dict[str, object] = {
+    "task_id": str(TASK_ID),
+    "room": "feature-a",
+    "description": "Run the test suite ☺",
+    "state": "submitted",
+    "mine": True,
+    "source_peer": "aa" * 32,
+    "requester_user": "alice",
+    "requester_agent": "claude",
+    "worker_endpoint_id": None,
+    "worker_user": "",
+    "worker_agent": "",
+    "attempt": 0,
+    "progress": "",
+    "reason": "",
+    "late_results": 0,
+    "timeout_secs": 599.5,
+    "created_at_ms": 1_700_000_000_000,
+}
+WORKING_JSON = SUBMITTED_JSON | {
+    "state": "working",
+    "worker_endpoint_id": "bb" * 32,
+    "worker_user": "bob",
+    "worker_agent": "codex",
+    "attempt": 2,
+    "progress": "half of it",
+    "late_results": 1,
+    "timeout_secs": 30.0,
+}
+OVER = {"timeout_secs": None}
 
 
 def test_a_join_shows_who_is_there_and_what_was_tried() -> None:
@@ -158,6 +201,68 @@ def test_a_search_names_who_answered_and_who_did_not() -> None:
         "unanswered": [{"endpoint_id": SELF.hex(), "name": "carol", "reason": "timed out"}],
         "method": "hybrid",
         "notes": ["a note"],
+    }
+
+
+def test_a_task_shows_who_asked_for_it_and_who_works_on_it() -> None:
+    assert json_view.claimed_json((SUBMITTED, WORKING)) == {
+        "count": 2,
+        "tasks": [SUBMITTED_JSON, WORKING_JSON],
+    }
+
+
+def test_an_outcome_has_the_keys_of_0_1_4_and_a_page_of_the_output() -> None:
+    whole = {"status": "completed", "output": "all 12 pass", "offset": 0, "next_offset": None}
+    completed = WORKING_JSON | OVER | {"state": "completed", "total": 11}
+
+    assert json_view.outcome_json(COMPLETED) == completed | whole
+    assert json_view.outcome_json(COMPLETED, 4, 2) == completed | {
+        "status": "completed",
+        "output": "12",
+        "offset": 4,
+        "next_offset": 6,
+    }
+
+
+def test_an_outcome_that_is_open_is_pending_and_has_no_error() -> None:
+    assert json_view.outcome_json(WORKING) == WORKING_JSON | {"status": "pending"}
+
+
+@pytest.mark.parametrize(
+    ("task", "error"),
+    [
+        (FAILED, "no compiler"),
+        (REJECTED, "the task was rejected by all who were asked: bob's codex: no compiler"),
+        (CANCELED, "the task was canceled: not needed"),
+        (replace(SUBMITTED, state=TaskState.EXPIRED), "the task has expired"),
+        (replace(FAILED, result=TaskFailed("")), "the task failed"),
+    ],
+)
+def test_an_outcome_without_output_says_which_and_why(task: TaskView, error: str) -> None:
+    shown = json_view.outcome_json(task)
+
+    assert (shown["status"], shown["state"], shown["error"]) == ("error", task.state, error)
+
+
+def test_a_list_of_tasks_has_the_beginnings_of_long_texts() -> None:
+    long = replace(SUBMITTED, description="x" * 1001)
+
+    assert json_view.task_list_json(TaskList((long, FAILED), 3)) == {
+        "results": [
+            SUBMITTED_JSON | {"description": "x" * 1000 + "…"},
+            WORKING_JSON | OVER | {"state": "failed", "error": "no compiler"},
+        ],
+        "waiting": 3,
+    }
+
+
+@pytest.mark.parametrize(("verdict", "counts"), [("accepted", True), ("late", False)])
+def test_a_late_result_is_said_not_to_be_submitted(verdict: str, counts: bool) -> None:
+    assert json_view.submitted_json("id", SubmitVerdict(verdict, "why")) == {  # type: ignore[arg-type]
+        "submitted": counts,
+        "task_id": "id",
+        "verdict": verdict,
+        "text": "why",
     }
 
 
