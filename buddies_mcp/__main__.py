@@ -12,7 +12,9 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from buddies_core import __version__, launcher, logs
+from buddies_core.errors import InvalidInput
 from buddies_core.paths import Paths
+from buddies_mcp.patience import tool_timeout_s
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -35,6 +37,10 @@ def main() -> None:
     transport = os.environ.get("BUDDIES_TRANSPORT") or "stdio"
     if transport != "stdio":
         parser.error(f"BUDDIES_TRANSPORT is {transport!r}; this version serves stdio alone")
+    try:
+        timeout_s = tool_timeout_s(os.environ)
+    except InvalidInput as error:
+        parser.error(str(error))
 
     # A handler of ours, and the error that a closed stdout gives, would wait for a read of stdin
     # that nothing can interrupt. To die at once loses nothing: the daemon sees the connection end.
@@ -43,7 +49,7 @@ def main() -> None:
     logs.configure(os.environ)
     watcher = threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True)
     watcher.start()
-    asyncio.run(_serve(os.environ))
+    asyncio.run(_serve(os.environ, timeout_s))
 
 
 def _end_with_parent(parent_pid: int) -> None:
@@ -53,12 +59,14 @@ def _end_with_parent(parent_pid: int) -> None:
     os._exit(0)
 
 
-async def _serve(environ: Mapping[str, str]) -> None:
+async def _serve(environ: Mapping[str, str], timeout_s: float) -> None:
     from buddies_mcp.link import DaemonLink
     from buddies_mcp.server import build_server, serve_stdio
+    from buddies_mcp.waking import Waking
 
-    async with DaemonLink.open(lambda: attached_daemon(environ)) as link:
-        await serve_stdio(build_server(link))
+    waking = Waking()
+    async with DaemonLink.open(lambda: attached_daemon(environ), waking.tell) as link:
+        await serve_stdio(build_server(link, waking, timeout_s))
 
 
 @asynccontextmanager

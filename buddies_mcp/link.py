@@ -12,6 +12,7 @@ from buddies_core.errors import DaemonUnavailable
 
 if TYPE_CHECKING:
     from buddies_core.client import DaemonClient
+    from buddies_core.model.task import InboxChange
 
 logger = logging.getLogger(__name__)
 AnswerT = TypeVar("AnswerT")
@@ -19,12 +20,20 @@ AnswerT = TypeVar("AnswerT")
 Connect: TypeAlias = "Callable[[], AbstractAsyncContextManager[DaemonClient]]"
 """Yields a daemon that is ready to be asked, after starting one where none runs."""
 
+Tell: TypeAlias = "Callable[[InboxChange], Awaitable[None]]"
+"""Hears of each change of what waits for the agent."""
+
+
+async def tell_nobody(_change: InboxChange) -> None:
+    """Take a change, and keep it to oneself."""
+
 
 class DaemonLink:
     """Asks the daemon; each question is put at most once, because it may change something."""
 
-    def __init__(self, connect: Connect, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, connect: Connect, tell: Tell, tasks: asyncio.TaskGroup) -> None:
         self._connect = connect
+        self._tell = tell
         self._tasks = tasks
         self._changing = asyncio.Lock()
         self._holder: asyncio.Task[None] | None = None
@@ -32,10 +41,10 @@ class DaemonLink:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, connect: Connect) -> AsyncIterator[DaemonLink]:
+    async def open(cls, connect: Connect, tell: Tell = tell_nobody) -> AsyncIterator[DaemonLink]:
         """Return a link that connects when it is first used, and closes with the block."""
         async with asyncio.TaskGroup() as tasks:
-            link = cls(connect, tasks)
+            link = cls(connect, tell, tasks)
             try:
                 yield link
             finally:
@@ -97,7 +106,8 @@ class DaemonLink:
         try:
             async with self._connect() as daemon:
                 connected.set_result(daemon)
-                await asyncio.Event().wait()
+                async for change in daemon.inbox_changes():
+                    await self._tell(change)
         except Exception as error:  # noqa: BLE001 - the next question gets it; the shim lives on
             if connected.done():
                 logger.warning("daemon_connection_ended reason=%r", error)

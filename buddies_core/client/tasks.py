@@ -20,6 +20,8 @@ WAIT_MARGIN_S = 5.0
 """On top of what the wait itself may take: the daemon ends it, not the deadline."""
 SUBMIT_TIMEOUT_S = 30.0
 """The requester may be dialled, and fetch a megabyte, before it gives its verdict."""
+COUNT_TIMEOUT_S = 2.0
+"""It comes on top of other answers, which should not wait for it."""
 
 
 class TaskCalls:
@@ -171,7 +173,8 @@ class TaskCalls:
 
     async def waiting_tasks(self) -> int:
         """Return how many tasks the caller could claim now."""
-        return (await self.list_tasks(limit=1)).waiting
+        request = task_pb2.ListRequest(limit=1)
+        return (await self._connection.ask(self._tasks.List, request, COUNT_TIMEOUT_S)).waiting
 
     def inbox_changes(self) -> AsyncIterator[InboxChange]:
         """Return what waits for the attached agent, then each change, for ever, to one reader.

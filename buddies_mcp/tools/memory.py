@@ -17,7 +17,7 @@ from buddies_core.model.memory import (
 )
 from buddies_core.model.moments import FORMS, moment_ms
 from buddies_mcp.tools.room import ROOM
-from buddies_mcp.tools.tool import Arguments, Tool
+from buddies_mcp.tools.tool import Arguments, Tool, at_once
 
 if TYPE_CHECKING:
     from buddies_core.client import DaemonClient
@@ -164,7 +164,7 @@ MEMORY_TOOLS: tuple[Tool, ...] = (
             },
         },
         required=("room", "content"),
-        ask=_store_memory,
+        ask=at_once(_store_memory),
     ),
     Tool(
         name="search_memory",
@@ -194,7 +194,7 @@ MEMORY_TOOLS: tuple[Tool, ...] = (
             },
         },
         required=("query",),
-        ask=_search_memory,
+        ask=at_once(_search_memory),
         read_only=True,
     ),
     Tool(
@@ -205,7 +205,7 @@ MEMORY_TOOLS: tuple[Tool, ...] = (
             " reads the whole). It asks no peer: use search_memory to find something."
         ),
         properties=_FILTERS,
-        ask=_list_memories,
+        ask=at_once(_list_memories),
         read_only=True,
         reaches_peers=False,
     ),
@@ -233,7 +233,7 @@ MEMORY_TOOLS: tuple[Tool, ...] = (
             },
         },
         required=("id",),
-        ask=_get_memory,
+        ask=at_once(_get_memory),
         read_only=True,
         reaches_peers=False,
     ),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from buddies_core.model import json_view
 from buddies_core.model.json_view import JsonObject
 from buddies_core.model.room import ROOM_NAME_BYTES_MAX, STATUS_BYTES_MAX
-from buddies_mcp.tools.tool import Arguments, Tool
+from buddies_mcp.tools.tool import Arguments, Tool, at_once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,7 +81,7 @@ ROOM_TOOLS: tuple[Tool, ...] = (
             },
         },
         required=("room",),
-        ask=_join_room,
+        ask=at_once(_join_room),
         idempotent=True,
     ),
     Tool(
@@ -93,7 +93,7 @@ ROOM_TOOLS: tuple[Tool, ...] = (
         ),
         properties={"room": ROOM},
         required=("room",),
-        ask=_leave_room,
+        ask=at_once(_leave_room),
         destructive=True,
         idempotent=True,
     ),
@@ -102,7 +102,7 @@ ROOM_TOOLS: tuple[Tool, ...] = (
         title="List rooms",
         description="List the rooms that this machine is in, by name.",
         properties={},
-        ask=_list_rooms,
+        ask=at_once(_list_rooms),
         read_only=True,
         reaches_peers=False,
     ),
@@ -115,7 +115,7 @@ ROOM_TOOLS: tuple[Tool, ...] = (
         ),
         properties={"room": ROOM},
         required=("room",),
-        ask=_get_room_status,
+        ask=at_once(_get_room_status),
         read_only=True,
         reaches_peers=False,
     ),
@@ -137,7 +137,7 @@ ROOM_TOOLS: tuple[Tool, ...] = (
             },
         },
         required=("room", "text"),
-        ask=_notify_peers,
+        ask=at_once(_notify_peers),
         idempotent=True,
     ),
 )

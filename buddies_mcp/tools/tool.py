@@ -7,13 +7,17 @@ import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from buddies_core.errors import InvalidInput
 from buddies_core.model.json_view import JsonObject
 
 if TYPE_CHECKING:  # brings gRPC, which `initialize` must not wait for
     from buddies_core.client import DaemonClient
+    from buddies_mcp.patience import Patience
+
+Ask: TypeAlias = "Callable[[DaemonClient, Arguments, Patience], Awaitable[JsonObject]]"
+"""Asks the daemon, and answers before the call's patience has run out."""
 
 
 class Arguments:
@@ -44,6 +48,19 @@ class Arguments:
         """Return a number that the schema requires or has a default for."""
         return float(self._values[name])
 
+    def optional_number(self, name: str) -> float | None:
+        """Return a number, or None where it was left out."""
+        return self.number(name) if name in self._values else None
+
+    def flag(self, name: str) -> bool:
+        """Return a yes or no that the schema requires or has a default for."""
+        return bool(self._values[name])
+
+
+def at_once(ask: Callable[[DaemonClient, Arguments], Awaitable[JsonObject]]) -> Ask:
+    """Return a question that is answered too soon for anything to be told meanwhile."""
+    return lambda daemon, arguments, _patience: ask(daemon, arguments)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tool:
@@ -54,7 +71,7 @@ class Tool:
     description: str
     properties: Mapping[str, Mapping[str, Any]]
     required: Sequence[str] = ()
-    ask: Callable[[DaemonClient, Arguments], Awaitable[JsonObject]]
+    ask: Ask
     read_only: bool = False
     destructive: bool = False
     idempotent: bool = False

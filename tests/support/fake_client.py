@@ -1,7 +1,9 @@
 """A client without a daemon behind it: it answers as set up, and remembers what it was asked."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import replace
+from typing import TypeVar
 from uuid import UUID
 
 from buddies_core.client import DaemonClient
@@ -17,6 +19,7 @@ from buddies_core.model.room import (
     NotifyReport,
     RoomStatus,
 )
+from buddies_core.model.task import InboxChange, SubmitVerdict, TaskList, TaskView
 from buddies_core.model.views import (
     AgentView,
     DaemonInfo,
@@ -28,6 +31,9 @@ from buddies_core.model.views import (
     PeerSilence,
     SearchResult,
 )
+from tests.support.fake_tasks import CANCELED, COMPLETED, FAILED, REJECTED, SUBMITTED, WORKING
+
+ToldT = TypeVar("ToldT")
 
 ALICE = EndpointId(b"\xaa" * 32)
 BOB = EndpointId(b"\xbb" * 32)
@@ -97,6 +103,13 @@ class FakeClient(DaemonClient):
         self.failure: Exception | None = None
         self.content = content
         self.found = found
+        self.story: list[TaskView] = [SUBMITTED, WORKING, COMPLETED]
+        """What each question after a task tells, the last one from then on."""
+        self.claims: list[tuple[TaskView, ...]] = [(WORKING,)]
+        """What each poll gives, the last one from then on."""
+        self.verdict = SubmitVerdict("accepted", "it counts")
+        self.waiting = 0
+        self.inbox: asyncio.Queue[InboxChange] = asyncio.Queue()
 
     @property
     def info(self) -> DaemonInfo:
@@ -194,6 +207,74 @@ class FakeClient(DaemonClient):
     ) -> SearchResult:
         self._answer("search_memory", query, room, kind, tags, author, since_ms, timeout_s, limit)
         return self.found
+
+    async def delegate_task(
+        self,
+        room: str,
+        description: str,
+        *,
+        timeout_s: float | None = None,
+        peer: str = "",
+        agent: str = "",
+        capability: str = "",
+        idempotency_key: str = "",
+        retryable: bool = True,
+        parent_task_id: str = "",
+    ) -> TaskView:
+        self._answer(
+            "delegate_task", room, description, timeout_s, peer, agent, capability,
+            idempotency_key, retryable, parent_task_id,
+        )  # fmt: skip
+        return self._told(self.story)
+
+    async def wait_task(self, task_id: str, timeout_s: float) -> AsyncGenerator[TaskView]:
+        yield await self.task_after(task_id, timeout_s)
+
+    async def task_after(self, task_id: str, timeout_s: float) -> TaskView:
+        self._answer("task_after", task_id, timeout_s)
+        return self._told(self.story)
+
+    async def poll_tasks(
+        self, *, room: str | None = None, timeout_s: float = 0.0, limit: int = 1
+    ) -> tuple[TaskView, ...]:
+        self._answer("poll_tasks", room, timeout_s, limit)
+        return self._told(self.claims)
+
+    async def submit_task_result(
+        self, task_id: str, *, success: bool, output: str
+    ) -> SubmitVerdict:
+        self._answer("submit_task_result", task_id, success, output)
+        return self.verdict
+
+    async def task_progress(self, task_id: str, text: str) -> TaskView:
+        self._answer("task_progress", task_id, text)
+        return WORKING
+
+    async def cancel_task(self, task_id: str, reason: str = "") -> TaskView:
+        self._answer("cancel_task", task_id, reason)
+        return CANCELED
+
+    async def reject_task(self, task_id: str, reason: str) -> TaskView:
+        self._answer("reject_task", task_id, reason)
+        return REJECTED
+
+    async def list_tasks(
+        self, *, room: str | None = None, state: str | None = None, limit: int = 20
+    ) -> TaskList:
+        self._answer("list_tasks", room, state, limit)
+        return TaskList((WORKING, FAILED), self.waiting)
+
+    async def waiting_tasks(self) -> int:
+        if self.failure is not None:
+            raise self.failure
+        return self.waiting
+
+    async def inbox_changes(self) -> AsyncIterator[InboxChange]:
+        while True:
+            yield await self.inbox.get()
+
+    def _told(self, items: list[ToldT]) -> ToldT:
+        return items.pop(0) if len(items) > 1 else items[0]
 
     async def status(self) -> DaemonStatus:
         self._answer("status")

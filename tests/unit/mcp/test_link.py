@@ -5,8 +5,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from buddies_core.errors import DaemonUnavailable, InvalidInput
+from buddies_core.model.task import InboxChange
 from buddies_mcp.link import DaemonLink
 from tests.support.fake_client import FEATURE, FakeClient
+from tests.support.fake_tasks import ARRIVED
 
 
 class Machine:
@@ -113,6 +115,19 @@ async def test_a_question_that_is_cancelled_leaves_the_connection_to_the_others(
         machine.may_answer.set()
         assert await patient == (FEATURE,)
     assert impatient.cancelled()
+
+
+async def test_what_each_daemon_tells_of_the_inbox_is_told_on() -> None:
+    machine = Machine()
+    told: asyncio.Queue[InboxChange] = asyncio.Queue()
+    async with DaemonLink.open(machine.connect, told.put) as link, asyncio.timeout(1):
+        await link.ask(lambda daemon: daemon.list_rooms())
+        machine.daemons[0].inbox.put_nowait(ARRIVED)
+        assert await told.get() == ARRIVED
+        machine.daemons[0].failure = DaemonUnavailable("no daemon answers")
+        await link.ask(lambda daemon: daemon.list_rooms())
+        machine.daemons[1].inbox.put_nowait(InboxChange(waiting=0))
+        assert await told.get() == InboxChange(waiting=0)
 
 
 async def test_ending_does_not_wait_for_a_daemon_that_is_being_started() -> None:

@@ -8,9 +8,11 @@ from jsonschema import Draft202012Validator
 from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 
-from buddies_core.errors import NotFound
+from buddies_core.errors import NotFound, TimedOut
 from buddies_mcp.link import DaemonLink
+from buddies_mcp.patience import Patience
 from buddies_mcp.server import INSTRUCTIONS, TOOLS, build_server, call_tool
+from buddies_mcp.waking import Waking
 from tests.support.fake_client import FakeClient
 
 
@@ -26,7 +28,14 @@ async def linked(daemon: FakeClient) -> AsyncIterator[DaemonLink]:
 
 async def call(daemon: FakeClient, name: str, given: dict[str, object]) -> mcp.CallToolResult:
     async with linked(daemon) as link:
-        return await call_tool(link, name, given)
+        return await call_tool(link, name, given, patience())
+
+
+def patience() -> Patience:
+    async def tell(_passed_s: float, _text: str) -> None:
+        pass
+
+    return Patience(0, tell)
 
 
 def text_of(result: mcp.CallToolResult) -> str:
@@ -42,12 +51,29 @@ async def test_a_result_is_the_same_object_structured_and_as_text() -> None:
     assert not result.is_error
 
 
+async def test_every_result_says_how_many_tasks_wait_if_any_do() -> None:
+    daemon = FakeClient()
+    daemon.waiting = 2
+    result = await call(daemon, "list_rooms", {})
+    assert result.structured_content == {"rooms": ["feature-a"], "inbox": 2}
+    assert json.loads(text_of(result)) == result.structured_content
+
+
+async def test_a_result_is_given_although_nobody_knows_how_many_tasks_wait() -> None:
+    class Failing(FakeClient):
+        async def waiting_tasks(self) -> int:
+            raise TimedOut("the daemon did not answer")
+
+    result = await call(Failing(), "list_rooms", {})
+    assert result.structured_content == {"rooms": ["feature-a"]}
+
+
 async def test_what_the_daemon_refuses_is_told_in_its_words() -> None:
     daemon = FakeClient()
     daemon.failure = NotFound("not in room x; join it first with join_room")
     async with linked(daemon) as link:
         await link.warm_up()
-        result = await call_tool(link, "get_room_status", {"room": "x"})
+        result = await call_tool(link, "get_room_status", {"room": "x"}, patience())
     assert (result.is_error, text_of(result)) == (
         True,
         "not in room x; join it first with join_room",
@@ -78,13 +104,16 @@ async def test_an_unknown_tool_is_a_protocol_error_with_the_known_ones() -> None
         with pytest.raises(
             MCPError, match="there is no tool 'fly'; there are join_room"
         ) as refused:
-            await call_tool(link, "fly", {})
+            await call_tool(link, "fly", {}, patience())
     assert refused.value.error.code == mcp.INVALID_PARAMS
 
 
 async def test_a_client_sees_the_tools_the_instructions_and_the_results() -> None:
     daemon = FakeClient()
-    async with linked(daemon) as link, Client(build_server(link), mode="legacy") as client:
+    async with (
+        linked(daemon) as link,
+        Client(build_server(link, Waking()), mode="legacy") as client,
+    ):
         assert client.instructions == INSTRUCTIONS
         assert [tool.name for tool in (await client.list_tools()).tools] == list(TOOLS)
         result = await client.call_tool("list_rooms", {})
@@ -102,6 +131,14 @@ def test_the_tools_are_those_that_agents_know() -> None:
         "search_memory",
         "list_memories",
         "get_memory",
+        "delegate_task",
+        "wait_task",
+        "poll_pending_tasks",
+        "submit_task_result",
+        "task_progress",
+        "cancel_task",
+        "reject_task",
+        "list_tasks",
     ]
 
 
@@ -128,4 +165,6 @@ def test_tools_that_only_read_say_so() -> None:
         "search_memory",
         "list_memories",
         "get_memory",
+        "wait_task",
+        "list_tasks",
     ]

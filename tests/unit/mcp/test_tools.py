@@ -2,12 +2,16 @@ import pytest
 
 from buddies_core.model import json_view
 from buddies_core.model.json_view import JsonObject
+from buddies_mcp.patience import Patience
 from buddies_mcp.server import TOOLS
 from tests.support.fake_client import FOUND, FakeClient
 
 
 async def call(daemon: FakeClient, tool: str, **given: object) -> JsonObject:
-    return await TOOLS[tool].ask(daemon, TOOLS[tool].check(given))
+    async def tell(_passed_s: float, _text: str) -> None:
+        raise AssertionError("nothing is told of what is answered at once")
+
+    return await TOOLS[tool].ask(daemon, TOOLS[tool].check(given), Patience(0, tell))
 
 
 @pytest.mark.parametrize(
@@ -61,6 +65,50 @@ async def call(daemon: FakeClient, tool: str, **given: object) -> JsonObject:
         ),
         ("get_memory", {"id": "m"}, ("get_memory", "m", 0, 20_000)),
         ("get_memory", {"id": "m", "offset": 3, "limit": 2}, ("get_memory", "m", 3, 2)),
+        (
+            "delegate_task",
+            {"room": "a", "description": "d"},
+            ("delegate_task", "a", "d", None, "", "", "", "", True, ""),
+        ),
+        (
+            "delegate_task",
+            {
+                "room": "a",
+                "description": "d",
+                "timeout_secs": 90,
+                "peer": "bob",
+                "agent": "codex",
+                "capability": "gpu",
+                "idempotency_key": "k",
+                "retryable": False,
+                "parent_task_id": "t",
+                "wait_secs": 0,
+            },
+            ("delegate_task", "a", "d", 90.0, "bob", "codex", "gpu", "k", False, "t"),
+        ),
+        ("wait_task", {"task_id": "t"}, ("task_after", "t", 0)),
+        ("poll_pending_tasks", {}, ("poll_tasks", None, 0.0, 1)),
+        ("poll_pending_tasks", {"room": "a", "limit": 3}, ("poll_tasks", "a", 0.0, 3)),
+        (
+            "submit_task_result",
+            {"task_id": "t", "success": True, "output": "o"},
+            ("submit_task_result", "t", True, "o"),
+        ),
+        (
+            "submit_task_result",
+            {"task_id": "t", "room": "a", "source_peer": "p", "success": False, "output": ""},
+            ("submit_task_result", "t", False, ""),
+        ),
+        ("task_progress", {"task_id": "t", "text": "half"}, ("task_progress", "t", "half")),
+        ("cancel_task", {"task_id": "t"}, ("cancel_task", "t", "")),
+        ("cancel_task", {"task_id": "t", "reason": "r"}, ("cancel_task", "t", "r")),
+        ("reject_task", {"task_id": "t", "reason": "r"}, ("reject_task", "t", "r")),
+        ("list_tasks", {}, ("list_tasks", None, None, 20)),
+        (
+            "list_tasks",
+            {"room": "a", "state": "working", "limit": 5},
+            ("list_tasks", "a", "working", 5),
+        ),
     ],
 )
 async def test_a_tool_asks_the_daemon_one_question(

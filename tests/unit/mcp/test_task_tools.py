@@ -1,0 +1,210 @@
+"""What agents see of tasks, and how long a call lets them wait."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Never
+
+import pytest
+from mcp.client import Client
+
+from buddies_core.errors import DaemonUnavailable
+from buddies_core.model import json_view
+from buddies_core.model.json_view import JsonObject
+from buddies_core.model.task import SubmitVerdict, TaskSucceeded
+from buddies_mcp.link import DaemonLink
+from buddies_mcp.patience import Patience
+from buddies_mcp.server import TOOLS, build_server
+from buddies_mcp.waking import Waking
+from tests.support.fake_client import FakeClient
+from tests.support.fake_tasks import COMPLETED, FAILED, SUBMITTED, TASK_ID, WORKING
+
+ID = str(TASK_ID)
+NEXT = "the task goes on by itself; call wait_task with its task_id"
+TASK: dict[str, object] = {"room": "a", "description": "d"}
+
+
+class Asked:
+    """A call with a client that is told how things are."""
+
+    def __init__(self, daemon: FakeClient, wait_s: float = 50) -> None:
+        self.daemon = daemon
+        self.wait_s = wait_s
+        self.told: list[str] = []
+
+    async def call(self, tool: str, **given: object) -> JsonObject:
+        async def tell(_passed_s: float, text: str) -> None:
+            self.told.append(text)
+
+        patience = Patience(self.wait_s, tell)
+        return await TOOLS[tool].ask(self.daemon, TOOLS[tool].check(given), patience)
+
+
+async def test_delegating_waits_for_the_result_and_tells_how_it_goes_meanwhile() -> None:
+    asked = Asked(FakeClient())
+
+    answer = await asked.call("delegate_task", **TASK)
+
+    assert answer == json_view.outcome_json(COMPLETED, 0, 40_000)
+    assert asked.told == ["nobody has begun yet", "codex of bob: half of it"]
+    assert [question[0] for question in asked.daemon.asked] == [  # type: ignore[index]
+        "delegate_task",
+        "task_after",
+        "task_after",
+    ]
+
+
+async def test_the_daemon_is_asked_again_every_ten_seconds_at_most() -> None:
+    daemon = FakeClient()
+
+    await Asked(daemon).call("delegate_task", **TASK)
+
+    assert daemon.asked[1:] == [("task_after", ID, 10.0)] * 2
+
+
+async def test_a_task_that_is_not_over_in_time_is_pending() -> None:
+    daemon = FakeClient()
+    daemon.story = [SUBMITTED, WORKING]
+
+    answer = await Asked(daemon, 0.05).call("delegate_task", **TASK)
+
+    assert answer == json_view.outcome_json(WORKING) | {"next": NEXT}
+    assert answer["status"] == "pending"
+
+
+async def test_an_agent_that_does_not_want_to_wait_has_its_answer_at_once() -> None:
+    daemon = FakeClient()
+
+    answer = await Asked(daemon).call("delegate_task", **TASK, wait_secs=0)
+
+    assert answer == json_view.outcome_json(SUBMITTED) | {"next": NEXT}
+    assert len(daemon.asked) == 1
+
+
+async def test_a_failed_task_is_an_answer_not_an_error_of_the_tool() -> None:
+    daemon = FakeClient()
+    daemon.story = [FAILED]
+
+    assert await Asked(daemon).call("wait_task", task_id=ID) == json_view.outcome_json(FAILED)
+
+
+async def test_a_daemon_that_goes_during_the_wait_leaves_the_task_with_its_id() -> None:
+    class Dying(FakeClient):
+        async def task_after(self, task_id: str, timeout_s: float) -> Never:
+            raise DaemonUnavailable("the daemon ended during the call")
+
+    answer = await Asked(Dying()).call("delegate_task", **TASK)
+
+    assert answer == json_view.outcome_json(SUBMITTED) | {
+        "warning": "the daemon ended during the call",
+        "next": NEXT,
+    }
+
+
+async def test_waiting_for_a_task_nothing_was_told_of_fails_with_the_daemon() -> None:
+    daemon = FakeClient()
+    daemon.failure = DaemonUnavailable("no daemon")
+
+    with pytest.raises(DaemonUnavailable, match="no daemon"):
+        await Asked(daemon).call("wait_task", task_id=ID)
+
+
+async def test_a_long_output_comes_in_pages() -> None:
+    daemon = FakeClient()
+    output = "0123456789" * 8_500
+    daemon.story = [replace(COMPLETED, result=TaskSucceeded(output))]
+    asked, read, offset = Asked(daemon), "", 0
+
+    while offset is not None:
+        page = await asked.call("wait_task", task_id=ID, offset=offset)
+        assert ("next" in page) == (page["next_offset"] is not None)
+        read, offset = read + str(page["output"]), page["next_offset"]  # type: ignore[assignment]
+
+    assert read == output
+
+
+async def test_polling_goes_on_until_a_task_comes() -> None:
+    daemon = FakeClient()
+    daemon.claims = [(), (), (WORKING,)]
+    asked = Asked(daemon)
+
+    assert await asked.call("poll_pending_tasks") == json_view.claimed_json((WORKING,))
+    assert daemon.asked == [("poll_tasks", None, 10.0, 1)] * 3
+    assert asked.told == ["no task yet", "no task yet"]
+
+
+async def test_polling_ends_empty_when_the_wait_is_over() -> None:
+    daemon = FakeClient()
+    daemon.claims = [()]
+
+    answer = await Asked(daemon).call("poll_pending_tasks", wait_secs=0.01)
+
+    assert answer == {"count": 0, "tasks": []}
+
+
+async def test_a_late_result_is_told_as_late() -> None:
+    daemon = FakeClient()
+    daemon.verdict = SubmitVerdict("late", "the task was canceled")
+
+    answer = await Asked(daemon).call("submit_task_result", task_id=ID, success=True, output="o")
+
+    assert answer == {
+        "submitted": False,
+        "task_id": ID,
+        "verdict": "late",
+        "text": "the task was canceled",
+    }
+
+
+@asynccontextmanager
+async def session(daemon: FakeClient) -> AsyncIterator[Client]:
+    @asynccontextmanager
+    async def connect() -> AsyncIterator[FakeClient]:
+        yield daemon
+
+    waking = Waking()
+    async with (
+        DaemonLink.open(connect, waking.tell) as link,
+        Client(build_server(link, waking), mode="legacy") as client,
+    ):
+        yield client
+
+
+async def test_a_client_that_gave_a_token_gets_growing_progress_with_words() -> None:
+    told: list[tuple[float, str | None]] = []
+
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        told.append((progress, message))
+
+    async with session(FakeClient()) as client:
+        result = await client.call_tool("delegate_task", TASK, progress_callback=hear)
+
+    assert result.structured_content == json_view.outcome_json(COMPLETED, 0, 40_000)
+    assert [message for _, message in told] == ["nobody has begun yet", "codex of bob: half of it"]
+    assert told[0][0] < told[1][0]
+
+
+async def test_a_client_that_cancels_its_call_ends_the_wait_and_nothing_else() -> None:
+    class Slow(FakeClient):
+        def __init__(self) -> None:
+            super().__init__()
+            self.waits = asyncio.Event()
+            self.cancelled = asyncio.Event()
+
+        async def poll_tasks(self, **_given: object) -> Never:
+            self.waits.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.cancelled.set()
+            raise AssertionError("nothing sets it")
+
+    daemon = Slow()
+    async with session(daemon) as client, asyncio.timeout(2):
+        async with asyncio.TaskGroup() as group:
+            call = group.create_task(client.call_tool("poll_pending_tasks", {}))
+            await daemon.waits.wait()
+            call.cancel()
+        await daemon.cancelled.wait()
+        assert not (await client.call_tool("list_rooms", {})).is_error
