@@ -24,6 +24,7 @@ AnswerT = TypeVar("AnswerT")
 
 OK, FAILED, USAGE, NO_DAEMON, TIMED_OUT = range(5)
 INTERRUPTED = 128 + 2  # as a shell reports SIGINT
+TERMINATED = 128 + 15  # and SIGTERM
 
 
 def exit_code(error: BuddiesError) -> int:

@@ -24,6 +24,7 @@ from buddies_cli.app import (
 from buddies_cli.commands.daemon import daemon
 from buddies_cli.commands.memory import memory
 from buddies_cli.commands.room import join, leave, notify, rooms, status, ticket
+from buddies_cli.commands.task import task
 from buddies_core import __version__, logs
 from buddies_core.errors import BuddiesError
 
@@ -36,17 +37,17 @@ EPILOG = """\
 Commands start the daemon if none runs, except rooms, status, daemon status and daemon stop.
 
 Exit codes: 0 done, 1 failed, 2 the command or one of its arguments is wrong, 3 no daemon can be
-reached, 4 timed out. Every command takes --json.
+reached, 4 timed out or still pending. Every command takes --json.
 """
 
 
 @click.group(cls=Group, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="buddies-cli")
 def cli() -> None:
-    """Share rooms and memories with your teammates' AI agents, machine to machine."""
+    """Share rooms, memories and work with your teammates' AI agents, machine to machine."""
 
 
-for command in (join, ticket, leave, rooms, status, notify, memory, daemon):
+for command in (join, ticket, leave, rooms, status, notify, memory, task, daemon):
     cli.add_command(command)
 
 

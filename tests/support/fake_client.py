@@ -115,6 +115,9 @@ class FakeClient(DaemonClient):
     def info(self) -> DaemonInfo:
         return STATUS.info
 
+    async def attach(self, agent: str, user: str, capabilities: tuple[str, ...] = ()) -> None:
+        self._answer("attach", agent, user, capabilities)
+
     def _answer(self, *question: object) -> None:
         self.asked.append(question)
         if self.failure is not None:

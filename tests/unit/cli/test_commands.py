@@ -4,7 +4,9 @@ import sys
 import pytest
 
 from buddies_core.model import json_view
+from buddies_core.model.task import TaskList
 from tests.support.fake_client import FOUND, MEMORY, STATUS
+from tests.support.fake_tasks import CANCELED, COMPLETED, FAILED, WORKING
 from tests.unit.cli.conftest import Person
 
 
@@ -39,6 +41,15 @@ def pipe_in(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
         ),
         ("memory get m", ("get_memory", "m", 0, 100_000)),
         ("memory get m --offset 3 --limit 2", ("get_memory", "m", 3, 2)),
+        ("task submit t o", ("submit_task_result", "t", True, "o")),
+        ("task submit t o --failed", ("submit_task_result", "t", False, "o")),
+        ("task progress t half", ("task_progress", "t", "half")),
+        ("task cancel t", ("cancel_task", "t", "")),
+        ("task cancel t --reason r", ("cancel_task", "t", "r")),
+        ("task reject t r", ("reject_task", "t", "r")),
+        ("task poll", ("poll_tasks", None, 0.0, 1)),
+        ("task list", ("list_tasks", None, None, 20)),
+        ("task list --room a --state working --limit 5", ("list_tasks", "a", "working", 5)),
         ("daemon start", ("status",)),
         ("daemon status", ("status",)),
     ],
@@ -61,6 +72,14 @@ def test_a_command_asks_the_daemon_one_question(
         "memory list",
         "memory search q",
         "memory get m",
+        "task delegate d --room a",
+        "task wait t",
+        "task poll",
+        "task submit t o",
+        "task progress t half",
+        "task cancel t",
+        "task reject t r",
+        "task list",
         "daemon start",
         "daemon restart",
     ],
@@ -92,6 +111,11 @@ def test_a_command_that_only_looks_says_how_to_start_the_daemon(person: Person, 
         ("daemon restart", json_view.status_json(STATUS)),
         ("daemon stop", {"stopped": 4321}),
         ("memory search q", json_view.search_json(FOUND)),
+        ("task delegate d --room a", json_view.outcome_json(COMPLETED)),
+        ("task wait t", json_view.outcome_json(COMPLETED)),
+        ("task poll", json_view.claimed_json((WORKING,))),
+        ("task cancel t", json_view.task_brief_json(CANCELED)),
+        ("task list", json_view.task_list_json(TaskList((WORKING, FAILED), 0))),
     ],
 )
 def test_with_json_stdout_is_the_object_that_the_mcp_tool_returns(

@@ -1,0 +1,341 @@
+"""The commands for tasks: handing work to agents, doing it, waiting for what comes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from buddies_cli import terminal
+from buddies_cli.app import FAILED, TERMINATED, TIMED_OUT, App, Group, text_argument
+from buddies_cli.restarts import through_restarts
+from buddies_cli.watching import Watch, watch
+from buddies_core.model import json_view
+from buddies_core.model.task import (
+    DESCRIPTION_BYTES_MAX,
+    OUTPUT_BYTES_MAX,
+    TIMEOUT_S_MAX,
+    WAIT_S_MAX,
+    TaskState,
+    TaskSucceeded,
+)
+
+if TYPE_CHECKING:
+    from buddies_core.client import DaemonClient
+    from buddies_core.model.task import TaskView
+
+STATES = click.Choice([state.value for state in TaskState])
+SECONDS = click.FloatRange(0)
+CLAIMS_MAX = 100
+JOBS_MAX = 16
+
+
+@click.group(cls=Group)
+def task() -> None:
+    """Hand work to agents, do it, and get results."""
+
+
+@task.command()
+@click.argument("text")
+@click.option("--room", required=True, help="Room whose agents may do it; you must be in it.")
+@click.option("--peer", default="", help="Only this user's machine, or this endpoint id.")
+@click.option("--agent", default="", help="Only agents of this name.")
+@click.option("--capability", default="", help="Only agents that can do this.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(1, TIMEOUT_S_MAX),
+    help="Seconds after which the task expires. If left out: 10 min to begin, 1 h to finish.",
+)
+@click.option("--key", default="", help="The same key again is the same task, not another.")
+@click.option("--no-retry", is_flag=True, help="Not to be begun again if its worker is lost.")
+@click.option("--parent", default="", help="Id of the task that this is a part of.")
+@click.option("--wait", "wait_s", type=SECONDS, help="Seconds to wait; to the end if left out.")
+@click.pass_obj
+def delegate(
+    app: App,
+    text: str,
+    room: str,
+    peer: str,
+    agent: str,
+    capability: str,
+    timeout_s: float | None,
+    key: str,
+    no_retry: bool,
+    parent: str,
+    wait_s: float | None,
+) -> None:
+    """Have an agent in the room do TEXT, and print its output; - reads TEXT from stdin.
+
+    What was handed over goes on when this command is ended: see task wait and task cancel.
+    """
+    description = text_argument(text, DESCRIPTION_BYTES_MAX)
+
+    async def hand_over(daemon: DaemonClient) -> TaskView:
+        given = await daemon.delegate_task(
+            room,
+            description,
+            timeout_s=timeout_s,
+            peer=peer,
+            agent=agent,
+            capability=capability,
+            idempotency_key=key,
+            retryable=not no_retry,
+            parent_task_id=parent,
+        )
+        app.note(f"task {given.id}")
+        return await _follow(app, daemon, given, wait_s)
+
+    _show_outcome(app, app.ask(hand_over))
+
+
+@task.command()
+@click.argument("id")
+@click.option("--wait", "wait_s", type=SECONDS, help="Seconds to wait; to the end if left out.")
+@click.pass_obj
+def wait(app: App, id: str, wait_s: float | None) -> None:
+    """Wait for the task with this ID, and print its output."""
+
+    async def follow(daemon: DaemonClient) -> TaskView:
+        return await _follow(app, daemon, await daemon.task_after(id, 0), wait_s)
+
+    _show_outcome(app, app.ask(follow))
+
+
+async def _follow(app: App, daemon: DaemonClient, task: TaskView, wait_s: float | None) -> TaskView:
+    """Return the task when it is over or the wait is; tell meanwhile how it goes."""
+    loop = asyncio.get_running_loop()
+    end_s = None if wait_s is None else loop.time() + wait_s
+    latest = task
+    told = ""
+
+    async def follow_for(left_s: float) -> None:
+        nonlocal latest, told
+        async for latest in daemon.wait_task(str(task.id), left_s):
+            if (how := _how(latest)) != told:
+                app.note(how)
+                told = how
+
+    while not latest.state.is_terminal:
+        left_s = WAIT_S_MAX if end_s is None else min(WAIT_S_MAX, end_s - loop.time())
+        if left_s <= 0:
+            break
+        await through_restarts(partial(follow_for, left_s))
+    return latest
+
+
+def _how(task: TaskView) -> str:
+    worker = f"{task.worker_agent} of {task.worker_user}"
+    match task.state:
+        case TaskState.SUBMITTED:
+            return "nobody has begun yet"
+        case TaskState.WORKING:
+            return f"{worker}: {task.progress or 'begun'}"
+        case _:
+            return task.state.value
+
+
+def _show_outcome(app: App, task: TaskView) -> None:
+    output = task.result.output if isinstance(task.result, TaskSucceeded) else ""
+    app.show(json_view.outcome_json(task), terminal.plain(output))
+    if not task.state.is_terminal:
+        app.note(f"the task goes on; wait again with: buddies-cli task wait {task.id}")
+        _exit(TIMED_OUT)
+    if task.state is not TaskState.COMPLETED:
+        app.note(f"error: {json_view.ending(task)}")
+        _exit(FAILED)
+
+
+@task.command()
+@click.option("--room", help="Only from this room.")
+@click.option("--wait", "wait_s", type=SECONDS, default=0, help="Seconds to wait for one.")
+@click.option("--limit", type=click.IntRange(1, CLAIMS_MAX), default=1, show_default=True)
+@click.pass_obj
+def poll(app: App, room: str | None, wait_s: float, limit: int) -> None:
+    """Claim a task that waits, and print it.
+
+    The claim lasts for 10 minutes from one sign of life to the next: see task progress. Exits with
+    4 if there is none.
+    """
+
+    async def claim(daemon: DaemonClient) -> tuple[TaskView, ...]:
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + wait_s
+        while True:
+            left_s = max(0.0, min(end_s - loop.time(), WAIT_S_MAX))
+            tasks = await daemon.poll_tasks(room=room, timeout_s=left_s, limit=limit)
+            if tasks or loop.time() >= end_s:
+                return tasks
+
+    tasks = app.ask(claim)
+    app.show(json_view.claimed_json(tasks), "\n\n".join(map(_block, tasks)))
+    if not tasks:
+        app.note("no task waits")
+        _exit(TIMED_OUT)
+
+
+def _block(task: TaskView) -> str:
+    origin = f"in {task.room} from {task.requester_agent} of {task.requester_user}"
+    if task.left_s is not None:
+        origin += f", {terminal.span(task.left_s)} left"
+    return "\n".join(
+        [
+            terminal.bold(str(task.id)),
+            terminal.dim(terminal.line(origin)),
+            terminal.block(task.description),
+        ]
+    )
+
+
+@task.command()
+@click.argument("id")
+@click.argument("output")
+@click.option("--failed", is_flag=True, help="It failed; OUTPUT says why.")
+@click.pass_obj
+def submit(app: App, id: str, output: str, failed: bool) -> None:
+    """Answer the task with this ID by OUTPUT; - reads it from stdin."""
+    text = text_argument(output, OUTPUT_BYTES_MAX)
+    verdict = app.ask(lambda daemon: daemon.submit_task_result(id, success=not failed, output=text))
+    said = f"{verdict.verdict}: {verdict.text}" if verdict.text else verdict.verdict
+    app.show(json_view.submitted_json(id, verdict), terminal.line(said))
+    if verdict.verdict == "late":
+        _exit(FAILED)
+
+
+@task.command()
+@click.argument("id")
+@click.argument("text")
+@click.pass_obj
+def progress(app: App, id: str, text: str) -> None:
+    """Tell with TEXT how the task with this ID goes; it is the sign of life too."""
+    told = app.ask(lambda daemon: daemon.task_progress(id, text))
+    app.show(json_view.task_brief_json(told), f"Told {terminal.line(told.requester_user)}.")
+
+
+@task.command()
+@click.argument("id")
+@click.option("--reason", default="", help="Why; who works on it is told.")
+@click.pass_obj
+def cancel(app: App, id: str, reason: str) -> None:
+    """End the task with this ID, which this machine asked for."""
+    ended = app.ask(lambda daemon: daemon.cancel_task(id, reason))
+    app.show(json_view.task_brief_json(ended), f"The task is {ended.state}.")
+
+
+@task.command()
+@click.argument("id")
+@click.argument("reason")
+@click.pass_obj
+def reject(app: App, id: str, reason: str) -> None:
+    """Say that nobody here does the task with this ID, and why."""
+    rejected = app.ask(lambda daemon: daemon.reject_task(id, reason))
+    app.show(json_view.task_brief_json(rejected), "Rejected.")
+
+
+@task.command(name="list")
+@click.option("--room", help="Only of this room.")
+@click.option("--state", type=STATES, help="Only in this state.")
+@click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True)
+@click.pass_obj
+def list_(app: App, room: str | None, state: str | None, limit: int) -> None:
+    """List tasks that this machine asked for or was asked to do, newest first."""
+    found = app.ask(lambda daemon: daemon.list_tasks(room=room, state=state, limit=limit))
+    if not found.tasks:
+        app.note("no task")
+    app.show(json_view.task_list_json(found), terminal.columns(_row(task) for task in found.tasks))
+
+
+def _row(task: TaskView) -> tuple[str, ...]:
+    worker = f"{task.worker_agent} of {task.worker_user}" if task.worker_user else "nobody"
+    return (
+        str(task.id),
+        task.state.value,
+        task.room,
+        f"{task.requester_agent} of {task.requester_user} → {worker}",
+        terminal.when(task.created_at_ms),
+        _beginning(task.description),
+    )
+
+
+def _beginning(text: str, chars: int = 60) -> str:
+    return text if len(text) <= chars else f"{text[:chars]}…"
+
+
+@task.command(name="watch")
+@click.option("--exec", "command", required=True, metavar="CMD", help="What to run, by /bin/sh.")
+@click.option("--room", help="Only tasks from this room.")
+@click.option(
+    "--agent",
+    envvar="BUDDIES_AGENT",
+    default="buddies-cli",
+    show_default=True,
+    help="The name to work under.",
+)
+@click.option(
+    "--capability", "capabilities", multiple=True, help="What it can do; may be given often."
+)
+@click.option("--jobs", type=click.IntRange(1, JOBS_MAX), default=1, show_default=True)
+@click.option("--count", type=click.IntRange(1), help="End after so many tasks.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=3600,
+    show_default=True,
+    help="Seconds that one run may take.",
+)
+@click.pass_context
+def watch_(
+    context: click.Context,
+    command: str,
+    room: str | None,
+    agent: str,
+    capabilities: tuple[str, ...],
+    jobs: int,
+    count: int | None,
+    timeout_s: float,
+) -> None:
+    """Run CMD for each task that comes.
+
+    CMD gets the task's text on stdin and its id in BUDDIES_TASK_ID; BUDDIES_TASK_ROOM, _USER and
+    _AGENT say where it is from. If it exits with 0, what it wrote to stdout is the result, up to
+    1 MiB; if with 75, the task is left to others; otherwise it has failed, and the end of its
+    stderr tells why. The last line of its stderr is shown to the requester as progress. When a task
+    is cancelled, or this command ends, so does CMD, with all that it started.
+
+    What is in a task was written by somebody else: let CMD treat it as such.
+    """
+    app = context.ensure_object(App)
+
+    async def serve(daemon: DaemonClient) -> None:
+        serving = asyncio.current_task()
+        assert serving is not None, "this is one"
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, serving.cancel)
+        await daemon.attach(agent, os.environ.get("BUDDIES_USER", ""), capabilities)
+        await watch(
+            daemon,
+            Watch(
+                command=command,
+                environ=os.environ,
+                room=room,
+                timeout_s=timeout_s,
+                jobs=jobs,
+                tasks_max=count,
+                note=app.note,
+                show_stderr=lambda text: click.echo(terminal.plain(text), nl=False, err=True),
+                report=app.show,
+            ),
+        )
+
+    try:
+        app.ask(serve)
+    except asyncio.CancelledError:
+        _exit(TERMINATED)
+
+
+def _exit(code: int) -> None:
+    click.get_current_context().exit(code)
