@@ -115,6 +115,8 @@ class Direct:
         # With the number of its requests in work; whatever was used last is last.
         self._links: dict[Link, int] = {}
         self._dials: dict[EndpointId, asyncio.Task[Link | Unreachable]] = {}
+        # Why the last dial to a peer failed, and when.
+        self._failed: dict[EndpointId, tuple[Unreachable, float]] = {}
         # Whether a peer speaks this protocol, and since when that is known.
         self._verdicts: dict[EndpointId, tuple[bool, float]] = {}
         self._in_work: Counter[EndpointId] = Counter()
@@ -123,6 +125,7 @@ class Direct:
     def adopt(self, link: Link) -> None:
         """Use a connection that was made, to ask and to answer."""
         self._judge(link.peer, speaks=True)
+        self._failed.pop(link.peer, None)
         of_peer = [it for it in self._links if it.peer == link.peer]
         if len(of_peer) >= LINKS_PER_PEER_MAX:
             of_peer[0].close(CloseReason.TOO_MANY)
@@ -210,11 +213,23 @@ class Direct:
         dial = self._dials.get(peer)
         if dial is None:
             dial = self._dials[peer] = self._tasks.start(self._dial(peer))
-        await asyncio.wait({dial})
-        made = dial.result()
-        if isinstance(made, Unreachable):
-            raise made
-        return made
+        # Who could not be reached is probably off: it is dialled again, but hardly waited for.
+        failure = self._last_failure(peer)
+        patience_s = self._context.timing.patience_after_failure_s if failure else None
+        await asyncio.wait({dial}, timeout=patience_s)
+        made = dial.result() if dial.done() else failure
+        if isinstance(made, Link):
+            return made
+        assert made is not None, "without a failure, a dial is waited for"
+        raise made.with_traceback(None)
+
+    def _last_failure(self, peer: EndpointId) -> Unreachable | None:
+        """Return why the last dial failed; None if the peer was heard since, or never dialled."""
+        if peer not in self._failed:
+            return None
+        failure, failed_s = self._failed[peer]
+        heard_s = self._context.links.heard_s(peer)
+        return failure if heard_s is None or heard_s < failed_s else None
 
     async def _dial(self, peer: EndpointId) -> Link | Unreachable:
         """Connect to a peer for all who want to ask it, or return why that failed."""
@@ -222,6 +237,7 @@ class Direct:
             link = await self._endpoint.dial(peer, DIRECT_ALPN, self._context.timing.dial_timeout_s)
         except IrohFailed as error:
             if error.failure is not Failure.REFUSED_PROTOCOL:
+                self._remember_failure(peer, error)
                 return error
             self._judge(peer, speaks=False)
             return _unsupported(peer)
@@ -229,6 +245,12 @@ class Direct:
             del self._dials[peer]
         self.adopt(link)
         return link
+
+    def _remember_failure(self, peer: EndpointId, failure: Unreachable) -> None:
+        self._failed.pop(peer, None)
+        self._failed[peer] = (failure, self._context.clock.now_s())
+        if len(self._failed) > VERDICTS_MAX:
+            del self._failed[next(iter(self._failed))]
 
     @contextmanager
     def _using(self, link: Link) -> Iterator[None]:

@@ -10,6 +10,8 @@ class Timing:
     # A dial that succeeds takes milliseconds, or a second if a packet is lost; iroh's own 30 s are
     # spent on addresses where nobody answers.
     dial_timeout_s: float = 10.0
+    # How long a request waits for a peer whose last dial failed; it is dialled again all the same.
+    patience_after_failure_s: float = 0.5
     # From a peer's first packet to the end of its handshake.
     handshake_timeout_s: float = 10.0
     # QUIC takes 1.25 MB for a stream whose reader sleeps, then blocks for ever.

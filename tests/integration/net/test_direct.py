@@ -22,7 +22,7 @@ from buddies_core.net.timing import Timing
 from buddies_core.pb.peer_pb2 import Hello, MemoryPart, PeerReply, PeerRequest, Ping, Refusal
 from buddies_core.wire.frames import frame
 from tests.support.eventually import until
-from tests.support.networks import a_network, a_raw_peer, id_of
+from tests.support.networks import a_mute_port, a_network, a_raw_peer, at_port, id_of
 
 REQUEST = PeerRequest(hello=Hello(presence=b"me"))
 
@@ -289,3 +289,37 @@ async def test_that_a_peer_speaks_the_protocol_is_known_to_both_sides_after_one_
             True,
             True,
         )
+
+
+async def test_who_could_not_be_reached_is_hardly_waited_for_until_it_is_heard_again() -> None:
+    timing = Timing(dial_timeout_s=0.5, patience_after_failure_s=0.01)
+    async with asyncio.timeout(10), a_network(1, timing=timing) as alice:
+        with a_mute_port() as port:
+            alice.learn(at_port(2, port))
+            with pytest.raises(Unreachable, match=r"nothing answered within 0\.5 s"):
+                await alice.ask(id_of(2), REQUEST, 5)
+            with pytest.raises(Unreachable, match=r"nothing answered within 0\.5 s"):
+                await alice.ask(id_of(2), REQUEST, 5)
+            assert list(alice._direct._dials) == [id_of(2)], "it is dialled again meanwhile"
+        async with a_network(2) as bob:
+            bob.learn(alice.address())
+            await bob.ask(alice.endpoint, PeerRequest(ping=Ping()), 5)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(answer_one(bob))
+                assert await alice.ask(bob.endpoint, REQUEST, 5) == [PeerReply(end=True)]
+
+
+async def test_a_failed_dial_counts_for_nothing_once_the_peer_was_heard() -> None:
+    timing = Timing(dial_timeout_s=0.2, patience_after_failure_s=0.0)
+    async with asyncio.timeout(10), a_network(1, timing=timing) as alice:
+        with a_mute_port() as port:
+            alice.learn(at_port(2, port))
+            with pytest.raises(Unreachable):
+                await alice.ask(id_of(2), REQUEST, 5)
+        async with a_network(2) as bob:
+            await bob.reach(alice.address(), 5)  # by gossip, so there is no connection to ask by
+            await until(lambda: alice.connected_peers() == 1)
+            alice.learn(bob.address())
+            async with asyncio.TaskGroup() as group:
+                group.create_task(answer_one(bob))
+                assert await alice.ask(bob.endpoint, REQUEST, 5) == [PeerReply(end=True)]
