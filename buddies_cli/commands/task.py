@@ -276,7 +276,10 @@ def _beginning(text: str, chars: int = 60) -> str:
     help="The name to work under.",
 )
 @click.option(
-    "--capability", "capabilities", multiple=True, help="What it can do; may be given often."
+    "--capability",
+    "capabilities",
+    multiple=True,
+    help="What it can do; may be given often. BUDDIES_CAPABILITIES if left out.",
 )
 @click.option("--jobs", type=click.IntRange(1, JOBS_MAX), default=1, show_default=True)
 @click.option("--count", type=click.IntRange(1), help="End after so many tasks.")
@@ -315,7 +318,9 @@ def watch_(
         serving = asyncio.current_task()
         assert serving is not None, "this is one"
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, serving.cancel)
-        await daemon.attach(agent, os.environ.get("BUDDIES_USER", ""), capabilities)
+        told = os.environ.get("BUDDIES_CAPABILITIES", "").split(",")
+        can = capabilities or tuple(filter(None, map(str.strip, told)))
+        await daemon.attach(agent, os.environ.get("BUDDIES_USER", ""), can)
         await watch(
             daemon,
             Watch(

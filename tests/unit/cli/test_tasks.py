@@ -33,6 +33,7 @@ def test_delegating_waits_and_prints_the_output_alone_on_stdout(person: Person) 
 
 
 def test_who_does_not_wait_gets_the_id_and_exit_code_4(person: Person) -> None:
+    person.machine.daemon.story = [SUBMITTED]
     seen = person.types(*DELEGATE, "--wait", "0")
     goes_on = f"the task goes on; wait again with: buddies-cli task wait {ID}"
     assert (seen.code, seen.out, seen.err) == (4, "", f"task {ID}\n{goes_on}\n")

@@ -111,6 +111,12 @@ async def test_who_cancels_the_run_ends_the_command(tmp_path: Path) -> None:
     assert not alive(int(pid.read_text()))
 
 
+@pytest.fixture(autouse=True)
+def _nobody_in_particular(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("BUDDIES_AGENT", "BUDDIES_USER", "BUDDIES_CAPABILITIES"):
+        monkeypatch.delenv(name, raising=False)
+
+
 def watching(person: Person, command: str, *more: str) -> list[object]:
     """Return what a watch that ends by itself asks the daemon."""
     return person.asked("task", "watch", "--exec", command, "--count", "1", *more)
@@ -127,6 +133,13 @@ def test_a_task_is_claimed_done_and_its_result_submitted(
         ("poll_tasks", "a", 50.0, 1),
         ("submit_task_result", ID, True, "RUN THE TEST SUITE ☺"),
     ]
+
+
+def test_capabilities_come_from_the_environment_where_none_are_given(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUDDIES_CAPABILITIES", "gpu, rust,")
+    assert watching(person, "true")[0] == ("attach", "buddies-cli", "", ("gpu", "rust"))
 
 
 def test_a_failed_command_is_a_failed_task(person: Person) -> None:
