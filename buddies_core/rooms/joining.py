@@ -1,8 +1,9 @@
 """Getting into a room by way of peers that may be off, slow, or not in it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from buddies_core.errors import Unreachable
 from buddies_core.model.address import PeerAddress
@@ -11,34 +12,27 @@ from buddies_core.model.room import DialAttempt
 from buddies_core.rooms.room import Room
 
 JOIN_DEADLINE_S = 10.0
+MORE_PEERS_WITHIN_S = 3.0
+"""A dial over a relay may take two seconds."""
 
 
 async def find_neighbor(
-    room: Room, peers: Sequence[PeerAddress], deadline_s: float = JOIN_DEADLINE_S
+    room: Room, peers: Sequence[PeerAddress], until_s: float
 ) -> tuple[DialAttempt, ...]:
     """Dial all these peers at once, and return as soon as one has let us in.
 
     Peers that have not answered by then are not waited for. With no peers it returns at once.
+    `until_s` is the event loop's time.
 
     Raises:
-        Unreachable: none of them let us in before the deadline; the text says what each did.
+        Unreachable: none of them let us in until then; the text says what each did.
     """
     if not peers:
         return ()
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + deadline_s
     async with asyncio.TaskGroup() as group:
         dials = [group.create_task(room.dial(peer)) for peer in peers]
         inside = group.create_task(room.wait_neighbor())
-        while not inside.done() and _hope(dials):
-            pending = {inside, *(dial for dial in dials if not dial.done())}
-            await asyncio.wait(
-                pending,
-                timeout=max(0.0, deadline - loop.time()),
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            if loop.time() >= deadline:
-                break
+        await _wait(lambda: inside.done() or not _hope(dials), (inside, *dials), until_s)
         is_in = inside.done()
         tried = tuple(map(_attempt, peers, dials))
         for task in (inside, *dials):
@@ -58,13 +52,48 @@ async def find_neighbor(
     )
 
 
+async def dial_more(
+    room: Room, peers: Sequence[PeerAddress], until_s: float
+) -> tuple[DialAttempt, ...]:
+    """Dial all these peers at once, for a room that we are in; never raises for what a peer does.
+
+    Returns as soon as one is reached, as that leads to the others. Who has neighbors already waits
+    for 3 s only: an agent that begins each day with its old ticket is not to wait for its author.
+    """
+    if room.has_neighbor:
+        until_s = min(until_s, asyncio.get_running_loop().time() + MORE_PEERS_WITHIN_S)
+    async with asyncio.TaskGroup() as group:
+        dials = [group.create_task(room.dial(peer)) for peer in peers]
+        await _wait(lambda: any(map(_was_reached, dials)), dials, until_s)
+        tried = tuple(map(_attempt, peers, dials))
+        for dial in dials:
+            dial.cancel()
+    return tried
+
+
 def describe(tried: Sequence[DialAttempt]) -> str:
     """Return what was tried in words, peer by peer."""
     return "; ".join(f"peer {short(attempt.endpoint)} {attempt.outcome}" for attempt in tried)
 
 
+async def _wait(
+    is_enough: Callable[[], bool], tasks: Sequence[asyncio.Task[Any]], until_s: float
+) -> None:
+    """Wait until it is enough, all tasks are done, or time is up."""
+    loop = asyncio.get_running_loop()
+    pending = set(tasks)
+    while pending and not is_enough() and (left_s := until_s - loop.time()) > 0:
+        _, pending = await asyncio.wait(
+            pending, timeout=left_s, return_when=asyncio.FIRST_COMPLETED
+        )
+
+
 def _hope(dials: Sequence[asyncio.Task[DialAttempt]]) -> bool:
     return any(not dial.done() or dial.result().reached for dial in dials)
+
+
+def _was_reached(dial: asyncio.Task[DialAttempt]) -> bool:
+    return dial.done() and dial.result().reached
 
 
 def _attempt(peer: PeerAddress, dial: asyncio.Task[DialAttempt]) -> DialAttempt:

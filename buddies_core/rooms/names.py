@@ -44,6 +44,11 @@ def ticket_for(room: RoomName, text: str) -> Ticket:
             f"the ticket names room {room!r} but leads elsewhere; it is damaged or made up: "
             f"ask for a new one (buddies-cli ticket {room})"
         )
+    if not ticket.endpoints:
+        raise InvalidInput(
+            f"the ticket names nobody who is in room {room!r}; ask for a new one "
+            f"(buddies-cli ticket {room})"
+        )
     return ticket
 
 

@@ -125,6 +125,14 @@ class Room:
 
     # What happens to it
 
+    def admit(self, proof: bytes) -> Admitted:
+        """Return the message that was said in this room, be it a broadcast or a copy.
+
+        Raises:
+            Rejected: it is not what its author said in this room.
+        """
+        return self._host.admission.admit(self.record.name, self.record.topic, proof)
+
     def on_neighbor_up(self, peer: EndpointId) -> None:
         """Take note of a neighbor; a new one is asked who else is here."""
         if not self._has_neighbor.is_set():
@@ -212,9 +220,14 @@ class Room:
         except NotAllowed as error:
             return DialAttempt(peer, False, f"was reached, but refuses: {error}")
         except BuddiesError as error:
-            return DialAttempt(peer, False, str(error))
+            return DialAttempt(peer, False, str(error).removeprefix(f"peer {short(peer)} "))
         await network.join(self.record.topic, (peer,))
         return DialAttempt(peer, True, "was reached")
+
+    @property
+    def has_neighbor(self) -> bool:
+        """Whether anybody in the room is connected to this node."""
+        return self._has_neighbor.is_set()
 
     async def wait_neighbor(self) -> None:
         """Return once this node has a neighbor in the room."""
@@ -258,7 +271,7 @@ class Room:
 
     async def _take_copy(self, proof: bytes, *, age_s: float) -> None:
         try:
-            admitted = self._host.admission.admit(self.record.name, self.record.topic, proof)
+            admitted = self.admit(proof)
         except WireError as error:
             log.info("presence_rejected room=%s: %s", self.record.name, error)
             return

@@ -28,7 +28,7 @@ from buddies_core.model.room import (
     Ticket,
 )
 from buddies_core.rooms.admission import Admitted, spoke_key
-from buddies_core.rooms.joining import describe, find_neighbor
+from buddies_core.rooms.joining import JOIN_DEADLINE_S, describe, dial_more, find_neighbor
 from buddies_core.rooms.names import room_name, status_text, ticket_for
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.room import Room
@@ -85,12 +85,14 @@ class Rooms:
         """
         name = room_name(room)
         parsed = ticket_for(name, ticket) if ticket else None
+        # From here on, as another agent may be joining the same room just now.
+        until_s = asyncio.get_running_loop().time() + JOIN_DEADLINE_S
         async with self._joining[name]:
             known = self._rooms.get(name)
             if known is None:
-                tried = await self._join_anew(name, parsed)
+                tried = await self._join_anew(name, parsed, until_s)
             else:
-                tried = await self._dial(known, parsed)
+                tried = await dial_more(known, self._others(parsed), until_s)
         joined = self.room(name)
         if agent is not None:
             joined.joined_by.add(agent)
@@ -266,7 +268,7 @@ class Rooms:
             NotFound: this node is not in the room.
             Rejected: the copy is not what its author said in this room.
         """
-        return self._host.admission.admit(room, self.room(room).record.topic, proof)
+        return self.room(room).admit(proof)
 
     def name_of(self, endpoint: EndpointId) -> str:
         """Return the display name last heard of a peer, or the start of its id."""
@@ -320,7 +322,9 @@ class Rooms:
 
     # Entering and leaving
 
-    async def _join_anew(self, name: RoomName, ticket: Ticket | None) -> tuple[DialAttempt, ...]:
+    async def _join_anew(
+        self, name: RoomName, ticket: Ticket | None, until_s: float
+    ) -> tuple[DialAttempt, ...]:
         topic = topic_of(name)
         record = RoomRecord(
             name=name,
@@ -331,7 +335,7 @@ class Rooms:
         room = self._add(Room(record, self._host))
         try:
             await self._host.network.join(topic, ())
-            tried = await find_neighbor(room, room.record.bootstrap)
+            tried = await find_neighbor(room, room.record.bootstrap, until_s)
             await self._host.store.put_room(record)
         except BaseException:
             await self._remove(room)
@@ -339,10 +343,6 @@ class Rooms:
         self._enter(room)
         await room.say_join()
         return tried
-
-    async def _dial(self, room: Room, ticket: Ticket | None) -> tuple[DialAttempt, ...]:
-        others = self._others(ticket)
-        return await room.dial_all(others) if others else ()
 
     def _others(self, ticket: Ticket | None) -> tuple[PeerAddress, ...]:
         if ticket is None:

@@ -1,5 +1,6 @@
 """A network in memory: peers that can be reached or not, and answers that are set up."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from buddies_core.errors import BuddiesError, Unreachable
@@ -17,6 +18,8 @@ class FakeNetwork:
         self.said: list[tuple[TopicId, bytes]] = []
         self.learned: dict[EndpointId, AddressInfo] = {}
         self.reachable: set[EndpointId] = set()
+        self.silent: set[EndpointId] = set()
+        """Where a dial gets no answer at all."""
         self.dialled: list[EndpointId] = []
         self.answers: dict[EndpointId, Callable[[PeerRequest], list[PeerReply]]] = {}
         self.neighbors_of: dict[TopicId, tuple[EndpointId, ...]] = {}
@@ -33,6 +36,8 @@ class FakeNetwork:
 
     async def reach(self, peer: PeerAddress, timeout_s: float) -> None:
         self.dialled.append(peer.endpoint)
+        if peer.endpoint in self.silent:
+            await asyncio.Event().wait()
         if peer.endpoint not in self.reachable:
             raise Unreachable("did not answer")
 

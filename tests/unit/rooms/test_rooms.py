@@ -1,8 +1,9 @@
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from random import Random
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -13,8 +14,10 @@ from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
 from buddies_core.model.bodies import AgentPresence, Body, Join, Leave, Presence, StatusUpdate
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, RoomName, TopicId, topic_of
-from buddies_core.model.room import DialAttempt, Ticket
+from buddies_core.model.room import DialAttempt, JoinReport, Ticket
 from buddies_core.pb.peer_pb2 import HelloReply, PeerReply, PeerRequest, PresenceCopy
+from buddies_core.rooms import joining
+from buddies_core.rooms import rooms as rooms_module
 from buddies_core.rooms.admission import Admission, Rejected
 from buddies_core.rooms.composing import Composer
 from buddies_core.rooms.ports import Host
@@ -175,6 +178,7 @@ async def test_a_peer_that_is_not_in_the_room_is_told_from_one_that_is_off() -> 
         ("x" * 257, None, "257 bytes long, 256 are allowed"),
         ("other", ticket(ALICE), "for room 'demo', not 'other'"),
         ("demo", ticket(ALICE, topic=TopicId(bytes(32))), "leads elsewhere"),
+        ("demo", ticket(), "names nobody who is in room 'demo'"),
         ("demo", "no ticket at all", "ticket"),
     ],
 )
@@ -195,6 +199,67 @@ async def test_joining_again_dials_the_new_ticket_and_says_who_did_not_answer() 
         assert report.already_joined
         assert report.tried == (DialAttempt(ALICE.endpoint, False, "did not answer"),)
         assert "did not answer" in report.warnings[0]
+
+
+async def test_joining_again_waits_for_none_of_the_tickets_peers_once_one_is_reached() -> None:
+    bob = host(BOB, "bob")
+    network = network_of(bob)
+    network.reachable.add(CAROL.endpoint)
+    network.silent.add(ALICE.endpoint)
+    async with asyncio.timeout(2), rooms_of(bob) as rooms:
+        await rooms.join("demo", None, None)
+        report = await rooms.join("demo", ticket(ALICE, CAROL), None)
+    assert report.tried == (
+        DialAttempt(ALICE.endpoint, False, "had not answered yet"),
+        DialAttempt(CAROL.endpoint, True, "was reached"),
+    )
+
+
+async def test_joining_again_hardly_waits_for_a_silent_peer_where_there_are_neighbors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(joining, "MORE_PEERS_WITHIN_S", 0.01)
+    bob = host(BOB, "bob")
+    network = network_of(bob)
+    network.reachable.add(ALICE.endpoint)
+    network.silent.add(CAROL.endpoint)
+    async with asyncio.timeout(2), rooms_of(bob, let_in_by=(ALICE.endpoint,)) as rooms:
+        await rooms.join("demo", ticket(ALICE), None)
+        report = await rooms.join("demo", ticket(CAROL), None)
+    assert report.tried == (DialAttempt(CAROL.endpoint, False, "had not answered yet"),)
+
+
+async def test_who_waited_for_another_to_join_gives_up_no_later_than_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rooms_module, "JOIN_DEADLINE_S", 0.1)
+    bob = host(BOB, "bob")
+    network_of(bob).silent.add(ALICE.endpoint)
+    loop = asyncio.get_running_loop()
+    async with rooms_of(bob) as rooms:
+        began_s = loop.time()
+        async with asyncio.TaskGroup() as group:
+            for number in range(10):
+                group.create_task(_refused(rooms.join("demo", ticket(ALICE), UUID(int=number))))
+        assert loop.time() - began_s < 0.5, "one after the other they would take a second"
+
+
+async def _refused(join: Coroutine[Any, Any, JoinReport]) -> None:
+    with pytest.raises(Unreachable, match="had not answered yet"):
+        await join
+
+
+async def test_what_is_said_while_a_join_is_under_way_is_admitted() -> None:
+    bob = host(BOB, "bob")
+    network_of(bob).silent.add(ALICE.endpoint)
+    async with rooms_of(bob) as rooms, asyncio.TaskGroup() as group:
+        joins = group.create_task(rooms.join("demo", ticket(ALICE), None))
+        await until(lambda: rooms.by_topic(TOPIC) is not None)
+        room = rooms.by_topic(TOPIC)
+        assert room is not None
+        assert room.admit(await presence_of(ALICE, "alice")).message.body == Presence("alice", ())
+        assert rooms.joined() == ()
+        joins.cancel()
 
 
 async def test_our_own_ticket_is_no_reason_to_dial() -> None:
