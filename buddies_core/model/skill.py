@@ -1,9 +1,16 @@
-"""Skills as they travel: what 0.1.4 peers say about them."""
+"""Skills: procedures that agents share, addressed by their content and voted on."""
 
 from dataclasses import dataclass
+from typing import NewType
 
-from buddies_core.model.identity import SignerIdentity
+from buddies_core.model.identity import SignerIdentity, Verified
 from buddies_core.model.ids import RoomName
+from buddies_core.model.memory import Whole
+
+HASH_HEX_CHARS = 64
+
+SkillKey = NewType("SkillKey", bytes)
+"""What a skill is stored under: `hash:32 ‖ room`. A room knows one content once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,3 +36,70 @@ class RankedSkill:
 
     entry: SkillEntry
     rank: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skill:
+    """A skill as it is kept here: the entry, and what is known of its origin."""
+
+    key: SkillKey
+    entry: SkillEntry
+    """Its hash is that of its content, unless it is truncated; its signature is right."""
+    author_name: str
+    agent: str
+    verified: Verified
+    """SIGNER where the entry's own signature is right, whoever handed it on."""
+    whole: Whole | None
+    """What the author's message announced; None where the message carried everything."""
+    proof: bytes
+    """The author's bytes as received, P2PMessage ‖ trailer."""
+    received_at_ms: int
+
+    @property
+    def truncated(self) -> bool:
+        """Whether it is an announcement: its content is not all there, its hash only claimed."""
+        return self.whole is not None and len(self.entry.content.encode()) < self.whole.size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vote:
+    """What one voter thinks of one skill."""
+
+    skill: SkillKey
+    voter: str
+    """The voting endpoint's id in hex; what a 0.1.4 peer claims, where it is unverified."""
+    verified: Verified
+    score: int
+    """−1 or +1."""
+    sent_at_ms: int
+    """By the voter's own clock, which only rises; of an unverified vote, when it came."""
+    proof: bytes
+    """The voter's bytes as received, P2PMessage ‖ trailer."""
+    received_at_ms: int
+
+
+def skill_key(hash: str, room: RoomName) -> SkillKey:
+    """Return what a skill is stored under; the hash is well-formed."""
+    return SkillKey(bytes.fromhex(hash) + room.encode())
+
+
+def hash_of_key(key: SkillKey) -> str:
+    """Return the hash in hex that `skill_key` was made of."""
+    return key[:32].hex()
+
+
+def room_of_key(key: SkillKey) -> RoomName:
+    """Return the room that `skill_key` was made of."""
+    return RoomName(key[32:].decode())
+
+
+_TRUST = {Verified.UNVERIFIED: 0, Verified.PEER: 1, Verified.SIGNER: 2}
+
+
+def prevails(new: Skill, kept: Skill) -> bool:
+    """Whether `new` replaces `kept`, which has the same content in the same room.
+
+    Only a better verified one does: an unsigned copy never replaces a signed one, and of two that
+    are equally good the first stays, so that nobody takes over another's skill.
+    """
+    return _TRUST[new.verified] > _TRUST[kept.verified]

@@ -97,6 +97,8 @@ class PeerRequest(_message.Message):
     FETCH_OUTPUT_FIELD_NUMBER: _builtins.int
     REJECT_TASK_FIELD_NUMBER: _builtins.int
     WITHDRAW_TASK_FIELD_NUMBER: _builtins.int
+    SEARCH_SKILLS_FIELD_NUMBER: _builtins.int
+    FETCH_SKILL_FIELD_NUMBER: _builtins.int
     topic: _builtins.bytes
     """The room it concerns; empty in Ping."""
     @_builtins.property
@@ -123,6 +125,10 @@ class PeerRequest(_message.Message):
     def reject_task(self) -> Global___RejectTask: ...
     @_builtins.property
     def withdraw_task(self) -> Global___WithdrawTask: ...
+    @_builtins.property
+    def search_skills(self) -> Global___SearchSkills: ...
+    @_builtins.property
+    def fetch_skill(self) -> Global___FetchSkill: ...
     def __init__(
         self,
         *,
@@ -139,12 +145,14 @@ class PeerRequest(_message.Message):
         fetch_output: Global___FetchOutput | None = ...,
         reject_task: Global___RejectTask | None = ...,
         withdraw_task: Global___WithdrawTask | None = ...,
+        search_skills: Global___SearchSkills | None = ...,
+        fetch_skill: Global___FetchSkill | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "fetch_memory", b"fetch_memory", "fetch_output", b"fetch_output", "hello", b"hello", "lease_task", b"lease_task", "offer_task", b"offer_task", "ping", b"ping", "reject_task", b"reject_task", "renew_lease", b"renew_lease", "report_progress", b"report_progress", "search", b"search", "submit_result", b"submit_result", "withdraw_task", b"withdraw_task"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "fetch_memory", b"fetch_memory", "fetch_output", b"fetch_output", "fetch_skill", b"fetch_skill", "hello", b"hello", "lease_task", b"lease_task", "offer_task", b"offer_task", "ping", b"ping", "reject_task", b"reject_task", "renew_lease", b"renew_lease", "report_progress", b"report_progress", "search", b"search", "search_skills", b"search_skills", "submit_result", b"submit_result", "withdraw_task", b"withdraw_task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "fetch_memory", b"fetch_memory", "fetch_output", b"fetch_output", "hello", b"hello", "lease_task", b"lease_task", "offer_task", b"offer_task", "ping", b"ping", "reject_task", b"reject_task", "renew_lease", b"renew_lease", "report_progress", b"report_progress", "search", b"search", "submit_result", b"submit_result", "topic", b"topic", "withdraw_task", b"withdraw_task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "fetch_memory", b"fetch_memory", "fetch_output", b"fetch_output", "fetch_skill", b"fetch_skill", "hello", b"hello", "lease_task", b"lease_task", "offer_task", b"offer_task", "ping", b"ping", "reject_task", b"reject_task", "renew_lease", b"renew_lease", "report_progress", b"report_progress", "search", b"search", "search_skills", b"search_skills", "submit_result", b"submit_result", "topic", b"topic", "withdraw_task", b"withdraw_task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_ask: _TypeAlias = _typing.Literal["ping", "hello", "search", "fetch_memory", "offer_task", "lease_task", "renew_lease", "report_progress", "submit_result", "fetch_output", "reject_task", "withdraw_task"]  # noqa: Y015
+    _WhichOneofReturnType_ask: _TypeAlias = _typing.Literal["ping", "hello", "search", "fetch_memory", "offer_task", "lease_task", "renew_lease", "report_progress", "submit_result", "fetch_output", "reject_task", "withdraw_task", "search_skills", "fetch_skill"]  # noqa: Y015
     _WhichOneofArgType_ask: _TypeAlias = _typing.Literal["ask", b"ask"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ask) -> _WhichOneofReturnType_ask | None: ...
 
@@ -164,6 +172,8 @@ class PeerReply(_message.Message):
     LEASE_FIELD_NUMBER: _builtins.int
     VERDICT_FIELD_NUMBER: _builtins.int
     OUTPUT_PART_FIELD_NUMBER: _builtins.int
+    SKILLS_FOUND_FIELD_NUMBER: _builtins.int
+    SKILL_PART_FIELD_NUMBER: _builtins.int
     end: _builtins.bool
     @_builtins.property
     def refusal(self) -> Global___Refusal: ...
@@ -179,6 +189,10 @@ class PeerReply(_message.Message):
     def verdict(self) -> Global___Verdict: ...
     @_builtins.property
     def output_part(self) -> Global___OutputPart: ...
+    @_builtins.property
+    def skills_found(self) -> Global___SkillsFound: ...
+    @_builtins.property
+    def skill_part(self) -> Global___SkillPart: ...
     def __init__(
         self,
         *,
@@ -190,12 +204,14 @@ class PeerReply(_message.Message):
         lease: Global___Lease | None = ...,
         verdict: Global___Verdict | None = ...,
         output_part: Global___OutputPart | None = ...,
+        skills_found: Global___SkillsFound | None = ...,
+        skill_part: Global___SkillPart | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "hello", b"hello", "lease", b"lease", "memory_part", b"memory_part", "output_part", b"output_part", "refusal", b"refusal", "search", b"search", "verdict", b"verdict"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "hello", b"hello", "lease", b"lease", "memory_part", b"memory_part", "output_part", b"output_part", "refusal", b"refusal", "search", b"search", "skill_part", b"skill_part", "skills_found", b"skills_found", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "end", b"end", "hello", b"hello", "lease", b"lease", "memory_part", b"memory_part", "output_part", b"output_part", "refusal", b"refusal", "search", b"search", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "end", b"end", "hello", b"hello", "lease", b"lease", "memory_part", b"memory_part", "output_part", b"output_part", "refusal", b"refusal", "search", b"search", "skill_part", b"skill_part", "skills_found", b"skills_found", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["refusal", "hello", "search", "memory_part", "lease", "verdict", "output_part"]  # noqa: Y015
+    _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["refusal", "hello", "search", "memory_part", "lease", "verdict", "output_part", "skills_found", "skill_part"]  # noqa: Y015
     _WhichOneofArgType_answer: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_answer) -> _WhichOneofReturnType_answer | None: ...
 
@@ -749,7 +765,9 @@ Global___OutputPart: _TypeAlias = OutputPart  # noqa: Y015
 
 @_typing.final
 class RejectTask(_message.Message):
-    """Worker to requester: nobody here does this. `attempt` is 0 where no lease was out."""
+    """Worker to requester: an agent there does not do this; without an agent, its claim was given up for
+    another reason. `attempt` is 0 where no lease was out.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -785,18 +803,159 @@ class WithdrawTask(_message.Message):
 
     TASK_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
     task_id: _builtins.bytes
     reason: _builtins.str
+    attempt: _builtins.int
+    """The newest lease when this was decided: it does not concern later ones."""
     def __init__(
         self,
         *,
         task_id: _builtins.bytes = ...,
         reason: _builtins.str = ...,
+        attempt: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "reason", b"reason", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WithdrawTask: _TypeAlias = WithdrawTask  # noqa: Y015
+
+@_typing.final
+class SearchSkills(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUERY_FIELD_NUMBER: _builtins.int
+    VECTOR_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    query: _builtins.str
+    vector: _builtins.bytes
+    """As in Search."""
+    model: _builtins.bytes
+    limit: _builtins.int
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        query: _builtins.str = ...,
+        vector: _builtins.bytes = ...,
+        model: _builtins.bytes = ...,
+        limit: _builtins.int = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "model", b"model", "query", b"query", "tags", b"tags", "vector", b"vector"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchSkills: _TypeAlias = SearchSkills  # noqa: Y015
+
+@_typing.final
+class SkillsFound(_message.Message):
+    """In one frame or several."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FOUND_FIELD_NUMBER: _builtins.int
+    LEXICAL_ONLY_FIELD_NUMBER: _builtins.int
+    lexical_only: _builtins.bool
+    @_builtins.property
+    def found(self) -> _containers.RepeatedCompositeFieldContainer[Global___FoundSkill]: ...
+    def __init__(
+        self,
+        *,
+        found: _abc.Iterable[Global___FoundSkill] | None = ...,
+        lexical_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["found", b"found", "lexical_only", b"lexical_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SkillsFound: _TypeAlias = SkillsFound  # noqa: Y015
+
+@_typing.final
+class FoundSkill(_message.Message):
+    """Best first, by relevance alone: each node weighs the votes it knows by itself."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROOF_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    VOTES_FIELD_NUMBER: _builtins.int
+    proof: _builtins.bytes
+    """The author's bytes: P2PMessage ‖ trailer."""
+    score: _builtins.float
+    @_builtins.property
+    def votes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Voters' bytes, one each, the newest ones."""
+
+    def __init__(
+        self,
+        *,
+        proof: _builtins.bytes = ...,
+        score: _builtins.float = ...,
+        votes: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["proof", b"proof", "score", b"score", "votes", b"votes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FoundSkill: _TypeAlias = FoundSkill  # noqa: Y015
+
+@_typing.final
+class FetchSkill(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HASH_FIELD_NUMBER: _builtins.int
+    hash: _builtins.bytes
+    """32 bytes."""
+    def __init__(
+        self,
+        *,
+        hash: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hash", b"hash"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchSkill: _TypeAlias = FetchSkill  # noqa: Y015
+
+@_typing.final
+class SkillPart(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROOF_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    VOTES_FIELD_NUMBER: _builtins.int
+    proof: _builtins.bytes
+    """In the first frame only."""
+    content: _builtins.bytes
+    """The content's next bytes of UTF-8, if the proof carries only its beginning."""
+    @_builtins.property
+    def votes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    def __init__(
+        self,
+        *,
+        proof: _builtins.bytes = ...,
+        content: _builtins.bytes = ...,
+        votes: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "proof", b"proof", "votes", b"votes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SkillPart: _TypeAlias = SkillPart  # noqa: Y015

@@ -226,8 +226,8 @@ class TaskRecord(_message.Message):
     REJECTIONS_FIELD_NUMBER: _builtins.int
     START_LEFT_S_FIELD_NUMBER: _builtins.int
     FINISH_LEFT_S_FIELD_NUMBER: _builtins.int
-    SILENCE_LEFT_S_FIELD_NUMBER: _builtins.int
     CHANGED_AT_MS_FIELD_NUMBER: _builtins.int
+    LOST_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     idempotency_key: _builtins.str
     state: _builtins.str
@@ -245,15 +245,16 @@ class TaskRecord(_message.Message):
     start_left_s: _builtins.float
     """What is left of each limit when this was written, in seconds; absent where it does not run."""
     finish_left_s: _builtins.float
-    silence_left_s: _builtins.float
     changed_at_ms: _builtins.int
+    lost: _builtins.int
+    """Leases that ended without a result or a rejection."""
     @_builtins.property
     def order(self) -> Global___TaskOrder: ...
     @_builtins.property
     def late(self) -> _containers.RepeatedCompositeFieldContainer[Global___LateResult]: ...
     @_builtins.property
     def rejected_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Endpoints in hex with agent, that have rejected it."""
+        """Who has rejected it, each as `endpoint id in hex/agent name`, and why."""
 
     @_builtins.property
     def rejections(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
@@ -278,12 +279,12 @@ class TaskRecord(_message.Message):
         rejections: _abc.Iterable[_builtins.str] | None = ...,
         start_left_s: _builtins.float | None = ...,
         finish_left_s: _builtins.float | None = ...,
-        silence_left_s: _builtins.float | None = ...,
         changed_at_ms: _builtins.int = ...,
+        lost: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_error", b"_error", "_finish_left_s", b"_finish_left_s", "_output", b"_output", "_silence_left_s", b"_silence_left_s", "_start_left_s", b"_start_left_s", "error", b"error", "finish_left_s", b"finish_left_s", "order", b"order", "output", b"output", "silence_left_s", b"silence_left_s", "start_left_s", b"start_left_s"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_error", b"_error", "_finish_left_s", b"_finish_left_s", "_output", b"_output", "_start_left_s", b"_start_left_s", "error", b"error", "finish_left_s", b"finish_left_s", "order", b"order", "output", b"output", "start_left_s", b"start_left_s"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_error", b"_error", "_finish_left_s", b"_finish_left_s", "_output", b"_output", "_silence_left_s", b"_silence_left_s", "_start_left_s", b"_start_left_s", "attempt", b"attempt", "changed_at_ms", b"changed_at_ms", "error", b"error", "finish_left_s", b"finish_left_s", "idempotency_key", b"idempotency_key", "late", b"late", "order", b"order", "output", b"output", "progress", b"progress", "reason", b"reason", "rejected_by", b"rejected_by", "rejections", b"rejections", "result_sha256", b"result_sha256", "silence_left_s", b"silence_left_s", "start_left_s", b"start_left_s", "state", b"state", "version", b"version", "worker", b"worker", "worker_agent", b"worker_agent", "worker_user", b"worker_user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_error", b"_error", "_finish_left_s", b"_finish_left_s", "_output", b"_output", "_start_left_s", b"_start_left_s", "attempt", b"attempt", "changed_at_ms", b"changed_at_ms", "error", b"error", "finish_left_s", b"finish_left_s", "idempotency_key", b"idempotency_key", "late", b"late", "lost", b"lost", "order", b"order", "output", b"output", "progress", b"progress", "reason", b"reason", "rejected_by", b"rejected_by", "rejections", b"rejections", "result_sha256", b"result_sha256", "start_left_s", b"start_left_s", "state", b"state", "version", b"version", "worker", b"worker", "worker_agent", b"worker_agent", "worker_user", b"worker_user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__error: _TypeAlias = _typing.Literal["error"]  # noqa: Y015
     _WhichOneofArgType__error: _TypeAlias = _typing.Literal["_error", b"_error"]  # noqa: Y015
@@ -291,8 +292,6 @@ class TaskRecord(_message.Message):
     _WhichOneofArgType__finish_left_s: _TypeAlias = _typing.Literal["_finish_left_s", b"_finish_left_s"]  # noqa: Y015
     _WhichOneofReturnType__output: _TypeAlias = _typing.Literal["output"]  # noqa: Y015
     _WhichOneofArgType__output: _TypeAlias = _typing.Literal["_output", b"_output"]  # noqa: Y015
-    _WhichOneofReturnType__silence_left_s: _TypeAlias = _typing.Literal["silence_left_s"]  # noqa: Y015
-    _WhichOneofArgType__silence_left_s: _TypeAlias = _typing.Literal["_silence_left_s", b"_silence_left_s"]  # noqa: Y015
     _WhichOneofReturnType__start_left_s: _TypeAlias = _typing.Literal["start_left_s"]  # noqa: Y015
     _WhichOneofArgType__start_left_s: _TypeAlias = _typing.Literal["_start_left_s", b"_start_left_s"]  # noqa: Y015
     @_typing.overload
@@ -301,8 +300,6 @@ class TaskRecord(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__finish_left_s) -> _WhichOneofReturnType__finish_left_s | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__output) -> _WhichOneofReturnType__output | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__silence_left_s) -> _WhichOneofReturnType__silence_left_s | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__start_left_s) -> _WhichOneofReturnType__start_left_s | None: ...
 
@@ -387,11 +384,15 @@ class LateResult(_message.Message):
     SUCCESS_FIELD_NUMBER: _builtins.int
     OUTPUT_FIELD_NUMBER: _builtins.int
     WHY_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
     attempt: _builtins.int
     worker: _builtins.bytes
+    """Empty if it came from a 0.1.4 peer."""
     success: _builtins.bool
     output: _builtins.str
+    """Its beginning, if it is long."""
     why: _builtins.str
+    sha256: _builtins.bytes
     def __init__(
         self,
         *,
@@ -400,10 +401,11 @@ class LateResult(_message.Message):
         success: _builtins.bool = ...,
         output: _builtins.str = ...,
         why: _builtins.str = ...,
+        sha256: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "output", b"output", "success", b"success", "why", b"why", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "output", b"output", "sha256", b"sha256", "success", b"success", "why", b"why", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -425,9 +427,12 @@ class OfferRecord(_message.Message):
     VERDICT_FIELD_NUMBER: _builtins.int
     LEGACY_FIELD_NUMBER: _builtins.int
     CHANGED_AT_MS_FIELD_NUMBER: _builtins.int
+    REJECTED_BY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     state: _builtins.str
-    """offered | claimed | submitted | done"""
+    """offered | claimed | lost | returning | submitted | done"""
     attempt: _builtins.int
     agent: _builtins.str
     success: _builtins.bool
@@ -436,8 +441,15 @@ class OfferRecord(_message.Message):
     verdict: _builtins.str
     legacy: _builtins.bool
     changed_at_ms: _builtins.int
+    reason: _builtins.str
+    """Why it was lost or is given back."""
+    user: _builtins.str
     @_builtins.property
     def order(self) -> Global___TaskOrder: ...
+    @_builtins.property
+    def rejected_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of this node's agents that have rejected it."""
+
     def __init__(
         self,
         *,
@@ -451,13 +463,155 @@ class OfferRecord(_message.Message):
         verdict: _builtins.str = ...,
         legacy: _builtins.bool = ...,
         changed_at_ms: _builtins.int = ...,
+        rejected_by: _abc.Iterable[_builtins.str] | None = ...,
+        reason: _builtins.str = ...,
+        user: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_output", b"_output", "order", b"order", "output", b"output"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_output", b"_output", "agent", b"agent", "attempt", b"attempt", "changed_at_ms", b"changed_at_ms", "legacy", b"legacy", "order", b"order", "output", b"output", "state", b"state", "success", b"success", "verdict", b"verdict", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_output", b"_output", "agent", b"agent", "attempt", b"attempt", "changed_at_ms", b"changed_at_ms", "legacy", b"legacy", "order", b"order", "output", b"output", "reason", b"reason", "rejected_by", b"rejected_by", "state", b"state", "success", b"success", "user", b"user", "verdict", b"verdict", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__output: _TypeAlias = _typing.Literal["output"]  # noqa: Y015
     _WhichOneofArgType__output: _TypeAlias = _typing.Literal["_output", b"_output"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__output) -> _WhichOneofReturnType__output | None: ...
 
 Global___OfferRecord: _TypeAlias = OfferRecord  # noqa: Y015
+
+@_typing.final
+class SkillRecord(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    HASH_FIELD_NUMBER: _builtins.int
+    ROOM_FIELD_NUMBER: _builtins.int
+    AUTHOR_FIELD_NUMBER: _builtins.int
+    CREATED_AT_S_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    SKILL_VERSION_FIELD_NUMBER: _builtins.int
+    PARENT_HASH_FIELD_NUMBER: _builtins.int
+    GPG_KEY_ID_FIELD_NUMBER: _builtins.int
+    SSH_PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    AUTHOR_NAME_FIELD_NUMBER: _builtins.int
+    AGENT_FIELD_NUMBER: _builtins.int
+    VERIFIED_FIELD_NUMBER: _builtins.int
+    WHOLE_SHA256_FIELD_NUMBER: _builtins.int
+    WHOLE_SIZE_FIELD_NUMBER: _builtins.int
+    PROOF_FIELD_NUMBER: _builtins.int
+    RECEIVED_AT_MS_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    sequence: _builtins.int
+    """Position in the order of arrival of skills, from 1; 0 in an announcement."""
+    hash: _builtins.str
+    room: _builtins.str
+    author: _builtins.str
+    created_at_s: _builtins.int
+    title: _builtins.str
+    content: _builtins.str
+    skill_version: _builtins.int
+    parent_hash: _builtins.str
+    gpg_key_id: _builtins.str
+    ssh_public_key: _builtins.str
+    signature: _builtins.bytes
+    author_name: _builtins.str
+    agent: _builtins.str
+    verified: _builtins.str
+    whole_sha256: _builtins.bytes
+    whole_size: _builtins.int
+    proof: _builtins.bytes
+    received_at_ms: _builtins.int
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        sequence: _builtins.int = ...,
+        hash: _builtins.str = ...,
+        room: _builtins.str = ...,
+        author: _builtins.str = ...,
+        created_at_s: _builtins.int = ...,
+        title: _builtins.str = ...,
+        content: _builtins.str = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
+        skill_version: _builtins.int = ...,
+        parent_hash: _builtins.str | None = ...,
+        gpg_key_id: _builtins.str | None = ...,
+        ssh_public_key: _builtins.str | None = ...,
+        signature: _builtins.bytes | None = ...,
+        author_name: _builtins.str = ...,
+        agent: _builtins.str = ...,
+        verified: _builtins.str = ...,
+        whole_sha256: _builtins.bytes = ...,
+        whole_size: _builtins.int = ...,
+        proof: _builtins.bytes = ...,
+        received_at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_gpg_key_id", b"_gpg_key_id", "_parent_hash", b"_parent_hash", "_signature", b"_signature", "_ssh_public_key", b"_ssh_public_key", "gpg_key_id", b"gpg_key_id", "parent_hash", b"parent_hash", "signature", b"signature", "ssh_public_key", b"ssh_public_key"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_gpg_key_id", b"_gpg_key_id", "_parent_hash", b"_parent_hash", "_signature", b"_signature", "_ssh_public_key", b"_ssh_public_key", "agent", b"agent", "author", b"author", "author_name", b"author_name", "content", b"content", "created_at_s", b"created_at_s", "gpg_key_id", b"gpg_key_id", "hash", b"hash", "parent_hash", b"parent_hash", "proof", b"proof", "received_at_ms", b"received_at_ms", "room", b"room", "sequence", b"sequence", "signature", b"signature", "skill_version", b"skill_version", "ssh_public_key", b"ssh_public_key", "tags", b"tags", "title", b"title", "verified", b"verified", "version", b"version", "whole_sha256", b"whole_sha256", "whole_size", b"whole_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__gpg_key_id: _TypeAlias = _typing.Literal["gpg_key_id"]  # noqa: Y015
+    _WhichOneofArgType__gpg_key_id: _TypeAlias = _typing.Literal["_gpg_key_id", b"_gpg_key_id"]  # noqa: Y015
+    _WhichOneofReturnType__parent_hash: _TypeAlias = _typing.Literal["parent_hash"]  # noqa: Y015
+    _WhichOneofArgType__parent_hash: _TypeAlias = _typing.Literal["_parent_hash", b"_parent_hash"]  # noqa: Y015
+    _WhichOneofReturnType__signature: _TypeAlias = _typing.Literal["signature"]  # noqa: Y015
+    _WhichOneofArgType__signature: _TypeAlias = _typing.Literal["_signature", b"_signature"]  # noqa: Y015
+    _WhichOneofReturnType__ssh_public_key: _TypeAlias = _typing.Literal["ssh_public_key"]  # noqa: Y015
+    _WhichOneofArgType__ssh_public_key: _TypeAlias = _typing.Literal["_ssh_public_key", b"_ssh_public_key"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__gpg_key_id) -> _WhichOneofReturnType__gpg_key_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__parent_hash) -> _WhichOneofReturnType__parent_hash | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__signature) -> _WhichOneofReturnType__signature | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ssh_public_key) -> _WhichOneofReturnType__ssh_public_key | None: ...
+
+Global___SkillRecord: _TypeAlias = SkillRecord  # noqa: Y015
+
+@_typing.final
+class VoteRecord(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    HASH_FIELD_NUMBER: _builtins.int
+    ROOM_FIELD_NUMBER: _builtins.int
+    VOTER_FIELD_NUMBER: _builtins.int
+    VERIFIED_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    SENT_AT_MS_FIELD_NUMBER: _builtins.int
+    PROOF_FIELD_NUMBER: _builtins.int
+    RECEIVED_AT_MS_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    hash: _builtins.str
+    room: _builtins.str
+    voter: _builtins.str
+    verified: _builtins.str
+    score: _builtins.int
+    sent_at_ms: _builtins.int
+    proof: _builtins.bytes
+    received_at_ms: _builtins.int
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        hash: _builtins.str = ...,
+        room: _builtins.str = ...,
+        voter: _builtins.str = ...,
+        verified: _builtins.str = ...,
+        score: _builtins.int = ...,
+        sent_at_ms: _builtins.int = ...,
+        proof: _builtins.bytes = ...,
+        received_at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hash", b"hash", "proof", b"proof", "received_at_ms", b"received_at_ms", "room", b"room", "score", b"score", "sent_at_ms", b"sent_at_ms", "verified", b"verified", "version", b"version", "voter", b"voter"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VoteRecord: _TypeAlias = VoteRecord  # noqa: Y015

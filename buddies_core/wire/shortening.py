@@ -1,14 +1,16 @@
-"""Makes a memory fit into one broadcast; what is left out travels over the direct protocol."""
+"""Makes an entry fit into one broadcast; what is left out travels over the direct protocol."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 
 from buddies_core.errors import InvalidInput
 from buddies_core.gossip.messages import CONTENT_BYTES_MAX
 from buddies_core.model.address import AddressInfo
-from buddies_core.model.bodies import MemoryCreated
+from buddies_core.model.bodies import Body, MemoryCreated, SkillPublished
 from buddies_core.model.ids import EndpointId
 from buddies_core.model.memory import MemoryEntry, Whole
+from buddies_core.model.skill import SkillEntry
 from buddies_core.wire.room_messages import (
     NONCE_BYTES,
     SIGNATURE_BYTES,
@@ -30,30 +32,66 @@ def fit_memory(
     Raises:
         InvalidInput: there is no place left even without any content.
     """
-
-    def size(entry: MemoryEntry, whole: Whole | None) -> int:
-        message = RoomMessage(nonce=bytes(NONCE_BYTES), body=MemoryCreated(entry))
-        trailer = Trailer(
+    told, whole = _fit(
+        entry.content,
+        lambda content: MemoryCreated(replace(entry, content=content)),
+        Trailer(
             sender=EndpointId(bytes(32)),
             sent_at_ms=(1 << 64) - 1,  # no other is longer
             agent=agent or None,
             address=address,
-            whole=whole,
             user=user or None,
+        ),
+        "title, tags, references and the names of agent and user",
+    )
+    return replace(entry, content=told), whole
+
+
+def fit_skill(
+    entry: SkillEntry, *, agent: str = "", user: str = ""
+) -> tuple[SkillEntry, Whole | None]:
+    """Return the skill as one broadcast can carry it; as `fit_memory` does.
+
+    Raises:
+        InvalidInput: there is no place left even without any content.
+    """
+    told, whole = _fit(
+        entry.content,
+        lambda content: SkillPublished(replace(entry, content=content)),
+        Trailer(
+            sender=EndpointId(bytes(32)),
+            sent_at_ms=(1 << 64) - 1,
+            agent=agent or None,
+            user=user or None,
+        ),
+        "title, tags, the signature and the names of agent and user",
+    )
+    return replace(entry, content=told), whole
+
+
+def _fit(
+    content: str, body: Callable[[str], Body], trailer: Trailer, others: str
+) -> tuple[str, Whole | None]:
+    def size(content: str, whole: Whole | None) -> int:
+        message = RoomMessage(nonce=bytes(NONCE_BYTES), body=body(content))
+        sealed = seal(
+            encode_room_message(message),
+            replace(trailer, whole=whole),
+            b"",
+            lambda _: bytes(SIGNATURE_BYTES),
         )
-        sealed = seal(encode_room_message(message), trailer, b"", lambda _: bytes(SIGNATURE_BYTES))
         return len(sealed)
 
-    if size(entry, None) <= CONTENT_BYTES_MAX:
-        return entry, None
-    content = entry.content.encode()
-    whole = Whole(hashlib.sha256(content).digest(), len(content))
+    if size(content, None) <= CONTENT_BYTES_MAX:
+        return content, None
+    data = content.encode()
+    whole = Whole(hashlib.sha256(data).digest(), len(data))
     # The length before the content takes a second byte from 128 bytes on.
-    left = CONTENT_BYTES_MAX - size(replace(entry, content=""), whole) - 1
+    left = CONTENT_BYTES_MAX - size("", whole) - 1
     if left < 0:
         raise InvalidInput(
-            f"title, tags, references and the names of agent and user are {-left} bytes more than "
-            "one message carries; shorten or leave out some of them"
+            f"{others} are {-left} bytes more than one message carries; shorten or leave out some "
+            "of them"
         )
     # Only the last character can be incomplete: "ignore" drops it.
-    return replace(entry, content=content[:left].decode(errors="ignore")), whole
+    return data[:left].decode(errors="ignore"), whole

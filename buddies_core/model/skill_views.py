@@ -1,0 +1,142 @@
+"""What the daemon answers about skills: as shown, with votes, in their line of versions."""
+
+from dataclasses import dataclass
+
+from buddies_core.model.identity import Verified
+from buddies_core.model.ids import RoomName
+from buddies_core.model.views import PeerAnswer, PeerSilence
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Votes, by what they say."""
+
+    up: int = 0
+    down: int = 0
+
+    @property
+    def rank(self) -> int:
+        """What the votes amount to."""
+        return self.up - self.down
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkillView:
+    """A skill as it is shown; `content` may be a part of it."""
+
+    hash: str
+    author: str
+    author_name: str
+    agent: str
+    verified: Verified
+    signed_by: str
+    """The label of the key whose signature it carries, `ssh:…` or `gpg:…`; empty for none."""
+    room: RoomName
+    title: str
+    content: str
+    tags: tuple[str, ...]
+    version: int
+    parent_hash: str | None
+    created_at_s: int
+    truncated: bool
+    """Whether `content` is less than all of it; get_skill reads the rest."""
+    size: int
+    """Of the whole content, in bytes of UTF-8."""
+    votes: Tally
+    """Of those who count: one each, the newest."""
+    uncounted: Tally
+    """Of voters that are not verified, or that the room's policy does not admit."""
+    your_score: int | None = None
+    """What this machine has voted."""
+    score: float | None = None
+    """Relevance in a search, weighed by the votes; only its order means anything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkillVersion:
+    """One skill in a line of versions."""
+
+    hash: str
+    parent_hash: str | None
+    version: int
+    title: str
+    author: str
+    author_name: str
+    verified: Verified
+    signed_by: str
+    created_at_s: int
+    rank: int
+
+    def is_of_publisher(self, other: "SkillVersion") -> bool:
+        """Whether the same signer, or else the same verified endpoint, has published both."""
+        if other.verified is Verified.SIGNER and other.signed_by:
+            return self.verified is Verified.SIGNER and self.signed_by == other.signed_by
+        both_verified = Verified.UNVERIFIED not in (self.verified, other.verified)
+        return both_verified and self.author == other.author
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkillPage:
+    """A skill with a page of its content, and the versions it is one of."""
+
+    skill: SkillView
+    offset: int
+    """Where the page begins, in characters of the content."""
+    next_offset: int | None
+    """Where the next page begins; None at the end."""
+    total: int
+    """Characters in the whole content."""
+    chain: tuple[SkillVersion, ...]
+    """From its oldest known ancestor through itself to all known successors, parents first."""
+    diff: str | None
+    """What it changes in its parent, as a unified diff; None where the parent is not known here."""
+
+
+@dataclass(frozen=True, slots=True)
+class SkillList:
+    """Skills of this machine, the latest arrival first."""
+
+    results: tuple[SkillView, ...]
+    damaged: int
+    """Records that could not be read and were skipped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkillSearchResult:
+    """What a search found, best first, and who was asked."""
+
+    results: tuple[SkillView, ...]
+    answered: tuple[PeerAnswer, ...]
+    unanswered: tuple[PeerSilence, ...]
+    method: str
+    """`hybrid`, or `lexical` where the model was not there in time."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoteReport:
+    """What became of a vote."""
+
+    hash: str
+    score: int
+    rank: int
+    counted: bool
+    """False where the room's policy does not admit this machine's voter."""
+
+
+def newest_of_publisher(chain: tuple[SkillVersion, ...], hash: str) -> SkillVersion | None:
+    """Return the newest version that the publisher of this one has made of it; itself if none.
+
+    Anybody may publish a successor of anything, so those of others are not followed. None if the
+    chain does not hold it.
+    """
+    start = next((version for version in chain if version.hash == hash), None)
+    if start is None:
+        return None
+    line = {start.hash}
+    newest = start
+    for version in chain:  # Parents come first.
+        if version.parent_hash in line and version.is_of_publisher(start):
+            line.add(version.hash)
+            newest = max(newest, version, key=lambda v: (v.version, v.created_at_s))
+    return newest

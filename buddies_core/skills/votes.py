@@ -1,0 +1,79 @@
+"""Votes: who counts, what they amount to, and what that does to a search's order. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from buddies_core.model.identity import Verified
+from buddies_core.model.ids import EndpointId, RoomName
+from buddies_core.model.skill import Vote
+from buddies_core.model.skill_views import Tally
+
+WEIGHT = 0.25
+"""How much of its relevance votes can add to a skill, or take from it: guess."""
+HALF_WEIGHT_RANK = 3
+"""The rank that has half of the effect; a team is small, and many votes are no flood. Guess."""
+
+
+class Electorate(Protocol):
+    """Who stands behind an endpoint in a room, and whether they have a vote there."""
+
+    def voter(self, room: RoomName, endpoint: EndpointId) -> str:
+        """Return the label of the signer bound to the endpoint, else the endpoint in hex."""
+
+    def may_vote(self, room: RoomName, voter: str) -> bool:
+        """Return whether the room's policy admits this voter."""
+
+
+class Everybody:
+    """The electorate of rooms without a policy: each endpoint has a vote."""
+
+    def voter(self, _room: RoomName, endpoint: EndpointId) -> str:
+        """Return the endpoint in hex."""
+        return endpoint.hex()
+
+    def may_vote(self, _room: RoomName, _voter: str) -> bool:
+        """Return that it counts."""
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What voters think of a skill."""
+
+    votes: Tally
+    """Of those who count."""
+    uncounted: Tally
+    """Of voters that are not verified, or that the room's policy does not admit."""
+
+
+def standing(votes: Iterable[Vote], room: RoomName, electorate: Electorate) -> Standing:
+    """Return what the votes amount to: one a voter, its newest.
+
+    A voter with several endpoints has one vote.
+    """
+    counted: dict[str, Vote] = {}
+    uncounted: dict[str, Vote] = {}
+    for vote in votes:
+        if vote.verified is Verified.UNVERIFIED:
+            voter, box = f"claimed:{vote.voter}", uncounted
+        else:
+            voter = electorate.voter(room, EndpointId(bytes.fromhex(vote.voter)))
+            box = counted if electorate.may_vote(room, voter) else uncounted
+        if voter not in box or vote.sent_at_ms > box[voter].sent_at_ms:
+            box[voter] = vote
+    return Standing(_tally(counted.values()), _tally(uncounted.values()))
+
+
+def weighed(relevance: float, rank: int) -> float:
+    """Return the relevance as votes see it.
+
+    Votes move a skill among others that answer the query about as well; no number of them makes an
+    answer of what is none.
+    """
+    return relevance * (1 + WEIGHT * rank / (HALF_WEIGHT_RANK + abs(rank)))
+
+
+def _tally(votes: Iterable[Vote]) -> Tally:
+    scores = [vote.score for vote in votes]
+    return Tally(up=scores.count(1), down=scores.count(-1))

@@ -1,0 +1,121 @@
+"""Skills and votes on disk, as versioned protobuf.
+
+Decoding raises ValueError for whatever it can't take; the store adds which record it was.
+"""
+
+from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity, Verified
+from buddies_core.model.ids import RoomName
+from buddies_core.model.memory import Whole
+from buddies_core.model.skill import (
+    Skill,
+    SkillEntry,
+    Vote,
+    hash_of_key,
+    room_of_key,
+    skill_key,
+)
+from buddies_core.pb import records_pb2 as pb
+from buddies_core.store.records import VERSION, parse
+
+
+def encode_skill(skill: Skill, sequence: int) -> bytes:
+    """Return the record of a skill that arrived as the `sequence`-th."""
+    entry = skill.entry
+    signer = entry.signed_by
+    return pb.SkillRecord(
+        version=VERSION,
+        sequence=sequence,
+        hash=entry.hash,
+        room=entry.room,
+        author=entry.author,
+        created_at_s=entry.created_at_s,
+        title=entry.title,
+        content=entry.content,
+        tags=entry.tags,
+        skill_version=entry.version,
+        parent_hash=entry.parent_hash,
+        gpg_key_id=signer.key_id if isinstance(signer, GpgIdentity) else None,
+        ssh_public_key=signer.public_key if isinstance(signer, SshIdentity) else None,
+        signature=entry.signature,
+        author_name=skill.author_name,
+        agent=skill.agent,
+        verified=skill.verified,
+        whole_sha256=skill.whole.sha256 if skill.whole else b"",
+        whole_size=skill.whole.size if skill.whole else 0,
+        proof=skill.proof,
+        received_at_ms=skill.received_at_ms,
+    ).SerializeToString()
+
+
+def decode_skill(data: bytes) -> tuple[int, Skill]:
+    """Return the sequence and the skill that `encode_skill` wrote.
+
+    Raises:
+        ValueError: these bytes are not such a record.
+    """
+    record = pb.SkillRecord()
+    parse(record, data)
+    room = RoomName(record.room)
+    skill = Skill(
+        key=skill_key(record.hash, room),
+        entry=SkillEntry(
+            hash=record.hash,
+            author=record.author,
+            created_at_s=record.created_at_s,
+            room=room,
+            title=record.title,
+            content=record.content,
+            tags=tuple(record.tags),
+            version=record.skill_version,
+            parent_hash=record.parent_hash if record.HasField("parent_hash") else None,
+            signed_by=_signer(record),
+            signature=record.signature if record.HasField("signature") else None,
+        ),
+        author_name=record.author_name,
+        agent=record.agent,
+        verified=Verified(record.verified),
+        whole=Whole(record.whole_sha256, record.whole_size) if record.whole_sha256 else None,
+        proof=record.proof,
+        received_at_ms=record.received_at_ms,
+    )
+    return record.sequence, skill
+
+
+def encode_vote(vote: Vote) -> bytes:
+    """Return the record of a vote."""
+    return pb.VoteRecord(
+        version=VERSION,
+        hash=hash_of_key(vote.skill),
+        room=room_of_key(vote.skill),
+        voter=vote.voter,
+        verified=vote.verified,
+        score=vote.score,
+        sent_at_ms=vote.sent_at_ms,
+        proof=vote.proof,
+        received_at_ms=vote.received_at_ms,
+    ).SerializeToString()
+
+
+def decode_vote(data: bytes) -> Vote:
+    """Return the vote that `encode_vote` wrote.
+
+    Raises:
+        ValueError: these bytes are not such a record.
+    """
+    record = pb.VoteRecord()
+    parse(record, data)
+    return Vote(
+        skill=skill_key(record.hash, RoomName(record.room)),
+        voter=record.voter,
+        verified=Verified(record.verified),
+        score=record.score,
+        sent_at_ms=record.sent_at_ms,
+        proof=record.proof,
+        received_at_ms=record.received_at_ms,
+    )
+
+
+def _signer(record: pb.SkillRecord) -> SignerIdentity | None:
+    if record.HasField("gpg_key_id"):
+        return GpgIdentity(record.gpg_key_id)
+    return SshIdentity(record.ssh_public_key) if record.HasField("ssh_public_key") else None

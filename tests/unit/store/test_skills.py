@@ -1,0 +1,192 @@
+"""What every store promises about skills: the real one, and the one that stands in for it."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from buddies_core.errors import StoreError
+from buddies_core.model.identity import GpgIdentity, SshIdentity, Verified
+from buddies_core.model.ids import EndpointId, RoomName
+from buddies_core.store import skills
+from buddies_core.store.database import Database
+from buddies_core.store.in_memory_skills import InMemorySkills
+from buddies_core.store.skills import RocksSkills, SkillStore
+from tests.support.memories import ALICE, BOB
+from tests.support.skills import a_skill, a_skill_entry, a_vote, announced
+
+OPS = RoomName("ops")
+
+
+@pytest.fixture(params=["in memory", "rocks"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SkillStore]:
+    if request.param == "in memory":
+        yield InMemorySkills()
+    else:
+        async with Database.open(tmp_path / "store") as database:
+            yield RocksSkills(database)
+
+
+@pytest.mark.parametrize("signer", [None, SshIdentity("ssh-ed25519 AAAA"), GpgIdentity("ABC")])
+async def test_a_skill_comes_back_with_every_field(
+    store: SkillStore, signer: SshIdentity | GpgIdentity | None
+) -> None:
+    entry = a_skill_entry(
+        "日本語", tags=("a", "b"), version=3, parent_hash="ab" * 32,
+        signed_by=signer, signature=b"s" if signer else None,
+    )  # fmt: skip
+    skill = a_skill(entry, verified=Verified.SIGNER)
+
+    assert await store.put_skill(skill) is True
+    assert store.get_skill(skill.key) == skill
+    assert store.find_skills(entry.hash) == (skill,)
+    assert await store.list_skills(None, (), 10) == ((skill,), 0)
+    assert await store.skills_since(0, 10) == ((1, skill),)
+    assert store.last_skill_sequence() == 1
+
+
+async def test_an_empty_store_has_no_skill(store: SkillStore) -> None:
+    assert store.get_skill(a_skill().key) is None
+    assert store.find_skills("ab" * 32) == ()
+    assert await store.list_skills(None, (), 10) == ((), 0)
+    assert await store.skills_since(0, 10) == ()
+    assert store.last_skill_sequence() == 0
+    assert store.announcements() == ()
+    assert store.votes(a_skill().key) == ()
+
+
+@pytest.mark.parametrize(
+    ("kept", "new", "replaces"),
+    [
+        (Verified.UNVERIFIED, Verified.PEER, True),
+        (Verified.PEER, Verified.SIGNER, True),
+        (Verified.PEER, Verified.PEER, False),
+        (Verified.SIGNER, Verified.SIGNER, False),
+        (Verified.SIGNER, Verified.PEER, False),
+        (Verified.SIGNER, Verified.UNVERIFIED, False),
+    ],
+)
+async def test_only_a_better_verified_copy_replaces_a_skill(
+    store: SkillStore, kept: Verified, new: Verified, replaces: bool
+) -> None:
+    first = a_skill(a_skill_entry(author=ALICE), verified=kept)
+    second = a_skill(a_skill_entry(author=BOB), verified=new)
+    await store.put_skill(first)
+
+    assert await store.put_skill(second) is replaces
+    assert store.get_skill(first.key) == (second if replaces else first)
+    assert [skill for _, skill in await store.skills_since(0, 10)] == [
+        second if replaces else first
+    ]
+
+
+async def test_one_content_in_two_rooms_is_two_skills(store: SkillStore) -> None:
+    demo, ops = a_skill(), a_skill(a_skill_entry(room=OPS))
+    assert (await store.put_skill(demo), await store.put_skill(ops)) == (True, True)
+
+    assert store.find_skills(demo.entry.hash) == (demo, ops)
+    assert await store.list_skills(OPS, (), 10) == ((ops,), 0)
+
+
+async def test_a_list_begins_with_the_latest_and_filters_by_tag(store: SkillStore) -> None:
+    tagged = [a_skill(a_skill_entry(str(n), tags=(("odd", "even")[n % 2 == 0],))) for n in range(5)]
+    for skill in tagged:
+        await store.put_skill(skill)
+
+    assert await store.list_skills(None, ("odd", "none"), 10) == ((tagged[3], tagged[1]), 0)
+    assert await store.list_skills(None, (), 2) == ((tagged[4], tagged[3]), 0)
+
+
+async def test_successors_are_those_of_the_same_room(store: SkillStore) -> None:
+    parent = a_skill()
+    child = a_skill(a_skill_entry("next", parent_hash=parent.entry.hash))
+    elsewhere = a_skill(a_skill_entry("other", room=OPS, parent_hash=parent.entry.hash))
+    for skill in (parent, child, elsewhere):
+        await store.put_skill(skill)
+
+    assert store.successors(parent.key, 10) == (child.key,)
+    assert store.successors(child.key, 10) == ()
+
+
+async def test_a_skill_that_is_replaced_is_its_new_parents_successor_only(
+    store: SkillStore,
+) -> None:
+    one, other = a_skill(a_skill_entry("1")), a_skill(a_skill_entry("2"))
+    of_one = a_skill(a_skill_entry("c", parent_hash=one.entry.hash))
+    of_other = a_skill(a_skill_entry("c", parent_hash=other.entry.hash), verified=Verified.SIGNER)
+    for skill in (of_one, of_other):
+        await store.put_skill(skill)
+
+    assert store.successors(one.key, 10) == ()
+    assert store.successors(other.key, 10) == (of_other.key,)
+
+
+async def test_an_announcement_is_forgotten_when_its_skill_is_here(store: SkillStore) -> None:
+    skill = a_skill()
+    honest = announced(skill)
+    forged = replace(announced(skill, 3), proof=b"another claim")
+    other = announced(a_skill(a_skill_entry("something else")))
+    for announcement in (honest, forged, other):
+        assert await store.put_announcement(announcement) is True
+    assert len(store.announcements()) == 3
+    assert store.get_skill(skill.key) is None
+
+    await store.put_skill(skill)
+    assert store.announcements() == (other,)
+    await store.drop_announcement(other)
+    assert store.announcements() == ()
+
+
+async def test_announcements_are_bounded(
+    store: SkillStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("skills", "in_memory_skills"):
+        monkeypatch.setattr(f"buddies_core.store.{module}.ANNOUNCEMENTS_MAX", 2)
+    waiting = [announced(a_skill(a_skill_entry(f"content {n}"))) for n in range(3)]
+
+    kept = [await store.put_announcement(skill) for skill in (*waiting, waiting[0])]
+    assert kept == [True, True, False, True]
+
+
+async def test_the_newest_vote_of_an_endpoint_counts(store: SkillStore) -> None:
+    skill = a_skill()
+    votes = [a_vote(skill, score=score, sent_at_ms=at) for score, at in ((1, 5), (-1, 7), (1, 6))]
+
+    assert [await store.put_vote(vote) for vote in votes] == [True, True, False]
+    assert await store.put_vote(votes[1]) is False
+    assert store.votes(skill.key) == (votes[1],)
+
+
+async def test_a_claimed_vote_stands_beside_the_endpoints_own(store: SkillStore) -> None:
+    skill = a_skill()
+    own, claimed = a_vote(skill, BOB), a_vote(skill, BOB.hex(), score=-1)
+    await store.put_vote(own)
+    await store.put_vote(claimed)
+
+    assert set(store.votes(skill.key)) == {own, claimed}
+
+
+async def test_claimed_voters_of_a_skill_are_bounded(store: SkillStore) -> None:
+    skill = a_skill()
+    count = skills.UNVERIFIED_VOTES_MAX
+    kept = [await store.put_vote(a_vote(skill, f"sybil {n}")) for n in range(count + 1)]
+    verified = await store.put_vote(a_vote(skill, EndpointId(b"v" * 32)))
+
+    assert (kept, verified) == ([True] * count + [False], True)
+
+
+async def test_a_damaged_skill_is_named_by_get_and_skipped_by_lists(tmp_path: Path) -> None:
+    async with Database.open(tmp_path / "store") as database:
+        store = RocksSkills(database)
+        bad, good = a_skill(a_skill_entry("bad")), a_skill(a_skill_entry("good"))
+        for skill in (bad, good):
+            await store.put_skill(skill)
+        await database.commit(lambda _: (None, {b"s" + bad.key: b"\xff"}))
+
+        with pytest.raises(StoreError, match=bad.entry.hash):
+            store.get_skill(bad.key)
+        assert await store.list_skills(None, (), 10) == ((good,), 1)
+        assert await store.skills_since(0, 10) == ((2, good),)
+        assert await store.put_skill(bad) is True
+        assert store.get_skill(bad.key) == bad
