@@ -47,6 +47,7 @@ from buddies_core.rooms.admission import Admitted
 from buddies_core.rooms.replies import Replies
 from buddies_core.rooms.room import Room
 from buddies_core.rooms.rooms import Rooms
+from buddies_core.tasks.service import Tasks
 
 WORK_AT_ONCE = 64
 """Messages and requests in work; when as many are, the network's queues fill and peers wait."""
@@ -62,7 +63,8 @@ class Inbound:
     rooms: Rooms
     memories: Memories
     search: Search
-    replies: Replies
+    tasks: Tasks
+    replies: Replies[SearchResponse]
     counters: Counter[str]
 
     async def run(self) -> None:
@@ -137,8 +139,12 @@ class Inbound:
                         await self.rooms.publish(admitted.room, response)
             case SearchResponse():
                 self.replies.offer(body)
-            case TaskRequest() | TaskClaimed() | TaskResponse():
-                self.counters["ignored_tasks"] += 1
+            case TaskRequest():
+                await self.tasks.on_task_request(admitted, body)
+            case TaskClaimed():
+                await self.tasks.on_task_claimed(admitted, body)
+            case TaskResponse():
+                await self.tasks.on_task_response(admitted, body)
             case SkillPublished() | SkillSearchRequest() | SkillSearchResponse() | SkillVoteCast():
                 self.counters["ignored_skills"] += 1
             case UnknownBody():
@@ -177,7 +183,7 @@ class Inbound:
                     caller, room.record.topic, request.fetch_memory
                 )
             case _:
-                raise InvalidInput("this node does not know that request; it may be older")
+                return await self.tasks.answer(caller, room.record.name, request)
 
     def _room(self, topic: TopicId) -> Room:
         room = self.rooms.by_topic(topic)

@@ -31,6 +31,7 @@ from buddies_core.rooms.rooms import Rooms
 from buddies_core.rpc.agents import Agents
 from buddies_core.rpc.server import Services
 from buddies_core.store.rocks import RocksStore
+from buddies_core.tasks.service import Tasks
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class Parts:
     inbound: Inbound
     services: Services
     memories: Memories
+    tasks: Tasks
 
 
 @asynccontextmanager
@@ -108,7 +110,9 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             counters=counters,
             finds=finds,
         )
-        agents = Agents(config.user, rooms)
+        tasks = Tasks(store=store, rooms=rooms, network=network, clock=clock, rng=rng)
+        await tasks.load()
+        agents = Agents(config.user, rooms, tasks)
         daemon = DaemonSelf(
             config=config,
             network=network,
@@ -129,13 +133,20 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
                 rooms=rooms,
                 memories=memories,
                 search=search,
+                tasks=tasks,
                 replies=replies,
                 counters=counters,
             ),
             services=Services(
-                daemon=daemon, rooms=rooms, memories=memories, search=search, agents=agents
+                daemon=daemon,
+                rooms=rooms,
+                memories=memories,
+                search=search,
+                agents=agents,
+                tasks=tasks,
             ),
             memories=memories,
+            tasks=tasks,
         )
 
 

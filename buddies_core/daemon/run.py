@@ -34,6 +34,7 @@ async def run(config: Config) -> None:
             working = [
                 group.create_task(parts.inbound.run()),
                 group.create_task(parts.memories.run()),
+                group.create_task(parts.tasks.run()),
             ]
             async with serve(config.paths, parts.services):
                 log.info("daemon_ready pid=%d socket=%s", os.getpid(), config.paths.socket)

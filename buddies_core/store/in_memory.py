@@ -1,8 +1,9 @@
 """The store's contract in plain dicts, for tests. Nothing outlives it."""
 
-from buddies_core.model.ids import EndpointId, MemoryId, RoomName, TopicId
+from buddies_core.model.ids import EndpointId, MemoryId, RoomName, TaskId, TopicId
 from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, prevails
 from buddies_core.store.records import PresenceRecord, RoomRecord
+from buddies_core.store.task_records import OfferRecord, TaskRecord
 
 
 class InMemoryStore:
@@ -14,6 +15,8 @@ class InMemoryStore:
         self._rooms: dict[RoomName, RoomRecord] = {}
         self._presences: dict[tuple[TopicId, EndpointId], PresenceRecord] = {}
         self._watermarks: dict[bytes, int] = {}
+        self._tasks: dict[TaskId, TaskRecord] = {}
+        self._offers: dict[TaskId, OfferRecord] = {}
 
     async def put_memory(self, memory: Memory) -> bool:
         """Keep a memory unless one that prevails has its key; return whether it is kept now."""
@@ -83,6 +86,38 @@ class InMemoryStore:
     async def delete_presences(self, topic: TopicId) -> None:
         """Forget the members of a room."""
         self._presences = {key: p for key, p in self._presences.items() if key[0] != topic}
+
+    async def put_task(self, task: TaskRecord) -> None:
+        """Keep a task that this node asked for."""
+        self._tasks[task.order.id] = task
+
+    def get_task(self, id: TaskId) -> TaskRecord | None:
+        """Return the task with this id, if this node asked for one."""
+        return self._tasks.get(id)
+
+    async def tasks(self) -> tuple[TaskRecord, ...]:
+        """Return the tasks that this node asked for, by id."""
+        return tuple(self._tasks[id] for id in sorted(self._tasks))
+
+    async def delete_task(self, id: TaskId) -> None:
+        """Forget a task that this node asked for."""
+        self._tasks.pop(id, None)
+
+    async def put_offer(self, offer: OfferRecord) -> None:
+        """Keep a task that this node was asked to do."""
+        self._offers[offer.order.id] = offer
+
+    def get_offer(self, id: TaskId) -> OfferRecord | None:
+        """Return the task with this id, if this node was asked to do one."""
+        return self._offers.get(id)
+
+    async def offers(self) -> tuple[OfferRecord, ...]:
+        """Return the tasks that this node was asked to do, by id."""
+        return tuple(self._offers[id] for id in sorted(self._offers))
+
+    async def delete_offer(self, id: TaskId) -> None:
+        """Forget a task that this node was asked to do."""
+        self._offers.pop(id, None)
 
     def watermark(self, name: bytes) -> int:
         """Return the highest value that this name was raised to; 0 if never."""

@@ -8,6 +8,8 @@
     room      := "r" · name                           → RoomRecord
     presence  := "p" · topic:32 · endpoint:32         → PresenceRecord
     watermark := "w" · name                           → value:u64be
+    task      := "k" · id:16                          → TaskRecord
+    offer     := "o" · id:16                          → OfferRecord
     totals    := "z"                                  → last sequence:u64be · memories:u64be
 
 Each memory is in two timelines, its room's and that of all rooms, which has the empty name. A log
@@ -18,13 +20,15 @@ memories whose content has yet to be fetched.
 import struct
 from uuid import UUID
 
-from buddies_core.model.ids import EndpointId, MemoryId, RoomName, TopicId, short
+from buddies_core.model.ids import EndpointId, MemoryId, RoomName, TaskId, TopicId, short
 from buddies_core.model.memory import MemoryKey
 
 LOG = b"l"
 TRUNCATED = b"f"
 ROOMS = b"r"
 TOTALS = b"z"
+TASKS = b"k"
+OFFERS = b"o"
 
 _VERIFIED_KEY_BYTES = 1 + 32 + 16
 
@@ -93,6 +97,16 @@ def presence(topic: TopicId, endpoint: EndpointId) -> bytes:
 def watermark(name: bytes) -> bytes:
     """Return where a high-water mark lies."""
     return b"w" + name
+
+
+def task(id: TaskId) -> bytes:
+    """Return where a task lies that this node asked for."""
+    return TASKS + id.bytes
+
+
+def offer(id: TaskId) -> bytes:
+    """Return where a task lies that this node was asked to do."""
+    return OFFERS + id.bytes
 
 
 def name_of(key: MemoryKey) -> str:

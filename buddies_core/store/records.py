@@ -6,7 +6,7 @@ Decoding raises ValueError for whatever it can't take; the store adds which reco
 from dataclasses import dataclass
 from uuid import UUID
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
 from buddies_core.model.identity import Verified
@@ -69,7 +69,7 @@ def decode_memory(key: MemoryKey, data: bytes) -> tuple[int, Memory]:
         ValueError: these bytes are not such a record.
     """
     record = pb.MemoryRecord()
-    _parse(record, data)
+    parse(record, data)
     entry = MemoryEntry(
         id=MemoryId(UUID(bytes=record.id)),
         author=record.author,
@@ -119,7 +119,7 @@ def decode_room(data: bytes) -> RoomRecord:
         ValueError: these bytes are not such a record.
     """
     record = pb.RoomRecord()
-    _parse(record, data)
+    parse(record, data)
     return RoomRecord(
         name=RoomName(record.name),
         topic=TopicId(record.topic),
@@ -155,7 +155,7 @@ def decode_presence(data: bytes) -> PresenceRecord:
         ValueError: these bytes are not such a record.
     """
     record = pb.PresenceRecord()
-    _parse(record, data)
+    parse(record, data)
     return PresenceRecord(
         topic=TopicId(record.topic),
         endpoint=EndpointId(record.endpoint),
@@ -164,10 +164,16 @@ def decode_presence(data: bytes) -> PresenceRecord:
     )
 
 
-def _parse(record: pb.MemoryRecord | pb.RoomRecord | pb.PresenceRecord, data: bytes) -> None:
+def parse(record: Message, data: bytes) -> None:
+    """Fill the record with what these bytes hold; every record has a `version`.
+
+    Raises:
+        ValueError: they are no such record, or one of another version.
+    """
     try:
         record.ParseFromString(data)
     except DecodeError as error:
         raise ValueError("its bytes are not a record") from error
-    if record.version != VERSION:
-        raise ValueError(f"it has version {record.version}, this buddies reads {VERSION}")
+    version = getattr(record, "version")  # noqa: B009 - generated; each record has one
+    if version != VERSION:
+        raise ValueError(f"it has version {version}, this buddies reads {VERSION}")

@@ -1,4 +1,4 @@
-"""The store on disk: memories, joined rooms, members last seen, high-water marks."""
+"""The store on disk: memories, joined rooms, members last seen, tasks, high-water marks."""
 
 import itertools
 import logging
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from buddies_core.errors import StoreError
-from buddies_core.model.ids import MemoryId, RoomName, TopicId
+from buddies_core.model.ids import MemoryId, RoomName, TaskId, TopicId
 from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, prevails
 from buddies_core.store import keys
 from buddies_core.store.database import Changes, Database, Read
@@ -22,6 +22,14 @@ from buddies_core.store.records import (
     encode_memory,
     encode_presence,
     encode_room,
+)
+from buddies_core.store.task_records import (
+    OfferRecord,
+    TaskRecord,
+    decode_offer,
+    decode_task,
+    encode_offer,
+    encode_task,
 )
 
 _log = logging.getLogger(__name__)
@@ -211,6 +219,62 @@ class RocksStore:
 
         await self._database.commit(decide)
 
+    async def put_task(self, task: TaskRecord) -> None:
+        """Keep a task that this node asked for, in place of what was known of it.
+
+        On return it is on disk.
+
+        Raises:
+            StoreError: the disk refused; what was known of it stays.
+        """
+        await self._put(keys.task(task.order.id), encode_task(task))
+
+    def get_task(self, id: TaskId) -> TaskRecord | None:
+        """Return the task with this id, if this node asked for one.
+
+        Raises:
+            StoreError: its record is damaged.
+        """
+        return self._read(keys.task(id), decode_task, f"task {id}")
+
+    async def tasks(self) -> tuple[TaskRecord, ...]:
+        """Return the tasks that this node asked for, by id; damaged ones are left out."""
+        return await self._database.read(
+            lambda: tuple(_decoded(self._database.scan(keys.TASKS), decode_task))
+        )
+
+    async def delete_task(self, id: TaskId) -> None:
+        """Forget a task that this node asked for, if it is known. On return that is on disk."""
+        await self._put(keys.task(id), None)
+
+    async def put_offer(self, offer: OfferRecord) -> None:
+        """Keep a task that this node was asked to do, in place of what was known of it.
+
+        On return it is on disk.
+
+        Raises:
+            StoreError: the disk refused; what was known of it stays.
+        """
+        await self._put(keys.offer(offer.order.id), encode_offer(offer))
+
+    def get_offer(self, id: TaskId) -> OfferRecord | None:
+        """Return the task with this id, if this node was asked to do one.
+
+        Raises:
+            StoreError: its record is damaged.
+        """
+        return self._read(keys.offer(id), decode_offer, f"offered task {id}")
+
+    async def offers(self) -> tuple[OfferRecord, ...]:
+        """Return the tasks that this node was asked to do, by id; damaged ones are left out."""
+        return await self._database.read(
+            lambda: tuple(_decoded(self._database.scan(keys.OFFERS), decode_offer))
+        )
+
+    async def delete_offer(self, id: TaskId) -> None:
+        """Forget a task that this node was asked to do, if it is known. On return it is on disk."""
+        await self._put(keys.offer(id), None)
+
     def watermark(self, name: bytes) -> int:
         """Return the highest value that this name was raised to; 0 if never."""
         return _watermark(self._database.get, name)
@@ -224,6 +288,15 @@ class RocksStore:
             return None, {keys.watermark(name): struct.pack(">Q", value)}
 
         await self._database.commit(decide, synced=False)
+
+    def _read(self, key: bytes, decode: Callable[[bytes], T], name: str) -> T | None:
+        try:
+            data = self._database.get(key)
+            return None if data is None else decode(data)
+        except (StoreError, ValueError) as error:
+            raise StoreError(
+                f"the record of {name} is damaged ({error}); nothing else is affected"
+            ) from error
 
     async def _put(self, key: bytes, value: bytes | None) -> None:
         await self._database.commit(lambda _: (None, {key: value}))

@@ -11,10 +11,35 @@ from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import RoomName, topic_of
 from buddies_core.model.memory import MemoryFilter, MemoryKind, Whole
+from buddies_core.model.task import (
+    TaskFailed,
+    TaskLimits,
+    TaskResult,
+    TaskState,
+    TaskSucceeded,
+    TaskTarget,
+)
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.records import PresenceRecord, RoomRecord
 from buddies_core.store.rocks import RocksStore
-from tests.support.memories import ALICE, BOB, DEMO, a_memory, an_entry, memory_id, whole_of
+from buddies_core.store.task_records import (
+    LateResult,
+    OfferRecord,
+    OfferState,
+    TaskRecord,
+    Worker,
+)
+from tests.support.memories import (
+    ALICE,
+    BOB,
+    CAROL,
+    DEMO,
+    a_memory,
+    an_entry,
+    memory_id,
+    whole_of,
+)
+from tests.support.tasks import an_order
 
 OPS = RoomName("ops")
 EVERYTHING = MemoryFilter()
@@ -204,3 +229,107 @@ async def test_a_watermark_never_falls(store: InMemoryStore | RocksStore) -> Non
     await store.raise_watermark(b"sen", 7)
 
     assert [store.watermark(name) for name in (b"sent", b"sen", b"se")] == [1 << 60, 7, 0]
+
+
+A_WORKER = Worker(endpoint=BOB, user="bob", agent="codex")
+A_TASK = TaskRecord(
+    order=an_order(1),
+    idempotency_key="",
+    state=TaskState.SUBMITTED,
+    attempt=0,
+    lost=0,
+    worker=None,
+    progress="",
+    result=None,
+    result_sha256=b"",
+    reason="",
+    late=(),
+    rejected_by=(),
+    rejections=(),
+    start_left_s=600.0,
+    finish_left_s=None,
+    changed_at_ms=1,
+)
+
+
+@pytest.mark.parametrize(
+    "result", [None, TaskSucceeded(""), TaskSucceeded("日本"), TaskFailed("no")]
+)
+async def test_a_task_comes_back_with_every_field(
+    store: InMemoryStore | RocksStore, result: TaskResult | None
+) -> None:
+    late = LateResult(
+        attempt=1, worker=CAROL, result=TaskFailed("late"), why="over", sha256=b"s" * 32
+    )
+    task = replace(
+        A_TASK,
+        order=an_order(
+            1,
+            target=TaskTarget(peer=BOB, agent="codex", capability="tests"),
+            limits=TaskLimits(start_s=1.0, finish_s=2.0, silence_s=3.0, overall_s=4.0),
+            retryable=False,
+            path=("a/x", "b/y"),
+        ),
+        idempotency_key="key",
+        state=TaskState.WORKING,
+        attempt=3,
+        lost=2,
+        worker=A_WORKER,
+        progress="half",
+        result=result,
+        result_sha256=b"r" * 32,
+        reason="because",
+        late=(late, late),
+        rejected_by=("c/z",),
+        rejections=("z: no",),
+        start_left_s=None,
+        finish_left_s=12.5,
+        changed_at_ms=99,
+    )
+    await store.put_task(A_TASK)
+    await store.put_task(task)
+
+    assert store.get_task(task.order.id) == task
+    assert await store.tasks() == (task,)
+
+
+@pytest.mark.parametrize("result", [None, TaskSucceeded(""), TaskFailed("no")])
+async def test_an_offer_comes_back_with_every_field(
+    store: InMemoryStore | RocksStore, result: TaskResult | None
+) -> None:
+    offer = OfferRecord(
+        order=an_order(1),
+        state=OfferState.SUBMITTED,
+        attempt=2,
+        agent="codex",
+        user="bob",
+        result=result,
+        verdict="late: over",
+        reason="gone",
+        rejected_by=("claude", "gemini"),
+        legacy=True,
+        changed_at_ms=7,
+    )
+    await store.put_offer(OfferRecord(order=an_order(1)))
+    await store.put_offer(offer)
+
+    assert store.get_offer(offer.order.id) == offer
+    assert await store.offers() == (offer,)
+
+
+async def test_tasks_and_offers_of_one_id_do_not_meet_and_can_be_forgotten(
+    store: InMemoryStore | RocksStore,
+) -> None:
+    second = replace(A_TASK, order=an_order(2))
+    offer = OfferRecord(order=an_order(1))
+    await store.put_task(second)
+    await store.put_task(A_TASK)
+    await store.put_offer(offer)
+
+    assert await store.tasks() == (A_TASK, second)
+    await store.delete_task(A_TASK.order.id)
+    await store.delete_task(A_TASK.order.id)
+    assert (store.get_task(A_TASK.order.id), await store.tasks()) == (None, (second,))
+    assert await store.offers() == (offer,)
+    await store.delete_offer(offer.order.id)
+    assert (store.get_offer(offer.order.id), await store.offers()) == (None, ())

@@ -18,7 +18,9 @@ from buddies_core.store import keys
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.records import RoomRecord
 from buddies_core.store.rocks import RocksStore
+from buddies_core.store.task_records import OfferRecord
 from tests.support.memories import ALICE, BOB, DEMO, a_memory, an_entry, memory_id, whole_of
+from tests.support.tasks import an_order
 
 EVERYTHING = MemoryFilter()
 
@@ -235,3 +237,21 @@ def test_the_store_shows_what_plain_dicts_show_also_after_opening_again(
 
     with tempfile.TemporaryDirectory() as directory:
         asyncio.run(run(Path(directory)))
+
+
+async def test_a_damaged_task_is_named_when_it_is_read_and_skipped_among_others(
+    tmp_path: Path,
+) -> None:
+    order = an_order(1)
+    async with RocksStore.open(tmp_path) as store:
+        await store.put_offer(OfferRecord(order=order))
+        await store.put_offer(OfferRecord(order=an_order(2)))
+        await store._put(keys.offer(order.id), b"nonsense")
+        await store._put(keys.task(order.id), b"nonsense")
+
+        with pytest.raises(StoreError, match=f"the record of task {order.id} is damaged"):
+            store.get_task(order.id)
+        with pytest.raises(StoreError, match=f"the record of offered task {order.id} is damaged"):
+            store.get_offer(order.id)
+        assert await store.tasks() == ()
+        assert [offer.order for offer in await store.offers()] == [an_order(2)]

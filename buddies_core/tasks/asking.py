@@ -1,0 +1,56 @@
+"""Asking a member's daemon about a task: over the network, or here where it is our own."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+from buddies_core.errors import BuddiesError
+from buddies_core.model.ids import EndpointId, RoomName
+from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
+from buddies_core.tasks.ports import AskPort, RoomsPort
+
+ASK_TIMEOUT_S = 10.0
+SUBMIT_TIMEOUT_S = 30.0
+"""The requester fetches a large output before it answers."""
+
+Answer: TypeAlias = Callable[[EndpointId, RoomName, PeerRequest], Awaitable[Sequence[PeerReply]]]
+
+
+class Asking:
+    """Asks members, this node among them: tasks of this machine's own agents take the same way."""
+
+    def __init__(self, rooms: RoomsPort, network: AskPort, answer: Answer) -> None:
+        """Ask others through `network`; `answer` is what this node says when it is asked."""
+        self._rooms = rooms
+        self._network = network
+        self._answer = answer
+
+    @property
+    def endpoint(self) -> EndpointId:
+        """This node."""
+        return self._network.endpoint
+
+    async def ask(
+        self,
+        peer: EndpointId,
+        room: RoomName,
+        request: PeerRequest,
+        timeout_s: float = ASK_TIMEOUT_S,
+    ) -> PeerReply:
+        """Return the first reply of a member, which is most often all of its answer.
+
+        Raises:
+            BuddiesError: it refuses, can't be reached, or this node has left the room.
+        """
+        return (await self.ask_all(peer, room, request, timeout_s))[0]
+
+    async def ask_all(
+        self, peer: EndpointId, room: RoomName, request: PeerRequest, timeout_s: float
+    ) -> Sequence[PeerReply]:
+        """Return the whole answer of a member; raises as `ask` does."""
+        if peer == self.endpoint:
+            return await self._answer(peer, room, request) or (PeerReply(),)
+        request.topic = self._rooms.topic(room)
+        replies = await self._network.ask(peer, request, timeout_s)
+        if not replies:
+            raise BuddiesError("the answer of a peer holds nothing")
+        return replies

@@ -1,0 +1,88 @@
+"""Who may do a task, by what presence tells of the members and their agents. Pure."""
+
+from collections.abc import Iterable, Sequence
+
+from buddies_core.errors import InvalidInput, NotFound
+from buddies_core.model.bodies import AgentPresence
+from buddies_core.model.ids import EndpointId, RoomName
+from buddies_core.model.room import Member
+from buddies_core.model.task import TaskOrder, TaskTarget
+from buddies_core.tasks.lifecycle import agent_path
+
+_ENDPOINT_HEX_CHARS = 64
+
+
+def agent_may(
+    order: TaskOrder, endpoint: EndpointId, agent: str, capabilities: Sequence[str]
+) -> bool:
+    """Whether this agent is one of those it is for. Nobody gets a task that came through it."""
+    target = order.target
+    return (
+        target.peer in (None, endpoint)
+        and target.agent in ("", agent)
+        and (not target.capability or target.capability in capabilities)
+        and agent_path(endpoint, agent) not in order.path
+    )
+
+
+def candidates(
+    order: TaskOrder, rejected_by: Iterable[str], member: Member, local: Sequence[AgentPresence]
+) -> tuple[str, ...]:
+    """Return whom at this member it may be offered to, each as in a task's path.
+
+    `local` are the agents of this node, of which its member entry shows those of the room alone. A
+    peer that shows no agent may get one soon, so it counts as one agent without a name.
+    """
+    if not member.speaks_direct:
+        return ()
+    agents = local if member.is_self else member.agents
+    if not agents and not member.is_self and not (order.target.agent or order.target.capability):
+        agents = (AgentPresence(name=""),)
+    rejected = frozenset(rejected_by)
+    able = (
+        agent_path(member.endpoint, agent.name)
+        for agent in agents
+        if agent_may(order, member.endpoint, agent.name, agent.capabilities)
+    )
+    return tuple(path for path in able if path not in rejected)
+
+
+def find_target(
+    room: RoomName, members: Sequence[Member], peer: str, agent: str, capability: str
+) -> TaskTarget:
+    """Return whom a task is for; `peer` is an endpoint id in hex or the name of a member.
+
+    Raises:
+        NotFound: nobody of that name is present.
+        InvalidInput: several are, or it can't be asked directly.
+    """
+    return TaskTarget(
+        peer=_find_peer(room, members, peer.strip()) if peer.strip() else None,
+        agent=agent.strip(),
+        capability=capability.strip(),
+    )
+
+
+def _find_peer(room: RoomName, members: Sequence[Member], peer: str) -> EndpointId:
+    if len(peer) == _ENDPOINT_HEX_CHARS:
+        try:
+            return EndpointId(bytes.fromhex(peer))
+        except ValueError:
+            pass  # It may be a name.
+    named = [member for member in members if member.name.casefold() == peer.casefold()]
+    if not named:
+        names = ", ".join(member.name for member in members)
+        raise NotFound(
+            f"no member of room {room!r} is called {peer!r}; present are: {names}. Name one of "
+            "them, give an endpoint id in hex, or leave the peer out"
+        )
+    direct = [member for member in named if member.speaks_direct]
+    if not direct:
+        raise InvalidInput(
+            f"{peer} runs buddies 0.1.4, which only takes tasks that are for everybody; leave the "
+            "peer out"
+        )
+    if len(direct) > 1:
+        ids = ", ".join(member.endpoint.hex() for member in direct)
+        raise InvalidInput(f"{len(direct)} members are called {peer!r}; give one's id: {ids}")
+    return direct[0].endpoint

@@ -1,0 +1,193 @@
+"""The tasks that this node was asked to do: kept on disk at each change, in memory while they last.
+
+    offered ──▶ claimed ──▶ submitted ──▶ done
+       ▲         │   └────▶ lost ───┘         lost and done may be offered again
+       └─────────┴─ returning
+
+`working` moves them along; this keeps them and knows for whom they are.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from uuid import UUID
+from weakref import WeakValueDictionary
+
+from buddies_core.clock import Clock
+from buddies_core.errors import Busy
+from buddies_core.model.ids import EndpointId, RoomName, TaskId
+from buddies_core.model.task import Caller, TaskOrder
+from buddies_core.store.task_records import OfferRecord, OfferState
+from buddies_core.tasks.eligibility import agent_may
+from buddies_core.tasks.ports import StorePort
+from buddies_core.tasks.waiting import Signal, Signals
+
+WAITING_MAX = 1000
+WAITING_PER_PEER_MAX = 100
+KEPT_MS = 7 * 24 * 3600 * 1000
+OFFER_SLACK_S = 60.0
+"""An offer is forgotten so much later than it ends: its requester decides that, and its messages
+take time."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Held:
+    """A task in the inbox, and what this run of the daemon knows of it."""
+
+    record: OfferRecord
+    until_s: float
+    """When an offer that nobody claims is forgotten."""
+    holder: UUID | None = None
+    """The attached agent that has claimed it; None for a person, and when the agent has gone."""
+    detached_s: float | None = None
+    """Since when the agent is gone."""
+    shown_to: UUID | None = None
+    """The attached agent that was told that it has it."""
+    claiming: bool = False
+    """A lease is being asked for."""
+    not_before_s: float = 0.0
+    """Until then its requester is not asked for a lease again."""
+    offered_again: bool = False
+    """An offer came while it was being given back."""
+    progress: str = ""
+    unsent_progress: str | None = None
+    finish_by_s: float | None = None
+    wake: asyncio.Event | None = None
+
+    @property
+    def id(self) -> TaskId:
+        """Which task it is."""
+        return self.record.order.id
+
+    def woken(self) -> None:
+        """Have whatever tends to it look at it now."""
+        if self.wake is not None:
+            self.wake.set()
+
+
+class Inbox:
+    """What waits for this node's agents, and what they work on. One event loop owns this."""
+
+    def __init__(self, store: StorePort, endpoint: EndpointId, clock: Clock) -> None:
+        self._store = store
+        self._endpoint = endpoint
+        self._clock = clock
+        self._held: dict[TaskId, Held] = {}
+        self._locks: WeakValueDictionary[TaskId, asyncio.Lock] = WeakValueDictionary()
+        self.arrived = Signal()
+        """Something can be claimed that could not be before, or the other way round."""
+        self.changed = Signals()
+
+    async def load(self) -> None:
+        """Take up what is on disk. Whose agent was attached is detached now."""
+        now_s = self._clock.now_s()
+        for record in await self._store.offers():
+            if record.state is not OfferState.DONE:
+                self._held[record.order.id] = self._new(record, now_s, detached_s=now_s)
+
+    def all(self) -> tuple[Held, ...]:
+        """Return what is not done with, in the order it came."""
+        return tuple(self._held.values())
+
+    def get(self, id: TaskId) -> Held | None:
+        """Return a task that is not done with."""
+        return self._held.get(id)
+
+    def find(self, id: TaskId) -> OfferRecord | None:
+        """Return a task, whether or not it is done with.
+
+        Raises:
+            StoreError: its record is damaged.
+        """
+        held = self._held.get(id)
+        return held.record if held else self._store.get_offer(id)
+
+    def visible(self, caller: Caller, room: RoomName | None) -> Iterator[Held]:
+        """Yield what this caller could claim, the oldest first."""
+        for held in self._held.values():
+            record = held.record
+            if (
+                record.state is OfferState.OFFERED
+                and not held.claiming
+                and room in (None, record.order.room)
+                and caller.agent not in record.rejected_by
+                and agent_may(record.order, self._endpoint, caller.agent, caller.capabilities)
+            ):
+                yield held
+
+    def check_room(self, requester: EndpointId) -> None:
+        """Return if one more task of this requester may wait here.
+
+        Raises:
+            Busy: too many wait already.
+        """
+        waiting = [held for held in self._held.values() if held.record.state is OfferState.OFFERED]
+        if len(waiting) >= WAITING_MAX:
+            raise Busy(f"{WAITING_MAX} tasks wait at this node, which is the most")
+        of_peer = sum(held.record.order.requester == requester for held in waiting)
+        if of_peer >= WAITING_PER_PEER_MAX:
+            raise Busy(f"{WAITING_PER_PEER_MAX} of your tasks wait at this node, which is the most")
+
+    @asynccontextmanager
+    async def lock(self, id: TaskId) -> AsyncIterator[None]:
+        """Let nobody else change this task for as long as the block runs."""
+        async with self._locks.setdefault(id, asyncio.Lock()):
+            yield
+
+    async def put(self, record: OfferRecord) -> Held:
+        """Keep a task as it is now, and tell those who wait for it. The caller holds its lock.
+
+        On return it is on disk.
+
+        Raises:
+            StoreError: the disk refused; nothing has changed.
+        """
+        record = replace(record, changed_at_ms=self._clock.wall_ms())
+        await self._store.put_offer(record)
+        held = self._held.get(record.order.id)
+        if held is None:
+            held = self._new(record, self._clock.now_s(), detached_s=None)
+        held.record = record
+        if record.state is OfferState.DONE:
+            self._held.pop(held.id, None)
+        else:
+            self._held[held.id] = held
+        self._tell(held)
+        return held
+
+    def refresh(self, held: Held, order: TaskOrder) -> None:
+        """Let an offer wait as long as its requester says now."""
+        held.until_s = self._clock.now_s() + order.limits.start_s + OFFER_SLACK_S
+        held.not_before_s = 0.0
+
+    async def forget(self, id: TaskId) -> None:
+        """Forget a task of which nothing is to be remembered. The caller holds its lock."""
+        await self._store.delete_offer(id)
+        held = self._held.pop(id, None)
+        if held is not None:
+            self._tell(held)
+
+    async def forget_old(self) -> None:
+        """Forget offers that have ended, and after seven days what became of the others."""
+        oldest_ms, now_s = self._clock.wall_ms() - KEPT_MS, self._clock.now_s()
+        for record in await self._store.offers():
+            if record.changed_at_ms < oldest_ms:
+                async with self.lock(record.order.id):
+                    await self.forget(record.order.id)
+        for held in self.all():
+            async with self.lock(held.id):
+                if held.record.state is OfferState.OFFERED and held.until_s <= now_s:
+                    await self.forget(held.id)
+
+    def _new(self, record: OfferRecord, now_s: float, detached_s: float | None) -> Held:
+        until_s = now_s + record.order.limits.start_s + OFFER_SLACK_S
+        return Held(record=record, until_s=until_s, detached_s=detached_s)
+
+    def _tell(self, held: Held) -> None:
+        held.woken()
+        self.arrived.give()
+        self.changed.give(held.id)

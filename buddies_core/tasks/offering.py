@@ -1,0 +1,296 @@
+"""Tells members of the tasks that wait here for a worker, and when they need not do one any more.
+
+Each task is offered to every present member that may do it, and to each that appears later. What a
+member has yet to be told is kept until it acknowledges it. Nothing of this is on disk: after a
+restart all is offered again, which changes nothing for who has it, and who asks for a lease of a
+task that is over is told so.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from buddies_core.clock import Clock
+from buddies_core.errors import BuddiesError, InvalidInput, NotAllowed, NotFound
+from buddies_core.gossip.messages import CONTENT_BYTES_MAX
+from buddies_core.model.bodies import AgentPresence, TaskRequest
+from buddies_core.model.ids import EndpointId, RoomName, TaskId, short
+from buddies_core.model.task import TaskState, TaskTarget
+from buddies_core.pb.peer_pb2 import OfferTask, PeerRequest, WithdrawTask
+from buddies_core.tasks.asking import Asking
+from buddies_core.tasks.eligibility import candidates
+from buddies_core.tasks.ledger import Ledger
+from buddies_core.tasks.lifecycle import Task
+from buddies_core.tasks.ports import RoomsPort
+from buddies_core.tasks.waiting import Signal, wait_set
+from buddies_core.wire.bodies import encode_body
+
+LOOK_EVERY_S = 2.0
+"""Until a member that has just appeared is noticed."""
+PAUSE_S = 1.0
+PAUSE_S_MAX = 8.0
+REFUSED_PAUSE_S = 60.0
+"""Until a task is offered anew to a member that has refused it."""
+LEGACY_ENVELOPE_BYTES = 260
+"""Of a broadcast's 4057: trailer and vouching, with names of 64 bytes."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Withdrawal:
+    room: RoomName
+    reason: str
+    attempt: int
+    """It concerns this lease and those before it."""
+
+
+@dataclass(slots=True)
+class _Mail:
+    """What one member has yet to be told."""
+
+    offers: dict[TaskId, None] = field(default_factory=dict)
+    withdrawals: dict[TaskId, _Withdrawal] = field(default_factory=dict)
+
+
+class Offering:
+    """The offers of this node's tasks. One event loop owns this."""
+
+    def __init__(
+        self,
+        *,
+        rooms: RoomsPort,
+        asking: Asking,
+        ledger: Ledger,
+        clock: Clock,
+        rng: Random,
+        local_agents: Callable[[], Sequence[AgentPresence]],
+    ) -> None:
+        """Offer what is open in `ledger`; `local_agents` are those of this node."""
+        self._rooms = rooms
+        self._asking = asking
+        self._ledger = ledger
+        self._clock = clock
+        self._rng = rng
+        self._local_agents = local_agents
+        self._mails: dict[EndpointId, _Mail] = {}
+        # Who has taken the offer, by task, and until when who refused it is not asked again.
+        self._offered: dict[TaskId, dict[EndpointId, None]] = {}
+        self._refused: dict[tuple[TaskId, EndpointId], float] = {}
+        self._broadcast: dict[TaskId, None] = {}
+        self._new: dict[TaskId, None] = {}
+        self._look = Signal()
+        self._group: asyncio.TaskGroup | None = None
+
+    def look(self) -> None:
+        """See at once whether somebody new can be offered anything."""
+        self._new = {task.order.id: None for task in self._ledger.open_tasks()}
+        self._look.give()
+
+    def offer_again(self, id: TaskId) -> None:
+        """Offer a task to everybody, as if nobody had been told of it."""
+        self._offered.pop(id, None)
+        self._broadcast.pop(id, None)
+        self._new[id] = None
+        self._look.give()
+
+    def withdraw(self, task: Task, reason: str, but: EndpointId | None) -> None:
+        """Tell everybody but one who knows of a task that there is nothing to be done."""
+        order = task.order
+        knowing = self._offered.pop(order.id, {})
+        if task.worker is not None and task.worker.endpoint:
+            knowing[task.worker.endpoint] = None
+        # Who has it now is spared; the leases before its own are not.
+        attempt = task.attempt - (task.state is TaskState.WORKING)
+        for peer in knowing:
+            if peer != but:
+                withdrawal = _Withdrawal(order.room, reason, attempt)
+                self._mail(peer).withdrawals[order.id] = withdrawal
+        if but is not None:
+            self._offered[order.id] = {but: None}
+            if but in self._mails:
+                self._mails[but].withdrawals.pop(order.id, None)
+        if task.state.is_terminal:
+            self._offered.pop(order.id, None)
+            self._broadcast.pop(order.id, None)
+
+    def candidates(self, task: Task) -> tuple[str, ...]:
+        """Return the present agents that may do a task and have not rejected it."""
+        try:
+            members = self._rooms.members(task.order.room)
+        except BuddiesError:
+            return ()
+        local = self._local_agents()
+        legacy = [f"/{member.name}" for member in members if not member.speaks_direct]
+        return (
+            *(legacy if task.order.id in self._broadcast else ()),
+            *(
+                path
+                for member in members
+                for path in candidates(task.order, task.rejected_by, member, local)
+            ),
+        )
+
+    def name_of(self, peer: EndpointId) -> str:
+        """Return a member's display name."""
+        return self._rooms.name_of(peer)
+
+    async def run(self) -> None:
+        """Offer and withdraw until cancelled."""
+        # What was broadcast before a restart is not broadcast again: 0.1.4 would do it twice.
+        self._broadcast = {task.order.id: None for task in self._ledger.open_tasks()}
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            for peer in self._mails:
+                group.create_task(self._deliver(peer))
+            while True:
+                look = self._look.listen()
+                new, self._new = self._new, {}
+                await self._offer_to_present(filter(None, map(self._ledger.get_open, new)))
+                # Members come and go; nothing tells of it.
+                if not await wait_set(look, LOOK_EVERY_S):
+                    await self._offer_to_present(self._ledger.open_tasks())
+
+    async def _offer_to_present(self, tasks: Iterable[Task]) -> None:
+        """Put into each member's mail what it has not been offered yet."""
+        local, now_s = self._local_agents(), self._clock.now_s()
+        members = {room: self._rooms.members(room) for room in self._rooms.joined()}
+        self._refused = {who: until for who, until in self._refused.items() if until > now_s}
+        for task in tasks:
+            if task.state is not TaskState.SUBMITTED:
+                continue
+            order = task.order
+            present = {member.endpoint: member for member in members.get(order.room, ())}
+            # Who went away and came back may have forgotten it.
+            known = self._offered.get(order.id, {})
+            known = self._offered[order.id] = {peer: None for peer in known if peer in present}
+            for peer, member in present.items():
+                if (
+                    peer not in known
+                    and (order.id, peer) not in self._refused
+                    and candidates(order, task.rejected_by, member, local)
+                ):
+                    self._mail(peer).offers[order.id] = None
+            if any(not member.speaks_direct for member in present.values()):
+                await self._tell_legacy(task)
+
+    def _mail(self, peer: EndpointId) -> _Mail:
+        mail = self._mails.get(peer)
+        if mail is None:
+            mail = self._mails[peer] = _Mail()
+            if self._group is not None:
+                self._group.create_task(self._deliver(peer))
+        return mail
+
+    async def _deliver(self, peer: EndpointId) -> None:
+        """Tell a member what is for it, one thing after the other, until nothing is left."""
+        mail = self._mails[peer]
+        pause_s = PAUSE_S
+        while mail.offers or mail.withdrawals:
+            try:
+                if mail.withdrawals:
+                    await self._deliver_withdrawal(peer, mail)
+                else:
+                    await self._deliver_offer(peer, mail)
+                pause_s = PAUSE_S
+            except BuddiesError as error:
+                _log.info("task_not_told peer=%s: %s", short(peer), error)
+                self._forget_absent(peer, mail)
+                await asyncio.sleep(pause_s * self._rng.uniform(0.75, 1.25))
+                pause_s = min(PAUSE_S_MAX, 2 * pause_s)
+        del self._mails[peer]
+
+    async def _deliver_withdrawal(self, peer: EndpointId, mail: _Mail) -> None:
+        """Tell of one and cross it off; raises if it is to be tried again."""
+        id, withdrawal = next(iter(mail.withdrawals.items()))
+        task = self._ledger.get_open(id)
+        has_it = task is not None and task.state is TaskState.WORKING and _works(peer, task)
+        if not has_it:
+            withdraw = WithdrawTask(
+                task_id=id.bytes, reason=withdrawal.reason, attempt=withdrawal.attempt
+            )
+            request = PeerRequest(withdraw_task=withdraw)
+            await self._ask_unless_refused(peer, withdrawal.room, request)
+        # While that was under way it may have been replaced.
+        if mail.withdrawals.get(id) is withdrawal:
+            del mail.withdrawals[id]
+
+    async def _deliver_offer(self, peer: EndpointId, mail: _Mail) -> None:
+        """Offer one and cross it off; raises if it is to be tried again."""
+        id = next(iter(mail.offers))
+        task = self._ledger.get_open(id)
+        if task is not None and task.state is TaskState.SUBMITTED:
+            told = self._offered.setdefault(id, {})
+            request = PeerRequest(offer_task=self._offer(task))
+            if await self._ask_unless_refused(peer, task.order.room, request):
+                told[peer] = None
+            else:
+                self._refused[id, peer] = self._clock.now_s() + REFUSED_PAUSE_S
+        mail.offers.pop(id, None)
+
+    async def _ask_unless_refused(
+        self, peer: EndpointId, room: RoomName, request: PeerRequest
+    ) -> bool:
+        """Return whether the member took it; raises if it could not be asked or is busy."""
+        try:
+            await self._asking.ask(peer, room, request)
+        except (InvalidInput, NotAllowed, NotFound) as error:
+            _log.info("task_refused peer=%s: %s", short(peer), error)
+            return False
+        return True
+
+    def _forget_absent(self, peer: EndpointId, mail: _Mail) -> None:
+        """Drop what is for a member that has gone: it is offered anew when it is back.
+
+        That something was withdrawn it will hear when it asks for a lease, or renews one.
+        """
+        present = {
+            room
+            for room in self._rooms.joined()
+            if any(member.endpoint == peer for member in self._rooms.members(room))
+        }
+        open_tasks = {id: self._ledger.get_open(id) for id in mail.offers}
+        mail.offers = {id: None for id, t in open_tasks.items() if t and t.order.room in present}
+        mail.withdrawals = {id: w for id, w in mail.withdrawals.items() if w.room in present}
+
+    def _offer(self, task: Task) -> OfferTask:
+        order = task.order
+        return OfferTask(
+            task_id=order.id.bytes,
+            description=order.description,
+            requester_user=order.requester_user,
+            requester_agent=order.requester_agent,
+            agent=order.target.agent,
+            capability=order.target.capability,
+            trace_id=order.trace_id.bytes,
+            path=order.path,
+            start_left_s=task.left_s(self._clock.now_s()) or 0.0,
+        )
+
+    async def _tell_legacy(self, task: Task) -> None:
+        """Broadcast an untargeted task once, if it fits, for members that speak 0.1.4."""
+        order = task.order
+        if order.id in self._broadcast or order.target != TaskTarget():
+            return
+        self._broadcast[order.id] = None
+        body = TaskRequest(
+            task_id=order.id,
+            source_peer=order.requester_user,
+            room=order.room,
+            description=order.description,
+            timeout_s=max(1, round(task.left_s(self._clock.now_s()) or 0)),
+            created_at_s=self._clock.wall_ms() // 1000,
+        )
+        if len(encode_body(body)) + LEGACY_ENVELOPE_BYTES > CONTENT_BYTES_MAX:
+            return
+        try:
+            await self._rooms.publish(order.room, body)
+        except BuddiesError as error:
+            _log.info("task_not_broadcast task=%s: %s", order.id, error)
+            del self._broadcast[order.id]
+
+
+def _works(peer: EndpointId, task: Task) -> bool:
+    return task.worker is not None and task.worker.endpoint == peer

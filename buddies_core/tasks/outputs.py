@@ -1,0 +1,79 @@
+"""Results on their way: small ones within a request, large ones fetched, 0.1.4's shortened."""
+
+import hashlib
+from collections.abc import Sequence
+
+from buddies_core.errors import InvalidInput
+from buddies_core.gossip.messages import CONTENT_BYTES_MAX
+from buddies_core.model.task import OUTPUT_BYTES_MAX, TaskFailed, TaskResult, TaskSucceeded
+from buddies_core.pb.peer_pb2 import OutputPart, PeerReply, SubmitResult
+from buddies_core.tasks.lifecycle import result_text
+
+INLINE_BYTES_MAX = 64 << 10
+PART_BYTES = 128 << 10
+"""Of an output, in one frame of at most 256 KiB."""
+LEGACY_ENVELOPE_BYTES = 300
+"""Of a broadcast's 4057, without the sender's name."""
+_CUT = "\n[cut off: buddies 0.1.4 takes no more in one message]"
+
+
+def result_of(success: bool, output: str) -> TaskResult:
+    """Return what an agent submits.
+
+    Raises:
+        InvalidInput: it is too large.
+    """
+    size = len(output.encode())
+    if size > OUTPUT_BYTES_MAX:
+        raise InvalidInput(
+            f"output has {size} bytes, at most {OUTPUT_BYTES_MAX} are allowed; submit a summary, "
+            "and store what is longer as memories or in the repository"
+        )
+    return TaskSucceeded(output) if success else TaskFailed(output)
+
+
+def inline_output(result: TaskResult) -> tuple[str, int, bytes]:
+    """Return the text as a request carries it, empty if it is too long; its size and SHA-256."""
+    content = result_text(result).encode()
+    text = content.decode() if len(content) <= INLINE_BYTES_MAX else ""
+    return text, len(content), hashlib.sha256(content).digest()
+
+
+def output_parts(result: TaskResult) -> list[PeerReply]:
+    """Return the frames that bring a result's text to who asked for it."""
+    content = result_text(result).encode()
+    return [
+        PeerReply(output_part=OutputPart(content=content[start : start + PART_BYTES]))
+        for start in range(0, max(1, len(content)), PART_BYTES)
+    ]
+
+
+def is_complete(submit: SubmitResult) -> bool:
+    """Whether all of the text is in the request."""
+    return len(submit.output.encode()) == submit.size
+
+
+def fetched_text(submit: SubmitResult, replies: Sequence[PeerReply]) -> str:
+    """Return the text that was fetched.
+
+    Raises:
+        InvalidInput: it is not what was announced.
+    """
+    content = b"".join(reply.output_part.content for reply in replies)
+    if len(content) != submit.size or hashlib.sha256(content).digest() != submit.sha256:
+        raise InvalidInput("the output is not the one that was announced")
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise InvalidInput("the output is not UTF-8") from None
+
+
+def shortened_for_legacy(result: TaskResult, name: str) -> TaskResult:
+    """Return as much of a result as one broadcast carries, with a word on what is missing."""
+    size_max = CONTENT_BYTES_MAX - LEGACY_ENVELOPE_BYTES - 2 * len(name.encode())
+    content = result_text(result).encode()
+    if len(content) <= size_max:
+        return result
+    # Only the last character can be incomplete: "ignore" drops it.
+    text = content[: size_max - len(_CUT)].decode(errors="ignore") + _CUT
+    return TaskSucceeded(text) if isinstance(result, TaskSucceeded) else TaskFailed(text)

@@ -1,0 +1,392 @@
+"""Tasks: handed to another agent, here or elsewhere, and exactly one result back.
+
+Both sides of it are here, for a machine asks and is asked: `ledger` and `offering` are what it has
+asked for, `inbox`, `working` and `tending` what it was asked to do. What its own agents do for each
+other takes the same way, without the network.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from random import Random
+from uuid import UUID
+
+from buddies_core.clock import Clock
+from buddies_core.errors import InvalidInput, NotAllowed, NotFound
+from buddies_core.model.bodies import AgentPresence, TaskClaimed, TaskRequest, TaskResponse
+from buddies_core.model.ids import EndpointId, RoomName, TaskId
+from buddies_core.model.task import (
+    DESCRIPTION_BYTES_MAX,
+    HOPS_MAX,
+    PERSON,
+    PROGRESS_BYTES_MAX,
+    Caller,
+    InboxChange,
+    SubmitVerdict,
+    TaskLimits,
+    TaskOrder,
+    TaskState,
+    TaskTarget,
+    TaskView,
+)
+from buddies_core.pb.peer_pb2 import PeerRequest
+from buddies_core.rooms.admission import Admitted
+from buddies_core.store.task_records import OfferState
+from buddies_core.tasks.answering import REASON_CHARS_MAX, Answering, Replies
+from buddies_core.tasks.asking import Asking
+from buddies_core.tasks.eligibility import find_target
+from buddies_core.tasks.events import CancelRequested, Effect, OfferAgain, Refused, Withdraw
+from buddies_core.tasks.inbox import Inbox
+from buddies_core.tasks.ledger import Ledger, task_of
+from buddies_core.tasks.legacy import LegacyTasks
+from buddies_core.tasks.lifecycle import Task, agent_path, new_task
+from buddies_core.tasks.offering import Offering
+from buddies_core.tasks.outputs import result_of
+from buddies_core.tasks.ports import AskPort, RoomsPort, StorePort
+from buddies_core.tasks.tending import Tending
+from buddies_core.tasks.views import asked_view, inbox_task, offered_view
+from buddies_core.tasks.waiting import wait_set
+from buddies_core.tasks.working import Working
+
+KEY_BYTES_MAX = 256
+
+
+class Tasks:
+    """The tasks of this node. `load` comes first, then `run` runs. One event loop owns this."""
+
+    def __init__(
+        self, *, store: StorePort, rooms: RoomsPort, network: AskPort, clock: Clock, rng: Random
+    ) -> None:
+        """Keep tasks in `store`; ids are drawn from `rng`, so it should not be guessable."""
+        self._store = store
+        self._rooms = rooms
+        self._clock = clock
+        self._rng = rng
+        self._endpoint = network.endpoint
+        self._persons_polling = 0
+        asking = Asking(rooms, network, self.answer)
+        self._ledger = Ledger(store, clock, self._act)
+        self._inbox = Inbox(store, self._endpoint, clock)
+        self._offering = Offering(
+            rooms=rooms,
+            asking=asking,
+            ledger=self._ledger,
+            clock=clock,
+            rng=rng,
+            local_agents=self._local_agents,
+        )
+        self._tending = Tending(inbox=self._inbox, asking=asking, rooms=rooms, clock=clock, rng=rng)
+        self._working = Working(
+            inbox=self._inbox, tending=self._tending, asking=asking, rooms=rooms, clock=clock
+        )
+        self._answering = Answering(
+            ledger=self._ledger,
+            inbox=self._inbox,
+            offering=self._offering,
+            asking=asking,
+            clock=clock,
+        )
+        self._legacy = LegacyTasks(self._ledger, self._inbox, clock.wall_ms)
+
+    async def load(self) -> None:
+        """Take up the tasks that are on disk.
+
+        Raises:
+            StoreError: the disk could not be read.
+        """
+        await self._ledger.load()
+        await self._inbox.load()
+
+    async def run(self) -> None:
+        """Offer, renew, deliver and let time pass until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._ledger.run())
+            group.create_task(self._offering.run())
+            group.create_task(self._tending.run())
+
+    # Asking for a task
+
+    async def delegate(
+        self,
+        room: RoomName,
+        description: str,
+        *,
+        timeout_s: float | None,
+        peer: str,
+        agent_target: str,
+        capability: str,
+        idempotency_key: str,
+        retryable: bool,
+        parent: TaskId | None,
+        caller: Caller,
+    ) -> TaskView:
+        """Keep a task and offer it to the room; on return it is on disk, and being offered.
+
+        The same idempotency key from the same agent gives the same task, whatever else is said.
+
+        Raises:
+            NotFound: this node is not in the room, or there is no such peer or parent.
+            InvalidInput: a field is empty or too large, or the task was handed on too often.
+            NotAllowed: whom it is for has handed it on before.
+            Busy: too many tasks of this node are open.
+            StoreError: the disk refused; there is no such task.
+        """
+        if idempotency_key:
+            known = self._ledger.id_for_key(caller.agent, idempotency_key)
+            if known is not None and (task := await self._ledger.wait_stored(known)) is not None:
+                return self._asked(task)
+        members = self._rooms.members(room)
+        _check_text("description", description, DESCRIPTION_BYTES_MAX)
+        _check_text("idempotency_key", idempotency_key, KEY_BYTES_MAX, may_be_empty=True)
+        target = find_target(room, members, peer, agent_target, capability)
+        id = TaskId(UUID(int=self._rng.getrandbits(128), version=4))
+        trace_id, path = self._trace(id, parent, target, caller)
+        order = TaskOrder(
+            id=id,
+            room=room,
+            description=description,
+            requester=self._endpoint,
+            requester_user=caller.user or self._rooms.name_of(self._endpoint),
+            requester_agent=caller.agent,
+            target=target,
+            limits=TaskLimits(overall_s=timeout_s),
+            retryable=retryable,
+            trace_id=trace_id,
+            path=path,
+            created_at_ms=self._clock.wall_ms(),
+        )
+        task = new_task(order, idempotency_key, self._clock.now_s())
+        await self._ledger.add(task)
+        self._offering.offer_again(id)
+        return self._asked(task)
+
+    async def watch(self, task_id: TaskId, timeout_s: float) -> AsyncGenerator[TaskView]:
+        """Yield a task now and at each change, until it is over or the time is up.
+
+        Raises:
+            NotFound: there is no such task here.
+            StoreError: its record is damaged.
+        """
+        deadline_s = self._clock.now_s() + timeout_s
+        asked, offered = self._ledger.changed.of(task_id), self._inbox.changed.of(task_id)
+        is_mine = self._ledger.get(task_id) is not None
+        signal = asked if is_mine else offered
+        while True:
+            news = signal.listen()
+            view = self._view(task_id)
+            yield view
+            left_s = deadline_s - self._clock.now_s()
+            if view.state.is_terminal or left_s <= 0 or not await wait_set(news, left_s):
+                return
+
+    async def cancel(self, task_id: TaskId, reason: str, caller: Caller) -> TaskView:
+        """End a task that was asked for here; who works on it is told. Twice is once.
+
+        Raises:
+            NotFound: there is no such task here.
+            NotAllowed: the caller has not asked for it, or it is over.
+        """
+        _check_text("reason", reason, REASON_CHARS_MAX, may_be_empty=True)
+        task = self._ledger.get(task_id)
+        if task is None:
+            if self._inbox.find(task_id) is not None:
+                raise NotAllowed(
+                    f"task {task_id} was asked for elsewhere; only there it can be canceled. To "
+                    "leave it to others, reject it: reject_task"
+                )
+            raise _unknown(task_id)
+        if caller.agent_id is not None and task.order.requester_agent != caller.agent:
+            raise NotAllowed(
+                f"task {task_id} was asked for by {task.order.requester_agent}; only that agent, "
+                "or a person with buddies-cli, can cancel it"
+            )
+        taken = await self._ledger.apply(task_id, CancelRequested(reason))
+        if taken is None:
+            raise _unknown(task_id)
+        if isinstance(taken.answer, Refused) and taken.task.state is not TaskState.CANCELED:
+            raise NotAllowed(f"task {task_id} can't be canceled any more: {taken.answer.text}")
+        return self._asked(taken.task)
+
+    # Doing a task
+
+    async def poll(
+        self, caller: Caller, room: RoomName | None, timeout_s: float, limit: int
+    ) -> tuple[TaskView, ...]:
+        """Return tasks that are the caller's now, as soon as there are any; see `Working.poll`.
+
+        Raises:
+            NotFound: this node is not in the room.
+        """
+        if room is not None:
+            self._rooms.topic(room)
+        if caller.agent_id is not None:
+            return await self._working.poll(caller, room, timeout_s, limit)
+        # A person is nobody's agent, and is offered this machine's own tasks while asking for some.
+        self._persons_polling += 1
+        self._offering.look()
+        try:
+            return await self._working.poll(caller, room, timeout_s, limit)
+        finally:
+            self._persons_polling -= 1
+
+    async def submit(
+        self,
+        task_id: TaskId,
+        success: bool,
+        output: str,
+        caller: Caller,
+    ) -> SubmitVerdict:
+        """Keep a result and tell who asked for it; see `Working.submit`."""
+        return await self._working.submit(task_id, result_of(success, output), caller)
+
+    async def progress(self, task_id: TaskId, text: str, caller: Caller) -> TaskView:
+        """Tell who asked for a task how it goes; see `Working.progress`."""
+        _check_text("text", text, PROGRESS_BYTES_MAX)
+        return await self._working.progress(task_id, text, caller)
+
+    async def reject(self, task_id: TaskId, reason: str, caller: Caller) -> TaskView:
+        """Leave a task to others; see `Working.reject`."""
+        _check_text("reason", reason, REASON_CHARS_MAX, may_be_empty=True)
+        return await self._working.reject(task_id, reason, caller)
+
+    # Knowing things
+
+    async def list(
+        self, room: RoomName | None, state: TaskState | None, limit: int, caller: Caller
+    ) -> tuple[tuple[TaskView, ...], int]:
+        """Return tasks, newest first, and how many the caller could claim now.
+
+        These are the tasks asked for here, and those that were asked of this machine.
+        """
+        now_s = self._clock.now_s()
+        views = {
+            record.order.id: offered_view(
+                record, self._inbox.get(record.order.id), self._endpoint, now_s
+            )
+            for record in await self._store.offers()
+        }
+        for kept in await self._store.tasks():
+            task = self._ledger.get_open(kept.order.id) or task_of(kept, now_s)
+            views[task.order.id] = asked_view(task, now_s)
+        chosen = [
+            view
+            for view in views.values()
+            if room in (None, view.room) and state in (None, view.state)
+        ]
+        chosen.sort(key=lambda view: view.created_at_ms, reverse=True)
+        return tuple(chosen[:limit]), self.waiting_for(caller)
+
+    def waiting_for(self, caller: Caller) -> int:
+        """Return how many tasks the caller could claim now."""
+        return sum(1 for _ in self._inbox.visible(caller, None))
+
+    async def inbox_changes(self, caller: Caller) -> AsyncGenerator[InboxChange]:
+        """Yield what waits for an agent now, then each change of it; never ends by itself."""
+        known: frozenset[TaskId] | None = None
+        while True:
+            arrived = self._inbox.arrived.listen()
+            waiting = {held.id: held.record for held in self._inbox.visible(caller, None)}
+            if waiting.keys() != known:
+                new = [record for id, record in waiting.items() if known is None or id not in known]
+                known = frozenset(waiting)
+                newest = inbox_task(new[-1]) if new else None
+                yield InboxChange(waiting=len(waiting), newest=newest)
+            await arrived.wait()
+
+    # News from below
+
+    def agent_attached(
+        self, agent: UUID, presence: AgentPresence, rooms: Sequence[RoomName] = ()
+    ) -> None:
+        """Take in that an agent is here; it finds again what one of its name had claimed."""
+        self._working.agent_attached(agent, presence)
+        self._offering.look()
+
+    def agent_detached(self, agent: UUID) -> None:
+        """Take in that an agent has gone; its claims are kept for a while."""
+        self._working.agent_detached(agent)
+
+    async def answer(self, caller: EndpointId, room: RoomName, request: PeerRequest) -> Replies:
+        """Return what a member of the room is told; raises as `Answering.answer` does."""
+        return await self._answering.answer(caller, room, request)
+
+    async def on_task_request(self, admitted: Admitted, body: TaskRequest) -> None:
+        """Take in a 0.1.4 peer's task."""
+        await self._legacy.on_request(admitted, body)
+
+    async def on_task_claimed(self, admitted: Admitted, body: TaskClaimed) -> None:
+        """Take in that somebody has begun a 0.1.4 peer's task."""
+        await self._legacy.on_claimed(body)
+
+    async def on_task_response(self, admitted: Admitted, body: TaskResponse) -> None:
+        """Take in a 0.1.4 peer's result."""
+        await self._legacy.on_response(admitted, body)
+
+    # Within
+
+    def _act(self, task: Task, effect: Effect) -> None:
+        match effect:
+            case OfferAgain():
+                self._offering.offer_again(task.order.id)
+            case Withdraw(reason, but):
+                self._offering.withdraw(task, reason, but)
+            case _:
+                pass  # The ledger itself tells who waits.
+
+    def _local_agents(self) -> tuple[AgentPresence, ...]:
+        person = (AgentPresence(name=PERSON.agent),) if self._persons_polling else ()
+        return (*self._working.agents, *person)
+
+    def _trace(
+        self, id: TaskId, parent: TaskId | None, target: TaskTarget, caller: Caller
+    ) -> tuple[TaskId, tuple[str, ...]]:
+        """Return the trace id and the path of a new task."""
+        me = agent_path(self._endpoint, caller.agent)
+        trace_id = id
+        path: tuple[str, ...] = (me,)
+        if parent is not None:
+            held = self._inbox.get(parent)
+            if held is None or held.record.state is not OfferState.CLAIMED:
+                raise NotFound(
+                    f"parent_task_id {parent} is no task that is being worked on here; leave it "
+                    "out, or give the id of the task you have claimed"
+                )
+            if held.record.agent != caller.agent:
+                raise NotAllowed(f"parent task {parent} is {held.record.agent}'s")
+            trace_id, path = held.record.order.trace_id, (*held.record.order.path, me)
+        if len(path) - 1 > HOPS_MAX:
+            raise InvalidInput(
+                f"this task was handed on {HOPS_MAX} times already, which is the most; do it "
+                "yourself, or submit that it can't be done"
+            )
+        if target.peer is not None and agent_path(target.peer, target.agent) in path:
+            raise NotAllowed(
+                f"agent {target.agent} there has handed on this task itself, so it would go in "
+                "circles; choose another agent, or do it yourself"
+            )
+        return trace_id, path
+
+    def _view(self, id: TaskId) -> TaskView:
+        task = self._ledger.get(id)
+        if task is not None:
+            return self._asked(task)
+        record = self._inbox.find(id)
+        if record is None:
+            raise _unknown(id)
+        return offered_view(record, self._inbox.get(id), self._endpoint, self._clock.now_s())
+
+    def _asked(self, task: Task) -> TaskView:
+        return asked_view(task, self._clock.now_s())
+
+
+def _unknown(id: TaskId) -> NotFound:
+    return NotFound(f"there is no task {id} on this machine; list_tasks shows those there are")
+
+
+def _check_text(field: str, text: str, bytes_max: int, *, may_be_empty: bool = False) -> None:
+    if not text.strip() and not may_be_empty:
+        raise InvalidInput(f"{field} is empty; say what is to be told")
+    if len(text.encode()) > bytes_max:
+        raise InvalidInput(
+            f"{field} has {len(text.encode())} bytes, at most {bytes_max} are allowed; shorten "
+            "it, and store what is longer as a memory"
+        )

@@ -1,0 +1,246 @@
+"""Keeps what this node's agents have claimed: renews leases, gives claims back, delivers results.
+
+One asyncio task tends to each such task, for as long as its requester has to hear of it. Whatever
+fails for a while is tried again: it is on disk, and taken up again after a restart.
+"""
+
+import asyncio
+import logging
+from dataclasses import replace
+from random import Random
+
+from buddies_core.clock import Clock
+from buddies_core.errors import (
+    BuddiesError,
+    InvalidInput,
+    NotAllowed,
+    NotFound,
+    StoreError,
+)
+from buddies_core.model.bodies import TaskResponse
+from buddies_core.model.task import PERSON, TaskSucceeded
+from buddies_core.pb import peer_pb2
+from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
+from buddies_core.store.task_records import OfferRecord, OfferState
+from buddies_core.tasks.asking import SUBMIT_TIMEOUT_S, Asking
+from buddies_core.tasks.inbox import Held, Inbox
+from buddies_core.tasks.outputs import inline_output, shortened_for_legacy
+from buddies_core.tasks.ports import RoomsPort
+from buddies_core.tasks.views import ACCEPTED, LATE
+from buddies_core.tasks.waiting import wait_set
+
+RENEW_EVERY_S = 20.0
+"""A third of a lease, so that two renewals may get lost."""
+RETRY_AFTER_S = 5.0
+DETACHED_KEPT_S = 30.0
+PAUSE_S = 1.0
+PAUSE_S_MAX = 16.0
+FORGET_EVERY_S = 60.0
+TENDED = (OfferState.CLAIMED, OfferState.RETURNING, OfferState.SUBMITTED)
+LEGACY_VERDICT = "it was broadcast; buddies 0.1.4 does not tell whether it counts"
+
+_log = logging.getLogger(__name__)
+
+
+class Tending:
+    """What is done for claimed tasks while their agents work. One event loop owns this."""
+
+    def __init__(
+        self, *, inbox: Inbox, asking: Asking, rooms: RoomsPort, clock: Clock, rng: Random
+    ) -> None:
+        self._inbox = inbox
+        self._asking = asking
+        self._rooms = rooms
+        self._clock = clock
+        self._rng = rng
+        self._group: asyncio.TaskGroup | None = None
+
+    def start(self, held: Held) -> None:
+        """Tend to a task from now on, if that is not done already."""
+        if self._group is not None and held.wake is None and held.record.state in TENDED:
+            held.wake = asyncio.Event()
+            self._group.create_task(self._tend(held, held.wake))
+
+    async def run(self) -> None:
+        """Tend to all that is claimed until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            for held in self._inbox.all():
+                self.start(held)
+            while True:
+                try:
+                    await self._inbox.forget_old()
+                except StoreError as error:
+                    _log.warning("offers_not_forgotten: %s", error)
+                await asyncio.sleep(FORGET_EVERY_S)
+
+    async def _tend(self, held: Held, wake: asyncio.Event) -> None:
+        renew_at_s = self._clock.now_s() + RENEW_EVERY_S * self._rng.uniform(0.5, 1.0)
+        pause_s, state = PAUSE_S, held.record.state
+        while held.record.state in TENDED and self._inbox.get(held.id) is held:
+            wake.clear()
+            if held.record.state is not state:
+                pause_s, state = PAUSE_S, held.record.state
+            try:
+                if state is OfferState.CLAIMED:
+                    renew_at_s = await self._keep_claim(held, renew_at_s)
+                    wait_s = self._claim_waits_s(held, renew_at_s)
+                    await wait_set(wake, wait_s)
+                elif state is OfferState.RETURNING:
+                    await self._give_back(held)
+                else:
+                    await self._deliver(held)
+            except BuddiesError as error:
+                _log.info("task_not_told task=%s state=%s: %s", held.id, state, error)
+                await asyncio.sleep(pause_s * self._rng.uniform(0.75, 1.25))
+                pause_s = min(PAUSE_S_MAX, 2 * pause_s)
+        held.wake = None
+
+    # A claim
+
+    def _claim_waits_s(self, held: Held, renew_at_s: float) -> float:
+        now_s = self._clock.now_s()
+        until = [renew_at_s]
+        if held.detached_s is not None and held.record.agent != PERSON.agent:
+            until.append(held.detached_s + DETACHED_KEPT_S)
+        if held.record.legacy and held.finish_by_s is not None:
+            until.append(held.finish_by_s)
+        return max(0.01, min(until) - now_s)
+
+    async def _keep_claim(self, held: Held, renew_at_s: float) -> float:
+        """Do what is due for a claim, and return when its lease is to be renewed next."""
+        now_s = self._clock.now_s()
+        gone_s = None if held.detached_s is None else now_s - held.detached_s
+        if gone_s is not None and gone_s >= DETACHED_KEPT_S and held.record.agent != PERSON.agent:
+            await self._agent_gone(held)
+            return renew_at_s
+        if held.record.legacy:
+            if held.finish_by_s is not None and held.finish_by_s <= now_s:
+                await self._move(held, held.record, OfferState.LOST, "its time is over")
+            return now_s + RENEW_EVERY_S
+        if held.unsent_progress is None and now_s < renew_at_s:
+            return renew_at_s
+        record, text = held.record, held.unsent_progress
+        try:
+            await self.report(record, text)
+        except (NotAllowed, NotFound) as error:
+            await self._move(held, record, OfferState.LOST, str(error))
+            return renew_at_s
+        except BuddiesError as error:
+            _log.info("lease_not_renewed task=%s: %s", held.id, error)
+            return self._clock.now_s() + RETRY_AFTER_S
+        if held.unsent_progress == text:
+            held.unsent_progress = None
+        return self._clock.now_s() + RENEW_EVERY_S * self._rng.uniform(0.75, 1.0)
+
+    async def report(self, record: OfferRecord, progress: str | None) -> None:
+        """Tell the requester that the task is being worked on.
+
+        Raises:
+            NotAllowed, NotFound: it is not this node's any more, or over.
+            BuddiesError: the requester can't be reached now.
+        """
+        id = record.order.id.bytes
+        if progress is None:
+            request = PeerRequest(
+                renew_lease=peer_pb2.RenewLease(task_id=id, attempt=record.attempt)
+            )
+        else:
+            request = PeerRequest(
+                report_progress=peer_pb2.ReportProgress(
+                    task_id=id, attempt=record.attempt, text=progress
+                )
+            )
+        await self._asking.ask(record.order.requester, record.order.room, request)
+
+    async def lose(self, held: Held, record: OfferRecord, reason: str) -> None:
+        """Keep that a claim is not this node's any more."""
+        await self._move(held, record, OfferState.LOST, reason)
+
+    async def _agent_gone(self, held: Held) -> None:
+        record = held.record
+        if record.legacy:
+            await self._move(held, record, OfferState.OFFERED, "")
+            return
+        gone = f"its agent {record.agent} went away"
+        await self._move(held, replace(record, agent=""), OfferState.RETURNING, gone)
+
+    async def _move(self, held: Held, seen: OfferRecord, state: OfferState, reason: str) -> None:
+        """Keep the record as it was seen in another state, unless it has moved on meanwhile."""
+        async with self._inbox.lock(held.id):
+            now = held.record
+            is_as_seen = (now.state, now.attempt) == (seen.state, seen.attempt)
+            if is_as_seen and self._inbox.get(held.id) is held:
+                await self._inbox.put(replace(seen, state=state, reason=reason))
+
+    # A claim that is given back
+
+    async def _give_back(self, held: Held) -> None:
+        """Tell the requester that an agent here does not do it; raises to be called again."""
+        record = held.record
+        reject = peer_pb2.RejectTask(
+            task_id=held.id.bytes,
+            attempt=record.attempt,
+            agent=record.agent,
+            reason=record.reason,
+        )
+        try:
+            await self._asking.ask(
+                record.order.requester, record.order.room, PeerRequest(reject_task=reject)
+            )
+        except (NotAllowed, InvalidInput) as error:
+            _log.info("rejection_refused task=%s: %s", held.id, error)
+        again = held.offered_again
+        held.offered_again = False
+        state = OfferState.OFFERED if again else OfferState.LOST
+        await self._move(held, record, state, record.reason)
+
+    # A result
+
+    async def _deliver(self, held: Held) -> None:
+        """Bring a result to the requester and keep its verdict; raises to be called again."""
+        record = held.record
+        assert record.result is not None, "what was submitted has a result"
+        if record.legacy:
+            name = self._rooms.name_of(self._asking.endpoint)
+            result = shortened_for_legacy(record.result, name)
+            await self._rooms.publish(
+                record.order.room, TaskResponse(record.order.id, result, name)
+            )
+            await self._done(held, record, f"{ACCEPTED}: {LEGACY_VERDICT}")
+            return
+        text, size, sha256 = inline_output(record.result)
+        submit = peer_pb2.SubmitResult(
+            task_id=held.id.bytes,
+            attempt=record.attempt,
+            success=isinstance(record.result, TaskSucceeded),
+            output=text,
+            size=size,
+            sha256=sha256,
+        )
+        try:
+            reply = await self._asking.ask(
+                record.order.requester,
+                record.order.room,
+                PeerRequest(submit_result=submit),
+                SUBMIT_TIMEOUT_S,
+            )
+        except (NotAllowed, InvalidInput) as error:
+            await self._done(held, record, f"{LATE}: {error}")
+            return
+        await self._done(held, record, _verdict(reply))
+
+    async def _done(self, held: Held, record: OfferRecord, verdict: str) -> None:
+        async with self._inbox.lock(held.id):
+            if held.record == record and self._inbox.get(held.id) is held:
+                await self._inbox.put(replace(record, state=OfferState.DONE, verdict=verdict))
+
+
+def _verdict(reply: PeerReply) -> str:
+    match reply.verdict.kind:
+        case peer_pb2.Verdict.ACCEPTED:
+            return ACCEPTED
+        case peer_pb2.Verdict.LATE:
+            return f"{LATE}: {reply.verdict.text}"
+        case _:
+            raise BuddiesError("the requester gave a verdict that this version does not know")
