@@ -7,14 +7,15 @@ import codecs
 import contextlib
 import os
 import signal
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import PIPE, Process, SubprocessStreamProtocol
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from buddies_core.model.task import OUTPUT_BYTES_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from buddies_core.model.task import TaskView
 
@@ -81,23 +82,17 @@ class Execution:
     async def run(self) -> Outcome:
         """Return what came of it. Cancelling ends the command too."""
         try:
-            process = await asyncio.create_subprocess_exec(
-                "/bin/sh", "-c", self._command,
-                env=self._environ, stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True,
-            )  # fmt: skip
-        except OSError as error:
-            return NotDone(f"it could not be started: {error}")
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(self._feed(process))
-                    group.create_task(self._read_stdout(process))
-                    group.create_task(self._read_stderr(process))
-                code = await process.wait()
+            async with _shell(self._command, self._environ) as process:
+                async with asyncio.timeout(self._timeout_s):
+                    async with asyncio.TaskGroup() as group:
+                        group.create_task(self._feed(process))
+                        group.create_task(self._read_stdout(process))
+                        group.create_task(self._read_stderr(process))
+                    code = await process.wait()
         except TimeoutError:
             return NotDone(self._why(f"it did not end within {self._timeout_s:g} s"))
-        finally:
-            await _end(process)
+        except OSError as error:
+            return NotDone(f"it could not be started: {error}")
         if len(self._stdout) > OUTPUT_BYTES_MAX:
             return NotDone(f"it wrote more than {OUTPUT_BYTES_MAX} bytes, the most a result may be")
         if code == 0:
@@ -134,17 +129,32 @@ class Execution:
         return f"{what}: {said}" if said else what
 
 
-async def _end(process: Process) -> None:
-    """Leave nothing running of what the command has started; a group lives while a member does."""
-    _signal(process, signal.SIGTERM)
+@asynccontextmanager
+async def _shell(command: str, environ: Mapping[str, str]) -> AsyncIterator[Process]:
+    """Run a command until the block ends; then nothing of what it has started is left."""
+    loop = asyncio.get_running_loop()
+    # As create_subprocess_exec does it; that one keeps the transport, and with it the pipes, open
+    # while they are held by somebody who has left the group.
+    transport, protocol = await loop.subprocess_exec(
+        lambda: SubprocessStreamProtocol(limit=READ_BYTES, loop=loop),
+        "/bin/sh", "-c", command, env=environ,
+        stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True,
+    )  # fmt: skip
+    process = Process(transport, protocol, loop)
     try:
-        async with asyncio.timeout(KILL_AFTER_S):
-            await process.wait()
-    except TimeoutError:
-        pass
+        yield process
     finally:
-        _signal(process, signal.SIGKILL)
-    await process.wait()
+        # A group lives while a member does, also after the shell itself has gone.
+        _signal(process, signal.SIGTERM)
+        try:
+            async with asyncio.timeout(KILL_AFTER_S):
+                await process.wait()
+        except TimeoutError:
+            pass
+        finally:
+            _signal(process, signal.SIGKILL)
+            await process.wait()
+            transport.close()
 
 
 def _signal(process: Process, number: signal.Signals) -> None:

@@ -19,6 +19,8 @@ from tests.support.fake_tasks import TASK_ID, WORKING
 from tests.unit.cli.conftest import Person
 
 ID = str(TASK_ID)
+BEGUN = "cat > /dev/null"
+"""Ends when all of stdin has come: asyncio leaks pipes if it is cancelled while it starts."""
 
 
 def execute(command: str, timeout_s: float = 10) -> Execution:
@@ -104,7 +106,7 @@ async def test_what_a_command_leaves_running_is_ended_with_it(tmp_path: Path) ->
 async def test_who_cancels_the_run_ends_the_command(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     async with asyncio.TaskGroup() as group:
-        run = group.create_task(execute(f"echo $$ > {pid}; sleep 60").run())
+        run = group.create_task(execute(f"{BEGUN}; echo $$ > {pid}; sleep 60").run())
         await until(lambda: pid.exists() and bool(pid.read_text()))
         run.cancel()
 
@@ -221,10 +223,13 @@ def test_the_command_of_a_task_that_is_over_is_ended(
 
     class Cancelling(FakeClient):
         async def task_progress(self, task_id: str, text: str) -> TaskView:
-            raise NotFound("the task was canceled")
+            if text == "begun":
+                raise NotFound("the task was canceled")
+            return WORKING
 
     person.machine.daemon = Cancelling()
-    seen = person.types("task", "watch", "--exec", "exec sleep 60", "--count", "1")
+    command = f"{BEGUN}; echo begun >&2; exec sleep 60"
+    seen = person.types("task", "watch", "--exec", command, "--count", "1")
 
     assert (seen.code, seen.out) == (0, "")
     assert seen.err.endswith(f"task {ID}: its command is ended: the task was canceled\n")
@@ -290,7 +295,7 @@ def test_what_a_command_writes_can_not_command_the_terminal(person: Person) -> N
 
 def test_being_terminated_ends_the_command_too(person: Person, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
-    command = f"echo $$ > {pid}; kill -TERM {os.getpid()}; exec sleep 60"
+    command = f"{BEGUN}; echo $$ > {pid}; kill -TERM {os.getpid()}; exec sleep 60"
 
     seen = person.types("task", "watch", "--exec", command)
 
