@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from buddies_core.errors import BuddiesError, NotAllowed, NotFound, WireError
-from buddies_core.model.address import PeerAddress
+from buddies_core.model.address import AddressInfo, PeerAddress
 from buddies_core.model.bodies import AgentPresence, Body, Presence
 from buddies_core.model.bodies import Join as JoinBody
 from buddies_core.model.ids import EndpointId, TopicId, short
@@ -15,7 +15,7 @@ from buddies_core.model.room import DialAttempt, Member, Ticket
 from buddies_core.pb import peer_pb2
 from buddies_core.rooms.admission import Admitted, spoke_key
 from buddies_core.rooms.ports import Host
-from buddies_core.rooms.presence import Presences, fit_presence
+from buddies_core.rooms.presence import MEMBERS_MAX, Presences, fit_presence
 from buddies_core.rooms.reunion import Reunion
 from buddies_core.store.records import PresenceRecord, RoomRecord
 from buddies_core.wire.room_messages import open_envelope
@@ -50,6 +50,8 @@ class Room:
         self.statuses: dict[str, AgentPresence] = {}
         """What our own agents said they were doing, by agent name."""
         self._host = host
+        self._last_seen = _last_seen(host.store.presences(record.topic))
+        """The members ever heard, with where and when; who was heard last is last."""
         self._reunion = Reunion(host.rng)
         self._has_neighbor = asyncio.Event()
         self._announce = asyncio.Event()
@@ -182,7 +184,14 @@ class Room:
         record = PresenceRecord(
             topic=self.record.topic, endpoint=sender, proof=admitted.raw, received_at_ms=wall_ms
         )
+        self._remember(PeerAddress(sender, trailer.address or AddressInfo()), wall_ms)
         await host.store.put_presence(record)
+
+    def _remember(self, address: PeerAddress, seen_at_ms: int) -> None:
+        self._last_seen.pop(address.endpoint, None)
+        self._last_seen[address.endpoint] = (address, seen_at_ms)
+        if len(self._last_seen) > MEMBERS_MAX:
+            del self._last_seen[next(iter(self._last_seen))]
 
     async def on_leave(self, sender: EndpointId, sent_at_ms: int) -> None:
         """Take in that a member goes; an older presence of it counts for nothing from now on."""
@@ -320,9 +329,9 @@ class Room:
         host = self._host
         oldest_ms = host.clock.wall_ms() - FORGET_MEMBER_AFTER_MS
         known = {
-            record.endpoint: _address_in(record)
-            for record in host.store.presences(self.record.topic)
-            if record.received_at_ms >= oldest_ms
+            peer: address
+            for peer, (address, seen_at_ms) in self._last_seen.items()
+            if seen_at_ms >= oldest_ms
         }
         if alone:
             # These may be 0.1.4 peers, whose presence is not known by endpoint.
@@ -362,8 +371,17 @@ def _presence_mark(topic: TopicId, sender: EndpointId) -> bytes:
     return b"presence" + topic + sender
 
 
-def _address_in(record: PresenceRecord) -> PeerAddress:
-    trailer = open_envelope(record.proof).trailer
-    if trailer is None or trailer.address is None:
-        return PeerAddress(record.endpoint)
-    return PeerAddress(record.endpoint, trailer.address)
+def _last_seen(
+    records: Iterable[PresenceRecord],
+) -> dict[EndpointId, tuple[PeerAddress, int]]:
+    """Return where and when each member was heard last, the newest last; damaged ones left out."""
+    seen = {}
+    for record in sorted(records, key=lambda record: record.received_at_ms)[-MEMBERS_MAX:]:
+        try:
+            trailer = open_envelope(record.proof).trailer
+        except WireError as error:
+            log.warning("record_damaged peer=%s reason=%s", short(record.endpoint), error)
+            continue
+        info = (trailer.address if trailer else None) or AddressInfo()
+        seen[record.endpoint] = PeerAddress(record.endpoint, info), record.received_at_ms
+    return seen

@@ -23,6 +23,7 @@ from buddies_core.rooms.composing import Composer
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.rooms import Rooms
 from buddies_core.store.in_memory import InMemoryStore
+from buddies_core.store.records import PresenceRecord
 from buddies_core.wire.room_messages import (
     RoomMessage,
     encode_room_message,
@@ -373,6 +374,22 @@ async def test_after_a_restart_the_node_is_in_its_rooms_and_dials_the_members_it
     network_of(after).reachable.add(ALICE.endpoint)
     async with rooms_of(after) as rooms:
         assert rooms.joined() == (DEMO,)
+        await until(lambda: network_of(after).topics.get(TOPIC) == [ALICE.endpoint])
+
+
+async def test_a_member_whose_record_is_damaged_hinders_nobody() -> None:
+    store = InMemoryStore()
+    before = host(BOB, "bob", store)
+    async with rooms_of(before) as rooms:
+        await rooms.join("demo", None, None)
+    now_ms = before.clock.wall_ms()
+    for key, proof in ((ALICE, await presence_of(ALICE, "alice")), (CAROL, b"damaged")):
+        await store.put_presence(
+            PresenceRecord(topic=TOPIC, endpoint=key.endpoint, proof=proof, received_at_ms=now_ms)
+        )
+    after = host(BOB, "bob", store)
+    network_of(after).reachable.add(ALICE.endpoint)
+    async with rooms_of(after):
         await until(lambda: network_of(after).topics.get(TOPIC) == [ALICE.endpoint])
 
 
