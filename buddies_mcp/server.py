@@ -22,6 +22,7 @@ from buddies_core.model.task import WAIT_S_MAX, TaskState
 from buddies_mcp import render
 from buddies_mcp.link import DaemonLink
 from buddies_mcp.patience import Patience
+from buddies_mcp.stdin import open_stdin
 from buddies_mcp.tools.memory import MEMORY_TOOLS
 from buddies_mcp.tools.room import ROOM_TOOLS
 from buddies_mcp.tools.task import TASK_TOOLS
@@ -195,7 +196,7 @@ async def serve_stdio(server: Server[None]) -> None:
     options = server.create_initialization_options(
         NotificationOptions(), experimental_capabilities={CHANNEL_CAPABILITY: {}}
     )
-    async with stdio_server() as (read_stream, write_stream):
+    async with stdio_server(stdin=open_stdin()) as (read_stream, write_stream):
         await serve_loop(
             server, read_stream, write_stream, lifespan_state=None, init_options=options
         )
