@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from buddies_core.errors import DaemonUnavailable
+from buddies_core.errors import DaemonUnavailable, VersionMismatch
 
 if TYPE_CHECKING:
     from buddies_core.client import DaemonClient
@@ -35,7 +35,6 @@ class DaemonLink:
         self._connect = connect
         self._tell = tell
         self._tasks = tasks
-        self._changing = asyncio.Lock()
         self._holder: asyncio.Task[None] | None = None
         self._connected: asyncio.Future[DaemonClient] | None = None
 
@@ -59,26 +58,29 @@ class DaemonLink:
         daemon = await self._daemon()
         try:
             return await question(daemon)
+        except VersionMismatch:
+            raise
         except DaemonUnavailable as error:
             raise DaemonUnavailable(
-                f"{error}. It went away while it was asked, so what you asked for may have been"
-                " done or not: look before you ask again"
+                f"{error}. The next call does so by itself; look first whether this one was done"
             ) from error
 
     async def warm_up(self) -> None:
         """Begin to connect, so that the first question need not wait; failing is for it to tell."""
-        async with self._changing:
-            if self._connected is None:
-                self._begin()
+        if self._connected is None:
+            self._begin()
 
     async def _daemon(self) -> DaemonClient:
-        async with self._changing:
-            if self._connected is None or not await self._holds(self._connected):
-                self._begin()
-            assert self._connected is not None, "a connection was begun"
-            connected = self._connected
+        connected = self._connected
+        # Several questions may look at once: behind each other, each would wait for a daemon that
+        # hangs, and all for all. The first that finds the connection broken makes a new one.
+        if (connected is None or not await self._holds(connected)) and (
+            self._connected is connected
+        ):
+            self._begin()
+        assert self._connected is not None, "a connection was begun"
         # Shielded: a cancelled call must not cancel the connection that others wait for.
-        return await asyncio.shield(connected)
+        return await asyncio.shield(self._connected)
 
     async def _holds(self, connected: asyncio.Future[DaemonClient]) -> bool:
         if not connected.done():

@@ -4,7 +4,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from buddies_core.errors import DaemonUnavailable, InvalidInput
+from buddies_core.errors import DaemonUnavailable, InvalidInput, TimedOut
+from buddies_core.model.ids import RoomName
 from buddies_core.model.task import InboxChange
 from buddies_mcp.link import DaemonLink
 from tests.support.fake_client import FEATURE, FakeClient
@@ -71,6 +72,42 @@ async def test_a_daemon_that_went_away_is_replaced_before_the_next_question_is_p
         assert machine.open == 1
 
 
+async def test_questions_to_a_daemon_that_hangs_do_not_wait_for_each_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine = Machine()
+    looks: list[str] = []
+
+    async def hang() -> tuple[RoomName, ...]:
+        looks.append("began")
+        await asyncio.sleep(0.01)
+        looks.append("late")
+        raise TimedOut("no answer")
+
+    async with DaemonLink.open(machine.connect) as link, asyncio.TaskGroup() as agents:
+        await link.ask(lambda daemon: daemon.list_rooms())
+        monkeypatch.setattr(machine.daemons[0], "list_rooms", hang)
+        for _ in range(3):
+            agents.create_task(_too_late(link))
+    assert looks == ["began"] * 3 + ["late"] * 3
+
+
+async def _too_late(link: DaemonLink) -> None:
+    with pytest.raises(TimedOut):
+        await link.ask(lambda daemon: daemon.room_ticket("a"))
+
+
+async def test_questions_that_find_the_daemon_gone_share_the_new_one() -> None:
+    machine = Machine()
+    async with DaemonLink.open(machine.connect) as link:
+        await link.ask(lambda daemon: daemon.list_rooms())
+        machine.daemons[0].failure = DaemonUnavailable("no daemon answers")
+        async with asyncio.TaskGroup() as agents:
+            for _ in range(3):
+                agents.create_task(link.ask(lambda daemon: daemon.room_ticket("a")))
+    assert [len(daemon.asked) for daemon in machine.daemons] == [2, 3]
+
+
 async def test_a_question_during_which_the_daemon_goes_away_is_not_put_again() -> None:
     machine = Machine()
 
@@ -79,7 +116,7 @@ async def test_a_question_during_which_the_daemon_goes_away_is_not_put_again() -
         await daemon.store_memory(room="a", content="c")
 
     async with DaemonLink.open(machine.connect) as link:
-        with pytest.raises(DaemonUnavailable, match="may have been done or not"):
+        with pytest.raises(DaemonUnavailable, match="look first whether this one was done"):
             await link.ask(store_and_die)  # type: ignore[arg-type]
     assert len(machine.daemons) == 1
 
