@@ -29,6 +29,8 @@ STOP_TIMEOUT_S = 20.0
 HANDSHAKE_TIMEOUT_S = 2.0
 PAUSE_S = 0.03
 LOG_LINES_SHOWN = 12
+REASON = "error: "
+"""What a line begins with in which `buddies-core` says why it can't start."""
 
 
 async def ensure_daemon(
@@ -177,6 +179,12 @@ def _unusable(file: Path, error: OSError) -> StoreError:
 
 def _ended(paths: Paths, exit_code: int) -> DaemonUnavailable:
     said = paths.start_log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
+    # What the daemon says on purpose; anything else is a crash, which is shown as it is.
+    reasons = [line.removeprefix(REASON) for line in said if line.startswith(REASON)]
+    if reasons:
+        return DaemonUnavailable(
+            f"the daemon could not start: {'; '.join(reasons)} (its log is {paths.log})"
+        )
     shown = "\n".join(said) or "(nothing)"
     return DaemonUnavailable(
         f"the daemon ended at its start with exit code {exit_code}, and said:\n{shown}\n"

@@ -34,7 +34,7 @@ from buddies_core.local_protocol import (
     grpc_address,
 )
 from buddies_core.model.views import DaemonInfo
-from buddies_core.paths import Paths
+from buddies_core.paths import Paths, data_lock_holder
 from buddies_core.pb import daemon_pb2
 from buddies_core.pb.daemon_pb2_grpc import DaemonStub
 
@@ -146,9 +146,7 @@ class Connection:
                 raise self._nobody() from failed
             if failed.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise DaemonUnavailable(
-                    f"the daemon at {self._paths.socket} does not answer; its log is "
-                    f"{self._paths.log}; if it hangs, end it and start it again: "
-                    "buddies-cli daemon restart"
+                    f"the daemon at {self._paths.socket} does not answer; {self._if_it_hangs()}"
                 ) from failed
             raise self._error_of(failed, timeout_s) from failed
         self.info = info_from_pb(reply)
@@ -274,8 +272,13 @@ class Connection:
     def _late(self, timeout_s: float) -> TimedOut:
         return TimedOut(
             f"the daemon did not answer within {timeout_s:g} s; what it was asked for may still "
-            f"happen. Its log is {self._paths.log}"
+            f"happen; {self._if_it_hangs()}"
         )
+
+    def _if_it_hangs(self) -> str:
+        pid = data_lock_holder(self._paths)
+        remedy = f"kill -9 {pid}" if pid else "buddies-cli daemon restart"
+        return f"its log is {self._paths.log}; if it hangs, end it: {remedy}"
 
     def _error_of(self, failed: aio.AioRpcError, timeout_s: float) -> BuddiesError:
         text = failed.details() or ""

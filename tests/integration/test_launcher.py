@@ -83,13 +83,22 @@ async def test_ten_at_once_start_exactly_one(paths: Paths) -> None:
     assert len(starts(paths)) == 1
 
 
-async def test_a_failed_start_shows_what_the_daemon_said_and_where_it_is(paths: Paths) -> None:
+async def test_a_failed_start_is_told_in_one_line_with_the_daemons_own_reason(paths: Paths) -> None:
     with pytest.raises(DaemonUnavailable) as caught:
         await ensure(paths, STUB_FAILS="error: BUDDIES_NETWORK is 'moon'")
 
     assert str(caught.value) == (
+        f"the daemon could not start: BUDDIES_NETWORK is 'moon' (its log is {paths.log})"
+    )
+
+
+async def test_a_crash_at_the_start_is_shown_as_the_daemon_told_it(paths: Paths) -> None:
+    with pytest.raises(DaemonUnavailable) as caught:
+        await ensure(paths, STUB_FAILS="Traceback\nImportError: no iroh")
+
+    assert str(caught.value) == (
         "the daemon ended at its start with exit code 1, and said:\n"
-        "error: BUDDIES_NETWORK is 'moon'\n"
+        "Traceback\nImportError: no iroh\n"
         f"All of it is in {paths.start_log}, its log is {paths.log}"
     )
 
