@@ -9,6 +9,7 @@ import click
 from buddies_cli import terminal
 from buddies_cli.app import App, Command, text_argument
 from buddies_cli.commands.daemon import status_table
+from buddies_core.errors import InvalidInput
 from buddies_core.model import json_view
 from buddies_core.model.ids import short
 
@@ -30,6 +31,11 @@ def join(app: App, room: str, ticket: str | None) -> None:
     stays in the room, over restarts too, until it leaves.
     """
     given = None if ticket is None else text_argument(ticket, TICKET_BYTES_MAX).strip()
+    if given == "":  # `--ticket "$TICKET"` with nothing in it must not open a room of one's own
+        raise InvalidInput(
+            "the ticket is empty; ask a member for one (buddies-cli ticket ROOM), or leave out "
+            "--ticket to open the room"
+        )
     report = app.ask(lambda daemon: daemon.join_room(room, given))
     for attempt in report.tried:
         if not attempt.reached:

@@ -189,6 +189,17 @@ def test_a_search_says_who_answered_and_who_did_not(person: Person) -> None:
     )
 
 
+@pytest.mark.parametrize("given", ["", "  ", "-"])
+def test_an_empty_ticket_is_refused_rather_than_taken_for_none(
+    given: str, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe_in(monkeypatch, b"\n")
+    answer = person.types("join", "a", "--ticket", given)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith("error: the ticket is empty; ask a member for one")
+    assert person.machine.daemon.asked == []
+
+
 def test_a_ticket_is_printed_by_join_and_ticket_alone(person: Person) -> None:
     assert person.types("ticket", "a").out == "buddiesticket\n"
     assert "buddiesticket" in person.types("join", "a").out
