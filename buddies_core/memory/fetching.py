@@ -119,10 +119,11 @@ class Fetcher:
                 task.cancel()
         if found:
             return max(found, key=preference)
+        said = [f"present members without it: {len(answered)}"] if answered else []
+        said += [f"not given by {failure}" for failure in failures]
         raise NotFound(
-            f"memory {id} is not on this machine; present members that do not have it either: "
-            f"{len(answered)}; that did not say: {'; '.join(failures) or 'none'}. list_memories "
-            "and search_memory show the ids there are"
+            f"memory {id} is not on this machine ({'; '.join(said) or 'no member is present'}); "
+            "list_memories and search_memory show the ids there are"
         )
 
     def _direct_members(self, room: RoomName) -> tuple[EndpointId, ...]:

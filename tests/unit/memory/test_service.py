@@ -457,7 +457,8 @@ async def test_who_was_asked_is_told_when_nobody_has_it(team: Team, alice: Node,
 
     with pytest.raises(
         NotFound,
-        match="have it either: 1; that did not say: carol: not with you; dora: connection refused",
+        match="present members without it: 1; "
+        "not given by carol: not with you; not given by dora: connection refused",
     ):
         await bob.memories.get(memory_id(77), 0, 10)
 
