@@ -93,10 +93,11 @@ class Execution:
             return NotDone(self._why(f"it did not end within {self._timeout_s:g} s"))
         except OSError as error:
             return NotDone(f"it could not be started: {error}")
-        if len(self._stdout) > OUTPUT_BYTES_MAX:
+        output = _text(self._stdout).rstrip("\n")
+        if max(len(self._stdout), len(output.encode())) > OUTPUT_BYTES_MAX:
             return NotDone(f"it wrote more than {OUTPUT_BYTES_MAX} bytes, the most a result may be")
         if code == 0:
-            return Done(_text(self._stdout).rstrip("\n"))
+            return Done(output)
         if code == REJECTS:
             return NotHere(self._why(f"it exited with {REJECTS}"))
         return NotDone(self._why(f"it exited with {code}" if code > 0 else _signalled(-code)))

@@ -11,7 +11,7 @@ from buddies_cli.execution import Done, Execution, NotDone, NotHere
 from buddies_cli.restarts import through_restarts
 from buddies_core.errors import BuddiesError, DaemonUnavailable, NotAllowed, NotFound
 from buddies_core.model import json_view
-from buddies_core.model.task import PROGRESS_BYTES_MAX, WAIT_S_MAX
+from buddies_core.model.task import PROGRESS_BYTES_MAX, REASON_BYTES_MAX, WAIT_S_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -109,15 +109,23 @@ async def _mind(
     running: asyncio.Task[Outcome],
 ) -> None:
     """Show signs of life, and end the command when nobody wants its result any more."""
-    while True:
-        await asyncio.sleep(SIGN_OF_LIFE_S)
+    id = str(task.id)
+    why = ""
+    while not why:
         try:
-            await daemon.task_progress(str(task.id), _cut(execution.last_words) or "running")
+            now = await daemon.task_after(id, SIGN_OF_LIFE_S)
+            if now.state.is_terminal:
+                why = json_view.ending(now)
+            else:
+                words = _cut(execution.last_words, PROGRESS_BYTES_MAX)
+                await daemon.task_progress(id, words or "running")
         except (NotFound, NotAllowed) as error:
-            plan.note(f"task {task.id}: its command is ended: {error}")
-            running.cancel()
+            why = str(error)
         except BuddiesError as error:
-            plan.note(f"task {task.id}: no sign of life was sent: {error}")
+            plan.note(f"task {id}: no sign of life was sent: {error}")
+            await asyncio.sleep(SIGN_OF_LIFE_S)
+    plan.note(f"task {id}: its command is ended: {why}")
+    running.cancel()
 
 
 async def _give(daemon: DaemonClient, task: TaskView, outcome: Outcome) -> tuple[JsonObject, str]:
@@ -131,10 +139,10 @@ async def _give(daemon: DaemonClient, task: TaskView, outcome: Outcome) -> tuple
             verdict = await daemon.submit_task_result(id, success=False, output=reason)
             return json_view.submitted_json(id, verdict), f"task {id}: failed, {verdict.verdict}"
         case NotHere(reason):
-            view = await daemon.reject_task(id, _cut(reason))
+            view = await daemon.reject_task(id, _cut(reason, REASON_BYTES_MAX))
             return json_view.task_brief_json(view), f"task {id}: rejected"
 
 
-def _cut(text: str) -> str:
-    """Return the beginning that a progress or a reason may have."""
-    return text.encode()[:PROGRESS_BYTES_MAX].decode(errors="ignore")
+def _cut(text: str, bytes_max: int) -> str:
+    """Return the beginning of a text, without half a character at its end."""
+    return text.encode()[:bytes_max].decode(errors="ignore")

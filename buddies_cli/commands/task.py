@@ -271,7 +271,7 @@ def _beginning(text: str, chars: int = 60) -> str:
 @click.option(
     "--agent",
     envvar="BUDDIES_AGENT",
-    default="buddies-cli",
+    default="buddies-watch",
     show_default=True,
     help="The name to work under.",
 )

@@ -173,8 +173,9 @@ class TaskCalls:
 
     async def waiting_tasks(self) -> int:
         """Return how many tasks the caller could claim now."""
-        request = task_pb2.ListRequest(limit=1)
-        return (await self._connection.ask(self._tasks.List, request, COUNT_TIMEOUT_S)).waiting
+        request = task_pb2.CountWaitingRequest()
+        reply = await self._connection.ask(self._tasks.CountWaiting, request, COUNT_TIMEOUT_S)
+        return reply.waiting
 
     def inbox_changes(self) -> AsyncIterator[InboxChange]:
         """Return what waits for the attached agent, then each change, for ever, to one reader.

@@ -252,7 +252,8 @@ def ending(task: TaskView) -> str:
         case TaskFailed(message) if message:
             return message
         case _:
-            return f"the task {_ENDINGS[task.state]}" + (f": {task.reason}" if task.reason else "")
+            how = f"the task {_ENDINGS.get(task.state, task.state)}"
+            return f"{how}: {task.reason}" if task.reason else how
 
 
 _ENDINGS = {

@@ -10,6 +10,8 @@ from buddies_core.model.ids import EndpointId, RoomName, TaskId
 DESCRIPTION_BYTES_MAX = 64 << 10
 OUTPUT_BYTES_MAX = 1 << 20
 PROGRESS_BYTES_MAX = 4 << 10
+REASON_BYTES_MAX = 500
+"""Of why a task was canceled or rejected."""
 HOPS_MAX = 4
 """A task may be handed on so often; beyond that it goes in circles more likely than not."""
 ATTEMPTS_MAX = 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
@@ -36,7 +35,7 @@ class DaemonRpc(DaemonServicer):
     """The methods of the Daemon service."""
 
     def __init__(
-        self, daemon: DaemonService, inbox: InboxService | None, agents: Agents, closing: Closing
+        self, daemon: DaemonService, inbox: InboxService, agents: Agents, closing: Closing
     ) -> None:
         self._daemon = daemon
         self._inbox = inbox
@@ -61,10 +60,6 @@ class DaemonRpc(DaemonServicer):
             rooms=tuple(map(RoomName, request.rooms)),
         ) as agent:
             yield pb.AttachEvent(attached=pb.Attached(agent_id=str(agent.id)))
-            if self._inbox is None:
-                async with self._closing.cuts():
-                    await asyncio.Event().wait()
-                return
             changes = self._inbox.inbox_changes(caller_of(agent))
             async for change in self._closing.until(changes):
                 yield pb.AttachEvent(inbox=inbox_to_pb(change))

@@ -34,7 +34,7 @@ class Services:
     memories: MemoriesService
     search: SearchService
     agents: Agents
-    tasks: TasksService | None = None
+    tasks: TasksService
 
 
 @asynccontextmanager
@@ -57,10 +57,9 @@ async def serve(paths: Paths, services: Services) -> AsyncIterator[None]:
     memory_pb2_grpc.add_MemoriesServicer_to_server(
         MemoriesRpc(services.memories, services.search, services.agents), server
     )
-    if services.tasks is not None:
-        task_pb2_grpc.add_TasksServicer_to_server(
-            TasksRpc(services.tasks, services.agents, closing), server
-        )
+    task_pb2_grpc.add_TasksServicer_to_server(
+        TasksRpc(services.tasks, services.agents, closing), server
+    )
     healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     await healthy.set(health.OVERALL_HEALTH, health_pb2.HealthCheckResponse.SERVING)

@@ -73,6 +73,9 @@ class TasksService(InboxService, Protocol):
     async def reject(self, task_id: TaskId, reason: str, caller: Caller) -> TaskView:
         """Tell who asked for it that this agent does not do it."""
 
+    def waiting_for(self, caller: Caller) -> int:
+        """Return how many tasks the caller could claim now."""
+
     async def list(
         self, room: RoomName | None, state: TaskState | None, limit: int, caller: Caller
     ) -> tuple[tuple[TaskView, ...], int]:
@@ -191,6 +194,12 @@ class TasksRpc(TasksServicer):
             self._caller(context),
         )
         return task_list_to_pb(TaskList(tasks, waiting))
+
+    async def CountWaiting(
+        self, request: pb.CountWaitingRequest, context: ServicerContext[Any, Any]
+    ) -> pb.CountWaitingReply:
+        """Return how many tasks the calling agent could claim now."""
+        return pb.CountWaitingReply(waiting=self._tasks.waiting_for(self._caller(context)))
 
     def _caller(self, context: ServicerContext[Any, Any]) -> Caller:
         return caller_of(self._agents.caller(context))

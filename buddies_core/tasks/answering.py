@@ -12,6 +12,7 @@ from buddies_core.model.task import (
     HOPS_MAX,
     OUTPUT_BYTES_MAX,
     PROGRESS_BYTES_MAX,
+    REASON_BYTES_MAX,
     TaskFailed,
     TaskLimits,
     TaskOrder,
@@ -32,7 +33,6 @@ from buddies_core.tasks.outputs import fetched_text, is_complete, output_parts
 from buddies_core.tasks.views import LATE
 
 NAME_BYTES_MAX = 256
-REASON_CHARS_MAX = 500
 
 Replies: TypeAlias = list[PeerReply]
 
@@ -155,7 +155,7 @@ class Answering:
         task = self._ledger.get_open(id)
         if task is None:
             return []
-        reason = reject.reason[:REASON_CHARS_MAX]
+        reason = reject.reason[:REASON_BYTES_MAX]
         event: events.Event = events.LeaseReturned(caller, reject.attempt, reason)
         if reject.agent:
             if len(reject.agent.encode()) > NAME_BYTES_MAX:
@@ -227,7 +227,7 @@ class Answering:
 
     async def _on_withdrawal(self, caller: EndpointId, withdraw: peer_pb2.WithdrawTask) -> Replies:
         id = _id(withdraw.task_id)
-        reason = withdraw.reason[:REASON_CHARS_MAX]
+        reason = withdraw.reason[:REASON_BYTES_MAX]
         async with self._inbox.lock(id):
             held = self._inbox.get(id)
             if held is None or held.record.legacy or held.record.order.requester != caller:

@@ -19,6 +19,7 @@ from buddies_core.model.task import (
     HOPS_MAX,
     PERSON,
     PROGRESS_BYTES_MAX,
+    REASON_BYTES_MAX,
     Caller,
     InboxChange,
     SubmitVerdict,
@@ -31,7 +32,7 @@ from buddies_core.model.task import (
 from buddies_core.pb.peer_pb2 import PeerRequest
 from buddies_core.rooms.admission import Admitted
 from buddies_core.store.task_records import OfferState
-from buddies_core.tasks.answering import REASON_CHARS_MAX, Answering, Replies
+from buddies_core.tasks.answering import Answering, Replies
 from buddies_core.tasks.asking import Asking
 from buddies_core.tasks.eligibility import find_target
 from buddies_core.tasks.events import CancelRequested, Effect, OfferAgain, Refused, Withdraw
@@ -185,7 +186,7 @@ class Tasks:
             NotFound: there is no such task here.
             NotAllowed: the caller has not asked for it, or it is over.
         """
-        _check_text("reason", reason, REASON_CHARS_MAX, may_be_empty=True)
+        _check_text("reason", reason, REASON_BYTES_MAX, may_be_empty=True)
         task = self._ledger.get(task_id)
         if task is None:
             if self._inbox.find(task_id) is not None:
@@ -245,7 +246,7 @@ class Tasks:
 
     async def reject(self, task_id: TaskId, reason: str, caller: Caller) -> TaskView:
         """Leave a task to others; see `Working.reject`."""
-        _check_text("reason", reason, REASON_CHARS_MAX, may_be_empty=True)
+        _check_text("reason", reason, REASON_BYTES_MAX, may_be_empty=True)
         return await self._working.reject(task_id, reason, caller)
 
     # Knowing things

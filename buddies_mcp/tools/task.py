@@ -11,6 +11,7 @@ from buddies_core.model.task import (
     DESCRIPTION_BYTES_MAX,
     OUTPUT_BYTES_MAX,
     PROGRESS_BYTES_MAX,
+    REASON_BYTES_MAX,
     TIMEOUT_S_MAX,
     TaskState,
     TaskView,
@@ -309,7 +310,7 @@ TASK_TOOLS: tuple[Tool, ...] = (
             "reason": {
                 "type": "string",
                 "default": "",
-                "maxLength": PROGRESS_BYTES_MAX,
+                "maxLength": REASON_BYTES_MAX,
                 "description": "Why; who works on it is told",
             },
         },
@@ -330,7 +331,7 @@ TASK_TOOLS: tuple[Tool, ...] = (
             "reason": {
                 "type": "string",
                 "minLength": 1,
-                "maxLength": PROGRESS_BYTES_MAX,
+                "maxLength": REASON_BYTES_MAX,
                 "description": "Why; the requester is told",
             },
         },

@@ -138,6 +138,10 @@ class FakeTasks:
         self.calls.append(("reject", task_id, reason, caller.agent))
         return REJECTED
 
+    def waiting_for(self, caller: Caller) -> int:
+        self.calls.append(("waiting", caller.agent))
+        return 3
+
     async def list(
         self, room: RoomName | None, state: TaskState | None, limit: int, caller: Caller
     ) -> tuple[tuple[TaskView, ...], int]:

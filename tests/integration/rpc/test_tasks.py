@@ -135,7 +135,7 @@ async def test_results_progress_cancels_rejections_and_lists_cross_the_socket_un
         ("cancel", TASK_ID, "not needed", "buddies-cli"),
         ("reject", TASK_ID, "no compiler", "buddies-cli"),
         ("list", "r", TaskState.WORKING, 5, "buddies-cli"),
-        ("list", None, None, 1, "buddies-cli"),
+        ("waiting", "buddies-cli"),
     ]
 
 

@@ -15,7 +15,7 @@ from buddies_core.errors import DaemonUnavailable, NotFound
 from buddies_core.model.task import OUTPUT_BYTES_MAX, SubmitVerdict, TaskView
 from tests.support.eventually import until
 from tests.support.fake_client import FakeClient
-from tests.support.fake_tasks import TASK_ID, WORKING
+from tests.support.fake_tasks import CANCELED, TASK_ID, WORKING
 from tests.unit.cli.conftest import Person
 
 ID = str(TASK_ID)
@@ -113,6 +113,21 @@ async def test_who_cancels_the_run_ends_the_command(tmp_path: Path) -> None:
     assert not alive(int(pid.read_text()))
 
 
+class Worked(FakeClient):
+    """Knows a task that is worked on until its result comes."""
+
+    async def task_after(self, task_id: str, timeout_s: float) -> TaskView:
+        await asyncio.sleep(timeout_s)
+        return WORKING
+
+
+@pytest.fixture
+def person(capsys: pytest.CaptureFixture[str]) -> Person:
+    person = Person(capsys)
+    person.machine.daemon = Worked()
+    return person
+
+
 @pytest.fixture(autouse=True)
 def _nobody_in_particular(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("BUDDIES_AGENT", "BUDDIES_USER", "BUDDIES_CAPABILITIES"):
@@ -141,7 +156,7 @@ def test_capabilities_come_from_the_environment_where_none_are_given(
     person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BUDDIES_CAPABILITIES", "gpu, rust,")
-    assert watching(person, "true")[0] == ("attach", "buddies-cli", "", ("gpu", "rust"))
+    assert watching(person, "true")[0] == ("attach", "buddies-watch", "", ("gpu", "rust"))
 
 
 def test_a_failed_command_is_a_failed_task(person: Person) -> None:
@@ -201,7 +216,7 @@ def test_signs_of_life_carry_the_last_line_of_stderr(
     monkeypatch.setattr("buddies_cli.watching.SIGN_OF_LIFE_S", 0.02)
     go_on = tmp_path / "go-on"
 
-    class Listening(FakeClient):
+    class Listening(Worked):
         async def task_progress(self, task_id: str, text: str) -> TaskView:
             if text == "3 of 7":
                 go_on.touch()
@@ -221,7 +236,7 @@ def test_the_command_of_a_task_that_is_over_is_ended(
 ) -> None:
     monkeypatch.setattr("buddies_cli.watching.SIGN_OF_LIFE_S", 0.02)
 
-    class Cancelling(FakeClient):
+    class Cancelling(Worked):
         async def task_progress(self, task_id: str, text: str) -> TaskView:
             if text == "begun":
                 raise NotFound("the task was canceled")
@@ -236,12 +251,30 @@ def test_the_command_of_a_task_that_is_over_is_ended(
     assert len(person.machine.daemon.asked) == 2
 
 
+def test_the_command_of_a_canceled_task_is_ended_at_once(person: Person, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+
+    class Canceled(FakeClient):
+        async def task_after(self, task_id: str, timeout_s: float) -> TaskView:
+            await until(begun.exists)
+            return CANCELED
+
+    person.machine.daemon = Canceled()
+    command = f"{BEGUN}; touch {begun}; exec sleep 60"
+    seen = person.types("task", "watch", "--exec", command, "--count", "1")
+
+    assert seen.err.endswith(
+        f"task {ID}: its command is ended: the task was canceled: not needed\n"
+    )
+    assert len(person.machine.daemon.asked) == 2
+
+
 def test_a_result_waits_for_a_daemon_that_is_being_restarted(
     person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("buddies_cli.restarts.PAUSE_S", 0.001)
 
-    class Restarting(FakeClient):
+    class Restarting(Worked):
         away = 3
 
         async def submit_task_result(
@@ -257,7 +290,7 @@ def test_a_result_waits_for_a_daemon_that_is_being_restarted(
 
 
 def test_a_result_that_is_not_taken_is_noted_and_the_next_task_begun(person: Person) -> None:
-    class Refusing(FakeClient):
+    class Refusing(Worked):
         async def submit_task_result(
             self, task_id: str, *, success: bool, output: str
         ) -> SubmitVerdict:
@@ -276,7 +309,7 @@ def test_a_daemon_that_stays_away_ends_the_watch(
     monkeypatch.setattr("buddies_cli.restarts.PAUSE_S", 0.001)
     monkeypatch.setattr("buddies_cli.restarts.RESTART_S", 0.01)
 
-    class Gone(FakeClient):
+    class Gone(Worked):
         async def poll_tasks(
             self, *, room: str | None = None, timeout_s: float = 0.0, limit: int = 1
         ) -> tuple[TaskView, ...]:
