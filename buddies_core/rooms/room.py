@@ -54,6 +54,8 @@ class Room:
         """The members ever heard, with where and when; who was heard last is last."""
         self._reunion = Reunion(host.rng)
         self._has_neighbor = asyncio.Event()
+        self._introduced = False
+        """Whether the swarm that we are in has heard our Join."""
         self._announce = asyncio.Event()
         self._greetings: asyncio.Queue[EndpointId] = asyncio.Queue(GREETINGS_MAX)
         self._legacy_newcomer = asyncio.Event()
@@ -148,6 +150,7 @@ class Room:
         self.presences.legacy_gone(peer)
         if not self._host.network.neighbors(self.record.topic):
             self._has_neighbor.clear()
+            self._introduced = False
             self._reunion.reset()
 
     async def on_presence(self, admitted: Admitted, age_s: float = 0.0) -> None:
@@ -297,6 +300,9 @@ class Room:
         while True:
             self._announce.clear()
             try:
+                if self.has_neighbor and not self._introduced:
+                    await self._say_join()
+                    self._introduced = True
                 await self.say(self._presence())
             except BuddiesError as error:
                 log.warning("presence_not_sent room=%s: %s", self.record.name, error)
@@ -357,11 +363,11 @@ class Room:
             await asyncio.sleep(self._host.rng.uniform(0, LEGACY_ANSWER_WITHIN_S))
             self._legacy_newcomer.clear()
             try:
-                await self.say_join()
+                await self._say_join()
             except BuddiesError as error:
                 log.warning("join_not_answered room=%s: %s", self.record.name, error)
 
-    async def say_join(self) -> None:
+    async def _say_join(self) -> None:
         """Tell 0.1.4 peers that we are here; ours read our presence."""
         agent = self.agents[0].name if self.agents else "buddies"
         await self.say(JoinBody(self._host.user, agent), agent=agent)

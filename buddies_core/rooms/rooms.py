@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from uuid import UUID
 
-from buddies_core.errors import BuddiesError, NotFound
+from buddies_core.errors import BuddiesError, NotFound, StoreError
 from buddies_core.model.address import PeerAddress
 from buddies_core.model.bodies import AgentPresence, Body, Leave, StatusUpdate
 from buddies_core.model.ids import EndpointId, RoomName, TopicId, short, topic_of
@@ -50,7 +50,8 @@ class Rooms:
         self._rooms: dict[RoomName, Room] = {}
         self._by_topic: dict[TopicId, Room] = {}
         self._lives: dict[RoomName, asyncio.Task[None]] = {}
-        self._joining: defaultdict[RoomName, asyncio.Lock] = defaultdict(asyncio.Lock)
+        # One joins or leaves a room at a time: else a join could succeed in a room being left.
+        self._changing: defaultdict[RoomName, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._agents: dict[UUID, AgentPresence] = {}
 
     @classmethod
@@ -87,7 +88,7 @@ class Rooms:
         parsed = ticket_for(name, ticket) if ticket else None
         # From here on, as another agent may be joining the same room just now.
         until_s = asyncio.get_running_loop().time() + JOIN_DEADLINE_S
-        async with self._joining[name]:
+        async with self._changing[name]:
             known = self._rooms.get(name)
             if known is None:
                 tried = await self._join_anew(name, parsed, until_s)
@@ -116,20 +117,23 @@ class Rooms:
 
         Raises:
             NotFound: the node is not in the room.
+            StoreError: the disk refused; the node has not left.
         """
-        left = self.room(room)
-        if agent is not None:
-            left.joined_by.discard(agent)
-            left.left_by.add(agent)
-        still = tuple(self._agents[other].name for other in left.joined_by if other in self._agents)
-        if still and not for_all:
-            left.announce(self._agents_in(left))
-            return LeaveReport(left.record.name, node_left=False, still_joined_by=still)
-        await left.say(Leave(self._host.user))
-        await self._remove(left)
-        await self._host.store.delete_room(left.record.name)
-        await self._host.store.delete_presences(left.record.topic)
-        return LeaveReport(left.record.name, node_left=True, still_joined_by=still)
+        name = self.room(room).record.name
+        async with self._changing[name]:
+            left = self.room(name)
+            if agent is not None:
+                left.joined_by.discard(agent)
+                left.left_by.add(agent)
+            still = tuple(
+                self._agents[other].name for other in left.joined_by if other in self._agents
+            )
+            node_leaves = for_all or not still
+            if node_leaves:
+                await self._leave(left)
+            else:
+                left.announce(self._agents_in(left))
+            return LeaveReport(name, node_left=node_leaves, still_joined_by=still)
 
     def joined(self) -> tuple[RoomName, ...]:
         """Return the rooms this node is in, sorted."""
@@ -339,10 +343,23 @@ class Rooms:
             await self._host.store.put_room(record)
         except BaseException:
             await self._remove(room)
+            # Peers may have told of members, and the caller may have gone while this was written.
+            with contextlib.suppress(StoreError):
+                await self._host.store.delete_room(name)
+                await self._host.store.delete_presences(topic)
             raise
         self._enter(room)
-        await room.say_join()
         return tried
+
+    async def _leave(self, room: Room) -> None:
+        await self._host.store.delete_room(room.record.name)
+        try:
+            await room.say(Leave(self._host.user))
+        except BuddiesError as error:
+            log.warning("leave_not_told room=%s: %s", room.record.name, error)
+        finally:
+            await self._remove(room)
+        await self._host.store.delete_presences(room.record.topic)
 
     def _others(self, ticket: Ticket | None) -> tuple[PeerAddress, ...]:
         if ticket is None:

@@ -16,6 +16,11 @@ class FakeNetwork:
         self.me = me
         self.topics: dict[TopicId, list[EndpointId]] = {}
         self.said: list[tuple[TopicId, bytes]] = []
+        self.may_say = asyncio.Event()
+        """Not set: a broadcast takes until it is."""
+        self.may_say.set()
+        self.failure: BuddiesError | None = None
+        """What a broadcast ends with."""
         self.learned: dict[EndpointId, AddressInfo] = {}
         self.reachable: set[EndpointId] = set()
         self.silent: set[EndpointId] = set()
@@ -51,6 +56,9 @@ class FakeNetwork:
 
     async def broadcast(self, topic: TopicId, content: bytes) -> None:
         assert topic in self.topics, "only what was joined can be spoken in"
+        await self.may_say.wait()
+        if self.failure:
+            raise self.failure
         self.said.append((topic, content))
 
     def neighbors(self, topic: TopicId) -> tuple[EndpointId, ...]:

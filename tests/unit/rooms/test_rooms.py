@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from buddies_core.errors import InvalidInput, NotFound, Unreachable
+from buddies_core.errors import Busy, InvalidInput, NotFound, Unreachable
 from buddies_core.identity.node_key import NodeKey
 from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
 from buddies_core.model.bodies import AgentPresence, Body, Join, Leave, Presence, StatusUpdate
@@ -107,11 +107,25 @@ async def test_a_room_without_a_ticket_is_entered_at_once_and_its_ticket_leads_t
 
 
 async def test_joining_tells_old_peers_by_join_and_ours_by_presence() -> None:
-    alice = host(ALICE, "alice")
-    async with rooms_of(alice) as rooms:
+    bob = host(BOB, "bob")
+    network_of(bob).reachable.add(ALICE.endpoint)
+    async with rooms_of(bob, let_in_by=(ALICE.endpoint,)) as rooms:
+        await rooms.join("demo", ticket(ALICE), None)
+        await until(lambda: len(network_of(bob).said) >= 2)
+        assert list(map(type, said(bob))) == [Join, Presence]
+
+
+async def test_old_peers_hear_a_join_from_each_swarm_that_we_come_into() -> None:
+    """They answer it by theirs, and it is all that tells us of them."""
+    bob = host(BOB, "bob")
+    async with rooms_of(bob) as rooms:
         await rooms.join("demo", None, None)
-        await until(lambda: len(network_of(alice).said) >= 2)
-        assert set(map(type, said(alice))) == {Join, Presence}
+        room = rooms.room("demo")
+        for _ in range(2):
+            room.on_neighbor_up(ALICE.endpoint)
+            await until(lambda: any(isinstance(body, Join) for body in said(bob)))
+            network_of(bob).said.clear()
+            room.on_neighbor_down(ALICE.endpoint)
 
 
 async def test_a_member_of_the_ticket_that_answers_lets_us_in_and_tells_who_is_there() -> None:
@@ -160,6 +174,22 @@ async def test_an_unreachable_ticket_is_an_error_that_names_each_peer_and_keeps_
         assert rooms.joined() == ()
         assert bob.store.rooms() == ()
         assert network_of(bob).topics == {}
+
+
+async def test_a_join_that_fails_forgets_the_members_it_was_told_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rooms_module, "JOIN_DEADLINE_S", 0.05)
+    bob = host(BOB, "bob")
+    network_of(bob).reachable.add(ALICE.endpoint)
+    alice_presence = await presence_of(ALICE, "alice")
+    network_of(bob).answers[ALICE.endpoint] = lambda _: [
+        PeerReply(end=True, hello=HelloReply(presences=[PresenceCopy(proof=alice_presence)]))
+    ]
+    async with rooms_of(bob) as rooms:
+        with pytest.raises(Unreachable, match="was reached, but did not let us in"):
+            await rooms.join("demo", ticket(ALICE), None)
+        assert bob.store.presences(TOPIC) == ()
 
 
 async def test_a_peer_that_is_not_in_the_room_is_told_from_one_that_is_off() -> None:
@@ -292,6 +322,33 @@ async def test_the_node_stays_as_long_as_another_agent_has_joined() -> None:
         assert (second.node_left, rooms.joined()) == (True, ())
         assert alice.store.rooms() == ()
         assert Leave("alice") in said(alice)
+
+
+async def test_who_joins_while_another_agent_leaves_is_in_the_room_afterwards() -> None:
+    alice = host(ALICE, "alice")
+    async with rooms_of(alice) as rooms:
+        rooms.agent_attached(CURSOR, AgentPresence(name="cursor"))
+        await rooms.join("demo", None, CLAUDE)
+        may_say = network_of(alice).may_say
+        may_say.clear()
+        async with asyncio.TaskGroup() as group:
+            leaving = group.create_task(rooms.leave("demo", CLAUDE, for_all=False))
+            await until(lambda: alice.store.rooms() == ())
+            joining = group.create_task(rooms.join("demo", None, CURSOR))
+            await asyncio.sleep(0)
+            may_say.set()
+        assert (leaving.result().node_left, joining.result().already_joined) == (True, False)
+        assert (rooms.joined(), rooms.rooms_of(CURSOR)) == ((DEMO,), (DEMO,))
+        assert [record.name for record in alice.store.rooms()] == [DEMO]
+
+
+async def test_a_room_is_left_though_nobody_can_be_told() -> None:
+    alice = host(ALICE, "alice")
+    async with rooms_of(alice) as rooms:
+        await rooms.join("demo", None, None)
+        network_of(alice).failure = Busy("the network does not keep up")
+        assert (await rooms.leave("demo", None, for_all=True)).node_left
+        assert (rooms.joined(), alice.store.rooms()) == ((), ())
 
 
 async def test_leaving_for_all_names_who_was_still_in() -> None:
