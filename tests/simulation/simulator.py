@@ -7,12 +7,11 @@ loss, no bandwidth and no time to process. As for connections:
 - Sending opens one, if there is none. If both ends do at once, the newer one is sent on by both.
 - Who disconnects closes it at once; the other end notices a latency and a microsecond later, and
   minds if it has not sent or heard on a newer one since. What was under way arrives.
-- A crash or a split ends connections in the same way. What is sent to a node that is gone, or
-  beyond the split, is lost, and the sender learns of it ten seconds later.
+- A crash or a split ends connections in the same way, or later, if nobody notices at once. What is
+  sent until then is lost without a word; dialling a node that is gone, or beyond the split, fails
+  after ten seconds.
 
-With `kills_blindly` connections are those of iroh-gossip's own simulator, which knows no difference
-between an old and a new one, and ends whatever there is a latency after somebody disconnects. That
-hides what EXACT does to itself when many join at once.
+`RustCluster` has the network of iroh-gossip's own simulator, for figures that compare with its.
 
 Events are tuples and nodes are numbers, so that ten thousand of them can be simulated.
 """
@@ -54,14 +53,31 @@ _Event: TypeAlias = tuple[float, int, int, int, int, Message | None, Timer | Non
 class Round:
     """How messages that were sent at one instant came through, in iroh-gossip's figures."""
 
+    wanted: int
+    """Deliveries there should be: each message, to all who are alive but its author."""
     missed: int
     """Deliveries that did not happen."""
+    payloads: int
+    """Contents received, duplicates included, also those still under way from the round before."""
     last_delivery_hop: int
     """LDH: the largest `round` at a first receipt; 0 is straight from the author."""
-    redundancy: float
-    """RMR: payloads received for each delivery but one, less 1; a perfect tree is just over 0."""
     duration_s: float
     """Until everybody had everything, or the time was up."""
+
+    @property
+    def redundancy(self) -> float:
+        """RMR as iroh-gossip's simulator has it: a perfect tree is just over 0."""
+        return self.payloads / max(1, self.wanted - self.missed - 1) - 1
+
+    @property
+    def redundancy_in_paper(self) -> float:
+        """RMR as the PlumTree paper defines it: a perfect tree is 0."""
+        return self.payloads / max(1, self.wanted - self.missed) - 1
+
+    @property
+    def reached(self) -> float:
+        """The share of deliveries that happened."""
+        return 1 - self.missed / self.wanted
 
 
 class Cluster:
@@ -75,7 +91,6 @@ class Cluster:
         config: GossipConfig = OURS,
         latency_s: tuple[float, float] = (0.010, 0.100),
         data: bytes = b"",
-        kills_blindly: bool = False,
     ) -> None:
         self.now_s = 0.0
         self.rng = random.Random(seed)
@@ -88,7 +103,6 @@ class Cluster:
         """Set it to see every message that is sent."""
         self._config = config
         self._data = data
-        self._kills_blindly = kills_blindly
         self._index: dict[EndpointId, int] = {}
         self._is_alive: list[bool] = []
         self._side: list[int] = []
@@ -97,6 +111,8 @@ class Cluster:
         # For each node the connections that it sends on, by the other end; negative: it has ended.
         self._connections: list[dict[int, int]] = []
         self._connected = 0
+        # For each node the number of the newest connection there was when it stopped.
+        self._connected_at_stop: list[int] = []
         self._heap: list[_Event] = []
         self._scheduled = 0
         self._delivered: dict[bytes, dict[int, float]] = {}
@@ -121,6 +137,7 @@ class Cluster:
         self._is_alive.append(True)
         self._side.append(0)
         self._connections.append({})
+        self._connected_at_stop.append(0)
         return index
 
     def join_all(self, contacts: int = 1) -> None:
@@ -148,22 +165,25 @@ class Cluster:
         self.stop(crashed)
         return crashed
 
-    def stop(self, indexes: Iterable[int]) -> None:
-        """Stop these nodes at once and without a word."""
+    def stop(self, indexes: Iterable[int], *, noticed_within_s: float = 0.0) -> None:
+        """Stop these nodes at once and without a word; their peers notice within that time."""
         for index in indexes:
             self._is_alive[index] = False
-            for other in self._connections[index]:
-                self._notice_end(other, index)
+            self._connected_at_stop[index] = self._connected
         self.alive = [index for index in self.alive if self._is_alive[index]]
+        for index in self.alive:
+            for other in self._connections[index]:
+                if not self._is_alive[other]:
+                    self._notice_end(index, other, self.rng.uniform(0, noticed_within_s))
 
-    def split(self, island: Iterable[int]) -> None:
-        """Cut some nodes off from the others, until `heal`."""
+    def split(self, island: Iterable[int], *, noticed_within_s: float = 0.0) -> None:
+        """Cut some nodes off from the others, until `heal`; they notice within that time."""
         for index in island:
             self._side[index] = 1
         for index, others in enumerate(self._connections):
             for other in others:
                 if self._side[index] != self._side[other]:
-                    self._notice_end(index, other)
+                    self._notice_end(index, other, self.rng.uniform(0, noticed_within_s))
 
     def heal(self) -> None:
         """Let everybody reach everybody again; nobody is told."""
@@ -187,11 +207,11 @@ class Cluster:
         for index, content in messages:
             self.broadcast(index, content)
         self._run(started_at_s + ROUND_S_MAX, until_all_is_delivered=True)
-        needed = max(1, wanted - self._undelivered - 1)
         return Round(
+            wanted=wanted,
             missed=self._undelivered,
+            payloads=self._payloads,
             last_delivery_hop=self._last_delivery_hop,
-            redundancy=self._payloads / needed - 1,
             duration_s=self.now_s - started_at_s,
         )
 
@@ -218,17 +238,15 @@ class Cluster:
             self.now_s, _, index, other, connection, message, timer = heapq.heappop(heap)
             if not self._is_alive[index]:
                 if message is not None:
-                    self._push(DIAL_S_MAX, other, index, connection)
+                    self._on_lost(other, index, connection)
                 continue
             if message is not None:
-                if connection > abs(self._connections[index].get(other, 0)):
-                    self._connections[index][other] = connection
+                self._on_heard(index, other, connection)
                 self._payloads += isinstance(message, Gossip)
                 commands = topics[index].receive(ids[other], message, self.now_s)
             elif timer is not None:
                 commands = topics[index].expire(timer, self.now_s)
-            elif self._connections[index].get(other) == connection or self._kills_blindly:
-                self._connections[index][other] = -connection
+            elif self._minds_end(index, other, connection):
                 commands = topics[index].peer_disconnected(ids[other], self.now_s)
             else:
                 continue
@@ -255,27 +273,47 @@ class Cluster:
     def _send(self, index: int, target: int, message: Message) -> None:
         if self.on_message is not None:
             self.on_message(message)
-        connection = self._connections[index].get(target, 0)
-        if connection <= 0:
-            self._connected += 1
-            connection = self._connections[index][target] = self._connected
+        connection = self._connection(index, target)
         if self._side[index] == self._side[target]:
             self._push(self._latency(index, target), target, index, connection, message)
         else:
             self._push(DIAL_S_MAX, index, target, connection)
 
+    def _connection(self, index: int, target: int) -> int:
+        """Return the connection to send on, opening one if need be."""
+        connection = self._connections[index].get(target, 0)
+        if connection <= 0:
+            self._connected += 1
+            connection = self._connections[index][target] = self._connected
+        return connection
+
     def _disconnect(self, index: int, other: int) -> None:
         connection = self._connections[index].get(other, 0)
-        if self._kills_blindly:
-            self._notice_end(other, index)
-        elif connection > 0:
+        if connection > 0:
             self._connections[index][other] = -connection
             self._push(self._latency(index, other) + _JUST_AFTER_S, other, index, connection)
 
-    def _notice_end(self, index: int, other: int) -> None:
+    def _on_heard(self, index: int, other: int, connection: int) -> None:
+        if connection > abs(self._connections[index].get(other, 0)):
+            self._connections[index][other] = connection
+
+    def _on_lost(self, index: int, stopped: int, connection: int) -> None:
+        """Have a dial fail; what is sent on a connection from before is lost unnoticed."""
+        if connection > self._connected_at_stop[stopped]:
+            self._push(DIAL_S_MAX, index, stopped, connection)
+
+    def _minds_end(self, index: int, other: int, connection: int) -> bool:
+        """Return whether a connection that ended was the one in use; it no longer is."""
+        if self._connections[index].get(other) != connection:
+            return False
+        self._connections[index][other] = -connection
+        return True
+
+    def _notice_end(self, index: int, other: int, delay_s: float = 0.0) -> None:
         """Have one end of a connection notice that the network no longer carries it."""
         connection = self._connections[index].get(other, 0)
-        self._push(self._latency(index, other) + _JUST_AFTER_S, index, other, connection)
+        delay_s += self._latency(index, other) + _JUST_AFTER_S
+        self._push(delay_s, index, other, connection)
 
     def _deliver(self, index: int, command: DeliverContent) -> None:
         receivers = self._delivered[command.content]

@@ -5,21 +5,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import TypeAlias
 
 import pytest
 
-from buddies_core.gossip.config import EXACT
 from buddies_core.gossip.messages import Message
 from buddies_core.wire.frames import frame
 from buddies_core.wire.gossip_messages import decode_message, encode_message
+from tests.simulation.rust_cluster import RustCluster
 from tests.simulation.simulator import Cluster
 
-RUST = partial(Cluster, config=EXACT, kills_blindly=True)
-BOTH = pytest.mark.parametrize("kind", [Cluster, RUST], ids=["ours", "rust"])
+BOTH = pytest.mark.parametrize("kind", [Cluster, RustCluster], ids=["ours", "rust"])
 Kind: TypeAlias = Callable[[int, int], Cluster]
 SEEDS = pytest.mark.parametrize("seed", range(5))
 
@@ -131,7 +129,7 @@ def test_nobody_keeps_a_node_that_has_left(seed: int) -> None:
 # What becomes of a message in trouble
 
 
-@pytest.mark.parametrize(("kind", "is_repaired"), [(Cluster, True), (RUST, False)])
+@pytest.mark.parametrize(("kind", "is_repaired"), [(Cluster, True), (RustCluster, False)])
 @SEEDS
 def test_a_message_whose_first_receivers_all_die_is_repaired_but_not_in_rust(
     seed: int, kind: Kind, is_repaired: bool
