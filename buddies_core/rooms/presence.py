@@ -16,6 +16,11 @@ PRESENCE_LASTS_S = 90.0
 LEGACY_LASTS_S = 15 * 60.0
 MEMBERS_MAX = 4096
 """Of one room; a newcomer beyond it is not listed. Bounds what a stranger can make us keep."""
+STAMPS_MAX = 2 * MEMBERS_MAX
+"""So many peers, present or gone, are remembered with the time of what they said last. Then the
+oldest is forgotten; its mark on disk is not."""
+AGENTS_SHOWN_MAX = 64
+"""Of one member; so many can attach to its node."""
 AGENTS_BYTES_MAX = 3000
 """Of a broadcast's 4057; the rest is for the name, addresses and the trailer."""
 STATUS_CHARS_MAX = 400
@@ -76,9 +81,9 @@ class Presences:
         """
         if sent_at_ms <= self._newest_ms.get(endpoint, -1) or age_s >= PRESENCE_LASTS_S:
             return False
-        if endpoint not in self._newest_ms and len(self._newest_ms) >= MEMBERS_MAX:
+        if endpoint not in self._peers and len(self._peers) >= MEMBERS_MAX:
             return False
-        self._newest_ms[endpoint] = sent_at_ms
+        self._stamp(endpoint, sent_at_ms)
         self._peers[endpoint] = Heard(
             member=Member(
                 endpoint=endpoint,
@@ -95,11 +100,16 @@ class Presences:
 
     def left(self, endpoint: EndpointId, sent_at_ms: int) -> bool:
         """Take in a Leave, and say whether the peer was present and has gone by it."""
-        if sent_at_ms <= self._newest_ms.get(endpoint, -1) or endpoint not in self._peers:
+        if sent_at_ms <= self._newest_ms.get(endpoint, -1):
             return False
+        self._stamp(endpoint, sent_at_ms)
+        return self._peers.pop(endpoint, None) is not None
+
+    def _stamp(self, endpoint: EndpointId, sent_at_ms: int) -> None:
+        self._newest_ms.pop(endpoint, None)
         self._newest_ms[endpoint] = sent_at_ms
-        del self._peers[endpoint]
-        return True
+        if len(self._newest_ms) > STAMPS_MAX:
+            del self._newest_ms[next(iter(self._newest_ms))]
 
     def status(self, endpoint: EndpointId, agent: str, text: str, sent_at_ms: int) -> None:
         """Take in what an agent of a present peer is doing, unless something newer is known."""
@@ -107,6 +117,8 @@ class Presences:
         if heard is None:
             return
         agents = {known.name: known for known in heard.member.agents}
+        if agent not in agents and len(agents) >= AGENTS_SHOWN_MAX:
+            return
         known = agents.get(agent, AgentPresence(name=agent))
         if sent_at_ms > known.status_at_ms:
             agents[agent] = replace(known, status=text, status_at_ms=sent_at_ms)

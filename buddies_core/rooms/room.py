@@ -200,9 +200,9 @@ class Room:
         """Take in that a member goes; an older presence of it counts for nothing from now on."""
         if self.presences.left(sender, sent_at_ms):
             log.info("member_left room=%s peer=%s", self.record.name, short(sender))
-        await self._host.store.raise_watermark(
-            _presence_mark(self.record.topic, sender), sent_at_ms
-        )
+        mark = _presence_mark(self.record.topic, sender)
+        if self._host.store.watermark(mark):  # A stranger's leave is not worth a place on disk.
+            await self._host.store.raise_watermark(mark, sent_at_ms)
 
     def on_legacy_join(self, body: JoinBody, endpoint: EndpointId | None) -> None:
         """Take in the Join of a 0.1.4 peer, which expects one in return."""

@@ -1,8 +1,12 @@
+import pytest
+
 from buddies_core.model.bodies import AgentPresence, Presence
 from buddies_core.model.ids import EndpointId
 from buddies_core.model.room import Member
+from buddies_core.rooms import presence
 from buddies_core.rooms.presence import (
     AGENTS_BYTES_MAX,
+    AGENTS_SHOWN_MAX,
     LEGACY_LASTS_S,
     PRESENCE_LASTS_S,
     Presences,
@@ -76,6 +80,31 @@ def test_a_leave_is_immediate_and_an_older_presence_does_not_undo_it() -> None:
     assert hear(presences, sent_at_ms=12)
 
 
+def test_a_leave_that_comes_first_holds_against_an_older_presence() -> None:
+    presences = Presences()
+    assert not presences.left(ANN, sent_at_ms=11)
+    assert not hear(presences, sent_at_ms=10)
+
+
+def test_those_who_have_gone_keep_no_newcomer_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presence, "MEMBERS_MAX", 2)
+    presences = Presences()
+    assert hear(presences, EndpointId(b"1" * 32))
+    assert hear(presences, EndpointId(b"2" * 32))
+    assert not hear(presences, ANN)
+    presences.expire(PRESENCE_LASTS_S)
+    assert hear(presences, ANN, now_s=PRESENCE_LASTS_S)
+
+
+def test_one_member_shows_a_bounded_number_of_agents() -> None:
+    presences = Presences()
+    hear(presences)
+    for number in range(2 * AGENTS_SHOWN_MAX):
+        presences.status(ANN, f"agent-{number}", "busy", sent_at_ms=20)
+    [member] = presences.members()
+    assert len(member.agents) == AGENTS_SHOWN_MAX
+
+
 def test_two_peers_of_one_name_are_two_members() -> None:
     presences = Presences()
     hear(presences, ANN, name="sam")
@@ -128,5 +157,5 @@ def test_a_presence_of_many_busy_agents_still_fits_a_broadcast() -> None:
 
 
 def test_a_presence_that_fits_keeps_its_statuses() -> None:
-    presence = Presence("ann", (AgentPresence(name="claude", status="reviewing the schema"),))
-    assert fit_presence(presence) == presence
+    said = Presence("ann", (AgentPresence(name="claude", status="reviewing the schema"),))
+    assert fit_presence(said) == said

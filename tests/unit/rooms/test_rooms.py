@@ -469,3 +469,11 @@ async def test_a_presence_older_than_a_leave_does_not_bring_a_member_back() -> N
         await room.on_leave(BOB.endpoint, admitted.trailer.sent_at_ms + 1)
         await room.on_presence(admitted)
         assert [member.name for member in rooms.members(DEMO)] == ["alice"]
+
+
+async def test_the_leave_of_somebody_unknown_takes_no_place_on_disk() -> None:
+    alice = host(ALICE, "alice")
+    async with rooms_of(alice) as rooms:
+        await rooms.join("demo", None, None)
+        await rooms.room("demo").on_leave(BOB.endpoint, 10)
+        assert alice.store.watermark(b"presence" + TOPIC + BOB.endpoint) == 0
