@@ -101,6 +101,15 @@ class Daemon:
     rng: Random
     group: asyncio.TaskGroup
     said: list[Body] = field(default_factory=list)
+    promised: "dict[asyncio.Future[Any], None]" = field(default_factory=dict)
+    """What it has yet to answer."""
+
+    def serve(self, work: Coroutine[Any, Any, T]) -> "tuple[asyncio.Future[T], asyncio.Task[None]]":
+        """Begin to do something that ends with this daemon; return what will hold the answer."""
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self.promised[answer] = None
+        answer.add_done_callback(self.promised.pop)
+        return answer, self.group.create_task(_answer(work, answer))
 
     @property
     def endpoint(self) -> EndpointId:
@@ -175,6 +184,10 @@ class Machine:
         """End the daemon as if it had never been told."""
         if self.daemon is not None and self._life is not None:
             self.daemon.disk.dead = True
+            # In order: the group would cancel them in any, and one seed have many outcomes.
+            for answer in tuple(self.daemon.promised):
+                answer.set_exception(Killed(self.name))
+                answer.exception()  # Nobody may be waiting any more.
             self.daemon = self._tasks = None
             self.started.clear()
             self.agents.clear()
@@ -210,8 +223,7 @@ class Machine:
         if self.daemon is None:
             work.close()
             raise Killed(self.name)
-        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        calling = self.daemon.group.create_task(_answer(work, answer))
+        answer, calling = self.daemon.serve(work)
         try:
             return await answer
         finally:
@@ -295,10 +307,12 @@ class World:
             await asyncio.Event().wait()
         if rng.random() < weather.doubled:
             self.group.create_task(self._again(caller, other, request, rng.uniform(0, 30)))
-        answer: asyncio.Future[Sequence[PeerReply]] = asyncio.get_running_loop().create_future()
         assert other.daemon is not None, "who is reached is on"
-        other.daemon.group.create_task(_answer(self._serve(caller, other, request), answer))
-        replies = await answer
+        answer, _ = other.daemon.serve(self._serve(caller, other, request))
+        try:
+            replies = await answer
+        except Killed:
+            raise Unreachable("the connection was lost") from None
         is_lost = rng.random() < weather.lost
         await asyncio.sleep(rng.uniform(*weather.latency_s))
         if is_lost or not self.reaches(other, caller):
@@ -320,26 +334,17 @@ class World:
     ) -> None:
         await asyncio.sleep(delay_s)
         if other.daemon is not None:
-            ignored: asyncio.Future[Sequence[PeerReply]] = asyncio.Future()
-            other.daemon.group.create_task(_answer(self._serve(caller, other, request), ignored))
-            with suppress(Killed, BuddiesError, TimeoutError):
-                async with asyncio.timeout(60):
-                    await ignored
+            other.daemon.serve(self._serve(caller, other, request))
 
 
 async def _answer(work: Coroutine[Any, Any, T], answer: "asyncio.Future[T]") -> None:
-    """Do it, and bring what comes of it to who waits, even if that is a kill."""
+    """Do it, and bring what comes of it to who waits."""
     try:
         result = await work
-    except asyncio.CancelledError:
-        if not answer.done():
-            answer.set_exception(Killed("the daemon was killed"))
-            answer.exception()  # Nobody may be waiting any more.
-        raise
     except BuddiesError as error:
         if not answer.done():
             answer.set_exception(error)
-            answer.exception()
+            answer.exception()  # Nobody may be waiting any more.
     else:
         if not answer.done():
             answer.set_result(result)
