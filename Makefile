@@ -10,10 +10,10 @@ READY := .venv/ready
 PYTEST := scripts/offline python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto fmt lint types test unit sim integration e2e interop bench demo check lock
+.PHONY: help setup proto fmt lint types test unit sim chaos-tasks integration e2e interop bench demo check lock
 
 help:  ## list the targets
-	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(READY)  ## make the virtual environment and install everything
 $(READY): requirements-dev.lock pyproject.toml
@@ -33,8 +33,12 @@ test: $(READY)  ## unit, simulation, integration, e2e
 unit: $(READY)  ## one module at a time
 	$(PYTEST) tests/unit
 
-sim: $(READY)  ## all of gossip on a virtual clock
-	$(PYTEST) tests/simulation
+sim: $(READY)  ## gossip's figures beside iroh-gossip's, to 10,000 nodes (QUICK=1: to 1,000); SCENARIO= SEED= replay one
+	@nice python -m tests.simulation.run $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(QUICK)$(SCENARIO)$(SEED),,--n10000) build/sim.json
+
+chaos-tasks: $(READY)  ## 1,000 tasks among 8 workers that are killed, cut off and slow; SEED= replays one
+	@python -m tests.simulation.chaos_tasks $(if $(SEED),--seed $(SEED))
 
 integration: $(READY)  ## RocksDB, gRPC and iroh on loopback, in one process
 	$(PYTEST) tests/integration
