@@ -10,8 +10,9 @@ complete one. Requests go both ways on a connection, whoever made it, and it is 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from weakref import WeakValueDictionary
 
 import iroh
 from google.protobuf.message import DecodeError
@@ -23,13 +24,19 @@ from buddies_core.net.endpoint import DIRECT_ALPN, Endpoint
 from buddies_core.net.exchange import REFUSAL_CHARS_MAX, REPLY_BYTES_MAX, exchange
 from buddies_core.net.iroh_calls import Failure, IrohFailed
 from buddies_core.net.links import CloseReason, Link
+from buddies_core.net.rates import PeerRates
 from buddies_core.net.tasks import Tasks
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest, Ping, Refusal
 from buddies_core.wire.frames import FrameReader, frame
 
 REQUEST_BYTES_MAX = 128 * 1024
 REQUESTS_PER_PEER_MAX = 8
-"""So many of one peer are in work at once; more are refused as Busy."""
+"""So many of one peer are in work at once; more are refused as Busy. We ask no peer for more."""
+REQUESTS_PER_S = 50.0
+REQUESTS_BURST = 50.0
+"""Of one peer, pings too; beyond it they are refused as Busy."""
+_OWN_BURST = REQUESTS_BURST / 2
+"""What we ask at once may arrive closer together than it was sent."""
 REQUESTS_WAITING_MAX = 64
 """So many wait for the application. Full: further ones are refused as Busy."""
 LINKS_MAX = 64
@@ -120,6 +127,10 @@ class Direct:
         # Whether a peer speaks this protocol, and since when that is known.
         self._verdicts: dict[EndpointId, tuple[bool, float]] = {}
         self._in_work: Counter[EndpointId] = Counter()
+        self._asked = PeerRates(REQUESTS_PER_S, REQUESTS_BURST)
+        # The same limits as seen from the other side, so that we wait instead of being refused.
+        self._asking: WeakValueDictionary[EndpointId, asyncio.Semaphore] = WeakValueDictionary()
+        self._own = PeerRates(REQUESTS_PER_S, _OWN_BURST)
         self._waiting: asyncio.Queue[IncomingRequest] = asyncio.Queue(REQUESTS_WAITING_MAX)
 
     def adopt(self, link: Link) -> None:
@@ -159,6 +170,7 @@ class Direct:
     ) -> list[PeerReply]:
         """Return all replies of the peer, which is dialled if it is not connected.
 
+        While we ask it too much already, this waits for its turn; that is part of the time-out.
         Cancelling the caller gives up on the answer only; the connection stays usable.
 
         Raises:
@@ -168,19 +180,15 @@ class Direct:
             Busy, NotAllowed, NotFound, BuddiesError: the peer refused, and says why.
         """
         framed = frame(request.SerializeToString(), REQUEST_BYTES_MAX)
-        try:
-            async with asyncio.timeout(timeout_s):
-                link, stream = await self._open_stream(peer)
-                with self._using(link):
-                    return await exchange(link, stream, framed, self._context)
-        except TimeoutError:
-            raise TimedOut(
-                f"peer {short(peer)} has not answered within {timeout_s:g} s; is it still running?"
-            ) from None
+        with _late_as_timed_out(peer, timeout_s):
+            async with asyncio.timeout(timeout_s), self._turn(peer):
+                return await self._ask(peer, framed)
 
     async def ping(self, peer: EndpointId, timeout_s: float) -> None:
-        """Return when the peer has answered; raises as `ask` does."""
-        await self.ask(peer, PeerRequest(ping=Ping()), timeout_s)
+        """Return when the peer has answered; raises as `ask` does, and waits for no turn."""
+        with _late_as_timed_out(peer, timeout_s):
+            async with asyncio.timeout(timeout_s):
+                await self._ask(peer, frame(PeerRequest(ping=Ping()).SerializeToString()))
 
     async def next_request(self) -> IncomingRequest:
         """Take the oldest request of a peer that waits to be answered."""
@@ -192,6 +200,19 @@ class Direct:
             link.close(CloseReason.DONE)
 
     # Asking
+
+    @asynccontextmanager
+    async def _turn(self, peer: EndpointId) -> AsyncIterator[None]:
+        """Wait until one more request is not too many for the peer, and be one of those."""
+        slots = self._asking.setdefault(peer, asyncio.Semaphore(REQUESTS_PER_PEER_MAX))
+        async with slots:
+            await asyncio.sleep(self._own.reserve(peer, self._context.clock.now_s()))
+            yield
+
+    async def _ask(self, peer: EndpointId, framed: bytes) -> list[PeerReply]:
+        link, stream = await self._open_stream(peer)
+        with self._using(link):
+            return await exchange(link, stream, framed, self._context)
 
     async def _open_stream(self, peer: EndpointId) -> tuple[Link, iroh.BiStream]:
         link = await self._link_to(peer)
@@ -300,6 +321,9 @@ class Direct:
                 self._context.counters["requests_broken_off"] += 1
                 return
             incoming = IncomingRequest(link.peer, request, stream.send(), self._context)
+            if not self._asked.take(link.peer, self._context.clock.now_s()):
+                await self._refuse_busy(incoming, "too many requests in a second")
+                return
             match request.WhichOneof("ask"):
                 case "ping":
                     await incoming.reply()
@@ -328,8 +352,7 @@ class Direct:
         """Leave a request to the application, unless there are too many."""
         peer = incoming.caller
         if self._in_work[peer] >= REQUESTS_PER_PEER_MAX or self._waiting.full():
-            self._context.counters["requests_refused_busy"] += 1
-            await incoming.refuse(Refusal.BUSY, "too many requests at once; try again")
+            await self._refuse_busy(incoming, "too many requests at once")
             return
         self._in_work[peer] += 1
         try:
@@ -339,6 +362,10 @@ class Direct:
             self._in_work[peer] -= 1
             if not self._in_work[peer]:
                 del self._in_work[peer]
+
+    async def _refuse_busy(self, incoming: IncomingRequest, why: str) -> None:
+        self._context.counters["requests_refused_busy"] += 1
+        await incoming.refuse(Refusal.BUSY, f"{why}; try again")
 
     def _refuse_nonsense(self, link: Link, what: str) -> None:
         self._context.counters["bad_requests"] += 1
@@ -350,6 +377,16 @@ class Direct:
         self._verdicts[peer] = (speaks, self._context.clock.now_s())
         if len(self._verdicts) > VERDICTS_MAX:
             del self._verdicts[next(iter(self._verdicts))]
+
+
+@contextmanager
+def _late_as_timed_out(peer: EndpointId, timeout_s: float) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError:
+        raise TimedOut(
+            f"peer {short(peer)} has not answered within {timeout_s:g} s; is it still running?"
+        ) from None
 
 
 def _unsupported(peer: EndpointId) -> DirectUnsupported:

@@ -14,7 +14,13 @@ from buddies_core.errors import (
     Unreachable,
 )
 from buddies_core.model.ids import short
-from buddies_core.net.direct import REQUESTS_PER_PEER_MAX, DirectUnsupported, IncomingRequest
+from buddies_core.net.direct import (
+    REQUESTS_BURST,
+    REQUESTS_PER_PEER_MAX,
+    REQUESTS_PER_S,
+    DirectUnsupported,
+    IncomingRequest,
+)
 from buddies_core.net.endpoint import DIRECT_ALPN, GOSSIP_ALPN
 from buddies_core.net.exchange import REPLY_BYTES_MAX
 from buddies_core.net.network import Network
@@ -25,6 +31,7 @@ from tests.support.eventually import until
 from tests.support.networks import a_mute_port, a_network, a_raw_peer, at_port, id_of
 
 REQUEST = PeerRequest(hello=Hello(presence=b"me"))
+PING = PeerRequest(ping=Ping())
 
 
 async def answer_one(network: Network, *replies: PeerReply) -> IncomingRequest:
@@ -133,23 +140,87 @@ async def test_a_request_that_stays_unanswered_is_refused_in_the_end() -> None:
         assert bob.counters == {"requests_unanswered": 1}
 
 
-async def test_the_ninth_request_of_a_peer_at_once_is_refused_as_busy() -> None:
+async def test_of_nine_requests_at_once_to_a_peer_the_ninth_waits_for_its_turn() -> None:
     async with asyncio.timeout(10), a_network(1) as alice, a_network(2) as bob:
         alice.learn(bob.address())
         async with asyncio.TaskGroup() as group:
             asking = [
                 group.create_task(alice.ask(bob.endpoint, REQUEST, 5))
-                for _ in range(REQUESTS_PER_PEER_MAX)
+                for _ in range(REQUESTS_PER_PEER_MAX + 1)
             ]
-            incoming = [await bob.next_request() for _ in asking]
-            with pytest.raises(Busy, match="too many requests at once; try again"):
-                await alice.ask(bob.endpoint, REQUEST, 5)
+            incoming = [await bob.next_request() for _ in asking[:-1]]
             for request in incoming:
                 await request.reply()
+            await answer_one(bob)
         assert [it.result() for it in asking] == [[PeerReply(end=True)]] * len(asking)
+        assert bob.counters == {}
+
+
+async def test_a_ping_waits_for_no_turn() -> None:
+    async with asyncio.timeout(10), a_network(1) as alice, a_network(2) as bob:
+        alice.learn(bob.address())
         async with asyncio.TaskGroup() as group:
-            group.create_task(answer_one(bob))
-            await alice.ask(bob.endpoint, REQUEST, 5)
+            for _ in range(REQUESTS_PER_PEER_MAX):
+                group.create_task(alice.ask(bob.endpoint, REQUEST, 5))
+            incoming = [await bob.next_request() for _ in range(REQUESTS_PER_PEER_MAX)]
+            await alice._direct.ping(bob.endpoint, 5)
+            for request in incoming:
+                await request.reply()
+
+
+async def test_the_ninth_request_of_a_peer_at_once_is_refused_as_busy() -> None:
+    async with asyncio.timeout(10), a_network(1) as alice, a_raw_peer(3) as mallory:
+        connection = await mallory.connect(alice.address(), DIRECT_ALPN)
+        asked = [await _request(connection, REQUEST) for _ in range(REQUESTS_PER_PEER_MAX)]
+        incoming = [await alice.next_request() for _ in asked]
+        ninth = await _request(connection, REQUEST)
+        assert await _reply(ninth) == _busy("too many requests at once; try again")
+        for request in incoming:
+            await request.reply()
+        assert [await _reply(stream) for stream in asked] == [PeerReply(end=True)] * len(asked)
+        next_one = await _request(connection, REQUEST)
+        await answer_one(alice)
+        assert await _reply(next_one) == PeerReply(end=True)
+        assert alice.counters == {"requests_refused_busy": 1}
+
+
+async def test_whoever_asks_more_often_than_fifty_times_a_second_is_refused_as_busy() -> None:
+    async with asyncio.timeout(10), a_network(1) as alice, a_raw_peer(3) as mallory:
+        loop = asyncio.get_running_loop()
+        connection = await mallory.connect(alice.address(), DIRECT_ALPN)
+        began_s, pongs = loop.time(), 0
+        while (reply := await _reply(await _request(connection, PING))) == PeerReply(end=True):
+            pongs += 1
+        assert reply == _busy("too many requests in a second; try again")
+        taken_s = loop.time() - began_s
+        assert REQUESTS_BURST <= pongs <= REQUESTS_BURST + taken_s * REQUESTS_PER_S
+
+
+async def test_we_ask_no_more_often_than_a_peer_takes_it() -> None:
+    async with asyncio.timeout(10), a_network(1) as alice, a_network(2) as bob:
+        alice.learn(bob.address())
+        count = int(REQUESTS_BURST) + 20
+        async with asyncio.TaskGroup() as group:
+            for _ in range(count):
+                group.create_task(alice.ask(bob.endpoint, REQUEST, 5))
+            for _ in range(count):
+                await answer_one(bob)
+        assert bob.counters == {}
+
+
+async def _request(connection: iroh.Connection, request: PeerRequest) -> iroh.BiStream:
+    stream = await connection.open_bi()
+    await stream.send().write_all(frame(request.SerializeToString()))
+    return stream
+
+
+async def _reply(stream: iroh.BiStream) -> PeerReply:
+    data = await stream.recv().read_to_end(1000)
+    return PeerReply.FromString(data[4:])
+
+
+def _busy(text: str) -> PeerReply:
+    return PeerReply(end=True, refusal=Refusal(reason=Refusal.BUSY, text=text))
 
 
 async def test_a_request_or_reply_that_is_too_long_is_not_sent() -> None:
