@@ -5,54 +5,23 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
 import pytest
 
 from tests.support.eventually import until
-from tests.support.machines import Agent, CommandFailed, Machine, agent_on
+from tests.support.machines import CommandFailed, Machine, agent_on
+from tests.support.meeting import ARRIVES_WITHIN_S, ROOM, eventually, meet, names
 
 pytestmark = pytest.mark.timeout(120)
 
-ROOM = "feature-a"
 NOTE = "We're using PostgreSQL for the user table"
 QUESTION = "how is the DB set up?"
-ARRIVES_WITHIN_S = 20.0
-
-
-async def eventually(
-    ask: Callable[[], Awaitable[Any]],
-    holds: Callable[[Any], bool],
-    timeout_s: float = ARRIVES_WITHIN_S,
-) -> Any:
-    """Ask until the answer holds; what travels by itself has no other sign."""
-    async with asyncio.timeout(timeout_s):
-        while not holds(answer := await ask()):  # noqa: ASYNC110 - across processes
-            await asyncio.sleep(0.02)
-    return answer
 
 
 def contents(answer: dict[str, Any]) -> list[str]:
     return [memory["content"] for memory in answer["results"]]
-
-
-def names(status: dict[str, Any]) -> set[str]:
-    return {peer["name"] for peer in status["peers"]}
-
-
-async def meet(*agents: Agent) -> None:
-    """Bring the agents into one room, by the ticket of the first, until each sees all."""
-    first, *others = agents
-    ticket = (await first.call("join_room", room=ROOM))["ticket"]
-    for other in others:
-        await other.call("join_room", room=ROOM, ticket=ticket)
-    for agent in agents:
-        await eventually(
-            partial(agent.call, "get_room_status", room=ROOM),
-            lambda status: len(names(status)) == len(agents),
-        )
 
 
 async def test_a_late_joiner_finds_what_was_stored_before_it_came(

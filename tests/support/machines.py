@@ -128,9 +128,9 @@ class Agent:
 
 
 @asynccontextmanager
-async def agent_on(machine: Machine, agent: str = "claude") -> AsyncIterator[Agent]:
-    """Start an agent's shim, as its client's MCP config would."""
-    server = StdioServerParameters(command="buddies", env=machine.environment(agent))
+async def agent_on(machine: Machine, agent: str = "claude", **more: str) -> AsyncIterator[Agent]:
+    """Start an agent's shim, as its client's MCP config would, with `more` in its environment."""
+    server = StdioServerParameters(command="buddies", env=machine.environment(agent) | more)
     async with Client(server, mode="auto", read_timeout_seconds=60) as session:
         yield Agent(f"{machine.user}'s {agent}", session)
 
