@@ -154,6 +154,10 @@ class Driver:
         """Return the topic's active view."""
         return self._node.neighbors(topic)
 
+    def needs(self, peer: EndpointId) -> bool:
+        """Return whether any topic uses a connection to the peer, or waits for one."""
+        return self._node.needs(peer)
+
     def quit_all(self) -> None:
         """Take leave in all topics, and deliver nothing more; `run` must have ended."""
         for topic in self._node.topics:

@@ -1,7 +1,9 @@
-"""Notices peers that are dead, or stuck, long before QUIC does, which takes 30 s.
+"""Ends connections of gossip that are of no use: to peers that are dead, and to those not needed.
 
-Each peer is pinged by the direct protocol unless it has just said something. A peer that speaks
-gossip only is left to QUIC.
+A dead or stuck peer is noticed long before QUIC does, which takes 30 s: each is pinged by the
+direct protocol unless it has just said something. One that speaks gossip only is left to QUIC.
+
+A walk through the swarm, or a join that led to nothing, leaves connections that no topic uses.
 """
 
 import asyncio
@@ -13,6 +15,7 @@ from buddies_core.model.ids import EndpointId, short
 from buddies_core.net.connections import Connections
 from buddies_core.net.context import NetContext
 from buddies_core.net.direct import Direct
+from buddies_core.net.driver import Driver
 from buddies_core.net.iroh_calls import Failure, IrohFailed
 from buddies_core.net.links import CloseReason
 
@@ -27,13 +30,20 @@ class Liveness:
     """The watch over the connected peers."""
 
     def __init__(
-        self, connections: Connections, direct: Direct, context: NetContext, rng: Random
+        self,
+        connections: Connections,
+        driver: Driver,
+        direct: Direct,
+        context: NetContext,
+        rng: Random,
     ) -> None:
         self._connections = connections
+        self._driver = driver
         self._direct = direct
         self._context = context
         self._rng = rng
         self._watched: set[EndpointId] = set()
+        self._unneeded_since_s: dict[EndpointId, float] = {}
 
     async def run(self) -> None:
         """Watch each peer while it is connected, until cancelled."""
@@ -44,7 +54,20 @@ class Liveness:
                     if peer not in self._watched:
                         self._watched.add(peer)
                         watches.create_task(self._watch(peer))
+                self._release_unneeded()
                 await asyncio.sleep(self._context.timing.poll_interval_s)
+
+    def _release_unneeded(self) -> None:
+        """Close the connections to peers that no topic has needed for a while."""
+        now_s = self._context.clock.now_s()
+        self._unneeded_since_s = {
+            peer: self._unneeded_since_s.get(peer, now_s)
+            for peer in self._connections.connected()
+            if not self._driver.needs(peer)
+        }
+        for peer, since_s in self._unneeded_since_s.items():
+            if now_s - since_s > self._context.timing.unneeded_after_s:
+                self._connections.release(peer)
 
     async def _watch(self, peer: EndpointId) -> None:
         """Ping a peer in intervals until it is no longer connected; disconnect it if it is dead."""

@@ -76,7 +76,7 @@ class Network:
         self._driver = Driver(
             endpoint.id, self._told, config.gossip, rng, self._inbox, self._connections, context
         )
-        liveness = Liveness(self._connections, self._direct, context, rng)
+        liveness = Liveness(self._connections, self._driver, self._direct, context, rng)
         self._loops = [
             group.create_task(loop)
             for loop in (self._driver.run(), self._watch_own_address(), liveness.run())

@@ -27,6 +27,8 @@ class Timing:
     # Dead after two misses: 10 + 5 + 5, ± the jitter of a fifth.
     ping_interval_s: float = 10.0
     ping_timeout_s: float = 5.0
+    # A connection is there before the join that it is for, which takes 10 s at most.
+    unneeded_after_s: float = 30.0
     # A peer may be updated to one that speaks the direct protocol.
     direct_refusal_kept_s: float = 600.0
     # How long a request may stay unanswered here; who asked has long given up.

@@ -55,6 +55,35 @@ async def test_a_peer_that_answers_pings_stays() -> None:
         assert (alice.connected_peers(), alice.counters) == (1, {})
 
 
+async def test_a_peer_that_no_topic_needs_is_let_go_and_a_neighbor_stays() -> None:
+    tidy = Timing(poll_interval_s=0.05, unneeded_after_s=0.3)
+    async with (
+        asyncio.timeout(10),
+        a_network(1, timing=tidy) as alice,
+        a_network(2) as bob,
+        a_raw_peer(3) as idle,
+    ):
+        await alice.join(TOPIC, ())
+        connection = await idle.connect(alice.address())
+        await bob.reach(alice.address(), 5)
+        await bob.join(TOPIC, (alice.endpoint,))
+        await wait_neighbors(TOPIC, alice, bob)
+        assert await connection.closed() == "closed by peer: done (code 0)"
+        assert (alice.connected_peers(), alice.neighbors(TOPIC)) == (1, (bob.endpoint,))
+
+
+async def test_a_peer_that_was_let_go_is_reached_anew() -> None:
+    tidy = Timing(poll_interval_s=0.05, unneeded_after_s=0.1)
+    async with asyncio.timeout(10), a_network(1, timing=tidy) as alice, a_network(2) as bob:
+        await bob.reach(alice.address(), 5)
+        await until(lambda: not bob.connected_peers())
+        for network in (alice, bob):
+            await network.join(TOPIC, ())
+        await bob.reach(alice.address(), 5)
+        await bob.join(TOPIC, (alice.endpoint,))
+        await wait_neighbors(TOPIC, alice, bob)
+
+
 async def test_a_peer_that_speaks_gossip_only_is_left_to_quic() -> None:
     async with (
         asyncio.timeout(10),
