@@ -194,6 +194,30 @@ async def test_an_agent_is_attached_as_long_as_its_shim_lives(alice: Machine) ->
             pass
 
 
+async def test_a_client_is_woken_by_each_way_it_knows_when_a_task_waits(alice: Machine) -> None:
+    async with raw_client(alice) as client, agent_on(alice, "codex") as codex:
+        said = (await client.initialize())["result"]["capabilities"]
+        assert said["experimental"] == {"claude/channel": {}}
+        assert said["resources"]["subscribe"] is True
+        await client.ask("resources/subscribe", uri="buddies://inbox")
+        await client.tell("notifications/initialized")
+        await codex.call("join_room", room=ROOM)
+        async with asyncio.timeout(ANSWERS_WITHIN_S):
+            while "raw" not in str(await codex.call("get_room_status", room=ROOM)):
+                pass
+        task = await codex.call("delegate_task", room=ROOM, description="d", wait_secs=0)
+        told: dict[str, Any] = {}
+        while len(told) < 3:
+            message = await client.line()
+            told[message["method"]] = message["params"]
+        assert told["notifications/resources/updated"] == {"uri": "buddies://inbox"}
+        assert told["notifications/claude/channel"]["meta"] == {
+            "task_id": task["task_id"],
+            "waiting": "1",
+        }
+        assert told["notifications/buddies/taskArrived"]["summary"] == "d"
+
+
 async def test_an_agent_with_another_user_name_keeps_it_on_what_it_does(alice: Machine) -> None:
     async with (
         agent_on(alice, "claude") as claude,
