@@ -17,6 +17,7 @@ from buddies_core.model.ids import EndpointId, RoomName, TopicId, topic_of
 from buddies_core.model.room import DialAttempt, JoinReport, Ticket
 from buddies_core.pb.peer_pb2 import HelloReply, PeerReply, PeerRequest, PresenceCopy
 from buddies_core.rooms import joining
+from buddies_core.rooms import room as room_module
 from buddies_core.rooms import rooms as rooms_module
 from buddies_core.rooms.admission import Admission, Rejected
 from buddies_core.rooms.composing import Composer
@@ -432,6 +433,23 @@ async def test_after_a_restart_the_node_is_in_its_rooms_and_dials_the_members_it
     async with rooms_of(after) as rooms:
         assert rooms.joined() == (DEMO,)
         await until(lambda: network_of(after).topics.get(TOPIC) == [ALICE.endpoint])
+
+
+async def test_a_node_that_lost_its_last_neighbor_dials_members_it_heard_a_moment_ago(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(room_module, "REUNITE_EVERY_S", 0.01)
+    bob = host(BOB, "bob")
+    network = network_of(bob)
+    network.reachable.add(ALICE.endpoint)
+    async with rooms_of(bob, let_in_by=(ALICE.endpoint,)) as rooms:
+        await rooms.join("demo", ticket(ALICE), None)
+        room = rooms.room("demo")
+        await room.on_presence(rooms.admit(DEMO, await presence_of(ALICE, "alice")))
+        network.neighbors_of[TOPIC] = ()
+        room.on_neighbor_down(ALICE.endpoint)
+        assert room.presences.has(ALICE.endpoint)
+        await until(lambda: network.topics[TOPIC] == [ALICE.endpoint] * 2)
 
 
 async def test_a_member_whose_record_is_damaged_hinders_nobody() -> None:
