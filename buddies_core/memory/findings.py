@@ -58,7 +58,7 @@ class Findings:
         self._counters = counters
         self._memories: dict[MemoryKey, Memory] = {}
         self._lists: list[list[tuple[MemoryKey, float]]] = []
-        self._by_proof: dict[bytes, Memory | None] = {}
+        self._by_copy: dict[tuple[RoomName, bytes], Memory | None] = {}
 
     def add(self, ranked: Sequence[tuple[Memory, float]]) -> None:
         """Take in what one node knows of one room, best first."""
@@ -84,16 +84,17 @@ class Findings:
 
     def _admit(self, room: RoomName, proof: bytes, now_ms: int) -> Memory | None:
         """Return the memory in a copy; every replica sends the same ones, so each is read once."""
-        if proof not in self._by_proof:
+        copy = (room, proof)
+        if copy not in self._by_copy:
             try:
                 memory = received_memory(self._rooms.admit(room, proof), self._rooms, now_ms)
             except BuddiesError as error:
                 self._counters["search_copies_rejected"] += 1
                 _log.info("copy_rejected room=%s: %s", room, error)
-                self._by_proof[proof] = None
+                self._by_copy[copy] = None
             else:
-                self._by_proof[proof] = memory if self._filter.admits(memory) else None
-        return self._by_proof[proof]
+                self._by_copy[copy] = memory if self._filter.admits(memory) else None
+        return self._by_copy[copy]
 
     def _proven(self, memory: Memory) -> Memory:
         """Return the memory that this one is an unproven copy of, if its author's bytes are known.

@@ -233,6 +233,19 @@ async def test_forged_copies_are_dropped_and_counted(team: Team, alice: Node, bo
     ]
 
 
+async def test_a_copy_in_the_wrong_room_does_not_hide_the_one_in_the_right_room(
+    team: Team, alice: Node
+) -> None:
+    dora = team.node("dora", DEMO, OPS)
+    mallory = team.node("mallory")
+    await alice.store_memory("a table", room=OPS)
+    found = [peer_pb2.Found(proof=alice.rooms.sent[0][1], score=1)]
+    reply = peer_pb2.PeerReply(search=peer_pb2.SearchReply(found=found))
+    team.answers[mallory.endpoint] = lambda _: [reply]
+
+    assert contents(await search(dora, "table")) == ["a table"]
+
+
 # What is found
 
 
