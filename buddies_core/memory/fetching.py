@@ -225,14 +225,23 @@ class Completion:
         async with asyncio.TaskGroup() as group:
             while True:
                 self._work.clear()
-                keys = self._store.truncated_memories(BACKLOG_MAX)
-                self._failures = {key: self._failures[key] for key in keys if key in self._failures}
-                for key in keys:
-                    if len(self._under_way) < FETCHES_AT_ONCE and key not in self._under_way:
-                        self._begin(key, group)
+                try:
+                    is_more = self._begin_some(group)
+                except StoreError as error:
+                    _log.warning("contents_not_looked_for: %s", error)
+                    is_more = True
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(self._check_every_s if keys else None):
+                    async with asyncio.timeout(self._check_every_s if is_more else None):
                         await self._work.wait()
+
+    def _begin_some(self, group: asyncio.TaskGroup) -> bool:
+        """Begin to fetch what is due, as much as goes at once; return whether anything is left."""
+        keys = self._store.truncated_memories(BACKLOG_MAX)
+        self._failures = {key: self._failures[key] for key in keys if key in self._failures}
+        for key in keys:
+            if len(self._under_way) < FETCHES_AT_ONCE and key not in self._under_way:
+                self._begin(key, group)
+        return bool(keys)
 
     def _begin(self, key: MemoryKey, group: asyncio.TaskGroup) -> None:
         try:

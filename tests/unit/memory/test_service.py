@@ -76,10 +76,15 @@ class CountedRounds:
     def __init__(self, store: InMemoryStore) -> None:
         self._store = store
         self.count = 0
+        self.failures = 0
+        """How many more times the disk refuses."""
         self.get_memory = store.get_memory
 
     def truncated_memories(self, limit: int) -> tuple[MemoryKey, ...]:
         self.count += 1
+        if self.failures:
+            self.failures -= 1
+            raise StoreError("the disk is damaged")
         return self._store.truncated_memories(limit)
 
 
@@ -384,6 +389,24 @@ async def test_a_member_that_appears_is_asked_at_once_and_the_others_ever_more_s
         bob.rooms.present[DEMO].append(alice.member())
         await until(lambda: not only(bob).truncated)
         run.cancel()
+
+
+async def test_what_the_disk_does_not_say_is_looked_for_again(
+    team: Team, alice: Node, bob: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    await alice.store_memory(LONG)
+    await bob.hear(DEMO, alice.rooms.sent[0][1])
+    memories, rounds = bob.memories, CountedRounds(bob.store)
+    rounds.failures = 1
+    completion = Completion(
+        memories._fetcher, rounds, memories._keep, team.clock, check_every_s=0.001
+    )
+
+    async with asyncio.TaskGroup() as group:
+        run = group.create_task(completion.run())
+        await until(lambda: not only(bob).truncated)
+        run.cancel()
+    assert "contents_not_looked_for: the disk is damaged" in caplog.text
 
 
 # Listing and reading
