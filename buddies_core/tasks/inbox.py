@@ -171,17 +171,21 @@ class Inbox:
         if held is not None:
             self._tell(held)
 
+    async def forget_ended(self) -> None:
+        """Forget offers that nobody claimed in time."""
+        for held in self.all():
+            async with self.lock(held.id):
+                is_over = held.until_s <= self._clock.now_s()
+                if is_over and held.record.state is OfferState.OFFERED and not held.claiming:
+                    await self.forget(held.id)
+
     async def forget_old(self) -> None:
-        """Forget offers that have ended, and after seven days what became of the others."""
-        oldest_ms, now_s = self._clock.wall_ms() - KEPT_MS, self._clock.now_s()
+        """Forget what became of tasks seven days ago."""
+        oldest_ms = self._clock.wall_ms() - KEPT_MS
         for record in await self._store.offers():
             if record.changed_at_ms < oldest_ms:
                 async with self.lock(record.order.id):
                     await self.forget(record.order.id)
-        for held in self.all():
-            async with self.lock(held.id):
-                if held.record.state is OfferState.OFFERED and held.until_s <= now_s:
-                    await self.forget(held.id)
 
     def _new(self, record: OfferRecord, now_s: float, detached_s: float | None) -> Held:
         until_s = now_s + record.order.limits.start_s + OFFER_SLACK_S

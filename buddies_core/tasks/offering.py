@@ -149,8 +149,10 @@ class Offering:
                 look = self._look.listen()
                 new, self._new = self._new, {}
                 await self._offer_to_present(filter(None, map(self._ledger.get_open, new)))
+                if not self._ledger.open_tasks():
+                    await look.wait()
                 # Members come and go; nothing tells of it.
-                if not await wait_set(look, LOOK_EVERY_S):
+                elif not await wait_set(look, LOOK_EVERY_S):
                     await self._offer_to_present(self._ledger.open_tasks())
 
     async def _offer_to_present(self, tasks: Iterable[Task]) -> None:

@@ -6,6 +6,7 @@ fails for a while is tried again: it is on disk, and taken up again after a rest
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from random import Random
 
@@ -35,7 +36,8 @@ RETRY_AFTER_S = 5.0
 DETACHED_KEPT_S = 30.0
 PAUSE_S = 1.0
 PAUSE_S_MAX = 16.0
-FORGET_EVERY_S = 60.0
+FORGET_ENDED_EVERY_S = 60.0
+FORGET_OLD_EVERY_S = 3600.0
 TENDED = (OfferState.CLAIMED, OfferState.RETURNING, OfferState.SUBMITTED)
 LEGACY_VERDICT = "it was broadcast; buddies 0.1.4 does not tell whether it counts"
 
@@ -67,12 +69,16 @@ class Tending:
             self._group = group
             for held in self._inbox.all():
                 self.start(held)
-            while True:
-                try:
-                    await self._inbox.forget_old()
-                except StoreError as error:
-                    _log.warning("offers_not_forgotten: %s", error)
-                await asyncio.sleep(FORGET_EVERY_S)
+            group.create_task(self._forget(self._inbox.forget_ended, FORGET_ENDED_EVERY_S))
+            group.create_task(self._forget(self._inbox.forget_old, FORGET_OLD_EVERY_S))
+
+    async def _forget(self, forget: Callable[[], Awaitable[None]], every_s: float) -> None:
+        while True:
+            try:
+                await forget()
+            except StoreError as error:
+                _log.warning("offers_not_forgotten: %s", error)
+            await asyncio.sleep(every_s)
 
     async def _tend(self, held: Held, wake: asyncio.Event) -> None:
         renew_at_s = self._clock.now_s() + RENEW_EVERY_S * self._rng.uniform(0.5, 1.0)

@@ -186,8 +186,9 @@ class Machine:
             self.daemon.disk.dead = True
             # In order: the group would cancel them in any, and one seed have many outcomes.
             for answer in tuple(self.daemon.promised):
-                answer.set_exception(Killed(self.name))
-                answer.exception()  # Nobody may be waiting any more.
+                if not answer.done():
+                    answer.set_exception(Killed(self.name))
+                    answer.exception()  # Nobody may be waiting any more.
             self.daemon = self._tasks = None
             self.started.clear()
             self.agents.clear()
