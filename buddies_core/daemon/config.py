@@ -38,12 +38,21 @@ class Config:
 
 
 def _user(environ: Mapping[str, str]) -> str:
-    user = environ.get("BUDDIES_USER", "").strip() or getpass.getuser()
+    user = environ.get("BUDDIES_USER", "").strip() or _login_name()
     if len(user.encode()) > USER_BYTES_MAX or not user.isprintable():
         raise InvalidInput(
             f"BUDDIES_USER must be a printable name of at most {USER_BYTES_MAX} bytes; set another"
         )
     return user
+
+
+def _login_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # the first until Python 3.12
+        raise InvalidInput(
+            "this system has no name for the user that buddies runs as; set BUDDIES_USER"
+        ) from None
 
 
 def _network(text: str) -> NetworkMode:
@@ -61,8 +70,12 @@ def _network(text: str) -> NetworkMode:
 def _relay_url(text: str) -> str | None:
     if not text:
         return None
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(text)
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        is_url = False
+    if not is_url:
         raise InvalidInput(
             f"BUDDIES_RELAY_URL is {text!r}; it must be a URL such as https://relay.example"
         )
