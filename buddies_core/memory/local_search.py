@@ -9,8 +9,7 @@ import numpy as np
 from buddies_core.errors import StoreError
 from buddies_core.memory.embedder import DIMENSIONS, ModelUnavailable, Vectors
 from buddies_core.memory.index import IndexHit
-from buddies_core.memory.ports import StorePort
-from buddies_core.model.memory import Memory, MemoryFilter
+from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey
 
 _INDEX_PATIENCE_S = 1.0
 
@@ -41,6 +40,13 @@ class EmbedderPort(Protocol):
 
     async def embed_query(self, text: str) -> Vectors:
         """Return float32[384] of norm 1, as soon as the model is loaded."""
+
+
+class StorePort(Protocol):
+    """What the index is made of; see `store.rocks.RocksStore`."""
+
+    def get_memory(self, key: MemoryKey) -> Memory | None:
+        """Return the memory under this key."""
 
 
 class LocalSearch:

@@ -245,12 +245,16 @@ class Team:
     def node(self, name: str, *rooms: RoomName) -> Node:
         """Return a new node that is in these rooms, with everybody who is there."""
         node = Node(self, name, rooms or (DEMO,))
+        self.place(node)
+        return node
+
+    def place(self, node: Node) -> None:
+        """Have everybody who shares a room with the node see it, and be seen by it."""
         for other in self.nodes.values():
             for room in set(node.rooms.present) & set(other.rooms.present):
                 node.rooms.present[room].append(other.member())
                 other.rooms.present[room].append(node.member())
         self.nodes[node.endpoint] = node
-        return node
 
     async def deliver(self, sender: Node) -> None:
         """Bring what a node has said so far to everybody in the room."""

@@ -1,0 +1,31 @@
+"""What one text changes in another, as a unified diff. Pure."""
+
+from collections import Counter
+from difflib import unified_diff
+
+LINES_MAX = 1000
+"""Of either text: difflib's worst case is cubic, and a peer may have written both."""
+CHARS_MAX = 20_000
+
+
+def text_diff(old: str, new: str, old_name: str, new_name: str) -> str:
+    """Return a unified diff, empty if nothing changes.
+
+    What is too long to compare or to show is summed up in a last line.
+    """
+    if old == new:
+        return ""
+    old_lines, new_lines = old.splitlines(), new.splitlines()
+    if max(len(old_lines), len(new_lines)) > LINES_MAX:
+        before, after = Counter(old_lines), Counter(new_lines)
+        return (
+            f"--- {old_name}\n+++ {new_name}\n… too long to compare line by line: "
+            f"{(after - before).total()} lines added, {(before - after).total()} removed"
+        )
+    lines = list(unified_diff(old_lines, new_lines, old_name, new_name, lineterm=""))
+    if not lines:
+        return f"--- {old_name}\n+++ {new_name}\n… only the ends of lines differ"
+    diff = "\n".join(lines)
+    if len(diff) <= CHARS_MAX:
+        return diff
+    return f"{diff[:CHARS_MAX]}\n… {len(diff) - CHARS_MAX} more characters of {len(lines)} lines"

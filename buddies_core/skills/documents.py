@@ -1,0 +1,53 @@
+"""The store's skills as the search engine reads them: as memories of the kind skill."""
+
+from uuid import UUID
+
+from buddies_core.model.ids import MemoryId
+from buddies_core.model.memory import Memory, MemoryEntry, MemoryKey, MemoryKind
+from buddies_core.model.skill import Skill, SkillKey
+from buddies_core.store.skills import SkillStore
+
+
+class SkillDocuments:
+    """What `memory.index` and `memory.local_search` need of a store, for skills."""
+
+    def __init__(self, store: SkillStore) -> None:
+        self._store = store
+
+    async def memories_since(self, sequence: int, limit: int) -> tuple[tuple[int, Memory], ...]:
+        """Return what arrived after `sequence`, in order; none only at the end."""
+        arrived = await self._store.skills_since(sequence, limit)
+        return tuple((number, as_memory(skill)) for number, skill in arrived)
+
+    def last_sequence(self) -> int:
+        """Return the sequence of the latest arrival; 0 if there was none."""
+        return self._store.last_skill_sequence()
+
+    def get_memory(self, key: MemoryKey) -> Memory | None:
+        """Return the skill under this key."""
+        skill = self._store.get_skill(SkillKey(bytes(key)))
+        return None if skill is None else as_memory(skill)
+
+
+def as_memory(skill: Skill) -> Memory:
+    """Return the skill as a memory; its key is the skill's."""
+    entry = skill.entry
+    return Memory(
+        key=MemoryKey(bytes(skill.key)),
+        entry=MemoryEntry(
+            id=MemoryId(UUID(bytes=skill.key[:16])),
+            author=entry.author,
+            created_at_s=entry.created_at_s,
+            room=entry.room,
+            kind=MemoryKind.SKILL,
+            title=entry.title,
+            content=entry.content,
+            tags=entry.tags,
+        ),
+        author_name=skill.author_name,
+        agent=skill.agent,
+        verified=skill.verified,
+        whole=None,
+        proof=skill.proof,
+        received_at_ms=skill.received_at_ms,
+    )

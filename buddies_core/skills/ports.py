@@ -1,0 +1,108 @@
+"""What skills need from the layers below, as small as that is."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol, TypeAlias
+
+from buddies_core.model.bodies import Body
+from buddies_core.model.identity import SignerIdentity
+from buddies_core.model.ids import EndpointId, RoomName, TopicId
+from buddies_core.model.memory import Memory, MemoryFilter, Whole
+from buddies_core.model.room import Member
+from buddies_core.pb import peer_pb2
+from buddies_core.rooms.admission import Admitted
+
+Verify: TypeAlias = Callable[[SignerIdentity, bytes, bytes, str], Awaitable[bool]]
+"""Whether this identity has signed this payload by this signature in this namespace."""
+
+
+class Signer(Protocol):
+    """The person's key of this node; see `identity`."""
+
+    @property
+    def identity(self) -> SignerIdentity:
+        """Who signs."""
+
+    async def sign(self, payload: bytes, namespace: str) -> bytes:
+        """Return the signature; raises BuddiesError, with the way out, if there can be none."""
+
+
+class RoomsPort(Protocol):
+    """The rooms this node is in; see `rooms.rooms.Rooms`."""
+
+    def joined(self) -> tuple[RoomName, ...]:
+        """Return the rooms this node is in."""
+
+    def topic(self, room: RoomName) -> TopicId:
+        """Return the topic of a room this node is in."""
+
+    def room_of(self, topic: TopicId) -> RoomName | None:
+        """Return the room of this topic, if this node is in it."""
+
+    def members(self, room: RoomName) -> tuple[Member, ...]:
+        """Return who is present, this node included."""
+
+    def name_of(self, endpoint: EndpointId) -> str:
+        """Return a peer's display name, or the start of its id."""
+
+    def admit(self, room: RoomName, proof: bytes) -> Admitted:
+        """Return the message that a copy holds; raises WireError if it is not to be believed."""
+
+    async def compose(
+        self,
+        room: RoomName,
+        body: Body,
+        *,
+        agent: str = "",
+        user: str = "",
+        whole: Whole | None = None,
+    ) -> bytes:
+        """Return a message of ours, signed, without sending it."""
+
+    async def send(self, room: RoomName, proof: bytes) -> None:
+        """Broadcast what `compose` returned."""
+
+    async def publish(self, room: RoomName, body: Body) -> bytes:
+        """Compose and send."""
+
+
+class AskPort(Protocol):
+    """The direct protocol; see `net.network.Network`."""
+
+    @property
+    def endpoint(self) -> EndpointId:
+        """This node."""
+
+    async def ask(
+        self, peer: EndpointId, request: peer_pb2.PeerRequest, timeout_s: float
+    ) -> Sequence[peer_pb2.PeerReply]:
+        """Ask a peer and return its whole answer; raises BuddiesError, with the reason in words."""
+
+
+class IndexPort(Protocol):
+    """The search index of skills; see `memory.index.MemoryIndex`."""
+
+    def notice(self) -> None:
+        """Have what was just stored indexed soon."""
+
+
+class LocalPort(Protocol):
+    """Search on this machine by words and meaning; see `memory.local_search.LocalSearch`.
+
+    The engine knows memories alone, so a skill is one there; see `documents`. A vector is an array
+    that only the engine looks into.
+    """
+
+    @property
+    def model_id(self) -> bytes:
+        """What our vectors are made by."""
+
+    async def vector(self, query: str, patience_s: float) -> tuple[Any | None, str]:
+        """Return the query's vector; or None, and why there is none."""
+
+    def vector_of_peer(self, data: bytes, model: bytes) -> Any | None:
+        """Return the vector that a peer sent, if it can be compared with ours."""
+
+    async def find(
+        self, query: str, vector: Any | None, filter: MemoryFilter, limit: int, timeout_s: float
+    ) -> tuple[list[tuple[Memory, float]], int]:
+        """Return what one room holds here, best first, and how many were damaged."""

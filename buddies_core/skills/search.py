@@ -1,0 +1,397 @@
+"""Search for skills: here and at every present member at once, and the answers to who asks us.
+
+Found by the same engine as memories, put in order by relevance and votes. Each node counts the
+votes that it can check, those on its disk and those that come with an answer; nobody's rank is
+believed, and none are summed.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from contextlib import ExitStack, suppress
+from typing import Any
+
+from buddies_core.clock import Clock
+from buddies_core.errors import (
+    BuddiesError,
+    InvalidInput,
+    NotFound,
+    StoreError,
+    TimedOut,
+    WireError,
+)
+from buddies_core.model.bodies import SkillSearchRequest, SkillSearchResponse
+from buddies_core.model.ids import EndpointId, RoomName, TopicId, short
+from buddies_core.model.memory import MemoryFilter
+from buddies_core.model.room import Member
+from buddies_core.model.skill import Skill, SkillKey, Vote
+from buddies_core.model.skill_views import SkillSearchResult
+from buddies_core.pb import peer_pb2
+from buddies_core.skills import legacy_search
+from buddies_core.skills.ballots import Ballots
+from buddies_core.skills.copies import Copies, unsigned_copy
+from buddies_core.skills.fetching import MEMBERS_ASKED_MAX, believed_votes, reason_of
+from buddies_core.skills.findings import Findings, Heard, Question, credible
+from buddies_core.skills.ports import AskPort, LocalPort, RoomsPort
+from buddies_core.skills.views import snippet
+from buddies_core.skills.votes import weighed
+from buddies_core.store.skills import SkillStore, has_any
+
+QUERY_BYTES_MAX = 16 << 10
+FOUND_MAX = 20
+"""In one answer."""
+FOUND_IN_FRAME = 10
+"""With a proof of 4 KB and votes of 11 KB each they stay below 256 KiB."""
+VOTES_MAX = 32
+"""With each skill of an answer, the newest; to check one takes the asker 0.1 ms."""
+MODEL_PATIENCE = 2 / 3
+"""Of the time a search has: the rest is for the members, who could not be asked otherwise."""
+ANSWER_WITHIN_S = 2.0
+"""Until then we give a peer an answer by words if the model is not ready; it waits 3 s."""
+
+_log = logging.getLogger(__name__)
+
+
+class SkillSearch:
+    """Searches for this node's agents and people, and for its peers. One event loop owns this."""
+
+    def __init__(
+        self,
+        *,
+        local: LocalPort,
+        store: SkillStore,
+        rooms: RoomsPort,
+        network: AskPort,
+        replies: legacy_search.RepliesPort,
+        copies: Copies,
+        ballots: Ballots,
+        clock: Clock,
+        counters: Counter[str],
+    ) -> None:
+        self._local = local
+        self._store = store
+        self._rooms = rooms
+        self._network = network
+        self._replies = replies
+        self._copies = copies
+        self._ballots = ballots
+        self._clock = clock
+        self._counters = counters
+
+    async def search(
+        self,
+        query: str,
+        room: RoomName | None,
+        tags: tuple[str, ...],
+        timeout_s: float,
+        limit: int,
+    ) -> SkillSearchResult:
+        """Return what this machine and the present members know, best first, and who answered.
+
+        Returns as soon as all have answered, at the latest after `timeout_s`. What was found is not
+        stored, but for votes on skills that are here; `get` stores what it reads.
+
+        Raises:
+            InvalidInput: the query is empty or too long.
+            NotFound: this node is not in that room, or in none.
+        """
+        rooms = self._rooms_to_search(room)
+        query = _checked(query)
+        asked_at_s = self._clock.now_s()
+        vector, why_none = await self._local.vector(query, timeout_s * MODEL_PATIENCE)
+        question = Question(
+            query=query,
+            vector=vector,
+            tags=tags,
+            limit=limit,
+            asked_at_s=asked_at_s,
+            timeout_s=timeout_s,
+        )
+        findings, heard = Findings(), Heard()
+        heard.notes.append(why_none)
+        await self._ask_everywhere(question, rooms, findings, heard)
+        ranked = self._ranked(findings)[:limit]
+        with suppress(StoreError):
+            await self._ballots.take_all(
+                [v for skill, _, votes in ranked for v in votes if self._kept(skill.key)]
+            )
+        return SkillSearchResult(
+            results=tuple(
+                snippet(skill, self._ballots, self._ballots.standing(skill.key, votes), score)
+                for skill, score, votes in ranked
+            ),
+            answered=heard.answers(),
+            unanswered=heard.silences(),
+            method="lexical" if vector is None else "hybrid",
+            notes=tuple(note for note in dict.fromkeys(heard.notes) if note),
+        )
+
+    # Asking
+
+    async def _ask_everywhere(
+        self,
+        question: Question,
+        rooms: tuple[RoomName, ...],
+        findings: Findings,
+        heard: Heard,
+    ) -> None:
+        targets = [
+            (room, member)
+            for room in rooms
+            for member in self._rooms.members(room)
+            if member.speaks_direct and not member.is_self
+        ]
+        for _, member in targets[MEMBERS_ASKED_MAX:]:
+            heard.silence(member, "not_asked: a search asks 64 members at most")
+        with ExitStack() as open_questions:
+            legacy = legacy_search.legacy_questions(
+                self._rooms, self._replies, rooms, open_questions
+            )
+            async with asyncio.TaskGroup() as group:
+                for room in rooms:
+                    group.create_task(self._find_here(question, room, findings, heard))
+                told = [
+                    group.create_task(
+                        legacy_search.tell(self._rooms, asked, question.query, question.tags)
+                    )
+                    for asked in legacy
+                ]
+                for room, member in targets[:MEMBERS_ASKED_MAX]:
+                    group.create_task(self._ask(question, room, member, findings, heard))
+            until_s = self._clock.now_s() + legacy_search.PATIENCE_S
+            for asked, task in zip(legacy, told, strict=True):
+                await self._hear_legacy(question, asked, task.result(), until_s, findings, heard)
+
+    async def _find_here(
+        self, question: Question, room: RoomName, findings: Findings, heard: Heard
+    ) -> None:
+        try:
+            found, damaged = await self._find(
+                question.query,
+                question.vector,
+                room,
+                question.tags,
+                question.limit,
+                question.left_s(self._clock.now_s()),
+            )
+        except BuddiesError as error:
+            heard.notes.append(f"this machine's own skills of {room} were not searched: {error}")
+            return
+        for skill, relevance in found:
+            findings.add(skill, relevance)
+        if damaged:
+            heard.notes.append(f"{damaged} damaged records of {room} were skipped")
+
+    async def _ask(
+        self,
+        question: Question,
+        room: RoomName,
+        member: Member,
+        findings: Findings,
+        heard: Heard,
+    ) -> None:
+        """Ask a member for what it has of one room; never raises for what a peer does."""
+        left_s = question.left_s(self._clock.now_s())
+        vector = question.vector
+        request = peer_pb2.PeerRequest(
+            topic=self._rooms.topic(room),
+            search_skills=peer_pb2.SearchSkills(
+                query=question.query,
+                vector=b"" if vector is None else vector.astype("<f4").tobytes(),
+                model=self._local.model_id,
+                limit=min(question.limit, FOUND_MAX),
+                tags=question.tags,
+            ),
+        )
+        believed = 0
+        try:
+            async with asyncio.timeout(left_s):
+                replies = await self._network.ask(member.endpoint, request, left_s)
+                found = [one for reply in replies for one in reply.skills_found.found]
+                for one in found[:FOUND_MAX]:
+                    believed += await self._believe(room, one, question.tags, findings)
+        except (TimeoutError, TimedOut):
+            heard.silence(member, f"no answer within {question.timeout_s:g} s")
+            return
+        except BuddiesError as error:
+            heard.silence(member, reason_of(error))
+            return
+        if any(reply.skills_found.lexical_only for reply in replies):
+            heard.notes.append(f"{member.name} searched by words alone")
+        heard.answer(member, believed, question.elapsed_ms(self._clock.now_s()))
+
+    async def _believe(
+        self,
+        room: RoomName,
+        found: peer_pb2.FoundSkill,
+        tags: tuple[str, ...],
+        findings: Findings,
+    ) -> bool:
+        """Take in what a peer found, and return whether it is to be believed."""
+        skill = await self._read(room, found.proof)
+        if skill is None or not has_any(skill, tags):
+            return False
+        known = {vote.proof for vote in self._store.votes(skill.key)}
+        known |= findings.votes.get(skill.key, {}).keys()
+        new = [proof for proof in found.votes[:VOTES_MAX] if proof not in known]
+        votes = await believed_votes(self._rooms, self._copies, skill.key, new)
+        findings.add(skill, credible(found.score), votes)
+        return True
+
+    async def _read(self, room: RoomName, proof: bytes) -> Skill | None:
+        """Return the skill in a copy; None if it is not to be believed, which is counted."""
+        try:
+            return await self._copies.skill(self._rooms.admit(room, proof))
+        except WireError as error:
+            self._counters["search_copies_rejected"] += 1
+            _log.info("copy_rejected room=%s: %s", room, error)
+            return None
+
+    async def _hear_legacy(
+        self,
+        question: Question,
+        asked: legacy_search.LegacyQuestion,
+        why_not: str,
+        until_s: float,
+        findings: Findings,
+        heard: Heard,
+    ) -> None:
+        """Take in what the 0.1.4 members of a room answer."""
+        silent = {member.name: member for member in asked.members}
+        if not why_not:
+            patience_s = min(
+                question.left_s(self._clock.now_s()), max(0.0, until_s - self._clock.now_s())
+            )
+            for response in await legacy_search.responses(asked, patience_s):
+                believed = 0
+                for ranked in response.results:
+                    skill = await self._read(asked.room, unsigned_copy(ranked.entry))
+                    if skill is not None and has_any(skill, question.tags):
+                        findings.add(skill, legacy_search.RELEVANCE)
+                        believed += 1
+                # A name is all there is; it may be one that is not known here.
+                name = response.peer_name
+                unknown = Member(endpoint=EndpointId(b""), name=name, speaks_direct=False)
+                heard.answer(
+                    silent.pop(name, unknown), believed, question.elapsed_ms(self._clock.now_s())
+                )
+        reason = why_not or "it speaks buddies 0.1.4 and did not answer, as when it finds nothing"
+        for member in silent.values():
+            heard.silence(member, reason)
+
+    # Answering
+
+    async def answer(
+        self, caller: EndpointId, topic: TopicId, request: peer_pb2.SearchSkills
+    ) -> list[peer_pb2.PeerReply]:
+        """Return to a peer what this machine has of the room that it asks in, best first.
+
+        Raises:
+            NotFound: this node is not in that room.
+            InvalidInput: the query is empty or too long.
+        """
+        room = self._rooms.room_of(topic)
+        if room is None:
+            raise NotFound("this node is not in that room")
+        query = _checked(request.query)
+        vector = self._local.vector_of_peer(request.vector, request.model)
+        if vector is None:
+            vector, _ = await self._local.vector(query, ANSWER_WITHIN_S)
+        limit = min(request.limit or FOUND_MAX, FOUND_MAX)
+        skills, _ = await self._find(
+            query, vector, room, tuple(request.tags), limit, ANSWER_WITHIN_S
+        )
+        _log.debug("skill_search_answered peer=%s found=%d", short(caller), len(skills))
+        found = [
+            peer_pb2.FoundSkill(
+                proof=skill.proof,
+                score=relevance,
+                votes=self._ballots.to_hand_on(skill.key, VOTES_MAX),
+            )
+            for skill, relevance in skills
+        ]
+        frames = [
+            peer_pb2.SkillsFound(found=found[start : start + FOUND_IN_FRAME])
+            for start in range(0, max(1, len(found)), FOUND_IN_FRAME)
+        ]
+        frames[0].lexical_only = vector is None
+        return [peer_pb2.PeerReply(skills_found=frame) for frame in frames]
+
+    async def answer_legacy(
+        self, request: SkillSearchRequest, room: RoomName
+    ) -> SkillSearchResponse | None:
+        """Return what a 0.1.4 member of the room gets, the best that fits; None for nothing."""
+        query, filters = request.query.strip(), request.filters
+        if filters.room not in (None, room) or not (
+            legacy_search.QUERY_CHARS_MIN <= len(query) <= QUERY_BYTES_MAX
+        ):
+            return None
+        vector, _ = await self._local.vector(query, ANSWER_WITHIN_S)
+        found, _ = await self._find(
+            query,
+            vector,
+            room,
+            filters.tags or (),
+            legacy_search.FOUND_MAX,
+            ANSWER_WITHIN_S,
+        )
+        name = self._rooms.name_of(self._network.endpoint)
+        ranked = ((s, self._ballots.standing(s.key).votes.rank) for s, _ in found)
+        return legacy_search.fitting_response(request, ranked, name)
+
+    # Both
+
+    async def _find(
+        self,
+        query: str,
+        vector: Any | None,
+        room: RoomName,
+        tags: tuple[str, ...],
+        limit: int,
+        timeout_s: float,
+    ) -> tuple[list[tuple[Skill, float]], int]:
+        try:
+            found, damaged = await self._local.find(
+                query, vector, MemoryFilter(room=room, tags=tags), limit, timeout_s
+            )
+        except TimeoutError:
+            raise TimedOut("the index of skills did not answer in time") from None
+        kept = [(self._kept(SkillKey(bytes(hit.key))), relevance) for hit, relevance in found]
+        return [(skill, relevance) for skill, relevance in kept if skill is not None], damaged
+
+    def _ranked(self, findings: Findings) -> list[tuple[Skill, float, list[Vote]]]:
+        """Return all that was found, best first: by relevance, as votes weigh it."""
+        ranked = []
+        for key, found in findings.skills.items():
+            skill = self._kept(key) or found
+            # Of what is truncated the hash is a claim: it may be that of a skill that is liked.
+            votes = [] if skill.truncated else list(findings.votes[key].values())
+            rank = self._ballots.standing(key, votes).votes.rank
+            ranked.append((skill, weighed(findings.relevance[key], rank), votes))
+        return sorted(ranked, key=lambda item: (-item[1], item[0].key))
+
+    def _kept(self, key: SkillKey) -> Skill | None:
+        try:
+            return self._store.get_skill(key)
+        except StoreError as error:
+            _log.warning("record_damaged reason=%s", error)
+            return None
+
+    def _rooms_to_search(self, room: RoomName | None) -> tuple[RoomName, ...]:
+        joined = self._rooms.joined()
+        if room is not None and room not in joined:
+            raise NotFound(
+                f"room {room!r} is not joined; join it first: join_room, or buddies-cli join ROOM"
+            )
+        if not joined:
+            raise NotFound("no room is joined; join one: join_room, or buddies-cli join ROOM")
+        return joined if room is None else (room,)
+
+
+def _checked(query: str) -> str:
+    query = query.strip()
+    if not query:
+        raise InvalidInput("query is empty; ask in your own words; list_skills shows the newest")
+    if len(query.encode()) > QUERY_BYTES_MAX:
+        raise InvalidInput(f"query is longer than {QUERY_BYTES_MAX} bytes; ask for less at once")
+    return query

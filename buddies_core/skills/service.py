@@ -1,0 +1,307 @@
+"""Skills: published here and told to the room, received from it, voted on, read and handed on."""
+
+import asyncio
+import logging
+from collections import Counter
+from contextlib import suppress
+from dataclasses import replace
+from typing import TypeAlias
+
+from buddies_core.clock import Clock
+from buddies_core.errors import BuddiesError, InvalidInput, NotFound, WireError
+from buddies_core.model.bodies import SkillPublished, SkillVoteCast
+from buddies_core.model.identity import Verified
+from buddies_core.model.ids import EndpointId, RoomName, TopicId, short
+from buddies_core.model.skill import Skill, SkillEntry, SkillKey, skill_key
+from buddies_core.model.skill_views import SkillList, SkillPage, SkillView, VoteReport
+from buddies_core.pb import peer_pb2
+from buddies_core.rooms.admission import Admitted
+from buddies_core.skills.ballots import Ballots
+from buddies_core.skills.content import NAMESPACE, check_own, signing_payload, skill_hash
+from buddies_core.skills.copies import Copies
+from buddies_core.skills.fetching import (
+    VOTES_HANDED_ON_MAX,
+    Completion,
+    Fetched,
+    Fetcher,
+    skill_parts,
+)
+from buddies_core.skills.ports import AskPort, IndexPort, RoomsPort, Signer
+from buddies_core.skills.versions import CHAIN_MAX, changes, line_of, parent_of
+from buddies_core.skills.views import snippet, version, view
+from buddies_core.store.skills import SkillStore
+from buddies_core.wire.shortening import fit_skill
+
+PeerReplies: TypeAlias = list[peer_pb2.PeerReply]
+
+GET_TIMEOUT_S = 6.0
+
+_log = logging.getLogger(__name__)
+
+
+class Skills:
+    """The skills of this node. One event loop owns this."""
+
+    def __init__(
+        self,
+        *,
+        store: SkillStore,
+        index: IndexPort,
+        rooms: RoomsPort,
+        network: AskPort,
+        signer: Signer | None,
+        copies: Copies,
+        ballots: Ballots,
+        clock: Clock,
+        counters: Counter[str],
+    ) -> None:
+        self._store = store
+        self._index = index
+        self._rooms = rooms
+        self._network = network
+        self._signer = signer
+        self._copies = copies
+        self._ballots = ballots
+        self._clock = clock
+        self._counters = counters
+        self._fetcher = Fetcher(rooms, network, copies)
+        self._completion = Completion(self._fetcher, copies, store, self._keep_fetched, clock)
+
+    async def run(self) -> None:
+        """Fetch the contents that were too long for a broadcast, until cancelled."""
+        await self._completion.run()
+
+    # What our agents do
+
+    async def publish(
+        self,
+        room: RoomName,
+        title: str,
+        content: str,
+        tags: tuple[str, ...],
+        version: int,
+        parent_hash: str | None,
+        *,
+        agent: str,
+        user: str,
+    ) -> SkillView:
+        """Keep a skill and tell the room; on return it is on disk, peers may still be receiving.
+
+        It is signed if this node has a signer. Version 0 is one more than the parent's, or 1. What
+        the room has already, as well verified, stays as it is and is returned.
+
+        Raises:
+            NotFound: this node is not in the room, or the parent is not known in it.
+            InvalidInput: a field is empty or too large; the text names it.
+            StoreError: the disk refused; nothing was told.
+        """
+        self._check_joined(room)
+        parent = None if parent_hash is None else await self._parent(room, parent_hash)
+        wall_ms = self._clock.wall_ms()
+        endpoint = self._network.endpoint
+        title, tags = title.strip(), tuple(dict.fromkeys(tags))
+        entry = SkillEntry(
+            hash=skill_hash(title, content, tags),
+            author=endpoint.hex(),
+            created_at_s=wall_ms // 1000,
+            room=room,
+            title=title,
+            content=content,
+            tags=tags,
+            version=version or (parent.entry.version + 1 if parent else 1),
+            parent_hash=parent_hash,
+            signed_by=None,
+            signature=None,
+        )
+        check_own(entry)
+        entry = await self._signed(entry)
+        author_name = user or self._rooms.name_of(endpoint)
+        told, whole = fit_skill(entry, agent=agent, user=author_name)
+        proof = await self._rooms.compose(
+            room, SkillPublished(told), agent=agent, user=author_name, whole=whole
+        )
+        skill = Skill(
+            key=skill_key(entry.hash, room),
+            entry=entry,
+            author_name=author_name,
+            agent=agent,
+            verified=Verified.PEER if entry.signed_by is None else Verified.SIGNER,
+            whole=whole,
+            proof=proof,
+            received_at_ms=wall_ms,
+        )
+        if await self._keep(skill):
+            await self._tell(room, proof)
+        return snippet(self._store.get_skill(skill.key) or skill, self._ballots)
+
+    async def vote(
+        self, room: RoomName, hash: str, score: int, *, agent: str, user: str
+    ) -> VoteReport:
+        """Vote on a skill, in place of this node's last vote on it, and tell the room.
+
+        Raises:
+            InvalidInput: the score is neither −1 nor 1.
+            NotFound: this node is not in the room, or nobody there has the skill.
+            StoreError: the disk refused; nothing was told.
+        """
+        if score not in (-1, 1):
+            raise InvalidInput(f"score is {score}; vote 1 for a skill or -1 against it")
+        self._check_joined(room)
+        key = skill_key(hash, room)
+        if self._store.get_skill(key) is None:
+            await self._keep_fetched(await self._fetcher.from_anybody(hash, GET_TIMEOUT_S))
+            if self._store.get_skill(key) is None:
+                raise NotFound(f"skill {hash} is not in room {room!r}; vote in the room it is in")
+        body = SkillVoteCast(hash, self._network.endpoint.hex(), score)
+        user = user or self._rooms.name_of(self._network.endpoint)
+        proof = await self._rooms.compose(room, body, agent=agent, user=user)
+        await self._ballots.take(self._copies.vote(self._rooms.admit(room, proof)))
+        await self._tell(room, proof)
+        rank = self._ballots.standing(key).votes.rank
+        return VoteReport(hash=hash, score=score, rank=rank, counted=self._ballots.counts_own(key))
+
+    async def get(self, hash: str, offset: int, limit: int) -> SkillPage:
+        """Return `limit` characters of a skill's content, from the `offset`-th on.
+
+        What is not here is asked of the members present, and kept.
+
+        Raises:
+            NotFound: nobody has it; the text says who was asked.
+            InvalidInput: the offset lies behind the end.
+            StoreError: its record is damaged.
+        """
+        kept = self._store.find_skills(hash)
+        if not kept:
+            await self._keep_fetched(await self._fetcher.from_anybody(hash, GET_TIMEOUT_S))
+            kept = self._store.find_skills(hash)
+        joined = self._rooms.joined()
+        skill = max(
+            kept,
+            key=lambda s: (s.verified is Verified.SIGNER, s.entry.room in joined),
+        )
+        content = skill.entry.content
+        if offset > len(content):
+            raise InvalidInput(f"offset is {offset}, but the content has {len(content)} characters")
+        shown = content[offset : offset + limit]
+        end = offset + len(shown)
+        line = line_of(
+            skill, self._store.get_skill, lambda key: self._store.successors(key, CHAIN_MAX)
+        )
+        parent = parent_of(skill, self._store.get_skill)
+        return SkillPage(
+            skill=view(skill, shown, self._ballots),
+            offset=offset,
+            next_offset=end if end < len(content) else None,
+            total=len(content),
+            chain=tuple(version(one, self._ballots) for one in line),
+            diff=None if parent is None else await asyncio.to_thread(changes, parent, skill),
+        )
+
+    async def list(self, room: RoomName | None, tags: tuple[str, ...], limit: int) -> SkillList:
+        """Return this machine's skills, the latest arrival first, with their beginnings.
+
+        Raises:
+            NotFound: this node is not in that room, and has nothing of it.
+        """
+        skills, damaged = await self._store.list_skills(room, tags, limit)
+        if room is not None and not skills:
+            self._check_joined(room)
+        return SkillList(tuple(snippet(skill, self._ballots) for skill in skills), damaged)
+
+    # What peers do
+
+    async def receive(self, admitted: Admitted) -> None:
+        """Keep a skill that a peer told the room, if it is what it claims; else count it.
+
+        Of a long one the content is fetched later, and until then it is not shown.
+
+        Raises:
+            StoreError: the disk refused.
+        """
+        try:
+            skill = await self._copies.skill(admitted)
+        except WireError:
+            return
+        if skill.truncated and (kept := self._store.get_skill(skill.key)) is not None:
+            with suppress(WireError):
+                await self._keep(self._copies.with_content(skill, kept.entry.content.encode()))
+        elif not skill.truncated:
+            await self._keep(skill)
+        elif await self._store.put_announcement(skill):
+            self._completion.wake()
+        else:
+            self._counters["skills_announced_too_many"] += 1
+
+    async def receive_vote(self, admitted: Admitted) -> None:
+        """Count a vote that a peer told the room, if it is one.
+
+        Raises:
+            StoreError: the disk refused.
+        """
+        try:
+            vote = self._copies.vote(admitted)
+        except WireError:
+            return
+        await self._ballots.take(vote)
+
+    def answer_fetch(
+        self, caller: EndpointId, topic: TopicId, request: peer_pb2.FetchSkill
+    ) -> PeerReplies:
+        """Return the frames that give a peer a skill of the room that it asks in.
+
+        Raises:
+            NotFound: it is not here.
+            InvalidInput: it asks for no hash.
+        """
+        room = self._rooms.room_of(topic)
+        if len(request.hash) != 32:
+            raise InvalidInput("a skill is asked for by its hash, which has 32 bytes")
+        skill = room and self._store.get_skill(SkillKey(request.hash + room.encode()))
+        if not skill:
+            raise NotFound("that skill is not here")
+        _log.debug("skill_handed_on peer=%s", short(caller))
+        return skill_parts(skill, self._ballots.to_hand_on(skill.key, VOTES_HANDED_ON_MAX))
+
+    # Both
+
+    async def _parent(self, room: RoomName, hash: str) -> Skill:
+        """Return the skill that a new one was made of, from a member if it is not here."""
+        key = skill_key(hash, room)
+        if self._store.get_skill(key) is None:
+            await self._keep_fetched(await self._fetcher.from_anybody(hash, GET_TIMEOUT_S))
+        parent = self._store.get_skill(key)
+        if parent is None:
+            raise NotFound(
+                f"parent_hash {hash} is in another room than {room!r}; publish there, or without it"
+            )
+        return parent
+
+    async def _signed(self, entry: SkillEntry) -> SkillEntry:
+        if self._signer is None:
+            return entry
+        signature = await self._signer.sign(signing_payload(entry), NAMESPACE)
+        return replace(entry, signed_by=self._signer.identity, signature=signature)
+
+    async def _keep(self, skill: Skill) -> bool:
+        kept = await self._store.put_skill(skill)
+        if kept:
+            self._index.notice()
+            await self._ballots.skill_came(skill.key)
+        return kept
+
+    async def _keep_fetched(self, fetched: Fetched) -> None:
+        await self._keep(fetched.skill)
+        await self._ballots.take_all(fetched.votes)
+
+    async def _tell(self, room: RoomName, proof: bytes) -> None:
+        try:
+            await self._rooms.send(room, proof)
+        except BuddiesError as error:
+            # It is kept, and found by whoever asks; only the broadcast is lost.
+            _log.warning("skill_not_told room=%s: %s", room, error)
+
+    def _check_joined(self, room: RoomName) -> None:
+        if room not in self._rooms.joined():
+            raise NotFound(
+                f"room {room!r} is not joined; join it first: join_room, or buddies-cli join ROOM"
+            )

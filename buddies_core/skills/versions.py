@@ -1,0 +1,61 @@
+"""The line of versions that a skill stands in. Pure, but for the lookups it is given."""
+
+from collections.abc import Callable
+
+from buddies_core.model.skill import Skill, SkillKey, skill_key
+from buddies_core.model.text_diff import text_diff
+
+CHAIN_MAX = 64
+"""Ancestors, and as many successors."""
+
+
+def line_of(
+    skill: Skill,
+    get: Callable[[SkillKey], Skill | None],
+    successors: Callable[[SkillKey], tuple[SkillKey, ...]],
+) -> tuple[Skill, ...]:
+    """Return its known ancestors, itself and its known successors, parents first.
+
+    A hash does not cover the parent's, so a chain may close to a ring; each skill is named once.
+    """
+    seen = {skill.key}
+    ancestors: list[Skill] = []
+    youngest = skill
+    while len(ancestors) < CHAIN_MAX and (parent := parent_of(youngest, get)) is not None:
+        if parent.key in seen:
+            break
+        seen.add(parent.key)
+        ancestors.append(parent)
+        youngest = parent
+    after: list[Skill] = []
+    waiting = [skill.key]
+    while waiting and len(after) < CHAIN_MAX:
+        for key in successors(waiting.pop(0)):
+            child = None if key in seen else get(key)
+            if child is not None and len(after) < CHAIN_MAX:
+                seen.add(key)
+                after.append(child)
+                waiting.append(key)
+    return (*reversed(ancestors), skill, *after)
+
+
+def parent_of(skill: Skill, get: Callable[[SkillKey], Skill | None]) -> Skill | None:
+    """Return the skill that this one says it was made of, if it is known in the same room."""
+    parent = skill.entry.parent_hash
+    return None if parent is None else get(skill_key(parent, skill.entry.room))
+
+
+def changes(parent: Skill, child: Skill) -> str:
+    """Return what a version changes in its parent: title, tags and content, as a diff."""
+    return text_diff(
+        _described(parent),
+        _described(child),
+        f"{parent.entry.hash[:12]} version {parent.entry.version}",
+        f"{child.entry.hash[:12]} version {child.entry.version}",
+    )
+
+
+def _described(skill: Skill) -> str:
+    entry = skill.entry
+    tags = f"Tags: {', '.join(entry.tags)}\n" if entry.tags else ""
+    return f"{entry.title}\n{tags}\n{entry.content}"

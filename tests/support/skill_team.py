@@ -1,0 +1,182 @@
+"""Nodes of a team that share skills: real stores, signatures and services; no disk, no model."""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+
+from buddies_core.memory.embedder import Vectors
+from buddies_core.memory.index import IndexHit
+from buddies_core.memory.local_search import LocalSearch
+from buddies_core.model.bodies import SkillPublished, SkillSearchResponse, SkillVoteCast
+from buddies_core.model.identity import SignerIdentity, SshIdentity
+from buddies_core.model.ids import EndpointId, RoomName, TopicId
+from buddies_core.model.memory import MemoryFilter
+from buddies_core.model.skill_views import SkillView, VoteReport
+from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
+from buddies_core.rooms.replies import Replies
+from buddies_core.skills.ballots import Ballots
+from buddies_core.skills.copies import Copies
+from buddies_core.skills.documents import SkillDocuments
+from buddies_core.skills.search import SkillSearch
+from buddies_core.skills.service import Skills
+from buddies_core.skills.votes import Electorate, Everybody
+from buddies_core.store.in_memory_skills import InMemorySkills
+from tests.support.memories import DEMO
+from tests.support.team import Node, Team
+
+
+@dataclass(frozen=True)
+class FakeSigner:
+    """Signs by a hash that anybody could make; `check` knows it."""
+
+    name: str
+
+    @property
+    def identity(self) -> SignerIdentity:
+        return SshIdentity(f"ssh-ed25519 {self.name}")
+
+    async def sign(self, payload: bytes, namespace: str) -> bytes:
+        return _signature(self.identity, payload, namespace)
+
+
+def _signature(identity: SignerIdentity, payload: bytes, namespace: str) -> bytes:
+    return hashlib.sha256(repr((identity, payload, namespace)).encode()).digest()
+
+
+async def check(identity: SignerIdentity, payload: bytes, signature: bytes, namespace: str) -> bool:
+    """Verify what a FakeSigner has signed."""
+    return signature == _signature(identity, payload, namespace)
+
+
+class FakeSkillIndex:
+    """Finds what has words of the query, the more the better."""
+
+    def __init__(self, documents: SkillDocuments) -> None:
+        self._documents = documents
+        self.noticed = 0
+
+    def notice(self) -> None:
+        self.noticed += 1
+
+    async def search(
+        self,
+        query: str,
+        vector: Vectors | None,
+        filter: MemoryFilter,
+        limit: int,
+        *,
+        wait_s: float,
+    ) -> tuple[IndexHit, ...]:
+        wanted = set(query.casefold().split())
+        hits = [
+            IndexHit(
+                m.key,
+                len(wanted & set(f"{m.entry.title} {m.entry.content}".casefold().split()))
+                / len(wanted),
+            )
+            for _, m in await self._documents.memories_since(0, 1000)
+            if filter.admits(m)
+        ]
+        hits.sort(key=lambda hit: -hit.score)
+        return tuple(hit for hit in hits if hit.score)[:limit]
+
+
+class SkillNode(Node):
+    """One machine's skills."""
+
+    def __init__(
+        self,
+        team: Team,
+        name: str,
+        rooms: tuple[RoomName, ...],
+        signer: FakeSigner | None,
+        electorate: Electorate,
+    ) -> None:
+        super().__init__(team, name, rooms)
+        self.kept = InMemorySkills()
+        self.skill_replies = Replies[SkillSearchResponse]()
+        documents = SkillDocuments(self.kept)
+        self.skill_index = FakeSkillIndex(documents)
+        self.ballots = Ballots(self.kept, electorate, self.endpoint, self.counters)
+        self.copies = Copies(self.rooms, check, self.clock, self.counters)
+        self.skills = Skills(
+            store=self.kept,
+            index=self.skill_index,
+            rooms=self.rooms,
+            network=self.network,
+            signer=signer,
+            copies=self.copies,
+            ballots=self.ballots,
+            clock=self.clock,
+            counters=self.counters,
+        )
+        self.skill_search = SkillSearch(
+            local=LocalSearch(self.skill_index, self.embedder, documents),
+            store=self.kept,
+            rooms=self.rooms,
+            network=self.network,
+            replies=self.skill_replies,
+            copies=self.copies,
+            ballots=self.ballots,
+            clock=self.clock,
+            counters=self.counters,
+        )
+
+    async def answer(self, caller: EndpointId, request: PeerRequest) -> list[PeerReply]:
+        topic = TopicId(request.topic)
+        if request.HasField("search_skills"):
+            return await self.skill_search.answer(caller, topic, request.search_skills)
+        if request.HasField("fetch_skill"):
+            return self.skills.answer_fetch(caller, topic, request.fetch_skill)
+        return await super().answer(caller, request)
+
+    async def hear(self, room: RoomName, raw: bytes) -> None:
+        admitted = self.rooms.admit(room, raw)
+        match admitted.message.body:
+            case SkillPublished():
+                await self.skills.receive(admitted)
+            case SkillVoteCast():
+                await self.skills.receive_vote(admitted)
+            case _:
+                await super().hear(room, raw)
+
+    async def publish(
+        self,
+        content: str = "1. run make release\n2. tag it",
+        *,
+        room: RoomName = DEMO,
+        title: str = "Release",
+        tags: tuple[str, ...] = (),
+        version: int = 0,
+        parent: str | None = None,
+    ) -> SkillView:
+        return await self.skills.publish(
+            room, title, content, tags, version, parent, agent="claude", user=""
+        )
+
+    async def vote(self, hash: str, score: int, room: RoomName = DEMO) -> VoteReport:
+        return await self.skills.vote(room, hash, score, agent="claude", user="")
+
+    async def shown(self, hash: str) -> SkillView:
+        """Return the skill as `get` shows it."""
+        return (await self.skills.get(hash, 0, 10_000)).skill
+
+    def rejected(self) -> Counter[str]:
+        """Return what was not believed, by reason."""
+        return Counter({k: n for k, n in self.counters.items() if "rejected" in k})
+
+
+class SkillTeam(Team):
+    """SkillNodes that are all present in the rooms they share."""
+
+    def skilled(
+        self,
+        name: str,
+        *rooms: RoomName,
+        signer: FakeSigner | None = None,
+        electorate: Electorate | None = None,
+    ) -> SkillNode:
+        """Return a new node that is in these rooms, with everybody who is there."""
+        node = SkillNode(self, name, rooms or (DEMO,), signer, electorate or Everybody())
+        self.place(node)
+        return node

@@ -1,0 +1,261 @@
+"""Search for skills, here and at members, and what votes do to the order."""
+
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from buddies_core.errors import InvalidInput, NotFound
+from buddies_core.gossip.messages import CONTENT_BYTES_MAX
+from buddies_core.memory.index import MemoryIndex
+from buddies_core.model.bodies import (
+    Body,
+    SkillSearchFilters,
+    SkillSearchRequest,
+    SkillSearchResponse,
+)
+from buddies_core.model.ids import EndpointId, RequestId, RoomName
+from buddies_core.model.memory import MemoryFilter
+from buddies_core.model.room import Member
+from buddies_core.model.skill import RankedSkill
+from buddies_core.model.skill_views import SkillSearchResult, Tally
+from buddies_core.model.views import PeerAnswer, PeerSilence
+from buddies_core.pb.peer_pb2 import FoundSkill, PeerReply, SkillsFound
+from buddies_core.skills.documents import SkillDocuments
+from buddies_core.store.in_memory_skills import InMemorySkills
+from buddies_core.wire.bodies import encode_body
+from tests.support.memories import CAROL, DEMO
+from tests.support.skill_team import FakeSigner, SkillNode, SkillTeam
+from tests.support.skills import a_skill, a_skill_entry
+from tests.support.toy_embedder import ToyEmbedder
+
+ID = RequestId(UUID(int=7))
+OLD = Member(endpoint=CAROL, name="carol", speaks_direct=False)
+
+
+async def find(node: SkillNode, query: str, *tags: str, limit: int = 20) -> SkillSearchResult:
+    return await node.skill_search.search(query, None, tags, 3.0, limit)
+
+
+def titles(result: SkillSearchResult) -> list[str]:
+    return [skill.title for skill in result.results]
+
+
+async def test_what_a_member_has_is_found_with_who_said_it() -> None:
+    team = SkillTeam()
+    alice, bob = team.skilled("alice", signer=FakeSigner("alice")), team.skilled("bob")
+    published = await alice.publish("make the release")
+
+    found = await find(bob, "release")
+
+    [skill] = found.results
+    assert (skill.hash, skill.signed_by, skill.author_name) == (
+        published.hash,
+        "ssh:ssh-ed25519 alice",
+        "alice",
+    )
+    assert found.answered == (
+        PeerAnswer(endpoint=alice.endpoint, name="alice", results=1, elapsed_ms=0),
+    )
+    assert bob.kept.find_skills(published.hash) == ()
+
+
+async def test_votes_move_a_skill_among_those_that_are_as_relevant() -> None:
+    alice = SkillTeam().skilled("alice")
+    liked, disliked = (
+        await alice.publish("release a", title="liked"),
+        await alice.publish("release b", title="disliked"),
+    )
+    await alice.publish("release c", title="between")
+    await alice.publish("release now please", title="apt")
+    await alice.vote(liked.hash, 1)
+    await alice.vote(disliked.hash, -1)
+
+    found = await find(alice, "release now please")
+    assert titles(found) == ["apt", "liked", "between", "disliked"]
+
+
+async def test_votes_on_what_is_elsewhere_come_with_it_and_are_not_summed() -> None:
+    team = SkillTeam()
+    alice, bob = team.skilled("alice"), team.skilled("bob")
+    carol = team.skilled("carol")
+    hash = (await alice.publish("make the release")).hash
+    await team.deliver(alice)
+    bob.kept = InMemorySkills()
+    await carol.vote(hash, 1)
+    await team.deliver(carol)
+    dave = team.skilled("dave")
+
+    [skill] = (await find(dave, "release")).results
+    assert skill.votes == Tally(1, 0)
+
+
+async def test_votes_found_on_a_skill_that_is_here_are_kept() -> None:
+    team = SkillTeam()
+    alice, bob = team.skilled("alice"), team.skilled("bob")
+    hash = (await alice.publish("make the release")).hash
+    await team.deliver(alice)
+    await alice.vote(hash, 1)  # Bob does not hear it.
+
+    [skill] = (await find(bob, "release")).results
+    assert skill.votes == Tally(1, 0)
+    team.goes(alice)
+    assert (await bob.shown(hash)).votes == Tally(1, 0)
+
+
+async def test_a_forged_copy_and_a_forged_vote_are_left_out() -> None:
+    team = SkillTeam()
+    alice, bob = team.skilled("alice"), team.skilled("bob")
+    await alice.publish("make the release")
+    proof = alice.rooms.sent[0][1]
+    altered = proof.replace(b"release", b"rel3ase")
+    lies = [
+        FoundSkill(proof=altered, score=9.0),
+        FoundSkill(proof=proof, score=float("nan"), votes=[proof, b"junk"]),
+    ]
+    team.answers[alice.endpoint] = lambda _: [PeerReply(skills_found=SkillsFound(found=lies))]
+
+    found = await find(bob, "release")
+    assert [(s.votes, s.score) for s in found.results] == [(Tally(), 0.0)]
+    assert bob.counters["search_copies_rejected"] == 1
+
+
+async def test_a_claimed_hash_earns_no_votes_before_it_was_checked() -> None:
+    team = SkillTeam()
+    alice, bob = team.skilled("alice"), team.skilled("bob")
+    long = await alice.publish("release " * 2000)
+    await alice.vote(long.hash, 1)
+
+    [skill] = (await find(bob, "release")).results
+    assert (skill.truncated, skill.votes) == (True, Tally())
+    await bob.skills.get(long.hash, 0, 10)
+    [skill] = (await find(bob, "release")).results
+    assert skill.votes == Tally(1, 0)
+
+
+async def test_tags_limit_what_is_found_here_and_there() -> None:
+    team = SkillTeam()
+    alice, bob = team.skilled("alice"), team.skilled("bob")
+    await alice.publish("release one", title="A", tags=("ci",))
+    await alice.publish("release two", title="B", tags=("manual",))
+    await bob.publish("release three", title="C", tags=("ci",))
+    await bob.publish("release four", title="D")
+
+    assert sorted(titles(await find(bob, "release", "ci"))) == ["A", "C"]
+
+
+async def test_who_does_not_answer_is_named_and_a_silent_one_costs_only_time() -> None:
+    team = SkillTeam()
+    bob = team.skilled("bob")
+    await bob.publish("release")
+    stranger = Member(endpoint=EndpointId(b"s" * 32), name="stranger")
+    bob.rooms.present[DEMO].append(stranger)
+
+    found = await find(bob, "release")
+    assert titles(found) == ["Release"]
+    assert found.unanswered == (
+        PeerSilence(endpoint=stranger.endpoint, name="stranger", reason="connection refused"),
+    )
+
+
+async def test_only_the_room_that_is_asked_about_is_searched() -> None:
+    team = SkillTeam()
+    ops = RoomName("ops")
+    alice, bob = team.skilled("alice", DEMO, ops), team.skilled("bob", DEMO)
+    await alice.publish("release secretly", room=ops)
+
+    assert (await find(bob, "release")).results == ()
+    with pytest.raises(NotFound, match="ops"):
+        await bob.skill_search.search("release", ops, (), 1.0, 5)
+    with pytest.raises(InvalidInput, match="empty"):
+        await find(bob, "  ")
+
+
+async def test_many_answers_come_in_frames_that_fit() -> None:
+    team = SkillTeam()
+    alice, bob = team.skilled("alice"), team.skilled("bob")
+    for number in range(25):
+        await alice.publish(f"release {number} " + "x" * 3000, title=f"{number}")
+
+    assert len((await find(bob, "release", limit=50)).results) == 20
+
+
+# 0.1.4
+
+
+async def test_a_0_1_4_member_is_asked_by_broadcast_and_its_answer_checked() -> None:
+    bob = SkillTeam().skilled("bob")
+    bob.rooms.present[DEMO].append(OLD)
+    good = a_skill_entry("release it", author=CAROL)
+    tampered = replace(a_skill_entry("release this", author=CAROL), content="evil")
+    publish = bob.rooms.publish
+
+    async def answered(room: RoomName, body: Body) -> bytes:
+        assert isinstance(body, SkillSearchRequest)
+        results = (RankedSkill(good, 1000), RankedSkill(tampered, 99))
+        bob.skill_replies.offer(SkillSearchResponse(body.request_id, results, "carol"))
+        return await publish(room, body)
+
+    bob.rooms.publish = answered  # type: ignore[method-assign]
+    found = await find(bob, "release")
+
+    [skill] = found.results
+    assert (skill.hash, skill.votes, skill.uncounted) == (good.hash, Tally(), Tally())
+    assert [(a.name, a.results) for a in found.answered] == [("carol", 1)]
+    assert bob.counters["skills_rejected_hash"] == 1
+
+
+async def test_a_0_1_4_member_gets_what_fits_whole_with_our_count_of_votes() -> None:
+    alice = SkillTeam().skilled("alice")
+    short = await alice.publish("release short", title="S")
+    await alice.publish("release long " * 500, title="L")
+    await alice.vote(short.hash, -1)
+    request = SkillSearchRequest(ID, "release", SkillSearchFilters(room=DEMO))
+
+    response = await alice.skill_search.answer_legacy(request, DEMO)
+
+    assert response is not None
+    assert [(r.entry.hash, r.rank) for r in response.results] == [(short.hash, -1)]
+    assert len(encode_body(response)) < CONTENT_BYTES_MAX
+
+
+@pytest.mark.parametrize(
+    ("query", "filters"),
+    [
+        ("re", SkillSearchFilters()),
+        ("release", SkillSearchFilters(room=RoomName("ops"))),
+        ("release", SkillSearchFilters(tags=("none",))),
+        ("nothing", SkillSearchFilters()),
+    ],
+)
+async def test_a_0_1_4_member_gets_no_answer_where_there_is_none(
+    query: str, filters: SkillSearchFilters
+) -> None:
+    alice = SkillTeam().skilled("alice")
+    await alice.publish("release")
+    request = SkillSearchRequest(ID, query, filters)
+    assert await alice.skill_search.answer_legacy(request, DEMO) is None
+
+
+# The engine
+
+
+async def test_the_engine_of_memories_finds_skills_by_words_and_meaning(tmp_path: Path) -> None:
+    store, embedder = InMemorySkills(), ToyEmbedder()
+    skills = [
+        a_skill(a_skill_entry("how we deploy", tags=("ci",))),
+        a_skill(a_skill_entry("the buttons are blue", title="Colours")),
+    ]
+    for skill in skills:
+        await store.put_skill(skill)
+    async with MemoryIndex.open(tmp_path, SkillDocuments(store), embedder) as index:
+        assert await index.catch_up(5)
+        in_demo = MemoryFilter(room=DEMO)
+        by_words = await index.search("buttons", None, in_demo, 5)
+        by_meaning = await index.search("release", embedder.vector("release"), in_demo, 1)
+        tagged = await index.search("deploy", None, MemoryFilter(room=DEMO, tags=("ci",)), 5)
+
+    assert [bytes(hit.key) for hit in by_words] == [skills[1].key]
+    assert [bytes(hit.key) for hit in by_meaning] == [skills[0].key]
+    assert [bytes(hit.key) for hit in tagged] == [skills[0].key]
