@@ -264,8 +264,13 @@ async def test_what_the_daemon_refuses_is_an_error_that_says_what_to_do(alice: M
             await claude.call("get_memory", id="7")
 
 
-async def test_http_is_refused_before_anything_is_served(alice: Machine) -> None:
-    async with raw_client(alice, BUDDIES_TRANSPORT="http") as client:
+@pytest.mark.parametrize(
+    ("name", "value"), [("BUDDIES_TRANSPORT", "http"), ("BUDDIES_TOOL_TIMEOUT_SECS", "soon")]
+)
+async def test_a_setting_that_can_not_be_kept_is_refused_before_anything_is_served(
+    alice: Machine, name: str, value: str
+) -> None:
+    async with raw_client(alice, **{name: value}) as client:
         assert await client.ends() == 2
 
 
