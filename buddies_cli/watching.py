@@ -7,6 +7,7 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from buddies_cli import terminal
 from buddies_cli.execution import Done, Execution, NotDone, NotHere
 from buddies_cli.restarts import through_restarts
 from buddies_core.errors import BuddiesError, DaemonUnavailable, NotAllowed, NotFound
@@ -78,7 +79,7 @@ async def _claim(daemon: DaemonClient, plan: Watch) -> TaskView:
 
 
 async def _do(daemon: DaemonClient, plan: Watch, task: TaskView) -> None:
-    plan.note(f"task {task.id} from {task.requester_agent} of {task.requester_user}")
+    plan.note(terminal.line(f"task {task.id} from {task.requester_agent} of {task.requester_user}"))
     execution = Execution(
         plan.command,
         task,

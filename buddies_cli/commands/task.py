@@ -117,7 +117,7 @@ async def _follow(app: App, daemon: DaemonClient, task: TaskView, wait_s: float 
         nonlocal latest, told
         async for latest in daemon.wait_task(str(task.id), left_s):
             if (how := _how(latest)) != told:
-                app.note(how)
+                app.note(terminal.line(how))
                 told = how
 
     while not latest.state.is_terminal:

@@ -6,7 +6,7 @@ import pytest
 
 from buddies_core.errors import DaemonUnavailable
 from buddies_core.model import json_view
-from buddies_core.model.task import SubmitVerdict, TaskSucceeded, TaskView
+from buddies_core.model.task import SubmitVerdict, TaskState, TaskSucceeded, TaskView
 from tests.support.fake_client import FakeClient
 from tests.support.fake_tasks import COMPLETED, FAILED, REJECTED, SUBMITTED, TASK_ID, WORKING
 from tests.unit.cli.conftest import Person
@@ -137,13 +137,15 @@ def test_nothing_a_peer_wrote_reaches_the_terminal_as_a_command(person: Person) 
     hostile = replace(
         COMPLETED,
         result=TaskSucceeded("\x1b[2Jowned"),
-        progress="\x1b[31m",
+        progress="\x1b[31m\nerror: fake",
         requester_agent="\x07",
         description="\x1b]0;x\x07",
     )
     daemon = person.machine.daemon
-    daemon.story, daemon.claims = [WORKING, hostile], [(hostile,)]
+    at_work = replace(hostile, state=TaskState.WORKING, result=None)
+    daemon.story, daemon.claims = [WORKING, at_work, hostile], [(hostile,)]
     for typed in (("task", "wait", ID), ("task", "poll")):
         seen = person.types(*typed)
         assert "\x1b" not in seen.out + seen.err
         assert "\x07" not in seen.out + seen.err
+        assert not any(line.startswith("error") for line in seen.err.splitlines())
