@@ -113,16 +113,15 @@ class Inbound:
     async def _on_message(self, room: Room, admitted: Admitted, author: EndpointId | None) -> None:
         """Act on a message. `author` is given where it came straight from whoever wrote it."""
         body, trailer = admitted.message.body, admitted.trailer
+        if trailer is None:
+            room.on_unsigned(body, author)
         match body:
             case Presence():
                 await room.on_presence(admitted)
             case Join():
-                if trailer is None:
-                    room.on_legacy_join(body, author)
-            case Leave(name):
-                if trailer is None:
-                    room.presences.legacy_left(name)
-                else:
+                pass  # Ours tell by their presence that they are here.
+            case Leave():
+                if trailer is not None:
                     await room.on_leave(trailer.sender, trailer.sent_at_ms)
             case StatusUpdate(_, text):
                 if trailer is not None:

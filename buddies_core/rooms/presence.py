@@ -1,9 +1,11 @@
 """Who is in a room now, from what peers say of themselves. Pure: time comes in with each call.
 
 A peer of ours is present while its Presence is fresh; a 0.1.4 peer, which announces itself once,
-for a while after anything it said. Names are for display: two members may share one.
+while it is a neighbor, and for a while after anything it said. Names are for display: two members
+may share one.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from buddies_core.model.address import AddressInfo
@@ -159,6 +161,15 @@ class Presences:
         )
         return known is None
 
+    def legacy_alive(self, who: EndpointId | str, *, now_s: float, wall_ms: int) -> None:
+        """Take in that a present 0.1.4 peer, by its endpoint or its name, has said something."""
+        for name, heard in self._legacy.items():
+            if who in (name, heard.member.endpoint):
+                member = replace(heard.member, heard_at_ms=wall_ms)
+                self._legacy[name] = replace(
+                    heard, member=member, until_s=now_s + LEGACY_LASTS_S, heard_s=now_s
+                )
+
     def legacy_left(self, name: str) -> None:
         """Take in the Leave of a 0.1.4 peer."""
         self._legacy.pop(name, None)
@@ -169,13 +180,19 @@ class Presences:
         for name in gone:
             del self._legacy[name]
 
-    def expire(self, now_s: float) -> tuple[EndpointId, ...]:
-        """Forget who was silent for too long, and name the peers of ours among them."""
+    def expire(
+        self, now_s: float, neighbors: Collection[EndpointId] = ()
+    ) -> tuple[EndpointId, ...]:
+        """Forget who was silent for too long, and name the peers of ours among them.
+
+        A 0.1.4 peer that is a neighbor has no reason to say anything, and is there.
+        """
         silent = tuple(peer for peer, heard in self._peers.items() if heard.until_s <= now_s)
         for peer in silent:
             del self._peers[peer]
-        for name in [name for name, heard in self._legacy.items() if heard.until_s <= now_s]:
-            del self._legacy[name]
+        for name, heard in tuple(self._legacy.items()):
+            if heard.until_s <= now_s and heard.member.endpoint not in neighbors:
+                del self._legacy[name]
         return silent
 
     def members(self) -> tuple[Member, ...]:

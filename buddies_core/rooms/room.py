@@ -6,19 +6,19 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from buddies_core.errors import BuddiesError, NotAllowed, NotFound, WireError
-from buddies_core.model.address import AddressInfo, PeerAddress
-from buddies_core.model.bodies import AgentPresence, Body, Presence
+from buddies_core.model.address import PeerAddress
+from buddies_core.model.bodies import AgentPresence, Body, Leave, Presence, SearchResponse
 from buddies_core.model.bodies import Join as JoinBody
 from buddies_core.model.ids import EndpointId, TopicId, short
 from buddies_core.model.memory import Whole
 from buddies_core.model.room import DialAttempt, Member, Ticket
 from buddies_core.pb import peer_pb2
 from buddies_core.rooms.admission import Admitted, spoke_key
+from buddies_core.rooms.last_seen import LastSeen
 from buddies_core.rooms.ports import Host
-from buddies_core.rooms.presence import MEMBERS_MAX, Presences, fit_presence
+from buddies_core.rooms.presence import Presences, fit_presence
 from buddies_core.rooms.reunion import Reunion
 from buddies_core.store.records import PresenceRecord, RoomRecord
-from buddies_core.wire.room_messages import open_envelope
 
 PRESENCE_EVERY_S = 30.0
 REUNITE_EVERY_S = 5.0
@@ -50,8 +50,7 @@ class Room:
         self.statuses: dict[str, AgentPresence] = {}
         """What our own agents said they were doing, by agent name."""
         self._host = host
-        self._last_seen = _last_seen(host.store.presences(record.topic))
-        """The members ever heard, with where and when; who was heard last is last."""
+        self._last_seen = LastSeen(host.store.presences(record.topic))
         self._reunion = Reunion(host.rng)
         self._has_neighbor = asyncio.Event()
         self._introduced = False
@@ -187,14 +186,8 @@ class Room:
         record = PresenceRecord(
             topic=self.record.topic, endpoint=sender, proof=admitted.raw, received_at_ms=wall_ms
         )
-        self._remember(PeerAddress(sender, trailer.address or AddressInfo()), wall_ms)
+        self._last_seen.note(sender, trailer.address, wall_ms)
         await host.store.put_presence(record)
-
-    def _remember(self, address: PeerAddress, seen_at_ms: int) -> None:
-        self._last_seen.pop(address.endpoint, None)
-        self._last_seen[address.endpoint] = (address, seen_at_ms)
-        if len(self._last_seen) > MEMBERS_MAX:
-            del self._last_seen[next(iter(self._last_seen))]
 
     async def on_leave(self, sender: EndpointId, sent_at_ms: int) -> None:
         """Take in that a member goes; an older presence of it counts for nothing from now on."""
@@ -204,13 +197,23 @@ class Room:
         if self._host.store.watermark(mark):  # A stranger's leave is not worth a place on disk.
             await self._host.store.raise_watermark(mark, sent_at_ms)
 
-    def on_legacy_join(self, body: JoinBody, endpoint: EndpointId | None) -> None:
-        """Take in the Join of a 0.1.4 peer, which expects one in return."""
-        clock = self._host.clock
-        if self.presences.legacy_heard(
-            body.name, body.agent, endpoint, now_s=clock.now_s(), wall_ms=clock.wall_ms()
-        ):
-            self._legacy_newcomer.set()
+    def on_unsigned(self, body: Body, endpoint: EndpointId | None) -> None:
+        """Take in what a 0.1.4 peer's message tells of who is here; a Join wants one in return.
+
+        `endpoint` is given where it came straight from its author.
+        """
+        now_s, wall_ms = self._host.clock.now_s(), self._host.clock.wall_ms()
+        match body:
+            case JoinBody(name, agent):
+                if self.presences.legacy_heard(name, agent, endpoint, now_s=now_s, wall_ms=wall_ms):
+                    self._legacy_newcomer.set()
+            case Leave(name):
+                self.presences.legacy_left(name)
+            case SearchResponse(peer_name=name):
+                self.presences.legacy_alive(name, now_s=now_s, wall_ms=wall_ms)
+            case _:
+                if endpoint is not None:
+                    self.presences.legacy_alive(endpoint, now_s=now_s, wall_ms=wall_ms)
 
     # Getting in, and finding the others again
 
@@ -316,9 +319,10 @@ class Room:
     async def _keep_together(self) -> None:
         host = self._host
         while True:
-            for peer in self.presences.expire(host.clock.now_s()):
+            neighbors = host.network.neighbors(self.record.topic)
+            for peer in self.presences.expire(host.clock.now_s(), neighbors):
                 log.info("member_silent room=%s peer=%s", self.record.name, short(peer))
-            alone = not host.network.neighbors(self.record.topic)
+            alone = not neighbors
             absent = self._absent(alone=alone)
             chosen = self._reunion.who_to_dial(absent, alone=alone, now_s=host.clock.now_s())
             for attempt in await self.dial_all(absent[peer] for peer in chosen):
@@ -338,11 +342,7 @@ class Room:
         """
         host = self._host
         oldest_ms = host.clock.wall_ms() - FORGET_MEMBER_AFTER_MS
-        known = {
-            peer: address
-            for peer, (address, seen_at_ms) in self._last_seen.items()
-            if seen_at_ms >= oldest_ms
-        }
+        known = self._last_seen.since(oldest_ms)
         if alone:
             # These may be 0.1.4 peers, whose presence is not known by endpoint.
             known = {peer.endpoint: peer for peer in self.record.bootstrap} | known
@@ -379,19 +379,3 @@ class Room:
 
 def _presence_mark(topic: TopicId, sender: EndpointId) -> bytes:
     return b"presence" + topic + sender
-
-
-def _last_seen(
-    records: Iterable[PresenceRecord],
-) -> dict[EndpointId, tuple[PeerAddress, int]]:
-    """Return where and when each member was heard last, the newest last; damaged ones left out."""
-    seen = {}
-    for record in sorted(records, key=lambda record: record.received_at_ms)[-MEMBERS_MAX:]:
-        try:
-            trailer = open_envelope(record.proof).trailer
-        except WireError as error:
-            log.warning("record_damaged peer=%s reason=%s", short(record.endpoint), error)
-            continue
-        info = (trailer.address if trailer else None) or AddressInfo()
-        seen[record.endpoint] = PeerAddress(record.endpoint, info), record.received_at_ms
-    return seen

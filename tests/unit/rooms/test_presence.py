@@ -144,8 +144,24 @@ def test_an_old_peer_stays_until_it_leaves_is_cut_off_or_falls_silent() -> None:
             heard_at_ms=5_000,
         ),
     )
+    presences.expire(LEGACY_LASTS_S, neighbors=(ANN,))
+    assert [member.name for member in presences.members()] == ["olga"]
     presences.expire(LEGACY_LASTS_S)
     assert presences.members() == ()
+
+
+def test_an_old_peer_that_says_something_stays_for_another_while() -> None:
+    presences = Presences()
+    for name, endpoint in (("olga", ANN), ("otto", BOB), ("oona", None)):
+        presences.legacy_heard(name, "cursor", endpoint, now_s=0.0, wall_ms=5_000)
+    presences.legacy_alive(ANN, now_s=1.0, wall_ms=6_000)
+    presences.legacy_alive("oona", now_s=1.0, wall_ms=6_000)
+    presences.legacy_alive("nobody we know", now_s=1.0, wall_ms=6_000)
+    presences.expire(LEGACY_LASTS_S)
+    assert [(member.name, member.heard_at_ms) for member in presences.members()] == [
+        ("olga", 6_000),
+        ("oona", 6_000),
+    ]
 
 
 def test_a_presence_of_many_busy_agents_still_fits_a_broadcast() -> None:

@@ -11,9 +11,17 @@ import pytest
 from buddies_core.errors import Busy, InvalidInput, NotFound, Unreachable
 from buddies_core.identity.node_key import NodeKey
 from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
-from buddies_core.model.bodies import AgentPresence, Body, Join, Leave, Presence, StatusUpdate
+from buddies_core.model.bodies import (
+    AgentPresence,
+    Body,
+    Join,
+    Leave,
+    Presence,
+    SearchResponse,
+    StatusUpdate,
+)
 from buddies_core.model.identity import Verified
-from buddies_core.model.ids import EndpointId, RoomName, TopicId, topic_of
+from buddies_core.model.ids import EndpointId, RequestId, RoomName, TopicId, topic_of
 from buddies_core.model.room import DialAttempt, JoinReport, Ticket
 from buddies_core.pb.peer_pb2 import HelloReply, PeerReply, PeerRequest, PresenceCopy
 from buddies_core.rooms import joining
@@ -22,6 +30,7 @@ from buddies_core.rooms import rooms as rooms_module
 from buddies_core.rooms.admission import Admission, Rejected
 from buddies_core.rooms.composing import Composer
 from buddies_core.rooms.ports import Host
+from buddies_core.rooms.presence import LEGACY_LASTS_S
 from buddies_core.rooms.rooms import Rooms
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.records import PresenceRecord
@@ -487,6 +496,24 @@ async def test_a_presence_older_than_a_leave_does_not_bring_a_member_back() -> N
         await room.on_leave(BOB.endpoint, admitted.trailer.sent_at_ms + 1)
         await room.on_presence(admitted)
         assert [member.name for member in rooms.members(DEMO)] == ["alice"]
+
+
+async def test_an_old_peer_is_a_member_from_its_join_to_its_leave_while_it_says_something() -> None:
+    alice = host(ALICE, "alice")
+    assert isinstance(alice.clock, ManualClock)
+    async with rooms_of(alice) as rooms:
+        await rooms.join("demo", None, None)
+        room = rooms.room("demo")
+        room.on_unsigned(Join("olga", "cursor"), BOB.endpoint)
+        alice.clock.monotonic_s += LEGACY_LASTS_S - 1
+        room.on_unsigned(StatusUpdate(BOB.endpoint.hex(), "busy"), BOB.endpoint)
+        alice.clock.monotonic_s += LEGACY_LASTS_S - 1
+        room.on_unsigned(SearchResponse(RequestId(UUID(int=1)), (), "olga"), None)
+        alice.clock.monotonic_s += LEGACY_LASTS_S - 1
+        room.presences.expire(alice.clock.now_s())
+        assert [member.name for member in room.members()] == ["alice", "olga"]
+        room.on_unsigned(Leave("olga"), None)
+        assert [member.name for member in room.members()] == ["alice"]
 
 
 async def test_the_leave_of_somebody_unknown_takes_no_place_on_disk() -> None:
