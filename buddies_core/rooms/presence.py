@@ -201,8 +201,9 @@ class Presences:
         return tuple(sorted(known, key=lambda member: (member.name.casefold(), member.endpoint)))
 
     def copies(self, now_s: float) -> tuple[tuple[bytes, float], ...]:
-        """Return each present peer's presence as it was received, and its age in seconds."""
-        return tuple((heard.proof, now_s - heard.heard_s) for heard in self._peers.values())
+        """Return each present peer's presence as received and its age in seconds, newest first."""
+        newest_first = sorted(self._peers.values(), key=lambda heard: -heard.heard_s)
+        return tuple((heard.proof, now_s - heard.heard_s) for heard in newest_first)
 
     def has(self, endpoint: EndpointId) -> bool:
         """Whether this peer of ours is present."""

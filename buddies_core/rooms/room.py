@@ -31,6 +31,9 @@ TICKET_MEMBERS_MAX = 4
 """Besides ourselves: enough that one of them is on, few enough for a line of text."""
 COPIES_PER_FRAME = 32
 """Presences of at most 4057 bytes each, in a frame of at most 256 KiB."""
+COPIES_MAX = 1024
+"""In one answer, so that it stays below what an asker takes, 8 MiB. The others make themselves
+heard within half a minute."""
 GREETINGS_MAX = 16
 """Neighbors that wait to be asked for the members; further ones will be met by their presence."""
 
@@ -249,7 +252,7 @@ class Room:
         await self._has_neighbor.wait()
 
     async def answer_hello(self, hello: peer_pb2.Hello) -> list[peer_pb2.HelloReply]:
-        """Return everybody's latest presence, ours first, and take in the caller's."""
+        """Return the members' latest presences, ours first, and take in the caller's."""
         if hello.presence:
             await self._take_copy(hello.presence, age_s=0.0)
         now_s = self._host.clock.now_s()
@@ -257,7 +260,7 @@ class Room:
             peer_pb2.PresenceCopy(proof=await self._own_presence()),
             *(
                 peer_pb2.PresenceCopy(proof=proof, age_ms=int(age_s * 1000))
-                for proof, age_s in self.presences.copies(now_s)
+                for proof, age_s in self.presences.copies(now_s)[: COPIES_MAX - 1]
             ),
         ]
         return [

@@ -38,6 +38,9 @@ from buddies_core.wire.tickets import encode_ticket
 CLI_AGENT = "buddies-cli"
 """Who speaks when no agent is attached: a person at a terminal."""
 
+GOODBYE_WITHIN_S = 3.0
+"""To all rooms together, when the node stops; who does not hear it notices soon enough."""
+
 log = logging.getLogger(__name__)
 
 
@@ -71,9 +74,14 @@ class Rooms:
             finally:
                 for life in rooms._lives.values():
                     life.cancel()
-                for name in rooms.joined():
-                    with contextlib.suppress(BuddiesError):
-                        await rooms._rooms[name].say(Leave(host.user))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(GOODBYE_WITHIN_S):
+                        await rooms._say_goodbye()
+
+    async def _say_goodbye(self) -> None:
+        for name in self.joined():
+            with contextlib.suppress(BuddiesError):
+                await self._rooms[name].say(Leave(self._host.user))
 
     # Coming and going
 

@@ -23,7 +23,7 @@ from buddies_core.model.bodies import (
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, RequestId, RoomName, TopicId, topic_of
 from buddies_core.model.room import DialAttempt, JoinReport, Ticket
-from buddies_core.pb.peer_pb2 import HelloReply, PeerReply, PeerRequest, PresenceCopy
+from buddies_core.pb.peer_pb2 import Hello, HelloReply, PeerReply, PeerRequest, PresenceCopy
 from buddies_core.rooms import joining
 from buddies_core.rooms import room as room_module
 from buddies_core.rooms import rooms as rooms_module
@@ -157,6 +157,21 @@ async def test_a_member_of_the_ticket_that_answers_lets_us_in_and_tells_who_is_t
         report = await rooms.join("demo", ticket(ALICE), None)
         assert [member.name for member in report.members] == ["bob", "alice", "carol"]
         assert report.tried == (DialAttempt(ALICE.endpoint, True, "was reached"),)
+
+
+async def test_of_too_many_members_those_heard_last_are_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(room_module, "COPIES_MAX", 2)
+    alice = host(ALICE, "alice")
+    async with rooms_of(alice) as rooms:
+        await rooms.join("demo", None, None)
+        room = rooms.room("demo")
+        for age_s, (key, name) in enumerate(((BOB, "bob"), (CAROL, "carol"))):
+            await room.on_presence(rooms.admit(DEMO, await presence_of(key, name)), age_s=age_s)
+        [reply] = await room.answer_hello(Hello())
+        told = [open_envelope(copy.proof).message.body for copy in reply.presences]
+        assert told == [Presence("alice", ()), Presence("bob", ())]
 
 
 async def test_a_presence_copied_from_another_room_is_not_believed() -> None:
@@ -483,6 +498,18 @@ async def test_a_node_that_stops_says_that_it_goes_but_stays_in_the_room() -> No
         await rooms.join("demo", None, None)
     assert list(said(alice))[-1] == Leave("alice")
     assert [record.name for record in alice.store.rooms()] == [DEMO]
+
+
+async def test_a_node_that_stops_does_not_wait_long_for_a_network_that_is_stuck(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rooms_module, "GOODBYE_WITHIN_S", 0.01)
+    alice = host(ALICE, "alice")
+    async with asyncio.timeout(2), rooms_of(alice) as rooms:
+        for name in ("demo", "ops"):
+            await rooms.join(name, None, None)
+        network_of(alice).may_say.clear()
+    assert Leave("alice") not in said(alice)
 
 
 async def test_a_presence_older_than_a_leave_does_not_bring_a_member_back() -> None:
