@@ -28,6 +28,8 @@ from buddies_core.gossip.commands import (
     Command,
     DeliverContent,
     DisconnectPeer,
+    ReportNeighborDown,
+    ReportNeighborUp,
     ScheduleTimer,
     SendMessage,
 )
@@ -39,6 +41,8 @@ from buddies_core.model.ids import EndpointId, TopicId
 
 ROUND_S_MAX = 5.0
 DIAL_S_MAX = 10.0
+
+News: TypeAlias = DeliverContent | ReportNeighborUp | ReportNeighborDown
 
 _TOPIC = TopicId(bytes(32))
 _JUST_AFTER_S = 1e-6
@@ -101,6 +105,8 @@ class Cluster:
         """Set it to a list, and what happens is appended to it."""
         self.on_message: Callable[[Message], object] | None = None
         """Set it to see every message that is sent."""
+        self.on_news: Callable[[int, News], object] | None = None
+        """Set it to see what a node's application is told."""
         self._config = config
         self._data = data
         self._index: dict[EndpointId, int] = {}
@@ -221,9 +227,21 @@ class Cluster:
         """Return who is alive and has the content, its author included."""
         return [index for index in sorted(self._delivered[content]) if self._is_alive[index]]
 
+    def number(self, id: EndpointId) -> int:
+        """Return the number of a node."""
+        return self._index[id]
+
+    def reaches(self, index: int, other: int) -> bool:
+        """Return whether one node could connect to another."""
+        return self._is_alive[other] and self._side[index] == self._side[other]
+
     def neighbors(self, index: int) -> list[int]:
         """Return a node's active view."""
         return [self._index[peer] for peer in self.topics[index].hyparview.active]
+
+    def addresses(self, index: int) -> list[int]:
+        """Return a node's passive view."""
+        return [self._index[peer] for peer in self.topics[index].hyparview.passive]
 
     @property
     def transcript(self) -> str:
@@ -265,17 +283,20 @@ class Cluster:
                 self._send(index, self._index[command.peer], command.message)
             elif isinstance(command, ScheduleTimer):
                 self._push(command.delay_s, index, index, 0, timer=command.timer)
-            elif isinstance(command, DeliverContent):
-                self._deliver(index, command)
             elif isinstance(command, DisconnectPeer):
                 self._disconnect(index, self._index[command.peer])
+            elif isinstance(command, DeliverContent | ReportNeighborUp | ReportNeighborDown):
+                if isinstance(command, DeliverContent):
+                    self._deliver(index, command)
+                if self.on_news is not None:
+                    self.on_news(index, command)
 
     def _send(self, index: int, target: int, message: Message) -> None:
         if self.on_message is not None:
             self.on_message(message)
         connection = self._connection(index, target)
         if self._side[index] == self._side[target]:
-            self._push(self._latency(index, target), target, index, connection, message)
+            self._push(self.latency(index, target), target, index, connection, message)
         else:
             self._push(DIAL_S_MAX, index, target, connection)
 
@@ -291,7 +312,7 @@ class Cluster:
         connection = self._connections[index].get(other, 0)
         if connection > 0:
             self._connections[index][other] = -connection
-            self._push(self._latency(index, other) + _JUST_AFTER_S, other, index, connection)
+            self._push(self.latency(index, other) + _JUST_AFTER_S, other, index, connection)
 
     def _on_heard(self, index: int, other: int, connection: int) -> None:
         if connection > abs(self._connections[index].get(other, 0)):
@@ -312,7 +333,7 @@ class Cluster:
     def _notice_end(self, index: int, other: int, delay_s: float = 0.0) -> None:
         """Have one end of a connection notice that the network no longer carries it."""
         connection = self._connections[index].get(other, 0)
-        delay_s += self._latency(index, other) + _JUST_AFTER_S
+        delay_s += self.latency(index, other) + _JUST_AFTER_S
         self._push(delay_s, index, other, connection)
 
     def _deliver(self, index: int, command: DeliverContent) -> None:
@@ -323,7 +344,8 @@ class Cluster:
         if isinstance(command.scope, SwarmScope) and command.scope.round > self._last_delivery_hop:
             self._last_delivery_hop = command.scope.round
 
-    def _latency(self, one: int, other: int) -> float:
+    def latency(self, one: int, other: int) -> float:
+        """Return what a message takes between two nodes, in seconds."""
         pair = (one, other) if one < other else (other, one)
         latency_s = self._latencies_s.get(pair)
         if latency_s is None:
