@@ -6,7 +6,7 @@ from buddies_core.errors import InvalidInput, NotFound
 from buddies_core.model.bodies import AgentPresence
 from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.room import Member
-from buddies_core.model.task import TaskOrder, TaskTarget
+from buddies_core.model.task import PERSON, TaskOrder, TaskTarget
 from buddies_core.tasks.lifecycle import agent_path
 
 _ENDPOINT_HEX_CHARS = 64
@@ -30,12 +30,17 @@ def candidates(
 ) -> tuple[str, ...]:
     """Return whom at this member it may be offered to, each as in a task's path.
 
-    `local` are the agents of this node, of which its member entry shows those of the room alone. A
-    peer that shows no agent may get one soon, so it counts as one agent without a name.
+    `local` are the agents of this node, with a person who is polling now; its member entry shows
+    which of them are in the room. A peer that shows no agent may get one soon, so it counts as one
+    agent without a name.
     """
     if not member.speaks_direct:
         return ()
-    agents = local if member.is_self else member.agents
+    in_room = {agent.name for agent in member.agents}
+    if member.is_self:
+        agents = tuple(it for it in local if it.name in in_room or it.name == PERSON.agent)
+    else:
+        agents = tuple(it for it in member.agents if it.name != PERSON.agent)
     if not agents and not member.is_self and not (order.target.agent or order.target.capability):
         agents = (AgentPresence(name=""),)
     rejected = frozenset(rejected_by)
@@ -45,6 +50,12 @@ def candidates(
         if agent_may(order, member.endpoint, agent.name, agent.capabilities)
     )
     return tuple(path for path in able if path not in rejected)
+
+
+def is_in_room(members: Sequence[Member], agent: str) -> bool:
+    """Whether an agent of this node is in the room that has these members; a person always is."""
+    mine = (member.agents for member in members if member.is_self)
+    return agent == PERSON.agent or any(it.name == agent for agents in mine for it in agents)
 
 
 def find_target(

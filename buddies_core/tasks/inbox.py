@@ -20,8 +20,8 @@ from buddies_core.errors import Busy
 from buddies_core.model.ids import EndpointId, RoomName, TaskId
 from buddies_core.model.task import Caller, TaskOrder
 from buddies_core.store.task_records import OfferRecord, OfferState
-from buddies_core.tasks.eligibility import agent_may
-from buddies_core.tasks.ports import StorePort
+from buddies_core.tasks.eligibility import agent_may, is_in_room
+from buddies_core.tasks.ports import RoomsPort, StorePort
 from buddies_core.tasks.waiting import Signal, Signals
 
 WAITING_MAX = 1000
@@ -72,8 +72,11 @@ class Held:
 class Inbox:
     """What waits for this node's agents, and what they work on. One event loop owns this."""
 
-    def __init__(self, store: StorePort, endpoint: EndpointId, clock: Clock) -> None:
+    def __init__(
+        self, store: StorePort, rooms: RoomsPort, endpoint: EndpointId, clock: Clock
+    ) -> None:
         self._store = store
+        self._rooms = rooms
         self._endpoint = endpoint
         self._clock = clock
         self._held: dict[TaskId, Held] = {}
@@ -108,12 +111,17 @@ class Inbox:
 
     def visible(self, caller: Caller, room: RoomName | None) -> Iterator[Held]:
         """Yield what this caller could claim, the oldest first."""
+        rooms = {
+            name
+            for name in self._rooms.joined()
+            if room in (None, name) and is_in_room(self._rooms.members(name), caller.agent)
+        }
         for held in self._held.values():
             record = held.record
             if (
                 record.state is OfferState.OFFERED
                 and not held.claiming
-                and room in (None, record.order.room)
+                and record.order.room in rooms
                 and caller.agent not in record.rejected_by
                 and agent_may(record.order, self._endpoint, caller.agent, caller.capabilities)
             ):

@@ -66,7 +66,7 @@ class Tasks:
         self._persons_polling = 0
         asking = Asking(rooms, network, self.answer)
         self._ledger = Ledger(store, clock, self._act)
-        self._inbox = Inbox(store, self._endpoint, clock)
+        self._inbox = Inbox(store, rooms, self._endpoint, clock)
         self._offering = Offering(
             rooms=rooms,
             asking=asking,

@@ -656,6 +656,19 @@ def test_what_is_over_is_forgotten_after_a_week() -> None:
     story(tell)
 
 
+def test_an_agent_that_has_left_the_room_gets_none_of_its_tasks() -> None:
+    async def tell(world: World) -> None:
+        alice, bob, claude, codex = await two(world)
+        await delegate(alice, claude)
+        await asyncio.sleep(1)
+        assert bob.tasks.waiting_for(codex) == 1
+        del bob.agents[CODEX]  # Its room does not show it any more, though it is attached.
+        assert bob.tasks.waiting_for(codex) == 0
+        assert await poll(bob, codex, 1) == []
+
+    story(tell)
+
+
 # What is seen
 
 
