@@ -47,6 +47,8 @@ from buddies_core.rooms.admission import Admitted
 from buddies_core.rooms.replies import Replies
 from buddies_core.rooms.room import Room
 from buddies_core.rooms.rooms import Rooms
+from buddies_core.skills.search import SkillSearch
+from buddies_core.skills.service import Skills
 from buddies_core.tasks.service import Tasks
 
 WORK_AT_ONCE = 64
@@ -64,7 +66,10 @@ class Inbound:
     memories: Memories
     search: Search
     tasks: Tasks
+    skills: Skills
+    skill_search: SkillSearch
     replies: Replies[SearchResponse]
+    skill_replies: Replies[SkillSearchResponse]
     counters: Counter[str]
 
     async def run(self) -> None:
@@ -144,8 +149,17 @@ class Inbound:
                 await self.tasks.on_task_claimed(admitted, body)
             case TaskResponse():
                 await self.tasks.on_task_response(admitted, body)
-            case SkillPublished() | SkillSearchRequest() | SkillSearchResponse() | SkillVoteCast():
-                self.counters["ignored_skills"] += 1
+            case SkillPublished():
+                await self.skills.receive(admitted)
+            case SkillVoteCast():
+                await self.skills.receive_vote(admitted)
+            case SkillSearchRequest():
+                if trailer is None:
+                    found = await self.skill_search.answer_legacy(body, admitted.room)
+                    if found is not None:
+                        await self.rooms.publish(admitted.room, found)
+            case SkillSearchResponse():
+                self.skill_replies.offer(body)
             case UnknownBody():
                 self.counters["ignored_unknown_kind"] += 1
 
@@ -181,6 +195,12 @@ class Inbound:
                 return await self.memories.answer_fetch(
                     caller, room.record.topic, request.fetch_memory
                 )
+            case "search_skills":
+                return await self.skill_search.answer(
+                    caller, room.record.topic, request.search_skills
+                )
+            case "fetch_skill":
+                return self.skills.answer_fetch(caller, room.record.topic, request.fetch_skill)
             case _:
                 return await self.tasks.answer(caller, room.record.name, request)
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from buddies_core.client.connection import Connection, open_connection, sendable
+from buddies_core.client.skills import SkillCalls
 from buddies_core.client.tasks import TaskCalls
 from buddies_core.convert import arguments
 from buddies_core.convert.daemon import status_from_pb
@@ -49,11 +50,12 @@ SEARCH_MARGIN_S = 2.0
 """On top of what the search itself may take."""
 
 
-class DaemonClient(TaskCalls):
+class DaemonClient(TaskCalls, SkillCalls):
     """This machine's daemon. Use `connect`."""
 
     def __init__(self, connection: Connection) -> None:
-        super().__init__(connection)
+        TaskCalls.__init__(self, connection)
+        SkillCalls.__init__(self, connection)
         self._daemon = DaemonStub(connection.channel)
         self._rooms = RoomsStub(connection.channel)
         self._memories = MemoriesStub(connection.channel)

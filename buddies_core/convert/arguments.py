@@ -7,6 +7,7 @@ from uuid import UUID
 from buddies_core.errors import InvalidInput
 from buddies_core.model.ids import MemoryId, RoomName, TaskId
 from buddies_core.model.memory import CONTENT_BYTES_MAX, MemoryFilter, MemoryKind
+from buddies_core.model.skill import HASH_HEX_CHARS, is_hash
 from buddies_core.model.task import TIMEOUT_S_MAX, WAIT_S_MAX, TaskState
 from buddies_core.pb import memory_pb2
 
@@ -62,6 +63,17 @@ def wait_s(value: float) -> float:
     """Return how long a call may wait, in seconds; 0 for an answer at once."""
     if not (math.isfinite(value) and 0 <= value <= WAIT_S_MAX):
         raise InvalidInput(f"the wait is {value:g} s; give 0 to {WAIT_S_MAX:g} seconds")
+    return value
+
+
+def skill_hash(text: str, field: str = "hash") -> str:
+    """Return a skill's hash, in lower case."""
+    value = text.strip().lower()
+    if not is_hash(value):
+        raise InvalidInput(
+            f"{field} {text[:80]!r} is no skill's hash, which has {HASH_HEX_CHARS} hex digits;"
+            " search_skills and list_skills show them"
+        )
     return value
 
 

@@ -1,5 +1,6 @@
 """Memories, lists, pages and search results, to protobuf and back."""
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from buddies_core.model.identity import Verified
@@ -92,21 +93,11 @@ def memory_page_from_pb(reply: memory_pb2.GetReply) -> MemoryPage:
 
 def search_result_to_pb(result: SearchResult) -> memory_pb2.SearchReply:
     """Return the result as the socket carries it."""
+    answered, unanswered = answers_to_pb(result.answered, result.unanswered)
     return memory_pb2.SearchReply(
         results=map(memory_to_pb, result.results),
-        answered=[
-            memory_pb2.Answer(
-                endpoint=answer.endpoint,
-                name=answer.name,
-                results=answer.results,
-                elapsed_ms=answer.elapsed_ms,
-            )
-            for answer in result.answered
-        ],
-        unanswered=[
-            memory_pb2.Silence(endpoint=silent.endpoint, name=silent.name, reason=silent.reason)
-            for silent in result.unanswered
-        ],
+        answered=answered,
+        unanswered=unanswered,
         method=result.method,
         notes=result.notes,
     )
@@ -114,23 +105,47 @@ def search_result_to_pb(result: SearchResult) -> memory_pb2.SearchReply:
 
 def search_result_from_pb(reply: memory_pb2.SearchReply) -> SearchResult:
     """Return the result."""
+    answered, unanswered = answers_from_pb(reply.answered, reply.unanswered)
     return SearchResult(
         results=tuple(map(memory_from_pb, reply.results)),
-        answered=tuple(
-            PeerAnswer(
-                endpoint=EndpointId(answer.endpoint),
-                name=answer.name,
-                results=answer.results,
-                elapsed_ms=answer.elapsed_ms,
-            )
-            for answer in reply.answered
-        ),
-        unanswered=tuple(
-            PeerSilence(
-                endpoint=EndpointId(silent.endpoint), name=silent.name, reason=silent.reason
-            )
-            for silent in reply.unanswered
-        ),
+        answered=answered,
+        unanswered=unanswered,
         method=reply.method,
         notes=tuple(reply.notes),
+    )
+
+
+def answers_to_pb(
+    answered: Iterable[PeerAnswer], unanswered: Iterable[PeerSilence]
+) -> tuple[list[memory_pb2.Answer], list[memory_pb2.Silence]]:
+    """Return who answered a search and who did not, as the socket carries it."""
+    return [
+        memory_pb2.Answer(
+            endpoint=answer.endpoint,
+            name=answer.name,
+            results=answer.results,
+            elapsed_ms=answer.elapsed_ms,
+        )
+        for answer in answered
+    ], [
+        memory_pb2.Silence(endpoint=silent.endpoint, name=silent.name, reason=silent.reason)
+        for silent in unanswered
+    ]
+
+
+def answers_from_pb(
+    answered: Iterable[memory_pb2.Answer], unanswered: Iterable[memory_pb2.Silence]
+) -> tuple[tuple[PeerAnswer, ...], tuple[PeerSilence, ...]]:
+    """Return who answered a search and who did not."""
+    return tuple(
+        PeerAnswer(
+            endpoint=EndpointId(answer.endpoint),
+            name=answer.name,
+            results=answer.results,
+            elapsed_ms=answer.elapsed_ms,
+        )
+        for answer in answered
+    ), tuple(
+        PeerSilence(endpoint=EndpointId(silent.endpoint), name=silent.name, reason=silent.reason)
+        for silent in unanswered
     )

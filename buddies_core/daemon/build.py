@@ -13,6 +13,7 @@ from random import SystemRandom
 from buddies_core.clock import SystemClock
 from buddies_core.daemon.config import Config
 from buddies_core.daemon.service import DaemonSelf
+from buddies_core.daemon.skills import open_skills
 from buddies_core.errors import StoreError
 from buddies_core.identity.node_key import load_or_create
 from buddies_core.inbound import Inbound
@@ -22,6 +23,7 @@ from buddies_core.memory.index import MemoryIndex
 from buddies_core.memory.local_search import LocalSearch
 from buddies_core.memory.search import Search
 from buddies_core.memory.service import Memories
+from buddies_core.model.identity import SignerIdentity
 from buddies_core.net.network import NetConfig, Network
 from buddies_core.rooms.admission import Admission
 from buddies_core.rooms.composing import Composer
@@ -30,6 +32,8 @@ from buddies_core.rooms.replies import Replies
 from buddies_core.rooms.rooms import Rooms
 from buddies_core.rpc.agents import Agents
 from buddies_core.rpc.server import Services
+from buddies_core.skills.service import Skills
+from buddies_core.skills.votes import Everybody
 from buddies_core.store.rocks import RocksStore
 from buddies_core.tasks.service import Tasks
 
@@ -44,6 +48,7 @@ class Parts:
     services: Services
     memories: Memories
     tasks: Tasks
+    skills: Skills
 
 
 @asynccontextmanager
@@ -112,6 +117,20 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
         )
         tasks = Tasks(store=store, rooms=rooms, network=network, clock=clock, rng=rng)
         await tasks.load()
+        skills = await stack.enter_async_context(
+            open_skills(
+                store=store.skills,
+                index_directory=paths.index / "skills",
+                embedder=embedder,
+                rooms=rooms,
+                network=network,
+                signer=None,
+                verify=_unverifiable,
+                electorate=Everybody(),
+                clock=clock,
+                counters=counters,
+            )
+        )
         agents = Agents(config.user, rooms, tasks)
         daemon = DaemonSelf(
             config=config,
@@ -134,7 +153,10 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
                 memories=memories,
                 search=search,
                 tasks=tasks,
+                skills=skills.skills,
+                skill_search=skills.search,
                 replies=replies,
+                skill_replies=skills.replies,
                 counters=counters,
             ),
             services=Services(
@@ -144,10 +166,20 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
                 search=search,
                 agents=agents,
                 tasks=tasks,
+                skills=skills.skills,
+                skill_search=skills.search,
             ),
             memories=memories,
             tasks=tasks,
+            skills=skills.skills,
         )
+
+
+async def _unverifiable(
+    _identity: SignerIdentity, _payload: bytes, _signature: bytes, _namespace: str
+) -> bool:
+    """Return that a signature is wrong, as long as none can be checked here."""
+    return False
 
 
 def _remembered_port(path: Path) -> int:

@@ -35,6 +35,7 @@ async def run(config: Config) -> None:
                 group.create_task(parts.inbound.run()),
                 group.create_task(parts.memories.run()),
                 group.create_task(parts.tasks.run()),
+                group.create_task(parts.skills.run()),
             ]
             async with serve(config.paths, parts.services):
                 log.info("daemon_ready pid=%d socket=%s", os.getpid(), config.paths.socket)

@@ -23,6 +23,8 @@ from buddies_core.model.views import (
     MemoryList,
     MemoryPage,
     MemoryView,
+    PeerAnswer,
+    PeerSilence,
     SearchResult,
 )
 
@@ -155,6 +157,15 @@ def search_json(result: SearchResult) -> JsonObject:
     """Return what search_memory answers."""
     return {
         "results": _memories(result.results),
+        **asked_json(result.answered, result.unanswered),
+        "method": result.method,
+        "notes": list(result.notes),
+    }
+
+
+def asked_json(answered: Sequence[PeerAnswer], unanswered: Sequence[PeerSilence]) -> JsonObject:
+    """Return who answered a search, and who did not and why."""
+    return {
         "answered": [
             {
                 "endpoint_id": answer.endpoint.hex(),
@@ -162,14 +173,12 @@ def search_json(result: SearchResult) -> JsonObject:
                 "results": answer.results,
                 "elapsed_ms": answer.elapsed_ms,
             }
-            for answer in result.answered
+            for answer in answered
         ],
         "unanswered": [
             {"endpoint_id": silent.endpoint.hex(), "name": silent.name, "reason": silent.reason}
-            for silent in result.unanswered
+            for silent in unanswered
         ],
-        "method": result.method,
-        "notes": list(result.notes),
     }
 
 

@@ -1,5 +1,6 @@
 """Skills: procedures that agents share, addressed by their content and voted on."""
 
+import re
 from dataclasses import dataclass
 from typing import NewType
 
@@ -8,6 +9,8 @@ from buddies_core.model.ids import RoomName
 from buddies_core.model.memory import Whole
 
 HASH_HEX_CHARS = 64
+
+_HASH = re.compile(rf"[0-9a-f]{{{HASH_HEX_CHARS}}}")
 
 SkillKey = NewType("SkillKey", bytes)
 """What a skill is stored under: `hash:32 ‖ room`. A room knows one content once."""
@@ -76,6 +79,11 @@ class Vote:
     proof: bytes
     """The voter's bytes as received, P2PMessage ‖ trailer."""
     received_at_ms: int
+
+
+def is_hash(value: str) -> bool:
+    """Whether this can be a skill's hash: 64 lower-case hex digits."""
+    return _HASH.fullmatch(value) is not None
 
 
 def skill_key(hash: str, room: RoomName) -> SkillKey:

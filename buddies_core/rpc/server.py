@@ -12,13 +12,20 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from buddies_core.errors import StoreError
 from buddies_core.local_protocol import CHANNEL_OPTIONS, grpc_address
 from buddies_core.paths import Paths
-from buddies_core.pb import daemon_pb2_grpc, memory_pb2_grpc, room_pb2_grpc, task_pb2_grpc
+from buddies_core.pb import (
+    daemon_pb2_grpc,
+    memory_pb2_grpc,
+    room_pb2_grpc,
+    skill_pb2_grpc,
+    task_pb2_grpc,
+)
 from buddies_core.rpc.agents import Agents
 from buddies_core.rpc.closing import Closing
 from buddies_core.rpc.daemon import DaemonRpc, DaemonService
 from buddies_core.rpc.errors import ErrorsToStatus
 from buddies_core.rpc.memories import MemoriesRpc, MemoriesService, SearchService
 from buddies_core.rpc.rooms import RoomsRpc, RoomsService
+from buddies_core.rpc.skills import SkillSearchService, SkillsRpc, SkillsService
 from buddies_core.rpc.tasks import TasksRpc, TasksService
 
 GRACE_S = 2.0
@@ -35,6 +42,8 @@ class Services:
     search: SearchService
     agents: Agents
     tasks: TasksService
+    skills: SkillsService
+    skill_search: SkillSearchService
 
 
 @asynccontextmanager
@@ -59,6 +68,9 @@ async def serve(paths: Paths, services: Services) -> AsyncIterator[None]:
     )
     task_pb2_grpc.add_TasksServicer_to_server(
         TasksRpc(services.tasks, services.agents, closing), server
+    )
+    skill_pb2_grpc.add_SkillsServicer_to_server(
+        SkillsRpc(services.skills, services.skill_search, services.agents), server
     )
     healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)

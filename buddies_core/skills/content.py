@@ -10,7 +10,6 @@ skill with one is refused.
 """
 
 import hashlib
-import re
 
 from buddies_core.errors import InvalidInput, WireError
 from buddies_core.model.memory import (
@@ -20,15 +19,13 @@ from buddies_core.model.memory import (
     TITLE_BYTES_MAX,
     Whole,
 )
-from buddies_core.model.skill import HASH_HEX_CHARS, SkillEntry
+from buddies_core.model.skill import SkillEntry, is_hash
 from buddies_core.wire.postcard import option, text, u32, u64
 
 NAMESPACE = "buddies"
 """Of SSH signatures: 0.1.4's, for messages and skills alike."""
 CREATED_AT_S_MAX = 253_402_300_799
 """The end of the year 9999: what shows a time beyond it may fail."""
-
-_HASH = re.compile(rf"[0-9a-f]{{{HASH_HEX_CHARS}}}")
 
 
 class SkillRejected(WireError):
@@ -58,26 +55,6 @@ def signing_payload(entry: SkillEntry) -> bytes:
         + option(entry.parent_hash, text)
         + u64(entry.created_at_s)
     )
-
-
-def is_hash(value: str) -> bool:
-    """Whether this can be a skill's hash: 64 lower-case hex digits."""
-    return _HASH.fullmatch(value) is not None
-
-
-def checked_hash(value: str, field: str = "hash") -> str:
-    """Return a hash that a caller gave, in lower case.
-
-    Raises:
-        InvalidInput: it is none.
-    """
-    value = value.strip().lower()
-    if not is_hash(value):
-        raise InvalidInput(
-            f"{field} {value[:80]!r} is no skill's hash, which has {HASH_HEX_CHARS} hex digits; "
-            "search_skills and list_skills show them"
-        )
-    return value
 
 
 def check_own(entry: SkillEntry) -> None:

@@ -10,14 +10,13 @@ from buddies_core.model.bodies import SkillPublished, SkillVoteCast
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.memory import Whole
-from buddies_core.model.skill import Skill, SkillEntry, Vote, skill_key
+from buddies_core.model.skill import Skill, SkillEntry, Vote, is_hash, skill_key
 from buddies_core.rooms.admission import Admitted
 from buddies_core.skills.content import (
     NAMESPACE,
     SkillRejected,
     check_hash,
     check_received,
-    is_hash,
     signing_payload,
 )
 from buddies_core.skills.ports import RoomsPort, Verify

@@ -12,6 +12,8 @@
     offer     := "o" · id:16                          → OfferRecord
     totals    := "z"                                  → last sequence:u64be · memories:u64be
 
+What begins with "c", "e", "j", "n", "s" or "v" is about skills; see `store.skills`.
+
 Each memory is in two timelines, its room's and that of all rooms, which has the empty name. A log
 entry counts only if the memory it names still carries that sequence. Those under "f" are the
 memories whose content has yet to be fetched.

@@ -23,6 +23,7 @@ from buddies_core.store.records import (
     encode_presence,
     encode_room,
 )
+from buddies_core.store.skills import RocksSkills
 from buddies_core.store.task_records import (
     OfferRecord,
     TaskRecord,
@@ -49,6 +50,7 @@ class RocksStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.skills = RocksSkills(database)
 
     @classmethod
     @asynccontextmanager

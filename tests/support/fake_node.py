@@ -16,6 +16,7 @@ from tests.support.fake_services import (
     FakeSearch,
     daemon_info,
 )
+from tests.support.fake_skills import FakeSkills
 from tests.support.fake_tasks import FakeTasks
 
 
@@ -28,6 +29,7 @@ class FakeNode:
     memories: FakeMemories
     search: FakeSearch
     tasks: FakeTasks
+    skills: FakeSkills
     agents: Agents
 
 
@@ -45,6 +47,7 @@ async def fake_node(
         memories=FakeMemories(),
         search=FakeSearch(),
         tasks=FakeTasks(inbox=inbox),
+        skills=FakeSkills(),
         agents=agents,
     )
     services = Services(
@@ -53,6 +56,8 @@ async def fake_node(
         memories=node.memories,
         search=node.search,
         tasks=node.tasks,
+        skills=node.skills,
+        skill_search=node.skills,
         agents=agents,
     )
     async with serve(paths, services):

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from buddies_core.convert import arguments
 from buddies_core.errors import InvalidInput
 from buddies_core.model.ids import RoomName
 from buddies_core.model.memory import CONTENT_BYTES_MAX, Whole
@@ -95,8 +96,8 @@ def test_what_can_t_be_published_is_named(entry: SkillEntry, field: str) -> None
 @pytest.mark.parametrize("hash", ["", "ab", "g" * 64, "ab" * 33])
 def test_a_hash_that_is_none_is_refused(hash: str) -> None:
     with pytest.raises(InvalidInput, match="64 hex digits"):
-        content.checked_hash(hash)
+        arguments.skill_hash(hash)
 
 
 def test_a_hash_is_taken_in_any_case() -> None:
-    assert content.checked_hash(f" {'AB' * 32}\n") == "ab" * 32
+    assert arguments.skill_hash(f" {'AB' * 32}\n") == "ab" * 32

@@ -1,0 +1,86 @@
+"""The part of the daemon that is about skills, made in order and closed backwards."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from buddies_core.clock import Clock
+from buddies_core.memory.embedder import Embedder
+from buddies_core.memory.index import MemoryIndex
+from buddies_core.memory.local_search import LocalSearch
+from buddies_core.model.bodies import SkillSearchResponse
+from buddies_core.net.network import Network
+from buddies_core.rooms.replies import Replies
+from buddies_core.rooms.rooms import Rooms
+from buddies_core.skills.ballots import Ballots
+from buddies_core.skills.copies import Copies
+from buddies_core.skills.documents import SkillDocuments
+from buddies_core.skills.ports import Signer, Verify
+from buddies_core.skills.search import SkillSearch
+from buddies_core.skills.service import Skills
+from buddies_core.skills.votes import Electorate
+from buddies_core.store.skills import SkillStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkillParts:
+    """What the doors need of it, and what works behind them."""
+
+    skills: Skills
+    search: SkillSearch
+    replies: Replies[SkillSearchResponse]
+    index: MemoryIndex
+
+
+@asynccontextmanager
+async def open_skills(
+    *,
+    store: SkillStore,
+    index_directory: Path,
+    embedder: Embedder,
+    rooms: Rooms,
+    network: Network,
+    signer: Signer | None,
+    verify: Verify,
+    electorate: Electorate,
+    clock: Clock,
+    counters: Counter[str],
+) -> AsyncIterator[SkillParts]:
+    """Give the skills of this node, found by an index of their own.
+
+    Raises:
+        StoreError: the index's directory can't be written.
+    """
+    documents = SkillDocuments(store)
+    async with MemoryIndex.open(index_directory, documents, embedder) as index:
+        replies = Replies[SkillSearchResponse]()
+        copies = Copies(rooms, verify, clock, counters)
+        ballots = Ballots(store, electorate, network.endpoint, counters)
+        yield SkillParts(
+            skills=Skills(
+                store=store,
+                index=index,
+                rooms=rooms,
+                network=network,
+                signer=signer,
+                copies=copies,
+                ballots=ballots,
+                clock=clock,
+                counters=counters,
+            ),
+            search=SkillSearch(
+                local=LocalSearch(index, embedder, documents),
+                store=store,
+                rooms=rooms,
+                network=network,
+                replies=replies,
+                copies=copies,
+                ballots=ballots,
+                clock=clock,
+                counters=counters,
+            ),
+            replies=replies,
+            index=index,
+        )
