@@ -28,12 +28,15 @@ class LastSeen:
             info = trailer.address if trailer else None
             self.note(record.endpoint, info, record.received_at_ms)
 
-    def note(self, member: EndpointId, info: AddressInfo | None, at_ms: int) -> None:
-        """Take in that a member was heard, and where it says it is."""
+    def note(self, member: EndpointId, info: AddressInfo | None, at_ms: int) -> EndpointId | None:
+        """Take in that a member was heard, and where it is; return whom this makes it forget."""
         self._seen.pop(member, None)
         self._seen[member] = PeerAddress(member, info or AddressInfo()), at_ms
-        if len(self._seen) > MEMBERS_MAX:
-            del self._seen[next(iter(self._seen))]
+        if len(self._seen) <= MEMBERS_MAX:
+            return None
+        longest_silent = next(iter(self._seen))
+        del self._seen[longest_silent]
+        return longest_silent
 
     def since(self, oldest_ms: int) -> dict[EndpointId, PeerAddress]:
         """Return where those are that were heard since then."""

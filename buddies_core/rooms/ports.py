@@ -67,6 +67,9 @@ class StorePort(Protocol):
     def presences(self, topic: TopicId) -> tuple[PresenceRecord, ...]:
         """Return the latest presence of each member ever heard."""
 
+    async def delete_presence(self, topic: TopicId, endpoint: EndpointId) -> None:
+        """Forget a member of a room."""
+
     async def delete_presences(self, topic: TopicId) -> None:
         """Forget the members of a room."""
 

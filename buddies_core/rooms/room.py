@@ -189,8 +189,10 @@ class Room:
         record = PresenceRecord(
             topic=self.record.topic, endpoint=sender, proof=admitted.raw, received_at_ms=wall_ms
         )
-        self._last_seen.note(sender, trailer.address, wall_ms)
+        forgotten = self._last_seen.note(sender, trailer.address, wall_ms)
         await host.store.put_presence(record)
+        if forgotten is not None:
+            await host.store.delete_presence(self.record.topic, forgotten)
 
     async def on_leave(self, sender: EndpointId, sent_at_ms: int) -> None:
         """Take in that a member goes; an older presence of it counts for nothing from now on."""

@@ -83,6 +83,10 @@ class InMemoryStore:
         """Return the latest presence of each member, by endpoint."""
         return tuple(p for (of, _), p in sorted(self._presences.items()) if of == topic)
 
+    async def delete_presence(self, topic: TopicId, endpoint: EndpointId) -> None:
+        """Forget a member of a room."""
+        self._presences.pop((topic, endpoint), None)
+
     async def delete_presences(self, topic: TopicId) -> None:
         """Forget the members of a room."""
         self._presences = {key: p for key, p in self._presences.items() if key[0] != topic}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from buddies_core.errors import StoreError
-from buddies_core.model.ids import MemoryId, RoomName, TaskId, TopicId
+from buddies_core.model.ids import EndpointId, MemoryId, RoomName, TaskId, TopicId
 from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, prevails
 from buddies_core.store import keys
 from buddies_core.store.database import Changes, Database, Read
@@ -211,6 +211,10 @@ class RocksStore:
     def presences(self, topic: TopicId) -> tuple[PresenceRecord, ...]:
         """Return the latest presence of each member, by endpoint; damaged ones are left out."""
         return tuple(_decoded(self._database.scan(keys.presences(topic)), decode_presence))
+
+    async def delete_presence(self, topic: TopicId, endpoint: EndpointId) -> None:
+        """Forget a member of a room. On return that is on disk."""
+        await self._put(keys.presence(topic, endpoint), None)
 
     async def delete_presences(self, topic: TopicId) -> None:
         """Forget the members of a room. On return that is on disk."""

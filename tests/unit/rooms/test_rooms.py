@@ -24,7 +24,7 @@ from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, RequestId, RoomName, TopicId, topic_of
 from buddies_core.model.room import DialAttempt, JoinReport, Ticket
 from buddies_core.pb.peer_pb2 import Hello, HelloReply, PeerReply, PeerRequest, PresenceCopy
-from buddies_core.rooms import joining
+from buddies_core.rooms import joining, last_seen
 from buddies_core.rooms import room as room_module
 from buddies_core.rooms import rooms as rooms_module
 from buddies_core.rooms.admission import Admission, Rejected
@@ -523,6 +523,19 @@ async def test_a_presence_older_than_a_leave_does_not_bring_a_member_back() -> N
         await room.on_leave(BOB.endpoint, admitted.trailer.sent_at_ms + 1)
         await room.on_presence(admitted)
         assert [member.name for member in rooms.members(DEMO)] == ["alice"]
+
+
+async def test_of_too_many_members_the_one_that_was_silent_for_longest_is_forgotten_on_disk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(last_seen, "MEMBERS_MAX", 1)
+    alice = host(ALICE, "alice")
+    async with rooms_of(alice) as rooms:
+        await rooms.join("demo", None, None)
+        for key in (BOB, CAROL):
+            admitted = rooms.admit(DEMO, await presence_of(key, "somebody"))
+            await rooms.room("demo").on_presence(admitted)
+        assert [it.endpoint for it in alice.store.presences(TOPIC)] == [CAROL.endpoint]
 
 
 async def test_an_old_peer_is_a_member_from_its_join_to_its_leave_while_it_says_something() -> None:

@@ -218,6 +218,8 @@ async def test_presences_belong_to_their_room_and_the_latest_counts(
         await store.put_presence(presence)
 
     assert store.presences(topic_of(DEMO)) == (new, of_bob)
+    await store.delete_presence(topic_of(DEMO), new.endpoint)
+    assert store.presences(topic_of(DEMO)) == (of_bob,)
     await store.delete_presences(topic_of(DEMO))
     assert store.presences(topic_of(DEMO)) == ()
     assert store.presences(topic_of(OPS)) == (elsewhere,)
