@@ -26,6 +26,8 @@ AGENTS_SHOWN_MAX = 64
 AGENTS_BYTES_MAX = 3000
 """Of a broadcast's 4057; the rest is for the name, addresses and the trailer."""
 STATUS_CHARS_MAX = 400
+NAME_CHARS_MAX = 64
+"""Of a peer's display name; ours has no more, others may claim 4,000 in each result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +91,7 @@ class Presences:
         self._peers[endpoint] = Heard(
             member=Member(
                 endpoint=endpoint,
-                name=presence.name or short(endpoint),
+                name=presence.name[:NAME_CHARS_MAX] or short(endpoint),
                 agents=presence.agents,
                 heard_at_ms=wall_ms - int(age_s * 1000),
             ),
@@ -151,7 +153,7 @@ class Presences:
         self._legacy[name] = Heard(
             member=Member(
                 endpoint=endpoint,
-                name=name,
+                name=name[:NAME_CHARS_MAX],
                 agents=agents,
                 speaks_direct=False,
                 heard_at_ms=wall_ms,

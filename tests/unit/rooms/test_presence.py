@@ -47,6 +47,15 @@ def test_a_peer_is_present_once_heard() -> None:
     )
 
 
+def test_a_name_is_shown_only_as_long_as_a_name_may_be() -> None:
+    presences = Presences()
+    hear(presences, name="n" * 4000)
+    presences.legacy_heard("o" * 4000, "cursor", None, now_s=0.0, wall_ms=5_000)
+    assert [member.name for member in presences.members()] == ["n" * 64, "o" * 64]
+    presences.legacy_left("o" * 4000)
+    assert [member.name for member in presences.members()] == ["n" * 64]
+
+
 def test_an_older_presence_changes_nothing() -> None:
     presences = Presences()
     hear(presences, sent_at_ms=10)
