@@ -92,7 +92,7 @@ class Presences:
             member=Member(
                 endpoint=endpoint,
                 name=presence.name[:NAME_CHARS_MAX] or short(endpoint),
-                agents=presence.agents,
+                agents=presence.agents[:AGENTS_SHOWN_MAX],
                 heard_at_ms=wall_ms - int(age_s * 1000),
             ),
             until_s=now_s - age_s + PRESENCE_LASTS_S,
