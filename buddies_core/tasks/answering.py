@@ -23,7 +23,7 @@ from buddies_core.pb import peer_pb2
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
 from buddies_core.store.task_records import OfferRecord, OfferState, Worker
 from buddies_core.tasks import events
-from buddies_core.tasks.asking import ASK_TIMEOUT_S, Asking
+from buddies_core.tasks.asking import FETCH_TIMEOUT_S, Asking
 from buddies_core.tasks.eligibility import agent_may
 from buddies_core.tasks.inbox import Inbox
 from buddies_core.tasks.ledger import Ledger
@@ -144,7 +144,7 @@ class Answering:
         fetch = peer_pb2.FetchOutput(task_id=submit.task_id, attempt=submit.attempt)
         request = PeerRequest(fetch_output=fetch)
         try:
-            replies = await self._asking.ask_all(worker, room, request, 2 * ASK_TIMEOUT_S)
+            replies = await self._asking.ask_all(worker, room, request, FETCH_TIMEOUT_S)
         except BuddiesError as error:
             # Whatever it is, the worker is to submit again, not to give up.
             raise BuddiesError(f"the output could not be fetched: {error}") from error

@@ -8,9 +8,10 @@ from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
 from buddies_core.tasks.ports import AskPort, RoomsPort
 
-ASK_TIMEOUT_S = 10.0
-SUBMIT_TIMEOUT_S = 30.0
-"""The requester fetches a large output before it answers."""
+ASK_TIMEOUT_S = 5.0
+"""Short, as a peer that died leaves a connection that only silence tells from a good one."""
+FETCH_TIMEOUT_S = 20.0
+"""For 1 MiB over a slow line."""
 
 Answer: TypeAlias = Callable[[EndpointId, RoomName, PeerRequest], Awaitable[Sequence[PeerReply]]]
 

@@ -23,9 +23,9 @@ from buddies_core.model.task import PERSON, TaskSucceeded
 from buddies_core.pb import peer_pb2
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
 from buddies_core.store.task_records import OfferRecord, OfferState
-from buddies_core.tasks.asking import SUBMIT_TIMEOUT_S, Asking
+from buddies_core.tasks.asking import ASK_TIMEOUT_S, FETCH_TIMEOUT_S, Asking
 from buddies_core.tasks.inbox import Held, Inbox
-from buddies_core.tasks.outputs import inline_output, shortened_for_legacy
+from buddies_core.tasks.outputs import inline_output, is_complete, shortened_for_legacy
 from buddies_core.tasks.ports import RoomsPort
 from buddies_core.tasks.views import ACCEPTED, LATE
 from buddies_core.tasks.waiting import wait_set
@@ -224,12 +224,14 @@ class Tending:
             size=size,
             sha256=sha256,
         )
+        # The requester fetches what is left out before it answers.
+        timeout_s = ASK_TIMEOUT_S + (0.0 if is_complete(submit) else FETCH_TIMEOUT_S)
         try:
             reply = await self._asking.ask(
                 record.order.requester,
                 record.order.room,
                 PeerRequest(submit_result=submit),
-                SUBMIT_TIMEOUT_S,
+                timeout_s,
             )
         except (NotAllowed, InvalidInput) as error:
             await self._done(held, record, f"{LATE}: {error}")
