@@ -61,8 +61,17 @@ class GossipConfig:
     only_neighbors_in_tree: bool = True
     # A connection is closed only if no topic needs it, as a neighbor's or for a request under way.
     disconnect_only_unused_peers: bool = True
+    # What peers can make one topic hold, however much they send; Rust knows no such limits.
     # Of how many peers the data is remembered, oldest forgotten first: peers can name any number.
     peer_data_kept_max: int = 1000
+    # How many of those that are named by others may be asked to be a neighbor at one time.
+    forwarded_requests_max: int = 64
+    # Announced ids that are waited for, and announcers of each; what is beyond is ignored.
+    missing_ids_max: int = 4096
+    announcers_per_id_max: int = 16
+    # Ids and contents that are remembered, oldest forgotten first: four thousand whole frames.
+    message_ids_max: int = 100_000
+    cached_bytes_max: int = 16 * 1024 * 1024
 
 
 OURS = GossipConfig()
@@ -77,5 +86,10 @@ EXACT = GossipConfig(
     only_neighbors_in_tree=False,
     disconnect_only_unused_peers=False,
     peer_data_kept_max=2**63,
+    forwarded_requests_max=2**63,
+    missing_ids_max=2**63,
+    announcers_per_id_max=2**63,
+    message_ids_max=2**63,
+    cached_bytes_max=2**63,
 )
 """What iroh-gossip 0.101 does."""

@@ -63,6 +63,8 @@ from buddies_core.gossip.messages import (
 from buddies_core.gossip.view import View
 from buddies_core.model.ids import EndpointId, TopicId
 
+_ALIVE_DISCONNECT_MAX = 1000
+
 
 class HyParView:
     """One node's views of one topic. What to do is appended to `commands`, in order."""
@@ -205,7 +207,8 @@ class HyParView:
         peer = newcomer.id
         if peer in self._active or ttl == 0 or len(self._active) <= 1:
             self._remember_data(peer, newcomer.data)
-            self._send_neighbor(peer, Priority.HIGH, now_s)
+            if len(self._pending) < self._config.forwarded_requests_max:
+                self._send_neighbor(peer, Priority.HIGH, now_s)
             return
         if ttl == self._config.passive_random_walk_length:
             self._add_passive(peer, newcomer.data)
@@ -242,10 +245,10 @@ class HyParView:
             self._commands.append(DisconnectPeer(sender))
             if alive:
                 self._add_passive(sender, None)
-                self._alive_disconnect.add(sender)
+                self._note_alive(sender)
             self._refill(now_s, skip=sender)
         elif alive and sender in self._passive:
-            self._alive_disconnect.add(sender)
+            self._note_alive(sender)
 
     # Timers
 
@@ -301,7 +304,14 @@ class HyParView:
             self._revoked[peer] = self._pending.pop(peer)
         self._send_disconnect(peer, alive=True)
         self._add_passive(peer, None)
+        self._note_alive(peer)
+
+    def _note_alive(self, peer: EndpointId) -> None:
+        """Remember that the end of this peer's connection will not be its death."""
         self._alive_disconnect.add(peer)
+        if len(self._alive_disconnect) > _ALIVE_DISCONNECT_MAX:
+            # It makes no difference for who is in neither view.
+            self._alive_disconnect.intersection_update((*self._active, *self._passive))
 
     def _remove_active(self, peer: EndpointId) -> None:
         self._active.discard(peer)

@@ -40,6 +40,8 @@ from buddies_core.model.ids import EndpointId, MessageId, TopicId
 
 _NEIGHBORS_SCOPE = NeighborsScope()
 _PRUNE = Prune()
+_ENTRY_BYTES = 400
+"""About what a message takes in the cache besides its content; measured."""
 
 
 class PlumTree:
@@ -62,6 +64,7 @@ class PlumTree:
         # When each came, oldest first: the order in which they expire.
         self._received: OrderedDict[MessageId, float] = OrderedDict()
         self._cache: OrderedDict[MessageId, tuple[float, Gossip, int]] = OrderedDict()
+        self._cached_bytes = 0
         self._dispatches = False
         self._evicts = False
 
@@ -171,7 +174,13 @@ class PlumTree:
         for id, round in ids:
             if id in self._received:
                 continue
-            self._announcers.setdefault(id, deque()).append((sender, round))
+            announcers = self._announcers.get(id)
+            if announcers is None:
+                if len(self._announcers) >= self._config.missing_ids_max:
+                    continue
+                announcers = self._announcers[id] = deque()
+            if len(announcers) < self._config.announcers_per_id_max:
+                announcers.append((sender, round))
             if id not in self._grafting:
                 self._grafting.add(id)
                 self._schedule(self._config.graft_timeout_1_s, GraftTimer(id))
@@ -210,7 +219,7 @@ class PlumTree:
         self._evicts = False
         cached_until_s = now_s - self._config.message_cache_retention_s
         while self._cache and next(iter(self._cache.values()))[0] <= cached_until_s:
-            self._cache.popitem(last=False)
+            self._forget_oldest_content()
         known_until_s = now_s - self._config.message_id_retention_s
         while self._received and next(iter(self._received.values())) <= known_until_s:
             self._received.popitem(last=False)
@@ -236,9 +245,19 @@ class PlumTree:
         """Remember a message by id and, for a shorter time, whole. Again means anew."""
         self._received[gossip.id] = now_s
         self._received.move_to_end(gossip.id)
+        if len(self._received) > self._config.message_ids_max:
+            self._received.popitem(last=False)
+        if gossip.id not in self._cache:
+            self._cached_bytes += _ENTRY_BYTES + len(gossip.content)
         self._cache[gossip.id] = (now_s, gossip, round)
         self._cache.move_to_end(gossip.id)
+        while self._cached_bytes > self._config.cached_bytes_max:
+            self._forget_oldest_content()
         self._schedule_eviction()
+
+    def _forget_oldest_content(self) -> None:
+        _, (_, gossip, _) = self._cache.popitem(last=False)
+        self._cached_bytes -= _ENTRY_BYTES + len(gossip.content)
 
     def _aged_round(self, id: MessageId, now_s: float) -> int:
         """Return the round of a cached message; where new neighbors are told, with its seconds."""

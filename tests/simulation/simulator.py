@@ -201,6 +201,11 @@ class Cluster:
         self._delivered[content] = {index: self.now_s}
         self._carry_out(index, self.topics[index].broadcast(content, self.now_s))
 
+    def hear(self, index: int, sender: int, message: Message) -> None:
+        """Have a node hear from another whatever the test likes."""
+        ours = self._connection(sender, index)
+        self._push(self.latency(sender, index), index, sender, ours, message)
+
     def run_for(self, seconds: float) -> None:
         """Let so much time pass."""
         self._run(self.now_s + seconds)

@@ -33,6 +33,11 @@ def test_exact_has_the_numbers_of_iroh_gossip() -> None:
         "only_neighbors_in_tree": False,
         "disconnect_only_unused_peers": False,
         "peer_data_kept_max": 2**63,
+        "forwarded_requests_max": 2**63,
+        "missing_ids_max": 2**63,
+        "announcers_per_id_max": 2**63,
+        "message_ids_max": 2**63,
+        "cached_bytes_max": 2**63,
     }
 
 
@@ -51,4 +56,9 @@ def test_ours_keeps_the_views_and_the_timers_of_the_tree() -> None:
         "only_neighbors_in_tree",
         "disconnect_only_unused_peers",
         "peer_data_kept_max",
+        "forwarded_requests_max",
+        "missing_ids_max",
+        "announcers_per_id_max",
+        "message_ids_max",
+        "cached_bytes_max",
     }
