@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ LARGE = 10_000
 class Job:
     """One run of those that a table needs."""
 
-    scenario: str
+    scenario: Scenario
     machine: Machine
     seed: int
 
@@ -38,15 +38,16 @@ class Job:
 def play(job: Job) -> Run:
     """Return what came of one run; the same each time."""
     started_at_s = time.process_time()
-    what = scenario(job.scenario)
-    rounds = what.play(job.machine.swarm(job.seed, what.peers))
+    rounds = job.scenario.play(job.machine.swarm(job.seed, job.scenario.peers))
     return Run(seed=job.seed, rounds=tuple(rounds), took_s=time.process_time() - started_at_s)
 
 
-def play_all(scenarios: list[Scenario], seed: int | None) -> dict[str, dict[Machine, list[Run]]]:
+def play_all(
+    scenarios: Sequence[Scenario], seed: int | None = None
+) -> dict[str, dict[Machine, list[Run]]]:
     """Return the runs of each scenario and machine, in the order of their seeds."""
     jobs = [
-        Job(it.name, machine, one)
+        Job(it, machine, one)
         # The longest first, so that no processor is left with one at the end.
         for it in sorted(scenarios, key=lambda it: -it.peers)
         for machine in Machine
@@ -60,7 +61,7 @@ def play_all(scenarios: list[Scenario], seed: int | None) -> dict[str, dict[Mach
         )
         for future in done:
             job = pending[future]
-            runs[job.scenario][job.machine].append(future.result())
+            runs[job.scenario.name][job.machine].append(future.result())
     for by_machine in runs.values():
         for one in by_machine.values():
             one.sort(key=lambda run: run.seed)
