@@ -151,17 +151,6 @@ async def test_a_data_directory_that_cannot_be_used_is_an_error_that_says_what_t
     assert "set BUDDIES_DATA_DIR to a directory that you may write to" in answer.errors
 
 
-async def test_a_daemon_that_hangs_is_not_waited_for_without_end(alice: Machine) -> None:
-    pid = (await alice.command("daemon", "start"))["pid"]
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        answer = await alice.run("rooms")
-    finally:
-        os.kill(pid, signal.SIGCONT)
-    assert (answer.code, answer.output) == (3, "")
-    assert "does not answer" in answer.errors
-
-
 async def test_a_reader_that_has_had_enough_ends_the_command_quietly(alice: Machine) -> None:
     await alice.command("daemon", "start")
     reading, writing = os.pipe()

@@ -135,6 +135,13 @@ async def test_wrong_calls_are_answered_with_what_to_do(alice: Machine) -> None:
         }
 
 
+async def test_a_text_with_half_of_an_emoji_is_answered(alice: Machine) -> None:
+    async with raw_client(alice) as client:
+        await client.initialize()
+        joined = await client.ask("tools/call", name="join_room", arguments={"room": "a\ud83d"})
+        assert joined["result"]["structuredContent"]["room"] == "a\ufffd"
+
+
 @pytest.mark.parametrize("version", ["2024-11-05", "2025-11-25"])
 async def test_the_oldest_and_the_newest_version_with_a_handshake_are_spoken(
     alice: Machine, version: str
