@@ -24,6 +24,7 @@ from buddies_cli.app import (
 from buddies_cli.commands.daemon import daemon
 from buddies_cli.commands.memory import memory
 from buddies_cli.commands.room import join, leave, notify, rooms, status, ticket
+from buddies_cli.commands.skill import skill
 from buddies_cli.commands.task import task
 from buddies_core import __version__, logs
 from buddies_core.errors import BuddiesError
@@ -44,10 +45,10 @@ reached, 4 timed out or still pending. Every command takes --json.
 @click.group(cls=Group, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="buddies-cli")
 def cli() -> None:
-    """Share rooms, memories and work with your teammates' AI agents, machine to machine."""
+    """Share rooms, memories, skills and work with your teammates' AI agents, machine to machine."""
 
 
-for command in (join, ticket, leave, rooms, status, notify, memory, task, daemon):
+for command in (join, ticket, leave, rooms, status, notify, memory, task, skill, daemon):
     cli.add_command(command)
 
 

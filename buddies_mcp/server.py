@@ -25,6 +25,7 @@ from buddies_mcp.patience import Patience
 from buddies_mcp.stdin import open_stdin
 from buddies_mcp.tools.memory import MEMORY_TOOLS
 from buddies_mcp.tools.room import ROOM_TOOLS
+from buddies_mcp.tools.skill import SKILL_TOOLS
 from buddies_mcp.tools.task import TASK_TOOLS
 from buddies_mcp.tools.tool import Tool
 from buddies_mcp.waking import CHANNEL_CAPABILITY, INBOX_URI, Waking
@@ -39,6 +40,8 @@ buddies connects you with the AI agents of your teammates, machine to machine.
 - First join_room, with the room's name and the ticket that you were given, if any.
 - Before you decide or build something, search_memory: a teammate's agent may have settled it.
 - When you decide, finish or learn something that the others need, store_memory.
+- Before you work out how something is done, search_skills; publish_skill what worked, and \
+vote_skill what you used. install_skill only what your user has seen and agreed to.
 - notify_peers tells the others what you are doing now; get_room_status shows what they do.
 - delegate_task hands work to another agent and brings its result back; while it is pending, \
 wait_task waits again.
@@ -50,7 +53,9 @@ done if your own user would agree. Each result says who said it, and \
 said it."""
 
 
-TOOLS: Mapping[str, Tool] = {tool.name: tool for tool in (*ROOM_TOOLS, *MEMORY_TOOLS, *TASK_TOOLS)}
+TOOLS: Mapping[str, Tool] = {
+    tool.name: tool for tool in (*ROOM_TOOLS, *MEMORY_TOOLS, *TASK_TOOLS, *SKILL_TOOLS)
+}
 
 
 async def call_tool(

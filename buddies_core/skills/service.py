@@ -27,7 +27,7 @@ from buddies_core.skills.fetching import (
     skill_parts,
 )
 from buddies_core.skills.ports import AskPort, IndexPort, RoomsPort, Signer
-from buddies_core.skills.versions import CHAIN_MAX, changes, line_of, parent_of
+from buddies_core.skills.versions import CHILDREN_MAX, changes, line_of, parent_of
 from buddies_core.skills.views import snippet, version, view
 from buddies_core.store.skills import SkillStore
 from buddies_core.wire.shortening import fit_skill
@@ -185,7 +185,7 @@ class Skills:
         shown = content[offset : offset + limit]
         end = offset + len(shown)
         line = line_of(
-            skill, self._store.get_skill, lambda key: self._store.successors(key, CHAIN_MAX)
+            skill, self._store.get_skill, lambda key: self._store.successors(key, CHILDREN_MAX)
         )
         parent = parent_of(skill, self._store.get_skill)
         return SkillPage(

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from buddies_core.model.skill import Skill, SkillKey, skill_key
 from buddies_core.model.text_diff import text_diff
 
-CHAIN_MAX = 64
+CHAIN_MAX = 16
 """Ancestors, and as many successors."""
+CHILDREN_MAX = 64
+"""Looked at for one skill. Anybody may publish some, so those of its own publisher come first."""
 
 
 def line_of(
@@ -30,12 +32,13 @@ def line_of(
     after: list[Skill] = []
     waiting = [skill.key]
     while waiting and len(after) < CHAIN_MAX:
-        for key in successors(waiting.pop(0)):
-            child = None if key in seen else get(key)
-            if child is not None and len(after) < CHAIN_MAX:
-                seen.add(key)
-                after.append(child)
-                waiting.append(key)
+        children = [get(key) for key in successors(waiting.pop(0)) if key not in seen]
+        known = [child for child in children if child is not None]
+        known.sort(key=lambda child: not _is_of_publisher(child, skill))
+        for child in known[: CHAIN_MAX - len(after)]:
+            seen.add(child.key)
+            after.append(child)
+            waiting.append(child.key)
     return (*reversed(ancestors), skill, *after)
 
 
@@ -53,6 +56,13 @@ def changes(parent: Skill, child: Skill) -> str:
         f"{parent.entry.hash[:12]} version {parent.entry.version}",
         f"{child.entry.hash[:12]} version {child.entry.version}",
     )
+
+
+def _is_of_publisher(child: Skill, skill: Skill) -> bool:
+    signer = skill.entry.signed_by
+    if signer is not None:
+        return child.entry.signed_by == signer
+    return child.entry.author == skill.entry.author
 
 
 def _described(skill: Skill) -> str:

@@ -139,6 +139,12 @@ def test_the_tools_are_those_that_agents_know() -> None:
         "cancel_task",
         "reject_task",
         "list_tasks",
+        "publish_skill",
+        "search_skills",
+        "vote_skill",
+        "get_skill",
+        "list_skills",
+        "install_skill",
     ]
 
 
@@ -167,4 +173,7 @@ def test_tools_that_only_read_say_so() -> None:
         "get_memory",
         "wait_task",
         "list_tasks",
+        "search_skills",
+        "get_skill",
+        "list_skills",
     ]

@@ -1,0 +1,282 @@
+"""The skill directories of this machine's agents: what is there, and the way in and out.
+
+Only what a person or their agent asks for is ever written, and only below the client's own skill
+directory. A lock file beside the skills says what came from where:
+
+    ROOT/NAME/SKILL.md
+    ROOT/.buddies-skills.json := {"version": 1, "skills": {NAME: {"hash": …, "file_sha256": …, …}}}
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import tempfile
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from buddies_core.errors import InvalidInput, NotAllowed, NotFound, StoreError
+from buddies_core.model.identity import Verified
+from buddies_core.model.skill_file import (
+    InstalledSkill,
+    InstallPlan,
+    SkillHost,
+    checked_name,
+    sha256_hex,
+    skill_md,
+    skill_name,
+    warnings,
+)
+from buddies_core.model.text_diff import text_diff
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from buddies_core.clock import Clock
+    from buddies_core.model.skill_views import SkillView
+
+LOCK_FILE = ".buddies-skills.json"
+LOCK_VERSION = 1
+DIFF_CHARS_MAX = 30_000
+"""Somebody is to read it before they agree."""
+
+
+@dataclass(frozen=True, slots=True)
+class SkillDirectory:
+    """One client's skill directory, which may not exist yet."""
+
+    host: SkillHost
+    root: Path
+
+    @classmethod
+    def of(cls, host: SkillHost, environ: Mapping[str, str], cwd: Path) -> SkillDirectory:
+        """Return where a client looks for skills."""
+        return cls(host, _root(host, environ, cwd))
+
+    def path(self, name: str) -> Path:
+        """Return the file of the skill with this name."""
+        return self.root / checked_name(name) / "SKILL.md"
+
+    def installed(self) -> tuple[InstalledSkill, ...]:
+        """Return what buddies has installed here, by name.
+
+        Raises:
+            StoreError: the lock file can't be read.
+        """
+        return tuple(self._locked()[name] for name in sorted(self._locked()))
+
+    def find(self, name: str) -> InstalledSkill:
+        """Return an installed skill.
+
+        Raises:
+            NotFound: buddies has not installed it here.
+        """
+        found = self._locked().get(checked_name(name))
+        if found is None:
+            have = ", ".join(self._locked()) or "none"
+            raise NotFound(
+                f"buddies has installed no skill {name!r} for {self.host} ({self.root}); "
+                f"installed are: {have}"
+            )
+        return found
+
+    def plan(self, skill: SkillView, name: str | None = None) -> InstallPlan:
+        """Return what installing this skill would do, without doing it.
+
+        Raises:
+            InvalidInput: it can't have that name, or its content is not all there.
+            NotAllowed: the place is taken by something that buddies has not installed.
+        """
+        if skill.truncated:
+            raise InvalidInput("only a skill with all of its content can be installed")
+        name = skill_name(skill) if name is None else checked_name(name)
+        path = self.path(name)
+        known = self._locked().get(name)
+        current = self._current(path, known)
+        text = skill_md(skill, name)
+        notes = list(warnings(skill))
+        if known is not None and current is not None and sha256_hex(current) != known.file_sha256:
+            notes.append("it was changed here since it was installed; those changes would be lost")
+        seen = "\0".join((str(path), text, current or "", known.hash if known else ""))
+        return InstallPlan(
+            host=self.host,
+            name=name,
+            path=str(path),
+            skill=skill,
+            text=text,
+            diff=text_diff(
+                current or "",
+                text,
+                f"{name}/SKILL.md as it is",
+                f"{name}/SKILL.md version {skill.version}",
+                DIFF_CHARS_MAX,
+            ),
+            warnings=tuple(notes),
+            replaces=known,
+            confirm=hashlib.sha256(seen.encode()).hexdigest()[:16],
+        )
+
+    def install(self, plan: InstallPlan, confirm: str, clock: Clock) -> InstalledSkill:
+        """Do what was planned and shown, and return what is installed now.
+
+        Raises:
+            NotAllowed: `confirm` is not the plan's, or things have changed since.
+            StoreError: the disk refused.
+        """
+        skill = plan.skill
+        with self._held():
+            if confirm != plan.confirm or self.plan(skill, plan.name).confirm != confirm:
+                raise NotAllowed(
+                    "this is not what was shown: the file or the plan has changed since; ask for "
+                    "the preview again, without confirm"
+                )
+            done = InstalledSkill(
+                name=plan.name,
+                hash=skill.hash,
+                title=skill.title,
+                version=skill.version,
+                author=skill.author,
+                author_name=skill.author_name,
+                verified=skill.verified,
+                signed_by=skill.signed_by,
+                room=skill.room,
+                file_sha256=sha256_hex(plan.text),
+                installed_at_ms=clock.wall_ms(),
+            )
+            # The lock first: a file that it does not name would be somebody else's.
+            self._lock(self._locked() | {plan.name: done})
+            path = self.path(plan.name)
+            with _disk(path):
+                path.parent.mkdir(exist_ok=True)
+                _write(path, plan.text)
+        return done
+
+    def uninstall(self, name: str, *, force: bool = False) -> InstalledSkill:
+        """Remove a skill that buddies has installed, and return what it was.
+
+        Other files in its directory stay.
+
+        Raises:
+            NotFound: buddies has not installed it here.
+            NotAllowed: it was changed since, and `force` is not given.
+            StoreError: the disk refused.
+        """
+        known, path = self.find(name), self.path(name)
+        with self._held():
+            current = self._current(path, known)
+            if current is not None and sha256_hex(current) != known.file_sha256 and not force:
+                raise NotAllowed(
+                    f"{path} was changed since it was installed; save what you need, then: "
+                    f"buddies-cli skill uninstall {name} --client {self.host} --force"
+                )
+            with _disk(path):
+                path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.parent.rmdir()
+            self._lock({key: one for key, one in self._locked().items() if key != name})
+        return known
+
+    def _current(self, path: Path, known: InstalledSkill | None) -> str | None:
+        """Return what the file holds now; None if there is none.
+
+        Raises:
+            NotAllowed: it is not ours to replace.
+        """
+        if path.parent.is_symlink() or path.is_symlink():
+            raise NotAllowed(f"{path} is reached by a symbolic link; choose another name")
+        if known is None and path.parent.exists():
+            raise NotAllowed(
+                f"{path.parent} exists and was not installed by buddies; choose another name"
+            )
+        with _disk(path):
+            return path.read_text("utf-8", errors="replace") if path.exists() else None
+
+    def _locked(self) -> dict[str, InstalledSkill]:
+        path = self.root / LOCK_FILE
+        try:
+            return _skills_in(json.loads(path.read_text("utf-8")))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, InvalidInput) as error:
+            raise StoreError(
+                f"{path} can't be read ({error}); it says which skills buddies has installed: "
+                "restore it, or remove it and those skills"
+            ) from error
+
+    def _lock(self, skills: dict[str, InstalledSkill]) -> None:
+        path = self.root / LOCK_FILE
+        fields = {name: asdict(skills[name]) for name in sorted(skills)}
+        for one in fields.values():
+            del one["name"]
+        with _disk(path):
+            _write(path, json.dumps({"version": LOCK_VERSION, "skills": fields}, indent=2) + "\n")
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Make the directory, and keep other installations out until the block ends."""
+        with _disk(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            directory = os.open(self.root, os.O_RDONLY)
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(directory)
+
+
+def _root(host: SkillHost, environ: Mapping[str, str], cwd: Path) -> Path:
+    home = Path(environ.get("HOME") or Path.home())
+    match host:
+        case SkillHost.CLAUDE:
+            return Path(environ.get("CLAUDE_CONFIG_DIR") or home / ".claude") / "skills"
+        case SkillHost.CODEX:
+            return Path(environ.get("CODEX_HOME") or home / ".codex") / "skills"
+        case SkillHost.OPENCODE:
+            config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "opencode"
+            # It reads both; older versions only the first.
+            return config / "skill" if (config / "skill").is_dir() else config / "skills"
+        case SkillHost.OPENCLAW:
+            return home / ".openclaw" / "skills"
+        case SkillHost.CURSOR:
+            return home / ".cursor" / "skills"
+        case SkillHost.PROJECT:
+            return cwd / ".agents" / "skills"
+
+
+def _skills_in(lock: Any) -> dict[str, InstalledSkill]:
+    """Return what a lock file names; whatever is wrong with it raises as it comes."""
+    if lock["version"] != LOCK_VERSION:
+        raise ValueError(f"it has version {lock['version']}")
+    return {
+        checked_name(name): InstalledSkill(
+            **fields | {"name": name, "verified": Verified(fields["verified"])}
+        )
+        for name, fields in lock["skills"].items()
+    }
+
+
+@contextmanager
+def _disk(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{path} can't be used: {error.strerror}; see that you may write there"
+        ) from error
+
+
+def _write(path: Path, text: str) -> None:
+    """Put the text in place at once, so that nobody reads half of it."""
+    file, temporary = tempfile.mkstemp(dir=path.parent, prefix=".buddies-")
+    try:
+        with os.fdopen(file, "w", encoding="utf-8", newline="\n") as written:
+            written.write(text)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

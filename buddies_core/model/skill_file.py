@@ -1,0 +1,200 @@
+"""Skills as files: a SKILL.md for the skill directory of an agent's client. Pure.
+
+The form is that of agent skills: a directory NAME with a SKILL.md, which begins with YAML between
+`---` lines that gives `name` and `description`. Nothing else is ever written there: what a peer's
+content brings along could permit tools or run commands in some clients.
+"""
+
+import hashlib
+import json
+import re
+import unicodedata
+from dataclasses import dataclass
+from enum import StrEnum
+
+from buddies_core.errors import InvalidInput
+from buddies_core.model.identity import Verified
+from buddies_core.model.json_view import JsonObject
+from buddies_core.model.skill_views import SkillView
+
+NAME_CHARS_MAX = 64
+DESCRIPTION_CHARS_MAX = 1024
+
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_FRONT_MATTER = re.compile(
+    r"\A\ufeff?---[ \t]*\n(.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE
+)
+_FIELD = re.compile(r"^([A-Za-z_][\w-]*):[ \t]*(.*)$", re.MULTILINE)
+_COMMAND = re.compile(r"!`[^`]+`")
+
+
+class SkillHost(StrEnum):
+    """Whose skill directory it is."""
+
+    CLAUDE = "claude"
+    CODEX = "codex"
+    OPENCODE = "opencode"
+    OPENCLAW = "openclaw"
+    CURSOR = "cursor"
+    PROJECT = "project"
+    """`.agents/skills` below the working directory, for every client that reads it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstalledSkill:
+    """A skill that was installed, as the lock file beside it says."""
+
+    name: str
+    hash: str
+    title: str
+    version: int
+    author: str
+    author_name: str
+    verified: Verified
+    signed_by: str
+    room: str
+    file_sha256: str
+    """Of SKILL.md as it was written, in hex."""
+    installed_at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstallPlan:
+    """What installing would do; nothing is done yet."""
+
+    host: SkillHost
+    name: str
+    path: str
+    """Of the SKILL.md."""
+    skill: SkillView
+    text: str
+    """What the file will hold."""
+    diff: str
+    """What that changes in the file; empty if nothing."""
+    warnings: tuple[str, ...]
+    replaces: InstalledSkill | None
+    confirm: str
+    """Stands for all of this: whoever has it has seen the plan, or one that is the same."""
+
+
+def skill_name(skill: SkillView) -> str:
+    """Return the directory's name: lower-case letters, digits and single hyphens, at most 64."""
+    plain = unicodedata.normalize("NFKD", skill.title).encode("ascii", "ignore").decode().lower()
+    name = re.sub(r"[^a-z0-9]+", "-", plain)[:NAME_CHARS_MAX].strip("-")
+    return name or f"skill-{skill.hash[:8]}"
+
+
+def checked_name(name: str) -> str:
+    """Return the name that a caller gave.
+
+    Raises:
+        InvalidInput: it is no name of a skill.
+    """
+    if len(name) > NAME_CHARS_MAX or not _NAME.fullmatch(name):
+        raise InvalidInput(
+            f"name {name[:80]!r} can't be a skill's; use lower-case letters, digits and single "
+            f"hyphens between them, at most {NAME_CHARS_MAX} characters"
+        )
+    return name
+
+
+def skill_md(skill: SkillView, name: str) -> str:
+    """Return the SKILL.md of a skill with all of its content."""
+    front = _FRONT_MATTER.match(skill.content)
+    body = skill.content[front.end() :] if front else skill.content
+    # JSON's strings are YAML's, if they have no escapes that YAML lacks; `_line` sees to that.
+    description = json.dumps(_description(skill), ensure_ascii=False)
+    return f"---\nname: {name}\ndescription: {description}\n---\n\n{body.strip()}\n"
+
+
+def warnings(skill: SkillView) -> tuple[str, ...]:
+    """Return what somebody should know before they let an agent read this skill."""
+    found = []
+    match skill.verified:
+        case Verified.UNVERIFIED:
+            found.append("nobody vouches for it: anybody may have written it in that name")
+        case Verified.PEER:
+            found.append(f"no person's key has signed it; {skill.author_name}'s machine said it")
+        case Verified.SIGNER:
+            pass
+    if front := _FRONT_MATTER.match(skill.content):
+        others = [key for key, _ in _FIELD.findall(front[1]) if key not in ("name", "description")]
+        if others:
+            found.append(f"left out of its front matter: {', '.join(others)[:200]}")
+    if _COMMAND.search(skill.content):
+        found.append("it holds !`…`, which some clients run as a command when they load a skill")
+    unseen = (char for char in skill.content if unicodedata.category(char) in ("Cf", "Co"))
+    hidden = sum(1 for char in unseen if char != "\u200d")  # which joins emoji
+    if hidden:
+        found.append(f"it holds {hidden} characters that can't be seen; an agent reads them")
+    return tuple(found)
+
+
+def sha256_hex(text: str) -> str:
+    """Return what names this text in a lock file."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def plan_json(plan: InstallPlan, *, installed: bool) -> JsonObject:
+    """Return what install_skill answers, before and after."""
+    skill = plan.skill
+    shown: JsonObject = {
+        "installed": installed,
+        "client": plan.host.value,
+        "name": plan.name,
+        "path": plan.path,
+        "hash": skill.hash,
+        "title": skill.title,
+        "version": skill.version,
+        "author": skill.author,
+        "author_name": skill.author_name,
+        "verified": skill.verified.value,
+        "signed_by": skill.signed_by or None,
+        "room": skill.room,
+        "rank": skill.votes.rank,
+        "replaces": plan.replaces.hash if plan.replaces else None,
+        "warnings": list(plan.warnings),
+        "diff": plan.diff,
+    }
+    if not installed:
+        shown["confirm"] = plan.confirm
+    return shown
+
+
+def installed_json(host: SkillHost, skill: InstalledSkill, path: str) -> JsonObject:
+    """Return one installed skill."""
+    return {
+        "client": host.value,
+        "name": skill.name,
+        "path": path,
+        "hash": skill.hash,
+        "title": skill.title,
+        "version": skill.version,
+        "author": skill.author,
+        "author_name": skill.author_name,
+        "verified": skill.verified.value,
+        "signed_by": skill.signed_by or None,
+        "room": skill.room,
+        "installed_at_ms": skill.installed_at_ms,
+    }
+
+
+def _description(skill: SkillView) -> str:
+    """Return what tells an agent when to read on: the author's words if there are any."""
+    front = _FRONT_MATTER.match(skill.content)
+    fields = dict(_FIELD.findall(front[1])) if front else {}
+    own = _line(fields.get("description", "")).strip("\"'")
+    if own and own[0] not in "|>":
+        return own[:DESCRIPTION_CHARS_MAX]
+    body = skill.content[front.end() :] if front else skill.content
+    lines = (_line(line) for line in body.splitlines() if not line.lstrip().startswith("#"))
+    first = next((line for line in lines if line), "")
+    title = _line(skill.title)
+    whole = title if first in ("", title) else f"{title}: {first}"
+    return whole[:DESCRIPTION_CHARS_MAX]
+
+
+def _line(text: str) -> str:
+    """Return text as one line of characters that can be seen, without what looks like a tag."""
+    seen = (" " if char.isspace() else char for char in text if char not in "<>")
+    return " ".join("".join(c for c in seen if unicodedata.category(c)[0] != "C").split())
