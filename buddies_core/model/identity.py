@@ -11,12 +11,22 @@ class GpgIdentity:
 
     key_id: str
 
+    @property
+    def label(self) -> str:
+        """How the identity is written in policies and shown to people."""
+        return f"gpg:{self.key_id}"
+
 
 @dataclass(frozen=True, slots=True)
 class SshIdentity:
     """An SSH key by its public key line."""
 
     public_key: str
+
+    @property
+    def label(self) -> str:
+        """How the identity is written in policies and shown to people."""
+        return f"ssh:{self.public_key}"
 
 
 SignerIdentity: TypeAlias = GpgIdentity | SshIdentity

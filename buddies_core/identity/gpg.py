@@ -1,0 +1,213 @@
+"""The user's OpenPGP keys, which stay with gpg and its agent: signing, verifying, looking up."""
+
+import asyncio
+import logging
+import re
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import gnupg
+
+from buddies_core.errors import InvalidInput, NotFound, TimedOut
+from buddies_core.identity.sshsig import WrongSignature
+
+VERIFY_DEADLINE_S = 5.0
+SIGN_DEADLINE_S = 10.0
+"""Also for who is asked for a passphrase; the agent remembers it for the next attempt."""
+AT_ONCE = 2
+WAITING_MAX = 32
+"""Beyond it a signature is left unchecked: a process each is what a flood must not buy."""
+_OPTIONS = ["--no-auto-key-retrieve"]
+"""A stranger's signature must not make us ask a key server."""
+_KILLED = -9
+_UNUSABLE = {"r": "revoked", "e": "expired", "d": "disabled", "i": "invalid", "n": "not valid"}
+_FINGERPRINT = re.compile(r"[0-9A-F]{40}(?:[0-9A-F]{24})?")
+_LONG_ID = re.compile(r"[0-9A-F]{16}")
+
+T = TypeVar("T")
+
+# It warns of each signature that is not good; we say that ourselves, with whose it was.
+logging.getLogger("gnupg").setLevel(logging.CRITICAL)
+
+
+class CannotCheck(Exception):
+    """Whether a signature is good can't be told on this machine; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedBy:
+    """A good signature's key: the one that signed, and the one that this is a subkey of."""
+
+    key: str
+    primary: str
+
+
+class _Gpg(gnupg.GPG):  # type: ignore[misc] # has no types
+    """python-gnupg with a deadline, which it has no option for."""
+
+    def __init__(self, deadline_s: float, **options: Any) -> None:
+        self._deadline_s = deadline_s
+        super().__init__(**options)
+
+    def _collect_output(self, process: Any, *arguments: Any, **options: Any) -> Any:
+        timer = threading.Timer(self._deadline_s, process.kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            return super()._collect_output(process, *arguments, **options)
+        finally:
+            timer.cancel()
+
+
+class Gpg:
+    """gpg as this environment sees it. No call blocks the event loop."""
+
+    def __init__(self, environ: Mapping[str, str], program: str = "gpg") -> None:
+        self._environ = environ
+        self._program = program
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._waiting = 0
+        self._made: dict[float, _Gpg] = {}
+
+    async def sign(self, fingerprint: str, payload: bytes) -> bytes:
+        """Return the detached signature, binary.
+
+        Raises:
+            InvalidInput: gpg can't sign by this key; the text says what it said.
+            TimedOut: it had not signed by the deadline; it may be asking for a passphrase.
+            NotFound: there is no gpg.
+        """
+
+        def sign(gpg: _Gpg) -> Any:
+            return gpg.sign(
+                payload,
+                keyid=fingerprint,
+                detach=True,
+                clearsign=False,
+                binary=True,
+                extra_args=["--local-user", fingerprint],
+            )
+
+        result = await self._run(SIGN_DEADLINE_S, sign)
+        if result.returncode == _KILLED:
+            raise TimedOut(
+                f"gpg had not signed after {SIGN_DEADLINE_S:g} s; if it asks for a passphrase, "
+                f"have its agent remember it first: echo | gpg --local-user {fingerprint} --sign"
+            )
+        if result.returncode != 0 or not result.data:
+            raise InvalidInput(f"gpg can't sign by key {fingerprint}: {_complaint(result.stderr)}")
+        return bytes(result.data)
+
+    async def verify(self, claimed: str, payload: bytes, signature: bytes) -> SignedBy:
+        """Return whose signature it is, if it is the claimed key's and that key is in force.
+
+        The key is claimed by its fingerprint or, as long as one key alone here has it, its long id.
+
+        Raises:
+            WrongSignature: it is not, or the key has expired or was revoked.
+            CannotCheck: the key is not in this user's keyring, or gpg is missing, busy or stuck.
+        """
+        wanted = claimed.upper().removeprefix("0X")
+        if not _FINGERPRINT.fullmatch(wanted) and not _LONG_ID.fullmatch(wanted):
+            raise WrongSignature(f"{claimed[:40]!r} is neither a fingerprint nor a long key id")
+        if self._waiting >= WAITING_MAX:
+            raise CannotCheck("too many signatures wait for gpg")
+        self._waiting += 1
+        try:
+            return await self._verify(wanted, payload, signature)
+        except NotFound as error:
+            raise CannotCheck(str(error)) from error
+        finally:
+            self._waiting -= 1
+
+    async def public_keys(self, id: str) -> tuple[str, ...]:
+        """Return the fingerprints of the keys here that this id, name or address fits.
+
+        Raises:
+            NotFound: there is no gpg.
+        """
+        found = await self._list(id, secret=False)
+        return tuple(str(key["fingerprint"]) for key in found)
+
+    async def secret_key(self, id: str) -> str:
+        """Return the fingerprint of the one usable key that this id, name or address fits.
+
+        Raises:
+            NotFound: there is no gpg, or none such in its keyring.
+            InvalidInput: it fits several, or one that has expired or was revoked.
+        """
+        found = await self._list(id, secret=True)
+        usable = [str(key["fingerprint"]) for key in found if key["trust"] not in _UNUSABLE]
+        if not found:
+            raise NotFound(
+                f"gpg has no secret key {id!r}; see gpg --list-secret-keys for those it has"
+            )
+        if not usable:
+            why = _UNUSABLE[found[0]["trust"]]
+            raise InvalidInput(f"the gpg key {id!r} is {why}; renew it, or name another")
+        if len(usable) > 1:
+            raise InvalidInput(f"{id!r} fits several gpg keys; name one: {', '.join(usable)}")
+        return usable[0]
+
+    async def _verify(self, wanted: str, payload: bytes, signature: bytes) -> SignedBy:
+        def verify(gpg: _Gpg) -> Any:
+            with tempfile.NamedTemporaryFile(prefix="buddies-") as file:  # mode 0600
+                file.write(signature)
+                file.flush()
+                return gpg.verify_data(file.name, payload)
+
+        result = await self._run(VERIFY_DEADLINE_S, verify)
+        if result.returncode == _KILLED:
+            raise CannotCheck(f"gpg was not done within {VERIFY_DEADLINE_S:g} s")
+        statuses = {problem["status"] for problem in result.problems}
+        if statuses and statuses <= {"no public key", "signature error"}:
+            raise CannotCheck(
+                f"key {wanted} is not in this machine's keyring; get it from its owner "
+                "(gpg --import), or ask for an SSH key"
+            )
+        # One signature, and no other beside it that python-gnupg would mix it up with.
+        if not result.valid or result.problems or len(result.sig_info) != 1:
+            said = [str(problem["status"]) for problem in result.problems]
+            raise WrongSignature(f"gpg says: {', '.join(said) or result.status or 'nothing'}")
+        by = SignedBy(str(result.fingerprint), str(result.pubkey_fingerprint or result.fingerprint))
+        if wanted in (by.key, by.primary):
+            return by
+        if not by.key.endswith(wanted) and not by.primary.endswith(wanted):
+            raise WrongSignature(f"signed by gpg key {by.primary}, not by {wanted}")
+        if (known := await self.public_keys(wanted)) != (by.primary,):
+            raise WrongSignature(f"{wanted} fits several keys: {', '.join(known)}")
+        return by
+
+    async def _list(self, id: str, *, secret: bool) -> list[dict[str, Any]]:
+        if not id or id.startswith("-") or not id.isprintable():
+            raise InvalidInput(f"{id!r} names no gpg key; give its fingerprint")
+
+        def list_keys(gpg: _Gpg) -> list[dict[str, Any]]:
+            return list(gpg.list_keys(secret, keys=[id]))
+
+        return await self._run(VERIFY_DEADLINE_S, list_keys)
+
+    async def _run(self, deadline_s: float, call: Callable[[_Gpg], T]) -> T:
+        def run() -> T:
+            gpg = self._made.get(deadline_s)
+            if gpg is None:  # Making one runs gpg, to see that it is there.
+                gpg = _Gpg(
+                    deadline_s, gpgbinary=self._program, env=dict(self._environ), options=_OPTIONS
+                )
+                self._made[deadline_s] = gpg
+            return call(gpg)
+
+        async with self._slots:
+            try:
+                return await asyncio.to_thread(run)
+            except (OSError, ValueError) as error:
+                raise NotFound(f"{self._program} can't be run: {error}; install GnuPG") from error
+
+
+def _complaint(output: str) -> str:
+    """Return gpg's last line for people."""
+    lines = [line for line in output.splitlines() if not line.startswith("[GNUPG:]")]
+    return lines[-1].removeprefix("gpg: ")[:300] if lines else "it does not say why"

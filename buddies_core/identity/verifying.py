@@ -1,0 +1,122 @@
+"""Whether a person's key vouches: each signature is checked once, off the event loop."""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from buddies_core.clock import Clock
+from buddies_core.errors import InvalidInput
+from buddies_core.identity.gpg import CannotCheck, Gpg
+from buddies_core.identity.ssh_keys import ED25519, SK_ED25519, parse_ssh_key
+from buddies_core.identity.sshsig import WrongSignature, verify_sshsig
+from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity
+
+CACHED_MAX = 8192
+"""About 1.5 MB."""
+GPG_LASTS_S = 600.0
+"""A key may expire or be revoked meanwhile."""
+UNKNOWN_LASTS_S = 60.0
+"""The key may have been imported meanwhile."""
+
+
+class Verdict(StrEnum):
+    """What is known of a signature."""
+
+    GOOD = "good"
+    WRONG = "wrong"
+    UNKNOWN = "unknown"
+    """It can't be checked here: its key is not in the keyring, or there is no gpg."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The outcome of a check."""
+
+    verdict: Verdict
+    reason: str = ""
+    """Why it is not good."""
+    signer: SignerIdentity | None = None
+    """Of a good one: the key, without comment, and in full where a part of it was claimed."""
+
+    @property
+    def good(self) -> bool:
+        """Whether the signature is the claimed one's."""
+        return self.verdict is Verdict.GOOD
+
+
+class Verifier:
+    """Checks signatures, and remembers what came of it. One event loop owns this."""
+
+    def __init__(self, environ: Mapping[str, str], clock: Clock) -> None:
+        self._gpg = Gpg(environ)
+        self._clock = clock
+        self._cache: OrderedDict[bytes, tuple[float, Verification]] = OrderedDict()
+
+    async def verify(
+        self, identity: SignerIdentity, payload: bytes, signature: bytes, namespace: str
+    ) -> Verification:
+        """Return whether this identity signed this payload in this namespace. Never raises.
+
+        OpenPGP has no namespaces; there the payload must say what it is for.
+        """
+        digest = _digest(identity, payload, signature, namespace)
+        until_s, known = self._cache.get(digest, (0.0, None))
+        if known is not None and self._clock.now_s() < until_s:
+            self._cache.move_to_end(digest)
+            return known
+        lasts_s = float("inf") if isinstance(identity, SshIdentity) else GPG_LASTS_S
+        verification = await self._check(identity, payload, signature, namespace)
+        if verification.verdict is Verdict.UNKNOWN:
+            lasts_s = UNKNOWN_LASTS_S
+        self._cache[digest] = (self._clock.now_s() + lasts_s, verification)
+        while len(self._cache) > CACHED_MAX:
+            self._cache.popitem(last=False)
+        return verification
+
+    async def is_good(
+        self, identity: SignerIdentity, payload: bytes, signature: bytes, namespace: str
+    ) -> bool:
+        """Return whether `verify` finds the signature good."""
+        return (await self.verify(identity, payload, signature, namespace)).good
+
+    async def _check(
+        self, identity: SignerIdentity, payload: bytes, signature: bytes, namespace: str
+    ) -> Verification:
+        match identity:
+            case SshIdentity(public_key):
+                return await _verify_ssh(public_key, payload, signature, namespace)
+            case GpgIdentity(key_id):
+                return await self._verify_gpg(key_id, payload, signature)
+
+    async def _verify_gpg(self, key_id: str, payload: bytes, signature: bytes) -> Verification:
+        try:
+            by = await self._gpg.verify(key_id, payload, signature)
+        except WrongSignature as error:
+            return Verification(Verdict.WRONG, str(error))
+        except CannotCheck as error:
+            return Verification(Verdict.UNKNOWN, str(error))
+        return Verification(Verdict.GOOD, signer=GpgIdentity(by.primary))
+
+
+async def _verify_ssh(
+    public_key: str, payload: bytes, signature: bytes, namespace: str
+) -> Verification:
+    try:
+        key = parse_ssh_key(public_key)
+        if key.kind in (ED25519, SK_ED25519):
+            verify_sshsig(key, payload, signature, namespace)  # as fast as a change of threads
+        else:
+            await asyncio.to_thread(verify_sshsig, key, payload, signature, namespace)
+    except (InvalidInput, WrongSignature) as error:
+        return Verification(Verdict.WRONG, str(error))
+    return Verification(Verdict.GOOD, signer=SshIdentity(key.line))
+
+
+def _digest(identity: SignerIdentity, payload: bytes, signature: bytes, namespace: str) -> bytes:
+    digest = hashlib.sha256()
+    for part in (identity.label.encode(), payload, signature, namespace.encode()):
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.digest()
