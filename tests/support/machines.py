@@ -52,6 +52,7 @@ class Machine:
             "BUDDIES_DATA_DIR": str(self.data_dir),
             "BUDDIES_NETWORK": "loopback",
             "XDG_RUNTIME_DIR": str(self.home / "run"),
+            "HOME": str(self.home),
             "PATH": os.environ["PATH"],
         }
 

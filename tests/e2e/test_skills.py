@@ -1,0 +1,70 @@
+"""Skills from machine to machine, with real daemons, real shims and real MCP sessions."""
+
+import json
+
+import pytest
+
+from tests.support.machines import Machine, agent_on
+from tests.support.meeting import ROOM, eventually, meet
+
+pytestmark = pytest.mark.timeout(120)
+
+STEPS = "# Release\n\n1. run make check\n2. tag the commit\n3. push the tag"
+LONG = "\n".join(f"{n}. migrate table number {n}" for n in range(20_000))
+
+
+async def test_a_skill_is_published_found_voted_on_improved_and_installed(
+    alice: Machine, bob: Machine
+) -> None:
+    async with agent_on(alice) as claude, agent_on(bob, "codex") as codex:
+        await meet(claude, codex)
+        first = await claude.call("publish_skill", room=ROOM, title="Release", content=STEPS)
+        long = await claude.call("publish_skill", room=ROOM, title="Migrate", content=LONG)
+
+        found = await codex.call("search_skills", query="how do we ship a new version?")
+        assert first["hash"] in [skill["hash"] for skill in found["results"]]
+        assert [peer["name"] for peer in found["answered"]] == ["alice"]
+
+        voted = await codex.call("vote_skill", room=ROOM, hash=first["hash"], score=1)
+        assert (voted["new_rank"], voted["your_score"]) == (1, 1)
+        ranked = await eventually(
+            lambda: claude.call("get_skill", hash=first["hash"]), lambda it: it["rank"] == 1
+        )
+        assert ranked["your_score"] is None
+
+        better = await claude.call(
+            "publish_skill",
+            room=ROOM,
+            title="Release",
+            content=f"{STEPS}\n4. tell the team",
+            parent_hash=first["hash"],
+        )
+        await eventually(
+            lambda: codex.call("list_skills"),
+            lambda it: (
+                {skill["hash"] for skill in it["results"]}
+                == {first["hash"], better["hash"], long["hash"]}
+            ),
+        )
+
+    # Alice's machine is gone for good; Bob's has it all, on disk.
+    await alice.kill_daemon()
+    await bob.kill_daemon()
+    shown = await bob.command("skill", "get", better["hash"])
+    assert (shown["version"], shown["author_name"], shown["verified"]) == (2, "alice", "peer")
+    assert "+4. tell the team" in shown["diff_from_parent"].splitlines()
+    assert [one["hash"] for one in shown["chain"]] == [first["hash"], better["hash"]]
+    assert (await bob.command("skill", "get", long["hash"]))["content"] == LONG
+
+    preview = await bob.run("skill", "install", first["hash"], "--client", "cursor", stdin="n\n")
+    assert (preview.code, "tag the commit" in preview.output) == (0, True)
+    assert not (bob.home / ".cursor").exists()
+    await bob.command("skill", "install", first["hash"], "--client", "cursor", "--yes")
+    file = bob.home / ".cursor/skills/release/SKILL.md"
+    assert file.read_text().startswith("---\nname: release\ndescription: ")
+    await bob.command("skill", "update", "--yes")
+    assert file.read_text().endswith("4. tell the team\n")
+    lock = json.loads((bob.home / ".cursor/skills/.buddies-skills.json").read_text())
+    assert lock["skills"]["release"]["hash"] == better["hash"]
+    await bob.command("skill", "uninstall", "release", "--client", "cursor")
+    assert not file.exists()
