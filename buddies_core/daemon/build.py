@@ -16,6 +16,7 @@ from buddies_core.daemon.service import DaemonSelf
 from buddies_core.daemon.skills import open_skills
 from buddies_core.errors import StoreError
 from buddies_core.identity.node_key import load_or_create
+from buddies_core.identity.verifying import Verdict, Verification
 from buddies_core.inbound import Inbound
 from buddies_core.memory.embedder import Embedder
 from buddies_core.memory.findings import RecentFinds
@@ -177,9 +178,9 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
 
 async def _unverifiable(
     _identity: SignerIdentity, _payload: bytes, _signature: bytes, _namespace: str
-) -> bool:
-    """Return that a signature is wrong, as long as none can be checked here."""
-    return False
+) -> Verification:
+    """Return that nothing is known of a signature."""
+    return Verification(Verdict.UNKNOWN, "this node checks no signatures")
 
 
 def _remembered_port(path: Path) -> int:

@@ -6,8 +6,9 @@ from collections import Counter
 from dataclasses import replace
 
 from buddies_core.clock import Clock
+from buddies_core.identity.verifying import Verdict
 from buddies_core.model.bodies import SkillPublished, SkillVoteCast
-from buddies_core.model.identity import Verified
+from buddies_core.model.identity import SignerIdentity, Verified
 from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.memory import Whole
 from buddies_core.model.skill import Skill, SkillEntry, Vote, is_hash, skill_key
@@ -91,9 +92,8 @@ class Copies:
         verified = admitted.verified
         if entry.signed_by is None:
             entry = replace(entry, signature=None)
-        else:
-            await self._check_signature(entry)
-            verified = Verified.SIGNER
+        elif (signer := await self._signer(entry)) is not None:
+            entry, verified = replace(entry, signed_by=signer), Verified.SIGNER
         name = self._author_name(entry) if trailer is None else trailer.user or ""
         if trailer is not None and not name:
             name = self._rooms.name_of(trailer.sender)
@@ -108,14 +108,25 @@ class Copies:
             received_at_ms=self._clock.wall_ms(),
         )
 
-    async def _check_signature(self, entry: SkillEntry) -> None:
-        """Return if the entry's signature is right for this room and this hash."""
+    async def _signer(self, entry: SkillEntry) -> SignerIdentity | None:
+        """Return whose right signature the entry carries, for this room and this hash.
+
+        None if that can't be told here: its key is not in the keyring. To drop such a skill would
+        make who signs by gpg less audible than who does not sign.
+        """
         assert entry.signed_by is not None, "the caller has looked"
         if entry.signature is None:
             raise SkillRejected("signature", f"skill {entry.hash} names a signer and is not signed")
         payload = signing_payload(entry)
-        if not await self._verify(entry.signed_by, payload, entry.signature, NAMESPACE):
-            raise SkillRejected("signature", f"skill {entry.hash}: its signature is wrong")
+        found = await self._verify(entry.signed_by, payload, entry.signature, NAMESPACE)
+        match found.verdict:
+            case Verdict.GOOD:
+                return found.signer or entry.signed_by
+            case Verdict.WRONG:
+                raise SkillRejected("signature", f"skill {entry.hash}: {found.reason}")
+            case Verdict.UNKNOWN:
+                self._counters["skills_signer_unknown"] += 1
+                return None
 
     def _vote(self, admitted: Admitted) -> Vote:
         body, trailer = admitted.message.body, admitted.trailer

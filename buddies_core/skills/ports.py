@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
+from buddies_core.identity.verifying import Verification
 from buddies_core.model.bodies import Body
 from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId, RoomName, TopicId
@@ -11,8 +12,9 @@ from buddies_core.model.room import Member
 from buddies_core.pb import peer_pb2
 from buddies_core.rooms.admission import Admitted
 
-Verify: TypeAlias = Callable[[SignerIdentity, bytes, bytes, str], Awaitable[bool]]
-"""Whether this identity has signed this payload by this signature in this namespace."""
+Verify: TypeAlias = Callable[[SignerIdentity, bytes, bytes, str], Awaitable[Verification]]
+"""Whether this identity has signed this payload by this signature in this namespace; see
+`identity.verifying`."""
 
 
 class Signer(Protocol):

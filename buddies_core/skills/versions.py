@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from buddies_core.model.identity import Verified
 from buddies_core.model.skill import Skill, SkillKey, skill_key
 from buddies_core.model.text_diff import text_diff
 
@@ -59,9 +60,8 @@ def changes(parent: Skill, child: Skill) -> str:
 
 
 def _is_of_publisher(child: Skill, skill: Skill) -> bool:
-    signer = skill.entry.signed_by
-    if signer is not None:
-        return child.entry.signed_by == signer
+    if skill.verified is Verified.SIGNER:
+        return (child.verified, child.entry.signed_by) == (skill.verified, skill.entry.signed_by)
     return child.entry.author == skill.entry.author
 
 

@@ -1,6 +1,6 @@
 """Skills as they are shown: a snippet, a page, a version among others."""
 
-from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity
+from buddies_core.model.identity import Verified
 from buddies_core.model.memory import SNIPPET_CHARS_MAX
 from buddies_core.model.skill import Skill
 from buddies_core.model.skill_views import SkillVersion, SkillView
@@ -31,7 +31,7 @@ def view(
         author_name=skill.author_name,
         agent=skill.agent,
         verified=skill.verified,
-        signed_by=signer_label(entry.signed_by),
+        signed_by=_signed_by(skill),
         room=entry.room,
         title=entry.title,
         content=shown,
@@ -59,18 +59,13 @@ def version(skill: Skill, ballots: Ballots) -> SkillVersion:
         author=entry.author,
         author_name=skill.author_name,
         verified=skill.verified,
-        signed_by=signer_label(entry.signed_by),
+        signed_by=_signed_by(skill),
         created_at_s=entry.created_at_s,
         rank=ballots.standing(skill.key).votes.rank,
     )
 
 
-def signer_label(signer: SignerIdentity | None) -> str:
-    """Return `ssh:<public key>` or `gpg:<key id>`; empty for none."""
-    match signer:
-        case SshIdentity(public_key):
-            return f"ssh:{public_key}"
-        case GpgIdentity(key_id):
-            return f"gpg:{key_id}"
-        case None:
-            return ""
+def _signed_by(skill: Skill) -> str:
+    """Return the label of who has signed it; empty where nobody has, or it can't be told."""
+    signer = skill.entry.signed_by
+    return signer.label if signer and skill.verified is Verified.SIGNER else ""

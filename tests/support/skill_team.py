@@ -4,11 +4,12 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass
 
+from buddies_core.identity.verifying import Verdict, Verification
 from buddies_core.memory.embedder import Vectors
 from buddies_core.memory.index import IndexHit
 from buddies_core.memory.local_search import LocalSearch
 from buddies_core.model.bodies import SkillPublished, SkillSearchResponse, SkillVoteCast
-from buddies_core.model.identity import SignerIdentity, SshIdentity
+from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity
 from buddies_core.model.ids import EndpointId, RoomName, TopicId
 from buddies_core.model.memory import MemoryFilter
 from buddies_core.model.skill_views import SkillView, VoteReport
@@ -43,9 +44,15 @@ def _signature(identity: SignerIdentity, payload: bytes, namespace: str) -> byte
     return hashlib.sha256(repr((identity, payload, namespace)).encode()).digest()
 
 
-async def check(identity: SignerIdentity, payload: bytes, signature: bytes, namespace: str) -> bool:
-    """Verify what a FakeSigner has signed."""
-    return signature == _signature(identity, payload, namespace)
+async def check(
+    identity: SignerIdentity, payload: bytes, signature: bytes, namespace: str
+) -> Verification:
+    """Verify what a FakeSigner has signed; of a gpg key nothing is known."""
+    if isinstance(identity, GpgIdentity):
+        return Verification(Verdict.UNKNOWN, "its key is not in the keyring")
+    if signature != _signature(identity, payload, namespace):
+        return Verification(Verdict.WRONG, "its signature is wrong")
+    return Verification(Verdict.GOOD, signer=identity)
 
 
 class FakeSkillIndex:

@@ -11,7 +11,7 @@ import pytest
 from buddies_core.errors import InvalidInput, NotFound
 from buddies_core.identity.node_key import NodeKey
 from buddies_core.model.bodies import Body, SkillPublished, SkillVoteCast
-from buddies_core.model.identity import SshIdentity, Verified
+from buddies_core.model.identity import GpgIdentity, SshIdentity, Verified
 from buddies_core.model.ids import EndpointId, RoomName, topic_of
 from buddies_core.model.memory import Whole
 from buddies_core.model.skill import SkillEntry, skill_key
@@ -163,6 +163,19 @@ async def test_a_signed_skill_replayed_in_another_room_is_refused() -> None:
     await bob.hear(DEMO, legacy(SkillPublished(entry)))
 
     assert bob.rejected() == {"skills_rejected_signature": 1}
+
+
+async def test_what_can_t_be_checked_here_counts_as_unsigned() -> None:
+    bob = SkillTeam().skilled("bob")
+    entry = a_skill_entry(
+        author=MALLORY.endpoint, signed_by=GpgIdentity("A" * 40), signature=b"unknown"
+    )
+
+    await bob.hear(DEMO, said(SkillPublished(entry)))
+
+    shown = await bob.shown(entry.hash)
+    assert (shown.verified, shown.signed_by) == (Verified.PEER, "")
+    assert bob.counters["skills_signer_unknown"] == 1
 
 
 async def test_an_unsigned_copy_never_replaces_a_signed_one() -> None:
