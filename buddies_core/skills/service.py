@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from buddies_core.clock import Clock
 from buddies_core.errors import BuddiesError, InvalidInput, NotFound, WireError
+from buddies_core.identity.labels import canonical
 from buddies_core.model.bodies import SkillPublished, SkillVoteCast
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, RoomName, TopicId, short
@@ -280,7 +281,8 @@ class Skills:
         if self._signer is None:
             return entry
         signature = await self._signer.sign(signing_payload(entry), NAMESPACE)
-        return replace(entry, signed_by=self._signer.identity, signature=signature)
+        # As it is known to who verifies it: without the comment that an SSH key may have.
+        return replace(entry, signed_by=canonical(self._signer.identity), signature=signature)
 
     async def _keep(self, skill: Skill) -> bool:
         kept = await self._store.put_skill(skill)

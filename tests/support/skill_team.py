@@ -1,6 +1,7 @@
 """Nodes of a team that share skills: real stores, signatures and services; no disk, no model."""
 
 import hashlib
+from base64 import b64encode
 from collections import Counter
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from buddies_core.rooms.replies import Replies
 from buddies_core.skills.ballots import Ballots
 from buddies_core.skills.copies import Copies
 from buddies_core.skills.documents import SkillDocuments
+from buddies_core.skills.ports import Signer, Verify
 from buddies_core.skills.search import SkillSearch
 from buddies_core.skills.service import Skills
 from buddies_core.skills.votes import Electorate, Everybody
@@ -34,7 +36,9 @@ class FakeSigner:
 
     @property
     def identity(self) -> SignerIdentity:
-        return SshIdentity(f"ssh-ed25519 {self.name}")
+        digest = hashlib.sha256(self.name.encode()).digest()
+        key = b"".join(len(part).to_bytes(4, "big") + part for part in (b"ssh-ed25519", digest))
+        return SshIdentity(f"ssh-ed25519 {b64encode(key).decode()}")
 
     async def sign(self, payload: bytes, namespace: str) -> bytes:
         return _signature(self.identity, payload, namespace)
@@ -96,7 +100,8 @@ class SkillNode(Node):
         team: Team,
         name: str,
         rooms: tuple[RoomName, ...],
-        signer: FakeSigner | None,
+        signer: Signer | None,
+        verify: Verify,
         electorate: Electorate,
     ) -> None:
         super().__init__(team, name, rooms)
@@ -105,7 +110,7 @@ class SkillNode(Node):
         documents = SkillDocuments(self.kept)
         self.skill_index = FakeSkillIndex(documents)
         self.ballots = Ballots(self.kept, electorate, self.endpoint, self.counters)
-        self.copies = Copies(self.rooms, check, self.clock, self.counters)
+        self.copies = Copies(self.rooms, verify, self.clock, self.counters)
         self.skills = Skills(
             store=self.kept,
             index=self.skill_index,
@@ -180,10 +185,12 @@ class SkillTeam(Team):
         self,
         name: str,
         *rooms: RoomName,
-        signer: FakeSigner | None = None,
+        signer: Signer | None = None,
+        verify: Verify = check,
         electorate: Electorate | None = None,
     ) -> SkillNode:
         """Return a new node that is in these rooms, with everybody who is there."""
-        node = SkillNode(self, name, rooms or (DEMO,), signer, electorate or Everybody())
+        electorate = electorate or Everybody()
+        node = SkillNode(self, name, rooms or (DEMO,), signer, verify, electorate)
         self.place(node)
         return node

@@ -52,7 +52,7 @@ async def test_what_a_member_has_is_found_with_who_said_it() -> None:
     [skill] = found.results
     assert (skill.hash, skill.signed_by, skill.author_name) == (
         published.hash,
-        "ssh:ssh-ed25519 alice",
+        FakeSigner("alice").identity.label,
         "alice",
     )
     assert found.answered == (

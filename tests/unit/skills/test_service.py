@@ -67,7 +67,10 @@ async def test_what_one_publishes_the_others_have() -> None:
     assert await bob.shown(published.hash) == published
     assert published.hash == skill_hash("Release", published.content, ("ci",))
     assert (published.author, published.author_name) == (alice.endpoint.hex(), "alice")
-    assert (published.verified, published.signed_by) == (Verified.SIGNER, "ssh:ssh-ed25519 alice")
+    assert (published.verified, published.signed_by) == (
+        Verified.SIGNER,
+        FakeSigner("alice").identity.label,
+    )
     assert (published.version, published.parent_hash) == (1, None)
     assert (bob.skill_index.noticed, bob.rejected()) == (1, Counter())
 
