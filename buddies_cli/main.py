@@ -21,7 +21,7 @@ from buddies_cli.app import (
     LocalDaemon,
     exit_code,
 )
-from buddies_cli.commands.daemon import daemon
+from buddies_cli.commands.daemon import daemon, whoami
 from buddies_cli.commands.memory import memory
 from buddies_cli.commands.room import join, leave, notify, rooms, status, ticket
 from buddies_cli.commands.skill import skill
@@ -48,7 +48,7 @@ def cli() -> None:
     """Share rooms, memories, skills and work with your teammates' AI agents, machine to machine."""
 
 
-for command in (join, ticket, leave, rooms, status, notify, memory, task, skill, daemon):
+for command in (join, ticket, leave, rooms, status, notify, memory, task, skill, whoami, daemon):
     cli.add_command(command)
 
 

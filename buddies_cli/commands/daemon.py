@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from buddies_cli import terminal
-from buddies_cli.app import App, Group
+from buddies_cli.app import App, Command, Group
 from buddies_core.errors import DaemonUnavailable
 from buddies_core.model import json_view
 
 if TYPE_CHECKING:
-    from buddies_core.model.views import AgentView, DaemonStatus
+    from buddies_core.model.views import AgentView, DaemonInfo, DaemonStatus
 
 
 @click.group(cls=Group)
@@ -62,6 +62,7 @@ def status_table(status: DaemonStatus) -> str:
         ("daemon", f"{info.version}, process {info.pid}, up {terminal.span(status.uptime_s)}"),
         ("user", info.user),
         ("endpoint", info.endpoint.hex()),
+        ("identity", _identity(info)),
         ("network", network),
         ("addresses", ", ".join(status.addresses)),
         ("data", info.data_dir),
@@ -75,6 +76,24 @@ def status_table(status: DaemonStatus) -> str:
         *(("warning", warning) for warning in status.warnings),
     ]
     return terminal.columns(row for row in rows if row[1])
+
+
+@click.command(cls=Command)
+@click.pass_obj
+def whoami(app: App) -> None:
+    """Show who this machine is to others, and which key of yours vouches for it."""
+    info = app.ask(lambda client: client.status()).info
+    rows = [
+        ("user", info.user),
+        ("endpoint", info.endpoint.hex()),
+        ("identity", _identity(info)),
+        ("problem", info.signer_problem),
+    ]
+    app.show(json_view.whoami_json(info), terminal.columns(row for row in rows if row[1]))
+
+
+def _identity(info: DaemonInfo) -> str:
+    return info.identity or f"none (signer {info.signer}): what is said here is not signed by you"
 
 
 def _agent(agent: AgentView) -> str:

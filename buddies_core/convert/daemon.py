@@ -19,6 +19,9 @@ def info_to_pb(info: DaemonInfo, agents: int) -> daemon_pb2.HandshakeReply:
         relay_url=info.relay_url,
         data_dir=info.data_dir,
         agents=agents,
+        signer=info.signer,
+        identity=info.identity,
+        signer_problem=info.signer_problem,
     )
 
 
@@ -33,6 +36,9 @@ def info_from_pb(reply: daemon_pb2.HandshakeReply) -> DaemonInfo:
         network=reply.network,
         relay_url=reply.relay_url,
         data_dir=reply.data_dir,
+        signer=reply.signer,
+        identity=reply.identity,
+        signer_problem=reply.signer_problem,
     )
 
 

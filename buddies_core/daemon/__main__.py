@@ -21,7 +21,7 @@ usage: buddies-core
 
 Runs the daemon of this machine in the foreground; agents and buddies-cli start it by themselves.
 It is set up by the environment: BUDDIES_USER, BUDDIES_DATA_DIR, BUDDIES_NETWORK, BUDDIES_RELAY_URL,
-BUDDIES_LOG. The README explains them.
+BUDDIES_SIGNER, BUDDIES_LOG. The README explains them.
 """
 
 

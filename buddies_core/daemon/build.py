@@ -15,8 +15,9 @@ from buddies_core.daemon.config import Config
 from buddies_core.daemon.service import DaemonSelf
 from buddies_core.daemon.skills import open_skills
 from buddies_core.errors import StoreError
+from buddies_core.identity.choosing import open_signer
 from buddies_core.identity.node_key import load_or_create
-from buddies_core.identity.verifying import Verdict, Verification
+from buddies_core.identity.verifying import Verifier
 from buddies_core.inbound import Inbound
 from buddies_core.memory.embedder import Embedder
 from buddies_core.memory.findings import RecentFinds
@@ -24,7 +25,6 @@ from buddies_core.memory.index import MemoryIndex
 from buddies_core.memory.local_search import LocalSearch
 from buddies_core.memory.search import Search
 from buddies_core.memory.service import Memories
-from buddies_core.model.identity import SignerIdentity
 from buddies_core.net.network import NetConfig, Network
 from buddies_core.rooms.admission import Admission
 from buddies_core.rooms.composing import Composer
@@ -59,6 +59,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
     The caller holds the data directory's lock. Setting `stop` is left to the Stop request.
 
     Raises:
+        InvalidInput: the signer that was chosen can't work.
         StoreError: the data directory or what is in it can't be used.
         BuddiesError: the endpoint can't be made.
     """
@@ -67,6 +68,11 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
     paths = config.paths
     async with AsyncExitStack() as stack:
         key = load_or_create(paths.node_key)
+        signer = await open_signer(config.environ, paths.data_dir)
+        verifier = Verifier(config.environ, clock)
+        problems = (signer.problem,) if signer.problem else ()
+        for problem in problems:
+            log.warning("signer_broken: %s", problem)
         store = await stack.enter_async_context(RocksStore.open(paths.store))
         network = await stack.enter_async_context(
             Network.open(
@@ -93,6 +99,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             clock=clock,
             rng=rng,
             counters=counters,
+            warnings=problems,
         )
         rooms = await stack.enter_async_context(Rooms.open(host))
         replies = Replies()
@@ -125,8 +132,8 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
                 embedder=embedder,
                 rooms=rooms,
                 network=network,
-                signer=None,
-                verify=_unverifiable,
+                signer=signer.for_signing,
+                verify=verifier.verify,
                 electorate=Everybody(),
                 clock=clock,
                 counters=counters,
@@ -135,6 +142,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
         agents = Agents(config.user, rooms, tasks)
         daemon = DaemonSelf(
             config=config,
+            signer=signer,
             network=network,
             store=store,
             rooms=rooms,
@@ -144,7 +152,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             clock=clock,
             counters=counters,
             started_s=started_s,
-            warnings=network.warnings,
+            warnings=(*network.warnings, *problems),
             stop=stop,
         )
         yield Parts(
@@ -174,13 +182,6 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             tasks=tasks,
             skills=skills.skills,
         )
-
-
-async def _unverifiable(
-    _identity: SignerIdentity, _payload: bytes, _signature: bytes, _namespace: str
-) -> Verification:
-    """Return that nothing is known of a signature."""
-    return Verification(Verdict.UNKNOWN, "this node checks no signatures")
 
 
 def _remembered_port(path: Path) -> int:

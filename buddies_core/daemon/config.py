@@ -3,7 +3,7 @@
 import getpass
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from buddies_core.errors import InvalidInput
@@ -21,6 +21,8 @@ class Config:
     user: str
     network: NetworkMode
     relay_url: str | None
+    environ: Mapping[str, str] = field(repr=False)
+    """For the signer, and the programs that it runs."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Config":
@@ -34,6 +36,7 @@ class Config:
             user=_user(environ),
             network=_network(environ.get("BUDDIES_NETWORK", "")),
             relay_url=_relay_url(environ.get("BUDDIES_RELAY_URL", "")),
+            environ=dict(environ),
         )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from buddies_core import __version__
 from buddies_core.clock import Clock
 from buddies_core.daemon.config import Config
+from buddies_core.identity.choosing import SignerState
 from buddies_core.local_protocol import PROTOCOL
 from buddies_core.memory.embedder import Embedder
 from buddies_core.memory.index import MemoryIndex
@@ -23,6 +24,7 @@ class DaemonSelf:
     """The daemon as a thing that can be asked about."""
 
     config: Config
+    signer: SignerState
     network: Network
     store: RocksStore
     rooms: Rooms
@@ -46,6 +48,9 @@ class DaemonSelf:
             network=self.config.network.value,
             relay_url=self.config.relay_url or "",
             data_dir=str(self.config.paths.data_dir),
+            signer=self.signer.kind.value,
+            identity=self.signer.signer.label if self.signer.signer else "",
+            signer_problem=self.signer.problem,
         )
 
     async def status(self) -> DaemonStatus:

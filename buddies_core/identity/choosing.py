@@ -1,5 +1,6 @@
 """Which key vouches for this node, from the environment; found once, when the daemon starts."""
 
+import asyncio
 import os
 import tempfile
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 from nacl.signing import SigningKey
 
 from buddies_core.clock import SystemClock
-from buddies_core.errors import BuddiesError, InvalidInput, NotFound, StoreError
+from buddies_core.errors import BuddiesError, InvalidInput, NotFound, StoreError, TimedOut
 from buddies_core.identity.gpg import Gpg
 from buddies_core.identity.programs import run_program
 from buddies_core.identity.signers import (
@@ -33,7 +34,9 @@ from buddies_core.identity.ssh_keys import KINDS, parse_ssh_key
 from buddies_core.identity.verifying import Verifier
 from buddies_core.model.identity import GpgIdentity, SshIdentity
 
-PROGRAM_DEADLINE_S = 5.0
+PROGRAM_DEADLINE_S = 2.0
+PROBE_DEADLINE_S = 5.0
+"""Whoever starts the daemon waits for 10 s."""
 GENERATED_NAME = "identity_ed25519"
 GENERATED_COMMENT = "buddies-generated"
 INLINE_NAME = "signing_key.pub"
@@ -103,7 +106,14 @@ async def open_signer(environ: Mapping[str, str], data_dir: Path) -> SignerState
 
 async def _prove(signer: Signer, environ: Mapping[str, str]) -> None:
     """Return if the signatures are good: a public key may belong to another private one."""
-    signature = await signer.sign(_PROBE, _PROBE_NAMESPACE)
+    try:
+        async with asyncio.timeout(PROBE_DEADLINE_S):
+            signature = await signer.sign(_PROBE, _PROBE_NAMESPACE)
+    except TimeoutError:
+        raise TimedOut(
+            f"{signer.label} had not signed after {PROBE_DEADLINE_S:g} s; if its passphrase was "
+            "asked for, have its agent remember it (ssh-add, or gpg --sign once) and start again"
+        ) from None
     verification = await Verifier(environ, SystemClock()).verify(
         signer.identity, _PROBE, signature, _PROBE_NAMESPACE
     )

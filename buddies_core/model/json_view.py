@@ -19,6 +19,7 @@ from buddies_core.model.task import (
     TaskView,
 )
 from buddies_core.model.views import (
+    DaemonInfo,
     DaemonStatus,
     MemoryList,
     MemoryPage,
@@ -296,6 +297,17 @@ def task_list_json(tasks: TaskList) -> JsonObject:
 # The daemon
 
 
+def whoami_json(info: DaemonInfo) -> JsonObject:
+    """Return what `buddies-cli whoami` answers."""
+    return {
+        "user": info.user,
+        "endpoint_id": info.endpoint.hex(),
+        "signer": info.signer,
+        "local_identity": info.identity or None,
+        "signer_problem": info.signer_problem or None,
+    }
+
+
 def status_json(status: DaemonStatus) -> JsonObject:
     """Return what `buddies-cli daemon status` answers."""
     return {
@@ -305,6 +317,9 @@ def status_json(status: DaemonStatus) -> JsonObject:
         "uptime_s": status.uptime_s,
         "user": status.info.user,
         "endpoint_id": status.info.endpoint.hex(),
+        "signer": status.info.signer,
+        "local_identity": status.info.identity or None,
+        "signer_problem": status.info.signer_problem or None,
         "network": status.info.network,
         "relay_url": status.info.relay_url or None,
         "addresses": list(status.addresses),

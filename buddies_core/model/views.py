@@ -97,6 +97,12 @@ class DaemonInfo:
     network: str
     relay_url: str
     data_dir: str
+    signer: str = "none"
+    """Which kind of key vouches for what this machine says: git, gpg, ssh, generated or none."""
+    identity: str = ""
+    """The label of that key; empty if there is none."""
+    signer_problem: str = ""
+    """Why a key that is configured can't work, and the way out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,6 +53,9 @@ class HandshakeReply(_message.Message):
     RELAY_URL_FIELD_NUMBER: _builtins.int
     DATA_DIR_FIELD_NUMBER: _builtins.int
     AGENTS_FIELD_NUMBER: _builtins.int
+    SIGNER_FIELD_NUMBER: _builtins.int
+    IDENTITY_FIELD_NUMBER: _builtins.int
+    SIGNER_PROBLEM_FIELD_NUMBER: _builtins.int
     protocol: _builtins.int
     version: _builtins.str
     pid: _builtins.int
@@ -63,6 +66,10 @@ class HandshakeReply(_message.Message):
     data_dir: _builtins.str
     agents: _builtins.int
     """Agents attached now, for who wants to restart the daemon."""
+    signer: _builtins.str
+    """What BUDDIES_SIGNER chose, the identity that came of it, and why a configured key can't work."""
+    identity: _builtins.str
+    signer_problem: _builtins.str
     def __init__(
         self,
         *,
@@ -75,10 +82,13 @@ class HandshakeReply(_message.Message):
         relay_url: _builtins.str = ...,
         data_dir: _builtins.str = ...,
         agents: _builtins.int = ...,
+        signer: _builtins.str = ...,
+        identity: _builtins.str = ...,
+        signer_problem: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "data_dir", b"data_dir", "endpoint", b"endpoint", "network", b"network", "pid", b"pid", "protocol", b"protocol", "relay_url", b"relay_url", "user", b"user", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "data_dir", b"data_dir", "endpoint", b"endpoint", "identity", b"identity", "network", b"network", "pid", b"pid", "protocol", b"protocol", "relay_url", b"relay_url", "signer", b"signer", "signer_problem", b"signer_problem", "user", b"user", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -100,3 +100,5 @@ class Host:
     clock: Clock
     rng: Random
     counters: Counter[str]
+    warnings: tuple[str, ...] = ()
+    """What everybody who joins a room is to know of this node."""

@@ -108,6 +108,7 @@ class Rooms:
             joined.left_by.discard(agent)
         joined.announce(self._agents_in(joined))
         missed = [attempt for attempt in tried if not attempt.reached]
+        unmet = f"not all of the ticket's peers answered: {describe(missed)}"
         return JoinReport(
             room=name,
             ticket=encode_ticket(joined.ticket()),
@@ -115,9 +116,7 @@ class Rooms:
             members=joined.members(),
             already_joined=known is not None,
             tried=tried,
-            warnings=(f"not all of the ticket's peers answered: {describe(missed)}",)
-            if missed
-            else (),
+            warnings=(*self._host.warnings, *((unmet,) if missed else ())),
         )
 
     async def leave(self, room: str, agent: UUID | None, *, for_all: bool) -> LeaveReport:

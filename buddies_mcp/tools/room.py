@@ -37,7 +37,11 @@ def _overruled(info: DaemonInfo, environ: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(
         f"{name}={wanted} has no effect: the daemon of this machine runs with {has or 'none'}."
         f" To change it for all agents: {name}={wanted} buddies-cli daemon restart"
-        for name, has in (("BUDDIES_NETWORK", info.network), ("BUDDIES_RELAY_URL", info.relay_url))
+        for name, has in (
+            ("BUDDIES_NETWORK", info.network),
+            ("BUDDIES_RELAY_URL", info.relay_url),
+            ("BUDDIES_SIGNER", info.signer),
+        )
         if (wanted := environ.get(name)) and wanted.rstrip("/") != has.rstrip("/")
     )
 

@@ -50,6 +50,7 @@ def pipe_in(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
         ("task poll", ("poll_tasks", None, 0.0, 1)),
         ("task list", ("list_tasks", None, None, 20)),
         ("task list --room a --state working --limit 5", ("list_tasks", "a", "working", 5)),
+        ("whoami", ("status",)),
         ("daemon start", ("status",)),
         ("daemon status", ("status",)),
     ],

@@ -21,6 +21,7 @@ def test_what_the_environment_says_is_read_once(tmp_path: Path) -> None:
         user="ann",
         network=NetworkMode.LAN,
         relay_url="https://relay.example",
+        environ=environ,
     )
 
 
