@@ -14,6 +14,7 @@ from tests.simulation.figures import (
     GossipFigures,
     GossipReference,
     Run,
+    behind_exact,
     figures,
     shortfalls,
 )
@@ -30,13 +31,20 @@ _FAILURE_COLUMNS = ("round 1", "rounds 2-3", "later")
 
 def print_tables(scenarios: Sequence[Scenario], runs: Runs) -> list[str]:
     """Print what was measured; return the judged figures that are worse than they may be."""
-    console = Console(width=110)
+    console = Console(width=126)
     gossiping = [it for it in scenarios if isinstance(it, Gossiping)]
     failing = [it for it in scenarios if isinstance(it, MassFailure)]
     if gossiping:
         console.print(_table("rounds of messages", _GOSSIP_COLUMNS, gossiping, runs))
     if failing:
-        console.print(_table("survivors reached after a failure", _FAILURE_COLUMNS, failing, runs))
+        console.print(
+            _table(
+                "survivors reached after a failure (without what was lost)",
+                _FAILURE_COLUMNS,
+                failing,
+                runs,
+            )
+        )
     found = [
         f"{it.name}, {machine}: {shortfall}"
         for it in scenarios
@@ -44,6 +52,9 @@ def print_tables(scenarios: Sequence[Scenario], runs: Runs) -> list[str]:
         for shortfall in shortfalls(it, figures(it, runs[it.name][machine]))
         if machine is Machine.EXACT or isinstance(it, MassFailure)
     ]
+    for it in scenarios:
+        ours, exact = (figures(it, runs[it.name][which]) for which in (Machine.OURS, Machine.EXACT))
+        found += [f"{it.name}, ours: {shortfall}" for shortfall in behind_exact(it, ours, exact)]
     for line in found:
         console.print(f"[red]worse than the reference:[/] {line}")
     return found
@@ -82,9 +93,13 @@ def _reference_cells(it: GossipReference | FailureReference) -> tuple[str, ...]:
 
 
 def _share(reached: Sequence[float]) -> str:
-    """Show the mean, and the runs whose message died with all its author's neighbors."""
-    lost = sum(share < LOST for share in reached)
-    return f"{mean(reached):.3f}" + (f" ({lost} of {len(reached)} lost)" if lost else "")
+    """Show the mean; in brackets without the messages that died with all who had them."""
+    rest = [share for share in reached if share >= LOST]
+    lost = len(reached) - len(rest)
+    if not lost:
+        return f"{mean(reached):.3f}"
+    others = f"{mean(rest):.3f}, " if rest else ""
+    return f"{mean(reached):.3f} ({others}{lost}/{len(reached)} lost)"
 
 
 def _or_dash(value: float | None, form: Callable[[float], str]) -> str:
