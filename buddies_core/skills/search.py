@@ -231,7 +231,7 @@ class SkillSearch:
         skill = await self._read(room, found.proof)
         if skill is None or not has_any(skill, tags):
             return False
-        known = {vote.proof for vote in self._store.votes(skill.key)}
+        known = {vote.proof for vote in self._ballots.of(skill.key)}
         known |= findings.votes.get(skill.key, {}).keys()
         new = [proof for proof in found.votes[:VOTES_MAX] if proof not in known]
         votes = await believed_votes(self._rooms, self._copies, skill.key, new)
