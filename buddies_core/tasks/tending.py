@@ -98,9 +98,27 @@ class Tending:
                     await self._deliver(held)
             except BuddiesError as error:
                 _log.info("task_not_told task=%s state=%s: %s", held.id, state, error)
-                await asyncio.sleep(pause_s * self._rng.uniform(0.75, 1.25))
+                await self._pause(held, pause_s * self._rng.uniform(0.75, 1.25))
                 pause_s = min(PAUSE_S_MAX, 2 * pause_s)
         held.wake = None
+
+    async def _pause(self, held: Held, pause_s: float) -> None:
+        """Wait before the next try, but not on when the requester has been heard again."""
+        heard_at_ms = self._requester_heard_at_ms(held)
+        until_s = self._clock.now_s() + pause_s
+        while (left_s := until_s - self._clock.now_s()) > 0:
+            await asyncio.sleep(min(PAUSE_S, left_s))
+            if self._requester_heard_at_ms(held) > heard_at_ms:
+                return
+
+    def _requester_heard_at_ms(self, held: Held) -> int:
+        order = held.record.order
+        try:
+            members = self._rooms.members(order.room)
+        except NotFound:
+            return 0
+        heard = (member.heard_at_ms for member in members if member.endpoint == order.requester)
+        return next(heard, 0)
 
     # A claim
 
