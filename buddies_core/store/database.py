@@ -8,6 +8,7 @@ read of one key takes microseconds and is made where it is needed; scans have th
 import asyncio
 import collections
 import functools
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -18,6 +19,8 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Rdict, WriteBatch
 
 from buddies_core.errors import StoreError
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Read: TypeAlias = Callable[[bytes], bytes | None]
@@ -174,7 +177,11 @@ class Database:
     def _close(self) -> None:
         self._writer.shutdown()
         self._readers.shutdown()
-        self._rocks.close()
+        try:
+            self._rocks.close()
+        except Exception as error:  # noqa: BLE001 - rocksdict raises nothing narrower
+            # It refuses again what it has refused before; what was committed is on disk.
+            _log.warning("store_not_closed reason=%s", error)
 
 
 def _open_rocks(path: Path) -> Rdict:
@@ -220,5 +227,6 @@ def _store_error(path: Path, error: Exception) -> StoreError:
         )
     return StoreError(
         f"the store {path} can't be used ({text}); see that the directory can be written and the "
-        "disk is not full, or set BUDDIES_DATA_DIR to another directory"
+        "disk is not full, or set BUDDIES_DATA_DIR to another directory; if it still fails after "
+        "that: buddies-cli daemon restart"
     )

@@ -1,8 +1,10 @@
 """Commits: what shares a batch, what a cancelled caller leaves, whose failure is whose."""
 
 import asyncio
+import resource
 import threading
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -125,3 +127,25 @@ async def test_a_disk_that_refuses_is_an_error_of_the_store(tmp_path: Path) -> N
         database.get(b"key")
     with pytest.raises(StoreError, match="can't be used"):
         list(database.scan(b"key"))
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Have the system refuse to make a file larger, as a full disk would."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_a_disk_that_was_full_leaves_what_was_committed_and_hinders_no_close(
+    tmp_path: Path,
+) -> None:
+    async with Database.open(tmp_path) as database:
+        await database.commit(lambda _: (None, {b"before": b"1"}))
+        with files_of_at_most(100_000), pytest.raises(StoreError, match="daemon restart"):
+            await database.commit(lambda _: (None, {b"large": bytes(200_000)}))
+    async with Database.open(tmp_path) as database:
+        assert (database.get(b"before"), database.get(b"large")) == (b"1", None)
