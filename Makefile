@@ -8,9 +8,11 @@ export RUST_BACKTRACE := 0
 
 READY := .venv/ready
 PYTEST := scripts/offline python -m pytest
+# These tests mostly wait, each for machines of its own.
+SIDE_BY_SIDE := -n 4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto fmt lint types test unit sim chaos-tasks integration e2e interop bench demo check lock
+.PHONY: help setup proto fmt lint types test unit sim sim-plots chaos-tasks integration e2e interop bench demo check lock
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,7 +30,8 @@ demo: $(READY)  ## Alice and Bob: two daemons, two agents, one room
 	@scripts/offline python -m scripts.demo
 
 test: $(READY)  ## unit, simulation, integration, e2e
-	$(PYTEST) tests --ignore=tests/bench --ignore=tests/interop
+	$(PYTEST) tests --ignore=tests/bench --ignore=tests/interop --ignore=tests/e2e
+	$(PYTEST) tests/e2e $(SIDE_BY_SIDE)
 
 unit: $(READY)  ## one module at a time
 	$(PYTEST) tests/unit
@@ -37,6 +40,9 @@ sim: $(READY)  ## gossip's figures beside iroh-gossip's, to 10,000 nodes (QUICK=
 	@nice python -m tests.simulation.run $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(QUICK)$(SCENARIO)$(SEED),,--n10000) build/sim.json
 
+sim-plots: $(READY)  ## draw those figures for docs/gossip.md
+	@python -m scripts.sim_plots
+
 chaos-tasks: $(READY)  ## 1,000 tasks among 8 workers that are killed, cut off and slow; SEED= replays one
 	@python -m tests.simulation.chaos_tasks $(if $(SEED),--seed $(SEED))
 
@@ -44,7 +50,7 @@ integration: $(READY)  ## RocksDB, gRPC and iroh on loopback, in one process
 	$(PYTEST) tests/integration
 
 e2e: $(READY)  ## daemons, shims and CLI as processes
-	$(PYTEST) tests/e2e
+	$(PYTEST) tests/e2e $(SIDE_BY_SIDE)
 
 interop: $(READY)  ## our nodes among iroh-gossip's own; needs cargo, builds for 3 minutes once
 	@scripts/build-rust-peer >/dev/null || test $$? -eq 3
