@@ -70,6 +70,7 @@ async def test_a_commit_that_has_not_begun_is_withdrawn_with_its_caller(
         caller = group.create_task(database.commit(lambda _: (None, {b"fast": b"1"})))
         await asyncio.sleep(0)  # It waits for the writer now.
         caller.cancel()
+        await asyncio.wait({caller})  # else the writer's thread may be quicker
         writer.let_go.set()
 
     assert (database.get(b"slow"), database.get(b"fast")) == (b"1", None)
