@@ -35,6 +35,7 @@ def memory_to_pb(memory: MemoryView) -> memory_pb2.MemoryView:
         truncated=memory.truncated,
         size=memory.size,
         score=memory.score,
+        signed_by=memory.signed_by,
     )
 
 
@@ -56,6 +57,7 @@ def memory_from_pb(memory: memory_pb2.MemoryView) -> MemoryView:
         truncated=memory.truncated,
         size=memory.size,
         score=memory.score if memory.HasField("score") else None,
+        signed_by=memory.signed_by,
     )
 
 

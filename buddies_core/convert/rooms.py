@@ -1,6 +1,7 @@
 """Reports and states of rooms, to protobuf and back."""
 
 from buddies_core.model.bodies import AgentPresence
+from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, RoomName, TopicId
 from buddies_core.model.room import (
     DialAttempt,
@@ -108,6 +109,8 @@ def _member_to_pb(member: Member) -> room_pb2.Member:
         is_self=member.is_self,
         speaks_direct=member.speaks_direct,
         heard_at_ms=member.heard_at_ms,
+        verified=member.verified.value,
+        signed_by=member.signed_by,
     )
 
 
@@ -128,4 +131,6 @@ def _member_from_pb(member: room_pb2.Member) -> Member:
         is_self=member.is_self,
         speaks_direct=member.speaks_direct,
         heard_at_ms=member.heard_at_ms,
+        verified=Verified(member.verified),
+        signed_by=member.signed_by,
     )

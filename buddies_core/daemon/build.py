@@ -27,6 +27,7 @@ from buddies_core.memory.search import Search
 from buddies_core.memory.service import Memories
 from buddies_core.net.network import NetConfig, Network
 from buddies_core.rooms.admission import Admission
+from buddies_core.rooms.bindings import Bindings
 from buddies_core.rooms.composing import Composer
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.replies import Replies
@@ -68,7 +69,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
     paths = config.paths
     async with AsyncExitStack() as stack:
         key = load_or_create(paths.node_key)
-        signer = await open_signer(config.environ, paths.data_dir)
+        signer = await open_signer(config.environ, paths.data_dir, key.endpoint)
         verifier = Verifier(config.environ, clock)
         problems = (signer.problem,) if signer.problem else ()
         for problem in problems:
@@ -99,6 +100,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             clock=clock,
             rng=rng,
             counters=counters,
+            bindings=Bindings(store, verifier.verify, counters, key.endpoint, signer.binding),
             warnings=problems,
         )
         rooms = await stack.enter_async_context(Rooms.open(host))

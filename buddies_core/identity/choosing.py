@@ -21,6 +21,7 @@ from nacl.signing import SigningKey
 
 from buddies_core.clock import SystemClock
 from buddies_core.errors import BuddiesError, InvalidInput, NotFound, StoreError, TimedOut
+from buddies_core.identity.binding import NAMESPACE, bind, binding_payload
 from buddies_core.identity.gpg import Gpg
 from buddies_core.identity.programs import run_program
 from buddies_core.identity.signers import (
@@ -32,17 +33,16 @@ from buddies_core.identity.signers import (
 )
 from buddies_core.identity.ssh_keys import KINDS, parse_ssh_key
 from buddies_core.identity.verifying import Verifier
-from buddies_core.model.identity import GpgIdentity, SshIdentity
+from buddies_core.model.identity import Binding, GpgIdentity, SshIdentity
+from buddies_core.model.ids import EndpointId
 
 PROGRAM_DEADLINE_S = 2.0
-PROBE_DEADLINE_S = 5.0
+BIND_DEADLINE_S = 5.0
 """Whoever starts the daemon waits for 10 s."""
 GENERATED_NAME = "identity_ed25519"
 GENERATED_COMMENT = "buddies-generated"
 INLINE_NAME = "signing_key.pub"
 _GIT_HAS_NONE = 1
-_PROBE = b"buddies/2 probe"
-_PROBE_NAMESPACE = "buddies-probe"
 
 
 class SignerKind(StrEnum):
@@ -61,6 +61,8 @@ class SignerState:
 
     signer: Signer | None
     kind: SignerKind
+    binding: Binding | None = None
+    """Its word for this node's endpoint."""
     problem: str = ""
     """Why a key that is configured can't sign, and the way out."""
 
@@ -70,7 +72,9 @@ class SignerState:
         return RefusingSigner(self.problem) if self.problem else self.signer
 
 
-async def open_signer(environ: Mapping[str, str], data_dir: Path) -> SignerState:
+async def open_signer(
+    environ: Mapping[str, str], data_dir: Path, endpoint: EndpointId
+) -> SignerState:
     """Return the signer that the environment chooses, which has just proven that it works.
 
     Without a choice it is git's, if git has one configured; if that can't work, the state has a
@@ -88,8 +92,7 @@ async def open_signer(environ: Mapping[str, str], data_dir: Path) -> SignerState
         ) from None
     try:
         signer = await _open(kind, environ, data_dir)
-        if signer is not None:
-            await _prove(signer, environ)
+        binding = None if signer is None else await _bind(signer, environ, endpoint)
     except BuddiesError as error:
         if chosen:
             raise InvalidInput(
@@ -100,25 +103,31 @@ async def open_signer(environ: Mapping[str, str], data_dir: Path) -> SignerState
             f"the signing key that git has configured can't work: {error}. Mend that, or set "
             "BUDDIES_SIGNER=none; then: buddies-cli daemon restart"
         )
-        return SignerState(None, kind, problem)
-    return SignerState(signer, kind)
+        return SignerState(None, kind, problem=problem)
+    return SignerState(signer, kind, binding)
 
 
-async def _prove(signer: Signer, environ: Mapping[str, str]) -> None:
-    """Return if the signatures are good: a public key may belong to another private one."""
+async def _bind(signer: Signer, environ: Mapping[str, str], endpoint: EndpointId) -> Binding:
+    """Return the signer's word for the endpoint, which also proves that it can sign.
+
+    The signature is verified: a public key may belong to another private one.
+    """
+    clock = SystemClock()
     try:
-        async with asyncio.timeout(PROBE_DEADLINE_S):
-            signature = await signer.sign(_PROBE, _PROBE_NAMESPACE)
+        async with asyncio.timeout(BIND_DEADLINE_S):
+            binding = await bind(signer, endpoint, clock.wall_ms())
     except TimeoutError:
         raise TimedOut(
-            f"{signer.label} had not signed after {PROBE_DEADLINE_S:g} s; if its passphrase was "
+            f"{signer.label} had not signed after {BIND_DEADLINE_S:g} s; if its passphrase was "
             "asked for, have its agent remember it (ssh-add, or gpg --sign once) and start again"
         ) from None
-    verification = await Verifier(environ, SystemClock()).verify(
-        signer.identity, _PROBE, signature, _PROBE_NAMESPACE
+    payload = binding_payload(endpoint, binding.signed_at_ms)
+    verification = await Verifier(environ, clock).verify(
+        binding.signer, payload, binding.signature, NAMESPACE
     )
     if not verification.good:
         raise InvalidInput(f"its signatures do not fit {signer.label}: {verification.reason}")
+    return binding
 
 
 async def _open(kind: SignerKind, environ: Mapping[str, str], data_dir: Path) -> Signer | None:

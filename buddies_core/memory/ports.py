@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from buddies_core.model.bodies import Body
+from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId, MemoryId, RoomName, TopicId
 from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, Whole
 from buddies_core.model.room import Member
@@ -49,6 +50,9 @@ class RoomsPort(Protocol):
 
     def name_of(self, endpoint: EndpointId) -> str:
         """Return a peer's display name, or the start of its id."""
+
+    def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
+        """Return whose key vouches for what this endpoint says, if anybody's does."""
 
     def admit(self, room: RoomName, proof: bytes) -> Admitted:
         """Return the message that a copy holds; raises WireError if it is not to be believed."""

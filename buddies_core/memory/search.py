@@ -94,7 +94,7 @@ class Search:
             self._remember(memory)
         answered, unanswered = by_member(answers)
         return SearchResult(
-            results=tuple(snippet(memory, score) for memory, score in ranked),
+            results=tuple(snippet(memory, self._rooms, score) for memory, score in ranked),
             answered=answered,
             unanswered=unanswered,
             method="lexical" if vector is None else "hybrid",

@@ -134,7 +134,7 @@ class Memories:
         except BuddiesError as error:
             # It is kept, and found by whoever searches; only the broadcast is lost.
             _log.warning("memory_not_told memory=%s room=%s: %s", entry.id, room, error)
-        return snippet(memory)
+        return snippet(memory, self._rooms)
 
     async def receive(self, admitted: Admitted) -> None:
         """Keep a memory that a peer told the room, unless it is too large; fetch its rest later.
@@ -190,7 +190,7 @@ class Memories:
             raise InvalidInput(
                 f"offset is {offset}, but the content has {len(memory.entry.content)} characters"
             )
-        return page(memory, offset, limit)
+        return page(memory, self._rooms, offset, limit)
 
     async def list(self, filter: MemoryFilter, limit: int) -> MemoryList:
         """Return this machine's memories, newest first, each with the beginning of its content.
@@ -200,7 +200,7 @@ class Memories:
         """
         memories, damaged = await self._store.list_memories(filter, limit)
         self._check_known(filter.room, memories)
-        return MemoryList(tuple(snippet(memory) for memory in memories), damaged)
+        return MemoryList(tuple(snippet(memory, self._rooms) for memory in memories), damaged)
 
     async def _keep(self, memory: Memory) -> bool:
         kept = await self._store.put_memory(memory)

@@ -1,15 +1,26 @@
 """Memories as they are shown: a snippet, or a page."""
 
+from typing import Protocol
+
+from buddies_core.model.identity import SignerIdentity, Verified
+from buddies_core.model.ids import EndpointId
 from buddies_core.model.memory import SNIPPET_CHARS_MAX, Memory
 from buddies_core.model.views import MemoryPage, MemoryView
 
 
-def snippet(memory: Memory, score: float | None = None) -> MemoryView:
+class Bindings(Protocol):
+    """Who vouches for whom; see `rooms.rooms.Rooms`."""
+
+    def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
+        """Return whose key vouches for what this endpoint says, if anybody's does."""
+
+
+def snippet(memory: Memory, bindings: Bindings, score: float | None = None) -> MemoryView:
     """Return the memory with the beginning of its content."""
-    return _view(memory, memory.entry.content[:SNIPPET_CHARS_MAX], score)
+    return _view(memory, memory.entry.content[:SNIPPET_CHARS_MAX], bindings, score)
 
 
-def page(memory: Memory, offset: int, limit: int) -> MemoryPage:
+def page(memory: Memory, bindings: Bindings, offset: int, limit: int) -> MemoryPage:
     """Return `limit` characters of the content, from the `offset`-th on.
 
     Of a content that is not all there, a page beyond what is there is empty and its own successor.
@@ -20,21 +31,25 @@ def page(memory: Memory, offset: int, limit: int) -> MemoryPage:
     # How many characters are missing can't be known; there is at most one a byte.
     total = memory.whole.size if memory.whole and memory.truncated else len(content)
     return MemoryPage(
-        memory=_view(memory, shown, None),
+        memory=_view(memory, shown, bindings, None),
         offset=offset,
         next_offset=end if end < total else None,
         total=total,
     )
 
 
-def _view(memory: Memory, shown: str, score: float | None) -> MemoryView:
+def _view(memory: Memory, shown: str, bindings: Bindings, score: float | None) -> MemoryView:
     entry = memory.entry
+    # Asked now, not when the memory came: the binding may have come later.
+    signer = None
+    if memory.verified is Verified.PEER:
+        signer = bindings.signer_of(EndpointId(bytes.fromhex(entry.author)))
     return MemoryView(
         id=entry.id,
         author=entry.author,
         author_name=memory.author_name,
         agent=memory.agent,
-        verified=memory.verified,
+        verified=Verified.SIGNER if signer else memory.verified,
         room=entry.room,
         kind=entry.kind,
         title=entry.title,
@@ -45,4 +60,5 @@ def _view(memory: Memory, shown: str, score: float | None) -> MemoryView:
         truncated=memory.truncated or len(shown) < len(entry.content),
         size=memory.whole.size if memory.whole else len(entry.content.encode()),
         score=score,
+        signed_by=signer.label if signer else "",
     )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from buddies_core.model.identity import Binding
 from buddies_core.model.ids import RequestId, RoomName, TaskId
 from buddies_core.model.memory import MemoryEntry
 from buddies_core.model.skill import RankedSkill, SkillEntry
@@ -155,6 +156,8 @@ class Presence:
 
     name: str
     agents: tuple[AgentPresence, ...]
+    binding: Binding | None = None
+    """Which person's key vouches for the peer."""
 
 
 @dataclass(frozen=True, slots=True)

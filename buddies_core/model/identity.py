@@ -32,6 +32,20 @@ class SshIdentity:
 SignerIdentity: TypeAlias = GpgIdentity | SshIdentity
 
 
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A signer's word that what an endpoint says is its own. Not verified by being one."""
+
+    signer: SignerIdentity
+    signed_at_ms: int
+    signature: bytes
+
+    @property
+    def size(self) -> int:
+        """An upper bound of its bytes on the wire."""
+        return len(self.signer.label.encode()) + len(self.signature) + 24
+
+
 class Verified(StrEnum):
     """How the author of something is known."""
 

@@ -111,6 +111,8 @@ def _agent_rows(members: Sequence[Member]) -> Iterator[JsonObject]:
                 "is_self": member.is_self,
                 "speaks_direct": member.speaks_direct,
                 "heard_at_ms": member.heard_at_ms,
+                "verified": member.verified.value,
+                "signed_by": member.signed_by or None,
             }
 
 
@@ -125,6 +127,7 @@ def memory_json(memory: MemoryView) -> JsonObject:
         "author_name": memory.author_name,
         "agent": memory.agent,
         "verified": memory.verified.value,
+        "signed_by": memory.signed_by or None,
         "room": memory.room,
         "kind": memory.kind.value,
         "title": memory.title,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from buddies_core.model.address import PeerAddress
 from buddies_core.model.bodies import AgentPresence
+from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, RoomName, TopicId
 
 ROOM_NAME_BYTES_MAX = 256
@@ -31,6 +32,9 @@ class Member:
     speaks_direct: bool = True
     """False for a 0.1.4 peer, which knows the gossip protocol alone."""
     heard_at_ms: int = 0
+    verified: Verified = Verified.UNVERIFIED
+    signed_by: str = ""
+    """The label of the signer that vouches for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,8 @@ class MemoryView:
     """Of the whole content, in bytes of UTF-8."""
     score: float | None = None
     """Relevance in a search, from 0 to 1.5; only its order means anything."""
+    signed_by: str = ""
+    """The label of the signer that vouches for the author."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,7 @@ class MemoryView(_message.Message):
     TRUNCATED_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
+    SIGNED_BY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     author: _builtins.str
     author_name: _builtins.str
@@ -50,6 +51,8 @@ class MemoryView(_message.Message):
     truncated: _builtins.bool
     size: _builtins.int
     score: _builtins.float
+    signed_by: _builtins.str
+    """The label of the signer that vouches for the author."""
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -72,10 +75,11 @@ class MemoryView(_message.Message):
         truncated: _builtins.bool = ...,
         size: _builtins.int = ...,
         score: _builtins.float | None = ...,
+        signed_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "score", b"score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "agent", b"agent", "author", b"author", "author_name", b"author_name", "content", b"content", "created_at_s", b"created_at_s", "id", b"id", "kind", b"kind", "references", b"references", "room", b"room", "score", b"score", "size", b"size", "tags", b"tags", "title", b"title", "truncated", b"truncated", "verified", b"verified"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "agent", b"agent", "author", b"author", "author_name", b"author_name", "content", b"content", "created_at_s", b"created_at_s", "id", b"id", "kind", b"kind", "references", b"references", "room", b"room", "score", b"score", "signed_by", b"signed_by", "size", b"size", "tags", b"tags", "title", b"title", "truncated", b"truncated", "verified", b"verified"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
     _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015

@@ -29,22 +29,62 @@ class Presence(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     AGENTS_FIELD_NUMBER: _builtins.int
+    BINDING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     @_builtins.property
     def agents(self) -> _containers.RepeatedCompositeFieldContainer[Global___Agent]: ...
+    @_builtins.property
+    def binding(self) -> Global___Binding: ...
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         agents: _abc.Iterable[Global___Agent] | None = ...,
+        binding: Global___Binding | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["binding", b"binding"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "binding", b"binding", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Presence: _TypeAlias = Presence  # noqa: Y015
+
+@_typing.final
+class Binding(_message.Message):
+    """A person's key vouches for the endpoint: a signature (SSHSIG in the namespace buddies-endpoint, or
+    detached OpenPGP) over "buddies/2 endpoint" ‖ endpoint id ‖ signed_at_ms:u64be.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GPG_FIELD_NUMBER: _builtins.int
+    SSH_FIELD_NUMBER: _builtins.int
+    SIGNED_AT_MS_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    gpg: _builtins.str
+    """Fingerprint or key id."""
+    ssh: _builtins.str
+    """Public key line."""
+    signed_at_ms: _builtins.int
+    signature: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        gpg: _builtins.str = ...,
+        ssh: _builtins.str = ...,
+        signed_at_ms: _builtins.int = ...,
+        signature: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["gpg", b"gpg", "signer", b"signer", "ssh", b"ssh"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gpg", b"gpg", "signature", b"signature", "signed_at_ms", b"signed_at_ms", "signer", b"signer", "ssh", b"ssh"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_signer: _TypeAlias = _typing.Literal["gpg", "ssh"]  # noqa: Y015
+    _WhichOneofArgType_signer: _TypeAlias = _typing.Literal["signer", b"signer"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_signer) -> _WhichOneofReturnType_signer | None: ...
+
+Global___Binding: _TypeAlias = Binding  # noqa: Y015
 
 @_typing.final
 class Agent(_message.Message):

@@ -155,6 +155,41 @@ class PresenceRecord(_message.Message):
 Global___PresenceRecord: _TypeAlias = PresenceRecord  # noqa: Y015
 
 @_typing.final
+class BindingRecord(_message.Message):
+    """Who was found to vouch for an endpoint."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    ENDPOINT_FIELD_NUMBER: _builtins.int
+    GPG_FIELD_NUMBER: _builtins.int
+    SSH_FIELD_NUMBER: _builtins.int
+    SIGNED_AT_MS_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    endpoint: _builtins.bytes
+    gpg: _builtins.str
+    ssh: _builtins.str
+    signed_at_ms: _builtins.int
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        endpoint: _builtins.bytes = ...,
+        gpg: _builtins.str = ...,
+        ssh: _builtins.str = ...,
+        signed_at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["gpg", b"gpg", "signer", b"signer", "ssh", b"ssh"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint", "gpg", b"gpg", "signed_at_ms", b"signed_at_ms", "signer", b"signer", "ssh", b"ssh", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_signer: _TypeAlias = _typing.Literal["gpg", "ssh"]  # noqa: Y015
+    _WhichOneofArgType_signer: _TypeAlias = _typing.Literal["signer", b"signer"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_signer) -> _WhichOneofReturnType_signer | None: ...
+
+Global___BindingRecord: _TypeAlias = BindingRecord  # noqa: Y015
+
+@_typing.final
 class PeerAddress(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -115,11 +115,16 @@ class Member(_message.Message):
     IS_SELF_FIELD_NUMBER: _builtins.int
     SPEAKS_DIRECT_FIELD_NUMBER: _builtins.int
     HEARD_AT_MS_FIELD_NUMBER: _builtins.int
+    VERIFIED_FIELD_NUMBER: _builtins.int
+    SIGNED_BY_FIELD_NUMBER: _builtins.int
     endpoint: _builtins.bytes
     name: _builtins.str
     is_self: _builtins.bool
     speaks_direct: _builtins.bool
     heard_at_ms: _builtins.int
+    verified: _builtins.str
+    signed_by: _builtins.str
+    """The label of the signer that vouches for it."""
     @_builtins.property
     def agents(self) -> _containers.RepeatedCompositeFieldContainer[Global___Agent]: ...
     def __init__(
@@ -131,10 +136,12 @@ class Member(_message.Message):
         is_self: _builtins.bool = ...,
         speaks_direct: _builtins.bool = ...,
         heard_at_ms: _builtins.int = ...,
+        verified: _builtins.str = ...,
+        signed_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "endpoint", b"endpoint", "heard_at_ms", b"heard_at_ms", "is_self", b"is_self", "name", b"name", "speaks_direct", b"speaks_direct"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "endpoint", b"endpoint", "heard_at_ms", b"heard_at_ms", "is_self", b"is_self", "name", b"name", "signed_by", b"signed_by", "speaks_direct", b"speaks_direct", "verified", b"verified"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -12,6 +12,7 @@ from buddies_core.model.bodies import AgentPresence
 from buddies_core.model.ids import EndpointId, RoomName, TopicId
 from buddies_core.pb import peer_pb2
 from buddies_core.rooms.admission import Admission
+from buddies_core.rooms.bindings import Bindings
 from buddies_core.rooms.composing import Composer
 from buddies_core.store.records import PresenceRecord, RoomRecord
 
@@ -100,5 +101,6 @@ class Host:
     clock: Clock
     rng: Random
     counters: Counter[str]
+    bindings: Bindings
     warnings: tuple[str, ...] = ()
     """What everybody who joins a room is to know of this node."""

@@ -24,7 +24,7 @@ oldest is forgotten; its mark on disk is not."""
 AGENTS_SHOWN_MAX = 64
 """Of one member; so many can attach to its node."""
 AGENTS_BYTES_MAX = 3000
-"""Of a broadcast's 4057; the rest is for the name, addresses and the trailer."""
+"""Of a broadcast's 4057, with the binding; the rest is for name, addresses and the trailer."""
 STATUS_CHARS_MAX = 400
 NAME_CHARS_MAX = 64
 """Of a peer's display name; ours has no more, others may claim 4,000 in each result."""
@@ -44,11 +44,12 @@ class Heard:
 def fit_presence(presence: Presence) -> Presence:
     """Return it with so many agents, and so much of their statuses, as one broadcast can carry."""
     agents = presence.agents
+    bytes_max = AGENTS_BYTES_MAX - (presence.binding.size if presence.binding else 0)
     for status_chars in (STATUS_CHARS_MAX, STATUS_CHARS_MAX // 4, 0):
         agents = tuple(replace(agent, status=agent.status[:status_chars]) for agent in agents)
-        if sum(map(_weight, agents)) <= AGENTS_BYTES_MAX:
+        if sum(map(_weight, agents)) <= bytes_max:
             return replace(presence, agents=agents)
-    while sum(map(_weight, agents)) > AGENTS_BYTES_MAX:
+    while sum(map(_weight, agents)) > bytes_max:
         agents = agents[:-1]
     return replace(presence, agents=agents)
 

@@ -3,12 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from uuid import UUID
 
 from buddies_core.errors import BuddiesError, NotAllowed, NotFound, WireError
 from buddies_core.model.address import PeerAddress
 from buddies_core.model.bodies import AgentPresence, Body, Leave, Presence, SearchResponse
 from buddies_core.model.bodies import Join as JoinBody
+from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, TopicId, short
 from buddies_core.model.memory import Whole
 from buddies_core.model.room import DialAttempt, Member, Ticket
@@ -127,7 +129,15 @@ class Room:
             is_self=True,
             heard_at_ms=self._host.clock.wall_ms(),
         )
-        return (me, *self.presences.members())
+        return tuple(map(self._vouched, (me, *self.presences.members())))
+
+    def _vouched(self, member: Member) -> Member:
+        if not member.speaks_direct:
+            return member
+        signer = self._host.bindings.signer_of(member.endpoint)
+        if signer is None:
+            return replace(member, verified=Verified.PEER)
+        return replace(member, verified=Verified.SIGNER, signed_by=signer.label)
 
     # What happens to it
 
@@ -191,6 +201,8 @@ class Room:
         )
         forgotten = self._last_seen.note(sender, trailer.address, wall_ms)
         await host.store.put_presence(record)
+        if body.binding is not None:
+            await host.bindings.take(sender, body.binding)
         if forgotten is not None:
             await host.store.delete_presence(self.record.topic, forgotten)
 
@@ -302,7 +314,7 @@ class Room:
         return await self.compose(self._presence())
 
     def _presence(self) -> Presence:
-        return fit_presence(Presence(self._host.user, self.agents))
+        return fit_presence(Presence(self._host.user, self.agents, self._host.bindings.own))
 
     async def _keep_present(self) -> None:
         while True:

@@ -16,6 +16,7 @@ from uuid import UUID
 from buddies_core.errors import BuddiesError, NotFound, StoreError
 from buddies_core.model.address import PeerAddress
 from buddies_core.model.bodies import AgentPresence, Body, Leave, StatusUpdate
+from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId, RoomName, TopicId, short, topic_of
 from buddies_core.model.memory import Whole
 from buddies_core.model.room import (
@@ -280,6 +281,10 @@ class Rooms:
             Rejected: the copy is not what its author said in this room.
         """
         return self.room(room).admit(proof)
+
+    def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
+        """Return whose key vouches for what this endpoint says, if anybody's does."""
+        return self._host.bindings.signer_of(endpoint)
 
     def name_of(self, endpoint: EndpointId) -> str:
         """Return the display name last heard of a peer, or the start of its id."""

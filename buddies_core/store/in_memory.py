@@ -2,7 +2,7 @@
 
 from buddies_core.model.ids import EndpointId, MemoryId, RoomName, TaskId, TopicId
 from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, prevails
-from buddies_core.store.records import PresenceRecord, RoomRecord
+from buddies_core.store.records import BindingRecord, PresenceRecord, RoomRecord
 from buddies_core.store.task_records import OfferRecord, TaskRecord
 
 
@@ -14,6 +14,7 @@ class InMemoryStore:
         self._last_sequence = 0
         self._rooms: dict[RoomName, RoomRecord] = {}
         self._presences: dict[tuple[TopicId, EndpointId], PresenceRecord] = {}
+        self._bindings: dict[EndpointId, BindingRecord] = {}
         self._watermarks: dict[bytes, int] = {}
         self._tasks: dict[TaskId, TaskRecord] = {}
         self._offers: dict[TaskId, OfferRecord] = {}
@@ -122,6 +123,14 @@ class InMemoryStore:
     async def delete_offer(self, id: TaskId) -> None:
         """Forget a task that this node was asked to do."""
         self._offers.pop(id, None)
+
+    async def put_binding(self, record: BindingRecord) -> None:
+        """Remember who vouches for an endpoint, in place of who did."""
+        self._bindings[record.endpoint] = record
+
+    def bindings(self) -> tuple[BindingRecord, ...]:
+        """Return who vouches for each endpoint, by endpoint."""
+        return tuple(record for _, record in sorted(self._bindings.items()))
 
     def watermark(self, name: bytes) -> int:
         """Return the highest value that this name was raised to; 0 if never."""

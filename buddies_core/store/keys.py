@@ -7,6 +7,7 @@
     truncated := "f" · MemoryKey                      → nothing
     room      := "r" · name                           → RoomRecord
     presence  := "p" · topic:32 · endpoint:32         → PresenceRecord
+    binding   := "b" · endpoint:32                    → BindingRecord
     watermark := "w" · name                           → value:u64be
     task      := "k" · id:16                          → TaskRecord
     offer     := "o" · id:16                          → OfferRecord
@@ -28,6 +29,7 @@ from buddies_core.model.memory import MemoryKey
 LOG = b"l"
 TRUNCATED = b"f"
 ROOMS = b"r"
+BINDINGS = b"b"
 TOTALS = b"z"
 TASKS = b"k"
 OFFERS = b"o"
@@ -94,6 +96,11 @@ def presences(topic: TopicId) -> bytes:
 def presence(topic: TopicId, endpoint: EndpointId) -> bytes:
     """Return where a member's latest presence lies."""
     return presences(topic) + endpoint
+
+
+def binding(endpoint: EndpointId) -> bytes:
+    """Return where it lies who vouches for an endpoint."""
+    return BINDINGS + endpoint
 
 
 def watermark(name: bytes) -> bytes:

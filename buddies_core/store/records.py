@@ -9,7 +9,7 @@ from uuid import UUID
 from google.protobuf.message import DecodeError, Message
 
 from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
-from buddies_core.model.identity import Verified
+from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity, Verified
 from buddies_core.model.ids import EndpointId, MemoryId, RoomName, TopicId
 from buddies_core.model.memory import Memory, MemoryEntry, MemoryKey, MemoryKind, Whole
 from buddies_core.pb import records_pb2 as pb
@@ -35,6 +35,15 @@ class PresenceRecord:
     endpoint: EndpointId
     proof: bytes
     received_at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BindingRecord:
+    """Who was found to vouch for an endpoint."""
+
+    endpoint: EndpointId
+    signer: SignerIdentity
+    signed_at_ms: int
 
 
 def encode_memory(memory: Memory, sequence: int) -> bytes:
@@ -161,6 +170,34 @@ def decode_presence(data: bytes) -> PresenceRecord:
         endpoint=EndpointId(record.endpoint),
         proof=record.proof,
         received_at_ms=record.received_at_ms,
+    )
+
+
+def encode_binding(binding: BindingRecord) -> bytes:
+    """Return the record of who vouches for an endpoint."""
+    record = pb.BindingRecord(
+        version=VERSION, endpoint=binding.endpoint, signed_at_ms=binding.signed_at_ms
+    )
+    match binding.signer:
+        case GpgIdentity(key_id):
+            record.gpg = key_id
+        case SshIdentity(public_key):
+            record.ssh = public_key
+    return record.SerializeToString()
+
+
+def decode_binding(data: bytes) -> BindingRecord:
+    """Return the binding that `encode_binding` wrote.
+
+    Raises:
+        ValueError: these bytes are not such a record.
+    """
+    record = pb.BindingRecord()
+    parse(record, data)
+    return BindingRecord(
+        endpoint=EndpointId(record.endpoint),
+        signer=SshIdentity(record.ssh) if record.ssh else GpgIdentity(record.gpg),
+        signed_at_ms=record.signed_at_ms,
     )
 
 

@@ -14,11 +14,14 @@ from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, prevails
 from buddies_core.store import keys
 from buddies_core.store.database import Changes, Database, Read
 from buddies_core.store.records import (
+    BindingRecord,
     PresenceRecord,
     RoomRecord,
+    decode_binding,
     decode_memory,
     decode_presence,
     decode_room,
+    encode_binding,
     encode_memory,
     encode_presence,
     encode_room,
@@ -224,6 +227,14 @@ class RocksStore:
             return None, dict.fromkeys(places)
 
         await self._database.commit(decide)
+
+    async def put_binding(self, record: BindingRecord) -> None:
+        """Remember who vouches for an endpoint, in place of who did. On return it is on disk."""
+        await self._put(keys.binding(record.endpoint), encode_binding(record))
+
+    def bindings(self) -> tuple[BindingRecord, ...]:
+        """Return who vouches for each endpoint; damaged records are left out."""
+        return tuple(_decoded(self._database.scan(keys.BINDINGS), decode_binding))
 
     async def put_task(self, task: TaskRecord) -> None:
         """Keep a task that this node asked for, in place of what was known of it.

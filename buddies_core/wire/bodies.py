@@ -29,7 +29,7 @@ from buddies_core.model.bodies import (
     TaskResponse,
     UnknownBody,
 )
-from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity
+from buddies_core.model.identity import Binding, GpgIdentity, SignerIdentity, SshIdentity
 from buddies_core.model.ids import MemoryId, RequestId, RoomName, TaskId
 from buddies_core.model.memory import MemoryEntry, MemoryKind
 from buddies_core.model.skill import RankedSkill, SkillEntry
@@ -299,7 +299,21 @@ def _presence(data: bytes) -> Presence:
             )
             for agent in presence.agents
         ),
+        _binding(presence),
     )
+
+
+def _binding(presence: peer_pb2.Presence) -> Binding | None:
+    binding = presence.binding
+    signer: SignerIdentity
+    match binding.WhichOneof("signer"):
+        case "gpg":
+            signer = GpgIdentity(binding.gpg)
+        case "ssh":
+            signer = SshIdentity(binding.ssh)
+        case _:
+            return None
+    return Binding(signer, binding.signed_at_ms, binding.signature)
 
 
 def _presence_to_protobuf(presence: Presence) -> bytes:
@@ -313,4 +327,15 @@ def _presence_to_protobuf(presence: Presence) -> bytes:
         )
         for agent in presence.agents
     ]
-    return peer_pb2.Presence(name=presence.name, agents=agents).SerializeToString()
+    binding = _binding_to_protobuf(presence.binding) if presence.binding else None
+    return peer_pb2.Presence(name=presence.name, agents=agents, binding=binding).SerializeToString()
+
+
+def _binding_to_protobuf(binding: Binding) -> peer_pb2.Binding:
+    encoded = peer_pb2.Binding(signed_at_ms=binding.signed_at_ms, signature=binding.signature)
+    match binding.signer:
+        case GpgIdentity(key_id):
+            encoded.gpg = key_id
+        case SshIdentity(public_key):
+            encoded.ssh = public_key
+    return encoded

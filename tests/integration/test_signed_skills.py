@@ -8,6 +8,7 @@ from buddies_core.identity.choosing import open_signer
 from buddies_core.identity.verifying import Verifier
 from buddies_core.model.bodies import SkillPublished
 from buddies_core.model.identity import Verified
+from buddies_core.model.ids import EndpointId
 from buddies_core.wire.room_messages import RoomMessage, encode_room_message
 from tests.support.memories import DEMO
 from tests.support.skill_team import SkillNode, SkillTeam
@@ -16,7 +17,7 @@ from tests.support.skill_team import SkillNode, SkillTeam
 async def two_nodes(home: Path) -> tuple[SkillTeam, SkillNode, SkillNode]:
     """Return Alice, whose key was just generated, and Bob, who has none."""
     team, environ = SkillTeam(), {"HOME": str(home), "BUDDIES_SIGNER": "generated"}
-    signer = (await open_signer(environ, home)).signer
+    signer = (await open_signer(environ, home, EndpointId(bytes(32)))).signer
     verify = Verifier(environ, SystemClock()).verify
     return (
         team,

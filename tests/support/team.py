@@ -19,6 +19,7 @@ from buddies_core.memory.local_search import LocalSearch
 from buddies_core.memory.search import Search
 from buddies_core.memory.service import Memories
 from buddies_core.model.bodies import Body
+from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId, RoomName, TopicId, short, topic_of
 from buddies_core.model.memory import MemoryFilter, MemoryKind, Whole
 from buddies_core.model.room import Member
@@ -42,6 +43,7 @@ class FakeRooms:
         self._composer = Composer(node.key, node.store, node.clock)
         self._admission = Admission(node.store, node.counters)
         self.present: dict[RoomName, list[Member]] = {room: [] for room in rooms}
+        self.signers: dict[EndpointId, SignerIdentity] = {}
         self.sent: list[tuple[RoomName, bytes]] = []
         self.published: list[tuple[RoomName, Body]] = []
         self.on_send: Callable[[bytes], None] = lambda proof: None
@@ -68,6 +70,9 @@ class FakeRooms:
         known = [member for members in self.present.values() for member in members]
         names = {member.endpoint: member.name for member in known}
         return names.get(endpoint, short(endpoint))
+
+    def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
+        return self.signers.get(endpoint)
 
     def admit(self, room: RoomName, proof: bytes) -> Admitted:
         return self._admission.admit(room, self.topic(room), proof)

@@ -10,8 +10,10 @@ from buddies_core.identity.choosing import SignerKind, SignerState, open_signer
 from buddies_core.identity.signers import Ed25519Signer, GpgSigner, Signer, SshKeygenSigner
 from buddies_core.identity.verifying import Verdict, Verifier
 from buddies_core.model.identity import GpgIdentity, SshIdentity
+from buddies_core.model.ids import EndpointId
 from tests.support.person import Person, needs
 
+ENDPOINT = EndpointId(b"e" * 32)
 PAYLOAD = b"what was said"
 SSH_KINDS = ["ed25519", "rsa", "ecdsa"]
 GPG_KINDS = ["ed25519", "rsa2048", "nistp256"]
@@ -20,7 +22,7 @@ pytestmark = [needs("ssh-keygen"), needs("gpg"), needs("git")]
 
 
 async def state_of(person: Person, **environ: str) -> SignerState:
-    return await open_signer(person.environ | environ, person.home)
+    return await open_signer(person.environ | environ, person.home, ENDPOINT)
 
 
 async def signer_of(person: Person, **environ: str) -> Signer:

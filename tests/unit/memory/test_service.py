@@ -18,7 +18,7 @@ from buddies_core.gossip.messages import CONTENT_BYTES_MAX as BROADCAST_BYTES_MA
 from buddies_core.memory.copies import unsigned_copy
 from buddies_core.memory.fetching import PART_BYTES, Completion
 from buddies_core.model.bodies import MemoryCreated
-from buddies_core.model.identity import Verified
+from buddies_core.model.identity import SshIdentity, Verified
 from buddies_core.model.ids import RoomName, topic_of
 from buddies_core.model.memory import (
     CONTENT_BYTES_MAX,
@@ -123,6 +123,18 @@ async def test_a_memory_is_kept_before_it_is_told(team: Team, alice: Node, bob: 
     )
     assert view.id.version == 4
     assert alice.index.noticed == 1
+
+
+async def test_a_memory_shows_whose_key_vouches_for_its_author_also_when_that_is_known_later(
+    alice: Node, bob: Node
+) -> None:
+    stored = await alice.store_memory("We use PostgreSQL")
+    assert (stored.verified, stored.signed_by) == (Verified.PEER, "")
+    alice.rooms.signers[alice.endpoint] = SshIdentity("ssh-ed25519 AAAA")
+    (listed,) = (await alice.memories.list(MemoryFilter(), 10)).results
+    page = await alice.memories.get(stored.id, 0, 10)
+    for shown in (listed, page.memory):
+        assert (shown.verified, shown.signed_by) == (Verified.SIGNER, "ssh:ssh-ed25519 AAAA")
 
 
 async def test_a_memory_that_could_not_be_told_is_kept_all_the_same(alice: Node) -> None:

@@ -42,6 +42,8 @@ ALICE_ROW: dict[str, object] = {
     "is_self": True,
     "speaks_direct": True,
     "heard_at_ms": 1_700_000_000_002,
+    "verified": "unverified",
+    "signed_by": None,
 }
 BOB_ROW: dict[str, object] = {
     "name": "bob",
@@ -54,6 +56,8 @@ BOB_ROW: dict[str, object] = {
     "is_self": False,
     "speaks_direct": False,
     "heard_at_ms": 3,
+    "verified": "unverified",
+    "signed_by": None,
 }
 MEMORY_JSON: dict[str, object] = {
     "id": str(MEMORY_ID),
@@ -61,6 +65,7 @@ MEMORY_JSON: dict[str, object] = {
     "author_name": "alice",
     "agent": "claude",
     "verified": "peer",
+    "signed_by": None,
     "room": "feature-a",
     "kind": "decision",
     "title": "Database",
@@ -77,6 +82,7 @@ FOUND_JSON: dict[str, object] = {
     "author_name": "bob",
     "agent": "",
     "verified": "unverified",
+    "signed_by": None,
     "room": "feature-a",
     "kind": "context",
     "title": "",

@@ -1,6 +1,7 @@
 import pytest
 
 from buddies_core.model.bodies import AgentPresence, Presence
+from buddies_core.model.identity import Binding, GpgIdentity
 from buddies_core.model.ids import EndpointId
 from buddies_core.model.room import Member
 from buddies_core.rooms import presence
@@ -12,6 +13,7 @@ from buddies_core.rooms.presence import (
     Presences,
     fit_presence,
 )
+from buddies_core.wire.bodies import encode_body
 
 ANN = EndpointId(b"a" * 32)
 BOB = EndpointId(b"b" * 32)
@@ -179,6 +181,16 @@ def test_a_presence_of_many_busy_agents_still_fits_a_broadcast() -> None:
     shown = fitted.agents
     assert shown == tuple(AgentPresence(name=agent.name) for agent in agents[: len(shown)])
     assert AGENTS_BYTES_MAX // 40 < len(shown) < 200
+
+
+@pytest.mark.parametrize("signature_bytes", [300, 2400])
+def test_a_presence_with_a_binding_fits_a_broadcast_too(signature_bytes: int) -> None:
+    agents = tuple(AgentPresence(name=f"agent-{number}", status="é" * 500) for number in range(200))
+    binding = Binding(GpgIdentity("AB" * 20), 5, bytes(signature_bytes))
+    fitted = fit_presence(Presence("ann", agents, binding))
+    assert fitted.binding == binding
+    assert len(fitted.agents) > 10
+    assert len(encode_body(fitted)) < AGENTS_BYTES_MAX + 100
 
 
 def test_a_presence_that_fits_keeps_its_statuses() -> None:

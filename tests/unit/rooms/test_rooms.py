@@ -7,9 +7,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from nacl.signing import SigningKey
 
 from buddies_core.errors import Busy, InvalidInput, NotFound, Unreachable
+from buddies_core.identity.binding import bind
 from buddies_core.identity.node_key import NodeKey
+from buddies_core.identity.signers import Ed25519Signer
+from buddies_core.identity.ssh_keys import ED25519, SshKey, string
+from buddies_core.identity.verifying import Verifier
 from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
 from buddies_core.model.bodies import (
     AgentPresence,
@@ -20,7 +25,7 @@ from buddies_core.model.bodies import (
     SearchResponse,
     StatusUpdate,
 )
-from buddies_core.model.identity import Verified
+from buddies_core.model.identity import Binding, SshIdentity, Verified
 from buddies_core.model.ids import EndpointId, RequestId, RoomName, TopicId, topic_of
 from buddies_core.model.room import DialAttempt, JoinReport, Ticket
 from buddies_core.pb.peer_pb2 import Hello, HelloReply, PeerReply, PeerRequest, PresenceCopy
@@ -28,6 +33,7 @@ from buddies_core.rooms import joining, last_seen
 from buddies_core.rooms import room as room_module
 from buddies_core.rooms import rooms as rooms_module
 from buddies_core.rooms.admission import Admission, Rejected
+from buddies_core.rooms.bindings import Bindings
 from buddies_core.rooms.composing import Composer
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.presence import LEGACY_LASTS_S
@@ -53,7 +59,9 @@ CLAUDE = UUID(int=1)
 CURSOR = UUID(int=2)
 
 
-def host(key: NodeKey, user: str, store: InMemoryStore | None = None) -> Host:
+def host(
+    key: NodeKey, user: str, store: InMemoryStore | None = None, own: Binding | None = None
+) -> Host:
     store = store or InMemoryStore()
     clock = ManualClock()
     counters: Counter[str] = Counter()
@@ -67,6 +75,7 @@ def host(key: NodeKey, user: str, store: InMemoryStore | None = None) -> Host:
         clock=clock,
         rng=Random(1),
         counters=counters,
+        bindings=Bindings(store, Verifier({}, clock).verify, counters, key.endpoint, own),
     )
 
 
@@ -105,6 +114,25 @@ async def rooms_of(host: Host, *, let_in_by: tuple[EndpointId, ...] = ()) -> Asy
 async def presence_of(key: NodeKey, user: str, room: RoomName = DEMO) -> bytes:
     composer = Composer(key, InMemoryStore(), ManualClock())
     return await composer.compose(topic_of(room), Presence(user, ()), address=AddressInfo())
+
+
+async def test_a_member_is_shown_with_the_key_that_vouches_for_it() -> None:
+    key = SigningKey(b"1" * 32)
+    line = SshKey(ED25519, string(ED25519.encode()) + string(bytes(key.verify_key))).line
+    own = await bind(Ed25519Signer(SshIdentity(f"{line} alice@home"), key), ALICE.endpoint, 5)
+    alice, bob = host(ALICE, "alice", own=own), host(BOB, "bob")
+    async with rooms_of(alice) as theirs, rooms_of(bob) as ours:
+        await theirs.join("demo", None, None)
+        await ours.join("demo", None, None)
+        (reply,) = await theirs.room(DEMO).answer_hello(Hello())
+        await ours.room(DEMO).answer_hello(Hello(presence=reply.presences[0].proof))
+        shown = [(it.name, it.verified, it.signed_by) for it in ours.members(DEMO)]
+        assert shown == [
+            ("bob", Verified.PEER, ""),
+            ("alice", Verified.SIGNER, f"ssh:{line}"),  # without the comment
+        ]
+        (herself,) = theirs.members(DEMO)
+        assert (herself.verified, herself.signed_by) == (Verified.SIGNER, f"ssh:{line}")
 
 
 async def test_a_room_without_a_ticket_is_entered_at_once_and_its_ticket_leads_to_us() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
-from buddies_core.model.identity import Verified
+from buddies_core.model.identity import GpgIdentity, SshIdentity, Verified
 from buddies_core.model.ids import RoomName, topic_of
 from buddies_core.model.memory import MemoryFilter, MemoryKind, Whole
 from buddies_core.model.task import (
@@ -20,7 +20,7 @@ from buddies_core.model.task import (
     TaskTarget,
 )
 from buddies_core.store.in_memory import InMemoryStore
-from buddies_core.store.records import PresenceRecord, RoomRecord
+from buddies_core.store.records import BindingRecord, PresenceRecord, RoomRecord
 from buddies_core.store.rocks import RocksStore
 from buddies_core.store.task_records import (
     LateResult,
@@ -200,6 +200,17 @@ async def test_rooms_are_kept_replaced_and_forgotten(store: InMemoryStore | Rock
     await store.delete_room(OPS)
     await store.delete_room(OPS)
     assert store.rooms() == (dialable,)
+
+
+async def test_the_latest_binding_of_each_endpoint_is_kept(
+    store: InMemoryStore | RocksStore,
+) -> None:
+    first = BindingRecord(endpoint=BOB, signer=GpgIdentity("AB" * 20), signed_at_ms=1)
+    second = BindingRecord(endpoint=BOB, signer=SshIdentity("ssh-ed25519 AAAA"), signed_at_ms=2)
+    other = BindingRecord(endpoint=ALICE, signer=GpgIdentity("AB" * 20), signed_at_ms=3)
+    for record in (first, second, other):
+        await store.put_binding(record)
+    assert store.bindings() == tuple(sorted((second, other), key=lambda it: it.endpoint))
 
 
 async def test_presences_belong_to_their_room_and_the_latest_counts(

@@ -35,7 +35,7 @@ from buddies_core.model.bodies import (
     TaskResponse,
     UnknownBody,
 )
-from buddies_core.model.identity import GpgIdentity, SshIdentity
+from buddies_core.model.identity import Binding, GpgIdentity, SignerIdentity, SshIdentity
 from buddies_core.model.ids import MemoryId, RequestId, RoomName, TaskId, topic_of
 from buddies_core.model.memory import MemoryEntry, MemoryKind, Whole
 from buddies_core.model.skill import RankedSkill, SkillEntry
@@ -183,6 +183,14 @@ def test_a_presence_is_variant_13_with_protobuf_in_one_blob() -> None:
 def test_what_a_newer_presence_says_besides_is_passed_over() -> None:
     raw = NONCE + b"\x0d\x08" + b"\x0a\x03ann\xf8\x06\x07" + b"\x00\x00"
     assert open_envelope(raw).message == said(Presence("ann", ()))
+
+
+@pytest.mark.parametrize(
+    "signer", [SshIdentity("ssh-ed25519 AAAA ann@home"), GpgIdentity("AB" * 20)]
+)
+def test_a_presence_brings_the_binding(signer: SignerIdentity) -> None:
+    message = said(Presence("ann", (), Binding(signer, (1 << 64) - 1, b"signature")))
+    assert open_envelope(encode_room_message(message)).message == message
 
 
 @pytest.mark.parametrize("blob", [b"\xff", b"\x0a\x05ann", b"\x0a\x01\xff"])
