@@ -371,27 +371,3 @@ async def test_a_daemon_that_stops_answering_during_a_command_is_exit_code_4(
 
 async def _never(*_arguments: object) -> None:
     await asyncio.Event().wait()
-
-
-async def test_a_call_during_which_the_daemon_is_killed_says_that_it_may_have_been_done(
-    alice: Machine, bob: Machine
-) -> None:
-    async with agent_on(alice) as claude:
-        ticket = (await claude.call("join_room", room=ROOM))["ticket"]
-        await bob.command("join", ROOM, "--ticket", ticket)
-        bobs_pid = bob.daemon_pid()
-        assert bobs_pid is not None
-        os.kill(bobs_pid, signal.SIGSTOP)  # so that the search waits
-        async with asyncio.TaskGroup() as group:
-            search = claude.call("search_memory", query=QUESTION, timeout_secs=20)
-            group.create_task(_is_broken_off(search))
-            await claude.call("list_rooms")  # which comes behind it, on the same way
-            await alice.kill_daemon()
-        assert await claude.call("list_rooms") == {"rooms": [ROOM]}
-
-
-async def _is_broken_off(call: Any) -> None:
-    with pytest.raises(CommandFailed) as failed:
-        await call
-    assert "ended during the call; what it was asked for may have happened" in str(failed.value)
-    assert str(failed.value).endswith("look first whether this one was done")

@@ -218,6 +218,8 @@ async def test_agents_of_one_machine_share_work_and_nobody_gets_its_own_task(
         agent_on(alice, "codex") as codex,
         agent_on(alice, "cursor", BUDDIES_CAPABILITIES="gpu, rust") as cursor,
     ):
+        for agent in (codex, cursor):
+            await agent.call("list_rooms")  # which needs the agent attached
         await claude.call("join_room", room=ROOM)
         status = await claude.call("get_room_status", room=ROOM)
         assert {row["agent"]: row["capabilities"] for row in status["peers"]} == {
