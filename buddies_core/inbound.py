@@ -102,7 +102,7 @@ class Inbound:
 
     async def _on_content(self, room: Room, delivery: ContentDelivered) -> None:
         try:
-            admitted = room.admit(delivery.content)
+            admitted = await room.admit(delivery.content)
             straight = delivery.scope == SwarmScope(0)
             await self._on_message(room, admitted, delivery.delivered_from if straight else None)
         except WireError as error:

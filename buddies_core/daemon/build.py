@@ -96,7 +96,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             network=network,
             store=store,
             composer=Composer(key, store, clock),
-            admission=Admission(store, counters),
+            admission=Admission(store, verifier.verify, counters),
             clock=clock,
             rng=rng,
             counters=counters,

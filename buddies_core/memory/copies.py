@@ -50,6 +50,7 @@ def received_memory(admitted: Admitted, rooms: RoomsPort, now_ms: int) -> Memory
         whole=whole,
         proof=admitted.raw,
         received_at_ms=now_ms,
+        signed_by=admitted.signer.label if admitted.signer else "",
     )
 
 

@@ -68,11 +68,13 @@ class Findings:
                 self._memories[memory.key] = memory
         self._lists.append([(memory.key, score) for memory, score in ranked])
 
-    def believed(
+    async def believed(
         self, room: RoomName, copies: Iterable[tuple[bytes, float]], now_ms: int
     ) -> list[tuple[Memory, float]]:
         """Return the memories in a peer's copies; what is not to be believed is counted."""
-        ranked = [(self._admit(room, proof, now_ms), credible(score)) for proof, score in copies]
+        ranked = [
+            (await self._admit(room, proof, now_ms), credible(score)) for proof, score in copies
+        ]
         return [(memory, score) for memory, score in ranked if memory is not None]
 
     def ranked(self, limit: int) -> list[tuple[Memory, float]]:
@@ -82,12 +84,12 @@ class Findings:
         by_key = {memory.key: memory for memory in known.values()}
         return [(by_key[key], score) for key, score in merge(lists)[:limit]]
 
-    def _admit(self, room: RoomName, proof: bytes, now_ms: int) -> Memory | None:
+    async def _admit(self, room: RoomName, proof: bytes, now_ms: int) -> Memory | None:
         """Return the memory in a copy; every replica sends the same ones, so each is read once."""
         copy = (room, proof)
         if copy not in self._by_copy:
             try:
-                memory = received_memory(self._rooms.admit(room, proof), self._rooms, now_ms)
+                memory = received_memory(await self._rooms.admit(room, proof), self._rooms, now_ms)
             except BuddiesError as error:
                 self._counters["search_copies_rejected"] += 1
                 _log.info("copy_rejected room=%s: %s", room, error)

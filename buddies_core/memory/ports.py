@@ -54,7 +54,7 @@ class RoomsPort(Protocol):
     def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
         """Return whose key vouches for what this endpoint says, if anybody's does."""
 
-    def admit(self, room: RoomName, proof: bytes) -> Admitted:
+    async def admit(self, room: RoomName, proof: bytes) -> Admitted:
         """Return the message that a copy holds; raises WireError if it is not to be believed."""
 
     async def compose(

@@ -196,7 +196,7 @@ class Search:
         copies = [(found.proof, found.score) for reply in replies for found in reply.search.found]
         return Answer(
             member=member,
-            ranked=findings.believed(room, copies[:FOUND_MAX], self._clock.wall_ms()),
+            ranked=await findings.believed(room, copies[:FOUND_MAX], self._clock.wall_ms()),
             elapsed_ms=question.elapsed_ms(self._clock.now_s()),
             lexical_only=any(reply.search.lexical_only for reply in replies),
         )

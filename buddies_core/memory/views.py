@@ -60,5 +60,5 @@ def _view(memory: Memory, shown: str, bindings: Bindings, score: float | None) -
         truncated=memory.truncated or len(shown) < len(entry.content),
         size=memory.whole.size if memory.whole else len(entry.content.encode()),
         score=score,
-        signed_by=signer.label if signer else "",
+        signed_by=signer.label if signer else memory.signed_by,
     )

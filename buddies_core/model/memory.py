@@ -70,6 +70,8 @@ class Memory:
     proof: bytes
     """The author's bytes as received, P2PMessage ‖ trailer; copies are admitted by these."""
     received_at_ms: int
+    signed_by: str = ""
+    """The label of the key that signed the message itself, where a 0.1.4 peer's did."""
 
     @property
     def truncated(self) -> bool:
@@ -119,8 +121,10 @@ def prevails(new: Memory, kept: Memory) -> bool:
     """Whether `new` replaces `kept`, which has the same key. Every node decides alike.
 
     The same memory with more of its content prevails; of two different ones the smaller SHA-256 of
-    the author's bytes does.
+    the author's bytes does. A 0.1.4 memory whose message was signed prevails over one without.
     """
     if new.proof == kept.proof:
         return kept.truncated and not new.truncated
+    if bool(new.signed_by) != bool(kept.signed_by):
+        return bool(new.signed_by)
     return hashlib.sha256(new.proof).digest() < hashlib.sha256(kept.proof).digest()

@@ -40,6 +40,7 @@ class MemoryRecord(_message.Message):
     WHOLE_SIZE_FIELD_NUMBER: _builtins.int
     PROOF_FIELD_NUMBER: _builtins.int
     RECEIVED_AT_MS_FIELD_NUMBER: _builtins.int
+    SIGNED_BY_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     sequence: _builtins.int
     """Position in the order of arrival, from 1."""
@@ -57,6 +58,7 @@ class MemoryRecord(_message.Message):
     whole_size: _builtins.int
     proof: _builtins.bytes
     received_at_ms: _builtins.int
+    signed_by: _builtins.str
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -82,10 +84,11 @@ class MemoryRecord(_message.Message):
         whole_size: _builtins.int = ...,
         proof: _builtins.bytes = ...,
         received_at_ms: _builtins.int = ...,
+        signed_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "author", b"author", "author_name", b"author_name", "content", b"content", "created_at_s", b"created_at_s", "id", b"id", "kind", b"kind", "proof", b"proof", "received_at_ms", b"received_at_ms", "references", b"references", "room", b"room", "sequence", b"sequence", "tags", b"tags", "title", b"title", "verified", b"verified", "version", b"version", "whole_sha256", b"whole_sha256", "whole_size", b"whole_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "author", b"author", "author_name", b"author_name", "content", b"content", "created_at_s", b"created_at_s", "id", b"id", "kind", b"kind", "proof", b"proof", "received_at_ms", b"received_at_ms", "references", b"references", "room", b"room", "sequence", b"sequence", "signed_by", b"signed_by", "tags", b"tags", "title", b"title", "verified", b"verified", "version", b"version", "whole_sha256", b"whole_sha256", "whole_size", b"whole_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,11 +1,13 @@
 """Whether to believe a message: decode, verify, decide. The same for broadcasts and for copies."""
 
 from collections import Counter
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeAlias
 
 from buddies_core.errors import WireError
 from buddies_core.identity.signatures import verify_endpoint
+from buddies_core.identity.verifying import Verdict, Verification
 from buddies_core.model.bodies import (
     MemoryCreated,
     Presence,
@@ -14,15 +16,22 @@ from buddies_core.model.bodies import (
     StatusUpdate,
     UnknownBody,
 )
-from buddies_core.model.identity import Verified
+from buddies_core.model.identity import SignerIdentity, Verified
 from buddies_core.model.ids import EndpointId, RoomName, TopicId
 from buddies_core.wire.room_messages import (
     Envelope,
     RoomMessage,
     Trailer,
+    legacy_signed_payload,
     open_envelope,
     signing_input,
 )
+
+LEGACY_NAMESPACE = "buddies"
+"""Of 0.1.4's SSH signatures."""
+
+Verify: TypeAlias = Callable[[SignerIdentity, bytes, bytes, str], Awaitable[Verification]]
+"""See `identity.verifying.Verifier.verify`."""
 
 
 class Rejected(WireError):
@@ -43,6 +52,8 @@ class Admitted:
     verified: Verified
     raw: bytes
     """As received: P2PMessage ‖ trailer."""
+    signer: SignerIdentity | None = None
+    """Whose key signed a 0.1.4 message itself."""
 
 
 class Speakers(Protocol):
@@ -60,18 +71,23 @@ def spoke_key(endpoint: EndpointId) -> bytes:
 class Admission:
     """Admits what peers say; counts what it rejects, by reason."""
 
-    def __init__(self, speakers: Speakers, counters: Counter[str]) -> None:
+    def __init__(self, speakers: Speakers, verify: Verify, counters: Counter[str]) -> None:
         self._speakers = speakers
+        self._verify_signer = verify
         self._counters = counters
 
-    def admit(self, room: RoomName, room_id: TopicId, raw: bytes) -> Admitted:
+    async def admit(self, room: RoomName, room_id: TopicId, raw: bytes) -> Admitted:
         """Return the message that these bytes are, once its signature and author are checked.
+
+        That of a 0.1.4 peer is checked by its own signature, if it has one: by a person's key, and
+        for no room. Of ours the trailer's counts alone.
 
         Raises:
             Rejected: it does not decode, its signature is wrong, or it names another as its author.
         """
         try:
-            return self._admit(room, room_id, raw)
+            admitted = self._admit(room, room_id, raw)
+            return admitted if admitted.trailer else await self._signed(admitted)
         except Rejected as rejected:
             self._counters[f"rejected_{rejected.reason}"] += 1
             raise
@@ -89,6 +105,27 @@ class Admission:
             verified=verified,
             raw=raw,
         )
+
+    async def _signed(self, admitted: Admitted) -> Admitted:
+        """Return a 0.1.4 message with whose key has signed it, if one has."""
+        message = admitted.message
+        if message.signed_by is None:
+            return admitted  # A stray signature is ignored, as 0.1.4 does.
+        if message.signature is None:
+            raise Rejected("signer", "it names a signer and is not signed")
+        payload = legacy_signed_payload(message)
+        found = await self._verify_signer(
+            message.signed_by, payload, message.signature, LEGACY_NAMESPACE
+        )
+        match found.verdict:
+            case Verdict.GOOD:
+                return replace(admitted, verified=Verified.SIGNER, signer=found.signer)
+            case Verdict.WRONG:
+                raise Rejected("signer", found.reason)
+            case Verdict.UNKNOWN:
+                # Dropped, it would make who signs by gpg less audible than who does not sign.
+                self._counters["signers_unknown"] += 1
+                return admitted
 
     def _verify(self, envelope: Envelope, room_id: TopicId) -> Verified:
         author = _claimed_author(envelope.message)

@@ -2,21 +2,18 @@
 
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from buddies_core.identity.binding import NAMESPACE, binding_payload
 from buddies_core.identity.labels import canonical
-from buddies_core.identity.verifying import Verdict, Verification
+from buddies_core.identity.verifying import Verdict
 from buddies_core.model.identity import Binding, SignerIdentity
 from buddies_core.model.ids import EndpointId, short
+from buddies_core.rooms.admission import Verify
 from buddies_core.store.records import BindingRecord
 
 BINDINGS_MAX = 10_000
 """On this machine; those of further endpoints are not kept. Bounds what strangers can make us."""
-
-Verify: TypeAlias = Callable[[SignerIdentity, bytes, bytes, str], Awaitable[Verification]]
-"""See `identity.verifying.Verifier.verify`."""
 
 log = logging.getLogger(__name__)
 

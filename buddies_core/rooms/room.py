@@ -141,13 +141,13 @@ class Room:
 
     # What happens to it
 
-    def admit(self, proof: bytes) -> Admitted:
+    async def admit(self, proof: bytes) -> Admitted:
         """Return the message that was said in this room, be it a broadcast or a copy.
 
         Raises:
             Rejected: it is not what its author said in this room.
         """
-        return self._host.admission.admit(self.record.name, self.record.topic, proof)
+        return await self._host.admission.admit(self.record.name, self.record.topic, proof)
 
     def on_neighbor_up(self, peer: EndpointId) -> None:
         """Take note of a neighbor; a new one is asked who else is here."""
@@ -303,7 +303,7 @@ class Room:
 
     async def _take_copy(self, proof: bytes, *, age_s: float) -> None:
         try:
-            admitted = self.admit(proof)
+            admitted = await self.admit(proof)
         except WireError as error:
             log.info("presence_rejected room=%s: %s", self.record.name, error)
             return

@@ -273,14 +273,14 @@ class Rooms:
         """
         return self.room(room).members()
 
-    def admit(self, room: RoomName, proof: bytes) -> Admitted:
+    async def admit(self, room: RoomName, proof: bytes) -> Admitted:
         """Return the message that a copy holds, by the same rules as for a broadcast.
 
         Raises:
             NotFound: this node is not in the room.
             Rejected: the copy is not what its author said in this room.
         """
-        return self.room(room).admit(proof)
+        return await self.room(room).admit(proof)
 
     def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
         """Return whose key vouches for what this endpoint says, if anybody's does."""

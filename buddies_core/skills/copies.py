@@ -89,7 +89,8 @@ class Copies:
         check_received(entry, whole)
         if whole is None:
             check_hash(entry)
-        verified = admitted.verified
+        # Of a 0.1.4 message the skill's own signature counts, not the one around it.
+        verified = admitted.verified if trailer else Verified.UNVERIFIED
         if entry.signed_by is None:
             entry = replace(entry, signature=None)
         elif (signer := await self._signer(entry)) is not None:
@@ -140,7 +141,8 @@ class Copies:
         return Vote(
             skill=skill_key(body.skill_hash, admitted.room),
             voter=trailer.sender.hex() if trailer else body.voter[:NAME_CHARS_MAX],
-            verified=admitted.verified,
+            # A 0.1.4 peer's signature says nothing of which voter it is.
+            verified=admitted.verified if trailer else Verified.UNVERIFIED,
             score=body.score,
             sent_at_ms=trailer.sent_at_ms if trailer else now_ms,
             proof=admitted.raw,

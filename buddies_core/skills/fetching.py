@@ -101,7 +101,7 @@ class Fetcher:
             raise TimedOut(f"no answer within {timeout_s:g} s") from None
         parts = [reply.skill_part for reply in replies]
         proof = parts[0].proof if parts else b""
-        skill = await self._copies.skill(self._rooms.admit(room, proof))
+        skill = await self._copies.skill(await self._rooms.admit(room, proof))
         if skill.entry.hash != hash:
             raise WireError("it gave another skill than it was asked for")
         if skill.truncated:
@@ -159,7 +159,7 @@ async def believed_votes(
         if number % 32 == 0:
             await asyncio.sleep(0)
         with suppress(WireError):
-            vote = copies.vote(rooms.admit(room, proof))
+            vote = copies.vote(await rooms.admit(room, proof))
             if vote.skill == key and vote.verified is not Verified.UNVERIFIED:
                 votes.append(vote)
     return tuple(votes)

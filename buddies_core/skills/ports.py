@@ -46,7 +46,7 @@ class RoomsPort(Protocol):
     def name_of(self, endpoint: EndpointId) -> str:
         """Return a peer's display name, or the start of its id."""
 
-    def admit(self, room: RoomName, proof: bytes) -> Admitted:
+    async def admit(self, room: RoomName, proof: bytes) -> Admitted:
         """Return the message that a copy holds; raises WireError if it is not to be believed."""
 
     async def compose(

@@ -241,7 +241,7 @@ class SkillSearch:
     async def _read(self, room: RoomName, proof: bytes) -> Skill | None:
         """Return the skill in a copy; None if it is not to be believed, which is counted."""
         try:
-            return await self._copies.skill(self._rooms.admit(room, proof))
+            return await self._copies.skill(await self._rooms.admit(room, proof))
         except WireError as error:
             self._counters["search_copies_rejected"] += 1
             _log.info("copy_rejected room=%s: %s", room, error)

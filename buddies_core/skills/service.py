@@ -156,7 +156,7 @@ class Skills:
         body = SkillVoteCast(hash, self._network.endpoint.hex(), score)
         user = user or self._rooms.name_of(self._network.endpoint)
         proof = await self._rooms.compose(room, body, agent=agent, user=user)
-        await self._ballots.take(self._copies.vote(self._rooms.admit(room, proof)))
+        await self._ballots.take(self._copies.vote(await self._rooms.admit(room, proof)))
         await self._tell(room, proof)
         rank = self._ballots.standing(key).votes.rank
         return VoteReport(hash=hash, score=score, rank=rank, counted=self._ballots.counts_own(key))

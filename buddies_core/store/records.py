@@ -68,6 +68,7 @@ def encode_memory(memory: Memory, sequence: int) -> bytes:
         whole_size=memory.whole.size if memory.whole else 0,
         proof=memory.proof,
         received_at_ms=memory.received_at_ms,
+        signed_by=memory.signed_by,
     ).SerializeToString()
 
 
@@ -99,6 +100,7 @@ def decode_memory(key: MemoryKey, data: bytes) -> tuple[int, Memory]:
         whole=Whole(record.whole_sha256, record.whole_size) if record.whole_sha256 else None,
         proof=record.proof,
         received_at_ms=record.received_at_ms,
+        signed_by=record.signed_by,
     )
     return record.sequence, memory
 

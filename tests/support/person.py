@@ -12,7 +12,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from nacl.signing import SigningKey
 
+from buddies_core.identity.signers import Ed25519Signer
+from buddies_core.identity.ssh_keys import ED25519, SshKey, string
 from buddies_core.model.identity import SignerIdentity, SshIdentity
 
 
@@ -117,6 +120,13 @@ class Person:
         """Import the other's public OpenPGP keys."""
         exported = other.run("gpg", "--batch", "--export")
         self.run("gpg", "--batch", "--import", given=exported)
+
+
+def an_ed25519_signer(seed: bytes, comment: str = "") -> Ed25519Signer:
+    """Return the signer whose key is made of this one byte."""
+    key = SigningKey(seed * 32)
+    line = SshKey(ED25519, string(ED25519.encode()) + string(bytes(key.verify_key))).line
+    return Ed25519Signer(SshIdentity(f"{line} {comment}".strip()), key)
 
 
 @contextmanager

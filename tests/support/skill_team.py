@@ -143,7 +143,7 @@ class SkillNode(Node):
         return await super().answer(caller, request)
 
     async def hear(self, room: RoomName, raw: bytes) -> None:
-        admitted = self.rooms.admit(room, raw)
+        admitted = await self.rooms.admit(room, raw)
         match admitted.message.body:
             case SkillPublished():
                 await self.skills.receive(admitted)

@@ -12,6 +12,7 @@ import numpy as np
 
 from buddies_core.errors import BuddiesError, NotFound, Unreachable
 from buddies_core.identity.node_key import NodeKey
+from buddies_core.identity.verifying import Verifier
 from buddies_core.memory.embedder import DIMENSIONS, Vectors
 from buddies_core.memory.findings import RecentFinds
 from buddies_core.memory.index import IndexHit
@@ -41,7 +42,7 @@ class FakeRooms:
     def __init__(self, node: "Node", rooms: tuple[RoomName, ...]) -> None:
         self._node = node
         self._composer = Composer(node.key, node.store, node.clock)
-        self._admission = Admission(node.store, node.counters)
+        self._admission = Admission(node.store, Verifier({}, node.clock).verify, node.counters)
         self.present: dict[RoomName, list[Member]] = {room: [] for room in rooms}
         self.signers: dict[EndpointId, SignerIdentity] = {}
         self.sent: list[tuple[RoomName, bytes]] = []
@@ -74,8 +75,8 @@ class FakeRooms:
     def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
         return self.signers.get(endpoint)
 
-    def admit(self, room: RoomName, proof: bytes) -> Admitted:
-        return self._admission.admit(room, self.topic(room), proof)
+    async def admit(self, room: RoomName, proof: bytes) -> Admitted:
+        return await self._admission.admit(room, self.topic(room), proof)
 
     async def compose(
         self,
@@ -235,7 +236,7 @@ class Node:
 
     async def hear(self, room: RoomName, raw: bytes) -> None:
         """Receive a broadcast."""
-        await self.memories.receive(self.rooms.admit(room, raw))
+        await self.memories.receive(await self.rooms.admit(room, raw))
 
 
 class Team:

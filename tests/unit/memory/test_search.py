@@ -24,6 +24,7 @@ from buddies_core.model.room import Member
 from buddies_core.model.views import PeerAnswer, PeerSilence, SearchResult
 from buddies_core.pb import peer_pb2
 from buddies_core.rooms.admission import spoke_key
+from buddies_core.wire.room_messages import open_envelope
 from tests.support.memories import DEMO, an_entry
 from tests.support.team import Node, Team
 
@@ -443,7 +444,7 @@ def answering(node: Node, *entries: MemoryEntry, name: str = "carol") -> Callabl
     """Have a 0.1.4 member answer the node's broadcast questions."""
 
     def on_send(raw: bytes) -> None:
-        body = node.rooms.admit(DEMO, raw).message.body
+        body = open_envelope(raw).message.body
         if isinstance(body, SearchRequest):
             node.replies.offer(SearchResponse(body.request_id, entries, name))
 

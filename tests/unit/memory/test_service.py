@@ -34,8 +34,14 @@ from buddies_core.model.memory import (
 from buddies_core.model.views import MemoryView
 from buddies_core.pb.peer_pb2 import FetchMemory, MemoryPart, PeerReply, PeerRequest
 from buddies_core.store.in_memory import InMemoryStore
+from buddies_core.wire.room_messages import (
+    RoomMessage,
+    encode_room_message,
+    legacy_signed_payload,
+)
 from tests.support.eventually import until
 from tests.support.memories import CAROL, DEMO, an_entry, memory_id
+from tests.support.person import an_ed25519_signer
 from tests.support.team import Node, Team
 
 OPS = RoomName("ops")
@@ -135,6 +141,27 @@ async def test_a_memory_shows_whose_key_vouches_for_its_author_also_when_that_is
     page = await alice.memories.get(stored.id, 0, 10)
     for shown in (listed, page.memory):
         assert (shown.verified, shown.signed_by) == (Verified.SIGNER, "ssh:ssh-ed25519 AAAA")
+
+
+async def test_a_0_1_4_memory_shows_who_has_signed_its_message_and_prevails_over_one_unsigned(
+    alice: Node,
+) -> None:
+    signer = an_ed25519_signer(b"1", "ann@home")
+    body = MemoryCreated(replace(an_entry(), author="ann"))
+    unsigned = RoomMessage(nonce=bytes(16), body=body)
+    for nonce in range(20):  # of two unsigned ones either may prevail
+        unsigned = replace(unsigned, nonce=bytes([nonce]) * 16)
+        await alice.hear(DEMO, encode_room_message(unsigned))
+    signature = await signer.sign(legacy_signed_payload(unsigned), "buddies")
+    signed = replace(unsigned, signed_by=signer.identity, signature=signature)
+    await alice.hear(DEMO, encode_room_message(signed))
+    await alice.hear(DEMO, encode_room_message(replace(unsigned, nonce=bytes(range(16)))))
+
+    (shown,) = (await alice.memories.list(MemoryFilter(), 10)).results
+    assert (shown.verified, shown.signed_by) == (
+        Verified.SIGNER,
+        an_ed25519_signer(b"1").label,
+    )
 
 
 async def test_a_memory_that_could_not_be_told_is_kept_all_the_same(alice: Node) -> None:

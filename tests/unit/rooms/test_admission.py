@@ -1,31 +1,40 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
 
 from buddies_core.identity.node_key import NodeKey
+from buddies_core.identity.signers import Ed25519Signer
+from buddies_core.identity.verifying import Verdict, Verification, Verifier
 from buddies_core.model.bodies import (
     Body,
+    Join,
     Leave,
     MemoryCreated,
     Presence,
     SkillVoteCast,
     StatusUpdate,
 )
-from buddies_core.model.identity import Verified
+from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity, Verified
 from buddies_core.model.ids import MemoryId, RoomName, topic_of
 from buddies_core.model.memory import MemoryEntry, MemoryKind
 from buddies_core.rooms.admission import Admission, Rejected, spoke_key
 from buddies_core.rooms.composing import Composer
 from buddies_core.store.in_memory import InMemoryStore
-from buddies_core.wire.room_messages import RoomMessage, encode_room_message
+from buddies_core.wire.room_messages import RoomMessage, encode_room_message, legacy_signed_payload
 from tests.support.clocks import ManualClock
+from tests.support.person import an_ed25519_signer
 
 ALICE = NodeKey(b"a" * 32)
 BOB = NodeKey(b"b" * 32)
 DEMO = RoomName("demo")
 TOPIC = topic_of(DEMO)
+ANNS_KEY = an_ed25519_signer(b"1", "ann@home")
+ANN = an_ed25519_signer(b"1").identity
+BENS_KEY = an_ed25519_signer(b"2")
+VERIFIER = Verifier({}, ManualClock())
 
 Say = Callable[[Body], Awaitable[bytes]]
 
@@ -64,12 +73,12 @@ def counters() -> Counter[str]:
 
 @pytest.fixture
 def admission(counters: Counter[str]) -> Admission:
-    return Admission(InMemoryStore(), counters)
+    return Admission(InMemoryStore(), VERIFIER.verify, counters)
 
 
 async def test_a_message_signed_by_its_author_is_verified(say: Say, admission: Admission) -> None:
     raw = await say(memory_by(ALICE.endpoint.hex()))
-    admitted = admission.admit(DEMO, TOPIC, raw)
+    admitted = await admission.admit(DEMO, TOPIC, raw)
     assert admitted.verified == Verified.PEER
     assert admitted.trailer is not None
     assert admitted.trailer.sender == ALICE.endpoint
@@ -88,7 +97,7 @@ async def test_nobody_speaks_for_another(
     body: Body, say: Say, admission: Admission, counters: Counter[str]
 ) -> None:
     with pytest.raises(Rejected, match="speaks for"):
-        admission.admit(DEMO, TOPIC, await say(body))
+        await admission.admit(DEMO, TOPIC, await say(body))
     assert counters == {"rejected_author_is_not_sender": 1}
 
 
@@ -97,7 +106,7 @@ async def test_a_message_of_another_room_is_rejected(
 ) -> None:
     raw = await say(Leave("alice"))
     with pytest.raises(Rejected):
-        admission.admit(RoomName("other"), topic_of(RoomName("other")), raw)
+        await admission.admit(RoomName("other"), topic_of(RoomName("other")), raw)
     assert counters == {"rejected_bad_signature": 1}
 
 
@@ -107,15 +116,15 @@ async def test_no_bit_of_a_signed_message_can_be_turned(say: Say, admission: Adm
         turned = bytearray(raw)
         turned[position] ^= 1
         try:
-            admitted = admission.admit(DEMO, TOPIC, bytes(turned))
+            admitted = await admission.admit(DEMO, TOPIC, bytes(turned))
         except Rejected:
             continue
         # Where the trailer's mark is gone, what is left is a 0.1.4 message, and shown as one.
         assert admitted.verified == Verified.UNVERIFIED
 
 
-def test_a_message_without_trailer_is_admitted_as_unverified(admission: Admission) -> None:
-    admitted = admission.admit(DEMO, TOPIC, unsigned(memory_by(ALICE.endpoint.hex())))
+async def test_a_message_without_trailer_is_admitted_as_unverified(admission: Admission) -> None:
+    admitted = await admission.admit(DEMO, TOPIC, unsigned(memory_by(ALICE.endpoint.hex())))
     assert (admitted.verified, admitted.trailer) == (Verified.UNVERIFIED, None)
 
 
@@ -125,23 +134,25 @@ async def test_whoever_signs_cannot_be_spoken_for_without_a_signature(
     store = InMemoryStore()
     await store.raise_watermark(spoke_key(ALICE.endpoint), 1)
     with pytest.raises(Rejected, match="signs its messages"):
-        Admission(store, counters).admit(DEMO, TOPIC, unsigned(memory_by(ALICE.endpoint.hex())))
+        await Admission(store, VERIFIER.verify, counters).admit(
+            DEMO, TOPIC, unsigned(memory_by(ALICE.endpoint.hex()))
+        )
     assert counters == {"rejected_impersonation": 1}
 
 
-def test_a_presence_without_trailer_is_rejected(
+async def test_a_presence_without_trailer_is_rejected(
     admission: Admission, counters: Counter[str]
 ) -> None:
     with pytest.raises(Rejected):
-        admission.admit(DEMO, TOPIC, unsigned(Presence("alice", ())))
+        await admission.admit(DEMO, TOPIC, unsigned(Presence("alice", ())))
     assert counters == {"rejected_unsigned": 1}
 
 
-def test_bytes_that_are_no_message_are_counted(
+async def test_bytes_that_are_no_message_are_counted(
     admission: Admission, counters: Counter[str]
 ) -> None:
     with pytest.raises(Rejected):
-        admission.admit(DEMO, TOPIC, b"\xff" * 40)
+        await admission.admit(DEMO, TOPIC, b"\xff" * 40)
     assert counters == {"rejected_undecodable": 1}
 
 
@@ -154,7 +165,71 @@ async def test_each_message_is_stamped_later_than_the_one_before_also_when_the_c
         clock.unix_ms = unix_ms
         # A composer of its own each time: the mark is on disk.
         raw = await Composer(ALICE, marks, clock).compose(TOPIC, Leave("alice"))
-        trailer = admission.admit(DEMO, TOPIC, raw).trailer
+        trailer = (await admission.admit(DEMO, TOPIC, raw)).trailer
         assert trailer is not None
         stamps.append(trailer.sent_at_ms)
     assert stamps == [1_000, 1_001, 2_000]
+
+
+# Signed as 0.1.4 signs
+
+
+async def signed_as_0_1_4(
+    body: Body, key: Ed25519Signer, signed_by: SignerIdentity | None = None
+) -> RoomMessage:
+    message = RoomMessage(nonce=bytes(range(16)), body=body)
+    signature = await key.sign(legacy_signed_payload(message), "buddies")
+    return replace(message, signed_by=signed_by or key.identity, signature=signature)
+
+
+@pytest.mark.parametrize("body", [Join("ann", "claude"), Leave("ann"), memory_by("ann")])
+async def test_a_0_1_4_message_that_its_signer_signed_is_verified(
+    body: Body, admission: Admission
+) -> None:
+    raw = encode_room_message(await signed_as_0_1_4(body, ANNS_KEY))
+    admitted = await admission.admit(DEMO, TOPIC, raw)
+    assert (admitted.verified, admitted.signer) == (Verified.SIGNER, ANN)
+
+
+async def test_a_0_1_4_message_that_was_altered_or_is_by_another_is_rejected(
+    admission: Admission, counters: Counter[str]
+) -> None:
+    good = await signed_as_0_1_4(Leave("ann"), ANNS_KEY)
+    for forged in (
+        replace(good, body=Leave("ben")),
+        replace(good, nonce=bytes(16)),
+        replace(good, signed_by=BENS_KEY.identity),
+        replace(good, signed_by=SshIdentity("ssh-ed25519 AAAA")),
+        replace(good, signature=b""),
+        replace(good, signature=None),
+    ):
+        with pytest.raises(Rejected):
+            await admission.admit(DEMO, TOPIC, encode_room_message(forged))
+    assert counters == {"rejected_signer": 6}
+
+
+async def test_a_signature_that_cannot_be_checked_here_leaves_a_message_unverified(
+    counters: Counter[str],
+) -> None:
+    async def no_such_key(*_: object) -> Verification:
+        return Verification(Verdict.UNKNOWN, "the key is not in the keyring")
+
+    message = await signed_as_0_1_4(Leave("ann"), ANNS_KEY, GpgIdentity("AB" * 20))
+    admission = Admission(InMemoryStore(), no_such_key, counters)
+    admitted = await admission.admit(DEMO, TOPIC, encode_room_message(message))
+    assert (admitted.verified, admitted.signer) == (Verified.UNVERIFIED, None)
+    assert counters == {"signers_unknown": 1}
+
+
+async def test_a_signature_without_a_signer_means_nothing(admission: Admission) -> None:
+    message = replace(await signed_as_0_1_4(Leave("ann"), ANNS_KEY), signed_by=None)
+    admitted = await admission.admit(DEMO, TOPIC, encode_room_message(message))
+    assert admitted.verified == Verified.UNVERIFIED
+
+
+async def test_a_signer_cannot_speak_for_an_endpoint_that_signs(counters: Counter[str]) -> None:
+    store = InMemoryStore()
+    await store.raise_watermark(spoke_key(ALICE.endpoint), 1)
+    raw = encode_room_message(await signed_as_0_1_4(memory_by(ALICE.endpoint.hex()), ANNS_KEY))
+    with pytest.raises(Rejected, match="signs its messages"):
+        await Admission(store, VERIFIER.verify, counters).admit(DEMO, TOPIC, raw)

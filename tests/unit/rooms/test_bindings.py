@@ -11,29 +11,23 @@ from buddies_core.errors import InvalidInput
 from buddies_core.identity.binding import bind, binding_payload
 from buddies_core.identity.node_key import NodeKey
 from buddies_core.identity.signers import Ed25519Signer
-from buddies_core.identity.ssh_keys import ED25519, SshKey, string
 from buddies_core.identity.verifying import Verdict, Verification, Verifier
-from buddies_core.model.identity import Binding, GpgIdentity, SignerIdentity, SshIdentity
+from buddies_core.model.identity import Binding, GpgIdentity, SignerIdentity
 from buddies_core.model.ids import EndpointId
 from buddies_core.rooms import bindings as bindings_module
 from buddies_core.rooms.bindings import Bindings
 from buddies_core.store.in_memory import InMemoryStore
 from tests.support.clocks import ManualClock
+from tests.support.person import an_ed25519_signer
 
 ALICE = NodeKey(b"a" * 32).endpoint
 BOB = NodeKey(b"b" * 32).endpoint
 MALLORY = NodeKey(b"m" * 32).endpoint
 
 
-def a_signer(seed: bytes, comment: str = "") -> Ed25519Signer:
-    key = SigningKey(seed * 32)
-    line = SshKey(ED25519, string(ED25519.encode()) + string(bytes(key.verify_key))).line
-    return Ed25519Signer(SshIdentity(f"{line} {comment}".strip()), key)
-
-
-ANNS_KEY = a_signer(b"1", "ann@home")
-ANN = a_signer(b"1").identity
-BENS_KEY = a_signer(b"2")
+ANNS_KEY = an_ed25519_signer(b"1", "ann@home")
+ANN = an_ed25519_signer(b"1").identity
+BENS_KEY = an_ed25519_signer(b"2")
 
 
 class CountingVerifier:

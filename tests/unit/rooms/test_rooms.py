@@ -7,13 +7,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from nacl.signing import SigningKey
 
 from buddies_core.errors import Busy, InvalidInput, NotFound, Unreachable
 from buddies_core.identity.binding import bind
 from buddies_core.identity.node_key import NodeKey
-from buddies_core.identity.signers import Ed25519Signer
-from buddies_core.identity.ssh_keys import ED25519, SshKey, string
 from buddies_core.identity.verifying import Verifier
 from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
 from buddies_core.model.bodies import (
@@ -25,7 +22,7 @@ from buddies_core.model.bodies import (
     SearchResponse,
     StatusUpdate,
 )
-from buddies_core.model.identity import Binding, SshIdentity, Verified
+from buddies_core.model.identity import Binding, Verified
 from buddies_core.model.ids import EndpointId, RequestId, RoomName, TopicId, topic_of
 from buddies_core.model.room import DialAttempt, JoinReport, Ticket
 from buddies_core.pb.peer_pb2 import Hello, HelloReply, PeerReply, PeerRequest, PresenceCopy
@@ -49,6 +46,7 @@ from buddies_core.wire.tickets import decode_ticket, encode_ticket
 from tests.support.clocks import ManualClock
 from tests.support.eventually import until
 from tests.support.fake_network import FakeNetwork, refusing
+from tests.support.person import an_ed25519_signer
 
 ALICE = NodeKey(b"a" * 32)
 BOB = NodeKey(b"b" * 32)
@@ -71,7 +69,7 @@ def host(
         network=FakeNetwork(key.endpoint),
         store=store,
         composer=Composer(key, store, clock),
-        admission=Admission(store, counters),
+        admission=Admission(store, Verifier({}, clock).verify, counters),
         clock=clock,
         rng=Random(1),
         counters=counters,
@@ -117,9 +115,8 @@ async def presence_of(key: NodeKey, user: str, room: RoomName = DEMO) -> bytes:
 
 
 async def test_a_member_is_shown_with_the_key_that_vouches_for_it() -> None:
-    key = SigningKey(b"1" * 32)
-    line = SshKey(ED25519, string(ED25519.encode()) + string(bytes(key.verify_key))).line
-    own = await bind(Ed25519Signer(SshIdentity(f"{line} alice@home"), key), ALICE.endpoint, 5)
+    own = await bind(an_ed25519_signer(b"1", "alice@home"), ALICE.endpoint, 5)
+    label = an_ed25519_signer(b"1").label  # without the comment, which anybody can choose
     alice, bob = host(ALICE, "alice", own=own), host(BOB, "bob")
     async with rooms_of(alice) as theirs, rooms_of(bob) as ours:
         await theirs.join("demo", None, None)
@@ -129,10 +126,10 @@ async def test_a_member_is_shown_with_the_key_that_vouches_for_it() -> None:
         shown = [(it.name, it.verified, it.signed_by) for it in ours.members(DEMO)]
         assert shown == [
             ("bob", Verified.PEER, ""),
-            ("alice", Verified.SIGNER, f"ssh:{line}"),  # without the comment
+            ("alice", Verified.SIGNER, label),
         ]
         (herself,) = theirs.members(DEMO)
-        assert (herself.verified, herself.signed_by) == (Verified.SIGNER, f"ssh:{line}")
+        assert (herself.verified, herself.signed_by) == (Verified.SIGNER, label)
 
 
 async def test_a_room_without_a_ticket_is_entered_at_once_and_its_ticket_leads_to_us() -> None:
@@ -196,7 +193,9 @@ async def test_of_too_many_members_those_heard_last_are_told(
         await rooms.join("demo", None, None)
         room = rooms.room("demo")
         for age_s, (key, name) in enumerate(((BOB, "bob"), (CAROL, "carol"))):
-            await room.on_presence(rooms.admit(DEMO, await presence_of(key, name)), age_s=age_s)
+            await room.on_presence(
+                await rooms.admit(DEMO, await presence_of(key, name)), age_s=age_s
+            )
         [reply] = await room.answer_hello(Hello())
         told = [open_envelope(copy.proof).message.body for copy in reply.presences]
         assert told == [Presence("alice", ()), Presence("bob", ())]
@@ -341,7 +340,9 @@ async def test_what_is_said_while_a_join_is_under_way_is_admitted() -> None:
         await until(lambda: rooms.by_topic(TOPIC) is not None)
         room = rooms.by_topic(TOPIC)
         assert room is not None
-        assert room.admit(await presence_of(ALICE, "alice")).message.body == Presence("alice", ())
+        assert (await room.admit(await presence_of(ALICE, "alice"))).message.body == Presence(
+            "alice", ()
+        )
         assert rooms.joined() == ()
         joins.cancel()
 
@@ -459,7 +460,7 @@ async def test_what_we_publish_is_admitted_as_ours() -> None:
     async with rooms_of(alice) as rooms:
         await rooms.join("demo", None, None)
         proof = await rooms.publish(DEMO, StatusUpdate(ALICE.endpoint.hex(), "busy"), agent="x")
-        admitted = rooms.admit(DEMO, proof)
+        admitted = await rooms.admit(DEMO, proof)
         assert (admitted.verified, admitted.raw) == (Verified.PEER, proof)
 
 
@@ -470,7 +471,7 @@ async def test_an_unsigned_message_in_our_own_name_is_rejected() -> None:
         body = StatusUpdate(ALICE.endpoint.hex(), "forged")
         forged = encode_room_message(RoomMessage(nonce=bytes(16), body=body))
         with pytest.raises(Rejected, match="signs its messages"):
-            rooms.admit(DEMO, forged)
+            await rooms.admit(DEMO, forged)
 
 
 async def test_after_a_restart_the_node_is_in_its_rooms_and_dials_the_members_it_knew() -> None:
@@ -478,7 +479,7 @@ async def test_after_a_restart_the_node_is_in_its_rooms_and_dials_the_members_it
     before = host(BOB, "bob", store)
     async with rooms_of(before) as rooms:
         await rooms.join("demo", None, None)
-        admitted = rooms.admit(DEMO, await presence_of(ALICE, "alice"))
+        admitted = await rooms.admit(DEMO, await presence_of(ALICE, "alice"))
         await rooms.room("demo").on_presence(admitted)
     after = host(BOB, "bob", store)
     network_of(after).reachable.add(ALICE.endpoint)
@@ -497,7 +498,7 @@ async def test_a_node_that_lost_its_last_neighbor_dials_members_it_heard_a_momen
     async with rooms_of(bob, let_in_by=(ALICE.endpoint,)) as rooms:
         await rooms.join("demo", ticket(ALICE), None)
         room = rooms.room("demo")
-        await room.on_presence(rooms.admit(DEMO, await presence_of(ALICE, "alice")))
+        await room.on_presence(await rooms.admit(DEMO, await presence_of(ALICE, "alice")))
         network.neighbors_of[TOPIC] = ()
         room.on_neighbor_down(ALICE.endpoint)
         assert room.presences.has(ALICE.endpoint)
@@ -545,7 +546,7 @@ async def test_a_presence_older_than_a_leave_does_not_bring_a_member_back() -> N
     async with rooms_of(alice) as rooms:
         await rooms.join("demo", None, None)
         room = rooms.room("demo")
-        admitted = rooms.admit(DEMO, await presence_of(BOB, "bob"))
+        admitted = await rooms.admit(DEMO, await presence_of(BOB, "bob"))
         await room.on_presence(admitted)
         assert admitted.trailer is not None
         await room.on_leave(BOB.endpoint, admitted.trailer.sent_at_ms + 1)
@@ -561,7 +562,7 @@ async def test_of_too_many_members_the_one_that_was_silent_for_longest_is_forgot
     async with rooms_of(alice) as rooms:
         await rooms.join("demo", None, None)
         for key in (BOB, CAROL):
-            admitted = rooms.admit(DEMO, await presence_of(key, "somebody"))
+            admitted = await rooms.admit(DEMO, await presence_of(key, "somebody"))
             await rooms.room("demo").on_presence(admitted)
         assert [it.endpoint for it in alice.store.presences(TOPIC)] == [CAROL.endpoint]
 
