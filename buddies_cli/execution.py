@@ -112,10 +112,11 @@ class Execution:
     async def _read_stdout(self, process: Process) -> None:
         assert process.stdout is not None, "it is a pipe"
         while part := await process.stdout.read(READ_BYTES):
+            if len(self._stdout) > OUTPUT_BYTES_MAX:
+                continue  # Killed already; but a pipe that nobody reads on is never seen to close.
             self._stdout += part
             if len(self._stdout) > OUTPUT_BYTES_MAX:
                 _signal(process, signal.SIGKILL)
-                return
 
     async def _read_stderr(self, process: Process) -> None:
         assert process.stderr is not None, "it is a pipe"
