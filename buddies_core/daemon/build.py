@@ -15,7 +15,7 @@ from buddies_core.daemon.config import Config
 from buddies_core.daemon.service import DaemonSelf
 from buddies_core.daemon.skills import open_skills
 from buddies_core.errors import StoreError
-from buddies_core.identity.choosing import open_signer
+from buddies_core.identity.choosing import SignerState, open_signer
 from buddies_core.identity.node_key import load_or_create
 from buddies_core.identity.verifying import Verifier
 from buddies_core.inbound import Inbound
@@ -28,7 +28,7 @@ from buddies_core.memory.service import Memories
 from buddies_core.net.network import NetConfig, Network
 from buddies_core.rooms.admission import Admission
 from buddies_core.rooms.bindings import Bindings
-from buddies_core.rooms.composing import Composer
+from buddies_core.rooms.composing import Composer, MessageSigner
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.replies import Replies
 from buddies_core.rooms.rooms import Rooms
@@ -38,6 +38,7 @@ from buddies_core.skills.service import Skills
 from buddies_core.skills.votes import Everybody
 from buddies_core.store.rocks import RocksStore
 from buddies_core.tasks.service import Tasks
+from buddies_core.wire.shortening import LegacySignature
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             user=config.user,
             network=network,
             store=store,
-            composer=Composer(key, store, clock),
+            composer=Composer(key, store, clock, _message_signer(signer)),
             admission=Admission(store, verifier.verify, counters),
             clock=clock,
             rng=rng,
@@ -184,6 +185,15 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             tasks=tasks,
             skills=skills.skills,
         )
+
+
+def _message_signer(state: SignerState) -> MessageSigner | None:
+    if state.signer is None or state.binding is None:
+        return None
+    # The binding's is over as little, in a namespace with a longer name; of some kinds of keys
+    # each signature differs by a few bytes.
+    takes = LegacySignature(state.binding.signer, len(state.binding.signature) + 16)
+    return MessageSigner(state.signer, takes)
 
 
 def _remembered_port(path: Path) -> int:

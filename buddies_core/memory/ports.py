@@ -10,6 +10,7 @@ from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, Whole
 from buddies_core.model.room import Member
 from buddies_core.pb import peer_pb2
 from buddies_core.rooms.admission import Admitted
+from buddies_core.wire.shortening import LegacySignature
 
 
 class StorePort(Protocol):
@@ -56,6 +57,9 @@ class RoomsPort(Protocol):
 
     async def admit(self, room: RoomName, proof: bytes) -> Admitted:
         """Return the message that a copy holds; raises WireError if it is not to be believed."""
+
+    def legacy_signature(self, room: RoomName) -> LegacySignature | None:
+        """Return what is added to each message of ours in this room, for 0.1.4 peers in it."""
 
     async def compose(
         self,

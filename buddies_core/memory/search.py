@@ -236,7 +236,9 @@ class Search:
         vector, _ = await self._local.vector(query, ANSWER_WITHIN_S)
         found = await self._find_for_peer(query, vector, filter, legacy_search.FOUND_MAX)
         name = self._rooms.name_of(self._network.endpoint)
-        return legacy_search.fitting_response(request, (memory for memory, _ in found), name)
+        return legacy_search.fitting_response(
+            request, (memory for memory, _ in found), name, self._rooms.legacy_signature(room)
+        )
 
     async def _find_for_peer(
         self, query: str, vector: Vectors | None, filter: MemoryFilter, limit: int

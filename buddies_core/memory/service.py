@@ -115,7 +115,12 @@ class Memories:
         )
         check_own(entry)
         author_name = user or self._rooms.name_of(endpoint)
-        told, whole = fit_memory(entry, agent=agent, user=author_name)
+        told, whole = fit_memory(
+            entry,
+            agent=agent,
+            user=author_name,
+            legacy=self._rooms.legacy_signature(room),
+        )
         body = MemoryCreated(told)
         proof = await self._rooms.compose(room, body, agent=agent, user=author_name, whole=whole)
         memory = Memory(

@@ -2,13 +2,15 @@
 
 import logging
 from collections import Counter
+from dataclasses import replace
 from typing import Protocol
 
 from buddies_core.identity.binding import NAMESPACE, binding_payload
 from buddies_core.identity.labels import canonical
 from buddies_core.identity.verifying import Verdict
-from buddies_core.model.identity import Binding, SignerIdentity
+from buddies_core.model.identity import Binding, SignerIdentity, Verified
 from buddies_core.model.ids import EndpointId, short
+from buddies_core.model.room import Member
 from buddies_core.rooms.admission import Verify
 from buddies_core.store.records import BindingRecord
 
@@ -54,6 +56,15 @@ class Bindings:
             return self._own_signer
         record = self._known.get(endpoint)
         return record.signer if record else None
+
+    def shown(self, member: Member) -> Member:
+        """Return the member with whose key vouches for it."""
+        if not member.speaks_direct:
+            return member
+        signer = self.signer_of(member.endpoint)
+        if signer is None:
+            return replace(member, verified=Verified.PEER)
+        return replace(member, verified=Verified.SIGNER, signed_by=signer.label)
 
     async def take(self, endpoint: EndpointId, binding: Binding) -> None:
         """Take in a binding that the endpoint itself has told; what is wrong is counted.

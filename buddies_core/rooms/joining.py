@@ -7,8 +7,8 @@ from typing import Any
 
 from buddies_core.errors import Unreachable
 from buddies_core.model.address import PeerAddress
-from buddies_core.model.ids import short
-from buddies_core.model.room import DialAttempt
+from buddies_core.model.ids import EndpointId, short
+from buddies_core.model.room import DialAttempt, Ticket
 from buddies_core.rooms.room import Room
 
 JOIN_DEADLINE_S = 10.0
@@ -69,6 +69,18 @@ async def dial_more(
         for dial in dials:
             dial.cancel()
     return tried
+
+
+def others_on(ticket: Ticket | None, me: EndpointId) -> tuple[PeerAddress, ...]:
+    """Return the ticket's peers other than ourselves."""
+    peers = ticket.endpoints if ticket else ()
+    return tuple(peer for peer in peers if peer.endpoint != me)
+
+
+def missed(tried: Sequence[DialAttempt]) -> tuple[str, ...]:
+    """Return a warning if not all peers were reached."""
+    unmet = [attempt for attempt in tried if not attempt.reached]
+    return (f"not all of the ticket's peers answered: {describe(unmet)}",) if unmet else ()
 
 
 def describe(tried: Sequence[DialAttempt]) -> str:

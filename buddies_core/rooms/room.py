@@ -3,24 +3,24 @@
 import asyncio
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
 from uuid import UUID
 
 from buddies_core.errors import BuddiesError, NotAllowed, NotFound, WireError
 from buddies_core.model.address import PeerAddress
 from buddies_core.model.bodies import AgentPresence, Body, Leave, Presence, SearchResponse
 from buddies_core.model.bodies import Join as JoinBody
-from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, TopicId, short
 from buddies_core.model.memory import Whole
 from buddies_core.model.room import DialAttempt, Member, Ticket
 from buddies_core.pb import peer_pb2
 from buddies_core.rooms.admission import Admitted, spoke_key
 from buddies_core.rooms.last_seen import LastSeen
+from buddies_core.rooms.legacy import LegacyPeers
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.presence import Presences, fit_presence
 from buddies_core.rooms.reunion import Reunion
 from buddies_core.store.records import PresenceRecord, RoomRecord
+from buddies_core.wire.shortening import LegacySignature
 
 PRESENCE_EVERY_S = 30.0
 REUNITE_EVERY_S = 5.0
@@ -60,6 +60,7 @@ class Room:
         self._has_neighbor = asyncio.Event()
         self._introduced = False
         """Whether the swarm that we are in has heard our Join."""
+        self._legacy = LegacyPeers(record.topic, host.store)
         self._announce = asyncio.Event()
         self._greetings: asyncio.Queue[EndpointId] = asyncio.Queue(GREETINGS_MAX)
         self._legacy_newcomer = asyncio.Event()
@@ -88,9 +89,8 @@ class Room:
         self, body: Body, *, agent: str = "", user: str = "", whole: Whole | None = None
     ) -> bytes:
         """Return a message of ours as it would be broadcast."""
-        address = None
-        if isinstance(body, Presence | JoinBody):
-            address = self._host.network.address().info
+        says_where = isinstance(body, Presence | JoinBody)
+        address = self._host.network.address().info if says_where else None
         return await self._host.composer.compose(
             self.record.topic,
             body,
@@ -98,7 +98,14 @@ class Room:
             user=user or self._host.user,
             address=address,
             whole=whole,
+            for_legacy=self.legacy_signature is not None,
         )
+
+    @property
+    def legacy_signature(self) -> LegacySignature | None:
+        """What our signer adds to each message, while 0.1.4 peers here want that; None if not."""
+        wanted = self._legacy.want_signatures(self._host.clock.wall_ms())
+        return self._host.composer.legacy_signature if wanted else None
 
     def announce(self, agents: tuple[AgentPresence, ...]) -> None:
         """Tell the members soon who is here, because it has changed."""
@@ -129,15 +136,7 @@ class Room:
             is_self=True,
             heard_at_ms=self._host.clock.wall_ms(),
         )
-        return tuple(map(self._vouched, (me, *self.presences.members())))
-
-    def _vouched(self, member: Member) -> Member:
-        if not member.speaks_direct:
-            return member
-        signer = self._host.bindings.signer_of(member.endpoint)
-        if signer is None:
-            return replace(member, verified=Verified.PEER)
-        return replace(member, verified=Verified.SIGNER, signed_by=signer.label)
+        return tuple(map(self._host.bindings.shown, (me, *self.presences.members())))
 
     # What happens to it
 
@@ -220,6 +219,7 @@ class Room:
         `endpoint` is given where it came straight from its author.
         """
         now_s, wall_ms = self._host.clock.now_s(), self._host.clock.wall_ms()
+        self._legacy.heard(wall_ms)
         match body:
             case JoinBody(name, agent):
                 if self.presences.legacy_heard(name, agent, endpoint, now_s=now_s, wall_ms=wall_ms):
@@ -319,6 +319,7 @@ class Room:
     async def _keep_present(self) -> None:
         while True:
             self._announce.clear()
+            await self._legacy.keep()
             try:
                 if self.has_neighbor and not self._introduced:
                     await self._say_join()

@@ -14,7 +14,6 @@ from dataclasses import replace
 from uuid import UUID
 
 from buddies_core.errors import BuddiesError, NotFound, StoreError
-from buddies_core.model.address import PeerAddress
 from buddies_core.model.bodies import AgentPresence, Body, Leave, StatusUpdate
 from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId, RoomName, TopicId, short, topic_of
@@ -29,11 +28,12 @@ from buddies_core.model.room import (
     Ticket,
 )
 from buddies_core.rooms.admission import Admitted, spoke_key
-from buddies_core.rooms.joining import JOIN_DEADLINE_S, describe, dial_more, find_neighbor
+from buddies_core.rooms.joining import JOIN_DEADLINE_S, dial_more, find_neighbor, missed, others_on
 from buddies_core.rooms.names import room_name, status_text, ticket_for
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.room import Room
 from buddies_core.store.records import RoomRecord
+from buddies_core.wire.shortening import LegacySignature
 from buddies_core.wire.tickets import encode_ticket
 
 CLI_AGENT = "buddies-cli"
@@ -102,14 +102,12 @@ class Rooms:
             if known is None:
                 tried = await self._join_anew(name, parsed, until_s)
             else:
-                tried = await dial_more(known, self._others(parsed), until_s)
+                tried = await dial_more(known, others_on(parsed, self._host.endpoint), until_s)
         joined = self.room(name)
         if agent is not None:
             joined.joined_by.add(agent)
             joined.left_by.discard(agent)
         joined.announce(self._agents_in(joined))
-        missed = [attempt for attempt in tried if not attempt.reached]
-        unmet = f"not all of the ticket's peers answered: {describe(missed)}"
         return JoinReport(
             room=name,
             ticket=encode_ticket(joined.ticket()),
@@ -117,7 +115,7 @@ class Rooms:
             members=joined.members(),
             already_joined=known is not None,
             tried=tried,
-            warnings=(*self._host.warnings, *((unmet,) if missed else ())),
+            warnings=(*self._host.warnings, *missed(tried)),
         )
 
     async def leave(self, room: str, agent: UUID | None, *, for_all: bool) -> LeaveReport:
@@ -282,6 +280,10 @@ class Rooms:
         """
         return await self.room(room).admit(proof)
 
+    def legacy_signature(self, room: RoomName) -> LegacySignature | None:
+        """Return what is added to each message of ours in this room, for 0.1.4 peers in it."""
+        return self.room(room).legacy_signature
+
     def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
         """Return whose key vouches for what this endpoint says, if anybody's does."""
         return self._host.bindings.signer_of(endpoint)
@@ -346,7 +348,7 @@ class Rooms:
             name=name,
             topic=topic,
             joined_at_ms=self._host.clock.wall_ms(),
-            bootstrap=self._others(ticket),
+            bootstrap=others_on(ticket, self._host.endpoint),
         )
         room = self._add(Room(record, self._host))
         try:
@@ -372,13 +374,6 @@ class Rooms:
         finally:
             await self._remove(room)
         await self._host.store.delete_presences(room.record.topic)
-
-    def _others(self, ticket: Ticket | None) -> tuple[PeerAddress, ...]:
-        if ticket is None:
-            return ()
-        return tuple(
-            address for address in ticket.endpoints if address.endpoint != self._host.endpoint
-        )
 
     def _add(self, room: Room) -> Room:
         self._rooms[room.record.name] = room

@@ -20,6 +20,7 @@ from buddies_core.model.room import Member
 from buddies_core.model.skill import RankedSkill, Skill
 from buddies_core.skills.ports import RoomsPort
 from buddies_core.wire.bodies import encode_body
+from buddies_core.wire.shortening import LegacySignature
 
 QUERY_CHARS_MIN = 3
 """0.1.4 answers a shorter one with nearly everything, and chokes on that."""
@@ -98,7 +99,10 @@ async def responses(question: LegacyQuestion, patience_s: float) -> list[SkillSe
 
 
 def fitting_response(
-    request: SkillSearchRequest, found: Iterable[tuple[Skill, int]], name: str
+    request: SkillSearchRequest,
+    found: Iterable[tuple[Skill, int]],
+    name: str,
+    legacy: LegacySignature | None = None,
 ) -> SkillSearchResponse | None:
     """Return as many of the skills as one broadcast carries; None if that is none of them.
 
@@ -106,6 +110,7 @@ def fitting_response(
     """
     response = SkillSearchResponse(request.request_id, (), name)
     size_max = CONTENT_BYTES_MAX - _ENVELOPE_BYTES - len(name.encode())
+    size_max -= legacy.size if legacy else 0
     for skill, rank in found:
         longer = replace(response, results=(*response.results, RankedSkill(skill.entry, rank)))
         if len(encode_body(longer)) <= size_max:

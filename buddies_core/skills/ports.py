@@ -11,6 +11,7 @@ from buddies_core.model.memory import Memory, MemoryFilter, Whole
 from buddies_core.model.room import Member
 from buddies_core.pb import peer_pb2
 from buddies_core.rooms.admission import Admitted
+from buddies_core.wire.shortening import LegacySignature
 
 Verify: TypeAlias = Callable[[SignerIdentity, bytes, bytes, str], Awaitable[Verification]]
 """Whether this identity has signed this payload by this signature in this namespace; see
@@ -48,6 +49,9 @@ class RoomsPort(Protocol):
 
     async def admit(self, room: RoomName, proof: bytes) -> Admitted:
         """Return the message that a copy holds; raises WireError if it is not to be believed."""
+
+    def legacy_signature(self, room: RoomName) -> LegacySignature | None:
+        """Return what is added to each message of ours in this room, for 0.1.4 peers in it."""
 
     async def compose(
         self,

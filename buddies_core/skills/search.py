@@ -337,7 +337,9 @@ class SkillSearch:
         )
         name = self._rooms.name_of(self._network.endpoint)
         ranked = ((s, self._ballots.standing(s.key).votes.rank) for s, _ in found)
-        return legacy_search.fitting_response(request, ranked, name)
+        return legacy_search.fitting_response(
+            request, ranked, name, self._rooms.legacy_signature(room)
+        )
 
     # Both
 

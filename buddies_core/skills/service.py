@@ -117,7 +117,12 @@ class Skills:
         check_own(entry)
         entry = await self._signed(entry)
         author_name = user or self._rooms.name_of(endpoint)
-        told, whole = fit_skill(entry, agent=agent, user=author_name)
+        told, whole = fit_skill(
+            entry,
+            agent=agent,
+            user=author_name,
+            legacy=self._rooms.legacy_signature(room),
+        )
         proof = await self._rooms.compose(
             room, SkillPublished(told), agent=agent, user=author_name, whole=whole
         )

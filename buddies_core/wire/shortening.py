@@ -2,15 +2,17 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from buddies_core.errors import InvalidInput
 from buddies_core.gossip.messages import CONTENT_BYTES_MAX
 from buddies_core.model.address import AddressInfo
 from buddies_core.model.bodies import Body, MemoryCreated, SkillPublished
+from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId
 from buddies_core.model.memory import MemoryEntry, Whole
 from buddies_core.model.skill import SkillEntry
+from buddies_core.wire.bodies import encode_vouching
 from buddies_core.wire.room_messages import (
     NONCE_BYTES,
     SIGNATURE_BYTES,
@@ -21,13 +23,32 @@ from buddies_core.wire.room_messages import (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class LegacySignature:
+    """What a person's signature, as 0.1.4 wants it on each message, takes of a broadcast."""
+
+    signed_by: SignerIdentity
+    signature_bytes_max: int
+
+    @property
+    def size(self) -> int:
+        """How many bytes longer a message is by it."""
+        signature = bytes(self.signature_bytes_max)
+        return len(encode_vouching(self.signed_by, signature)) - len(encode_vouching(None, None))
+
+
 def fit_memory(
-    entry: MemoryEntry, *, agent: str = "", user: str = "", address: AddressInfo | None = None
+    entry: MemoryEntry,
+    *,
+    agent: str = "",
+    user: str = "",
+    address: AddressInfo | None = None,
+    legacy: LegacySignature | None = None,
 ) -> tuple[MemoryEntry, Whole | None]:
     """Return the entry as one broadcast can carry it, and what is whole where that is only a part.
 
     The part is the content's beginning, up to the last character that fits. Agent, user and address
-    are those that go into the trailer.
+    are those that go into the trailer; `legacy` is left room for.
 
     Raises:
         InvalidInput: there is no place left even without any content.
@@ -43,12 +64,17 @@ def fit_memory(
             user=user or None,
         ),
         "title, tags, references and the names of agent and user",
+        legacy,
     )
     return replace(entry, content=told), whole
 
 
 def fit_skill(
-    entry: SkillEntry, *, agent: str = "", user: str = ""
+    entry: SkillEntry,
+    *,
+    agent: str = "",
+    user: str = "",
+    legacy: LegacySignature | None = None,
 ) -> tuple[SkillEntry, Whole | None]:
     """Return the skill as one broadcast can carry it; as `fit_memory` does.
 
@@ -65,12 +91,17 @@ def fit_skill(
             user=user or None,
         ),
         "title, tags, the signature and the names of agent and user",
+        legacy,
     )
     return replace(entry, content=told), whole
 
 
 def _fit(
-    content: str, body: Callable[[str], Body], trailer: Trailer, others: str
+    content: str,
+    body: Callable[[str], Body],
+    trailer: Trailer,
+    others: str,
+    legacy: LegacySignature | None,
 ) -> tuple[str, Whole | None]:
     def size(content: str, whole: Whole | None) -> int:
         message = RoomMessage(nonce=bytes(NONCE_BYTES), body=body(content))
@@ -80,7 +111,7 @@ def _fit(
             b"",
             lambda _: bytes(SIGNATURE_BYTES),
         )
-        return len(sealed)
+        return len(sealed) + (legacy.size if legacy else 0)
 
     if size(content, None) <= CONTENT_BYTES_MAX:
         return content, None

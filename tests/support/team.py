@@ -30,6 +30,7 @@ from buddies_core.rooms.admission import Admission, Admitted
 from buddies_core.rooms.composing import Composer
 from buddies_core.rooms.replies import Replies
 from buddies_core.store.in_memory import InMemoryStore
+from buddies_core.wire.shortening import LegacySignature
 from tests.support.clocks import ManualClock
 from tests.support.memories import DEMO
 
@@ -45,6 +46,7 @@ class FakeRooms:
         self._admission = Admission(node.store, Verifier({}, node.clock).verify, node.counters)
         self.present: dict[RoomName, list[Member]] = {room: [] for room in rooms}
         self.signers: dict[EndpointId, SignerIdentity] = {}
+        self.legacy: LegacySignature | None = None
         self.sent: list[tuple[RoomName, bytes]] = []
         self.published: list[tuple[RoomName, Body]] = []
         self.on_send: Callable[[bytes], None] = lambda proof: None
@@ -77,6 +79,9 @@ class FakeRooms:
 
     async def admit(self, room: RoomName, proof: bytes) -> Admitted:
         return await self._admission.admit(room, self.topic(room), proof)
+
+    def legacy_signature(self, room: RoomName) -> LegacySignature | None:
+        return self.legacy
 
     async def compose(
         self,

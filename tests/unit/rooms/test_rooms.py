@@ -2,6 +2,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -31,7 +32,7 @@ from buddies_core.rooms import room as room_module
 from buddies_core.rooms import rooms as rooms_module
 from buddies_core.rooms.admission import Admission, Rejected
 from buddies_core.rooms.bindings import Bindings
-from buddies_core.rooms.composing import Composer
+from buddies_core.rooms.composing import Composer, MessageSigner
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.presence import LEGACY_LASTS_S
 from buddies_core.rooms.rooms import Rooms
@@ -42,6 +43,7 @@ from buddies_core.wire.room_messages import (
     encode_room_message,
     open_envelope,
 )
+from buddies_core.wire.shortening import LegacySignature
 from buddies_core.wire.tickets import decode_ticket, encode_ticket
 from tests.support.clocks import ManualClock
 from tests.support.eventually import until
@@ -53,6 +55,7 @@ BOB = NodeKey(b"b" * 32)
 CAROL = NodeKey(b"c" * 32)
 DEMO = RoomName("demo")
 TOPIC = topic_of(DEMO)
+ALICES_SIGNER = an_ed25519_signer(b"1", "alice@home")
 CLAUDE = UUID(int=1)
 CURSOR = UUID(int=2)
 
@@ -115,7 +118,7 @@ async def presence_of(key: NodeKey, user: str, room: RoomName = DEMO) -> bytes:
 
 
 async def test_a_member_is_shown_with_the_key_that_vouches_for_it() -> None:
-    own = await bind(an_ed25519_signer(b"1", "alice@home"), ALICE.endpoint, 5)
+    own = await bind(ALICES_SIGNER, ALICE.endpoint, 5)
     label = an_ed25519_signer(b"1").label  # without the comment, which anybody can choose
     alice, bob = host(ALICE, "alice", own=own), host(BOB, "bob")
     async with rooms_of(alice) as theirs, rooms_of(bob) as ours:
@@ -130,6 +133,23 @@ async def test_a_member_is_shown_with_the_key_that_vouches_for_it() -> None:
         ]
         (herself,) = theirs.members(DEMO)
         assert (herself.verified, herself.signed_by) == (Verified.SIGNER, label)
+
+
+async def test_messages_are_signed_singly_once_an_old_peer_was_heard() -> None:
+    person = MessageSigner(ALICES_SIGNER, LegacySignature(ALICES_SIGNER.identity, 320))
+    alice = host(ALICE, "alice")
+    alice = replace(alice, composer=Composer(ALICE, InMemoryStore(), alice.clock, person))
+    async with rooms_of(alice) as rooms:
+        await rooms.join("demo", None, None)
+        before = await rooms.compose(DEMO, Leave("alice"))
+        assert (rooms.legacy_signature(DEMO), open_envelope(before).message.signed_by) == (
+            None,
+            None,
+        )
+        rooms.room(DEMO).on_unsigned(Join("olga", "cursor"), BOB.endpoint)
+        after = await rooms.compose(DEMO, Leave("alice"))
+        assert rooms.legacy_signature(DEMO) == person.takes
+        assert open_envelope(after).message.signed_by == ALICES_SIGNER.identity
 
 
 async def test_a_room_without_a_ticket_is_entered_at_once_and_its_ticket_leads_to_us() -> None:

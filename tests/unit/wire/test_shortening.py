@@ -13,6 +13,7 @@ from buddies_core.gossip.messages import CONTENT_BYTES_MAX
 from buddies_core.identity.node_key import NodeKey
 from buddies_core.model.address import AddressInfo, SocketAddress
 from buddies_core.model.bodies import MemoryCreated
+from buddies_core.model.identity import SshIdentity
 from buddies_core.model.ids import MemoryId, RoomName
 from buddies_core.model.memory import (
     REFERENCES_MAX,
@@ -31,7 +32,7 @@ from buddies_core.wire.room_messages import (
     open_envelope,
     seal,
 )
-from buddies_core.wire.shortening import fit_memory
+from buddies_core.wire.shortening import LegacySignature, fit_memory
 
 ANN = NodeKey(b"a" * 32)
 SMALL = MemoryEntry(
@@ -93,6 +94,17 @@ def test_the_largest_content_that_fits_is_sent_whole_and_one_byte_more_is_shorte
     assert whole == whole_of(longer.content)
     assert part == replace(longer, content=longer.content[: len(part.content)])
     assert len(sealed(part, whole)) == CONTENT_BYTES_MAX
+
+
+def test_room_is_left_for_the_signature_that_old_peers_want() -> None:
+    signer, longest = SshIdentity("ssh-ed25519 AAAA ann@home"), replace(SMALL, content="c" * 9000)
+    part, whole = fit_memory(longest, legacy=LegacySignature(signer, 298))
+    trailer = Trailer(sender=ANN.endpoint, sent_at_ms=2**64 - 1, whole=whole)
+    message = RoomMessage(
+        nonce=bytes(16), body=MemoryCreated(part), signed_by=signer, signature=bytes(298)
+    )
+    raw = seal(encode_room_message(message), trailer, b"", ANN.sign)
+    assert len(raw) == CONTENT_BYTES_MAX
 
 
 def test_the_longest_content_is_shortened_to_fill_the_message() -> None:
