@@ -69,3 +69,22 @@ async def test_a_generated_identity_outlives_the_daemon(alice: Machine) -> None:
     await machine.command("daemon", "restart")
     assert await machine.command("whoami") == before
     assert before["local_identity"].endswith(" buddies-generated")
+
+
+async def test_peers_see_whose_key_vouches_for_a_machine_and_its_memories(
+    alice: Machine, bob: Machine
+) -> None:
+    signing = Choosing(alice.user, alice.home, signer="generated")
+    label = (await signing.command("whoami"))["local_identity"].removesuffix(" buddies-generated")
+    ticket = (await signing.command("join", ROOM))["ticket"]
+    joined = await bob.command("join", ROOM, "--ticket", ticket)
+    shown = {it["name"]: (it["verified"], it["signed_by"]) for it in joined["members"]}
+    assert shown == {"alice": ("signer", label), "bob": ("peer", None)}
+
+    await signing.command("memory", "store", "We use PostgreSQL", "--room", ROOM)
+    (found,) = (await bob.command("memory", "search", "PostgreSQL"))["results"]
+    assert (found["verified"], found["signed_by"]) == ("signer", label)
+    await signing.command("daemon", "stop")
+    await bob.command("daemon", "restart")
+    (kept,) = (await bob.command("memory", "list"))["results"]
+    assert (kept["verified"], kept["signed_by"]) == ("signer", label)

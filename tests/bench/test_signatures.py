@@ -1,0 +1,84 @@
+"""What a person's signature costs, by kind of key; and messages that are admitted in a second."""
+
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from buddies_core.clock import SystemClock
+from buddies_core.identity.choosing import open_signer
+from buddies_core.identity.node_key import NodeKey
+from buddies_core.identity.verifying import Verifier
+from buddies_core.model.bodies import Leave
+from buddies_core.model.ids import EndpointId, RoomName, topic_of
+from buddies_core.rooms.admission import Admission
+from buddies_core.rooms.composing import Composer, MessageSigner
+from buddies_core.store.in_memory import InMemoryStore
+from buddies_core.wire.room_messages import encode_room_message, open_envelope
+from buddies_core.wire.shortening import LegacySignature
+from tests.support.person import Person, an_ed25519_signer, needs, some_person
+
+ENDPOINT = EndpointId(b"e" * 32)
+ROOM = RoomName("demo")
+TOPIC = topic_of(ROOM)
+
+pytestmark = [needs("ssh-keygen"), needs("gpg"), pytest.mark.timeout(120)]
+
+
+async def each_ms(times: int, call: Callable[[int], Awaitable[object]]) -> float:
+    begun = time.perf_counter()
+    for number in range(times):
+        await call(number)
+    return (time.perf_counter() - begun) * 1000 / times
+
+
+@pytest.mark.parametrize("kind", ["ed25519", "rsa", "ecdsa", "gpg ed25519", "gpg rsa3072"])
+async def test_sign_and_verify(kind: str) -> None:
+    with some_person() as person:
+        signer = (await open_signer(environment(person, kind), Path(person.home), ENDPOINT)).signer
+        assert signer is not None
+        times = 200 if kind == "ed25519" else 20
+        signatures: list[bytes] = []
+
+        async def sign(number: int) -> None:
+            signatures.append(await signer.sign(b"%d" % number, "buddies"))
+
+        verifier = Verifier(person.environ, SystemClock())
+
+        async def verify(number: int) -> None:
+            assert await verifier.is_good(
+                signer.identity, b"%d" % number, signatures[number], "buddies"
+            )
+
+        signing = await each_ms(times, sign)
+        verifying = await each_ms(times, verify)
+        again = await each_ms(times, verify)
+        print(  # noqa: T201 - a figure
+            f"{kind}: sign {signing:.2f} ms, verify {verifying:.2f} ms, again {again:.3f} ms, "
+            f"{len(signatures[0])} bytes"
+        )
+
+
+def environment(person: Person, kind: str) -> dict[str, str]:
+    if kind.startswith("gpg "):
+        key = person.gpg_key(kind.removeprefix("gpg "))
+        return person.environ | {"BUDDIES_SIGNER": "gpg", "BUDDIES_GPG_KEY_ID": key}
+    key_file = str(person.ssh_key(kind))
+    return person.environ | {"BUDDIES_SIGNER": "ssh", "BUDDIES_SSH_PRIVATE_KEY": key_file}
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+async def test_admit(legacy: bool) -> None:
+    """Ours by the endpoint's signature; 0.1.4's by an Ed25519 signer's on each."""
+    store, clock, signer = InMemoryStore(), SystemClock(), an_ed25519_signer(b"1")
+    person = MessageSigner(signer, LegacySignature(signer.identity, 320))
+    composer = Composer(NodeKey(b"a" * 32), store, clock, person)
+    messages = []
+    for number in range(2000):
+        raw = await composer.compose(TOPIC, Leave(f"ann {number}"), for_legacy=legacy)
+        messages.append(encode_room_message(open_envelope(raw).message) if legacy else raw)
+    admission = Admission(store, Verifier({}, clock).verify, Counter())
+    each = await each_ms(2000, lambda number: admission.admit(ROOM, TOPIC, messages[number]))
+    print(f"{'0.1.4, signed' if legacy else 'ours'}: {1000 / each:,.0f} messages/s admitted")  # noqa: T201
