@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import select
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -23,6 +24,7 @@ if TYPE_CHECKING:  # brings gRPC, which --help must not wait for
 AnswerT = TypeVar("AnswerT")
 
 OK, FAILED, USAGE, NO_DAEMON, TIMED_OUT = range(5)
+TERMINAL_POLL_S = 0.2
 INTERRUPTED = 128 + 2  # as a shell reports SIGINT
 TERMINATED = 128 + 15  # and SIGTERM
 
@@ -146,6 +148,9 @@ def text_argument(value: str, limit_bytes: int) -> str:
         return value
     if sys.stdin.isatty():
         click.echo("Reading from the terminal; end with Ctrl-D.", err=True)
+        # A Ctrl-C in the instant before a read blocks is seen only when that returns.
+        while not select.select([sys.stdin], [], [], TERMINAL_POLL_S)[0]:
+            pass
     given = sys.stdin.buffer.read(limit_bytes + 1)
     if len(given) > limit_bytes:
         raise InvalidInput(
