@@ -137,7 +137,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
                 network=network,
                 signer=signer.for_signing,
                 verify=verifier.verify,
-                electorate=Everybody(),
+                electorate=Everybody(rooms),
                 clock=clock,
                 counters=counters,
             )

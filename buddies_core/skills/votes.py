@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from buddies_core.model.identity import Verified
+from buddies_core.model.identity import SignerIdentity, Verified
 from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.skill import Vote
 from buddies_core.model.skill_views import Tally
@@ -25,12 +25,26 @@ class Electorate(Protocol):
         """Return whether the room's policy admits this voter."""
 
 
+class Signers(Protocol):
+    """Who vouches for whom; see `rooms.rooms.Rooms`."""
+
+    def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
+        """Return whose key vouches for what this endpoint says, if anybody's does."""
+
+
 class Everybody:
-    """The electorate of rooms without a policy: each endpoint has a vote."""
+    """The electorate of rooms without a policy: each signer has a vote, on however many machines.
+
+    An endpoint that nobody vouches for has one of its own.
+    """
+
+    def __init__(self, signers: Signers) -> None:
+        self._signers = signers
 
     def voter(self, _room: RoomName, endpoint: EndpointId) -> str:
-        """Return the endpoint in hex."""
-        return endpoint.hex()
+        """Return the label of the signer bound to the endpoint, else the endpoint in hex."""
+        signer = self._signers.signer_of(endpoint)
+        return signer.label if signer else endpoint.hex()
 
     def may_vote(self, _room: RoomName, _voter: str) -> bool:
         """Return that it counts."""

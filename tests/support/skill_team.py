@@ -102,14 +102,16 @@ class SkillNode(Node):
         rooms: tuple[RoomName, ...],
         signer: Signer | None,
         verify: Verify,
-        electorate: Electorate,
+        electorate: Electorate | None,
     ) -> None:
         super().__init__(team, name, rooms)
         self.kept = InMemorySkills()
         self.skill_replies = Replies[SkillSearchResponse]()
         documents = SkillDocuments(self.kept)
         self.skill_index = FakeSkillIndex(documents)
-        self.ballots = Ballots(self.kept, electorate, self.endpoint, self.counters)
+        self.ballots = Ballots(
+            self.kept, electorate or Everybody(self.rooms), self.endpoint, self.counters
+        )
         self.copies = Copies(self.rooms, verify, self.clock, self.counters)
         self.skills = Skills(
             store=self.kept,
@@ -190,7 +192,6 @@ class SkillTeam(Team):
         electorate: Electorate | None = None,
     ) -> SkillNode:
         """Return a new node that is in these rooms, with everybody who is there."""
-        electorate = electorate or Everybody()
         node = SkillNode(self, name, rooms or (DEMO,), signer, verify, electorate)
         self.place(node)
         return node

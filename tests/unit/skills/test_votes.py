@@ -2,6 +2,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from buddies_core.model.identity import SignerIdentity, SshIdentity
 from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.skill_views import Tally
 from buddies_core.skills.votes import Everybody, Standing, standing, weighed
@@ -25,9 +26,24 @@ class Listed:
         return voter in self.admitted
 
 
+@dataclass
+class Bound:
+    signers: dict[EndpointId, SignerIdentity] = field(default_factory=dict)
+
+    def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
+        return self.signers.get(endpoint)
+
+
 def test_each_endpoint_has_a_vote_where_there_is_no_policy() -> None:
     votes = [a_vote(SKILL, ALICE), a_vote(SKILL, BOB), a_vote(SKILL, CAROL, score=-1)]
-    assert standing(votes, DEMO, Everybody()) == Standing(Tally(2, 1), Tally())
+    assert standing(votes, DEMO, Everybody(Bound())) == Standing(Tally(2, 1), Tally())
+
+
+def test_a_signer_has_one_vote_also_where_there_is_no_policy() -> None:
+    votes = [a_vote(SKILL, ALICE), a_vote(SKILL, BOB), a_vote(SKILL, CAROL, score=-1)]
+    ann = SshIdentity("ssh-ed25519 AAAA")
+    bound = Bound({ALICE: ann, BOB: ann})
+    assert standing(votes, DEMO, Everybody(bound)) == Standing(Tally(1, 1), Tally())
 
 
 def test_one_signer_with_two_endpoints_has_one_vote_its_newest() -> None:
