@@ -7,8 +7,9 @@ that a peer says may end this: what is not believed is counted and dropped.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from buddies_core.errors import (
     BuddiesError,
@@ -52,9 +53,22 @@ from buddies_core.skills.service import Skills
 from buddies_core.tasks.service import Tasks
 
 WORK_AT_ONCE = 64
-"""Messages and requests in work; when as many are, the network's queues fill and peers wait."""
+"""Messages in work, and as many requests; beyond that the network's queues fill and peers wait."""
 
 log = logging.getLogger(__name__)
+
+
+class _Workers:
+    """Tasks of a group, so many at once."""
+
+    def __init__(self, group: asyncio.TaskGroup) -> None:
+        self._group = group
+        self._slots = asyncio.Semaphore(WORK_AT_ONCE)
+
+    async def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Begin the work as soon as there is a slot for it."""
+        await self._slots.acquire()
+        self._group.create_task(work).add_done_callback(lambda _: self._slots.release())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,19 +88,14 @@ class Inbound:
 
     async def run(self) -> None:
         """Serve peers until cancelled."""
-        slots = asyncio.Semaphore(WORK_AT_ONCE)
         async with asyncio.TaskGroup() as group:
-
-            async def spawn(work: Awaitable[None]) -> None:
-                await slots.acquire()
-                group.create_task(_release_after(slots, work))
-
-            group.create_task(self._read_deliveries(spawn))
-            group.create_task(self._read_requests(spawn))
+            # Slots for each: peers that are slow to take their answers hold up no broadcast.
+            group.create_task(self._read_deliveries(_Workers(group)))
+            group.create_task(self._read_requests(_Workers(group)))
 
     # Broadcasts
 
-    async def _read_deliveries(self, spawn: Callable[[Awaitable[None]], Awaitable[None]]) -> None:
+    async def _read_deliveries(self, workers: _Workers) -> None:
         while True:
             delivery = await self.network.next_delivery()
             room = self.rooms.by_topic(delivery.topic)
@@ -94,7 +103,7 @@ class Inbound:
                 continue
             match delivery:
                 case ContentDelivered():
-                    await spawn(self._on_content(room, delivery))
+                    await workers.start(self._on_content(room, delivery))
                 case NeighborCameUp(peer=peer):
                     room.on_neighbor_up(peer)
                 case NeighborWentDown(peer=peer):
@@ -165,9 +174,9 @@ class Inbound:
 
     # Direct requests
 
-    async def _read_requests(self, spawn: Callable[[Awaitable[None]], Awaitable[None]]) -> None:
+    async def _read_requests(self, workers: _Workers) -> None:
         while True:
-            await spawn(self._on_request(await self.network.next_request()))
+            await workers.start(self._on_request(await self.network.next_request()))
 
     async def _on_request(self, incoming: IncomingRequest) -> None:
         try:
@@ -223,10 +232,3 @@ def _reason(error: BuddiesError) -> Refusal.Reason.ValueType:
             return Refusal.INVALID
         case _:
             return Refusal.FAILED
-
-
-async def _release_after(slots: asyncio.Semaphore, work: Awaitable[None]) -> None:
-    try:
-        await work
-    finally:
-        slots.release()
