@@ -100,11 +100,6 @@ class TaskOrder:
     """The agents it came through, the first one first, each as `endpoint id in hex/agent name`."""
     created_at_ms: int
 
-    @property
-    def hops(self) -> int:
-        """How often it was handed on."""
-        return len(self.path) - 1
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskView:

@@ -8,7 +8,6 @@ from typing import Protocol
 
 from buddies_core.clock import Clock
 from buddies_core.model.address import AddressInfo, PeerAddress
-from buddies_core.model.bodies import AgentPresence
 from buddies_core.model.ids import EndpointId, RoomName, TopicId
 from buddies_core.pb import peer_pb2
 from buddies_core.rooms.admission import Admission
@@ -79,13 +78,6 @@ class StorePort(Protocol):
 
     async def raise_watermark(self, name: bytes, value: int) -> None:
         """Raise the mark to `value`, if it is lower."""
-
-
-class Attachments(Protocol):
-    """The agents attached to this node."""
-
-    def in_room(self, room: RoomName) -> tuple[AgentPresence, ...]:
-        """Return those that have not left this room."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

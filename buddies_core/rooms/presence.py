@@ -212,11 +212,6 @@ class Presences:
         """Whether this peer of ours is present."""
         return endpoint in self._peers
 
-    @property
-    def has_legacy(self) -> bool:
-        """Whether a 0.1.4 peer is present."""
-        return bool(self._legacy)
-
     def name_of(self, endpoint: EndpointId) -> str | None:
         """Return the display name of a present peer."""
         heard = self._peers.get(endpoint)
