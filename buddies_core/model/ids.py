@@ -10,6 +10,9 @@ EndpointId = NewType("EndpointId", bytes)
 TopicId = NewType("TopicId", bytes)
 """32 bytes: what the gossip layer knows of a room."""
 
+RoomId = NewType("RoomId", bytes)
+"""32 bytes: what a room is by, whatever its name and its topic. Of an open room it is the topic."""
+
 MessageId = NewType("MessageId", bytes)
 """32 bytes: BLAKE3 of a broadcast's content."""
 
@@ -22,6 +25,11 @@ TaskId = NewType("TaskId", UUID)
 def topic_of(room: RoomName) -> TopicId:
     """Return the topic of an open room, as buddies 0.1.4 derives it: SHA-256 of a prefixed name."""
     return TopicId(hashlib.sha256(b"buddies:room:" + room.encode()).digest())
+
+
+def open_room_id(room: RoomName) -> RoomId:
+    """Return what an open room of this name is by."""
+    return RoomId(topic_of(room))
 
 
 def short(endpoint: EndpointId) -> str:

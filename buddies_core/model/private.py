@@ -1,0 +1,66 @@
+"""Private rooms: what their members share, and what lets somebody in."""
+
+from dataclasses import dataclass, field
+
+from buddies_core.model.address import PeerAddress
+from buddies_core.model.ids import EndpointId, RoomId, RoomName
+
+SECRET_BYTES = 32
+TOKEN_BYTES = 32
+EPOCHS_KEPT_MAX = 16
+"""Older ones open nothing that is still on its way."""
+ROSTER_MEMBERS_MAX = 4000
+"""So that a roster fits into one direct request of 128 KiB."""
+INVITE_USES_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """A private room's secret between two rotations. Whoever knows it is in; it is never shown."""
+
+    number: int
+    """From 0 to 2³²-1; each rotation makes a higher one."""
+    secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Roster:
+    """Who stayed at a rotation, in the words of the member that rotated."""
+
+    room_id: RoomId
+    epoch: int
+    """The number of the epoch that the rotation began."""
+    members: tuple[EndpointId, ...]
+    """Ascending, the rotator among them."""
+    rotator: EndpointId
+    signature: bytes
+    """Not verified by being there: see `wire.private.verify_roster`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateState:
+    """What a node knows of a private room that it is in, or was in."""
+
+    epochs: tuple[Epoch, ...]
+    """The newest last, at most `EPOCHS_KEPT_MAX`."""
+    roster: Roster | None = None
+    """Of the newest epoch; None if nobody has rotated yet."""
+    members: tuple[EndpointId, ...] = ()
+    """Whoever was ever let in, as far as this node knows."""
+    removed: bool = False
+    """A rotation has left this node out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invite:
+    """What brings somebody into a private room, once its inviter has taken the token."""
+
+    room: RoomName
+    room_id: RoomId
+    endpoints: tuple[PeerAddress, ...]
+    token: bytes = field(repr=False)
+    """Random; whoever shows it is given the secret."""
+    expires_at_s: int
+    """Unix time."""
+    uses: int
+    """How many endpoints may come in by it."""
