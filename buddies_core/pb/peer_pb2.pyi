@@ -125,6 +125,7 @@ class PeerRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TOPIC_FIELD_NUMBER: _builtins.int
+    PROOF_FIELD_NUMBER: _builtins.int
     PING_FIELD_NUMBER: _builtins.int
     HELLO_FIELD_NUMBER: _builtins.int
     SEARCH_FIELD_NUMBER: _builtins.int
@@ -139,8 +140,15 @@ class PeerRequest(_message.Message):
     WITHDRAW_TASK_FIELD_NUMBER: _builtins.int
     SEARCH_SKILLS_FIELD_NUMBER: _builtins.int
     FETCH_SKILL_FIELD_NUMBER: _builtins.int
+    REDEEM_FIELD_NUMBER: _builtins.int
+    TAKE_EPOCH_FIELD_NUMBER: _builtins.int
+    CATCH_UP_FIELD_NUMBER: _builtins.int
     topic: _builtins.bytes
-    """The room it concerns; empty in Ping."""
+    """The room it concerns: its topic, in Redeem its id; empty in Ping."""
+    proof: _builtins.bytes
+    """That the caller is a member, where the room is private: HMAC-SHA256(proof key of the epoch,
+    caller ‖ responder ‖ topic). Empty elsewhere and in Redeem.
+    """
     @_builtins.property
     def ping(self) -> Global___Ping: ...
     @_builtins.property
@@ -169,10 +177,17 @@ class PeerRequest(_message.Message):
     def search_skills(self) -> Global___SearchSkills: ...
     @_builtins.property
     def fetch_skill(self) -> Global___FetchSkill: ...
+    @_builtins.property
+    def redeem(self) -> Global___Redeem: ...
+    @_builtins.property
+    def take_epoch(self) -> Global___TakeEpoch: ...
+    @_builtins.property
+    def catch_up(self) -> Global___CatchUp: ...
     def __init__(
         self,
         *,
         topic: _builtins.bytes = ...,
+        proof: _builtins.bytes = ...,
         ping: Global___Ping | None = ...,
         hello: Global___Hello | None = ...,
         search: Global___Search | None = ...,
@@ -187,12 +202,15 @@ class PeerRequest(_message.Message):
         withdraw_task: Global___WithdrawTask | None = ...,
         search_skills: Global___SearchSkills | None = ...,
         fetch_skill: Global___FetchSkill | None = ...,
+        redeem: Global___Redeem | None = ...,
+        take_epoch: Global___TakeEpoch | None = ...,
+        catch_up: Global___CatchUp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "fetch_memory", b"fetch_memory", "fetch_output", b"fetch_output", "fetch_skill", b"fetch_skill", "hello", b"hello", "lease_task", b"lease_task", "offer_task", b"offer_task", "ping", b"ping", "reject_task", b"reject_task", "renew_lease", b"renew_lease", "report_progress", b"report_progress", "search", b"search", "search_skills", b"search_skills", "submit_result", b"submit_result", "withdraw_task", b"withdraw_task"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "catch_up", b"catch_up", "fetch_memory", b"fetch_memory", "fetch_output", b"fetch_output", "fetch_skill", b"fetch_skill", "hello", b"hello", "lease_task", b"lease_task", "offer_task", b"offer_task", "ping", b"ping", "redeem", b"redeem", "reject_task", b"reject_task", "renew_lease", b"renew_lease", "report_progress", b"report_progress", "search", b"search", "search_skills", b"search_skills", "submit_result", b"submit_result", "take_epoch", b"take_epoch", "withdraw_task", b"withdraw_task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "fetch_memory", b"fetch_memory", "fetch_output", b"fetch_output", "fetch_skill", b"fetch_skill", "hello", b"hello", "lease_task", b"lease_task", "offer_task", b"offer_task", "ping", b"ping", "reject_task", b"reject_task", "renew_lease", b"renew_lease", "report_progress", b"report_progress", "search", b"search", "search_skills", b"search_skills", "submit_result", b"submit_result", "topic", b"topic", "withdraw_task", b"withdraw_task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "catch_up", b"catch_up", "fetch_memory", b"fetch_memory", "fetch_output", b"fetch_output", "fetch_skill", b"fetch_skill", "hello", b"hello", "lease_task", b"lease_task", "offer_task", b"offer_task", "ping", b"ping", "proof", b"proof", "redeem", b"redeem", "reject_task", b"reject_task", "renew_lease", b"renew_lease", "report_progress", b"report_progress", "search", b"search", "search_skills", b"search_skills", "submit_result", b"submit_result", "take_epoch", b"take_epoch", "topic", b"topic", "withdraw_task", b"withdraw_task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_ask: _TypeAlias = _typing.Literal["ping", "hello", "search", "fetch_memory", "offer_task", "lease_task", "renew_lease", "report_progress", "submit_result", "fetch_output", "reject_task", "withdraw_task", "search_skills", "fetch_skill"]  # noqa: Y015
+    _WhichOneofReturnType_ask: _TypeAlias = _typing.Literal["ping", "hello", "search", "fetch_memory", "offer_task", "lease_task", "renew_lease", "report_progress", "submit_result", "fetch_output", "reject_task", "withdraw_task", "search_skills", "fetch_skill", "redeem", "take_epoch", "catch_up"]  # noqa: Y015
     _WhichOneofArgType_ask: _TypeAlias = _typing.Literal["ask", b"ask"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ask) -> _WhichOneofReturnType_ask | None: ...
 
@@ -214,6 +232,7 @@ class PeerReply(_message.Message):
     OUTPUT_PART_FIELD_NUMBER: _builtins.int
     SKILLS_FOUND_FIELD_NUMBER: _builtins.int
     SKILL_PART_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     end: _builtins.bool
     @_builtins.property
     def refusal(self) -> Global___Refusal: ...
@@ -233,6 +252,8 @@ class PeerReply(_message.Message):
     def skills_found(self) -> Global___SkillsFound: ...
     @_builtins.property
     def skill_part(self) -> Global___SkillPart: ...
+    @_builtins.property
+    def epoch(self) -> Global___EpochReply: ...
     def __init__(
         self,
         *,
@@ -246,12 +267,13 @@ class PeerReply(_message.Message):
         output_part: Global___OutputPart | None = ...,
         skills_found: Global___SkillsFound | None = ...,
         skill_part: Global___SkillPart | None = ...,
+        epoch: Global___EpochReply | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "hello", b"hello", "lease", b"lease", "memory_part", b"memory_part", "output_part", b"output_part", "refusal", b"refusal", "search", b"search", "skill_part", b"skill_part", "skills_found", b"skills_found", "verdict", b"verdict"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "epoch", b"epoch", "hello", b"hello", "lease", b"lease", "memory_part", b"memory_part", "output_part", b"output_part", "refusal", b"refusal", "search", b"search", "skill_part", b"skill_part", "skills_found", b"skills_found", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "end", b"end", "hello", b"hello", "lease", b"lease", "memory_part", b"memory_part", "output_part", b"output_part", "refusal", b"refusal", "search", b"search", "skill_part", b"skill_part", "skills_found", b"skills_found", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "end", b"end", "epoch", b"epoch", "hello", b"hello", "lease", b"lease", "memory_part", b"memory_part", "output_part", b"output_part", "refusal", b"refusal", "search", b"search", "skill_part", b"skill_part", "skills_found", b"skills_found", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["refusal", "hello", "search", "memory_part", "lease", "verdict", "output_part", "skills_found", "skill_part"]  # noqa: Y015
+    _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["refusal", "hello", "search", "memory_part", "lease", "verdict", "output_part", "skills_found", "skill_part", "epoch"]  # noqa: Y015
     _WhichOneofArgType_answer: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_answer) -> _WhichOneofReturnType_answer | None: ...
 
@@ -274,6 +296,8 @@ class Refusal(_message.Message):
         INVALID: Refusal._Reason.ValueType  # 4
         UNSUPPORTED: Refusal._Reason.ValueType  # 5
         FAILED: Refusal._Reason.ValueType  # 6
+        ROTATED: Refusal._Reason.ValueType  # 7
+        """The room has gone on to an epoch that the caller does not know: ask CatchUp."""
 
     class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
     REASON_UNSPECIFIED: Refusal.Reason.ValueType  # 0
@@ -283,6 +307,8 @@ class Refusal(_message.Message):
     INVALID: Refusal.Reason.ValueType  # 4
     UNSUPPORTED: Refusal.Reason.ValueType  # 5
     FAILED: Refusal.Reason.ValueType  # 6
+    ROTATED: Refusal.Reason.ValueType  # 7
+    """The room has gone on to an epoch that the caller does not know: ask CatchUp."""
 
     REASON_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
@@ -999,3 +1025,107 @@ class SkillPart(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SkillPart: _TypeAlias = SkillPart  # noqa: Y015
+
+@_typing.final
+class Redeem(_message.Message):
+    """A newcomer to who has invited it into a private room: here is the token. The use is counted on disk
+    before the answer, an EpochReply. NOT_ALLOWED if the token is unknown, expired or used up. Asked
+    again by the same endpoint it costs no further use.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_FIELD_NUMBER: _builtins.int
+    PRESENCE_FIELD_NUMBER: _builtins.int
+    token: _builtins.bytes
+    """32 bytes."""
+    presence: _builtins.bytes
+    """The caller's own presence: P2PMessage ‖ trailer."""
+    def __init__(
+        self,
+        *,
+        token: _builtins.bytes = ...,
+        presence: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["presence", b"presence", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Redeem: _TypeAlias = Redeem  # noqa: Y015
+
+@_typing.final
+class TakeEpoch(_message.Message):
+    """Who has rotated to each who stays: this is the room's secret from now on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    SECRET_FIELD_NUMBER: _builtins.int
+    ROSTER_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    secret: _builtins.bytes
+    """32 bytes."""
+    roster: _builtins.bytes
+    """Who stays, signed by the rotator; docs/protocol.md has its bytes."""
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        secret: _builtins.bytes = ...,
+        roster: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "roster", b"roster", "secret", b"secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TakeEpoch: _TypeAlias = TakeEpoch  # noqa: Y015
+
+@_typing.final
+class CatchUp(_message.Message):
+    """Who was away during a rotation to any member: what is the secret now? Answered by an EpochReply;
+    NOT_ALLOWED if a rotation has left the caller out.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CatchUp: _TypeAlias = CatchUp  # noqa: Y015
+
+@_typing.final
+class EpochReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    SECRET_FIELD_NUMBER: _builtins.int
+    ROSTER_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    secret: _builtins.bytes
+    """32 bytes."""
+    roster: _builtins.bytes
+    """Empty if nobody has rotated yet."""
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        secret: _builtins.bytes = ...,
+        roster: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "roster", b"roster", "secret", b"secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EpochReply: _TypeAlias = EpochReply  # noqa: Y015
