@@ -111,7 +111,7 @@ class Inbound:
 
     async def _on_content(self, room: Room, delivery: ContentDelivered) -> None:
         try:
-            admitted = await room.admit(delivery.content)
+            admitted = await room.hear(delivery.content)
             straight = delivery.scope == SwarmScope(0)
             await self._on_message(room, admitted, delivery.delivered_from if straight else None)
         except WireError as error:
@@ -191,27 +191,20 @@ class Inbound:
 
     async def _answer(self, caller: EndpointId, request: PeerRequest) -> list[PeerReply]:
         room = self._room(TopicId(request.topic))
+        name = room.record.name
         match request.WhichOneof("ask"):
             case "hello":
                 return [PeerReply(hello=part) for part in await room.answer_hello(request.hello)]
             case "search":
-                return [
-                    PeerReply(
-                        search=await self.search.answer(caller, room.record.topic, request.search)
-                    )
-                ]
+                return [PeerReply(search=await self.search.answer(caller, name, request.search))]
             case "fetch_memory":
-                return await self.memories.answer_fetch(
-                    caller, room.record.topic, request.fetch_memory
-                )
+                return await self.memories.answer_fetch(caller, name, request.fetch_memory)
             case "search_skills":
-                return await self.skill_search.answer(
-                    caller, room.record.topic, request.search_skills
-                )
+                return await self.skill_search.answer(caller, name, request.search_skills)
             case "fetch_skill":
-                return self.skills.answer_fetch(caller, room.record.topic, request.fetch_skill)
+                return self.skills.answer_fetch(caller, name, request.fetch_skill)
             case _:
-                return await self.tasks.answer(caller, room.record.name, request)
+                return await self.tasks.answer(caller, name, request)
 
     def _room(self, topic: TopicId) -> Room:
         room = self.rooms.by_topic(topic)

@@ -31,6 +31,7 @@ from buddies_core.rooms.bindings import Bindings
 from buddies_core.rooms.composing import Composer, MessageSigner
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.replies import Replies
+from buddies_core.rooms.requests import Requests
 from buddies_core.rooms.rooms import Rooms
 from buddies_core.rpc.agents import Agents
 from buddies_core.rpc.server import Services
@@ -105,13 +106,14 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             warnings=problems,
         )
         rooms = await stack.enter_async_context(Rooms.open(host))
+        requests = Requests(rooms, key.endpoint)
         replies = Replies()
         finds = RecentFinds()
         memories = Memories(
             store=store,
             index=index,
             rooms=rooms,
-            network=network,
+            network=requests,
             clock=clock,
             counters=counters,
             finds=finds,
@@ -120,13 +122,13 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             local=LocalSearch(index, embedder, store),
             store=store,
             rooms=rooms,
-            network=network,
+            network=requests,
             replies=replies,
             clock=clock,
             counters=counters,
             finds=finds,
         )
-        tasks = Tasks(store=store, rooms=rooms, network=network, clock=clock, rng=rng)
+        tasks = Tasks(store=store, rooms=rooms, network=requests, clock=clock, rng=rng)
         await tasks.load()
         skills = await stack.enter_async_context(
             open_skills(
@@ -134,7 +136,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
                 index_directory=paths.index / "skills",
                 embedder=embedder,
                 rooms=rooms,
-                network=network,
+                network=requests,
                 signer=signer.for_signing,
                 verify=verifier.verify,
                 electorate=Everybody(rooms),
@@ -142,7 +144,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
                 counters=counters,
             )
         )
-        agents = Agents(config.user, rooms, tasks)
+        agents = Agents(config.user, rooms.agents, tasks)
         daemon = DaemonSelf(
             config=config,
             signer=signer,

@@ -65,7 +65,7 @@ class DaemonSelf:
                     name=agent.name,
                     user=agent.user or self.config.user,
                     pid=agent.pid,
-                    rooms=self.rooms.rooms_of(agent.id),
+                    rooms=self.rooms.agents.rooms_of(agent.id),
                 )
                 for agent in self.agents.attached()
             ),

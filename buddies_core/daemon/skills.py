@@ -11,8 +11,8 @@ from buddies_core.memory.embedder import Embedder
 from buddies_core.memory.index import MemoryIndex
 from buddies_core.memory.local_search import LocalSearch
 from buddies_core.model.bodies import SkillSearchResponse
-from buddies_core.net.network import Network
 from buddies_core.rooms.replies import Replies
+from buddies_core.rooms.requests import Requests
 from buddies_core.rooms.rooms import Rooms
 from buddies_core.skills.ballots import Ballots
 from buddies_core.skills.copies import Copies
@@ -41,7 +41,7 @@ async def open_skills(
     index_directory: Path,
     embedder: Embedder,
     rooms: Rooms,
-    network: Network,
+    network: Requests,
     signer: Signer | None,
     verify: Verify,
     electorate: Electorate,

@@ -138,10 +138,10 @@ class Fetcher:
     async def _ask(
         self, peer: EndpointId, room: RoomName, request: peer_pb2.FetchMemory, timeout_s: float
     ) -> Sequence[peer_pb2.PeerReply]:
-        ask = peer_pb2.PeerRequest(topic=self._rooms.topic(room), fetch_memory=request)
+        ask = peer_pb2.PeerRequest(fetch_memory=request)
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._network.ask(peer, ask, timeout_s)
+                return await self._network.ask(peer, room, ask, timeout_s)
         except TimeoutError:
             raise TimedOut(f"no answer within {timeout_s:g} s") from None
 

@@ -29,7 +29,6 @@ from buddies_core.model.memory import (
 )
 from buddies_core.model.room import Member
 from buddies_core.wire.bodies import encode_body
-from buddies_core.wire.shortening import LegacySignature
 
 QUERY_CHARS_MIN = 3
 """0.1.4 answers a shorter one with nearly everything, and chokes on that."""
@@ -145,12 +144,11 @@ def fitting_response(
     request: SearchRequest,
     found: Iterable[Memory],
     name: str,
-    legacy: LegacySignature | None = None,
+    bytes_max: int = CONTENT_BYTES_MAX,
 ) -> SearchResponse | None:
     """Return as many of the memories as one broadcast carries; None if that is none of them."""
     response = SearchResponse(request.request_id, (), name)
-    size_max = CONTENT_BYTES_MAX - _ENVELOPE_BYTES - len(name.encode())
-    size_max -= legacy.size if legacy else 0
+    size_max = bytes_max - _ENVELOPE_BYTES - len(name.encode())
     for memory in found:
         longer = replace(response, results=(*response.results, _shortened(memory.entry)))
         if len(encode_body(longer)) <= size_max:

@@ -22,7 +22,7 @@ from buddies_core.memory.ports import AskPort, RoomsPort, StorePort
 from buddies_core.memory.question import Answer, Question, by_member, reason_of
 from buddies_core.memory.views import snippet
 from buddies_core.model.bodies import SearchRequest, SearchResponse
-from buddies_core.model.ids import EndpointId, RoomName, TopicId, short
+from buddies_core.model.ids import EndpointId, RoomName, short
 from buddies_core.model.memory import Memory, MemoryFilter, MemoryKind
 from buddies_core.model.room import Member
 from buddies_core.model.views import SearchResult
@@ -107,11 +107,8 @@ class Search:
         self, question: Question, rooms: tuple[RoomName, ...], findings: Findings
     ) -> tuple[list[Answer], list[str]]:
         """Take in what is found, and return who answered what, and what there is to note."""
-        requests = [
-            (room, member, self._request(question, room))
-            for room in rooms
-            for member in self._direct_members(room)
-        ]
+        request = self._request(question)
+        asked_of = [(room, member) for room in rooms for member in self._direct_members(room)]
         with ExitStack() as open_questions:
             legacy = self._legacy.questions(rooms, open_questions)
             async with asyncio.TaskGroup() as group:
@@ -119,13 +116,13 @@ class Search:
                 told = [group.create_task(self._legacy.ask(question, asked)) for asked in legacy]
                 there = [
                     group.create_task(self._ask(question, room, member, request, findings))
-                    for room, member, request in requests[:MEMBERS_ASKED_MAX]
+                    for room, member in asked_of[:MEMBERS_ASKED_MAX]
                 ]
             until_s = self._clock.now_s() + legacy_search.PATIENCE_S
             answers = [task.result() for task in there]
             answers += [
                 Answer(member=member, silence="not_asked: a search asks 64 members at most")
-                for _, member, _ in requests[MEMBERS_ASKED_MAX:]
+                for _, member in asked_of[MEMBERS_ASKED_MAX:]
             ]
             for asked, task in zip(legacy, told, strict=True):
                 answers += task.result() or await self._legacy.answers(
@@ -160,10 +157,9 @@ class Search:
             return [], f"this machine's own memories of {room} could not be searched: {error}"
         return found, f"{damaged} damaged records of {room} were skipped" if damaged else ""
 
-    def _request(self, question: Question, room: RoomName) -> peer_pb2.PeerRequest:
+    def _request(self, question: Question) -> peer_pb2.PeerRequest:
         filter, vector = question.filter, question.vector
         return peer_pb2.PeerRequest(
-            topic=self._rooms.topic(room),
             search=peer_pb2.Search(
                 query=question.query,
                 vector=b"" if vector is None else vector.astype("<f4").tobytes(),
@@ -188,7 +184,7 @@ class Search:
         left_s = question.left_s(self._clock.now_s())
         try:
             async with asyncio.timeout(left_s):
-                replies = await self._network.ask(member.endpoint, request, left_s)
+                replies = await self._network.ask(member.endpoint, room, request, left_s)
         except (TimeoutError, TimedOut):
             return Answer(member=member, silence=f"no answer within {question.timeout_s:g} s")
         except BuddiesError as error:
@@ -204,17 +200,13 @@ class Search:
     # Answering
 
     async def answer(
-        self, caller: EndpointId, topic: TopicId, request: peer_pb2.Search
+        self, caller: EndpointId, room: RoomName, request: peer_pb2.Search
     ) -> peer_pb2.SearchReply:
         """Return to a peer what this machine has of the room that it asks in, best first.
 
         Raises:
-            NotFound: this node is not in that room.
             InvalidInput: the query is empty or too long, or the kind unknown here.
         """
-        room = self._rooms.room_of(topic)
-        if room is None:
-            raise NotFound("this node is not in that room")
         query = _checked(request.query)
         vector = self._local.vector_of_peer(request.vector, request.model)
         if vector is None:
@@ -237,7 +229,7 @@ class Search:
         found = await self._find_for_peer(query, vector, filter, legacy_search.FOUND_MAX)
         name = self._rooms.name_of(self._network.endpoint)
         return legacy_search.fitting_response(
-            request, (memory for memory, _ in found), name, self._rooms.legacy_signature(room)
+            request, (memory for memory, _ in found), name, self._rooms.message_bytes_max(room)
         )
 
     async def _find_for_peer(

@@ -16,7 +16,7 @@ from buddies_core.memory.ports import AskPort, RoomsPort, StorePort
 from buddies_core.memory.views import page, snippet
 from buddies_core.model.bodies import MemoryCreated
 from buddies_core.model.identity import Verified
-from buddies_core.model.ids import EndpointId, MemoryId, RoomName, TopicId, short
+from buddies_core.model.ids import EndpointId, MemoryId, RoomName, short
 from buddies_core.model.memory import (
     TITLE_BYTES_MAX,
     Memory,
@@ -119,7 +119,7 @@ class Memories:
             entry,
             agent=agent,
             user=author_name,
-            legacy=self._rooms.legacy_signature(room),
+            size_max=self._rooms.message_bytes_max(room),
         )
         body = MemoryCreated(told)
         proof = await self._rooms.compose(room, body, agent=agent, user=author_name, whole=whole)
@@ -157,14 +157,13 @@ class Memories:
             self._completion.wake()
 
     async def answer_fetch(
-        self, caller: EndpointId, topic: TopicId, request: peer_pb2.FetchMemory
+        self, caller: EndpointId, room: RoomName, request: peer_pb2.FetchMemory
     ) -> PeerReplies:
         """Return the frames that give a peer a memory of the room that it asks in.
 
         Raises:
             NotFound: there is none here, or less of it than was asked for.
         """
-        room = self._rooms.room_of(topic)
         if request.key:
             kept = self._store.get_memory(MemoryKey(request.key))
             found = [kept] if kept is not None and not kept.truncated else []

@@ -100,12 +100,12 @@ class RoomRecord(_message.Message):
 
     VERSION_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
-    TOPIC_FIELD_NUMBER: _builtins.int
+    ROOM_ID_FIELD_NUMBER: _builtins.int
     JOINED_AT_MS_FIELD_NUMBER: _builtins.int
     BOOTSTRAP_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     name: _builtins.str
-    topic: _builtins.bytes
+    room_id: _builtins.bytes
     joined_at_ms: _builtins.int
     @_builtins.property
     def bootstrap(self) -> _containers.RepeatedCompositeFieldContainer[Global___PeerAddress]: ...
@@ -114,13 +114,13 @@ class RoomRecord(_message.Message):
         *,
         version: _builtins.int = ...,
         name: _builtins.str = ...,
-        topic: _builtins.bytes = ...,
+        room_id: _builtins.bytes = ...,
         joined_at_ms: _builtins.int = ...,
         bootstrap: _abc.Iterable[Global___PeerAddress] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bootstrap", b"bootstrap", "joined_at_ms", b"joined_at_ms", "name", b"name", "topic", b"topic", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bootstrap", b"bootstrap", "joined_at_ms", b"joined_at_ms", "name", b"name", "room_id", b"room_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -131,12 +131,12 @@ class PresenceRecord(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     VERSION_FIELD_NUMBER: _builtins.int
-    TOPIC_FIELD_NUMBER: _builtins.int
+    ROOM_ID_FIELD_NUMBER: _builtins.int
     ENDPOINT_FIELD_NUMBER: _builtins.int
     PROOF_FIELD_NUMBER: _builtins.int
     RECEIVED_AT_MS_FIELD_NUMBER: _builtins.int
     version: _builtins.int
-    topic: _builtins.bytes
+    room_id: _builtins.bytes
     endpoint: _builtins.bytes
     proof: _builtins.bytes
     received_at_ms: _builtins.int
@@ -144,14 +144,14 @@ class PresenceRecord(_message.Message):
         self,
         *,
         version: _builtins.int = ...,
-        topic: _builtins.bytes = ...,
+        room_id: _builtins.bytes = ...,
         endpoint: _builtins.bytes = ...,
         proof: _builtins.bytes = ...,
         received_at_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint", "proof", b"proof", "received_at_ms", b"received_at_ms", "topic", b"topic", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint", "proof", b"proof", "received_at_ms", b"received_at_ms", "room_id", b"room_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

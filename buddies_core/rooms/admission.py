@@ -17,7 +17,7 @@ from buddies_core.model.bodies import (
     UnknownBody,
 )
 from buddies_core.model.identity import SignerIdentity, Verified
-from buddies_core.model.ids import EndpointId, RoomName, TopicId
+from buddies_core.model.ids import EndpointId, RoomId, RoomName
 from buddies_core.wire.room_messages import (
     Envelope,
     RoomMessage,
@@ -76,7 +76,7 @@ class Admission:
         self._verify_signer = verify
         self._counters = counters
 
-    async def admit(self, room: RoomName, room_id: TopicId, raw: bytes) -> Admitted:
+    async def admit(self, room: RoomName, room_id: RoomId, raw: bytes) -> Admitted:
         """Return the message that these bytes are, once its signature and author are checked.
 
         That of a 0.1.4 peer is checked by its own signature, if it has one: by a person's key, and
@@ -92,7 +92,7 @@ class Admission:
             self._counters[f"rejected_{rejected.reason}"] += 1
             raise
 
-    def _admit(self, room: RoomName, room_id: TopicId, raw: bytes) -> Admitted:
+    def _admit(self, room: RoomName, room_id: RoomId, raw: bytes) -> Admitted:
         try:
             envelope = open_envelope(raw)
         except WireError as error:
@@ -127,7 +127,7 @@ class Admission:
                 self._counters["signers_unknown"] += 1
                 return admitted
 
-    def _verify(self, envelope: Envelope, room_id: TopicId) -> Verified:
+    def _verify(self, envelope: Envelope, room_id: RoomId) -> Verified:
         author = _claimed_author(envelope.message)
         if envelope.trailer is None:
             if isinstance(envelope.message.body, Presence | UnknownBody):

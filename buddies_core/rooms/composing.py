@@ -12,7 +12,7 @@ from buddies_core.identity.node_key import NodeKey
 from buddies_core.identity.signers import Signer
 from buddies_core.model.address import AddressInfo
 from buddies_core.model.bodies import Body, Presence, UnknownBody
-from buddies_core.model.ids import TopicId
+from buddies_core.model.ids import RoomId
 from buddies_core.model.memory import Whole
 from buddies_core.rooms.admission import LEGACY_NAMESPACE
 from buddies_core.wire.room_messages import (
@@ -76,7 +76,7 @@ class Composer:
 
     async def compose(
         self,
-        room_id: TopicId,
+        room_id: RoomId,
         body: Body,
         *,
         agent: str = "",

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from buddies_core.model.ids import TopicId
+from buddies_core.model.ids import RoomId
 
 WANT_SIGNATURES_MS = 24 * 3600 * 1000
 """After one was last heard in the room."""
@@ -21,8 +21,8 @@ class Watermarks(Protocol):
 class LegacyPeers:
     """When one of them was last heard in one room."""
 
-    def __init__(self, topic: TopicId, marks: Watermarks) -> None:
-        self._mark = b"legacy" + topic
+    def __init__(self, room_id: RoomId, marks: Watermarks) -> None:
+        self._mark = b"legacy" + room_id
         self._marks = marks
         self._heard_at_ms = marks.watermark(self._mark)
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from buddies_core.clock import Clock
 from buddies_core.model.address import AddressInfo, PeerAddress
-from buddies_core.model.ids import EndpointId, RoomName, TopicId
+from buddies_core.model.ids import EndpointId, RoomId, RoomName, TopicId
 from buddies_core.pb import peer_pb2
 from buddies_core.rooms.admission import Admission
 from buddies_core.rooms.bindings import Bindings
@@ -64,13 +64,13 @@ class StorePort(Protocol):
     async def put_presence(self, record: PresenceRecord) -> None:
         """Keep the latest presence of a member."""
 
-    def presences(self, topic: TopicId) -> tuple[PresenceRecord, ...]:
+    def presences(self, room_id: RoomId) -> tuple[PresenceRecord, ...]:
         """Return the latest presence of each member ever heard."""
 
-    async def delete_presence(self, topic: TopicId, endpoint: EndpointId) -> None:
+    async def delete_presence(self, room_id: RoomId, endpoint: EndpointId) -> None:
         """Forget a member of a room."""
 
-    async def delete_presences(self, topic: TopicId) -> None:
+    async def delete_presences(self, room_id: RoomId) -> None:
         """Forget the members of a room."""
 
     def watermark(self, name: bytes) -> int:

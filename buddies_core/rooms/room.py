@@ -2,40 +2,35 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from buddies_core.errors import BuddiesError, NotAllowed, NotFound, WireError
+from buddies_core.errors import BuddiesError, NotAllowed, NotFound
 from buddies_core.model.address import PeerAddress
 from buddies_core.model.bodies import AgentPresence, Body, Leave, Presence, SearchResponse
 from buddies_core.model.bodies import Join as JoinBody
-from buddies_core.model.ids import EndpointId, TopicId, short
-from buddies_core.model.memory import Whole
+from buddies_core.model.ids import EndpointId, RoomId, TopicId, short
 from buddies_core.model.room import DialAttempt, Member, Ticket
 from buddies_core.pb import peer_pb2
 from buddies_core.rooms.admission import Admitted, spoke_key
+from buddies_core.rooms.channel import Channel, OpenChannel
+from buddies_core.rooms.hello import Hello
 from buddies_core.rooms.last_seen import LastSeen
 from buddies_core.rooms.legacy import LegacyPeers
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.presence import Presences, fit_presence
 from buddies_core.rooms.reunion import Reunion
+from buddies_core.rooms.voice import Voice
 from buddies_core.store.records import PresenceRecord, RoomRecord
-from buddies_core.wire.shortening import LegacySignature
 
 PRESENCE_EVERY_S = 30.0
 REUNITE_EVERY_S = 5.0
 DIAL_TIMEOUT_S = 8.0
-HELLO_TIMEOUT_S = 3.0
 FORGET_MEMBER_AFTER_MS = 30 * 24 * 3600 * 1000
 LEGACY_ANSWER_WITHIN_S = 2.0
 """A newcomer of 0.1.4 is answered by everybody: not all at the same instant."""
 TICKET_MEMBERS_MAX = 4
 """Besides ourselves: enough that one of them is on, few enough for a line of text."""
-COPIES_PER_FRAME = 32
-"""Presences of at most 4057 bytes each, in a frame of at most 256 KiB."""
-COPIES_MAX = 1024
-"""In one answer, so that it stays below what an asker takes, 8 MiB. The others make themselves
-heard within half a minute."""
 GREETINGS_MAX = 16
 """Neighbors that wait to be asked for the members; further ones will be met by their presence."""
 
@@ -55,12 +50,15 @@ class Room:
         self.statuses: dict[str, AgentPresence] = {}
         """What our own agents said they were doing, by agent name."""
         self._host = host
-        self._last_seen = LastSeen(host.store.presences(record.topic))
+        self._last_seen = LastSeen(host.store.presences(record.room_id))
         self._reunion = Reunion(host.rng)
         self._has_neighbor = asyncio.Event()
         self._introduced = False
         """Whether the swarm that we are in has heard our Join."""
-        self._legacy = LegacyPeers(record.topic, host.store)
+        self.channel: Channel = OpenChannel(record.room_id)
+        self._legacy = LegacyPeers(record.room_id, host.store)
+        self.voice = Voice(record, self.channel, self._legacy, host)
+        self._hello = Hello(record.name, self.ask, self._own_presence, self.admit, self.on_presence)
         self._announce = asyncio.Event()
         self._greetings: asyncio.Queue[EndpointId] = asyncio.Queue(GREETINGS_MAX)
         self._legacy_newcomer = asyncio.Event()
@@ -76,36 +74,6 @@ class Room:
             group.create_task(self._keep_answering_legacy())
 
     # What this node says
-
-    async def say(
-        self, body: Body, *, agent: str = "", user: str = "", whole: Whole | None = None
-    ) -> bytes:
-        """Broadcast a message, and return the bytes that prove it to be ours."""
-        proof = await self.compose(body, agent=agent, user=user, whole=whole)
-        await self._host.network.broadcast(self.record.topic, proof)
-        return proof
-
-    async def compose(
-        self, body: Body, *, agent: str = "", user: str = "", whole: Whole | None = None
-    ) -> bytes:
-        """Return a message of ours as it would be broadcast."""
-        says_where = isinstance(body, Presence | JoinBody)
-        address = self._host.network.address().info if says_where else None
-        return await self._host.composer.compose(
-            self.record.topic,
-            body,
-            agent=agent,
-            user=user or self._host.user,
-            address=address,
-            whole=whole,
-            for_legacy=self.legacy_signature is not None,
-        )
-
-    @property
-    def legacy_signature(self) -> LegacySignature | None:
-        """What our signer adds to each message, while 0.1.4 peers here want that; None if not."""
-        wanted = self._legacy.want_signatures(self._host.clock.wall_ms())
-        return self._host.composer.legacy_signature if wanted else None
 
     def announce(self, agents: tuple[AgentPresence, ...]) -> None:
         """Tell the members soon who is here, because it has changed."""
@@ -123,7 +91,7 @@ class Room:
         reachable = [address for address in others if address.info.direct or address.info.relay_url]
         return Ticket(
             self.record.name,
-            self.record.topic,
+            TopicId(self.record.room_id),
             (network.address(), *reachable[:TICKET_MEMBERS_MAX]),
         )
 
@@ -140,13 +108,17 @@ class Room:
 
     # What happens to it
 
+    async def hear(self, content: bytes) -> Admitted:
+        """Return the message that was broadcast in this room; raises as `admit` does."""
+        return await self.admit(self.channel.open(content))
+
     async def admit(self, proof: bytes) -> Admitted:
-        """Return the message that was said in this room, be it a broadcast or a copy.
+        """Return the message that was said in this room; a copy or, opened, a broadcast.
 
         Raises:
             Rejected: it is not what its author said in this room.
         """
-        return await self._host.admission.admit(self.record.name, self.record.topic, proof)
+        return await self._host.admission.admit(self.record.name, self.record.room_id, proof)
 
     def on_neighbor_up(self, peer: EndpointId) -> None:
         """Take note of a neighbor; a new one is asked who else is here."""
@@ -159,7 +131,7 @@ class Room:
     def on_neighbor_down(self, peer: EndpointId) -> None:
         """Take note that a neighbor is gone."""
         self.presences.legacy_gone(peer)
-        if not self._host.network.neighbors(self.record.topic):
+        if not self._host.network.neighbors(self.channel.topic):
             self._has_neighbor.clear()
             self._introduced = False
             self._reunion.reset()
@@ -174,7 +146,7 @@ class Room:
             return
         if trailer.address is not None:
             host.network.learn(PeerAddress(sender, trailer.address))
-        mark = _presence_mark(self.record.topic, sender)
+        mark = _presence_mark(self.record.room_id, sender)
         if trailer.sent_at_ms < host.store.watermark(mark):
             return
         wall_ms = host.clock.wall_ms()
@@ -196,20 +168,20 @@ class Room:
         if not was_present:
             log.info("member_present room=%s peer=%s", self.record.name, short(sender))
         record = PresenceRecord(
-            topic=self.record.topic, endpoint=sender, proof=admitted.raw, received_at_ms=wall_ms
+            room_id=self.record.room_id, endpoint=sender, proof=admitted.raw, received_at_ms=wall_ms
         )
         forgotten = self._last_seen.note(sender, trailer.address, wall_ms)
         await host.store.put_presence(record)
         if body.binding is not None:
             await host.bindings.take(sender, body.binding)
         if forgotten is not None:
-            await host.store.delete_presence(self.record.topic, forgotten)
+            await host.store.delete_presence(self.record.room_id, forgotten)
 
     async def on_leave(self, sender: EndpointId, sent_at_ms: int) -> None:
         """Take in that a member goes; an older presence of it counts for nothing from now on."""
         if self.presences.left(sender, sent_at_ms):
             log.info("member_left room=%s peer=%s", self.record.name, short(sender))
-        mark = _presence_mark(self.record.topic, sender)
+        mark = _presence_mark(self.record.room_id, sender)
         if self._host.store.watermark(mark):  # A stranger's leave is not worth a place on disk.
             await self._host.store.raise_watermark(mark, sent_at_ms)
 
@@ -246,14 +218,14 @@ class Room:
         network.learn(address)
         try:
             await network.reach(address, DIAL_TIMEOUT_S)
-            await self._greet(peer)
+            await self._hello.greet(peer)
         except NotFound:
             return DialAttempt(peer, False, "was reached, but is not in this room")
         except NotAllowed as error:
             return DialAttempt(peer, False, f"was reached, but refuses: {error}")
         except BuddiesError as error:
             return DialAttempt(peer, False, str(error).removeprefix(f"peer {short(peer)} "))
-        await network.join(self.record.topic, (peer,))
+        await network.join(self.channel.topic, (peer,))
         return DialAttempt(peer, True, "was reached")
 
     @property
@@ -268,50 +240,20 @@ class Room:
     async def answer_hello(self, hello: peer_pb2.Hello) -> list[peer_pb2.HelloReply]:
         """Return the members' latest presences, ours first, and take in the caller's."""
         if hello.presence:
-            await self._take_copy(hello.presence, age_s=0.0)
-        now_s = self._host.clock.now_s()
-        copies = [
-            peer_pb2.PresenceCopy(proof=await self._own_presence()),
-            *(
-                peer_pb2.PresenceCopy(proof=proof, age_ms=int(age_s * 1000))
-                for proof, age_s in self.presences.copies(now_s)[: COPIES_MAX - 1]
-            ),
-        ]
-        return [
-            peer_pb2.HelloReply(presences=copies[start : start + COPIES_PER_FRAME])
-            for start in range(0, len(copies), COPIES_PER_FRAME)
-        ]
+            await self._hello.take(hello.presence)
+        return await self._hello.answer(self.presences.copies(self._host.clock.now_s()))
 
-    async def _greet(self, peer: EndpointId) -> None:
-        """Ask a peer for the members. One that does not speak the direct protocol is let be.
-
-        Raises:
-            NotFound: it is not in the room.
-            NotAllowed: it does not want us there.
-        """
-        hello = peer_pb2.Hello(presence=await self._own_presence())
-        request = peer_pb2.PeerRequest(topic=self.record.topic, hello=hello)
-        try:
-            replies = await self._host.network.ask(peer, request, HELLO_TIMEOUT_S)
-        except (NotFound, NotAllowed):
-            raise
-        except BuddiesError as error:
-            log.info("hello_failed room=%s peer=%s: %s", self.record.name, short(peer), error)
-            return
-        for copy in (copy for reply in replies for copy in reply.hello.presences):
-            await self._take_copy(copy.proof, age_s=copy.age_ms / 1000)
-
-    async def _take_copy(self, proof: bytes, *, age_s: float) -> None:
-        try:
-            admitted = await self.admit(proof)
-        except WireError as error:
-            log.info("presence_rejected room=%s: %s", self.record.name, error)
-            return
-        if isinstance(admitted.message.body, Presence):
-            await self.on_presence(admitted, age_s)
+    async def ask(
+        self, peer: EndpointId, request: peer_pb2.PeerRequest, timeout_s: float
+    ) -> Sequence[peer_pb2.PeerReply]:
+        """Ask a member in the name of this room; raises as `Network.ask` does."""
+        asked = peer_pb2.PeerRequest()
+        asked.CopyFrom(request)
+        asked.topic = self.channel.topic
+        return await self._host.network.ask(peer, asked, timeout_s)
 
     async def _own_presence(self) -> bytes:
-        return await self.compose(self._presence())
+        return await self.voice.compose(self._presence())
 
     def _presence(self) -> Presence:
         return fit_presence(Presence(self._host.user, self.agents, self._host.bindings.own))
@@ -324,7 +266,7 @@ class Room:
                 if self.has_neighbor and not self._introduced:
                     await self._say_join()
                     self._introduced = True
-                await self.say(self._presence())
+                await self.voice.say(self._presence())
             except BuddiesError as error:
                 log.warning("presence_not_sent room=%s: %s", self.record.name, error)
             pause_s = PRESENCE_EVERY_S * self._host.rng.uniform(0.9, 1.0)
@@ -337,7 +279,7 @@ class Room:
     async def _keep_together(self) -> None:
         host = self._host
         while True:
-            neighbors = host.network.neighbors(self.record.topic)
+            neighbors = host.network.neighbors(self.channel.topic)
             for peer in self.presences.expire(host.clock.now_s(), neighbors):
                 log.info("member_silent room=%s peer=%s", self.record.name, short(peer))
             alone = not neighbors
@@ -364,7 +306,7 @@ class Room:
         if alone:
             # These may be 0.1.4 peers, whose presence is not known by endpoint.
             known = {peer.endpoint: peer for peer in self.record.bootstrap} | known
-        skip = {host.endpoint, *host.network.neighbors(self.record.topic)}
+        skip = {host.endpoint, *host.network.neighbors(self.channel.topic)}
         return {
             peer: address
             for peer, address in known.items()
@@ -375,7 +317,7 @@ class Room:
         while True:
             peer = await self._greetings.get()
             try:
-                await self._greet(peer)
+                await self._hello.greet(peer)
             except BuddiesError as error:
                 log.info("hello_refused room=%s peer=%s: %s", self.record.name, short(peer), error)
 
@@ -392,8 +334,8 @@ class Room:
     async def _say_join(self) -> None:
         """Tell 0.1.4 peers that we are here; ours read our presence."""
         agent = self.agents[0].name if self.agents else "buddies"
-        await self.say(JoinBody(self._host.user, agent), agent=agent)
+        await self.voice.say(JoinBody(self._host.user, agent), agent=agent)
 
 
-def _presence_mark(topic: TopicId, sender: EndpointId) -> bytes:
-    return b"presence" + topic + sender
+def _presence_mark(room_id: RoomId, sender: EndpointId) -> bytes:
+    return b"presence" + room_id + sender

@@ -91,12 +91,11 @@ class Fetcher:
             BuddiesError: it has none, did not answer, or gave something else.
         """
         request = peer_pb2.PeerRequest(
-            topic=self._rooms.topic(room),
             fetch_skill=peer_pb2.FetchSkill(hash=bytes.fromhex(hash)),
         )
         try:
             async with asyncio.timeout(timeout_s):
-                replies = await self._network.ask(peer, request, timeout_s)
+                replies = await self._network.ask(peer, room, request, timeout_s)
         except TimeoutError:
             raise TimedOut(f"no answer within {timeout_s:g} s") from None
         parts = [reply.skill_part for reply in replies]

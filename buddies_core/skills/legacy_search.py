@@ -20,7 +20,6 @@ from buddies_core.model.room import Member
 from buddies_core.model.skill import RankedSkill, Skill
 from buddies_core.skills.ports import RoomsPort
 from buddies_core.wire.bodies import encode_body
-from buddies_core.wire.shortening import LegacySignature
 
 QUERY_CHARS_MIN = 3
 """0.1.4 answers a shorter one with nearly everything, and chokes on that."""
@@ -102,15 +101,14 @@ def fitting_response(
     request: SkillSearchRequest,
     found: Iterable[tuple[Skill, int]],
     name: str,
-    legacy: LegacySignature | None = None,
+    bytes_max: int = CONTENT_BYTES_MAX,
 ) -> SkillSearchResponse | None:
     """Return as many of the skills as one broadcast carries; None if that is none of them.
 
     A skill that does not fit is left out: shortened, its hash would not be that of its content.
     """
     response = SkillSearchResponse(request.request_id, (), name)
-    size_max = CONTENT_BYTES_MAX - _ENVELOPE_BYTES - len(name.encode())
-    size_max -= legacy.size if legacy else 0
+    size_max = bytes_max - _ENVELOPE_BYTES - len(name.encode())
     for skill, rank in found:
         longer = replace(response, results=(*response.results, RankedSkill(skill.entry, rank)))
         if len(encode_body(longer)) <= size_max:

@@ -6,12 +6,11 @@ from typing import Any, Protocol, TypeAlias
 from buddies_core.identity.verifying import Verification
 from buddies_core.model.bodies import Body
 from buddies_core.model.identity import SignerIdentity
-from buddies_core.model.ids import EndpointId, RoomName, TopicId
+from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.memory import Memory, MemoryFilter, Whole
 from buddies_core.model.room import Member
 from buddies_core.pb import peer_pb2
 from buddies_core.rooms.admission import Admitted
-from buddies_core.wire.shortening import LegacySignature
 
 Verify: TypeAlias = Callable[[SignerIdentity, bytes, bytes, str], Awaitable[Verification]]
 """Whether this identity has signed this payload by this signature in this namespace; see
@@ -35,12 +34,6 @@ class RoomsPort(Protocol):
     def joined(self) -> tuple[RoomName, ...]:
         """Return the rooms this node is in."""
 
-    def topic(self, room: RoomName) -> TopicId:
-        """Return the topic of a room this node is in."""
-
-    def room_of(self, topic: TopicId) -> RoomName | None:
-        """Return the room of this topic, if this node is in it."""
-
     def members(self, room: RoomName) -> tuple[Member, ...]:
         """Return who is present, this node included."""
 
@@ -50,8 +43,8 @@ class RoomsPort(Protocol):
     async def admit(self, room: RoomName, proof: bytes) -> Admitted:
         """Return the message that a copy holds; raises WireError if it is not to be believed."""
 
-    def legacy_signature(self, room: RoomName) -> LegacySignature | None:
-        """Return what is added to each message of ours in this room, for 0.1.4 peers in it."""
+    def message_bytes_max(self, room: RoomName) -> int:
+        """Return how large a message of ours, with its trailer, may be in this room now."""
 
     async def compose(
         self,
@@ -72,14 +65,14 @@ class RoomsPort(Protocol):
 
 
 class AskPort(Protocol):
-    """The direct protocol; see `net.network.Network`."""
+    """Asking the members of a room; see `rooms.requests.Requests`."""
 
     @property
     def endpoint(self) -> EndpointId:
         """This node."""
 
     async def ask(
-        self, peer: EndpointId, request: peer_pb2.PeerRequest, timeout_s: float
+        self, peer: EndpointId, room: RoomName, request: peer_pb2.PeerRequest, timeout_s: float
     ) -> Sequence[peer_pb2.PeerReply]:
         """Ask a peer and return its whole answer; raises BuddiesError, with the reason in words."""
 

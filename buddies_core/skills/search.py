@@ -21,7 +21,7 @@ from buddies_core.errors import (
     WireError,
 )
 from buddies_core.model.bodies import SkillSearchRequest, SkillSearchResponse
-from buddies_core.model.ids import EndpointId, RoomName, TopicId, short
+from buddies_core.model.ids import EndpointId, RoomName, short
 from buddies_core.model.memory import MemoryFilter
 from buddies_core.model.room import Member
 from buddies_core.model.skill import Skill, SkillKey, Vote
@@ -194,7 +194,6 @@ class SkillSearch:
         left_s = question.left_s(self._clock.now_s())
         vector = question.vector
         request = peer_pb2.PeerRequest(
-            topic=self._rooms.topic(room),
             search_skills=peer_pb2.SearchSkills(
                 query=question.query,
                 vector=b"" if vector is None else vector.astype("<f4").tobytes(),
@@ -206,7 +205,7 @@ class SkillSearch:
         believed = 0
         try:
             async with asyncio.timeout(left_s):
-                replies = await self._network.ask(member.endpoint, request, left_s)
+                replies = await self._network.ask(member.endpoint, room, request, left_s)
                 found = [one for reply in replies for one in reply.skills_found.found]
                 for one in found[:FOUND_MAX]:
                     believed += await self._believe(room, one, question.tags, findings)
@@ -282,17 +281,13 @@ class SkillSearch:
     # Answering
 
     async def answer(
-        self, caller: EndpointId, topic: TopicId, request: peer_pb2.SearchSkills
+        self, caller: EndpointId, room: RoomName, request: peer_pb2.SearchSkills
     ) -> list[peer_pb2.PeerReply]:
         """Return to a peer what this machine has of the room that it asks in, best first.
 
         Raises:
-            NotFound: this node is not in that room.
             InvalidInput: the query is empty or too long.
         """
-        room = self._rooms.room_of(topic)
-        if room is None:
-            raise NotFound("this node is not in that room")
         query = _checked(request.query)
         vector = self._local.vector_of_peer(request.vector, request.model)
         if vector is None:
@@ -338,7 +333,7 @@ class SkillSearch:
         name = self._rooms.name_of(self._network.endpoint)
         ranked = ((s, self._ballots.standing(s.key).votes.rank) for s, _ in found)
         return legacy_search.fitting_response(
-            request, ranked, name, self._rooms.legacy_signature(room)
+            request, ranked, name, self._rooms.message_bytes_max(room)
         )
 
     # Both

@@ -12,7 +12,7 @@ from buddies_core.errors import BuddiesError, InvalidInput, NotFound, WireError
 from buddies_core.identity.labels import canonical
 from buddies_core.model.bodies import SkillPublished, SkillVoteCast
 from buddies_core.model.identity import Verified
-from buddies_core.model.ids import EndpointId, RoomName, TopicId, short
+from buddies_core.model.ids import EndpointId, RoomName, short
 from buddies_core.model.skill import Skill, SkillEntry, SkillKey, skill_key
 from buddies_core.model.skill_views import SkillList, SkillPage, SkillView, VoteReport
 from buddies_core.pb import peer_pb2
@@ -121,7 +121,7 @@ class Skills:
             entry,
             agent=agent,
             user=author_name,
-            legacy=self._rooms.legacy_signature(room),
+            size_max=self._rooms.message_bytes_max(room),
         )
         proof = await self._rooms.compose(
             room, SkillPublished(told), agent=agent, user=author_name, whole=whole
@@ -251,7 +251,7 @@ class Skills:
         await self._ballots.take(vote)
 
     def answer_fetch(
-        self, caller: EndpointId, topic: TopicId, request: peer_pb2.FetchSkill
+        self, caller: EndpointId, room: RoomName, request: peer_pb2.FetchSkill
     ) -> PeerReplies:
         """Return the frames that give a peer a skill of the room that it asks in.
 
@@ -259,11 +259,10 @@ class Skills:
             NotFound: it is not here.
             InvalidInput: it asks for no hash.
         """
-        room = self._rooms.room_of(topic)
         if len(request.hash) != 32:
             raise InvalidInput("a skill is asked for by its hash, which has 32 bytes")
-        skill = room and self._store.get_skill(SkillKey(request.hash + room.encode()))
-        if not skill:
+        skill = self._store.get_skill(SkillKey(request.hash + room.encode()))
+        if skill is None:
             raise NotFound("that skill is not here")
         _log.debug("skill_handed_on peer=%s", short(caller))
         return skill_parts(skill, self._ballots.to_hand_on(skill.key, VOTES_HANDED_ON_MAX))

@@ -1,6 +1,6 @@
 """The store's contract in plain dicts, for tests. Nothing outlives it."""
 
-from buddies_core.model.ids import EndpointId, MemoryId, RoomName, TaskId, TopicId
+from buddies_core.model.ids import EndpointId, MemoryId, RoomId, RoomName, TaskId
 from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, prevails
 from buddies_core.store.records import BindingRecord, PresenceRecord, RoomRecord
 from buddies_core.store.task_records import OfferRecord, TaskRecord
@@ -13,7 +13,7 @@ class InMemoryStore:
         self._memories: dict[MemoryKey, tuple[int, Memory]] = {}
         self._last_sequence = 0
         self._rooms: dict[RoomName, RoomRecord] = {}
-        self._presences: dict[tuple[TopicId, EndpointId], PresenceRecord] = {}
+        self._presences: dict[tuple[RoomId, EndpointId], PresenceRecord] = {}
         self._bindings: dict[EndpointId, BindingRecord] = {}
         self._watermarks: dict[bytes, int] = {}
         self._tasks: dict[TaskId, TaskRecord] = {}
@@ -78,19 +78,19 @@ class InMemoryStore:
 
     async def put_presence(self, presence: PresenceRecord) -> None:
         """Remember a member's latest presence."""
-        self._presences[presence.topic, presence.endpoint] = presence
+        self._presences[presence.room_id, presence.endpoint] = presence
 
-    def presences(self, topic: TopicId) -> tuple[PresenceRecord, ...]:
+    def presences(self, room_id: RoomId) -> tuple[PresenceRecord, ...]:
         """Return the latest presence of each member, by endpoint."""
-        return tuple(p for (of, _), p in sorted(self._presences.items()) if of == topic)
+        return tuple(p for (of, _), p in sorted(self._presences.items()) if of == room_id)
 
-    async def delete_presence(self, topic: TopicId, endpoint: EndpointId) -> None:
+    async def delete_presence(self, room_id: RoomId, endpoint: EndpointId) -> None:
         """Forget a member of a room."""
-        self._presences.pop((topic, endpoint), None)
+        self._presences.pop((room_id, endpoint), None)
 
-    async def delete_presences(self, topic: TopicId) -> None:
+    async def delete_presences(self, room_id: RoomId) -> None:
         """Forget the members of a room."""
-        self._presences = {key: p for key, p in self._presences.items() if key[0] != topic}
+        self._presences = {key: p for key, p in self._presences.items() if key[0] != room_id}
 
     async def put_task(self, task: TaskRecord) -> None:
         """Keep a task that this node asked for."""

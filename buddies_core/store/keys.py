@@ -6,7 +6,7 @@
     timeline  := "t" · length:u16be · room · created_at_s:u64be · sequence:u64be → MemoryKey
     truncated := "f" · MemoryKey                      → nothing
     room      := "r" · name                           → RoomRecord
-    presence  := "p" · topic:32 · endpoint:32         → PresenceRecord
+    presence  := "p" · room id:32 · endpoint:32         → PresenceRecord
     binding   := "b" · endpoint:32                    → BindingRecord
     watermark := "w" · name                           → value:u64be
     task      := "k" · id:16                          → TaskRecord
@@ -23,7 +23,7 @@ memories whose content has yet to be fetched.
 import struct
 from uuid import UUID
 
-from buddies_core.model.ids import EndpointId, MemoryId, RoomName, TaskId, TopicId, short
+from buddies_core.model.ids import EndpointId, MemoryId, RoomId, RoomName, TaskId, short
 from buddies_core.model.memory import MemoryKey
 
 LOG = b"l"
@@ -88,14 +88,14 @@ def room(name: RoomName) -> bytes:
     return ROOMS + name.encode()
 
 
-def presences(topic: TopicId) -> bytes:
+def presences(room_id: RoomId) -> bytes:
     """Return what all presences of a room begin with."""
-    return b"p" + topic
+    return b"p" + room_id
 
 
-def presence(topic: TopicId, endpoint: EndpointId) -> bytes:
+def presence(room_id: RoomId, endpoint: EndpointId) -> bytes:
     """Return where a member's latest presence lies."""
-    return presences(topic) + endpoint
+    return presences(room_id) + endpoint
 
 
 def binding(endpoint: EndpointId) -> bytes:

@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError, Message
 
 from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
 from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity, Verified
-from buddies_core.model.ids import EndpointId, MemoryId, RoomName, TopicId
+from buddies_core.model.ids import EndpointId, MemoryId, RoomId, RoomName
 from buddies_core.model.memory import Memory, MemoryEntry, MemoryKey, MemoryKind, Whole
 from buddies_core.pb import records_pb2 as pb
 
@@ -22,7 +22,7 @@ class RoomRecord:
     """A joined room, and whom to dial to get back into it."""
 
     name: RoomName
-    topic: TopicId
+    room_id: RoomId
     joined_at_ms: int
     bootstrap: tuple[PeerAddress, ...]
 
@@ -31,7 +31,7 @@ class RoomRecord:
 class PresenceRecord:
     """A member's latest presence, as its signed bytes."""
 
-    topic: TopicId
+    room_id: RoomId
     endpoint: EndpointId
     proof: bytes
     received_at_ms: int
@@ -110,7 +110,7 @@ def encode_room(room: RoomRecord) -> bytes:
     return pb.RoomRecord(
         version=VERSION,
         name=room.name,
-        topic=room.topic,
+        room_id=room.room_id,
         joined_at_ms=room.joined_at_ms,
         bootstrap=[
             pb.PeerAddress(
@@ -133,7 +133,7 @@ def decode_room(data: bytes) -> RoomRecord:
     parse(record, data)
     return RoomRecord(
         name=RoomName(record.name),
-        topic=TopicId(record.topic),
+        room_id=RoomId(record.room_id),
         joined_at_ms=record.joined_at_ms,
         bootstrap=tuple(
             PeerAddress(
@@ -152,7 +152,7 @@ def encode_presence(presence: PresenceRecord) -> bytes:
     """Return the record of a member's presence."""
     return pb.PresenceRecord(
         version=VERSION,
-        topic=presence.topic,
+        room_id=presence.room_id,
         endpoint=presence.endpoint,
         proof=presence.proof,
         received_at_ms=presence.received_at_ms,
@@ -168,7 +168,7 @@ def decode_presence(data: bytes) -> PresenceRecord:
     record = pb.PresenceRecord()
     parse(record, data)
     return PresenceRecord(
-        topic=TopicId(record.topic),
+        room_id=RoomId(record.room_id),
         endpoint=EndpointId(record.endpoint),
         proof=record.proof,
         received_at_ms=record.received_at_ms,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from buddies_core.errors import StoreError
-from buddies_core.model.ids import EndpointId, MemoryId, RoomName, TaskId, TopicId
+from buddies_core.model.ids import EndpointId, MemoryId, RoomId, RoomName, TaskId
 from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, prevails
 from buddies_core.store import keys
 from buddies_core.store.database import Changes, Database, Read
@@ -209,21 +209,23 @@ class RocksStore:
 
     async def put_presence(self, presence: PresenceRecord) -> None:
         """Remember a member's latest presence, in place of the last. On return it is on disk."""
-        await self._put(keys.presence(presence.topic, presence.endpoint), encode_presence(presence))
+        await self._put(
+            keys.presence(presence.room_id, presence.endpoint), encode_presence(presence)
+        )
 
-    def presences(self, topic: TopicId) -> tuple[PresenceRecord, ...]:
+    def presences(self, room_id: RoomId) -> tuple[PresenceRecord, ...]:
         """Return the latest presence of each member, by endpoint; damaged ones are left out."""
-        return tuple(_decoded(self._database.scan(keys.presences(topic)), decode_presence))
+        return tuple(_decoded(self._database.scan(keys.presences(room_id)), decode_presence))
 
-    async def delete_presence(self, topic: TopicId, endpoint: EndpointId) -> None:
+    async def delete_presence(self, room_id: RoomId, endpoint: EndpointId) -> None:
         """Forget a member of a room. On return that is on disk."""
-        await self._put(keys.presence(topic, endpoint), None)
+        await self._put(keys.presence(room_id, endpoint), None)
 
-    async def delete_presences(self, topic: TopicId) -> None:
+    async def delete_presences(self, room_id: RoomId) -> None:
         """Forget the members of a room. On return that is on disk."""
 
         def decide(_: Read) -> tuple[None, Changes]:
-            places = (place for place, _ in self._database.scan(keys.presences(topic)))
+            places = (place for place, _ in self._database.scan(keys.presences(room_id)))
             return None, dict.fromkeys(places)
 
         await self._database.commit(decide)

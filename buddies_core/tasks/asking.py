@@ -50,8 +50,7 @@ class Asking:
         """Return the whole answer of a member; raises as `ask` does."""
         if peer == self.endpoint:
             return await self._answer(peer, room, request) or (PeerReply(),)
-        request.topic = self._rooms.topic(room)
-        replies = await self._network.ask(peer, request, timeout_s)
+        replies = await self._network.ask(peer, room, request, timeout_s)
         if not replies:
             raise BuddiesError("the answer of a peer holds nothing")
         return replies

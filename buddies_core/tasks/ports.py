@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from buddies_core.model.bodies import Body
-from buddies_core.model.ids import EndpointId, RoomName, TaskId, TopicId
+from buddies_core.model.ids import EndpointId, RoomName, TaskId
 from buddies_core.model.room import Member
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
 from buddies_core.store.task_records import OfferRecord, TaskRecord
@@ -44,9 +44,6 @@ class RoomsPort(Protocol):
     def joined(self) -> tuple[RoomName, ...]:
         """Return the rooms this node is in."""
 
-    def topic(self, room: RoomName) -> TopicId:
-        """Return the topic of a room this node is in."""
-
     def members(self, room: RoomName) -> tuple[Member, ...]:
         """Return who is present, this node included."""
 
@@ -58,13 +55,13 @@ class RoomsPort(Protocol):
 
 
 class AskPort(Protocol):
-    """The direct protocol; see `net.network.Network`."""
+    """Asking the members of a room; see `rooms.requests.Requests`."""
 
     @property
     def endpoint(self) -> EndpointId:
         """This node."""
 
     async def ask(
-        self, peer: EndpointId, request: PeerRequest, timeout_s: float
+        self, peer: EndpointId, room: RoomName, request: PeerRequest, timeout_s: float
     ) -> Sequence[PeerReply]:
         """Ask a peer and return its whole answer; raises BuddiesError, with the reason in words."""

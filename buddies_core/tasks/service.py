@@ -218,7 +218,7 @@ class Tasks:
             NotFound: this node is not in the room.
         """
         if room is not None:
-            self._rooms.topic(room)
+            self._rooms.members(room)
         if caller.agent_id is not None:
             return await self._working.poll(caller, room, timeout_s, limit)
         # A person is nobody's agent, and is offered this machine's own tasks while asking for some.

@@ -43,12 +43,12 @@ def fit_memory(
     agent: str = "",
     user: str = "",
     address: AddressInfo | None = None,
-    legacy: LegacySignature | None = None,
+    size_max: int = CONTENT_BYTES_MAX,
 ) -> tuple[MemoryEntry, Whole | None]:
     """Return the entry as one broadcast can carry it, and what is whole where that is only a part.
 
     The part is the content's beginning, up to the last character that fits. Agent, user and address
-    are those that go into the trailer; `legacy` is left room for.
+    are those that go into the trailer; message and trailer take `size_max` bytes at most.
 
     Raises:
         InvalidInput: there is no place left even without any content.
@@ -64,7 +64,7 @@ def fit_memory(
             user=user or None,
         ),
         "title, tags, references and the names of agent and user",
-        legacy,
+        size_max,
     )
     return replace(entry, content=told), whole
 
@@ -74,7 +74,7 @@ def fit_skill(
     *,
     agent: str = "",
     user: str = "",
-    legacy: LegacySignature | None = None,
+    size_max: int = CONTENT_BYTES_MAX,
 ) -> tuple[SkillEntry, Whole | None]:
     """Return the skill as one broadcast can carry it; as `fit_memory` does.
 
@@ -91,7 +91,7 @@ def fit_skill(
             user=user or None,
         ),
         "title, tags, the signature and the names of agent and user",
-        legacy,
+        size_max,
     )
     return replace(entry, content=told), whole
 
@@ -101,7 +101,7 @@ def _fit(
     body: Callable[[str], Body],
     trailer: Trailer,
     others: str,
-    legacy: LegacySignature | None,
+    size_max: int,
 ) -> tuple[str, Whole | None]:
     def size(content: str, whole: Whole | None) -> int:
         message = RoomMessage(nonce=bytes(NONCE_BYTES), body=body(content))
@@ -111,14 +111,14 @@ def _fit(
             b"",
             lambda _: bytes(SIGNATURE_BYTES),
         )
-        return len(sealed) + (legacy.size if legacy else 0)
+        return len(sealed)
 
-    if size(content, None) <= CONTENT_BYTES_MAX:
+    if size(content, None) <= size_max:
         return content, None
     data = content.encode()
     whole = Whole(hashlib.sha256(data).digest(), len(data))
     # The length before the content takes a second byte from 128 bytes on.
-    left = CONTENT_BYTES_MAX - size("", whole) - 1
+    left = size_max - size("", whole) - 1
     if left < 0:
         raise InvalidInput(
             f"{others} are {-left} bytes more than one message carries; shorten or leave out some "

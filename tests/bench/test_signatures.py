@@ -12,7 +12,7 @@ from buddies_core.identity.choosing import open_signer
 from buddies_core.identity.node_key import NodeKey
 from buddies_core.identity.verifying import Verifier
 from buddies_core.model.bodies import Leave
-from buddies_core.model.ids import EndpointId, RoomName, topic_of
+from buddies_core.model.ids import EndpointId, RoomName, open_room_id
 from buddies_core.rooms.admission import Admission
 from buddies_core.rooms.composing import Composer, MessageSigner
 from buddies_core.store.in_memory import InMemoryStore
@@ -22,7 +22,7 @@ from tests.support.person import Person, an_ed25519_signer, needs, some_person
 
 ENDPOINT = EndpointId(b"e" * 32)
 ROOM = RoomName("demo")
-TOPIC = topic_of(ROOM)
+ROOM_ID = open_room_id(ROOM)
 
 pytestmark = [needs("ssh-keygen"), needs("gpg"), pytest.mark.timeout(120)]
 
@@ -77,8 +77,8 @@ async def test_admit(legacy: bool) -> None:
     composer = Composer(NodeKey(b"a" * 32), store, clock, person)
     messages = []
     for number in range(2000):
-        raw = await composer.compose(TOPIC, Leave(f"ann {number}"), for_legacy=legacy)
+        raw = await composer.compose(ROOM_ID, Leave(f"ann {number}"), for_legacy=legacy)
         messages.append(encode_room_message(open_envelope(raw).message) if legacy else raw)
     admission = Admission(store, Verifier({}, clock).verify, Counter())
-    each = await each_ms(2000, lambda number: admission.admit(ROOM, TOPIC, messages[number]))
+    each = await each_ms(2000, lambda number: admission.admit(ROOM, ROOM_ID, messages[number]))
     print(f"{'0.1.4, signed' if legacy else 'ours'}: {1000 / each:,.0f} messages/s admitted")  # noqa: T201

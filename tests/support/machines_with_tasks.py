@@ -16,7 +16,7 @@ from uuid import UUID
 from buddies_core.errors import BuddiesError, NotFound, StoreError, TimedOut, Unreachable
 from buddies_core.identity.node_key import NodeKey
 from buddies_core.model.bodies import AgentPresence, Body
-from buddies_core.model.ids import EndpointId, RoomName, TaskId, TopicId, short, topic_of
+from buddies_core.model.ids import EndpointId, RoomName, TaskId, short
 from buddies_core.model.room import Member
 from buddies_core.model.task import Caller
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
@@ -118,13 +118,9 @@ class Daemon:
     def joined(self) -> tuple[RoomName, ...]:
         return (DEMO,)
 
-    def topic(self, room: RoomName) -> TopicId:
+    def members(self, room: RoomName) -> tuple[Member, ...]:
         if room != DEMO:
             raise NotFound(f"this machine is not in room {room!r}")
-        return topic_of(room)
-
-    def members(self, room: RoomName) -> tuple[Member, ...]:
-        self.topic(room)
         return self.machine.members()
 
     def name_of(self, endpoint: EndpointId) -> str:
@@ -132,13 +128,14 @@ class Daemon:
         return names.get(endpoint, short(endpoint))
 
     async def publish(self, room: RoomName, body: Body) -> bytes:
-        self.topic(room)
+        assert room == DEMO, "only what was joined can be spoken in"
         self.said.append(body)
         return b""
 
     async def ask(
-        self, peer: EndpointId, request: PeerRequest, timeout_s: float
+        self, peer: EndpointId, room: RoomName, request: PeerRequest, timeout_s: float
     ) -> Sequence[PeerReply]:
+        self.members(room)
         copy = PeerRequest.FromString(request.SerializeToString())
         try:
             async with asyncio.timeout(timeout_s):
@@ -323,8 +320,6 @@ class World:
     async def _serve(
         self, caller: Machine, other: Machine, request: PeerRequest
     ) -> Sequence[PeerReply]:
-        if TopicId(request.topic) != topic_of(DEMO):
-            raise NotFound("this node is not in that room")
         replies = await other.tasks.answer(caller.endpoint, DEMO, request)
         for reply in replies:
             self.on_reply(caller, other, request, reply)

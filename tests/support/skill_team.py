@@ -11,7 +11,7 @@ from buddies_core.memory.index import IndexHit
 from buddies_core.memory.local_search import LocalSearch
 from buddies_core.model.bodies import SkillPublished, SkillSearchResponse, SkillVoteCast
 from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity
-from buddies_core.model.ids import EndpointId, RoomName, TopicId
+from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.memory import MemoryFilter
 from buddies_core.model.skill_views import SkillView, VoteReport
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
@@ -136,13 +136,14 @@ class SkillNode(Node):
             counters=self.counters,
         )
 
-    async def answer(self, caller: EndpointId, request: PeerRequest) -> list[PeerReply]:
-        topic = TopicId(request.topic)
+    async def answer(
+        self, caller: EndpointId, room: RoomName, request: PeerRequest
+    ) -> list[PeerReply]:
         if request.HasField("search_skills"):
-            return await self.skill_search.answer(caller, topic, request.search_skills)
+            return await self.skill_search.answer(caller, room, request.search_skills)
         if request.HasField("fetch_skill"):
-            return self.skills.answer_fetch(caller, topic, request.fetch_skill)
-        return await super().answer(caller, request)
+            return self.skills.answer_fetch(caller, room, request.fetch_skill)
+        return await super().answer(caller, room, request)
 
     async def hear(self, room: RoomName, raw: bytes) -> None:
         admitted = await self.rooms.admit(room, raw)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from buddies_core.errors import BuddiesError, NotFound, Unreachable
+from buddies_core.gossip.messages import CONTENT_BYTES_MAX
 from buddies_core.identity.node_key import NodeKey
 from buddies_core.identity.verifying import Verifier
 from buddies_core.memory.embedder import DIMENSIONS, Vectors
@@ -21,7 +22,7 @@ from buddies_core.memory.search import Search
 from buddies_core.memory.service import Memories
 from buddies_core.model.bodies import Body
 from buddies_core.model.identity import SignerIdentity
-from buddies_core.model.ids import EndpointId, RoomName, TopicId, short, topic_of
+from buddies_core.model.ids import EndpointId, RoomName, open_room_id, short
 from buddies_core.model.memory import MemoryFilter, MemoryKind, Whole
 from buddies_core.model.room import Member
 from buddies_core.model.views import MemoryView
@@ -30,7 +31,6 @@ from buddies_core.rooms.admission import Admission, Admitted
 from buddies_core.rooms.composing import Composer
 from buddies_core.rooms.replies import Replies
 from buddies_core.store.in_memory import InMemoryStore
-from buddies_core.wire.shortening import LegacySignature
 from tests.support.clocks import ManualClock
 from tests.support.memories import DEMO
 
@@ -46,20 +46,13 @@ class FakeRooms:
         self._admission = Admission(node.store, Verifier({}, node.clock).verify, node.counters)
         self.present: dict[RoomName, list[Member]] = {room: [] for room in rooms}
         self.signers: dict[EndpointId, SignerIdentity] = {}
-        self.legacy: LegacySignature | None = None
+        self.bytes_max = CONTENT_BYTES_MAX
         self.sent: list[tuple[RoomName, bytes]] = []
         self.published: list[tuple[RoomName, Body]] = []
         self.on_send: Callable[[bytes], None] = lambda proof: None
 
     def joined(self) -> tuple[RoomName, ...]:
         return tuple(sorted(self.present))
-
-    def topic(self, room: RoomName) -> TopicId:
-        self.members(room)
-        return topic_of(room)
-
-    def room_of(self, topic: TopicId) -> RoomName | None:
-        return next((room for room in self.present if topic_of(room) == topic), None)
 
     def members(self, room: RoomName) -> tuple[Member, ...]:
         if room not in self.present:
@@ -78,10 +71,10 @@ class FakeRooms:
         return self.signers.get(endpoint)
 
     async def admit(self, room: RoomName, proof: bytes) -> Admitted:
-        return await self._admission.admit(room, self.topic(room), proof)
+        return await self._admission.admit(room, open_room_id(room), proof)
 
-    def legacy_signature(self, room: RoomName) -> LegacySignature | None:
-        return self.legacy
+    def message_bytes_max(self, room: RoomName) -> int:
+        return self.bytes_max
 
     async def compose(
         self,
@@ -93,7 +86,7 @@ class FakeRooms:
         whole: Whole | None = None,
     ) -> bytes:
         return await self._composer.compose(
-            self.topic(room), body, agent=agent, user=user or self._node.name, whole=whole
+            open_room_id(room), body, agent=agent, user=user or self._node.name, whole=whole
         )
 
     async def send(self, room: RoomName, proof: bytes) -> None:
@@ -171,7 +164,7 @@ class FakeNetwork:
     asked: list[tuple[EndpointId, PeerRequest]] = field(default_factory=list)
 
     async def ask(
-        self, peer: EndpointId, request: PeerRequest, timeout_s: float
+        self, peer: EndpointId, room: RoomName, request: PeerRequest, timeout_s: float
     ) -> Sequence[PeerReply]:
         self.asked.append((peer, request))
         if peer in self.team.silent:
@@ -181,7 +174,10 @@ class FakeNetwork:
             return answer(request)
         if peer not in self.team.nodes:
             raise Unreachable("connection refused")
-        return await self.team.nodes[peer].answer(self.endpoint, request)
+        answering = self.team.nodes[peer]
+        if room not in answering.rooms.present:
+            raise NotFound("this node is not in that room")
+        return await answering.answer(self.endpoint, room, request)
 
 
 class Node:
@@ -226,11 +222,12 @@ class Node:
     def member(self) -> Member:
         return Member(endpoint=self.endpoint, name=self.name)
 
-    async def answer(self, caller: EndpointId, request: PeerRequest) -> list[PeerReply]:
-        topic = TopicId(request.topic)
+    async def answer(
+        self, caller: EndpointId, room: RoomName, request: PeerRequest
+    ) -> list[PeerReply]:
         if request.HasField("search"):
-            return [PeerReply(search=await self.search.answer(caller, topic, request.search))]
-        return await self.memories.answer_fetch(caller, topic, request.fetch_memory)
+            return [PeerReply(search=await self.search.answer(caller, room, request.search))]
+        return await self.memories.answer_fetch(caller, room, request.fetch_memory)
 
     async def store_memory(
         self, content: str, *, room: RoomName = DEMO, title: str = "", tags: tuple[str, ...] = ()

@@ -19,7 +19,7 @@ from buddies_core.memory.copies import unsigned_copy
 from buddies_core.memory.fetching import PART_BYTES, Completion
 from buddies_core.model.bodies import MemoryCreated
 from buddies_core.model.identity import SshIdentity, Verified
-from buddies_core.model.ids import RoomName, topic_of
+from buddies_core.model.ids import RoomName
 from buddies_core.model.memory import (
     CONTENT_BYTES_MAX,
     SNIPPET_CHARS_MAX,
@@ -576,18 +576,16 @@ async def test_a_memory_is_handed_on_only_in_its_room(alice: Node, bob: Node) ->
 
     for request in (FetchMemory(id=id.bytes), FetchMemory(key=key)):
         with pytest.raises(NotFound):
-            await alice.memories.answer_fetch(bob.endpoint, topic_of(DEMO), request)
+            await alice.memories.answer_fetch(bob.endpoint, DEMO, request)
         with pytest.raises(NotFound):
-            await alice.memories.answer_fetch(bob.endpoint, topic_of(RoomName("x")), request)
-        replies = await alice.memories.answer_fetch(bob.endpoint, topic_of(OPS), request)
+            await alice.memories.answer_fetch(bob.endpoint, RoomName("x"), request)
+        replies = await alice.memories.answer_fetch(bob.endpoint, OPS, request)
         assert replies == [PeerReply(memory_part=MemoryPart(proof=only(alice).proof))]
 
 
 async def test_a_content_is_handed_on_in_frames_that_fit(alice: Node, bob: Node) -> None:
     id = (await alice.store_memory(LONG)).id
-    replies = await alice.memories.answer_fetch(
-        bob.endpoint, topic_of(DEMO), FetchMemory(id=id.bytes)
-    )
+    replies = await alice.memories.answer_fetch(bob.endpoint, DEMO, FetchMemory(id=id.bytes))
 
     assert replies[0] == PeerReply(memory_part=MemoryPart(proof=only(alice).proof))
     assert b"".join(reply.memory_part.content for reply in replies) == LONG.encode()
@@ -602,9 +600,9 @@ async def test_who_has_only_the_beginning_hands_on_that_but_not_as_the_whole(
     memory = only(bob)
 
     with pytest.raises(NotFound):
-        await bob.memories.answer_fetch(alice.endpoint, topic_of(DEMO), FetchMemory(key=memory.key))
+        await bob.memories.answer_fetch(alice.endpoint, DEMO, FetchMemory(key=memory.key))
     replies = await bob.memories.answer_fetch(
-        alice.endpoint, topic_of(DEMO), FetchMemory(id=memory.entry.id.bytes)
+        alice.endpoint, DEMO, FetchMemory(id=memory.entry.id.bytes)
     )
     assert replies == [PeerReply(memory_part=MemoryPart(proof=memory.proof))]
 
@@ -614,4 +612,4 @@ async def test_a_fetch_that_names_nothing_is_refused(
     alice: Node, bob: Node, request_: FetchMemory
 ) -> None:
     with pytest.raises(InvalidInput):
-        await alice.memories.answer_fetch(bob.endpoint, topic_of(DEMO), request_)
+        await alice.memories.answer_fetch(bob.endpoint, DEMO, request_)

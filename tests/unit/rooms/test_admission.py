@@ -18,7 +18,7 @@ from buddies_core.model.bodies import (
     StatusUpdate,
 )
 from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity, Verified
-from buddies_core.model.ids import MemoryId, RoomName, topic_of
+from buddies_core.model.ids import MemoryId, RoomName, open_room_id
 from buddies_core.model.memory import MemoryEntry, MemoryKind
 from buddies_core.rooms.admission import Admission, Rejected, spoke_key
 from buddies_core.rooms.composing import Composer
@@ -30,7 +30,7 @@ from tests.support.person import an_ed25519_signer
 ALICE = NodeKey(b"a" * 32)
 BOB = NodeKey(b"b" * 32)
 DEMO = RoomName("demo")
-TOPIC = topic_of(DEMO)
+ROOM_ID = open_room_id(DEMO)
 ANNS_KEY = an_ed25519_signer(b"1", "ann@home")
 ANN = an_ed25519_signer(b"1").identity
 BENS_KEY = an_ed25519_signer(b"2")
@@ -61,7 +61,7 @@ def say() -> Say:
     composer = Composer(ALICE, InMemoryStore(), ManualClock())
 
     async def compose(body: Body) -> bytes:
-        return await composer.compose(TOPIC, body)
+        return await composer.compose(ROOM_ID, body)
 
     return compose
 
@@ -78,7 +78,7 @@ def admission(counters: Counter[str]) -> Admission:
 
 async def test_a_message_signed_by_its_author_is_verified(say: Say, admission: Admission) -> None:
     raw = await say(memory_by(ALICE.endpoint.hex()))
-    admitted = await admission.admit(DEMO, TOPIC, raw)
+    admitted = await admission.admit(DEMO, ROOM_ID, raw)
     assert admitted.verified == Verified.PEER
     assert admitted.trailer is not None
     assert admitted.trailer.sender == ALICE.endpoint
@@ -97,7 +97,7 @@ async def test_nobody_speaks_for_another(
     body: Body, say: Say, admission: Admission, counters: Counter[str]
 ) -> None:
     with pytest.raises(Rejected, match="speaks for"):
-        await admission.admit(DEMO, TOPIC, await say(body))
+        await admission.admit(DEMO, ROOM_ID, await say(body))
     assert counters == {"rejected_author_is_not_sender": 1}
 
 
@@ -106,7 +106,7 @@ async def test_a_message_of_another_room_is_rejected(
 ) -> None:
     raw = await say(Leave("alice"))
     with pytest.raises(Rejected):
-        await admission.admit(RoomName("other"), topic_of(RoomName("other")), raw)
+        await admission.admit(RoomName("other"), open_room_id(RoomName("other")), raw)
     assert counters == {"rejected_bad_signature": 1}
 
 
@@ -116,7 +116,7 @@ async def test_no_bit_of_a_signed_message_can_be_turned(say: Say, admission: Adm
         turned = bytearray(raw)
         turned[position] ^= 1
         try:
-            admitted = await admission.admit(DEMO, TOPIC, bytes(turned))
+            admitted = await admission.admit(DEMO, ROOM_ID, bytes(turned))
         except Rejected:
             continue
         # Where the trailer's mark is gone, what is left is a 0.1.4 message, and shown as one.
@@ -124,7 +124,7 @@ async def test_no_bit_of_a_signed_message_can_be_turned(say: Say, admission: Adm
 
 
 async def test_a_message_without_trailer_is_admitted_as_unverified(admission: Admission) -> None:
-    admitted = await admission.admit(DEMO, TOPIC, unsigned(memory_by(ALICE.endpoint.hex())))
+    admitted = await admission.admit(DEMO, ROOM_ID, unsigned(memory_by(ALICE.endpoint.hex())))
     assert (admitted.verified, admitted.trailer) == (Verified.UNVERIFIED, None)
 
 
@@ -135,7 +135,7 @@ async def test_whoever_signs_cannot_be_spoken_for_without_a_signature(
     await store.raise_watermark(spoke_key(ALICE.endpoint), 1)
     with pytest.raises(Rejected, match="signs its messages"):
         await Admission(store, VERIFIER.verify, counters).admit(
-            DEMO, TOPIC, unsigned(memory_by(ALICE.endpoint.hex()))
+            DEMO, ROOM_ID, unsigned(memory_by(ALICE.endpoint.hex()))
         )
     assert counters == {"rejected_impersonation": 1}
 
@@ -144,7 +144,7 @@ async def test_a_presence_without_trailer_is_rejected(
     admission: Admission, counters: Counter[str]
 ) -> None:
     with pytest.raises(Rejected):
-        await admission.admit(DEMO, TOPIC, unsigned(Presence("alice", ())))
+        await admission.admit(DEMO, ROOM_ID, unsigned(Presence("alice", ())))
     assert counters == {"rejected_unsigned": 1}
 
 
@@ -152,7 +152,7 @@ async def test_bytes_that_are_no_message_are_counted(
     admission: Admission, counters: Counter[str]
 ) -> None:
     with pytest.raises(Rejected):
-        await admission.admit(DEMO, TOPIC, b"\xff" * 40)
+        await admission.admit(DEMO, ROOM_ID, b"\xff" * 40)
     assert counters == {"rejected_undecodable": 1}
 
 
@@ -164,8 +164,8 @@ async def test_each_message_is_stamped_later_than_the_one_before_also_when_the_c
     for unix_ms in (1_000, 900, 2_000):
         clock.unix_ms = unix_ms
         # A composer of its own each time: the mark is on disk.
-        raw = await Composer(ALICE, marks, clock).compose(TOPIC, Leave("alice"))
-        trailer = (await admission.admit(DEMO, TOPIC, raw)).trailer
+        raw = await Composer(ALICE, marks, clock).compose(ROOM_ID, Leave("alice"))
+        trailer = (await admission.admit(DEMO, ROOM_ID, raw)).trailer
         assert trailer is not None
         stamps.append(trailer.sent_at_ms)
     assert stamps == [1_000, 1_001, 2_000]
@@ -187,7 +187,7 @@ async def test_a_0_1_4_message_that_its_signer_signed_is_verified(
     body: Body, admission: Admission
 ) -> None:
     raw = encode_room_message(await signed_as_0_1_4(body, ANNS_KEY))
-    admitted = await admission.admit(DEMO, TOPIC, raw)
+    admitted = await admission.admit(DEMO, ROOM_ID, raw)
     assert (admitted.verified, admitted.signer) == (Verified.SIGNER, ANN)
 
 
@@ -204,7 +204,7 @@ async def test_a_0_1_4_message_that_was_altered_or_is_by_another_is_rejected(
         replace(good, signature=None),
     ):
         with pytest.raises(Rejected):
-            await admission.admit(DEMO, TOPIC, encode_room_message(forged))
+            await admission.admit(DEMO, ROOM_ID, encode_room_message(forged))
     assert counters == {"rejected_signer": 6}
 
 
@@ -216,14 +216,14 @@ async def test_a_signature_that_cannot_be_checked_here_leaves_a_message_unverifi
 
     message = await signed_as_0_1_4(Leave("ann"), ANNS_KEY, GpgIdentity("AB" * 20))
     admission = Admission(InMemoryStore(), no_such_key, counters)
-    admitted = await admission.admit(DEMO, TOPIC, encode_room_message(message))
+    admitted = await admission.admit(DEMO, ROOM_ID, encode_room_message(message))
     assert (admitted.verified, admitted.signer) == (Verified.UNVERIFIED, None)
     assert counters == {"signers_unknown": 1}
 
 
 async def test_a_signature_without_a_signer_means_nothing(admission: Admission) -> None:
     message = replace(await signed_as_0_1_4(Leave("ann"), ANNS_KEY), signed_by=None)
-    admitted = await admission.admit(DEMO, TOPIC, encode_room_message(message))
+    admitted = await admission.admit(DEMO, ROOM_ID, encode_room_message(message))
     assert admitted.verified == Verified.UNVERIFIED
 
 
@@ -232,4 +232,4 @@ async def test_a_signer_cannot_speak_for_an_endpoint_that_signs(counters: Counte
     await store.raise_watermark(spoke_key(ALICE.endpoint), 1)
     raw = encode_room_message(await signed_as_0_1_4(memory_by(ALICE.endpoint.hex()), ANNS_KEY))
     with pytest.raises(Rejected, match="signs its messages"):
-        await Admission(store, VERIFIER.verify, counters).admit(DEMO, TOPIC, raw)
+        await Admission(store, VERIFIER.verify, counters).admit(DEMO, ROOM_ID, raw)

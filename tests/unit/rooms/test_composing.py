@@ -11,7 +11,7 @@ from buddies_core.identity.signers import Signer
 from buddies_core.identity.verifying import Verifier
 from buddies_core.model.bodies import Leave, Presence, StatusUpdate
 from buddies_core.model.identity import SignerIdentity
-from buddies_core.model.ids import RoomName, topic_of
+from buddies_core.model.ids import RoomName, open_room_id
 from buddies_core.rooms.composing import Composer, MessageSigner
 from buddies_core.rooms.legacy import WANT_SIGNATURES_MS, LegacyPeers
 from buddies_core.store.in_memory import InMemoryStore
@@ -22,7 +22,7 @@ from tests.support.person import an_ed25519_signer
 
 ANN = an_ed25519_signer(b"1", "ann@home")
 TAKES = LegacySignature(ANN.identity, 320)
-TOPIC = topic_of(RoomName("demo"))
+ROOM_ID = open_room_id(RoomName("demo"))
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def message_in(raw: bytes) -> RoomMessage:
 
 
 async def test_a_message_for_old_peers_carries_their_kind_of_signature() -> None:
-    message = message_in(await composer().compose(TOPIC, Leave("ann"), for_legacy=True))
+    message = message_in(await composer().compose(ROOM_ID, Leave("ann"), for_legacy=True))
     assert message.signed_by == ANN.identity  # with the comment: 0.1.4 compares whole lines
     assert message.signature is not None
     payload = legacy_signed_payload(message)
@@ -56,9 +56,9 @@ async def test_a_message_for_old_peers_carries_their_kind_of_signature() -> None
 
 async def test_others_do_without() -> None:
     for raw in (
-        await composer().compose(TOPIC, Leave("ann")),
-        await composer(None).compose(TOPIC, Leave("ann"), for_legacy=True),
-        await composer().compose(TOPIC, Presence("ann", ()), for_legacy=True),
+        await composer().compose(ROOM_ID, Leave("ann")),
+        await composer(None).compose(ROOM_ID, Leave("ann"), for_legacy=True),
+        await composer().compose(ROOM_ID, Presence("ann", ()), for_legacy=True),
     ):
         assert message_in(raw).signed_by is None
 
@@ -66,10 +66,10 @@ async def test_others_do_without() -> None:
 async def test_where_the_key_fails_or_there_is_no_place_the_message_goes_out_by_our_trailer() -> (
     None
 ):
-    broken = await composer(BrokenSigner()).compose(TOPIC, Leave("ann"), for_legacy=True)
+    broken = await composer(BrokenSigner()).compose(ROOM_ID, Leave("ann"), for_legacy=True)
     assert message_in(broken).signed_by is None
     long = StatusUpdate("a" * 64, "x" * (CONTENT_BYTES_MAX - 300))
-    raw = await composer().compose(TOPIC, long, for_legacy=True)
+    raw = await composer().compose(ROOM_ID, long, for_legacy=True)
     assert (message_in(raw).signed_by, len(raw) <= CONTENT_BYTES_MAX) == (None, True)
 
 
@@ -80,11 +80,11 @@ async def test_old_peers_want_signatures_for_a_day_over_restarts_too(
     since_ms: int, wanted: bool
 ) -> None:
     marks = InMemoryStore()
-    before = LegacyPeers(TOPIC, marks)
+    before = LegacyPeers(ROOM_ID, marks)
     assert not before.want_signatures(1_000)
     before.heard(1_000)
     await before.keep()
-    after = LegacyPeers(TOPIC, marks)
+    after = LegacyPeers(ROOM_ID, marks)
     for peers in (before, after):
         assert peers.want_signatures(1_000 + since_ms) is wanted
-    assert not LegacyPeers(topic_of(RoomName("other")), marks).want_signatures(1_000)
+    assert not LegacyPeers(open_room_id(RoomName("other")), marks).want_signatures(1_000)

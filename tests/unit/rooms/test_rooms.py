@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from buddies_core.errors import Busy, InvalidInput, NotFound, Unreachable
+from buddies_core.gossip.messages import CONTENT_BYTES_MAX
 from buddies_core.identity.binding import bind
 from buddies_core.identity.node_key import NodeKey
 from buddies_core.identity.verifying import Verifier
@@ -24,10 +25,10 @@ from buddies_core.model.bodies import (
     StatusUpdate,
 )
 from buddies_core.model.identity import Binding, Verified
-from buddies_core.model.ids import EndpointId, RequestId, RoomName, TopicId, topic_of
+from buddies_core.model.ids import EndpointId, RequestId, RoomName, TopicId, open_room_id, topic_of
 from buddies_core.model.room import DialAttempt, JoinReport, Ticket
 from buddies_core.pb.peer_pb2 import Hello, HelloReply, PeerReply, PeerRequest, PresenceCopy
-from buddies_core.rooms import joining, last_seen
+from buddies_core.rooms import hello, joining, last_seen
 from buddies_core.rooms import room as room_module
 from buddies_core.rooms import rooms as rooms_module
 from buddies_core.rooms.admission import Admission, Rejected
@@ -114,7 +115,7 @@ async def rooms_of(host: Host, *, let_in_by: tuple[EndpointId, ...] = ()) -> Asy
 
 async def presence_of(key: NodeKey, user: str, room: RoomName = DEMO) -> bytes:
     composer = Composer(key, InMemoryStore(), ManualClock())
-    return await composer.compose(topic_of(room), Presence(user, ()), address=AddressInfo())
+    return await composer.compose(open_room_id(room), Presence(user, ()), address=AddressInfo())
 
 
 async def test_a_member_is_shown_with_the_key_that_vouches_for_it() -> None:
@@ -142,13 +143,11 @@ async def test_messages_are_signed_singly_once_an_old_peer_was_heard() -> None:
     async with rooms_of(alice) as rooms:
         await rooms.join("demo", None, None)
         before = await rooms.compose(DEMO, Leave("alice"))
-        assert (rooms.legacy_signature(DEMO), open_envelope(before).message.signed_by) == (
-            None,
-            None,
-        )
+        assert rooms.message_bytes_max(DEMO) == CONTENT_BYTES_MAX
+        assert open_envelope(before).message.signed_by is None
         rooms.room(DEMO).on_unsigned(Join("olga", "cursor"), BOB.endpoint)
         after = await rooms.compose(DEMO, Leave("alice"))
-        assert rooms.legacy_signature(DEMO) == person.takes
+        assert rooms.message_bytes_max(DEMO) == CONTENT_BYTES_MAX - person.takes.size
         assert open_envelope(after).message.signed_by == ALICES_SIGNER.identity
 
 
@@ -207,7 +206,7 @@ async def test_a_member_of_the_ticket_that_answers_lets_us_in_and_tells_who_is_t
 async def test_of_too_many_members_those_heard_last_are_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(room_module, "COPIES_MAX", 2)
+    monkeypatch.setattr(hello, "COPIES_MAX", 2)
     alice = host(ALICE, "alice")
     async with rooms_of(alice) as rooms:
         await rooms.join("demo", None, None)
@@ -261,7 +260,7 @@ async def test_a_join_that_fails_forgets_the_members_it_was_told_of(
     async with rooms_of(bob) as rooms:
         with pytest.raises(Unreachable, match="was reached, but did not let us in"):
             await rooms.join("demo", ticket(ALICE), None)
-        assert bob.store.presences(TOPIC) == ()
+        assert bob.store.presences(open_room_id(DEMO)) == ()
 
 
 async def test_a_peer_that_is_not_in_the_room_is_told_from_one_that_is_off() -> None:
@@ -385,8 +384,8 @@ async def test_two_joins_at_once_join_once() -> None:
 async def test_the_node_stays_as_long_as_another_agent_has_joined() -> None:
     alice = host(ALICE, "alice")
     async with rooms_of(alice) as rooms:
-        rooms.agent_attached(CLAUDE, AgentPresence(name="claude"))
-        rooms.agent_attached(CURSOR, AgentPresence(name="cursor"))
+        rooms.agents.agent_attached(CLAUDE, AgentPresence(name="claude"))
+        rooms.agents.agent_attached(CURSOR, AgentPresence(name="cursor"))
         for agent in (CLAUDE, CURSOR):
             await rooms.join("demo", None, agent)
         first = await rooms.leave("demo", CLAUDE, for_all=False)
@@ -401,7 +400,7 @@ async def test_the_node_stays_as_long_as_another_agent_has_joined() -> None:
 async def test_who_joins_while_another_agent_leaves_is_in_the_room_afterwards() -> None:
     alice = host(ALICE, "alice")
     async with rooms_of(alice) as rooms:
-        rooms.agent_attached(CURSOR, AgentPresence(name="cursor"))
+        rooms.agents.agent_attached(CURSOR, AgentPresence(name="cursor"))
         await rooms.join("demo", None, CLAUDE)
         may_say = network_of(alice).may_say
         may_say.clear()
@@ -412,7 +411,7 @@ async def test_who_joins_while_another_agent_leaves_is_in_the_room_afterwards() 
             await asyncio.sleep(0)
             may_say.set()
         assert (leaving.result().node_left, joining.result().already_joined) == (True, False)
-        assert (rooms.joined(), rooms.rooms_of(CURSOR)) == ((DEMO,), (DEMO,))
+        assert (rooms.joined(), rooms.agents.rooms_of(CURSOR)) == ((DEMO,), (DEMO,))
         assert [record.name for record in alice.store.rooms()] == [DEMO]
 
 
@@ -428,7 +427,7 @@ async def test_a_room_is_left_though_nobody_can_be_told() -> None:
 async def test_leaving_for_all_names_who_was_still_in() -> None:
     alice = host(ALICE, "alice")
     async with rooms_of(alice) as rooms:
-        rooms.agent_attached(CLAUDE, AgentPresence(name="claude"))
+        rooms.agents.agent_attached(CLAUDE, AgentPresence(name="claude"))
         await rooms.join("demo", None, CLAUDE)
         report = await rooms.leave("demo", None, for_all=True)
         assert (report.node_left, report.still_joined_by) == (True, ("claude",))
@@ -437,9 +436,9 @@ async def test_leaving_for_all_names_who_was_still_in() -> None:
 async def test_an_agent_that_went_away_no_longer_keeps_the_node_in_the_room() -> None:
     alice = host(ALICE, "alice")
     async with rooms_of(alice) as rooms:
-        rooms.agent_attached(CLAUDE, AgentPresence(name="claude"))
+        rooms.agents.agent_attached(CLAUDE, AgentPresence(name="claude"))
         await rooms.join("demo", None, CLAUDE)
-        rooms.agent_detached(CLAUDE)
+        rooms.agents.agent_detached(CLAUDE)
         assert rooms.joined() == (DEMO,)
         assert (await rooms.leave("demo", CURSOR, for_all=False)).node_left
 
@@ -448,8 +447,8 @@ async def test_an_agent_that_had_joined_before_a_restart_still_keeps_the_node_in
     alice = host(ALICE, "alice")
     async with rooms_of(alice) as rooms:
         await rooms.join("demo", None, None)
-        rooms.agent_attached(CLAUDE, AgentPresence(name="claude"), (DEMO, RoomName("gone")))
-        rooms.agent_attached(CURSOR, AgentPresence(name="cursor"))
+        rooms.agents.agent_attached(CLAUDE, AgentPresence(name="claude"), (DEMO, RoomName("gone")))
+        rooms.agents.agent_attached(CURSOR, AgentPresence(name="cursor"))
         report = await rooms.leave("demo", CURSOR, for_all=False)
         assert (report.node_left, report.still_joined_by) == (False, ("claude",))
 
@@ -463,7 +462,7 @@ async def test_leaving_a_room_one_is_not_in_says_what_to_do() -> None:
 async def test_a_status_is_broadcast_as_its_agents_and_shown_in_the_room() -> None:
     alice = host(ALICE, "alice")
     async with rooms_of(alice) as rooms:
-        rooms.agent_attached(CLAUDE, AgentPresence(name="claude", user="ann"))
+        rooms.agents.agent_attached(CLAUDE, AgentPresence(name="claude", user="ann"))
         await rooms.join("demo", None, CLAUDE)
         report = await rooms.notify("demo", "testing", CLAUDE)
         assert report.members == 0
@@ -533,7 +532,12 @@ async def test_a_member_whose_record_is_damaged_hinders_nobody() -> None:
     now_ms = before.clock.wall_ms()
     for key, proof in ((ALICE, await presence_of(ALICE, "alice")), (CAROL, b"damaged")):
         await store.put_presence(
-            PresenceRecord(topic=TOPIC, endpoint=key.endpoint, proof=proof, received_at_ms=now_ms)
+            PresenceRecord(
+                room_id=open_room_id(DEMO),
+                endpoint=key.endpoint,
+                proof=proof,
+                received_at_ms=now_ms,
+            )
         )
     after = host(BOB, "bob", store)
     network_of(after).reachable.add(ALICE.endpoint)
@@ -584,7 +588,7 @@ async def test_of_too_many_members_the_one_that_was_silent_for_longest_is_forgot
         for key in (BOB, CAROL):
             admitted = await rooms.admit(DEMO, await presence_of(key, "somebody"))
             await rooms.room("demo").on_presence(admitted)
-        assert [it.endpoint for it in alice.store.presences(TOPIC)] == [CAROL.endpoint]
+        assert [it.endpoint for it in alice.store.presences(open_room_id(DEMO))] == [CAROL.endpoint]
 
 
 async def test_an_old_peer_is_a_member_from_its_join_to_its_leave_while_it_says_something() -> None:

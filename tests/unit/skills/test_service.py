@@ -12,7 +12,7 @@ from buddies_core.errors import InvalidInput, NotFound
 from buddies_core.identity.node_key import NodeKey
 from buddies_core.model.bodies import Body, SkillPublished, SkillVoteCast
 from buddies_core.model.identity import GpgIdentity, SshIdentity, Verified
-from buddies_core.model.ids import EndpointId, RoomName, topic_of
+from buddies_core.model.ids import EndpointId, RoomName, open_room_id
 from buddies_core.model.memory import Whole
 from buddies_core.model.skill import SkillEntry, skill_key
 from buddies_core.model.skill_views import SkillList, Tally, VoteReport, newest_of_publisher
@@ -35,7 +35,7 @@ def said(
     """Return what a peer of its own mind broadcasts in the demo room."""
     message = encode_room_message(RoomMessage(nonce=bytes(16), body=body))
     trailer = Trailer(sender=key.endpoint, sent_at_ms=sent_at_ms, whole=whole)
-    return seal(message, trailer, topic_of(DEMO), key.sign)
+    return seal(message, trailer, open_room_id(DEMO), key.sign)
 
 
 def legacy(body: Body) -> bytes:
@@ -391,7 +391,7 @@ async def test_a_peer_that_gives_another_skill_is_not_believed() -> None:
     parts = alice.skills.answer_fetch
     team.answers[alice.endpoint] = lambda request: parts(
         bob.endpoint,
-        topic_of(DEMO),
+        DEMO,
         type(request.fetch_skill)(hash=bytes.fromhex(other.hash)),
     )
 

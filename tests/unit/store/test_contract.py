@@ -9,7 +9,7 @@ import pytest
 
 from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
 from buddies_core.model.identity import GpgIdentity, SshIdentity, Verified
-from buddies_core.model.ids import RoomName, topic_of
+from buddies_core.model.ids import RoomName, open_room_id
 from buddies_core.model.memory import MemoryFilter, MemoryKind, Whole
 from buddies_core.model.task import (
     TaskFailed,
@@ -77,7 +77,7 @@ async def test_an_empty_store_has_nothing(store: InMemoryStore | RocksStore) -> 
     assert await store.memories_since(0, 10) == ()
     assert (store.last_sequence(), store.count_memories()) == (0, 0)
     assert store.rooms() == ()
-    assert store.presences(topic_of(DEMO)) == ()
+    assert store.presences(open_room_id(DEMO)) == ()
     assert store.watermark(b"sent") == 0
 
 
@@ -184,7 +184,7 @@ async def test_the_log_is_read_in_steps_without_loss(store: InMemoryStore | Rock
 
 async def test_rooms_are_kept_replaced_and_forgotten(store: InMemoryStore | RocksStore) -> None:
     demo, ops = (
-        RoomRecord(name=name, topic=topic_of(name), joined_at_ms=5, bootstrap=())
+        RoomRecord(name=name, room_id=open_room_id(name), joined_at_ms=5, bootstrap=())
         for name in (DEMO, OPS)
     )
     back = AddressInfo(
@@ -217,7 +217,9 @@ async def test_presences_belong_to_their_room_and_the_latest_counts(
     store: InMemoryStore | RocksStore,
 ) -> None:
     old, new, of_bob, elsewhere = (
-        PresenceRecord(topic=topic_of(room), endpoint=endpoint, proof=proof, received_at_ms=at_ms)
+        PresenceRecord(
+            room_id=open_room_id(room), endpoint=endpoint, proof=proof, received_at_ms=at_ms
+        )
         for room, endpoint, proof, at_ms in (
             (DEMO, ALICE, b"old", 1),
             (DEMO, ALICE, b"new", 2),
@@ -228,12 +230,12 @@ async def test_presences_belong_to_their_room_and_the_latest_counts(
     for presence in (of_bob, old, new, elsewhere):
         await store.put_presence(presence)
 
-    assert store.presences(topic_of(DEMO)) == (new, of_bob)
-    await store.delete_presence(topic_of(DEMO), new.endpoint)
-    assert store.presences(topic_of(DEMO)) == (of_bob,)
-    await store.delete_presences(topic_of(DEMO))
-    assert store.presences(topic_of(DEMO)) == ()
-    assert store.presences(topic_of(OPS)) == (elsewhere,)
+    assert store.presences(open_room_id(DEMO)) == (new, of_bob)
+    await store.delete_presence(open_room_id(DEMO), new.endpoint)
+    assert store.presences(open_room_id(DEMO)) == (of_bob,)
+    await store.delete_presences(open_room_id(DEMO))
+    assert store.presences(open_room_id(DEMO)) == ()
+    assert store.presences(open_room_id(OPS)) == (elsewhere,)
 
 
 async def test_a_watermark_never_falls(store: InMemoryStore | RocksStore) -> None:

@@ -12,7 +12,7 @@ from rocksdict import Options, Rdict
 
 from buddies_core.errors import StoreError
 from buddies_core.model.identity import Verified
-from buddies_core.model.ids import RoomName, topic_of
+from buddies_core.model.ids import RoomName, open_room_id
 from buddies_core.model.memory import Memory, MemoryFilter
 from buddies_core.store import keys
 from buddies_core.store.in_memory import InMemoryStore
@@ -40,7 +40,7 @@ def damage_tables(path: Path) -> None:
 
 
 async def test_everything_is_there_after_opening_again(tmp_path: Path) -> None:
-    room = RoomRecord(name=DEMO, topic=topic_of(DEMO), joined_at_ms=5, bootstrap=())
+    room = RoomRecord(name=DEMO, room_id=open_room_id(DEMO), joined_at_ms=5, bootstrap=())
     memories = [a_memory(an_entry(number)) for number in (1, 2)]
     async with RocksStore.open(tmp_path / "a" / "store") as store:
         for memory in memories:
@@ -122,7 +122,7 @@ async def test_a_record_of_another_version_or_without_its_fields_is_damaged(
 
 async def test_a_damaged_room_or_total_does_not_stop_the_rest(tmp_path: Path) -> None:
     demo, ops = (
-        RoomRecord(name=name, topic=topic_of(name), joined_at_ms=5, bootstrap=())
+        RoomRecord(name=name, room_id=open_room_id(name), joined_at_ms=5, bootstrap=())
         for name in (DEMO, RoomName("ops"))
     )
     async with RocksStore.open(tmp_path) as store:

@@ -98,7 +98,8 @@ def test_the_largest_content_that_fits_is_sent_whole_and_one_byte_more_is_shorte
 
 def test_room_is_left_for_the_signature_that_old_peers_want() -> None:
     signer, longest = SshIdentity("ssh-ed25519 AAAA ann@home"), replace(SMALL, content="c" * 9000)
-    part, whole = fit_memory(longest, legacy=LegacySignature(signer, 298))
+    taken = LegacySignature(signer, 298).size
+    part, whole = fit_memory(longest, size_max=CONTENT_BYTES_MAX - taken)
     trailer = Trailer(sender=ANN.endpoint, sent_at_ms=2**64 - 1, whole=whole)
     message = RoomMessage(
         nonce=bytes(16), body=MemoryCreated(part), signed_by=signer, signature=bytes(298)
