@@ -2,6 +2,7 @@
 
 from buddies_core.errors import InvalidInput
 from buddies_core.model.ids import RoomName, topic_of
+from buddies_core.model.private import Invite
 from buddies_core.model.room import ROOM_NAME_BYTES_MAX, STATUS_BYTES_MAX, Ticket
 from buddies_core.wire.tickets import decode_ticket
 
@@ -34,6 +35,11 @@ def ticket_for(room: RoomName, text: str) -> Ticket:
         InvalidInput: it is no ticket, or one for another room.
     """
     ticket = decode_ticket(text)
+    if isinstance(ticket, Invite):
+        raise InvalidInput(
+            f"the ticket is an invite to a private room, {room!r} is an open one; "
+            f"ask for a ticket of {room!r}"
+        )
     if ticket.room != room:
         raise InvalidInput(
             f"the ticket is for room {ticket.room!r}, not {room!r}; "

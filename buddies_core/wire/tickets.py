@@ -1,4 +1,4 @@
-"""Tickets: the text that one person hands to another to let them into an open room.
+"""Tickets and invites: the text that one person hands to another to let them into a room.
 
 ticket := base32 of the JSON below, RFC 4648, lower case, no padding
 {"room": text, "topic": [32 numbers], "endpoints": [{"id": 64 hex digits, "addrs": [addr …]} …]}
@@ -7,21 +7,35 @@ addr := {"Relay": url} | {"Ip": "1.2.3.4:5"} | {"Ip": "[::1]:5"}
 Written is byte for byte what buddies 0.1.4 writes, which refuses a whole ticket for one kind of
 address that it doesn't know. Read is all that Rust's serde takes for these types (an array in place
 of an object, say), and what a newer version may add is passed over.
+
+The ticket of a private room is an invite, the same but for what it has in place of the topic, which
+it doesn't tell. 0.1.4 says of it that the topic is missing.
+
+{"room": text, "invite": invite, "endpoints": [as above]}
+invite := {"room_id": 64 hex digits, "token": 64 hex digits, "expires_at": Unix time, "uses": count}
 """
 
 import json
 from base64 import b32decode, b32encode
+from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address
 from typing import NoReturn
 
 from buddies_core.errors import InvalidInput, WireError
 from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
-from buddies_core.model.ids import EndpointId, RoomName, TopicId
+from buddies_core.model.ids import EndpointId, RoomId, RoomName, TopicId
+from buddies_core.model.private import INVITE_USES_MAX, TOKEN_BYTES, Invite
 from buddies_core.model.room import Ticket
 from buddies_core.wire.address_info import decode_address_info, encode_address_info
 from buddies_core.wire.endpoint_ids import endpoint_id
 
 TICKET_CHARS_MAX = 16_384
+_EXPIRES_AT_S_MAX = 253_402_300_799
+"""The last second that can be shown as a date: 9999-12-31 23:59:59 UTC."""
+
+
+class _Unreadable(Exception):
+    """What is wrong with the text, in words that follow a colon."""
 
 
 def encode_ticket(ticket: Ticket) -> str:
@@ -29,25 +43,66 @@ def encode_ticket(ticket: Ticket) -> str:
 
     An endpoint with so many addresses that the text would become too long is left out.
     """
-    text = _encode(ticket, [])
-    endpoints: list[PeerAddress] = []
-    for endpoint in ticket.endpoints:
-        longer = _encode(ticket, [*endpoints, endpoint])
+    return _encode({"room": ticket.room, "topic": list(ticket.topic)}, ticket.endpoints)
+
+
+def encode_invite(invite: Invite) -> str:
+    """Return the invite's text, which `decode_ticket` takes. It is a secret until it is used up.
+
+    An endpoint with so many addresses that the text would become too long is left out.
+    """
+    inner = {
+        "room_id": invite.room_id.hex(),
+        "token": invite.token.hex(),
+        "expires_at": invite.expires_at_s,
+        "uses": invite.uses,
+    }
+    return _encode({"room": invite.room, "invite": inner}, invite.endpoints)
+
+
+def decode_ticket(text: str) -> Ticket | Invite:
+    """Return what a ticket or an invite says.
+
+    Whether a ticket's topic is that of its room, and whether an invite has expired, is for the
+    caller to check. White space, as left by line breaks of a terminal or a mail, is taken out.
+
+    Raises:
+        InvalidInput: it is neither, or damaged.
+    """
+    kind = "ticket"
+    try:
+        value = _decode("".join(text.split()))
+        if isinstance(value, dict) and "invite" in value:
+            kind = "invite"
+            room, inner, endpoints = _fields(value, ("room", "invite", "endpoints"))
+            return _invite(_room(room), inner, _endpoints(endpoints))
+        room, topic, endpoints = _fields(value, ("room", "topic", "endpoints"))
+        return Ticket(_room(room), _topic(topic), _endpoints(endpoints))
+    except _Unreadable as what:
+        raise InvalidInput(
+            f"this {kind} can't be read: {what}. Copy it again, or ask for a new one: "
+            "`buddies-cli ticket ROOM` on the other machine"
+        ) from None
+
+
+def _encode(head: Mapping[str, object], endpoints: tuple[PeerAddress, ...]) -> str:
+    written: list[object] = []
+    text = _base32_of({**head, "endpoints": written})
+    for address in endpoints:
+        info = _canonical(address.info)
+        one_more = [*written, {"id": address.endpoint.hex(), "addrs": _addrs(info)}]
+        longer = _base32_of({**head, "endpoints": one_more})
         if len(longer) <= TICKET_CHARS_MAX:
-            text = longer
-            endpoints.append(endpoint)
+            text, written = longer, one_more
     return text
 
 
-def decode_ticket(text: str) -> Ticket:
-    """Return what a ticket says. Whether its topic is that of its room is for the caller to check.
+def _base32_of(value: object) -> str:
+    compact = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return b32encode(compact.encode()).decode().rstrip("=").lower()
 
-    White space, as left by line breaks of a terminal or a mail, is taken out.
 
-    Raises:
-        InvalidInput: it is no ticket, or a damaged one.
-    """
-    text = "".join(text.split())
+def _decode(text: str) -> object:
     if not text:
         _refuse("it is empty")
     if len(text) > TICKET_CHARS_MAX:
@@ -57,28 +112,10 @@ def decode_ticket(text: str) -> Ticket:
     except ValueError:
         _refuse("it is no base32 text, or a part of it is missing")
     try:
-        value = json.loads(decoded)
+        value: object = json.loads(decoded)
     except (ValueError, RecursionError):
         _refuse("there is no JSON in it, or a part of it is missing")
-    room, topic, endpoints = _fields(value, ("room", "topic", "endpoints"))
-    return Ticket(
-        _room(room),
-        _topic(topic),
-        tuple(_endpoint(endpoint) for endpoint in _list("endpoints", endpoints)),
-    )
-
-
-def _encode(ticket: Ticket, endpoints: list[PeerAddress]) -> str:
-    value = {
-        "room": ticket.room,
-        "topic": list(ticket.topic),
-        "endpoints": [
-            {"id": address.endpoint.hex(), "addrs": _addrs(_canonical(address.info))}
-            for address in endpoints
-        ],
-    }
-    compact = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return b32encode(compact.encode()).decode().rstrip("=").lower()
+    return value
 
 
 def _addrs(info: AddressInfo) -> list[dict[str, str]]:
@@ -103,6 +140,40 @@ def _topic(value: object) -> TopicId:
     if not len(octets) == len(numbers) == 32:
         _refuse("its topic is not 32 numbers from 0 to 255")
     return TopicId(bytes(octets))
+
+
+def _invite(room: RoomName, value: object, endpoints: tuple[PeerAddress, ...]) -> Invite:
+    names = ("room_id", "token", "expires_at", "uses")
+    room_id, token, expires_at_s, uses = _fields(value, names)
+    return Invite(
+        room=room,
+        room_id=RoomId(_hex("id of its room", room_id)),
+        endpoints=endpoints,
+        token=_hex("token in it", token),
+        expires_at_s=_number("expiry", expires_at_s, 0, _EXPIRES_AT_S_MAX),
+        uses=_number("number of uses", uses, 1, INVITE_USES_MAX),
+    )
+
+
+def _hex(what: str, value: object) -> bytes:
+    if isinstance(value, str) and len(value) == 2 * TOKEN_BYTES:
+        try:
+            # Without the spaces that `fromhex` passes over.
+            if len(octets := bytes.fromhex(value)) == TOKEN_BYTES:
+                return octets
+        except ValueError:
+            pass
+    _refuse(f"the {what} is not 64 hex digits")
+
+
+def _number(what: str, value: object, least: int, most: int) -> int:
+    if type(value) is not int or not least <= value <= most:
+        _refuse(f"its {what} is not a number from {least} to {most}")
+    return value
+
+
+def _endpoints(value: object) -> tuple[PeerAddress, ...]:
+    return tuple(_endpoint(endpoint) for endpoint in _list("endpoints", value))
 
 
 def _endpoint(value: object) -> PeerAddress:
@@ -186,7 +257,4 @@ def _is_unicode(text: str) -> bool:
 
 
 def _refuse(what: str) -> NoReturn:
-    raise InvalidInput(
-        f"this ticket can't be read: {what}. Copy it again, or ask for a new one: "
-        "`buddies-cli ticket ROOM` on the other machine"
-    )
+    raise _Unreadable(what)

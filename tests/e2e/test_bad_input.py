@@ -150,6 +150,7 @@ async def test_a_ticket_that_leads_nowhere_is_told_from_one_that_is_none(
 ) -> None:
     text = (await alice.command("join", ROOM))["ticket"]
     there = decode_ticket(text)
+    assert isinstance(there, Ticket)
     [alices] = there.endpoints
     [bobs] = decode_ticket((await bob.command("join", "other"))["ticket"]).endpoints
 
