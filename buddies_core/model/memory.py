@@ -1,7 +1,7 @@
 """Memories: what an agent wants the team to know."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NewType
 
@@ -128,3 +128,14 @@ def prevails(new: Memory, kept: Memory) -> bool:
     if bool(new.signed_by) != bool(kept.signed_by):
         return bool(new.signed_by)
     return hashlib.sha256(new.proof).digest() < hashlib.sha256(kept.proof).digest()
+
+
+def succeeding(new: Memory, kept: Memory) -> Memory:
+    """Return `new` as it is kept in place of `kept`: with the time when it first came.
+
+    Only of the same words that is the time of those which are replaced: who comes by a key could
+    otherwise put words of today under an old memory's id, and they would pass for old ones.
+    """
+    same = new.proof == kept.proof or (new.entry, new.whole) == (kept.entry, kept.whole)
+    earlier_ms = min(new.received_at_ms, kept.received_at_ms)
+    return replace(new, received_at_ms=earlier_ms) if same else new

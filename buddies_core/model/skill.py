@@ -1,7 +1,7 @@
 """Skills: procedures that agents share, addressed by their content and voted on."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NewType
 
 from buddies_core.model.identity import SignerIdentity, Verified
@@ -111,3 +111,13 @@ def prevails(new: Skill, kept: Skill) -> bool:
     are equally good the first stays, so that nobody takes over another's skill.
     """
     return _TRUST[new.verified] > _TRUST[kept.verified]
+
+
+def succeeding(new: Skill, kept: Skill) -> Skill:
+    """Return `new` as it is kept in place of `kept`: with the time when it first came.
+
+    Not that of a copy with another author or signature: these are newer than the content.
+    """
+    same = (new.entry.author, new.entry.signature) == (kept.entry.author, kept.entry.signature)
+    earlier_ms = min(new.received_at_ms, kept.received_at_ms)
+    return replace(new, received_at_ms=earlier_ms) if same else new

@@ -193,6 +193,37 @@ class BindingRecord(_message.Message):
 Global___BindingRecord: _TypeAlias = BindingRecord  # noqa: Y015
 
 @_typing.final
+class RevocationRecord(_message.Message):
+    """An identity whose things are not shown on this machine."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    SINCE_MS_FIELD_NUMBER: _builtins.int
+    REVOKED_AT_MS_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    label: _builtins.str
+    """`ssh:…`, `gpg:…` or `peer:<endpoint id in hex>`"""
+    since_ms: _builtins.int
+    revoked_at_ms: _builtins.int
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        label: _builtins.str = ...,
+        since_ms: _builtins.int = ...,
+        revoked_at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "revoked_at_ms", b"revoked_at_ms", "since_ms", b"since_ms", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevocationRecord: _TypeAlias = RevocationRecord  # noqa: Y015
+
+@_typing.final
 class PeerAddress(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

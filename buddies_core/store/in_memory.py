@@ -1,7 +1,8 @@
 """The store's contract in plain dicts, for tests. Nothing outlives it."""
 
 from buddies_core.model.ids import EndpointId, MemoryId, RoomId, RoomName, TaskId
-from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, prevails
+from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, prevails, succeeding
+from buddies_core.model.revocation import Revocation
 from buddies_core.store.records import BindingRecord, PresenceRecord, RoomRecord
 from buddies_core.store.task_records import OfferRecord, TaskRecord
 
@@ -15,14 +16,18 @@ class InMemoryStore:
         self._rooms: dict[RoomName, RoomRecord] = {}
         self._presences: dict[tuple[RoomId, EndpointId], PresenceRecord] = {}
         self._bindings: dict[EndpointId, BindingRecord] = {}
+        self._revocations: dict[str, Revocation] = {}
         self._watermarks: dict[bytes, int] = {}
         self._tasks: dict[TaskId, TaskRecord] = {}
         self._offers: dict[TaskId, OfferRecord] = {}
 
     async def put_memory(self, memory: Memory) -> bool:
         """Keep a memory unless one that prevails has its key; return whether it is kept now."""
-        if memory.key in self._memories and not prevails(memory, self._memories[memory.key][1]):
-            return False
+        if memory.key in self._memories:
+            kept = self._memories[memory.key][1]
+            if not prevails(memory, kept):
+                return False
+            memory = succeeding(memory, kept)
         self._last_sequence += 1
         self._memories[memory.key] = self._last_sequence, memory
         return True
@@ -131,6 +136,18 @@ class InMemoryStore:
     def bindings(self) -> tuple[BindingRecord, ...]:
         """Return who vouches for each endpoint, by endpoint."""
         return tuple(record for _, record in sorted(self._bindings.items()))
+
+    async def put_revocation(self, revocation: Revocation) -> None:
+        """Remember that an identity is revoked, in place of since when it was."""
+        self._revocations[revocation.label] = revocation
+
+    def revocations(self) -> tuple[Revocation, ...]:
+        """Return the revoked identities, by label."""
+        return tuple(revocation for _, revocation in sorted(self._revocations.items()))
+
+    async def delete_revocation(self, label: str) -> None:
+        """Forget that an identity is revoked, if it is."""
+        self._revocations.pop(label, None)
 
     def watermark(self, name: bytes) -> int:
         """Return the highest value that this name was raised to; 0 if never."""

@@ -2,7 +2,15 @@
 
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import RoomName
-from buddies_core.model.skill import Skill, SkillKey, Vote, hash_of_key, prevails, room_of_key
+from buddies_core.model.skill import (
+    Skill,
+    SkillKey,
+    Vote,
+    hash_of_key,
+    prevails,
+    room_of_key,
+    succeeding,
+)
 from buddies_core.store.skills import ANNOUNCEMENTS_MAX, UNVERIFIED_VOTES_MAX, has_any
 
 
@@ -20,8 +28,11 @@ class InMemorySkills:
         assert not skill.truncated, "only what has all of its content has a checked hash"
         announced = self._announcements
         self._announcements = {key: a for key, a in announced.items() if a.key != skill.key}
-        if skill.key in self._skills and not prevails(skill, self._skills[skill.key][1]):
-            return False
+        if skill.key in self._skills:
+            kept = self._skills[skill.key][1]
+            if not prevails(skill, kept):
+                return False
+            skill = succeeding(skill, kept)
         self._last_sequence += 1
         self._skills[skill.key] = self._last_sequence, skill
         return True

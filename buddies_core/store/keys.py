@@ -11,6 +11,7 @@
     watermark := "w" · name                           → value:u64be
     task      := "k" · id:16                          → TaskRecord
     offer     := "o" · id:16                          → OfferRecord
+    revoked   := "x" · label of an identity           → RevocationRecord
     totals    := "z"                                  → last sequence:u64be · memories:u64be
 
 What begins with "c", "e", "j", "n", "s" or "v" is about skills; see `store.skills`.
@@ -33,6 +34,7 @@ BINDINGS = b"b"
 TOTALS = b"z"
 TASKS = b"k"
 OFFERS = b"o"
+REVOCATIONS = b"x"
 
 _VERIFIED_KEY_BYTES = 1 + 32 + 16
 
@@ -116,6 +118,11 @@ def task(id: TaskId) -> bytes:
 def offer(id: TaskId) -> bytes:
     """Return where a task lies that this node was asked to do."""
     return OFFERS + id.bytes
+
+
+def revocation(label: str) -> bytes:
+    """Return where it lies that an identity's things are not shown."""
+    return REVOCATIONS + label.encode()
 
 
 def name_of(key: MemoryKey) -> str:

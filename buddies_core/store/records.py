@@ -12,6 +12,7 @@ from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
 from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity, Verified
 from buddies_core.model.ids import EndpointId, MemoryId, RoomId, RoomName
 from buddies_core.model.memory import Memory, MemoryEntry, MemoryKey, MemoryKind, Whole
+from buddies_core.model.revocation import Revocation
 from buddies_core.pb import records_pb2 as pb
 
 VERSION = 1
@@ -200,6 +201,29 @@ def decode_binding(data: bytes) -> BindingRecord:
         endpoint=EndpointId(record.endpoint),
         signer=SshIdentity(record.ssh) if record.ssh else GpgIdentity(record.gpg),
         signed_at_ms=record.signed_at_ms,
+    )
+
+
+def encode_revocation(revocation: Revocation) -> bytes:
+    """Return the record of an identity whose things are not shown."""
+    return pb.RevocationRecord(
+        version=VERSION,
+        label=revocation.label,
+        since_ms=revocation.since_ms,
+        revoked_at_ms=revocation.revoked_at_ms,
+    ).SerializeToString()
+
+
+def decode_revocation(data: bytes) -> Revocation:
+    """Return the revocation that `encode_revocation` wrote.
+
+    Raises:
+        ValueError: these bytes are not such a record.
+    """
+    record = pb.RevocationRecord()
+    parse(record, data)
+    return Revocation(
+        label=record.label, since_ms=record.since_ms, revoked_at_ms=record.revoked_at_ms
     )
 
 

@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from buddies_core.errors import StoreError
 from buddies_core.model.ids import EndpointId, MemoryId, RoomId, RoomName, TaskId
-from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, prevails
+from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, prevails, succeeding
+from buddies_core.model.revocation import Revocation
 from buddies_core.store import keys
 from buddies_core.store.database import Changes, Database, Read
 from buddies_core.store.records import (
@@ -20,10 +21,12 @@ from buddies_core.store.records import (
     decode_binding,
     decode_memory,
     decode_presence,
+    decode_revocation,
     decode_room,
     encode_binding,
     encode_memory,
     encode_presence,
+    encode_revocation,
     encode_room,
 )
 from buddies_core.store.skills import RocksSkills
@@ -95,7 +98,8 @@ class RocksStore:
                 changes[keys.truncated(memory.key)] = b""
             elif not is_new:
                 changes[keys.truncated(memory.key)] = None
-            changes[keys.memory(memory.key)] = encode_memory(memory, sequence)
+            arrived = memory if kept is None else succeeding(memory, kept[1])
+            changes[keys.memory(memory.key)] = encode_memory(arrived, sequence)
             changes[keys.TOTALS] = struct.pack(">QQ", sequence, count + is_new)
             return True, changes
 
@@ -237,6 +241,18 @@ class RocksStore:
     def bindings(self) -> tuple[BindingRecord, ...]:
         """Return who vouches for each endpoint; damaged records are left out."""
         return tuple(_decoded(self._database.scan(keys.BINDINGS), decode_binding))
+
+    async def put_revocation(self, revocation: Revocation) -> None:
+        """Remember that an identity is revoked, in place of since when it was."""
+        await self._put(keys.revocation(revocation.label), encode_revocation(revocation))
+
+    def revocations(self) -> tuple[Revocation, ...]:
+        """Return the revoked identities, by label; damaged records are left out."""
+        return tuple(_decoded(self._database.scan(keys.REVOCATIONS), decode_revocation))
+
+    async def delete_revocation(self, label: str) -> None:
+        """Forget that an identity is revoked, if it is. On return that is on disk."""
+        await self._put(keys.revocation(label), None)
 
     async def put_task(self, task: TaskRecord) -> None:
         """Keep a task that this node asked for, in place of what was known of it.

@@ -24,7 +24,15 @@ from typing import Protocol
 from buddies_core.errors import StoreError
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import RoomName
-from buddies_core.model.skill import Skill, SkillKey, Vote, hash_of_key, prevails, room_of_key
+from buddies_core.model.skill import (
+    Skill,
+    SkillKey,
+    Vote,
+    hash_of_key,
+    prevails,
+    room_of_key,
+    succeeding,
+)
 from buddies_core.store.database import Changes, Database, Read
 from buddies_core.store.skill_records import decode_skill, decode_vote, encode_skill, encode_vote
 
@@ -116,7 +124,8 @@ class RocksSkills:
                 changes |= dict.fromkeys(_successor_of(kept[1]))
             changes |= dict.fromkeys(_successor_of(skill), b"")
             changes[_log_entry(sequence)] = skill.key
-            changes[_SKILLS + skill.key] = encode_skill(skill, sequence)
+            arrived = skill if kept is None else succeeding(skill, kept[1])
+            changes[_SKILLS + skill.key] = encode_skill(arrived, sequence)
             changes[_LAST] = struct.pack(">Q", sequence)
             return True, changes
 

@@ -11,6 +11,7 @@ from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
 from buddies_core.model.identity import GpgIdentity, SshIdentity, Verified
 from buddies_core.model.ids import RoomName, open_room_id
 from buddies_core.model.memory import MemoryFilter, MemoryKind, Whole
+from buddies_core.model.revocation import Revocation
 from buddies_core.model.task import (
     TaskFailed,
     TaskLimits,
@@ -200,6 +201,46 @@ async def test_rooms_are_kept_replaced_and_forgotten(store: InMemoryStore | Rock
     await store.delete_room(OPS)
     await store.delete_room(OPS)
     assert store.rooms() == (dialable,)
+
+
+async def test_the_same_words_keep_the_time_when_they_first_came(
+    store: InMemoryStore | RocksStore,
+) -> None:
+    beginning = a_memory(an_entry(content="It be"), whole=whole_of("It began"), received_at_ms=5)
+    await store.put_memory(beginning)
+    whole = replace(beginning, entry=replace(beginning.entry, content="It began"))
+    await store.put_memory(replace(whole, received_at_ms=9))
+    assert store.get_memory(whole.key) == whole
+
+    unsigned = a_memory(an_entry(2), verified=Verified.UNVERIFIED, received_at_ms=5)
+    await store.put_memory(unsigned)
+    signed = replace(unsigned, signed_by="ssh:key", proof=b"signed", received_at_ms=9)
+    await store.put_memory(signed)
+    assert store.get_memory(signed.key) == replace(signed, received_at_ms=5)
+
+
+async def test_other_words_under_an_old_id_came_when_they_came(
+    store: InMemoryStore | RocksStore,
+) -> None:
+    rivals = [a_memory(an_entry(content=content)) for content in ("one", "two")]
+    rivals.sort(key=lambda memory: hashlib.sha256(memory.proof).digest(), reverse=True)
+    await store.put_memory(replace(rivals[0], received_at_ms=5))
+    await store.put_memory(replace(rivals[1], received_at_ms=9))
+    assert store.get_memory(rivals[1].key) == replace(rivals[1], received_at_ms=9)
+
+
+async def test_an_identity_is_revoked_until_that_is_forgotten(
+    store: InMemoryStore | RocksStore,
+) -> None:
+    peer = Revocation(label="peer:" + "ab" * 32, since_ms=1, revoked_at_ms=2)
+    signer = Revocation(label="ssh:ssh-ed25519 AAAA", since_ms=3, revoked_at_ms=4)
+    assert store.revocations() == ()
+    for revocation in (signer, replace(peer, since_ms=9), peer):
+        await store.put_revocation(revocation)
+    assert store.revocations() == (peer, signer)
+    await store.delete_revocation(peer.label)
+    await store.delete_revocation("gpg:nobody")
+    assert store.revocations() == (signer,)
 
 
 async def test_the_latest_binding_of_each_endpoint_is_kept(

@@ -46,6 +46,23 @@ async def test_a_skill_comes_back_with_every_field(
     assert store.last_skill_sequence() == 1
 
 
+async def test_a_better_verified_copy_keeps_the_time_only_of_the_same_publication(
+    store: SkillStore,
+) -> None:
+    signed = a_skill_entry(signed_by=GpgIdentity("ABC"), signature=b"s")
+    early = replace(a_skill(signed, verified=Verified.UNVERIFIED), received_at_ms=5)
+    await store.put_skill(early)
+    await store.put_skill(replace(early, verified=Verified.PEER, received_at_ms=9))
+    assert store.get_skill(early.key) == replace(early, verified=Verified.PEER)
+
+    # Somebody's signature of today under a content of long ago is of today.
+    other = replace(
+        a_skill(replace(signed, signature=b"t"), verified=Verified.SIGNER), received_at_ms=9
+    )
+    await store.put_skill(other)
+    assert store.get_skill(other.key) == other
+
+
 async def test_an_empty_store_has_no_skill(store: SkillStore) -> None:
     assert store.get_skill(a_skill().key) is None
     assert store.find_skills("ab" * 32) == ()
