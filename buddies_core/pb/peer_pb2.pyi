@@ -140,6 +140,7 @@ class PeerRequest(_message.Message):
     WITHDRAW_TASK_FIELD_NUMBER: _builtins.int
     SEARCH_SKILLS_FIELD_NUMBER: _builtins.int
     FETCH_SKILL_FIELD_NUMBER: _builtins.int
+    FETCH_BINDINGS_FIELD_NUMBER: _builtins.int
     REDEEM_FIELD_NUMBER: _builtins.int
     TAKE_EPOCH_FIELD_NUMBER: _builtins.int
     CATCH_UP_FIELD_NUMBER: _builtins.int
@@ -178,6 +179,8 @@ class PeerRequest(_message.Message):
     @_builtins.property
     def fetch_skill(self) -> Global___FetchSkill: ...
     @_builtins.property
+    def fetch_bindings(self) -> Global___FetchBindings: ...
+    @_builtins.property
     def redeem(self) -> Global___Redeem: ...
     @_builtins.property
     def take_epoch(self) -> Global___TakeEpoch: ...
@@ -202,15 +205,16 @@ class PeerRequest(_message.Message):
         withdraw_task: Global___WithdrawTask | None = ...,
         search_skills: Global___SearchSkills | None = ...,
         fetch_skill: Global___FetchSkill | None = ...,
+        fetch_bindings: Global___FetchBindings | None = ...,
         redeem: Global___Redeem | None = ...,
         take_epoch: Global___TakeEpoch | None = ...,
         catch_up: Global___CatchUp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "catch_up", b"catch_up", "fetch_memory", b"fetch_memory", "fetch_output", b"fetch_output", "fetch_skill", b"fetch_skill", "hello", b"hello", "lease_task", b"lease_task", "offer_task", b"offer_task", "ping", b"ping", "redeem", b"redeem", "reject_task", b"reject_task", "renew_lease", b"renew_lease", "report_progress", b"report_progress", "search", b"search", "search_skills", b"search_skills", "submit_result", b"submit_result", "take_epoch", b"take_epoch", "withdraw_task", b"withdraw_task"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "catch_up", b"catch_up", "fetch_bindings", b"fetch_bindings", "fetch_memory", b"fetch_memory", "fetch_output", b"fetch_output", "fetch_skill", b"fetch_skill", "hello", b"hello", "lease_task", b"lease_task", "offer_task", b"offer_task", "ping", b"ping", "redeem", b"redeem", "reject_task", b"reject_task", "renew_lease", b"renew_lease", "report_progress", b"report_progress", "search", b"search", "search_skills", b"search_skills", "submit_result", b"submit_result", "take_epoch", b"take_epoch", "withdraw_task", b"withdraw_task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "catch_up", b"catch_up", "fetch_memory", b"fetch_memory", "fetch_output", b"fetch_output", "fetch_skill", b"fetch_skill", "hello", b"hello", "lease_task", b"lease_task", "offer_task", b"offer_task", "ping", b"ping", "proof", b"proof", "redeem", b"redeem", "reject_task", b"reject_task", "renew_lease", b"renew_lease", "report_progress", b"report_progress", "search", b"search", "search_skills", b"search_skills", "submit_result", b"submit_result", "take_epoch", b"take_epoch", "topic", b"topic", "withdraw_task", b"withdraw_task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "catch_up", b"catch_up", "fetch_bindings", b"fetch_bindings", "fetch_memory", b"fetch_memory", "fetch_output", b"fetch_output", "fetch_skill", b"fetch_skill", "hello", b"hello", "lease_task", b"lease_task", "offer_task", b"offer_task", "ping", b"ping", "proof", b"proof", "redeem", b"redeem", "reject_task", b"reject_task", "renew_lease", b"renew_lease", "report_progress", b"report_progress", "search", b"search", "search_skills", b"search_skills", "submit_result", b"submit_result", "take_epoch", b"take_epoch", "topic", b"topic", "withdraw_task", b"withdraw_task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_ask: _TypeAlias = _typing.Literal["ping", "hello", "search", "fetch_memory", "offer_task", "lease_task", "renew_lease", "report_progress", "submit_result", "fetch_output", "reject_task", "withdraw_task", "search_skills", "fetch_skill", "redeem", "take_epoch", "catch_up"]  # noqa: Y015
+    _WhichOneofReturnType_ask: _TypeAlias = _typing.Literal["ping", "hello", "search", "fetch_memory", "offer_task", "lease_task", "renew_lease", "report_progress", "submit_result", "fetch_output", "reject_task", "withdraw_task", "search_skills", "fetch_skill", "fetch_bindings", "redeem", "take_epoch", "catch_up"]  # noqa: Y015
     _WhichOneofArgType_ask: _TypeAlias = _typing.Literal["ask", b"ask"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ask) -> _WhichOneofReturnType_ask | None: ...
 
@@ -232,6 +236,7 @@ class PeerReply(_message.Message):
     OUTPUT_PART_FIELD_NUMBER: _builtins.int
     SKILLS_FOUND_FIELD_NUMBER: _builtins.int
     SKILL_PART_FIELD_NUMBER: _builtins.int
+    BINDINGS_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
     end: _builtins.bool
     @_builtins.property
@@ -253,6 +258,8 @@ class PeerReply(_message.Message):
     @_builtins.property
     def skill_part(self) -> Global___SkillPart: ...
     @_builtins.property
+    def bindings(self) -> Global___BindingsReply: ...
+    @_builtins.property
     def epoch(self) -> Global___EpochReply: ...
     def __init__(
         self,
@@ -267,13 +274,14 @@ class PeerReply(_message.Message):
         output_part: Global___OutputPart | None = ...,
         skills_found: Global___SkillsFound | None = ...,
         skill_part: Global___SkillPart | None = ...,
+        bindings: Global___BindingsReply | None = ...,
         epoch: Global___EpochReply | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "epoch", b"epoch", "hello", b"hello", "lease", b"lease", "memory_part", b"memory_part", "output_part", b"output_part", "refusal", b"refusal", "search", b"search", "skill_part", b"skill_part", "skills_found", b"skills_found", "verdict", b"verdict"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "bindings", b"bindings", "epoch", b"epoch", "hello", b"hello", "lease", b"lease", "memory_part", b"memory_part", "output_part", b"output_part", "refusal", b"refusal", "search", b"search", "skill_part", b"skill_part", "skills_found", b"skills_found", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "end", b"end", "epoch", b"epoch", "hello", b"hello", "lease", b"lease", "memory_part", b"memory_part", "output_part", b"output_part", "refusal", b"refusal", "search", b"search", "skill_part", b"skill_part", "skills_found", b"skills_found", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "bindings", b"bindings", "end", b"end", "epoch", b"epoch", "hello", b"hello", "lease", b"lease", "memory_part", b"memory_part", "output_part", b"output_part", "refusal", b"refusal", "search", b"search", "skill_part", b"skill_part", "skills_found", b"skills_found", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["refusal", "hello", "search", "memory_part", "lease", "verdict", "output_part", "skills_found", "skill_part", "epoch"]  # noqa: Y015
+    _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["refusal", "hello", "search", "memory_part", "lease", "verdict", "output_part", "skills_found", "skill_part", "bindings", "epoch"]  # noqa: Y015
     _WhichOneofArgType_answer: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_answer) -> _WhichOneofReturnType_answer | None: ...
 
@@ -1025,6 +1033,79 @@ class SkillPart(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SkillPart: _TypeAlias = SkillPart  # noqa: Y015
+
+@_typing.final
+class FetchBindings(_message.Message):
+    """Who vouches for these endpoints? Asked by who needs to know it for its room's policy; answered to
+    any caller, for whoever asks may have no binding of its own yet that we know.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDPOINTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def endpoints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """At most 64."""
+
+    def __init__(
+        self,
+        *,
+        endpoints: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoints", b"endpoints"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchBindings: _TypeAlias = FetchBindings  # noqa: Y015
+
+@_typing.final
+class BindingsReply(_message.Message):
+    """Of those that the answering peer knows, its own included. Anybody may answer for anybody: each is
+    checked by whoever gets it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BINDINGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def bindings(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndpointBinding]: ...
+    def __init__(
+        self,
+        *,
+        bindings: _abc.Iterable[Global___EndpointBinding] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bindings", b"bindings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BindingsReply: _TypeAlias = BindingsReply  # noqa: Y015
+
+@_typing.final
+class EndpointBinding(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDPOINT_FIELD_NUMBER: _builtins.int
+    BINDING_FIELD_NUMBER: _builtins.int
+    endpoint: _builtins.bytes
+    @_builtins.property
+    def binding(self) -> Global___Binding: ...
+    def __init__(
+        self,
+        *,
+        endpoint: _builtins.bytes = ...,
+        binding: Global___Binding | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["binding", b"binding"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["binding", b"binding", "endpoint", b"endpoint"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndpointBinding: _TypeAlias = EndpointBinding  # noqa: Y015
 
 @_typing.final
 class Redeem(_message.Message):
