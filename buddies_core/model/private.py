@@ -1,5 +1,6 @@
 """Private rooms: what their members share, and what lets somebody in."""
 
+import hashlib
 from dataclasses import dataclass, field
 
 from buddies_core.model.address import PeerAddress
@@ -64,3 +65,8 @@ class Invite:
     """Unix time."""
     uses: int
     """How many endpoints may come in by it."""
+
+
+def token_hash(token: bytes) -> bytes:
+    """Return what an inviter keeps of a token: its SHA-256."""
+    return hashlib.sha256(token).digest()

@@ -103,12 +103,17 @@ class RoomRecord(_message.Message):
     ROOM_ID_FIELD_NUMBER: _builtins.int
     JOINED_AT_MS_FIELD_NUMBER: _builtins.int
     BOOTSTRAP_FIELD_NUMBER: _builtins.int
+    PRIVATE_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     name: _builtins.str
     room_id: _builtins.bytes
     joined_at_ms: _builtins.int
     @_builtins.property
     def bootstrap(self) -> _containers.RepeatedCompositeFieldContainer[Global___PeerAddress]: ...
+    @_builtins.property
+    def private(self) -> Global___PrivateState:
+        """Absent of an open room."""
+
     def __init__(
         self,
         *,
@@ -117,14 +122,112 @@ class RoomRecord(_message.Message):
         room_id: _builtins.bytes = ...,
         joined_at_ms: _builtins.int = ...,
         bootstrap: _abc.Iterable[Global___PeerAddress] | None = ...,
+        private: Global___PrivateState | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_private", b"_private", "private", b"private"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_private", b"_private", "bootstrap", b"bootstrap", "joined_at_ms", b"joined_at_ms", "name", b"name", "private", b"private", "room_id", b"room_id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__private: _TypeAlias = _typing.Literal["private"]  # noqa: Y015
+    _WhichOneofArgType__private: _TypeAlias = _typing.Literal["_private", b"_private"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__private) -> _WhichOneofReturnType__private | None: ...
+
+Global___RoomRecord: _TypeAlias = RoomRecord  # noqa: Y015
+
+@_typing.final
+class PrivateState(_message.Message):
+    """What a node knows of a private room that it is in, or was in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCHS_FIELD_NUMBER: _builtins.int
+    ROSTER_FIELD_NUMBER: _builtins.int
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    REMOVED_FIELD_NUMBER: _builtins.int
+    roster: _builtins.bytes
+    """As handed on, see buddies_core/wire/private.py; empty if nobody has rotated yet."""
+    removed: _builtins.bool
+    @_builtins.property
+    def epochs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Epoch]:
+        """The newest last."""
+
+    @_builtins.property
+    def members(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    def __init__(
+        self,
+        *,
+        epochs: _abc.Iterable[Global___Epoch] | None = ...,
+        roster: _builtins.bytes = ...,
+        members: _abc.Iterable[_builtins.bytes] | None = ...,
+        removed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bootstrap", b"bootstrap", "joined_at_ms", b"joined_at_ms", "name", b"name", "room_id", b"room_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epochs", b"epochs", "members", b"members", "removed", b"removed", "roster", b"roster"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___RoomRecord: _TypeAlias = RoomRecord  # noqa: Y015
+Global___PrivateState: _TypeAlias = PrivateState  # noqa: Y015
+
+@_typing.final
+class Epoch(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    SECRET_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    secret: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        secret: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "secret", b"secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Epoch: _TypeAlias = Epoch  # noqa: Y015
+
+@_typing.final
+class InviteRecord(_message.Message):
+    """An invite to a private room that this node has given out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    ROOM_ID_FIELD_NUMBER: _builtins.int
+    TOKEN_HASH_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
+    USES_LEFT_FIELD_NUMBER: _builtins.int
+    REDEEMED_BY_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    room_id: _builtins.bytes
+    token_hash: _builtins.bytes
+    """SHA-256; the token itself is not kept."""
+    expires_at_ms: _builtins.int
+    uses_left: _builtins.int
+    @_builtins.property
+    def redeemed_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        room_id: _builtins.bytes = ...,
+        token_hash: _builtins.bytes = ...,
+        expires_at_ms: _builtins.int = ...,
+        uses_left: _builtins.int = ...,
+        redeemed_by: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at_ms", b"expires_at_ms", "redeemed_by", b"redeemed_by", "room_id", b"room_id", "token_hash", b"token_hash", "uses_left", b"uses_left", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InviteRecord: _TypeAlias = InviteRecord  # noqa: Y015
 
 @_typing.final
 class PresenceRecord(_message.Message):
@@ -168,11 +271,14 @@ class BindingRecord(_message.Message):
     GPG_FIELD_NUMBER: _builtins.int
     SSH_FIELD_NUMBER: _builtins.int
     SIGNED_AT_MS_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     endpoint: _builtins.bytes
     gpg: _builtins.str
     ssh: _builtins.str
     signed_at_ms: _builtins.int
+    signature: _builtins.bytes
+    """The signer's; empty in records of older versions, which are not handed on."""
     def __init__(
         self,
         *,
@@ -181,16 +287,69 @@ class BindingRecord(_message.Message):
         gpg: _builtins.str = ...,
         ssh: _builtins.str = ...,
         signed_at_ms: _builtins.int = ...,
+        signature: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["gpg", b"gpg", "signer", b"signer", "ssh", b"ssh"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint", "gpg", b"gpg", "signed_at_ms", b"signed_at_ms", "signer", b"signer", "ssh", b"ssh", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint", "gpg", b"gpg", "signature", b"signature", "signed_at_ms", b"signed_at_ms", "signer", b"signer", "ssh", b"ssh", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_signer: _TypeAlias = _typing.Literal["gpg", "ssh"]  # noqa: Y015
     _WhichOneofArgType_signer: _TypeAlias = _typing.Literal["signer", b"signer"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_signer) -> _WhichOneofReturnType_signer | None: ...
 
 Global___BindingRecord: _TypeAlias = BindingRecord  # noqa: Y015
+
+@_typing.final
+class PolicyRecord(_message.Message):
+    """Whom this machine hears in a room; the identities are canonical."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    WHITELIST_FIELD_NUMBER: _builtins.int
+    REQUIRE_SIGNED_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    require_signed: _builtins.bool
+    @_builtins.property
+    def whitelist(self) -> _containers.RepeatedCompositeFieldContainer[Global___Identity]: ...
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        whitelist: _abc.Iterable[Global___Identity] | None = ...,
+        require_signed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["require_signed", b"require_signed", "version", b"version", "whitelist", b"whitelist"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicyRecord: _TypeAlias = PolicyRecord  # noqa: Y015
+
+@_typing.final
+class Identity(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GPG_FIELD_NUMBER: _builtins.int
+    SSH_FIELD_NUMBER: _builtins.int
+    gpg: _builtins.str
+    ssh: _builtins.str
+    def __init__(
+        self,
+        *,
+        gpg: _builtins.str = ...,
+        ssh: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["gpg", b"gpg", "signer", b"signer", "ssh", b"ssh"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gpg", b"gpg", "signer", b"signer", "ssh", b"ssh"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_signer: _TypeAlias = _typing.Literal["gpg", "ssh"]  # noqa: Y015
+    _WhichOneofArgType_signer: _TypeAlias = _typing.Literal["signer", b"signer"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_signer) -> _WhichOneofReturnType_signer | None: ...
+
+Global___Identity: _TypeAlias = Identity  # noqa: Y015
 
 @_typing.final
 class RevocationRecord(_message.Message):

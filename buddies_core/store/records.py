@@ -8,12 +8,15 @@ from uuid import UUID
 
 from google.protobuf.message import DecodeError, Message
 
+from buddies_core.errors import WireError
 from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
 from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity, Verified
 from buddies_core.model.ids import EndpointId, MemoryId, RoomId, RoomName
 from buddies_core.model.memory import Memory, MemoryEntry, MemoryKey, MemoryKind, Whole
+from buddies_core.model.private import EPOCHS_KEPT_MAX, PrivateState
 from buddies_core.model.revocation import Revocation
 from buddies_core.pb import records_pb2 as pb
+from buddies_core.wire.private import decode_epoch, decode_roster, encode_roster
 
 VERSION = 1
 
@@ -26,6 +29,8 @@ class RoomRecord:
     room_id: RoomId
     joined_at_ms: int
     bootstrap: tuple[PeerAddress, ...]
+    private: PrivateState | None = None
+    """None of an open room."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +50,8 @@ class BindingRecord:
     endpoint: EndpointId
     signer: SignerIdentity
     signed_at_ms: int
+    signature: bytes = b""
+    """Of the signer; empty in old records, which can't be checked again or handed on."""
 
 
 def encode_memory(memory: Memory, sequence: int) -> bytes:
@@ -121,6 +128,7 @@ def encode_room(room: RoomRecord) -> bytes:
             )
             for peer in room.bootstrap
         ],
+        private=None if room.private is None else _private_to_pb(room.private),
     ).SerializeToString()
 
 
@@ -146,7 +154,30 @@ def decode_room(data: bytes) -> RoomRecord:
             )
             for peer in record.bootstrap
         ),
+        private=_private_from_pb(record.private) if record.HasField("private") else None,
     )
+
+
+def _private_to_pb(state: PrivateState) -> pb.PrivateState:
+    assert len(state.epochs) <= EPOCHS_KEPT_MAX, "older epochs are forgotten"
+    return pb.PrivateState(
+        epochs=[pb.Epoch(number=epoch.number, secret=epoch.secret) for epoch in state.epochs],
+        roster=b"" if state.roster is None else encode_roster(state.roster),
+        members=state.members,
+        removed=state.removed,
+    )
+
+
+def _private_from_pb(state: pb.PrivateState) -> PrivateState:
+    try:
+        return PrivateState(
+            epochs=tuple(decode_epoch(epoch.number, epoch.secret) for epoch in state.epochs),
+            roster=decode_roster(state.roster) if state.roster else None,
+            members=tuple(EndpointId(member) for member in state.members),
+            removed=state.removed,
+        )
+    except WireError as error:
+        raise ValueError(str(error)) from error
 
 
 def encode_presence(presence: PresenceRecord) -> bytes:
@@ -179,7 +210,10 @@ def decode_presence(data: bytes) -> PresenceRecord:
 def encode_binding(binding: BindingRecord) -> bytes:
     """Return the record of who vouches for an endpoint."""
     record = pb.BindingRecord(
-        version=VERSION, endpoint=binding.endpoint, signed_at_ms=binding.signed_at_ms
+        version=VERSION,
+        endpoint=binding.endpoint,
+        signed_at_ms=binding.signed_at_ms,
+        signature=binding.signature,
     )
     match binding.signer:
         case GpgIdentity(key_id):
@@ -201,6 +235,7 @@ def decode_binding(data: bytes) -> BindingRecord:
         endpoint=EndpointId(record.endpoint),
         signer=SshIdentity(record.ssh) if record.ssh else GpgIdentity(record.gpg),
         signed_at_ms=record.signed_at_ms,
+        signature=record.signature,
     )
 
 
