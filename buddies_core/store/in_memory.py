@@ -3,6 +3,8 @@
 from buddies_core.model.ids import EndpointId, MemoryId, RoomId, RoomName, TaskId
 from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, prevails, succeeding
 from buddies_core.model.revocation import Revocation
+from buddies_core.store.in_memory_invites import InMemoryInvites
+from buddies_core.store.policies import InMemoryPolicies
 from buddies_core.store.records import BindingRecord, PresenceRecord, RoomRecord
 from buddies_core.store.task_records import OfferRecord, TaskRecord
 
@@ -11,6 +13,8 @@ class InMemoryStore:
     """A store without a disk; it passes the tests that RocksStore passes, which documents it."""
 
     def __init__(self) -> None:
+        self.policies = InMemoryPolicies()
+        self.invites = InMemoryInvites()
         self._memories: dict[MemoryKey, tuple[int, Memory]] = {}
         self._last_sequence = 0
         self._rooms: dict[RoomName, RoomRecord] = {}
@@ -132,6 +136,10 @@ class InMemoryStore:
     async def put_binding(self, record: BindingRecord) -> None:
         """Remember who vouches for an endpoint, in place of who did."""
         self._bindings[record.endpoint] = record
+
+    async def delete_binding(self, endpoint: EndpointId) -> None:
+        """Forget who vouches for an endpoint."""
+        self._bindings.pop(endpoint, None)
 
     def bindings(self) -> tuple[BindingRecord, ...]:
         """Return who vouches for each endpoint, by endpoint."""

@@ -14,6 +14,8 @@ from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, prevails,
 from buddies_core.model.revocation import Revocation
 from buddies_core.store import keys
 from buddies_core.store.database import Changes, Database, Read
+from buddies_core.store.invites import RocksInvites
+from buddies_core.store.policies import RocksPolicies
 from buddies_core.store.records import (
     BindingRecord,
     PresenceRecord,
@@ -56,7 +58,9 @@ class RocksStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.policies = RocksPolicies(database)
         self.skills = RocksSkills(database)
+        self.invites = RocksInvites(database)
 
     @classmethod
     @asynccontextmanager
@@ -237,6 +241,10 @@ class RocksStore:
     async def put_binding(self, record: BindingRecord) -> None:
         """Remember who vouches for an endpoint, in place of who did. On return it is on disk."""
         await self._put(keys.binding(record.endpoint), encode_binding(record))
+
+    async def delete_binding(self, endpoint: EndpointId) -> None:
+        """Forget who vouches for an endpoint. On return that is on disk."""
+        await self._put(keys.binding(endpoint), None)
 
     def bindings(self) -> tuple[BindingRecord, ...]:
         """Return who vouches for each endpoint; damaged records are left out."""

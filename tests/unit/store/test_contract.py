@@ -11,6 +11,8 @@ from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
 from buddies_core.model.identity import GpgIdentity, SshIdentity, Verified
 from buddies_core.model.ids import RoomName, open_room_id
 from buddies_core.model.memory import MemoryFilter, MemoryKind, Whole
+from buddies_core.model.policy import Policy
+from buddies_core.model.private import Epoch, PrivateState, Roster
 from buddies_core.model.revocation import Revocation
 from buddies_core.model.task import (
     TaskFailed,
@@ -21,6 +23,7 @@ from buddies_core.model.task import (
     TaskTarget,
 )
 from buddies_core.store.in_memory import InMemoryStore
+from buddies_core.store.policies import PolicyRecord
 from buddies_core.store.records import BindingRecord, PresenceRecord, RoomRecord
 from buddies_core.store.rocks import RocksStore
 from buddies_core.store.task_records import (
@@ -243,15 +246,66 @@ async def test_an_identity_is_revoked_until_that_is_forgotten(
     assert store.revocations() == (signer,)
 
 
+@pytest.mark.parametrize(
+    "state",
+    [
+        PrivateState(epochs=()),
+        PrivateState(epochs=(Epoch(0, b"s" * 32),)),
+        PrivateState(
+            epochs=(Epoch(7, b"s" * 32), Epoch((1 << 32) - 1, b"t" * 32)),
+            roster=Roster(
+                room_id=open_room_id(OPS),
+                epoch=(1 << 32) - 1,
+                members=(ALICE, BOB),
+                rotator=BOB,
+                signature=b"x" * 64,
+            ),
+            members=(CAROL, ALICE, BOB),
+            removed=True,
+        ),
+    ],
+)
+async def test_a_private_room_comes_back_with_every_field(
+    store: InMemoryStore | RocksStore, state: PrivateState
+) -> None:
+    room = RoomRecord(
+        name=OPS, room_id=open_room_id(OPS), joined_at_ms=5, bootstrap=(), private=state
+    )
+    await store.put_room(room)
+    assert store.rooms() == (room,)
+    await store.put_room(replace(room, private=None))
+    assert store.rooms() == (replace(room, private=None),)
+
+
 async def test_the_latest_binding_of_each_endpoint_is_kept(
     store: InMemoryStore | RocksStore,
 ) -> None:
     first = BindingRecord(endpoint=BOB, signer=GpgIdentity("AB" * 20), signed_at_ms=1)
-    second = BindingRecord(endpoint=BOB, signer=SshIdentity("ssh-ed25519 AAAA"), signed_at_ms=2)
+    second = BindingRecord(
+        endpoint=BOB, signer=SshIdentity("ssh-ed25519 AAAA"), signed_at_ms=2, signature=b"signed"
+    )
     other = BindingRecord(endpoint=ALICE, signer=GpgIdentity("AB" * 20), signed_at_ms=3)
     for record in (first, second, other):
         await store.put_binding(record)
     assert store.bindings() == tuple(sorted((second, other), key=lambda it: it.endpoint))
+    await store.delete_binding(ALICE)
+    await store.delete_binding(ALICE)
+    assert store.bindings() == (second,)
+
+
+async def test_policies_are_kept_replaced_and_forgotten(store: InMemoryStore | RocksStore) -> None:
+    demo, ops = sorted((open_room_id(DEMO), open_room_id(OPS)))
+    listed = Policy((SshIdentity("ssh-ed25519 AAAA"), GpgIdentity("AB" * 20)))
+    signed = Policy(require_signed=True)
+    assert store.policies.all() == ()
+    await store.policies.put(ops, listed)
+    await store.policies.put(demo, listed)
+    await store.policies.put(demo, signed)
+
+    assert store.policies.all() == (PolicyRecord(demo, signed), PolicyRecord(ops, listed))
+    await store.policies.delete(demo)
+    await store.policies.delete(demo)
+    assert store.policies.all() == (PolicyRecord(ops, listed),)
 
 
 async def test_presences_belong_to_their_room_and_the_latest_counts(

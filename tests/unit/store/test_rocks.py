@@ -14,8 +14,11 @@ from buddies_core.errors import StoreError
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import RoomName, open_room_id
 from buddies_core.model.memory import Memory, MemoryFilter
+from buddies_core.model.policy import Policy
+from buddies_core.pb import records_pb2 as pb
 from buddies_core.store import keys
 from buddies_core.store.in_memory import InMemoryStore
+from buddies_core.store.policies import PolicyRecord
 from buddies_core.store.records import RoomRecord
 from buddies_core.store.rocks import RocksStore
 from buddies_core.store.task_records import OfferRecord
@@ -139,6 +142,30 @@ async def test_a_damaged_room_or_total_does_not_stop_the_rest(tmp_path: Path) ->
         assert (store.last_sequence(), store.count_memories()) == (2, 2)
 
 
+@pytest.mark.parametrize(
+    "state",
+    [
+        pb.PrivateState(epochs=[pb.Epoch(number=1, secret=b"short")]),
+        pb.PrivateState(roster=b"no roster"),
+    ],
+)
+async def test_a_private_room_without_its_secret_is_left_out(
+    tmp_path: Path, state: pb.PrivateState
+) -> None:
+    demo, ops = (
+        RoomRecord(name=name, room_id=open_room_id(name), joined_at_ms=5, bootstrap=())
+        for name in (DEMO, RoomName("ops"))
+    )
+    async with RocksStore.open(tmp_path) as store:
+        await store.put_room(demo)
+        await store.put_room(ops)
+    record = pb.RoomRecord(version=1, name="ops", room_id=ops.room_id, private=state)
+    overwrite(tmp_path, keys.room(ops.name), record.SerializeToString())
+
+    async with RocksStore.open(tmp_path) as store:
+        assert store.rooms() == (demo,)
+
+
 async def test_a_damaged_file_is_an_error_not_an_empty_list(tmp_path: Path) -> None:
     async with RocksStore.open(tmp_path) as store:
         await store.put_memory(a_memory())
@@ -255,3 +282,18 @@ async def test_a_damaged_task_is_named_when_it_is_read_and_skipped_among_others(
             store.get_offer(order.id)
         assert await store.tasks() == ()
         assert [offer.order for offer in await store.offers()] == [an_order(2)]
+
+
+async def test_a_damaged_policy_is_told_and_not_taken_for_none(tmp_path: Path) -> None:
+    room_id, other = sorted((open_room_id(DEMO), open_room_id(RoomName("other"))))
+    async with RocksStore.open(tmp_path) as store:
+        await store.policies.put(room_id, Policy(require_signed=True))
+        await store.policies.put(other, Policy(require_signed=True))
+    overwrite(tmp_path, b"q" + room_id, b"\xff")
+    async with RocksStore.open(tmp_path) as store:
+        assert store.policies.all() == (
+            PolicyRecord(room_id, None),
+            PolicyRecord(other, Policy(require_signed=True)),
+        )
+        await store.policies.put(room_id, Policy())
+        assert store.policies.all()[0] == PolicyRecord(room_id, Policy())
