@@ -15,8 +15,8 @@
     revoked   := "x" · label of an identity           → RevocationRecord
     totals    := "z"                                  → last sequence:u64be · memories:u64be
 
-What begins with "c", "e", "j", "n", "s" or "v" is about skills; see `store.skills`. What begins with
-"a" is an invite to a private room; see `store.invites`.
+What begins with "c", "e", "j", "n", "s" or "v" is about skills; see `store.skills`. What
+begins with "a" is an invite to a private room; see `store.invites`.
 
 Each memory is in two timelines, its room's and that of all rooms, which has the empty name. A log
 entry counts only if the memory it names still carries that sequence. Those under "f" are the
