@@ -16,7 +16,9 @@ from buddies_core.daemon.service import DaemonSelf
 from buddies_core.daemon.skills import open_skills
 from buddies_core.errors import StoreError
 from buddies_core.identity.choosing import SignerState, open_signer
+from buddies_core.identity.gpg import Gpg
 from buddies_core.identity.node_key import load_or_create
+from buddies_core.identity.resolving import Resolver
 from buddies_core.identity.verifying import Verifier
 from buddies_core.inbound import Inbound
 from buddies_core.memory.embedder import Embedder
@@ -32,6 +34,7 @@ from buddies_core.rooms.composing import Composer, MessageSigner
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.replies import Replies
 from buddies_core.rooms.requests import Requests
+from buddies_core.rooms.revocations import Revocations
 from buddies_core.rooms.rooms import Rooms
 from buddies_core.rpc.agents import Agents
 from buddies_core.rpc.server import Services
@@ -107,6 +110,14 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
         )
         rooms = await stack.enter_async_context(Rooms.open(host))
         requests = Requests(rooms, key.endpoint)
+        revocations = Revocations(
+            store=store,
+            skills=store.skills,
+            signers=rooms,
+            resolver=Resolver(Gpg(config.environ)),
+            endpoint=key.endpoint,
+            clock=clock,
+        )
         replies = Replies()
         finds = RecentFinds()
         memories = Memories(
@@ -182,6 +193,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
                 tasks=tasks,
                 skills=skills.skills,
                 skill_search=skills.search,
+                revocations=revocations,
             ),
             memories=memories,
             tasks=tasks,

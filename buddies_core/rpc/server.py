@@ -14,6 +14,7 @@ from buddies_core.local_protocol import CHANNEL_OPTIONS, grpc_address
 from buddies_core.paths import Paths
 from buddies_core.pb import (
     daemon_pb2_grpc,
+    identity_pb2_grpc,
     memory_pb2_grpc,
     room_pb2_grpc,
     skill_pb2_grpc,
@@ -23,6 +24,7 @@ from buddies_core.rpc.agents import Agents
 from buddies_core.rpc.closing import Closing
 from buddies_core.rpc.daemon import DaemonRpc, DaemonService
 from buddies_core.rpc.errors import ErrorsToStatus
+from buddies_core.rpc.identities import IdentitiesRpc, RevocationsService
 from buddies_core.rpc.memories import MemoriesRpc, MemoriesService, SearchService
 from buddies_core.rpc.rooms import RoomsRpc, RoomsService
 from buddies_core.rpc.skills import SkillSearchService, SkillsRpc, SkillsService
@@ -44,6 +46,7 @@ class Services:
     tasks: TasksService
     skills: SkillsService
     skill_search: SkillSearchService
+    revocations: RevocationsService
 
 
 @asynccontextmanager
@@ -72,6 +75,7 @@ async def serve(paths: Paths, services: Services) -> AsyncIterator[None]:
     skill_pb2_grpc.add_SkillsServicer_to_server(
         SkillsRpc(services.skills, services.skill_search, services.agents), server
     )
+    identity_pb2_grpc.add_IdentitiesServicer_to_server(IdentitiesRpc(services.revocations), server)
     healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     await healthy.set(health.OVERALL_HEALTH, health_pb2.HealthCheckResponse.SERVING)

@@ -9,6 +9,7 @@ from buddies_core.model.views import DaemonInfo
 from buddies_core.paths import Paths
 from buddies_core.rpc.agents import Agents
 from buddies_core.rpc.server import Services, serve
+from tests.support.fake_identities import FakeRevocations
 from tests.support.fake_services import (
     FakeDaemon,
     FakeMemories,
@@ -30,6 +31,7 @@ class FakeNode:
     search: FakeSearch
     tasks: FakeTasks
     skills: FakeSkills
+    revocations: FakeRevocations
     agents: Agents
 
 
@@ -48,6 +50,7 @@ async def fake_node(
         search=FakeSearch(),
         tasks=FakeTasks(inbox=inbox),
         skills=FakeSkills(),
+        revocations=FakeRevocations(),
         agents=agents,
     )
     services = Services(
@@ -58,6 +61,7 @@ async def fake_node(
         tasks=node.tasks,
         skills=node.skills,
         skill_search=node.skills,
+        revocations=node.revocations,
         agents=agents,
     )
     async with serve(paths, services):

@@ -1,0 +1,59 @@
+"""The calls about identities: revoking and restoring them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from buddies_core.client.connection import Connection, sendable
+from buddies_core.convert.identities import revocation_from_pb
+from buddies_core.pb import identity_pb2
+from buddies_core.pb.identity_pb2_grpc import IdentitiesStub
+
+if TYPE_CHECKING:
+    from buddies_core.model.revocation import RevocationView
+
+COUNT_TIMEOUT_S = 60.0
+"""All that is on disk is looked at to say what is hidden, and gpg may be asked first."""
+
+
+class IdentityCalls:
+    """The part of DaemonClient that is about identities."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._identities = IdentitiesStub(connection.channel)
+
+    async def revoke_identity(
+        self, label: str, since_ms: int, *, own_too: bool = False
+    ) -> RevocationView:
+        """Hide what this identity has said and came here since then; return what that is.
+
+        Raises:
+            InvalidInput: the label names no identity, or the time has not come yet.
+            NotAllowed: it is this machine's own, and `own_too` is not given.
+        """
+        with sendable():
+            request = identity_pb2.RevokeRequest(label=label, since_ms=since_ms, own_too=own_too)
+        return revocation_from_pb(
+            await self._connection.ask(self._identities.Revoke, request, COUNT_TIMEOUT_S)
+        )
+
+    async def restore_identity(self, label: str) -> RevocationView:
+        """Show again what the revocation of this identity has hidden; return what that is.
+
+        Raises:
+            InvalidInput: the label names no identity.
+            NotFound: it is not revoked.
+        """
+        with sendable():
+            request = identity_pb2.RestoreRequest(label=label)
+        return revocation_from_pb(
+            await self._connection.ask(self._identities.Restore, request, COUNT_TIMEOUT_S)
+        )
+
+    async def revoked_identities(self) -> tuple[RevocationView, ...]:
+        """Return the revoked identities, each with what it hides."""
+        reply = await self._connection.ask(
+            self._identities.List, identity_pb2.ListRequest(), COUNT_TIMEOUT_S
+        )
+        return tuple(map(revocation_from_pb, reply.revoked))
