@@ -1,9 +1,11 @@
 """What every store promises about invites, and what only the one on disk can do wrong."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rocksdict import Options, Rdict
@@ -11,7 +13,7 @@ from rocksdict import Options, Rdict
 from buddies_core.errors import StoreError
 from buddies_core.model.ids import EndpointId, RoomId
 from buddies_core.model.private import token_hash
-from buddies_core.store.database import Database
+from buddies_core.store.database import Changes, Database, Read
 from buddies_core.store.in_memory_invites import InMemoryInvites
 from buddies_core.store.invites import INVITES_MAX, InviteRecord, InviteStore, RocksInvites
 from tests.support.memories import ALICE, BOB, CAROL
@@ -19,6 +21,7 @@ from tests.support.memories import ALICE, BOB, CAROL
 ROOM_ID = RoomId(b"r" * 32)
 ELSEWHERE = RoomId(b"s" * 32)
 NOW_MS = 1_000
+BOUND_S = 5
 HASH = token_hash(b"t" * 32)
 INVITE = InviteRecord(room_id=ROOM_ID, token_hash=HASH, expires_at_ms=2_000, uses_left=2)
 
@@ -151,6 +154,61 @@ async def test_a_use_that_was_counted_is_counted_after_opening_again(tmp_path: P
         assert await store.redeem(ROOM_ID, HASH, BOB, NOW_MS) == after_bob
         assert await store.redeem(ROOM_ID, HASH, CAROL, NOW_MS) is not None
         assert await store.redeem(ROOM_ID, HASH, ALICE, NOW_MS) is None
+
+
+async def test_redeems_that_share_a_batch_see_each_other(tmp_path: Path) -> None:
+    begun, let_go = threading.Event(), threading.Event()
+
+    def occupy_the_writer(_: Read) -> tuple[None, Changes]:
+        begun.set()
+        assert let_go.wait(BOUND_S)
+        return None, {}
+
+    async with Database.open(tmp_path) as database:
+        store = RocksInvites(database)
+        await store.put(INVITE, NOW_MS)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(database.commit(occupy_the_writer))
+            assert await asyncio.to_thread(begun.wait, BOUND_S)
+            calls = [
+                group.create_task(store.redeem(ROOM_ID, HASH, endpoint(who), NOW_MS))
+                for who in (1, 2, 1, 3, 4)
+            ]
+            await asyncio.sleep(0)  # They wait for the writer now.
+            let_go.set()
+
+        assert [(it := call.result()) and it.uses_left for call in calls] == [1, 0, 0, None, None]
+
+
+class SyncFailsOnce:
+    """A RocksDB whose log does not reach the disk at first."""
+
+    def __init__(self, rocks: Rdict) -> None:
+        self._rocks = rocks
+        self.syncs = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._rocks, name)
+
+    def flush_wal(self, sync: bool) -> None:
+        self.syncs += 1
+        if self.syncs == 1:
+            raise RuntimeError("IO error: No space left on device")
+        self._rocks.flush_wal(sync)
+
+
+async def test_nobody_is_let_in_before_the_use_is_on_disk_also_when_asking_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Database.open(tmp_path) as database:
+        store = RocksInvites(database)
+        await store.put(INVITE, NOW_MS)
+        failing = SyncFailsOnce(database._rocks)
+        monkeypatch.setattr(database, "_rocks", failing)
+        with pytest.raises(StoreError, match="No space left"):
+            await store.redeem(ROOM_ID, HASH, BOB, NOW_MS)
+        assert await store.redeem(ROOM_ID, HASH, BOB, NOW_MS) is not None
+        assert failing.syncs == 2
 
 
 async def test_the_token_is_not_on_disk(tmp_path: Path) -> None:
