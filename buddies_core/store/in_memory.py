@@ -1,5 +1,7 @@
 """The store's contract in plain dicts, for tests. Nothing outlives it."""
 
+from collections.abc import Callable
+
 from buddies_core.model.ids import EndpointId, MemoryId, RoomId, RoomName, TaskId
 from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, prevails, succeeding
 from buddies_core.model.revocation import Revocation
@@ -50,13 +52,16 @@ class InMemoryStore:
         return tuple(key for key, (_, memory) in items if memory.truncated)[:limit]
 
     async def list_memories(
-        self, filter: MemoryFilter, limit: int
+        self,
+        filter: MemoryFilter,
+        limit: int,
+        hides: Callable[[Memory], bool] = lambda _: False,
     ) -> tuple[tuple[Memory, ...], int]:
         """Return the newest memories that pass the filter, and 0 damaged ones."""
         places = sorted(
             ((memory.entry.created_at_s, sequence), memory)
             for sequence, memory in self._memories.values()
-            if filter.admits(memory)
+            if filter.admits(memory) and not hides(memory)
         )
         return tuple(memory for _, memory in reversed(places))[:limit], 0
 

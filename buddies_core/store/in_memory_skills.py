@@ -1,5 +1,7 @@
 """The contract of `store.skills` in plain dicts, for tests. Nothing outlives it."""
 
+from collections.abc import Callable
+
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import RoomName
 from buddies_core.model.skill import (
@@ -46,12 +48,16 @@ class InMemorySkills:
         return tuple(s for key, (_, s) in sorted(self._skills.items()) if hash_of_key(key) == hash)
 
     async def list_skills(
-        self, room: RoomName | None, tags: tuple[str, ...], limit: int
+        self,
+        room: RoomName | None,
+        tags: tuple[str, ...],
+        limit: int,
+        hides: Callable[[Skill], bool] = lambda _: False,
     ) -> tuple[tuple[Skill, ...], int]:
         """Return the latest arrivals with any of the tags, and 0 damaged ones."""
         latest = sorted(self._skills.values(), key=lambda kept: -kept[0])
         found = [s for _, s in latest if room in (None, s.entry.room) and has_any(s, tags)]
-        return tuple(found[:limit]), 0
+        return tuple([skill for skill in found if not hides(skill)][:limit]), 0
 
     def successors(self, key: SkillKey, limit: int) -> tuple[SkillKey, ...]:
         """Return the skills of the same room that name this one as their parent."""

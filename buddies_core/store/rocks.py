@@ -49,6 +49,10 @@ _SINCE_BYTES_MAX = 16 << 20
 """How much content one call of `memories_since` gives, so that a reader's memory stays bounded."""
 
 
+def _nothing(_: Memory) -> bool:
+    return False
+
+
 class RocksStore:
     """Everything that outlives the daemon, but for the node key. Made by `open`.
 
@@ -137,15 +141,18 @@ class RocksStore:
         return tuple(MemoryKey(place[1:]) for place in itertools.islice(places, limit))
 
     async def list_memories(
-        self, filter: MemoryFilter, limit: int
+        self, filter: MemoryFilter, limit: int, hides: Callable[[Memory], bool] = _nothing
     ) -> tuple[tuple[Memory, ...], int]:
         """Return the newest memories that pass the filter, newest first, and the damaged ones met.
 
-        Of two made in the same second the one that arrived later is newer.
+        Of two made in the same second the one that arrived later is newer. What `hides` says is to
+        be left out takes no place; it is asked on another thread.
         """
-        return await self._database.read(lambda: self._list(filter, limit))
+        return await self._database.read(lambda: self._list(filter, limit, hides))
 
-    def _list(self, filter: MemoryFilter, limit: int) -> tuple[tuple[Memory, ...], int]:
+    def _list(
+        self, filter: MemoryFilter, limit: int, hides: Callable[[Memory], bool]
+    ) -> tuple[tuple[Memory, ...], int]:
         found: dict[bytes, Memory] = {}  # A key has two places if it moved under our eyes.
         damaged = 0
         oldest_ms = filter.since_ms or 0
@@ -158,7 +165,7 @@ class RocksStore:
                 _log.warning("record_damaged reason=%s", error)
                 damaged += 1
                 continue
-            if memory is not None and filter.admits(memory):
+            if memory is not None and filter.admits(memory) and not hides(memory):
                 found.setdefault(key, memory)
         return tuple(found.values()), damaged
 

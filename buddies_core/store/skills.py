@@ -18,7 +18,7 @@ import hashlib
 import itertools
 import logging
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from buddies_core.errors import StoreError
@@ -46,6 +46,10 @@ _SINCE_BYTES_MAX = 16 << 20
 _log = logging.getLogger(__name__)
 
 
+def _nothing(_: Skill) -> bool:
+    return False
+
+
 class SkillStore(Protocol):
     """What both stores promise about skills."""
 
@@ -62,9 +66,16 @@ class SkillStore(Protocol):
         """Return the skills with this hash, one a room, by room."""
 
     async def list_skills(
-        self, room: RoomName | None, tags: tuple[str, ...], limit: int
+        self,
+        room: RoomName | None,
+        tags: tuple[str, ...],
+        limit: int,
+        hides: Callable[[Skill], bool] = _nothing,
     ) -> tuple[tuple[Skill, ...], int]:
-        """Return the latest arrivals with any of the tags, and how many damaged were skipped."""
+        """Return the latest arrivals with any of the tags, and how many damaged were skipped.
+
+        What `hides` says is to be left out takes no place; it is asked on another thread.
+        """
 
     def successors(self, key: SkillKey, limit: int) -> tuple[SkillKey, ...]:
         """Return the skills of the same room that name this one as their parent."""
@@ -143,13 +154,21 @@ class RocksSkills:
         return tuple(skill for skill in found if skill is not None)
 
     async def list_skills(
-        self, room: RoomName | None, tags: tuple[str, ...], limit: int
+        self,
+        room: RoomName | None,
+        tags: tuple[str, ...],
+        limit: int,
+        hides: Callable[[Skill], bool] = _nothing,
     ) -> tuple[tuple[Skill, ...], int]:
         """Return the latest arrivals with any of the tags, and how many damaged were skipped."""
-        return await self._database.read(lambda: self._list(room, tags, limit))
+        return await self._database.read(lambda: self._list(room, tags, limit, hides))
 
     def _list(
-        self, room: RoomName | None, tags: tuple[str, ...], limit: int
+        self,
+        room: RoomName | None,
+        tags: tuple[str, ...],
+        limit: int,
+        hides: Callable[[Skill], bool],
     ) -> tuple[tuple[Skill, ...], int]:
         found: dict[bytes, Skill] = {}  # A key has two places if it moved under our eyes.
         damaged = 0
@@ -164,7 +183,7 @@ class RocksSkills:
                 _log.warning("record_damaged reason=%s", error)
                 damaged += 1
                 continue
-            if skill is not None and has_any(skill, tags):
+            if skill is not None and has_any(skill, tags) and not hides(skill):
                 found.setdefault(key, skill)
         return tuple(found.values()), damaged
 

@@ -232,6 +232,15 @@ async def test_other_words_under_an_old_id_came_when_they_came(
     assert store.get_memory(rivals[1].key) == replace(rivals[1], received_at_ms=9)
 
 
+async def test_what_is_hidden_takes_no_place_in_a_list(store: InMemoryStore | RocksStore) -> None:
+    memories = [a_memory(an_entry(number)) for number in range(6)]
+    for memory in memories:
+        await store.put_memory(memory)
+
+    listed = await store.list_memories(EVERYTHING, 2, lambda memory: memory in memories[2:5])
+    assert listed == ((memories[5], memories[1]), 0)
+
+
 async def test_an_identity_is_revoked_until_that_is_forgotten(
     store: InMemoryStore | RocksStore,
 ) -> None:

@@ -63,6 +63,15 @@ async def test_a_better_verified_copy_keeps_the_time_only_of_the_same_publicatio
     assert store.get_skill(other.key) == other
 
 
+async def test_what_is_hidden_takes_no_place_in_a_list(store: SkillStore) -> None:
+    skills = [a_skill(a_skill_entry(f"step {number}")) for number in range(6)]
+    for skill in skills:
+        await store.put_skill(skill)
+
+    listed = await store.list_skills(None, (), 2, lambda skill: skill in skills[2:5])
+    assert listed == ((skills[5], skills[1]), 0)
+
+
 async def test_an_empty_store_has_no_skill(store: SkillStore) -> None:
     assert store.get_skill(a_skill().key) is None
     assert store.find_skills("ab" * 32) == ()
