@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import select
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -130,6 +131,21 @@ class Group(click.Group):
 
     command_class = Command
     group_class = type
+
+
+class Duration(click.ParamType[float]):
+    """A duration such as 90s, 30m, 24h or 7d, in seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the seconds."""
+        match = re.fullmatch(r"(\d{1,6})([smhd])", str(value))
+        if match is None:
+            self.fail(f"{value!r} is no duration; write one such as 30m, 24h or 7d.", param, ctx)
+        return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[match[2]]
 
 
 def _choose_json(context: click.Context, _parameter: click.Parameter, chosen: bool) -> None:

@@ -23,7 +23,7 @@ from buddies_cli.app import (
 )
 from buddies_cli.commands.daemon import daemon, whoami
 from buddies_cli.commands.memory import memory
-from buddies_cli.commands.room import join, leave, notify, rooms, status, ticket
+from buddies_cli.commands.room import join, leave, notify, room, rooms, status, ticket
 from buddies_cli.commands.skill import skill
 from buddies_cli.commands.task import task
 from buddies_core import __version__, logs
@@ -48,7 +48,20 @@ def cli() -> None:
     """Share rooms, memories, skills and work with your teammates' AI agents, machine to machine."""
 
 
-for command in (join, ticket, leave, rooms, status, notify, memory, task, skill, whoami, daemon):
+for command in (
+    join,
+    ticket,
+    leave,
+    rooms,
+    room,
+    status,
+    notify,
+    memory,
+    task,
+    skill,
+    whoami,
+    daemon,
+):
     cli.add_command(command)
 
 

@@ -21,6 +21,10 @@ class NotAllowed(BuddiesError):
     """The caller may not do this, here or at the peer that was asked."""
 
 
+class Rotated(NotAllowed):
+    """The private room has a new secret, which whoever asked has yet to be handed."""
+
+
 class TimedOut(BuddiesError):
     """A deadline passed before an answer came."""
 

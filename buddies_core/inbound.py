@@ -17,6 +17,7 @@ from buddies_core.errors import (
     InvalidInput,
     NotAllowed,
     NotFound,
+    Rotated,
     WireError,
 )
 from buddies_core.gossip.messages import SwarmScope
@@ -39,7 +40,7 @@ from buddies_core.model.bodies import (
     TaskResponse,
     UnknownBody,
 )
-from buddies_core.model.ids import EndpointId, TopicId, short
+from buddies_core.model.ids import EndpointId, short
 from buddies_core.net.direct import IncomingRequest
 from buddies_core.net.driver import ContentDelivered, NeighborCameUp, NeighborWentDown
 from buddies_core.net.network import Network
@@ -128,7 +129,7 @@ class Inbound:
         """Act on a message. `author` is given where it came straight from whoever wrote it."""
         body, trailer = admitted.message.body, admitted.trailer
         if trailer is None:
-            room.on_unsigned(body, author)
+            room.legacy.heard(body, author)
         match body:
             case Presence():
                 await room.on_presence(admitted)
@@ -190,9 +191,16 @@ class Inbound:
             await incoming.refuse(Refusal.FAILED, "this node met a bug of its own")
 
     async def _answer(self, caller: EndpointId, request: PeerRequest) -> list[PeerReply]:
-        room = self._room(TopicId(request.topic))
+        if request.HasField("redeem"):
+            return [PeerReply(epoch=await self.rooms.private.answer_redeem(caller, request))]
+        room = self.rooms.asked(caller, request)
         name = room.record.name
         match request.WhichOneof("ask"):
+            case "take_epoch" if room.epochs:
+                taken = await room.epochs.answer_take(caller, request.take_epoch)
+                return [PeerReply(epoch=taken)]
+            case "catch_up" if room.epochs:
+                return [PeerReply(epoch=room.epochs.answer_catch_up(caller))]
             case "hello":
                 return [PeerReply(hello=part) for part in await room.answer_hello(request.hello)]
             case "search":
@@ -206,17 +214,13 @@ class Inbound:
             case _:
                 return await self.tasks.answer(caller, name, request)
 
-    def _room(self, topic: TopicId) -> Room:
-        room = self.rooms.by_topic(topic)
-        if room is None or not room.entered:
-            raise NotFound("this node is not in that room")
-        return room
-
 
 def _reason(error: BuddiesError) -> Refusal.Reason.ValueType:
     match error:
         case Busy():
             return Refusal.BUSY
+        case Rotated():
+            return Refusal.ROTATED
         case NotAllowed():
             return Refusal.NOT_ALLOWED
         case NotFound():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from buddies_cli import terminal
-from buddies_cli.app import App, Command, text_argument
+from buddies_cli.app import App, Command, Duration, Group, text_argument
 from buddies_cli.commands.daemon import status_table
 from buddies_core.errors import InvalidInput
 from buddies_core.model import json_view
@@ -15,20 +15,24 @@ from buddies_core.model.ids import short
 
 if TYPE_CHECKING:
     from buddies_core.client import DaemonClient
-    from buddies_core.model.room import JoinReport, LeaveReport, Member, RoomStatus
+    from buddies_core.model.room import JoinReport, LeaveReport, Member, RoomStatus, RotateReport
 
 TICKET_BYTES_MAX = 64 << 10
 
 
 @click.command(cls=Command)
 @click.argument("room")
-@click.option("--ticket", help="Ticket from a member; - reads it from stdin, out of sight of ps.")
+@click.option(
+    "--ticket", help="Ticket or invite from a member; - reads it from stdin, out of sight of ps."
+)
+@click.option("--private", is_flag=True, help="Open a private room, entered by invite alone.")
 @click.pass_obj
-def join(app: App, room: str, ticket: str | None) -> None:
+def join(app: App, room: str, ticket: str | None, *, private: bool) -> None:
     """Join ROOM and print a ticket to pass on.
 
     Without a ticket this opens the room, or comes back to one that this machine knows. The machine
-    stays in the room, over restarts too, until it leaves.
+    stays in the room, over restarts too, until it leaves. Whoever knows the name of an open room
+    may come in; the ticket of a private one is an invite.
     """
     given = None if ticket is None else text_argument(ticket, TICKET_BYTES_MAX).strip()
     if given == "":  # `--ticket "$TICKET"` with nothing in it must not open a room of one's own
@@ -36,7 +40,7 @@ def join(app: App, room: str, ticket: str | None) -> None:
             "the ticket is empty; ask a member for one (buddies-cli ticket ROOM), or leave out "
             "--ticket to open the room"
         )
-    report = app.ask(lambda daemon: daemon.join_room(room, given))
+    report = app.ask(lambda daemon: daemon.join_room(room, given, private=private))
     for attempt in report.tried:
         if not attempt.reached:
             app.note(f"could not reach {short(attempt.endpoint)}: {attempt.outcome}")
@@ -48,19 +52,65 @@ def join(app: App, room: str, ticket: str | None) -> None:
 def _joined(report: JoinReport) -> str:
     names = ", ".join(terminal.line(member.name) for member in report.members if not member.is_self)
     done = "Already in" if report.already_joined else "Joined"
+    what = "Invite for others, up to 10 within 24 h:" if report.private else "Ticket for others:"
+    kind = "private room " if report.private else ""
     return (
-        f"{done} {terminal.line(report.room)}; {names or 'nobody else'} is here.\n"
-        f"Ticket for others to join with:\n{report.ticket}"
+        f"{done} {kind}{terminal.line(report.room)}; {names or 'nobody else'} is here.\n"
+        f"{what}\n{report.ticket}"
     )
 
 
 @click.command(cls=Command)
 @click.argument("room")
+@click.option("--uses", type=int, help="How many may come in by an invite; 10 if left out.")
+@click.option(
+    "--expires", type=Duration(), help="How long an invite lasts: 30m, 24h (if left out), 7d."
+)
 @click.pass_obj
-def ticket(app: App, room: str) -> None:
-    """Print a ticket with which others can join ROOM."""
-    text = app.ask(lambda daemon: daemon.room_ticket(room))
+def ticket(app: App, room: str, uses: int | None, expires: float | None) -> None:
+    """Print a ticket with which others can join ROOM.
+
+    Of a private room it is a new invite, which ends; this machine has to be on to let them in.
+    """
+    text = app.ask(lambda daemon: daemon.room_ticket(room, uses=uses, expires_s=expires))
     app.show({"room": room, "ticket": text}, text)
+
+
+@click.group(cls=Group)
+def room() -> None:
+    """Look after a private room."""
+
+
+@room.command(cls=Command)
+@click.argument("room")
+@click.option(
+    "--without",
+    multiple=True,
+    metavar="MEMBER",
+    help="Leave this member out: a name, or how its endpoint id begins. Can be given repeatedly.",
+)
+@click.pass_obj
+def rotate(app: App, room: str, without: tuple[str, ...]) -> None:
+    """Change the keys of the private ROOM.
+
+    Whom this leaves out reads nothing that is said from now on; what they have, they keep. All
+    invites of this machine to the room are void.
+    """
+    report = app.ask(lambda daemon: daemon.rotate_room(room, without))
+    app.show(json_view.rotate_json(report), _rotated(report))
+
+
+def _rotated(report: RotateReport) -> str:
+    lines = [f"The keys of {terminal.line(report.room)} were changed (epoch {report.epoch})."]
+    for what, peers in (
+        ("Left out", report.removed),
+        ("Have them", report.told),
+        ("Away, get them from the first member they meet", report.waiting),
+    ):
+        if peers:
+            names = ", ".join(f"{terminal.line(it.name)} ({short(it.endpoint)})" for it in peers)
+            lines.append(f"{what}: {names}.")
+    return "\n".join(lines)
 
 
 @click.command(cls=Command)
@@ -110,12 +160,13 @@ def status(app: App, room: str | None) -> None:
 
 def _room_table(seen: RoomStatus) -> str:
     heading = (
-        f"{terminal.line(seen.room)}: {terminal.count(len(seen.members), 'member')},"
+        f"{terminal.line(seen.room)}{' (private)' if seen.private else ''}: {terminal.count(len(seen.members), 'member')},"
         f" {terminal.count(seen.neighbors, 'neighbor')},"
         f" joined {terminal.when(seen.joined_at_ms)}"
     )
     rows = [row for member in seen.members for row in _member_rows(member)]
-    return f"{terminal.bold(heading)}\n{terminal.columns(rows)}"
+    warnings = "".join(f"\nwarning: {terminal.line(warning)}" for warning in seen.warnings)
+    return f"{terminal.bold(heading)}\n{terminal.columns(rows)}{warnings}"
 
 
 def _member_rows(member: Member) -> list[tuple[str, ...]]:

@@ -27,9 +27,16 @@ from buddies_core.convert.rooms import (
     leave_report_from_pb,
     notify_report_from_pb,
     room_status_from_pb,
+    rotate_report_from_pb,
 )
 from buddies_core.model.ids import RoomName
-from buddies_core.model.room import JoinReport, LeaveReport, NotifyReport, RoomStatus
+from buddies_core.model.room import (
+    JoinReport,
+    LeaveReport,
+    NotifyReport,
+    RoomStatus,
+    RotateReport,
+)
 from buddies_core.model.views import (
     DaemonInfo,
     DaemonStatus,
@@ -126,15 +133,19 @@ class DaemonClient(TaskCalls, SkillCalls, IdentityCalls):
 
     # Rooms
 
-    async def join_room(self, room: str, ticket: str | None = None) -> JoinReport:
+    async def join_room(
+        self, room: str, ticket: str | None = None, *, private: bool = False
+    ) -> JoinReport:
         """Return who is in the room, once this machine is in it.
+
+        `private` makes a private one; who has an invite to one gives that as the ticket.
 
         Raises:
             InvalidInput: the name or the ticket can't be taken.
             Unreachable: nobody on the ticket could be joined; nothing is kept.
         """
         with sendable():
-            request = room_pb2.JoinRequest(room=room, ticket=ticket or "")
+            request = room_pb2.JoinRequest(room=room, ticket=ticket or "", private=private)
         reply = await self._connection.ask(self._rooms.Join, request, JOIN_TIMEOUT_S)
         self._connection.remember_room(reply.room, joined=True)
         return join_report_from_pb(reply)
@@ -166,15 +177,30 @@ class DaemonClient(TaskCalls, SkillCalls, IdentityCalls):
             request = room_pb2.StatusRequest(room=room)
         return room_status_from_pb(await self._connection.ask(self._rooms.Status, request))
 
-    async def room_ticket(self, room: str) -> str:
-        """Return what brings somebody else into the room.
+    async def room_ticket(
+        self, room: str, *, uses: int | None = None, expires_s: float | None = None
+    ) -> str:
+        """Return what brings others into the room: a ticket, or a new invite to a private one.
 
         Raises:
             NotFound: this machine is not in the room.
+            InvalidInput: such an invite can't be, or the room is open and its ticket never ends.
         """
         with sendable():
-            request = room_pb2.TicketRequest(room=room)
+            request = room_pb2.TicketRequest(room=room, uses=uses, expires_s=expires_s)
         return (await self._connection.ask(self._rooms.Ticket, request)).ticket
+
+    async def rotate_room(self, room: str, without: Sequence[str] = ()) -> RotateReport:
+        """Give a private room a new secret, which these members don't get.
+
+        Raises:
+            NotFound: this machine is not in the room.
+            InvalidInput: the room is open, or it is not clear who is meant.
+        """
+        with sendable():
+            request = room_pb2.RotateRequest(room=room, without=without)
+        reply = await self._connection.ask(self._rooms.Rotate, request, JOIN_TIMEOUT_S)
+        return rotate_report_from_pb(reply)
 
     async def notify(self, room: str, text: str) -> NotifyReport:
         """Tell the room what this agent is doing, and return how many members that went to.

@@ -8,8 +8,10 @@ from buddies_core.model.room import (
     JoinReport,
     LeaveReport,
     Member,
+    NamedPeer,
     NotifyReport,
     RoomStatus,
+    RotateReport,
 )
 from buddies_core.pb import room_pb2
 
@@ -29,6 +31,7 @@ def join_report_to_pb(report: JoinReport) -> room_pb2.JoinReply:
             for attempt in report.tried
         ],
         warnings=report.warnings,
+        private=report.private,
     )
 
 
@@ -45,6 +48,7 @@ def join_report_from_pb(reply: room_pb2.JoinReply) -> JoinReport:
             for attempt in reply.tried
         ),
         warnings=tuple(reply.warnings),
+        private=reply.private,
     )
 
 
@@ -68,6 +72,8 @@ def room_status_to_pb(status: RoomStatus) -> room_pb2.StatusReply:
         members=map(_member_to_pb, status.members),
         neighbors=status.neighbors,
         joined_at_ms=status.joined_at_ms,
+        private=status.private,
+        warnings=status.warnings,
     )
 
 
@@ -79,7 +85,39 @@ def room_status_from_pb(reply: room_pb2.StatusReply) -> RoomStatus:
         members=tuple(map(_member_from_pb, reply.members)),
         neighbors=reply.neighbors,
         joined_at_ms=reply.joined_at_ms,
+        private=reply.private,
+        warnings=tuple(reply.warnings),
     )
+
+
+def rotate_report_to_pb(report: RotateReport) -> room_pb2.RotateReply:
+    """Return the report as the socket carries it."""
+    return room_pb2.RotateReply(
+        room=report.room,
+        epoch=report.epoch,
+        removed=map(_peer_to_pb, report.removed),
+        told=map(_peer_to_pb, report.told),
+        waiting=map(_peer_to_pb, report.waiting),
+    )
+
+
+def rotate_report_from_pb(reply: room_pb2.RotateReply) -> RotateReport:
+    """Return the report."""
+    return RotateReport(
+        room=RoomName(reply.room),
+        epoch=reply.epoch,
+        removed=tuple(map(_peer_from_pb, reply.removed)),
+        told=tuple(map(_peer_from_pb, reply.told)),
+        waiting=tuple(map(_peer_from_pb, reply.waiting)),
+    )
+
+
+def _peer_to_pb(peer: NamedPeer) -> room_pb2.Peer:
+    return room_pb2.Peer(endpoint=peer.endpoint, name=peer.name)
+
+
+def _peer_from_pb(peer: room_pb2.Peer) -> NamedPeer:
+    return NamedPeer(EndpointId(peer.endpoint), peer.name)
 
 
 def notify_report_to_pb(report: NotifyReport) -> room_pb2.NotifyReply:

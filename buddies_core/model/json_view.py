@@ -9,7 +9,15 @@ from typing import TypeAlias
 
 from buddies_core.model.bodies import AgentPresence
 from buddies_core.model.ids import RoomName
-from buddies_core.model.room import JoinReport, LeaveReport, Member, NotifyReport, RoomStatus
+from buddies_core.model.room import (
+    JoinReport,
+    LeaveReport,
+    Member,
+    NamedPeer,
+    NotifyReport,
+    RoomStatus,
+    RotateReport,
+)
 from buddies_core.model.task import (
     SubmitVerdict,
     TaskFailed,
@@ -44,6 +52,7 @@ def join_json(report: JoinReport) -> JsonObject:
         "room": report.room,
         "ticket": report.ticket,
         "endpoint_id": report.endpoint.hex(),
+        "private": report.private,
         "already_joined": report.already_joined,
         "members": list(_agent_rows(report.members)),
         "tried": [
@@ -56,6 +65,21 @@ def join_json(report: JoinReport) -> JsonObject:
         ],
         "warnings": list(report.warnings),
     }
+
+
+def rotate_json(report: RotateReport) -> JsonObject:
+    """Return what `room rotate` answers."""
+    return {
+        "room": report.room,
+        "epoch": report.epoch,
+        "removed": list(map(_peer_json, report.removed)),
+        "told": list(map(_peer_json, report.told)),
+        "waiting": list(map(_peer_json, report.waiting)),
+    }
+
+
+def _peer_json(peer: NamedPeer) -> JsonObject:
+    return {"endpoint_id": peer.endpoint.hex(), "name": peer.name}
 
 
 def leave_json(report: LeaveReport) -> JsonObject:
@@ -80,10 +104,12 @@ def room_status_json(status: RoomStatus) -> JsonObject:
     """
     return {
         "room": status.room,
+        "private": status.private,
         "topic": status.topic.hex(),
         "joined_at_ms": status.joined_at_ms,
         "neighbors": status.neighbors,
         "peers": list(_agent_rows(status.members)),
+        "warnings": list(status.warnings),
     }
 
 

@@ -48,8 +48,6 @@ class PrivateState:
     """Of the newest epoch; None if nobody has rotated yet."""
     members: tuple[EndpointId, ...] = ()
     """Whoever was ever let in, as far as this node knows."""
-    removed: bool = False
-    """A rotation has left this node out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,6 +46,8 @@ class RoomStatus:
     members: tuple[Member, ...]
     neighbors: int
     joined_at_ms: int
+    private: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,30 @@ class JoinReport:
     members: tuple[Member, ...]
     already_joined: bool
     tried: tuple[DialAttempt, ...]
+    private: bool = False
+    """The ticket is an invite then."""
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NamedPeer:
+    """A peer and the display name last heard of it."""
+
+    endpoint: EndpointId
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RotateReport:
+    """What became of a private room's new secret."""
+
+    room: RoomName
+    epoch: int
+    removed: tuple[NamedPeer, ...]
+    told: tuple[NamedPeer, ...]
+    """Who has it already."""
+    waiting: tuple[NamedPeer, ...]
+    """Who is away, and is handed it by the first member it meets."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from buddies_core.errors import (
     InvalidInput,
     NotAllowed,
     NotFound,
+    Rotated,
     Unreachable,
     WireError,
 )
@@ -85,6 +86,8 @@ def _refused(name: str, refusal: Refusal) -> BuddiesError:
             return Busy(text)
         case Refusal.NOT_ALLOWED:
             return NotAllowed(text)
+        case Refusal.ROTATED:
+            return Rotated(text)
         case Refusal.NOT_FOUND:
             return NotFound(text)
         case Refusal.INVALID:

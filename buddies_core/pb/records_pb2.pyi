@@ -143,10 +143,8 @@ class PrivateState(_message.Message):
     EPOCHS_FIELD_NUMBER: _builtins.int
     ROSTER_FIELD_NUMBER: _builtins.int
     MEMBERS_FIELD_NUMBER: _builtins.int
-    REMOVED_FIELD_NUMBER: _builtins.int
     roster: _builtins.bytes
     """As handed on, see buddies_core/wire/private.py; empty if nobody has rotated yet."""
-    removed: _builtins.bool
     @_builtins.property
     def epochs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Epoch]:
         """The newest last."""
@@ -159,11 +157,10 @@ class PrivateState(_message.Message):
         epochs: _abc.Iterable[Global___Epoch] | None = ...,
         roster: _builtins.bytes = ...,
         members: _abc.Iterable[_builtins.bytes] | None = ...,
-        removed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epochs", b"epochs", "members", b"members", "removed", b"removed", "roster", b"roster"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epochs", b"epochs", "members", b"members", "roster", b"roster"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -24,17 +24,21 @@ class JoinRequest(_message.Message):
 
     ROOM_FIELD_NUMBER: _builtins.int
     TICKET_FIELD_NUMBER: _builtins.int
+    PRIVATE_FIELD_NUMBER: _builtins.int
     room: _builtins.str
     ticket: _builtins.str
+    private: _builtins.bool
+    """Make a private room, where this node is in none of that name."""
     def __init__(
         self,
         *,
         room: _builtins.str = ...,
         ticket: _builtins.str = ...,
+        private: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["room", b"room", "ticket", b"ticket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["private", b"private", "room", b"room", "ticket", b"ticket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -51,10 +55,13 @@ class JoinReply(_message.Message):
     ALREADY_JOINED_FIELD_NUMBER: _builtins.int
     TRIED_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    PRIVATE_FIELD_NUMBER: _builtins.int
     room: _builtins.str
     ticket: _builtins.str
     endpoint: _builtins.bytes
     already_joined: _builtins.bool
+    private: _builtins.bool
+    """The ticket is an invite then."""
     @_builtins.property
     def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___Member]: ...
     @_builtins.property
@@ -71,10 +78,11 @@ class JoinReply(_message.Message):
         already_joined: _builtins.bool = ...,
         tried: _abc.Iterable[Global___DialAttempt] | None = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
+        private: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["already_joined", b"already_joined", "endpoint", b"endpoint", "members", b"members", "room", b"room", "ticket", b"ticket", "tried", b"tried", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["already_joined", b"already_joined", "endpoint", b"endpoint", "members", b"members", "private", b"private", "room", b"room", "ticket", b"ticket", "tried", b"tried", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -291,12 +299,17 @@ class StatusReply(_message.Message):
     MEMBERS_FIELD_NUMBER: _builtins.int
     NEIGHBORS_FIELD_NUMBER: _builtins.int
     JOINED_AT_MS_FIELD_NUMBER: _builtins.int
+    PRIVATE_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     room: _builtins.str
     topic: _builtins.bytes
     neighbors: _builtins.int
     joined_at_ms: _builtins.int
+    private: _builtins.bool
     @_builtins.property
     def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___Member]: ...
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
         self,
         *,
@@ -305,10 +318,12 @@ class StatusReply(_message.Message):
         members: _abc.Iterable[Global___Member] | None = ...,
         neighbors: _builtins.int = ...,
         joined_at_ms: _builtins.int = ...,
+        private: _builtins.bool = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["joined_at_ms", b"joined_at_ms", "members", b"members", "neighbors", b"neighbors", "room", b"room", "topic", b"topic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["joined_at_ms", b"joined_at_ms", "members", b"members", "neighbors", b"neighbors", "private", b"private", "room", b"room", "topic", b"topic", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -319,17 +334,31 @@ class TicketRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ROOM_FIELD_NUMBER: _builtins.int
+    USES_FIELD_NUMBER: _builtins.int
+    EXPIRES_S_FIELD_NUMBER: _builtins.int
     room: _builtins.str
+    uses: _builtins.int
+    """Of an invite to a private room; left out: 10 uses within 24 h."""
+    expires_s: _builtins.float
     def __init__(
         self,
         *,
         room: _builtins.str = ...,
+        uses: _builtins.int | None = ...,
+        expires_s: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expires_s", b"_expires_s", "_uses", b"_uses", "expires_s", b"expires_s", "uses", b"uses"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["room", b"room"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expires_s", b"_expires_s", "_uses", b"_uses", "expires_s", b"expires_s", "room", b"room", "uses", b"uses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__expires_s: _TypeAlias = _typing.Literal["expires_s"]  # noqa: Y015
+    _WhichOneofArgType__expires_s: _TypeAlias = _typing.Literal["_expires_s", b"_expires_s"]  # noqa: Y015
+    _WhichOneofReturnType__uses: _TypeAlias = _typing.Literal["uses"]  # noqa: Y015
+    _WhichOneofArgType__uses: _TypeAlias = _typing.Literal["_uses", b"_uses"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expires_s) -> _WhichOneofReturnType__expires_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__uses) -> _WhichOneofReturnType__uses | None: ...
 
 Global___TicketRequest: _TypeAlias = TicketRequest  # noqa: Y015
 
@@ -351,6 +380,91 @@ class TicketReply(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TicketReply: _TypeAlias = TicketReply  # noqa: Y015
+
+@_typing.final
+class RotateRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROOM_FIELD_NUMBER: _builtins.int
+    WITHOUT_FIELD_NUMBER: _builtins.int
+    room: _builtins.str
+    @_builtins.property
+    def without(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Members that don't get the new secret: display names, or how an endpoint id begins."""
+
+    def __init__(
+        self,
+        *,
+        room: _builtins.str = ...,
+        without: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["room", b"room", "without", b"without"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateRequest: _TypeAlias = RotateRequest  # noqa: Y015
+
+@_typing.final
+class RotateReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROOM_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    REMOVED_FIELD_NUMBER: _builtins.int
+    TOLD_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    room: _builtins.str
+    epoch: _builtins.int
+    @_builtins.property
+    def removed(self) -> _containers.RepeatedCompositeFieldContainer[Global___Peer]: ...
+    @_builtins.property
+    def told(self) -> _containers.RepeatedCompositeFieldContainer[Global___Peer]:
+        """Who has it already."""
+
+    @_builtins.property
+    def waiting(self) -> _containers.RepeatedCompositeFieldContainer[Global___Peer]:
+        """Who is away."""
+
+    def __init__(
+        self,
+        *,
+        room: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+        removed: _abc.Iterable[Global___Peer] | None = ...,
+        told: _abc.Iterable[Global___Peer] | None = ...,
+        waiting: _abc.Iterable[Global___Peer] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "removed", b"removed", "room", b"room", "told", b"told", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateReply: _TypeAlias = RotateReply  # noqa: Y015
+
+@_typing.final
+class Peer(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDPOINT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    endpoint: _builtins.bytes
+    name: _builtins.str
+    def __init__(
+        self,
+        *,
+        endpoint: _builtins.bytes = ...,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Peer: _TypeAlias = Peer  # noqa: Y015
 
 @_typing.final
 class NotifyRequest(_message.Message):

@@ -59,6 +59,11 @@ class RoomsStub:
                 request_serializer=buddies__core_dot_pb_dot_room__pb2.TicketRequest.SerializeToString,
                 response_deserializer=buddies__core_dot_pb_dot_room__pb2.TicketReply.FromString,
                 _registered_method=True)
+        self.Rotate = channel.unary_unary(
+                '/buddies.room.Rooms/Rotate',
+                request_serializer=buddies__core_dot_pb_dot_room__pb2.RotateRequest.SerializeToString,
+                response_deserializer=buddies__core_dot_pb_dot_room__pb2.RotateReply.FromString,
+                _registered_method=True)
         self.Notify = channel.unary_unary(
                 '/buddies.room.Rooms/Notify',
                 request_serializer=buddies__core_dot_pb_dot_room__pb2.NotifyRequest.SerializeToString,
@@ -99,6 +104,13 @@ class RoomsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Rotate(self, request, context):
+        """Gives a private room a new secret.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Notify(self, request, context):
         """Tells the members what the calling agent is doing.
         """
@@ -133,6 +145,11 @@ def add_RoomsServicer_to_server(servicer, server):
                     servicer.Ticket,
                     request_deserializer=buddies__core_dot_pb_dot_room__pb2.TicketRequest.FromString,
                     response_serializer=buddies__core_dot_pb_dot_room__pb2.TicketReply.SerializeToString,
+            ),
+            'Rotate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rotate,
+                    request_deserializer=buddies__core_dot_pb_dot_room__pb2.RotateRequest.FromString,
+                    response_serializer=buddies__core_dot_pb_dot_room__pb2.RotateReply.SerializeToString,
             ),
             'Notify': grpc.unary_unary_rpc_method_handler(
                     servicer.Notify,
@@ -275,6 +292,33 @@ class Rooms:
             '/buddies.room.Rooms/Ticket',
             buddies__core_dot_pb_dot_room__pb2.TicketRequest.SerializeToString,
             buddies__core_dot_pb_dot_room__pb2.TicketReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Rotate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buddies.room.Rooms/Rotate',
+            buddies__core_dot_pb_dot_room__pb2.RotateRequest.SerializeToString,
+            buddies__core_dot_pb_dot_room__pb2.RotateReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -36,6 +36,8 @@ class RoomsStub:
     List: _grpc.UnaryUnaryMultiCallable[_room_pb2.ListRequest, _room_pb2.ListReply]
     Status: _grpc.UnaryUnaryMultiCallable[_room_pb2.StatusRequest, _room_pb2.StatusReply]
     Ticket: _grpc.UnaryUnaryMultiCallable[_room_pb2.TicketRequest, _room_pb2.TicketReply]
+    Rotate: _grpc.UnaryUnaryMultiCallable[_room_pb2.RotateRequest, _room_pb2.RotateReply]
+    """Gives a private room a new secret."""
     Notify: _grpc.UnaryUnaryMultiCallable[_room_pb2.NotifyRequest, _room_pb2.NotifyReply]
     """Tells the members what the calling agent is doing."""
 
@@ -47,6 +49,8 @@ class RoomsAsyncStub(RoomsStub):
     List: _aio.UnaryUnaryMultiCallable[_room_pb2.ListRequest, _room_pb2.ListReply]  # type: ignore[assignment]
     Status: _aio.UnaryUnaryMultiCallable[_room_pb2.StatusRequest, _room_pb2.StatusReply]  # type: ignore[assignment]
     Ticket: _aio.UnaryUnaryMultiCallable[_room_pb2.TicketRequest, _room_pb2.TicketReply]  # type: ignore[assignment]
+    Rotate: _aio.UnaryUnaryMultiCallable[_room_pb2.RotateRequest, _room_pb2.RotateReply]  # type: ignore[assignment]
+    """Gives a private room a new secret."""
     Notify: _aio.UnaryUnaryMultiCallable[_room_pb2.NotifyRequest, _room_pb2.NotifyReply]  # type: ignore[assignment]
     """Tells the members what the calling agent is doing."""
 
@@ -85,6 +89,14 @@ class RoomsServicer(metaclass=_abc_1.ABCMeta):
         request: _room_pb2.TicketRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_room_pb2.TicketReply, _abc.Awaitable[_room_pb2.TicketReply]]: ...
+
+    @_abc_1.abstractmethod
+    def Rotate(
+        self,
+        request: _room_pb2.RotateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_room_pb2.RotateReply, _abc.Awaitable[_room_pb2.RotateReply]]:
+        """Gives a private room a new secret."""
 
     @_abc_1.abstractmethod
     def Notify(

@@ -69,6 +69,10 @@ class Composer:
         self._person = person
         self._last_sent_at_ms = marks.watermark(SENT_AT)
 
+    def sign(self, payload: bytes) -> bytes:
+        """Return our endpoint's signature over something that is no message."""
+        return self._key.sign(payload)
+
     @property
     def legacy_signature(self) -> LegacySignature | None:
         """What our signer's signature on a message takes; None if there is no signer."""

@@ -8,6 +8,7 @@ from typing import Any
 from buddies_core.errors import Unreachable
 from buddies_core.model.address import PeerAddress
 from buddies_core.model.ids import EndpointId, short
+from buddies_core.model.private import Invite
 from buddies_core.model.room import DialAttempt, Ticket
 from buddies_core.rooms.room import Room
 
@@ -71,7 +72,7 @@ async def dial_more(
     return tried
 
 
-def others_on(ticket: Ticket | None, me: EndpointId) -> tuple[PeerAddress, ...]:
+def others_on(ticket: Ticket | Invite | None, me: EndpointId) -> tuple[PeerAddress, ...]:
     """Return the ticket's peers other than ourselves."""
     peers = ticket.endpoints if ticket else ()
     return tuple(peer for peer in peers if peer.endpoint != me)

@@ -38,6 +38,10 @@ class LastSeen:
         del self._seen[longest_silent]
         return longest_silent
 
+    def forget(self, member: EndpointId) -> None:
+        """Know nothing of a member any more."""
+        self._seen.pop(member, None)
+
     def since(self, oldest_ms: int) -> dict[EndpointId, PeerAddress]:
         """Return where those are that were heard since then."""
         return {peer: there for peer, (there, at_ms) in self._seen.items() if at_ms >= oldest_ms}

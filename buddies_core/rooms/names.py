@@ -1,10 +1,15 @@
 """What may be the name of a room, or the text of a status."""
 
+from collections.abc import Callable, Sequence
+
 from buddies_core.errors import InvalidInput
-from buddies_core.model.ids import RoomName, topic_of
+from buddies_core.model.ids import EndpointId, RoomName, short, topic_of
 from buddies_core.model.private import Invite
 from buddies_core.model.room import ROOM_NAME_BYTES_MAX, STATUS_BYTES_MAX, Ticket
 from buddies_core.wire.tickets import decode_ticket
+
+ID_CHARS_MIN = 8
+"""Of an endpoint id, to name a member by."""
 
 
 def room_name(text: str) -> RoomName:
@@ -28,34 +33,34 @@ def room_name(text: str) -> RoomName:
     return RoomName(text)
 
 
-def ticket_for(room: RoomName, text: str) -> Ticket:
-    """Return the ticket, once it is known to be for this room.
+def way_into(room: RoomName, text: str, *, private: bool) -> Ticket | Invite:
+    """Return the ticket, or the invite to a private room, once it is known to be for this room.
 
     Raises:
-        InvalidInput: it is no ticket, or one for another room.
+        InvalidInput: it is neither, or one for another room.
     """
-    ticket = decode_ticket(text)
-    if isinstance(ticket, Invite):
+    given = decode_ticket(text)
+    if given.room != room:
         raise InvalidInput(
-            f"the ticket is an invite to a private room, {room!r} is an open one; "
-            f"ask for a ticket of {room!r}"
+            f"the ticket is for room {given.room!r}, not {room!r}; "
+            f"join {given.room!r}, or ask for a ticket of {room!r}"
         )
-    if ticket.room != room:
+    if isinstance(given, Ticket) and private:
         raise InvalidInput(
-            f"the ticket is for room {ticket.room!r}, not {room!r}; "
-            f"join {ticket.room!r}, or ask for a ticket of {room!r}"
+            f"the ticket is for the open room {room!r}; leave out --private to join that, or ask "
+            "for an invite to a private one"
         )
-    if ticket.topic != topic_of(room):
+    if isinstance(given, Ticket) and given.topic != topic_of(room):
         raise InvalidInput(
             f"the ticket names room {room!r} but leads elsewhere; it is damaged or made up: "
             f"ask for a new one (buddies-cli ticket {room})"
         )
-    if not ticket.endpoints:
+    if not given.endpoints:
         raise InvalidInput(
             f"the ticket names nobody who is in room {room!r}; ask for a new one "
             f"(buddies-cli ticket {room})"
         )
-    return ticket
+    return given
 
 
 def status_text(text: str) -> str:
@@ -72,3 +77,38 @@ def status_text(text: str) -> str:
             "store what is longer as a memory"
         )
     return text
+
+
+def members_named(
+    texts: Sequence[str],
+    members: Sequence[EndpointId],
+    name_of: Callable[[EndpointId], str],
+    me: EndpointId,
+) -> tuple[EndpointId, ...]:
+    """Return whom these texts mean: each a display name, or how an endpoint id begins.
+
+    Raises:
+        InvalidInput: one means nobody, several, or this node itself.
+    """
+    meant: dict[EndpointId, None] = {}
+    for text in texts:
+        wanted = text.strip()
+        is_id = len(wanted) >= ID_CHARS_MIN and set(wanted.lower()) <= set("0123456789abcdef")
+        found = [
+            member
+            for member in members
+            if name_of(member) == wanted or (is_id and member.hex().startswith(wanted.lower()))
+        ]
+        if found == [me]:
+            raise InvalidInput(
+                f"{text!r} is this machine; to go, leave the room: buddies-cli leave"
+            )
+        if len(found) != 1:
+            known = ", ".join(f"{name_of(it)} ({short(it)})" for it in found or members if it != me)
+            raise InvalidInput(
+                f"{text!r} is {'more than one member' if found else 'no member of the room'}; name "
+                f"one by how its endpoint id begins, {ID_CHARS_MIN} digits or more: "
+                f"{known or 'there is nobody else'}"
+            )
+        meant[found[0]] = None
+    return tuple(meant)

@@ -13,6 +13,7 @@ from buddies_core.pb import peer_pb2
 from buddies_core.rooms.admission import Admission
 from buddies_core.rooms.bindings import Bindings
 from buddies_core.rooms.composing import Composer
+from buddies_core.store.invites import InviteStore
 from buddies_core.store.records import PresenceRecord, RoomRecord
 
 
@@ -78,6 +79,10 @@ class StorePort(Protocol):
 
     async def raise_watermark(self, name: bytes, value: int) -> None:
         """Raise the mark to `value`, if it is lower."""
+
+    @property
+    def invites(self) -> InviteStore:
+        """The invites that this node has given out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

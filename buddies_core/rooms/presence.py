@@ -110,6 +110,10 @@ class Presences:
         self._stamp(endpoint, sent_at_ms)
         return self._peers.pop(endpoint, None) is not None
 
+    def forget(self, endpoint: EndpointId) -> None:
+        """Have a peer here no more, whatever it says of itself."""
+        self._peers.pop(endpoint, None)
+
     def _stamp(self, endpoint: EndpointId, sent_at_ms: int) -> None:
         self._newest_ms.pop(endpoint, None)
         self._newest_ms[endpoint] = sent_at_ms

@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import Iterator
 
-from buddies_core.errors import NotFound
-from buddies_core.model.ids import RoomName, TopicId
+from buddies_core.errors import NotFound, Rotated
+from buddies_core.model.ids import EndpointId, RoomId, RoomName, TopicId
+from buddies_core.pb.peer_pb2 import PeerRequest
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.room import Room
+
+_BY_FORMER_TOPIC = ("take_epoch", "catch_up")
 
 
 class Registry:
@@ -47,6 +50,26 @@ class Registry:
     def by_topic(self, topic: TopicId) -> Room | None:
         """Return the room that is told of by this topic, also while it is being entered."""
         return next((room for room in self if room.channel.topic == topic), None)
+
+    def by_id(self, room_id: RoomId) -> Room | None:
+        """Return the entered room that this is the id of."""
+        return next((it for it in self if it.entered and it.record.room_id == room_id), None)
+
+    def asked(self, caller: EndpointId, request: PeerRequest) -> Room:
+        """Return the room that a peer's request is about, if it may ask in that.
+
+        Raises:
+            NotFound: this node is not in that room, or the caller is not: it is told no more.
+            Rotated: the caller asks by a topic that the room once had.
+        """
+        me, topic = self._host.endpoint, TopicId(request.topic)
+        for room in self:
+            if not room.entered or not room.channel.is_proven(topic, caller, me, request.proof):
+                continue
+            if topic != room.channel.topic and request.WhichOneof("ask") not in _BY_FORMER_TOPIC:
+                raise Rotated("this room's keys were changed; catch up first")
+            return room
+        raise NotFound("this node is not in that room")
 
     def add(self, room: Room) -> Room:
         """Have the room found from now on, though it is not shown yet."""

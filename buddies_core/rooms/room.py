@@ -2,21 +2,25 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import replace
 from uuid import UUID
 
-from buddies_core.errors import BuddiesError, NotAllowed, NotFound
+from buddies_core.errors import BuddiesError, NotAllowed, NotFound, WireError
 from buddies_core.model.address import PeerAddress
-from buddies_core.model.bodies import AgentPresence, Body, Leave, Presence, SearchResponse
+from buddies_core.model.bodies import AgentPresence, Presence
 from buddies_core.model.bodies import Join as JoinBody
 from buddies_core.model.ids import EndpointId, RoomId, TopicId, short
+from buddies_core.model.private import PrivateState
 from buddies_core.model.room import DialAttempt, Member, Ticket
 from buddies_core.pb import peer_pb2
-from buddies_core.rooms.admission import Admitted, spoke_key
+from buddies_core.rooms.admission import Admitted, Rejected, spoke_key
+from buddies_core.rooms.asking import Asking
 from buddies_core.rooms.channel import Channel, OpenChannel
+from buddies_core.rooms.epochs import Epochs
 from buddies_core.rooms.hello import Hello
 from buddies_core.rooms.last_seen import LastSeen
-from buddies_core.rooms.legacy import LegacyPeers
+from buddies_core.rooms.legacy import LegacyMembers, LegacyPeers
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.presence import Presences, fit_presence
 from buddies_core.rooms.reunion import Reunion
@@ -27,8 +31,6 @@ PRESENCE_EVERY_S = 30.0
 REUNITE_EVERY_S = 5.0
 DIAL_TIMEOUT_S = 8.0
 FORGET_MEMBER_AFTER_MS = 30 * 24 * 3600 * 1000
-LEGACY_ANSWER_WITHIN_S = 2.0
-"""A newcomer of 0.1.4 is answered by everybody: not all at the same instant."""
 TICKET_MEMBERS_MAX = 4
 """Besides ourselves: enough that one of them is on, few enough for a line of text."""
 GREETINGS_MAX = 16
@@ -55,13 +57,18 @@ class Room:
         self._has_neighbor = asyncio.Event()
         self._introduced = False
         """Whether the swarm that we are in has heard our Join."""
-        self.channel: Channel = OpenChannel(record.room_id)
-        self._legacy = LegacyPeers(record.room_id, host.store)
-        self.voice = Voice(record, self.channel, self._legacy, host)
-        self._hello = Hello(record.name, self.ask, self._own_presence, self.admit, self.on_presence)
+        self.epochs = self._epochs(record)
+        """What makes it private; None for an open room."""
+        self.channel: Channel = self.epochs.channel if self.epochs else OpenChannel(record.room_id)
+        signatures = LegacyPeers(record.room_id, host.store)
+        self.voice = Voice(record.room_id, self.channel, signatures, host)
+        self.legacy = LegacyMembers(signatures, self.presences, host, self._say_join)
+        self.asking = Asking(record.name, self.channel, self.epochs, host)
+        self._hello = Hello(
+            record.name, self.asking.ask, self._own_presence, self.admit, self.on_presence
+        )
         self._announce = asyncio.Event()
         self._greetings: asyncio.Queue[EndpointId] = asyncio.Queue(GREETINGS_MAX)
-        self._legacy_newcomer = asyncio.Event()
         self.agents: tuple[AgentPresence, ...] = ()
         """Our own agents, as the members see them."""
 
@@ -71,7 +78,7 @@ class Room:
             group.create_task(self._keep_present())
             group.create_task(self._keep_together())
             group.create_task(self._keep_greeting())
-            group.create_task(self._keep_answering_legacy())
+            group.create_task(self.legacy.keep_answering())
 
     # What this node says
 
@@ -106,11 +113,30 @@ class Room:
         )
         return tuple(map(self._host.bindings.shown, (me, *self.presences.members())))
 
+    def warnings(self) -> tuple[str, ...]:
+        """Return what is to be known about this node's place in the room."""
+        if self.epochs is None or self.epochs.left_out_by is None:
+            return ()
+        return (
+            f"member {short(self.epochs.left_out_by)} says that the keys of this room were changed "
+            "without this machine: what was stored stays, nothing new arrives; ask a member for an "
+            "invite (buddies-cli ticket ROOM)",
+        )
+
+    def heard_of(self) -> tuple[EndpointId, ...]:
+        """Return whoever was heard in this room, present or not."""
+        return tuple(self._last_seen.since(0))
+
     # What happens to it
 
     async def hear(self, content: bytes) -> Admitted:
         """Return the message that was broadcast in this room; raises as `admit` does."""
-        return await self.admit(self.channel.open(content))
+        try:
+            opened = self.channel.open(content)
+        except WireError as error:
+            self._host.counters["rejected_unsealed"] += 1
+            raise Rejected("unsealed", str(error)) from error
+        return await self.admit(opened)
 
     async def admit(self, proof: bytes) -> Admitted:
         """Return the message that was said in this room; a copy or, opened, a broadcast.
@@ -118,7 +144,12 @@ class Room:
         Raises:
             Rejected: it is not what its author said in this room.
         """
-        return await self._host.admission.admit(self.record.name, self.record.room_id, proof)
+        admitted = await self._host.admission.admit(self.record.name, self.record.room_id, proof)
+        if self.epochs and admitted.trailer is None:
+            # Only a member could seal it, but nothing says for whom that member speaks.
+            self._host.counters["rejected_unsigned"] += 1
+            raise Rejected("unsigned", "a message in a private room came without a trailer")
+        return admitted
 
     def on_neighbor_up(self, peer: EndpointId) -> None:
         """Take note of a neighbor; a new one is asked who else is here."""
@@ -167,6 +198,8 @@ class Room:
         await host.store.raise_watermark(spoke_key(sender), 1)
         if not was_present:
             log.info("member_present room=%s peer=%s", self.record.name, short(sender))
+        if self.epochs:
+            await self.epochs.let_in(sender)
         record = PresenceRecord(
             room_id=self.record.room_id, endpoint=sender, proof=admitted.raw, received_at_ms=wall_ms
         )
@@ -185,25 +218,6 @@ class Room:
         if self._host.store.watermark(mark):  # A stranger's leave is not worth a place on disk.
             await self._host.store.raise_watermark(mark, sent_at_ms)
 
-    def on_unsigned(self, body: Body, endpoint: EndpointId | None) -> None:
-        """Take in what a 0.1.4 peer's message tells of who is here; a Join wants one in return.
-
-        `endpoint` is given where it came straight from its author.
-        """
-        now_s, wall_ms = self._host.clock.now_s(), self._host.clock.wall_ms()
-        self._legacy.heard(wall_ms)
-        match body:
-            case JoinBody(name, agent):
-                if self.presences.legacy_heard(name, agent, endpoint, now_s=now_s, wall_ms=wall_ms):
-                    self._legacy_newcomer.set()
-            case Leave(name):
-                self.presences.legacy_left(name)
-            case SearchResponse(peer_name=name):
-                self.presences.legacy_alive(name, now_s=now_s, wall_ms=wall_ms)
-            case _:
-                if endpoint is not None:
-                    self.presences.legacy_alive(endpoint, now_s=now_s, wall_ms=wall_ms)
-
     # Getting in, and finding the others again
 
     async def dial_all(self, addresses: Iterable[PeerAddress]) -> tuple[DialAttempt, ...]:
@@ -220,7 +234,8 @@ class Room:
             await network.reach(address, DIAL_TIMEOUT_S)
             await self._hello.greet(peer)
         except NotFound:
-            return DialAttempt(peer, False, "was reached, but is not in this room")
+            if not await self.asking.caught_up(peer):
+                return DialAttempt(peer, False, "was reached, but is not in this room")
         except NotAllowed as error:
             return DialAttempt(peer, False, f"was reached, but refuses: {error}")
         except BuddiesError as error:
@@ -243,14 +258,35 @@ class Room:
             await self._hello.take(hello.presence)
         return await self._hello.answer(self.presences.copies(self._host.clock.now_s()))
 
-    async def ask(
-        self, peer: EndpointId, request: peer_pb2.PeerRequest, timeout_s: float
-    ) -> Sequence[peer_pb2.PeerReply]:
-        """Ask a member in the name of this room; raises as `Network.ask` does."""
-        asked = peer_pb2.PeerRequest()
-        asked.CopyFrom(request)
-        asked.topic = self.channel.topic
-        return await self._host.network.ask(peer, asked, timeout_s)
+    # Going on to another epoch
+
+    def _epochs(self, record: RoomRecord) -> Epochs | None:
+        if record.private is None:
+            return None
+        return Epochs(
+            record.room_id, record.private, self._host, save=self._save, moved=self._moved
+        )
+
+    async def _save(self, state: PrivateState) -> None:
+        record = replace(self.record, private=state)
+        if self.entered:  # Before, the join keeps it if it succeeds.
+            await self._host.store.put_room(record)
+        self.record = record
+
+    async def _moved(self, former: TopicId, via: tuple[EndpointId, ...]) -> None:
+        """Be in the new epoch's topic, among its members alone."""
+        assert self.epochs is not None, "only a private room has epochs"
+        network, store = self._host.network, self._host.store
+        await network.join(self.channel.topic, via)
+        await network.quit(former)
+        self._has_neighbor.clear()
+        self._reunion.reset()
+        for peer in [*self._last_seen.since(0)]:
+            if not self.epochs.is_member(peer):
+                self.presences.forget(peer)
+                self._last_seen.forget(peer)
+                await store.delete_presence(self.record.room_id, peer)
+        self._announce.set()
 
     async def _own_presence(self) -> bytes:
         return await self.voice.compose(self._presence())
@@ -261,9 +297,9 @@ class Room:
     async def _keep_present(self) -> None:
         while True:
             self._announce.clear()
-            await self._legacy.keep()
+            await self.legacy.keep()
             try:
-                if self.has_neighbor and not self._introduced:
+                if self.has_neighbor and not self._introduced and self.epochs is None:
                     await self._say_join()
                     self._introduced = True
                 await self.voice.say(self._presence())
@@ -310,7 +346,9 @@ class Room:
         return {
             peer: address
             for peer, address in known.items()
-            if peer not in skip and (alone or not self.presences.has(peer))
+            if peer not in skip
+            and (alone or not self.presences.has(peer))
+            and (self.epochs is None or self.epochs.is_member(peer))
         }
 
     async def _keep_greeting(self) -> None:
@@ -320,16 +358,6 @@ class Room:
                 await self._hello.greet(peer)
             except BuddiesError as error:
                 log.info("hello_refused room=%s peer=%s: %s", self.record.name, short(peer), error)
-
-    async def _keep_answering_legacy(self) -> None:
-        while True:
-            await self._legacy_newcomer.wait()
-            await asyncio.sleep(self._host.rng.uniform(0, LEGACY_ANSWER_WITHIN_S))
-            self._legacy_newcomer.clear()
-            try:
-                await self._say_join()
-            except BuddiesError as error:
-                log.warning("join_not_answered room=%s: %s", self.record.name, error)
 
     async def _say_join(self) -> None:
         """Tell 0.1.4 peers that we are here; ours read our presence."""

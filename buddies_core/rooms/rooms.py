@@ -12,11 +12,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-from buddies_core.errors import BuddiesError, StoreError
+from buddies_core.errors import BuddiesError, InvalidInput, StoreError
 from buddies_core.model.bodies import AgentPresence, Body, Leave, StatusUpdate
 from buddies_core.model.identity import SignerIdentity
-from buddies_core.model.ids import EndpointId, RoomName, TopicId, open_room_id, short
+from buddies_core.model.ids import EndpointId, RoomName, TopicId, short
 from buddies_core.model.memory import Whole
+from buddies_core.model.private import Invite
 from buddies_core.model.room import (
     DialAttempt,
     JoinReport,
@@ -24,13 +25,16 @@ from buddies_core.model.room import (
     Member,
     NotifyReport,
     RoomStatus,
-    Ticket,
 )
+from buddies_core.pb.peer_pb2 import PeerRequest
 from buddies_core.rooms.admission import Admitted, spoke_key
 from buddies_core.rooms.attached import CLI_AGENT, AttachedAgents
+from buddies_core.rooms.entering import WayIn, check_same, record_of
+from buddies_core.rooms.invites import redeem
 from buddies_core.rooms.joining import JOIN_DEADLINE_S, dial_more, find_neighbor, missed, others_on
-from buddies_core.rooms.names import room_name, status_text, ticket_for
+from buddies_core.rooms.names import room_name, status_text, way_into
 from buddies_core.rooms.ports import Host
+from buddies_core.rooms.private_rooms import PrivateRooms
 from buddies_core.rooms.registry import Registry
 from buddies_core.rooms.room import Room
 from buddies_core.store.records import RoomRecord
@@ -51,6 +55,7 @@ class Rooms:
         self.agents = AttachedAgents(self._rooms)
         # One joins or leaves a room at a time: else a join could succeed in a room being left.
         self._changing: defaultdict[RoomName, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self.private = PrivateRooms(host, self._rooms, self._changing, self.name_of)
 
     @classmethod
     @asynccontextmanager
@@ -79,23 +84,30 @@ class Rooms:
 
     # Coming and going
 
-    async def join(self, room: str, ticket: str | None, agent: UUID | None) -> JoinReport:
+    async def join(
+        self, room: str, ticket: str | None, agent: UUID | None, *, private: bool = False
+    ) -> JoinReport:
         """Be in the room, and stay in it over restarts. Joining again adds the ticket's peers.
+
+        A private room is made by `private` and entered by an invite in place of a ticket.
 
         Raises:
             InvalidInput: the name or the ticket can't be taken.
+            NotAllowed: the invite lets nobody in any more.
             Unreachable: nobody on the ticket could be joined within 10 s; nothing is kept.
         """
         name = room_name(room)
-        parsed = ticket_for(name, ticket) if ticket else None
+        way_in = way_into(name, ticket, private=private) if ticket else None
         # From here on, as another agent may be joining the same room just now.
         until_s = asyncio.get_running_loop().time() + JOIN_DEADLINE_S
         async with self._changing[name]:
             known = self._rooms.get(name)
             if known is None:
-                tried = await self._join_anew(name, parsed, until_s)
+                record = await record_of(name, way_in, self._host, until_s, private=private)
+                tried = await self._enter(record, until_s)
             else:
-                tried = await dial_more(known, others_on(parsed, self._host.endpoint), until_s)
+                check_same(known, way_in, private=private)
+                tried = await self._come_again(known, way_in, until_s)
         joined = self.room(name)
         if agent is not None:
             joined.joined_by.add(agent)
@@ -103,12 +115,13 @@ class Rooms:
         joined.announce(self.agents.shown_in(joined))
         return JoinReport(
             room=name,
-            ticket=encode_ticket(joined.ticket()),
+            ticket=await self._ticket(joined),
             endpoint=self._host.endpoint,
             members=joined.members(),
             already_joined=known is not None,
             tried=tried,
-            warnings=(*self._host.warnings, *missed(tried)),
+            private=joined.epochs is not None,
+            warnings=(*self._host.warnings, *joined.warnings(), *missed(tried)),
         )
 
     async def leave(self, room: str, agent: UUID | None, *, for_all: bool) -> LeaveReport:
@@ -136,13 +149,30 @@ class Rooms:
         """Return the rooms this node is in, sorted."""
         return self._rooms.joined()
 
-    def ticket(self, room: str) -> str:
-        """Return what brings somebody else into the room.
+    async def ticket(
+        self, room: str, uses: int | None = None, expires_s: float | None = None
+    ) -> str:
+        """Return what brings others into the room: a ticket, or a new invite to a private one.
 
         Raises:
             NotFound: this node is not in the room.
+            InvalidInput: an open room's ticket neither expires nor is used up.
+            Busy: too many invites are out.
         """
-        return encode_ticket(self.room(room).ticket())
+        asked = self.room(room)
+        if asked.epochs is not None:
+            return await self.private.invite(asked, uses, expires_s)
+        if uses is not None or expires_s is not None:
+            raise InvalidInput(
+                f"room {asked.record.name!r} is open: its ticket does not expire and is not used "
+                "up, as whoever knows the name may come in; leave out uses and expiry"
+            )
+        return await self._ticket(asked)
+
+    async def _ticket(self, room: Room) -> str:
+        if room.epochs is None:
+            return encode_ticket(room.ticket())
+        return await self.private.shown_invite(room)
 
     def status(self, room: str) -> RoomStatus:
         """Return who is in the room now.
@@ -154,6 +184,8 @@ class Rooms:
         return RoomStatus(
             room=asked.record.name,
             topic=asked.channel.topic,
+            private=asked.epochs is not None,
+            warnings=asked.warnings(),
             members=asked.members(),
             neighbors=len(self._host.network.neighbors(asked.channel.topic)),
             joined_at_ms=asked.record.joined_at_ms,
@@ -234,6 +266,15 @@ class Rooms:
         """Return the room of this topic, also while it is being entered."""
         return self._rooms.by_topic(topic)
 
+    def asked(self, caller: EndpointId, request: PeerRequest) -> Room:
+        """Return the room that a peer's request is about, if it may ask in that.
+
+        Raises:
+            NotFound: this node is not in that room, or the caller is not.
+            Rotated: the caller asks by a topic that the room once had.
+        """
+        return self._rooms.asked(caller, request)
+
     def members(self, room: RoomName) -> tuple[Member, ...]:
         """Return who is present, this node first.
 
@@ -272,33 +313,38 @@ class Rooms:
 
     # Entering and leaving
 
-    async def _join_anew(
-        self, name: RoomName, ticket: Ticket | None, until_s: float
-    ) -> tuple[DialAttempt, ...]:
-        record = RoomRecord(
-            name=name,
-            room_id=open_room_id(name),
-            joined_at_ms=self._host.clock.wall_ms(),
-            bootstrap=others_on(ticket, self._host.endpoint),
-        )
+    async def _enter(self, record: RoomRecord, until_s: float) -> tuple[DialAttempt, ...]:
         room = self._rooms.add(Room(record, self._host))
         try:
             await self._host.network.join(room.channel.topic, ())
             tried = await find_neighbor(room, room.record.bootstrap, until_s)
-            await self._host.store.put_room(record)
+            await self._host.store.put_room(room.record)
         except BaseException:
             await self._rooms.remove(room)
             # Peers may have told of members, and the caller may have gone while this was written.
             with contextlib.suppress(StoreError):
-                await self._host.store.delete_room(name)
+                await self._host.store.delete_room(record.name)
                 await self._host.store.delete_presences(record.room_id)
             raise
         room.agents = self.agents.shown_in(room)
         self._rooms.enter(room)
         return tried
 
+    async def _come_again(
+        self, room: Room, way_in: WayIn, until_s: float
+    ) -> tuple[DialAttempt, ...]:
+        if room.epochs and room.epochs.left_out_by and isinstance(way_in, Invite):
+            again = await redeem(way_in, self._host, until_s)
+            await room.epochs.take_invited(again.epoch, again.roster, again.inviter)
+        return await dial_more(room, others_on(way_in, self._host.endpoint), until_s)
+
     async def _leave(self, room: Room) -> None:
-        await self._host.store.delete_room(room.record.name)
+        room.entered = False  # Nothing that is on its way here keeps it on disk again.
+        try:
+            await self._host.store.delete_room(room.record.name)
+        except StoreError:
+            room.entered = True
+            raise
         try:
             await room.voice.say(Leave(self._host.user))
         except BuddiesError as error:
@@ -306,3 +352,4 @@ class Rooms:
         finally:
             await self._rooms.remove(room)
         await self._host.store.delete_presences(room.record.room_id)
+        await self.private.void_invites(room)

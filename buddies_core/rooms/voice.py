@@ -2,20 +2,18 @@
 
 from buddies_core.model.bodies import Body, Presence
 from buddies_core.model.bodies import Join as JoinBody
+from buddies_core.model.ids import RoomId
 from buddies_core.model.memory import Whole
 from buddies_core.rooms.channel import Channel
 from buddies_core.rooms.legacy import LegacyPeers
 from buddies_core.rooms.ports import Host
-from buddies_core.store.records import RoomRecord
 
 
 class Voice:
     """Composes messages for a room and broadcasts them."""
 
-    def __init__(
-        self, record: RoomRecord, channel: Channel, legacy: LegacyPeers, host: Host
-    ) -> None:
-        self._record = record
+    def __init__(self, room_id: RoomId, channel: Channel, legacy: LegacyPeers, host: Host) -> None:
+        self._room_id = room_id
         self._channel = channel
         self._legacy = legacy
         self._host = host
@@ -39,7 +37,7 @@ class Voice:
         says_where = isinstance(body, Presence | JoinBody)
         address = self._host.network.address().info if says_where else None
         return await self._host.composer.compose(
-            self._record.room_id,
+            self._room_id,
             body,
             agent=agent,
             user=user or self._host.user,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -12,9 +13,10 @@ from buddies_core.convert.rooms import (
     leave_report_to_pb,
     notify_report_to_pb,
     room_status_to_pb,
+    rotate_report_to_pb,
 )
 from buddies_core.model.ids import RoomName
-from buddies_core.model.room import JoinReport, LeaveReport, NotifyReport, RoomStatus
+from buddies_core.model.room import JoinReport, LeaveReport, NotifyReport, RoomStatus, RotateReport
 from buddies_core.pb import room_pb2 as pb
 from buddies_core.pb.room_pb2_grpc import RoomsServicer
 from buddies_core.rpc.agents import Agents
@@ -23,7 +25,9 @@ from buddies_core.rpc.agents import Agents
 class RoomsService(Protocol):
     """What this service asks of the rooms; see `rooms.rooms.Rooms`."""
 
-    async def join(self, room: str, ticket: str | None, agent: UUID | None) -> JoinReport:
+    async def join(
+        self, room: str, ticket: str | None, agent: UUID | None, *, private: bool
+    ) -> JoinReport:
         """Be in a room."""
 
     async def leave(self, room: str, agent: UUID | None, *, for_all: bool) -> LeaveReport:
@@ -35,18 +39,26 @@ class RoomsService(Protocol):
     def status(self, room: str) -> RoomStatus:
         """Return who is in a room."""
 
-    def ticket(self, room: str) -> str:
-        """Return what brings somebody else into a room."""
+    async def ticket(self, room: str, uses: int | None, expires_s: float | None) -> str:
+        """Return what brings others into a room: a ticket, or an invite to a private one."""
 
     async def notify(self, room: str, text: str, agent: UUID | None) -> NotifyReport:
         """Tell a room what an agent is doing."""
 
 
+class PrivateRoomsService(Protocol):
+    """What this service asks of the private rooms; see `rooms.private_rooms.PrivateRooms`."""
+
+    async def rotate(self, room: str, without: Sequence[str]) -> RotateReport:
+        """Give a private room a new secret."""
+
+
 class RoomsRpc(RoomsServicer):
     """The methods of the Rooms service."""
 
-    def __init__(self, rooms: RoomsService, agents: Agents) -> None:
+    def __init__(self, rooms: RoomsService, private: PrivateRoomsService, agents: Agents) -> None:
         self._rooms = rooms
+        self._private = private
         self._agents = agents
 
     async def Join(
@@ -55,7 +67,9 @@ class RoomsRpc(RoomsServicer):
         """Return who is there, once this node is in the room."""
         agent = self._agent(context)
         return join_report_to_pb(
-            await self._rooms.join(request.room, request.ticket or None, agent)
+            await self._rooms.join(
+                request.room, request.ticket or None, agent, private=request.private
+            )
         )
 
     async def Leave(
@@ -82,8 +96,16 @@ class RoomsRpc(RoomsServicer):
     async def Ticket(
         self, request: pb.TicketRequest, context: ServicerContext[Any, Any]
     ) -> pb.TicketReply:
-        """Return a ticket for the room."""
-        return pb.TicketReply(ticket=self._rooms.ticket(request.room))
+        """Return a ticket for the room, or an invite to a private one."""
+        uses = request.uses if request.HasField("uses") else None
+        expires_s = request.expires_s if request.HasField("expires_s") else None
+        return pb.TicketReply(ticket=await self._rooms.ticket(request.room, uses, expires_s))
+
+    async def Rotate(
+        self, request: pb.RotateRequest, context: ServicerContext[Any, Any]
+    ) -> pb.RotateReply:
+        """Return who has a private room's new secret."""
+        return rotate_report_to_pb(await self._private.rotate(request.room, request.without))
 
     async def Notify(
         self, request: pb.NotifyRequest, context: ServicerContext[Any, Any]

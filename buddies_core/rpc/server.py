@@ -26,7 +26,7 @@ from buddies_core.rpc.daemon import DaemonRpc, DaemonService
 from buddies_core.rpc.errors import ErrorsToStatus
 from buddies_core.rpc.identities import IdentitiesRpc, RevocationsService
 from buddies_core.rpc.memories import MemoriesRpc, MemoriesService, SearchService
-from buddies_core.rpc.rooms import RoomsRpc, RoomsService
+from buddies_core.rpc.rooms import PrivateRoomsService, RoomsRpc, RoomsService
 from buddies_core.rpc.skills import SkillSearchService, SkillsRpc, SkillsService
 from buddies_core.rpc.tasks import TasksRpc, TasksService
 
@@ -40,6 +40,7 @@ class Services:
 
     daemon: DaemonService
     rooms: RoomsService
+    private_rooms: PrivateRoomsService
     memories: MemoriesService
     search: SearchService
     agents: Agents
@@ -65,7 +66,9 @@ async def serve(paths: Paths, services: Services) -> AsyncIterator[None]:
     daemon_pb2_grpc.add_DaemonServicer_to_server(
         DaemonRpc(services.daemon, services.tasks, services.agents, closing), server
     )
-    room_pb2_grpc.add_RoomsServicer_to_server(RoomsRpc(services.rooms, services.agents), server)
+    room_pb2_grpc.add_RoomsServicer_to_server(
+        RoomsRpc(services.rooms, services.private_rooms, services.agents), server
+    )
     memory_pb2_grpc.add_MemoriesServicer_to_server(
         MemoriesRpc(services.memories, services.search, services.agents), server
     )

@@ -27,7 +27,11 @@ ROOM: dict[str, Any] = {
 
 
 async def _join_room(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
-    report = await daemon.join_room(arguments.text("room"), arguments.optional_text("ticket"))
+    report = await daemon.join_room(
+        arguments.text("room"),
+        arguments.optional_text("ticket"),
+        private=arguments.flag("private"),
+    )
     warnings = report.warnings + _overruled(daemon.info, os.environ)
     return json_view.join_json(replace(report, warnings=warnings))
 
@@ -74,14 +78,21 @@ ROOM_TOOLS: tuple[Tool, ...] = (
             " come back to one that this machine knows. Returns a ticket to hand to teammates,"
             " this machine's endpoint_id and who is there. The machine stays in the room, over"
             " restarts too, until leave_room. If no peer of the ticket can be reached, this fails"
-            " and says what was tried."
+            " and says what was tried. Whoever knows an open room's name can come in; a private"
+            " one is entered by invite alone: its ticket is an invite, which expires and has a"
+            " number of uses."
         ),
         properties={
             "room": ROOM,
             "ticket": {
                 "type": "string",
                 "minLength": 1,
-                "description": "Ticket from a member; leave it out to open a room",
+                "description": "Ticket or invite from a member; leave it out to open a room",
+            },
+            "private": {
+                "type": "boolean",
+                "default": False,
+                "description": "Open a private room; not needed to join one by invite",
             },
         },
         required=("room",),

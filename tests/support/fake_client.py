@@ -16,8 +16,10 @@ from buddies_core.model.room import (
     JoinReport,
     LeaveReport,
     Member,
+    NamedPeer,
     NotifyReport,
     RoomStatus,
+    RotateReport,
 )
 from buddies_core.model.task import InboxChange, SubmitVerdict, TaskList, TaskView
 from buddies_core.model.views import (
@@ -48,6 +50,13 @@ MEMBERS = (
         is_self=True,
     ),
     Member(endpoint=BOB, name="bob", agents=(AgentPresence(name="codex"),)),
+)
+ROTATED = RotateReport(
+    room=FEATURE,
+    epoch=2,
+    removed=(NamedPeer(CAROL, "carol"),),
+    told=(NamedPeer(BOB, "bob"),),
+    waiting=(),
 )
 MEMORY = MemoryView(
     id=MemoryId(UUID("8d3e5c1a-7f0b-4c52-9a54-1f0c2b7d9e61")),
@@ -123,8 +132,10 @@ class FakeClient(DaemonClient):
         if self.failure is not None:
             raise self.failure
 
-    async def join_room(self, room: str, ticket: str | None = None) -> JoinReport:
-        self._answer("join_room", room, ticket)
+    async def join_room(
+        self, room: str, ticket: str | None = None, *, private: bool = False
+    ) -> JoinReport:
+        self._answer("join_room", room, ticket, *(("private",) if private else ()))
         return JoinReport(
             room=RoomName(room),
             ticket="buddiesticket",
@@ -152,9 +163,15 @@ class FakeClient(DaemonClient):
             joined_at_ms=1_700_000_000_000,
         )
 
-    async def room_ticket(self, room: str) -> str:
-        self._answer("room_ticket", room)
+    async def room_ticket(
+        self, room: str, *, uses: int | None = None, expires_s: float | None = None
+    ) -> str:
+        self._answer("room_ticket", room, uses, expires_s)
         return "buddiesticket"
+
+    async def rotate_room(self, room: str, without: Sequence[str] = ()) -> RotateReport:
+        self._answer("rotate_room", room, tuple(without))
+        return ROTATED
 
     async def notify(self, room: str, text: str) -> NotifyReport:
         self._answer("notify", room, text)

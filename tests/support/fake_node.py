@@ -56,6 +56,7 @@ async def fake_node(
     services = Services(
         daemon=node.daemon,
         rooms=rooms,
+        private_rooms=rooms,
         memories=node.memories,
         search=node.search,
         tasks=node.tasks,

@@ -17,8 +17,10 @@ from buddies_core.model.room import (
     JoinReport,
     LeaveReport,
     Member,
+    NamedPeer,
     NotifyReport,
     RoomStatus,
+    RotateReport,
 )
 from buddies_core.model.views import (
     AgentView,
@@ -71,6 +73,13 @@ ROOM_STATUS = RoomStatus(
     members=MEMBERS,
     neighbors=1,
     joined_at_ms=1_700_000_000_003,
+)
+ROTATED = RotateReport(
+    room=RoomName("feature-a"),
+    epoch=2,
+    removed=(NamedPeer(PEER, "bob"),),
+    told=(NamedPeer(SELF, "alice"),),
+    waiting=(),
 )
 MEMORY = MemoryView(
     id=MEMORY_ID,
@@ -161,8 +170,10 @@ class FakeRooms:
     def agent_detached(self, agent: UUID) -> None:
         del self.agents[agent]
 
-    async def join(self, room: str, ticket: str | None, agent: UUID | None) -> JoinReport:
-        self.calls.append(("join", room, ticket, agent))
+    async def join(
+        self, room: str, ticket: str | None, agent: UUID | None, *, private: bool
+    ) -> JoinReport:
+        self.calls.append(("join", room, ticket, agent, private))
         self.contexts.append((room_context.get(), request_context.get()))
         await self._fail_or_wait()
         return JOIN_REPORT
@@ -180,9 +191,13 @@ class FakeRooms:
             raise NotFound(f"this machine is not in room {room!r}")
         return ROOM_STATUS
 
-    def ticket(self, room: str) -> str:
-        self.calls.append(("ticket", room))
+    async def ticket(self, room: str, uses: int | None, expires_s: float | None) -> str:
+        self.calls.append(("ticket", room, uses, expires_s))
         return "ticket-text"
+
+    async def rotate(self, room: str, without: Sequence[str]) -> RotateReport:
+        self.calls.append(("rotate", room, tuple(without)))
+        return ROTATED
 
     async def notify(self, room: str, text: str, agent: UUID | None) -> NotifyReport:
         self.calls.append(("notify", room, text, agent))

@@ -19,7 +19,14 @@ def pipe_in(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     [
         ("join a", ("join_room", "a", None)),
         ("join a --ticket t", ("join_room", "a", "t")),
-        ("ticket a", ("room_ticket", "a")),
+        ("ticket a", ("room_ticket", "a", None, None)),
+        ("ticket a --uses 1 --expires 30m", ("room_ticket", "a", 1, 1800.0)),
+        ("join a --private", ("join_room", "a", None, "private")),
+        ("room rotate a", ("rotate_room", "a", ())),
+        (
+            "room rotate a --without bob --without 12345678",
+            ("rotate_room", "a", ("bob", "12345678")),
+        ),
         ("rooms", ("list_rooms",)),
         ("status", ("status",)),
         ("status a", ("room_status", "a")),

@@ -145,7 +145,7 @@ async def test_messages_are_signed_singly_once_an_old_peer_was_heard() -> None:
         before = await rooms.compose(DEMO, Leave("alice"))
         assert rooms.message_bytes_max(DEMO) == CONTENT_BYTES_MAX
         assert open_envelope(before).message.signed_by is None
-        rooms.room(DEMO).on_unsigned(Join("olga", "cursor"), BOB.endpoint)
+        rooms.room(DEMO).legacy.heard(Join("olga", "cursor"), BOB.endpoint)
         after = await rooms.compose(DEMO, Leave("alice"))
         assert rooms.message_bytes_max(DEMO) == CONTENT_BYTES_MAX - person.takes.size
         assert open_envelope(after).message.signed_by == ALICES_SIGNER.identity
@@ -597,15 +597,15 @@ async def test_an_old_peer_is_a_member_from_its_join_to_its_leave_while_it_says_
     async with rooms_of(alice) as rooms:
         await rooms.join("demo", None, None)
         room = rooms.room("demo")
-        room.on_unsigned(Join("olga", "cursor"), BOB.endpoint)
+        room.legacy.heard(Join("olga", "cursor"), BOB.endpoint)
         alice.clock.monotonic_s += LEGACY_LASTS_S - 1
-        room.on_unsigned(StatusUpdate(BOB.endpoint.hex(), "busy"), BOB.endpoint)
+        room.legacy.heard(StatusUpdate(BOB.endpoint.hex(), "busy"), BOB.endpoint)
         alice.clock.monotonic_s += LEGACY_LASTS_S - 1
-        room.on_unsigned(SearchResponse(RequestId(UUID(int=1)), (), "olga"), None)
+        room.legacy.heard(SearchResponse(RequestId(UUID(int=1)), (), "olga"), None)
         alice.clock.monotonic_s += LEGACY_LASTS_S - 1
         room.presences.expire(alice.clock.now_s())
         assert [member.name for member in room.members()] == ["alice", "olga"]
-        room.on_unsigned(Leave("olga"), None)
+        room.legacy.heard(Leave("olga"), None)
         assert [member.name for member in room.members()] == ["alice"]
 
 

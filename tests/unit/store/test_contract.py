@@ -270,7 +270,6 @@ async def test_an_identity_is_revoked_until_that_is_forgotten(
                 signature=b"x" * 64,
             ),
             members=(CAROL, ALICE, BOB),
-            removed=True,
         ),
     ],
 )

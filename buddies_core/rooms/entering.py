@@ -1,0 +1,71 @@
+"""What a join begins with: an open room by its name, a new private one, or one by its invite."""
+
+import secrets
+from typing import TypeAlias
+
+from buddies_core.errors import InvalidInput
+from buddies_core.model.ids import RoomId, RoomName, open_room_id
+from buddies_core.model.private import SECRET_BYTES, Epoch, Invite, PrivateState
+from buddies_core.model.room import Ticket
+from buddies_core.rooms.invites import redeem
+from buddies_core.rooms.joining import others_on
+from buddies_core.rooms.ports import Host
+from buddies_core.rooms.room import Room
+from buddies_core.store.records import RoomRecord
+
+WayIn: TypeAlias = Ticket | Invite | None
+
+
+async def record_of(
+    name: RoomName, way_in: WayIn, host: Host, until_s: float, *, private: bool
+) -> RoomRecord:
+    """Return what a room is that this node is about to enter; nothing is kept of it yet.
+
+    Raises:
+        NotAllowed: the inviter refuses the invite.
+        Unreachable: no inviter answered until `until_s`, which is the event loop's time.
+    """
+    room_id, state = open_room_id(name), None
+    if isinstance(way_in, Invite):
+        room_id = way_in.room_id
+        redeemed = await redeem(way_in, host, until_s)
+        let_in = redeemed.roster.members if redeemed.roster else ()
+        members = {*let_in, redeemed.inviter, host.endpoint}
+        state = PrivateState(
+            epochs=(redeemed.epoch,), roster=redeemed.roster, members=tuple(sorted(members))
+        )
+    elif private:
+        room_id = RoomId(secrets.token_bytes(32))
+        first = Epoch(0, secrets.token_bytes(SECRET_BYTES))
+        state = PrivateState(epochs=(first,), members=(host.endpoint,))
+    return RoomRecord(
+        name=name,
+        room_id=room_id,
+        joined_at_ms=host.clock.wall_ms(),
+        bootstrap=others_on(way_in, host.endpoint),
+        private=state,
+    )
+
+
+def check_same(known: Room, way_in: WayIn, *, private: bool) -> None:
+    """Check that what is asked for is the room that this node is in under that name.
+
+    Raises:
+        InvalidInput: it is another.
+    """
+    name = known.record.name
+    leave = f"leave it first (buddies-cli leave {name}), or choose another name"
+    if known.epochs is None and (private or isinstance(way_in, Invite)):
+        raise InvalidInput(
+            f"this machine is in the open room {name!r}, and a room stays what it is: {leave}"
+        )
+    if isinstance(way_in, Ticket) and known.epochs is not None:
+        raise InvalidInput(
+            f"the ticket is for the open room {name!r}, but this machine is in a private one of "
+            f"that name: {leave}"
+        )
+    if isinstance(way_in, Invite) and way_in.room_id != known.record.room_id:
+        raise InvalidInput(
+            f"the invite is for another private room named {name!r} than the one that this "
+            f"machine is in: {leave}"
+        )

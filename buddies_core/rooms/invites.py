@@ -1,0 +1,196 @@
+"""Invites to private rooms: giving them out, answering who redeems one, redeeming one."""
+
+import asyncio
+import secrets
+from dataclasses import dataclass
+
+from buddies_core.errors import (
+    BuddiesError,
+    Busy,
+    InvalidInput,
+    NotAllowed,
+    Unreachable,
+    WireError,
+)
+from buddies_core.model.address import PeerAddress
+from buddies_core.model.bodies import Presence
+from buddies_core.model.ids import EndpointId, RoomId, short
+from buddies_core.model.private import (
+    INVITE_USES_MAX,
+    TOKEN_BYTES,
+    Epoch,
+    Invite,
+    Roster,
+    token_hash,
+)
+from buddies_core.pb import peer_pb2
+from buddies_core.rooms.ports import Host
+from buddies_core.rooms.presence import fit_presence
+from buddies_core.rooms.room import Room
+from buddies_core.store.invites import INVITES_MAX, InviteRecord
+from buddies_core.wire.private import decode_epoch, decode_roster
+
+USES = 10
+EXPIRES_S = 24 * 3600
+EXPIRES_S_MAX = 30 * 24 * 3600
+REUSED_WITH_LEFT_S = 3600
+"""A join that is repeated shows the same invite again, while that has so much time left."""
+
+_REFUSED = (
+    "this invite lets nobody in: it is unknown here, used up or expired, or the room's keys were "
+    "changed since; ask for a new one: buddies-cli ticket ROOM"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Redeemed:
+    """What an inviter hands over."""
+
+    epoch: Epoch
+    roster: Roster | None
+    inviter: EndpointId
+
+
+class Invites:
+    """The invites that this node gives out. One event loop owns this."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._shown: dict[RoomId, Invite] = {}
+
+    async def default(self, room: Room) -> Invite:
+        """Return an invite to show to who has joined; the same again while it is good."""
+        shown = self._shown.get(room.record.room_id)
+        if shown is None or not self._is_good(shown):
+            shown = await self.make(room, USES, EXPIRES_S)
+            self._shown[room.record.room_id] = shown
+        return shown
+
+    async def make(self, room: Room, uses: int, expires_s: float) -> Invite:
+        """Return a new invite to a private room, by this node; on return it is on disk.
+
+        Raises:
+            InvalidInput: it would have no use, or too many, or last too long.
+            Busy: 256 invites to this room are out.
+            StoreError: the disk refused.
+        """
+        if not 1 <= uses <= INVITE_USES_MAX:
+            raise InvalidInput(f"uses is {uses}; give 1 to {INVITE_USES_MAX}")
+        if not 1 <= expires_s <= EXPIRES_S_MAX:
+            raise InvalidInput(f"an invite lasts 1 s to 30 days, not {expires_s:g} s")
+        host, record = self._host, room.record
+        token = secrets.token_bytes(TOKEN_BYTES)
+        now_ms = host.clock.wall_ms()
+        kept = InviteRecord(
+            room_id=record.room_id,
+            token_hash=token_hash(token),
+            expires_at_ms=now_ms + round(expires_s * 1000),
+            uses_left=uses,
+        )
+        if not await host.store.invites.put(kept, now_ms):
+            raise Busy(
+                f"{INVITES_MAX} invites to room {record.name!r} are out, which is all there may "
+                f"be; they end by themselves, or all at once by: buddies-cli room rotate "
+                f"{record.name}"
+            )
+        return Invite(
+            room=record.name,
+            room_id=record.room_id,
+            endpoints=(host.network.address(),),
+            token=token,
+            expires_at_s=kept.expires_at_ms // 1000,
+            uses=uses,
+        )
+
+    async def void(self, room_id: RoomId) -> None:
+        """Have all invites to a room let nobody in any more.
+
+        Raises:
+            StoreError: the disk refused.
+        """
+        self._shown.pop(room_id, None)
+        await self._host.store.invites.delete_of_room(room_id)
+
+    async def answer(
+        self, room: Room | None, caller: EndpointId, request: peer_pb2.Redeem
+    ) -> peer_pb2.EpochReply:
+        """Return the room's secret to who shows a good token; the use is counted on disk before.
+
+        Whoever asks about a room that is not here is told no more than who has a bad token.
+
+        Raises:
+            NotAllowed: the token is not good.
+            StoreError: the disk refused; the secret was not handed over.
+        """
+        now_ms = self._host.clock.wall_ms()
+        redeemed = (
+            await self._host.store.invites.redeem(
+                room.record.room_id, token_hash(request.token), caller, now_ms
+            )
+            if room
+            else None
+        )
+        if room is None or room.epochs is None or redeemed is None:
+            self._host.counters["invites_refused"] += 1
+            raise NotAllowed(_REFUSED)
+        await room.epochs.let_in(caller)
+        return room.epochs.current()
+
+    def _is_good(self, invite: Invite) -> bool:
+        now_ms = self._host.clock.wall_ms()
+        if invite.expires_at_s * 1000 - now_ms < REUSED_WITH_LEFT_S * 1000:
+            return False
+        kept = self._host.store.invites.of_room(invite.room_id)
+        left = {record.token_hash: record.uses_left for record in kept}
+        return left.get(token_hash(invite.token), 0) > 0
+
+
+async def redeem(invite: Invite, host: Host, until_s: float) -> Redeemed:
+    """Return the room's secret, from the first of the inviter's endpoints that gives it.
+
+    Asking again costs no further use. `until_s` is the event loop's time.
+
+    Raises:
+        NotAllowed: the inviter refuses; the text says why.
+        Unreachable: no inviter answered in time.
+    """
+    presence = await host.composer.compose(
+        invite.room_id,
+        fit_presence(Presence(host.user, (), host.bindings.own)),
+        user=host.user,
+        address=host.network.address().info,
+    )
+    request = peer_pb2.PeerRequest(
+        topic=invite.room_id, redeem=peer_pb2.Redeem(token=invite.token, presence=presence)
+    )
+    failures: list[str] = []
+    for inviter in invite.endpoints:
+        try:
+            return await _redeem_at(inviter, request, host, until_s)
+        except NotAllowed:
+            raise
+        except BuddiesError as error:
+            failures.append(str(error))
+    raise Unreachable(
+        f"could not redeem the invite to room {invite.room!r}: "
+        f"{'; '.join(failures) or 'it names nobody'}. Only who made an invite can let you in: "
+        f"check that their machine is on, or ask another member for one "
+        f"(buddies-cli ticket {invite.room})"
+    )
+
+
+async def _redeem_at(
+    inviter: PeerAddress, request: peer_pb2.PeerRequest, host: Host, until_s: float
+) -> Redeemed:
+    host.network.learn(inviter)
+    left_s = max(0.0, until_s - asyncio.get_running_loop().time())
+    replies = await host.network.ask(inviter.endpoint, request, left_s)
+    given = replies[0].epoch
+    try:
+        epoch = decode_epoch(given.epoch, given.secret)
+        roster = decode_roster(given.roster) if given.roster else None
+    except WireError as error:
+        raise Unreachable(
+            f"peer {short(inviter.endpoint)} handed over what makes no sense: {error}"
+        ) from error
+    return Redeemed(epoch, roster, inviter.endpoint)
