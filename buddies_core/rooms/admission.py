@@ -56,6 +56,10 @@ class Admitted:
     """Whose key signed a 0.1.4 message itself."""
 
 
+Check: TypeAlias = Callable[[RoomId, Admitted], Awaitable[None]]
+"""Raises if a room's policy does not let in a message; see `rooms.gate.Gate.check_message`."""
+
+
 class Speakers(Protocol):
     """Who has ever signed what it said; kept on disk."""
 
@@ -71,10 +75,17 @@ def spoke_key(endpoint: EndpointId) -> bytes:
 class Admission:
     """Admits what peers say; counts what it rejects, by reason."""
 
-    def __init__(self, speakers: Speakers, verify: Verify, counters: Counter[str]) -> None:
+    def __init__(
+        self,
+        speakers: Speakers,
+        verify: Verify,
+        counters: Counter[str],
+        check_policy: Check | None = None,
+    ) -> None:
         self._speakers = speakers
         self._verify_signer = verify
         self._counters = counters
+        self._check_policy = check_policy
 
     async def admit(self, room: RoomName, room_id: RoomId, raw: bytes) -> Admitted:
         """Return the message that these bytes are, once its signature and author are checked.
@@ -83,14 +94,20 @@ class Admission:
         for no room. Of ours the trailer's counts alone.
 
         Raises:
-            Rejected: it does not decode, its signature is wrong, or it names another as its author.
+            Rejected: it does not decode, its signature is wrong, it names another as its author, or
+                the room's policy does not let it in.
+            SignerUnknown: the policy has to know first who vouches for its sender.
         """
         try:
             admitted = self._admit(room, room_id, raw)
-            return admitted if admitted.trailer else await self._signed(admitted)
+            if admitted.trailer is None:
+                admitted = await self._signed(admitted)
+            if self._check_policy is not None:
+                await self._check_policy(room_id, admitted)
         except Rejected as rejected:
             self._counters[f"rejected_{rejected.reason}"] += 1
             raise
+        return admitted
 
     def _admit(self, room: RoomName, room_id: RoomId, raw: bytes) -> Admitted:
         try:

@@ -1,21 +1,24 @@
 """Which person's key vouches for which endpoint. One event loop owns this."""
 
 import logging
-from collections import Counter
+from collections import Counter, OrderedDict
 from dataclasses import replace
 from typing import Protocol
 
+from buddies_core.errors import InvalidInput
 from buddies_core.identity.binding import NAMESPACE, binding_payload
 from buddies_core.identity.labels import canonical
 from buddies_core.identity.verifying import Verdict
-from buddies_core.model.identity import Binding, SignerIdentity, Verified
+from buddies_core.model.identity import Binding, GpgIdentity, SignerIdentity, Verified
 from buddies_core.model.ids import EndpointId, short
 from buddies_core.model.room import Member
 from buddies_core.rooms.admission import Verify
 from buddies_core.store.records import BindingRecord
 
 BINDINGS_MAX = 10_000
-"""On this machine; those of further endpoints are not kept. Bounds what strangers can make us."""
+"""On this machine; those of further strangers are not kept. Bounds what they can make us."""
+UNCHECKED_MAX = 1000
+"""Endpoints whose signer's key is not in the keyring, remembered so that a person can be told."""
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +29,18 @@ class StorePort(Protocol):
     async def put_binding(self, record: BindingRecord) -> None:
         """Keep who vouches for an endpoint, in place of who did."""
 
+    async def delete_binding(self, endpoint: EndpointId) -> None:
+        """Forget who vouches for an endpoint."""
+
     def bindings(self) -> tuple[BindingRecord, ...]:
         """Return who vouches for each endpoint."""
+
+
+class KnownSigners(Protocol):
+    """Who is no stranger; see `rooms.policies.Policies`."""
+
+    def names(self, signer: SignerIdentity) -> bool:
+        """Return whether a room's policy names this signer."""
 
 
 class Bindings:
@@ -40,6 +53,7 @@ class Bindings:
         counters: Counter[str],
         endpoint: EndpointId,
         own: Binding | None = None,
+        known: KnownSigners | None = None,
     ) -> None:
         self._store = store
         self._verify = verify
@@ -49,6 +63,8 @@ class Bindings:
         self.own = own
         """Our signer's word for us."""
         self._own_signer = canonical(own.signer) if own else None
+        self._signers = known
+        self._unchecked: OrderedDict[EndpointId, SignerIdentity] = OrderedDict()
 
     def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
         """Return who vouches for what this endpoint says, if anybody does."""
@@ -56,6 +72,40 @@ class Bindings:
             return self._own_signer
         record = self._known.get(endpoint)
         return record.signer if record else None
+
+    async def signer_in_force(self, endpoint: EndpointId) -> SignerIdentity | None:
+        """Return who vouches for what this endpoint says, as a policy asks it.
+
+        An OpenPGP key is looked at again every ten minutes: it may have expired, or be revoked.
+        Then its bindings are forgotten.
+
+        Raises:
+            StoreError: the disk refused.
+        """
+        record = self._known.get(endpoint)
+        if record is None or not isinstance(record.signer, GpgIdentity) or not record.signature:
+            return self.signer_of(endpoint)
+        payload = binding_payload(endpoint, record.signed_at_ms)
+        found = await self._verify(record.signer, payload, record.signature, NAMESPACE)
+        if found.verdict is Verdict.WRONG and self._known.get(endpoint) == record:
+            self._counters["bindings_lapsed"] += 1
+            log.warning("binding_lapsed peer=%s: %s", short(endpoint), found.reason)
+            del self._known[endpoint]
+            await self._store.delete_binding(endpoint)
+        return self.signer_of(endpoint)
+
+    def unchecked_signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
+        """Return who is said to vouch for this endpoint, by a key that is not in the keyring."""
+        return self._unchecked.get(endpoint)
+
+    def to_hand_on(self, endpoint: EndpointId) -> Binding | None:
+        """Return the binding of an endpoint, ours included, for a peer to check by itself."""
+        if endpoint == self._endpoint:
+            return self.own
+        record = self._known.get(endpoint)
+        if record is None or not record.signature:
+            return None
+        return Binding(record.signer, record.signed_at_ms, record.signature)
 
     def shown(self, member: Member) -> Member:
         """Return the member with whose key vouches for it."""
@@ -75,9 +125,9 @@ class Bindings:
             StoreError: the disk refused.
         """
         known = self._known.get(endpoint)
-        if known is not None and binding.signed_at_ms <= known.signed_at_ms:
+        if known is not None and not _is_news(binding, known):
             return
-        if known is None and len(self._known) >= BINDINGS_MAX:
+        if known is None and len(self._known) >= BINDINGS_MAX and self._is_stranger(binding):
             self._counters["bindings_too_many"] += 1
             return
         payload = binding_payload(endpoint, binding.signed_at_ms)
@@ -88,12 +138,29 @@ class Bindings:
                     endpoint=endpoint,
                     signer=found.signer or binding.signer,
                     signed_at_ms=binding.signed_at_ms,
+                    signature=binding.signature,
                 )
                 self._known[endpoint] = record
+                self._unchecked.pop(endpoint, None)
                 await self._store.put_binding(record)
             case Verdict.WRONG:
                 self._counters["bindings_rejected"] += 1
                 log.info("binding_rejected peer=%s: %s", short(endpoint), found.reason)
             case Verdict.UNKNOWN:
                 self._counters["bindings_unknown"] += 1
+                self._unchecked[endpoint] = binding.signer
+                if len(self._unchecked) > UNCHECKED_MAX:
+                    self._unchecked.popitem(last=False)
                 log.info("binding_unknown peer=%s: %s", short(endpoint), found.reason)
+
+    def _is_stranger(self, binding: Binding) -> bool:
+        try:
+            return self._signers is None or not self._signers.names(canonical(binding.signer))
+        except InvalidInput:
+            return True
+
+
+def _is_news(binding: Binding, known: BindingRecord) -> bool:
+    if binding.signed_at_ms == known.signed_at_ms:
+        return not known.signature  # Kept by an older buddies, which did not keep that.
+    return binding.signed_at_ms > known.signed_at_ms

@@ -13,9 +13,11 @@ from buddies_core.identity.node_key import NodeKey
 from buddies_core.identity.signers import Ed25519Signer
 from buddies_core.identity.verifying import Verdict, Verification, Verifier
 from buddies_core.model.identity import Binding, GpgIdentity, SignerIdentity
-from buddies_core.model.ids import EndpointId
+from buddies_core.model.ids import EndpointId, RoomName, open_room_id
+from buddies_core.model.policy import Policy
 from buddies_core.rooms import bindings as bindings_module
 from buddies_core.rooms.bindings import Bindings
+from buddies_core.rooms.policies import Policies
 from buddies_core.store.in_memory import InMemoryStore
 from tests.support.clocks import ManualClock
 from tests.support.person import an_ed25519_signer
@@ -147,6 +149,53 @@ async def test_our_own_key_vouches_for_us(
 ) -> None:
     own = await bind(ANNS_KEY, BOB, 5)
     assert Bindings(store, verify, counters, BOB, own).signer_of(BOB) == ANN
+
+
+async def test_a_binding_is_handed_on_as_it_came(bindings: Bindings, store: InMemoryStore) -> None:
+    binding = await bind(ANNS_KEY, ALICE, 5)
+    await bindings.take(ALICE, binding)
+    handed_on = replace(binding, signer=ANN)
+    assert bindings.to_hand_on(ALICE) == handed_on
+    assert Bindings(store, CountingVerifier(), Counter(), BOB).to_hand_on(ALICE) == handed_on
+    assert bindings.to_hand_on(MALLORY) is None
+
+
+async def test_a_key_that_lapses_vouches_no_longer(
+    bindings: Bindings, store: InMemoryStore, verify: CountingVerifier, counters: Counter[str]
+) -> None:
+    binding = Binding(GpgIdentity("AB" * 20), 5, b"signature")
+    verify.answer = Verification(Verdict.GOOD, signer=binding.signer)
+    await bindings.take(ALICE, binding)
+    assert await bindings.signer_in_force(ALICE) == binding.signer
+    verify.answer = Verification(Verdict.UNKNOWN, "gpg is busy")
+    assert await bindings.signer_in_force(ALICE) == binding.signer
+    verify.answer = Verification(Verdict.WRONG, "gpg says: signing key has expired")
+    assert await bindings.signer_in_force(ALICE) is None
+    assert (store.bindings(), counters) == ((), {"bindings_lapsed": 1})
+
+
+async def test_an_ssh_key_is_not_looked_at_again(
+    bindings: Bindings, verify: CountingVerifier
+) -> None:
+    await bindings.take(ALICE, await bind(ANNS_KEY, ALICE, 5))
+    assert await bindings.signer_in_force(ALICE) == ANN
+    assert verify.asked == 1
+
+
+async def test_whom_a_policy_names_is_kept_also_when_strangers_have_filled_the_place(
+    store: InMemoryStore,
+    verify: CountingVerifier,
+    counters: Counter[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bindings_module, "BINDINGS_MAX", 0)
+    policies = Policies(store)
+    await policies.put(open_room_id(RoomName("demo")), Policy((ANN,)))
+    bindings = Bindings(store, verify, counters, BOB, None, policies)
+    await bindings.take(ALICE, await bind(ANNS_KEY, ALICE, 5))
+    await bindings.take(MALLORY, await bind(BENS_KEY, MALLORY, 5))
+    assert (bindings.signer_of(ALICE), bindings.signer_of(MALLORY)) == (ANN, None)
+    assert counters == {"bindings_too_many": 1}
 
 
 async def test_strangers_cannot_fill_the_disk(

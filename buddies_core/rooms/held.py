@@ -1,0 +1,68 @@
+"""Broadcasts that wait until it is known who vouches for their sender. One event loop owns this."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from buddies_core.model.ids import EndpointId
+from buddies_core.rooms.fetching_bindings import Ask, BindingFetcher
+
+HELD_FOR_S = 5.0
+MESSAGES_MAX = 64
+"""Of one sender; further ones are dropped."""
+SENDERS_MAX = 64
+"""At once; what others say meanwhile is dropped, but for their presences, which need not wait."""
+
+Hear = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """The messages of one sender, and whom to ask for its binding."""
+
+    ask: Ask
+    peers: tuple[EndpointId, ...]
+    messages: list[Hear] = field(default_factory=list)
+
+
+class HeldMessages:
+    """Holds messages while their sender's binding is fetched, outside of what works on others."""
+
+    def __init__(self, fetcher: BindingFetcher, counters: Counter[str]) -> None:
+        self._fetcher = fetcher
+        self._counters = counters
+        self._held: dict[EndpointId, _Waiting] = {}
+        self._begun: asyncio.Queue[EndpointId] = asyncio.Queue()
+
+    def hold(self, sender: EndpointId, deliverer: EndpointId, ask: Ask, hear: Hear) -> None:
+        """Have a message heard when more is known, or after 5 s.
+
+        `hear` is called either way, those of one sender one after the other in the order in which
+        they came; it asks the policy again. Sender and deliverer are asked for the binding.
+        """
+        waiting = self._held.get(sender)
+        if waiting is None and len(self._held) < SENDERS_MAX:
+            waiting = self._held[sender] = _Waiting(ask, (sender, deliverer))
+            self._begun.put_nowait(sender)
+        if waiting is None or len(waiting.messages) >= MESSAGES_MAX:
+            self._counters["held_too_many"] += 1
+            return
+        waiting.messages.append(hear)
+
+    async def run(self) -> None:
+        """Fetch bindings and hear what was held until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                group.create_task(self._settle(await self._begun.get()))
+
+    async def _settle(self, sender: EndpointId) -> None:
+        waiting = self._held[sender]
+        try:
+            async with asyncio.timeout(HELD_FOR_S):
+                await self._fetcher.fetch(sender, waiting.ask, waiting.peers)
+        except TimeoutError:
+            self._fetcher.give_up(sender)
+        del self._held[sender]  # From here on the policy decides by itself.
+        for hear in waiting.messages:
+            await hear()

@@ -1,0 +1,76 @@
+"""The policies of rooms, whether this node is in them or not. One event loop owns this."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from buddies_core.errors import StoreError
+from buddies_core.model.identity import SignerIdentity
+from buddies_core.model.ids import RoomId
+from buddies_core.model.policy import Policy
+from buddies_core.store.policies import PolicyRecord, PolicyStore
+
+_OPEN = Policy()
+
+
+class StorePort(Protocol):
+    """What is kept on disk; see `store.rocks.RocksStore`."""
+
+    @property
+    def policies(self) -> PolicyStore:
+        """The policies."""
+
+
+class Policies:
+    """Whom this machine hears, room by room.
+
+    They outlive leaving: who comes back into a room finds it as guarded as it was.
+    """
+
+    def __init__(self, store: StorePort) -> None:
+        self._store = store.policies
+        self._policies: dict[RoomId, Policy | None] = _by_room(self._store.all())
+
+    def of(self, room_id: RoomId) -> Policy:
+        """Return the policy of a room; one that was never given any has an open one.
+
+        Raises:
+            StoreError: its record is damaged, so nobody is heard there.
+        """
+        policy = self._policies.get(room_id, _OPEN)
+        if policy is None:
+            raise StoreError(
+                "the record of this room's policy is damaged, so nobody is heard in it; set the "
+                "policy anew (set_identity_policy, or buddies-cli policy set)"
+            )
+        return policy
+
+    def allows(self, room_id: RoomId, signer: SignerIdentity | None) -> bool:
+        """Return whether what this signer vouches for is heard in the room; None for nobody's."""
+        policy = self._policies.get(room_id, _OPEN)
+        return policy is not None and policy.allows(signer)
+
+    def is_open(self, room_id: RoomId) -> bool:
+        """Return whether it does not matter in the room who vouches for what is said."""
+        policy = self._policies.get(room_id, _OPEN)
+        return policy is not None and policy.is_open
+
+    def names(self, signer: SignerIdentity) -> bool:
+        """Return whether any room's whitelist has this signer."""
+        return any(policy and signer in policy.whitelist for policy in self._policies.values())
+
+    async def put(self, room_id: RoomId, policy: Policy) -> None:
+        """Give a room this policy. On return it is on disk, and applies.
+
+        Raises:
+            StoreError: the disk refused; the room has the policy that it had.
+        """
+        if policy.is_open:
+            await self._store.delete(room_id)
+            self._policies.pop(room_id, None)
+        else:
+            await self._store.put(room_id, policy)
+            self._policies[room_id] = policy
+
+
+def _by_room(records: Iterable[PolicyRecord]) -> dict[RoomId, Policy | None]:
+    return {record.room_id: record.policy for record in records}

@@ -1,0 +1,141 @@
+"""What waits for a binding is heard in order, in bounds, and without holding up anybody else."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from buddies_core.errors import Unreachable
+from buddies_core.identity.binding import bind
+from buddies_core.identity.node_key import NodeKey
+from buddies_core.identity.verifying import Verifier
+from buddies_core.model.ids import EndpointId
+from buddies_core.pb.peer_pb2 import BindingsReply, EndpointBinding, PeerReply, PeerRequest
+from buddies_core.rooms.bindings import Bindings
+from buddies_core.rooms.fetching_bindings import BindingFetcher
+from buddies_core.rooms.held import HELD_FOR_S, MESSAGES_MAX, SENDERS_MAX, HeldMessages
+from buddies_core.store.in_memory import InMemoryStore
+from buddies_core.wire.bodies import binding_to_protobuf
+from tests.support.person import an_ed25519_signer
+from tests.support.virtual_time import LoopClock, run_virtually
+
+ALICE, BOB, CAROL = (NodeKey(name * 32).endpoint for name in (b"a", b"b", b"c"))
+ANNS_KEY = an_ed25519_signer(b"1")
+
+
+class Node:
+    """Bob, who holds what others say; `answer_s` is how long a peer takes to answer."""
+
+    def __init__(self) -> None:
+        self.counters: Counter[str] = Counter()
+        self.bindings = Bindings(
+            InMemoryStore(), Verifier({}, LoopClock()).verify, self.counters, BOB
+        )
+        self.fetcher = BindingFetcher(self.bindings, LoopClock())
+        self.held = HeldMessages(self.fetcher, self.counters)
+        self.answer_s: dict[EndpointId, float] = {}
+        self.asked: list[EndpointId] = []
+        self.heard: list[tuple[Any, bool, float]] = []
+
+    async def ask(
+        self, peer: EndpointId, request: PeerRequest, timeout_s: float
+    ) -> Sequence[PeerReply]:
+        self.asked.append(peer)
+        if peer not in self.answer_s:
+            raise Unreachable("nobody there")
+        await asyncio.sleep(self.answer_s[peer])
+        binding = binding_to_protobuf(await bind(ANNS_KEY, ALICE, 5))
+        told = EndpointBinding(endpoint=ALICE, binding=binding)
+        return [PeerReply(bindings=BindingsReply(bindings=[told]))]
+
+    def hold(self, message: object, sender: EndpointId = ALICE) -> None:
+        async def hear() -> None:
+            known = self.bindings.signer_of(sender) is not None
+            self.heard.append((message, known, asyncio.get_running_loop().time()))
+            await asyncio.sleep(0)
+
+        self.held.hold(sender, CAROL, self.ask, hear)
+
+
+@asynccontextmanager
+async def a_node() -> AsyncIterator[Node]:
+    node = Node()
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(node.held.run())
+        yield node
+        await asyncio.sleep(30)
+        running.cancel()
+
+
+def test_held_messages_are_heard_in_order_when_the_binding_comes() -> None:
+    async def scenario() -> None:
+        async with a_node() as node:
+            node.answer_s[ALICE] = 1.5
+            for number in range(3):
+                node.hold(number)
+            await asyncio.sleep(1)
+            node.hold(3)
+            assert node.heard == []
+        assert node.heard == [(number, True, 1.5) for number in range(4)]
+        assert (node.asked, node.counters) == ([ALICE], {})
+
+    run_virtually(scenario())
+
+
+def test_who_delivered_is_asked_where_the_sender_can_t_be() -> None:
+    async def scenario() -> None:
+        async with a_node() as node:
+            node.answer_s[CAROL] = 0.5
+            node.hold("hello")
+        assert (node.heard, node.asked) == ([("hello", True, 0.5)], [ALICE, CAROL])
+
+    run_virtually(scenario())
+
+
+def test_they_are_put_to_the_policy_without_a_binding_when_nobody_has_it() -> None:
+    async def scenario() -> None:
+        async with a_node() as node:
+            node.hold("hello")
+        assert (node.heard, node.asked) == ([("hello", False, 0.0)], [ALICE, CAROL])
+        assert not node.fetcher.is_worth_asking(ALICE)
+
+    run_virtually(scenario())
+
+
+def test_nothing_is_held_for_more_than_five_seconds() -> None:
+    async def scenario() -> None:
+        async with a_node() as node:
+            node.answer_s = {ALICE: 100.0, CAROL: 100.0}
+            node.hold("hello")
+        ((message, known, at_s),) = node.heard
+        assert (message, known) == ("hello", False)
+        assert at_s <= HELD_FOR_S
+
+    run_virtually(scenario())
+
+
+def test_one_sender_can_have_so_many_held_and_so_many_senders_any() -> None:
+    async def scenario() -> None:
+        async with a_node() as node:
+            node.answer_s = {ALICE: 1.0}
+            for number in range(MESSAGES_MAX + 1):
+                node.hold(number)
+            for number in range(SENDERS_MAX):
+                node.hold("other", EndpointId(bytes([number]) * 32))
+        assert [it[0] for it in node.heard if it[0] != "other"] == list(range(MESSAGES_MAX))
+        assert [it[0] for it in node.heard].count("other") == SENDERS_MAX - 1
+        assert node.counters["held_too_many"] == 2
+
+    run_virtually(scenario())
+
+
+def test_a_slow_sender_holds_up_no_other() -> None:
+    async def scenario() -> None:
+        async with a_node() as node:
+            node.answer_s = {ALICE: 1.5}
+            node.hold("slow")
+            node.hold("fast", BOB)
+        assert [it[0] for it in node.heard] == ["fast", "slow"]
+
+    run_virtually(scenario())
