@@ -128,9 +128,10 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             clock=clock,
             counters=counters,
             finds=finds,
+            hidden=revocations,
         )
         search = Search(
-            local=LocalSearch(index, embedder, store),
+            local=LocalSearch(index, embedder, store, revocations),
             store=store,
             rooms=rooms,
             network=requests,
@@ -138,6 +139,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             clock=clock,
             counters=counters,
             finds=finds,
+            hidden=revocations,
         )
         tasks = Tasks(store=store, rooms=rooms, network=requests, clock=clock, rng=rng)
         await tasks.load()
@@ -151,6 +153,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
                 signer=signer.for_signing,
                 verify=verifier.verify,
                 electorate=Everybody(rooms),
+                revocations=revocations,
                 clock=clock,
                 counters=counters,
             )

@@ -13,6 +13,7 @@ from buddies_core.memory.local_search import LocalSearch
 from buddies_core.model.bodies import SkillSearchResponse
 from buddies_core.rooms.replies import Replies
 from buddies_core.rooms.requests import Requests
+from buddies_core.rooms.revocations import Revocations
 from buddies_core.rooms.rooms import Rooms
 from buddies_core.skills.ballots import Ballots
 from buddies_core.skills.copies import Copies
@@ -45,6 +46,7 @@ async def open_skills(
     signer: Signer | None,
     verify: Verify,
     electorate: Electorate,
+    revocations: Revocations,
     clock: Clock,
     counters: Counter[str],
 ) -> AsyncIterator[SkillParts]:
@@ -57,7 +59,7 @@ async def open_skills(
     async with MemoryIndex.open(index_directory, documents, embedder) as index:
         replies = Replies[SkillSearchResponse]()
         copies = Copies(rooms, verify, clock, counters)
-        ballots = Ballots(store, electorate, network.endpoint, counters)
+        ballots = Ballots(store, electorate, network.endpoint, revocations, counters)
         yield SkillParts(
             skills=Skills(
                 store=store,
@@ -67,17 +69,19 @@ async def open_skills(
                 signer=signer,
                 copies=copies,
                 ballots=ballots,
+                hidden=revocations,
                 clock=clock,
                 counters=counters,
             ),
             search=SkillSearch(
-                local=LocalSearch(index, embedder, documents),
+                local=LocalSearch(index, embedder, documents, revocations),
                 store=store,
                 rooms=rooms,
                 network=network,
                 replies=replies,
                 copies=copies,
                 ballots=ballots,
+                hidden=revocations,
                 clock=clock,
                 counters=counters,
             ),

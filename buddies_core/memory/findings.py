@@ -9,11 +9,18 @@ from typing import TypeVar
 
 from buddies_core.errors import BuddiesError, StoreError
 from buddies_core.memory.copies import claimed_author, received_memory
-from buddies_core.memory.ports import RoomsPort, StorePort
+from buddies_core.memory.ports import HiddenPort, RoomsPort, StorePort
 from buddies_core.memory.ranking import RELEVANCE_MAX
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import MemoryId, RoomName
-from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, prevails, verified_key
+from buddies_core.model.memory import (
+    Memory,
+    MemoryFilter,
+    MemoryKey,
+    prevails,
+    same_words,
+    verified_key,
+)
 
 K = TypeVar("K")
 
@@ -49,12 +56,18 @@ class Findings:
     """Collects the answers to one question."""
 
     def __init__(
-        self, filter: MemoryFilter, store: StorePort, rooms: RoomsPort, counters: Counter[str]
+        self,
+        filter: MemoryFilter,
+        store: StorePort,
+        rooms: RoomsPort,
+        hidden: HiddenPort,
+        counters: Counter[str],
     ) -> None:
         # Whom an author's name means only those know who have heard it: the answering peer decides.
         self._filter = replace(filter, author=None)
         self._store = store
         self._rooms = rooms
+        self._hidden = hidden
         self._counters = counters
         self._memories: dict[MemoryKey, Memory] = {}
         self._lists: list[list[tuple[MemoryKey, float]]] = []
@@ -71,7 +84,10 @@ class Findings:
     async def believed(
         self, room: RoomName, copies: Iterable[tuple[bytes, float]], now_ms: int
     ) -> list[tuple[Memory, float]]:
-        """Return the memories in a peer's copies; what is not to be believed is counted."""
+        """Return the memories in a peer's copies, without those that are hidden here.
+
+        What is not to be believed is counted.
+        """
         ranked = [
             (await self._admit(room, proof, now_ms), credible(score)) for proof, score in copies
         ]
@@ -95,8 +111,20 @@ class Findings:
                 _log.info("copy_rejected room=%s: %s", room, error)
                 self._by_copy[copy] = None
             else:
-                self._by_copy[copy] = memory if self._filter.admits(memory) else None
+                shown = self._filter.admits(memory) and not self._hides(memory)
+                self._by_copy[copy] = memory if shown else None
         return self._by_copy[copy]
+
+    def _hides(self, memory: Memory) -> bool:
+        """Whether a copy is of what is hidden here; what is kept of it is older, and decides."""
+        if memory.verified is not Verified.UNVERIFIED and not self._hidden.hides(memory):
+            return False
+        try:
+            kept = self._store.get_memory(memory.key)
+        except StoreError:
+            kept = None
+        known = kept if kept is not None and same_words(kept, memory) else self._proven(memory)
+        return self._hidden.hides(known)
 
     def _proven(self, memory: Memory) -> Memory:
         """Return the memory that this one is an unproven copy of, if its author's bytes are known.
@@ -108,9 +136,10 @@ class Findings:
             return memory
         key = verified_key(author, memory.entry.id)
         try:
-            return self._memories.get(key) or self._store.get_memory(key) or memory
+            proven = self._memories.get(key) or self._store.get_memory(key)
         except StoreError:
             return memory
+        return memory if proven is None or self._hidden.hides(proven) else proven
 
 
 class RecentFinds:

@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_CANDIDATES = 50
+_CANDIDATES_MIN = 50
 """Of each half; what lies behind changes the first ten hardly ever."""
 _MEMORIES_AT_ONCE = 500
 """In one commit of words, which takes 10 to 20 ms however few they are."""
@@ -242,8 +242,9 @@ class MemoryIndex:
     def _search(
         self, query: str, vector: Vectors | None, filter: MemoryFilter, limit: int
     ) -> tuple[IndexHit, ...]:
-        by_words = self._lexical.search(query, filter, _CANDIDATES)
-        by_meaning = [] if vector is None else self._vectors.search(vector, filter, _CANDIDATES)
+        candidates = max(limit, _CANDIDATES_MIN)
+        by_words = self._lexical.search(query, filter, candidates)
+        by_meaning = [] if vector is None else self._vectors.search(vector, filter, candidates)
         fused = fuse(by_meaning, by_words)[:limit]
         return tuple(IndexHit(key, relevance) for key, relevance in fused)
 

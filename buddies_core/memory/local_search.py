@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -9,9 +10,13 @@ import numpy as np
 from buddies_core.errors import StoreError
 from buddies_core.memory.embedder import DIMENSIONS, ModelUnavailable, Vectors
 from buddies_core.memory.index import IndexHit
+from buddies_core.memory.ports import HiddenPort
 from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey
 
 _INDEX_PATIENCE_S = 1.0
+_DEPTH_MIN, _DEPTH_MAX = 200, 3200
+"""How many hits are looked at where the first ones are hidden; of the latter each search takes some
+0.1 s, and who fills them all with one query's answers has said little else."""
 
 _log = logging.getLogger(__name__)
 
@@ -52,10 +57,13 @@ class StorePort(Protocol):
 class LocalSearch:
     """Finds memories of this machine."""
 
-    def __init__(self, index: IndexPort, embedder: EmbedderPort, store: StorePort) -> None:
+    def __init__(
+        self, index: IndexPort, embedder: EmbedderPort, store: StorePort, hidden: HiddenPort
+    ) -> None:
         self._index = index
         self._embedder = embedder
         self._store = store
+        self._hidden = hidden
 
     @property
     def model_id(self) -> bytes:
@@ -90,19 +98,30 @@ class LocalSearch:
     ) -> tuple[list[tuple[Memory, float]], int]:
         """Return what one room holds on this machine, best first, and how many were damaged.
 
-        What was stored before is waited for, but for half of the time at most.
+        What was stored before is waited for, but for half of the time at most. What is hidden takes
+        no place: the hits behind it are looked at.
 
         Raises:
             TimeoutError: it took too long.
             StoreError: the index can't be read.
         """
         assert filter.room is not None, "each room is searched for itself"
+        wait_s = min(_INDEX_PATIENCE_S, timeout_s / 2)
+        depth = limit
+        async with asyncio.timeout(timeout_s):
+            while True:
+                hits = await self._index.search(query, vector, filter, depth, wait_s=wait_s)
+                found, damaged = self._shown(hits, filter)
+                if len(found) >= limit or len(hits) < depth or depth >= _DEPTH_MAX:
+                    return found[:limit], damaged
+                depth = min(max(4 * depth, _DEPTH_MIN), _DEPTH_MAX)
+
+    def _shown(
+        self, hits: Sequence[IndexHit], filter: MemoryFilter
+    ) -> tuple[list[tuple[Memory, float]], int]:
+        """Return the memories to be shown, and how many could not be read."""
         found: list[tuple[Memory, float]] = []
         damaged = 0
-        async with asyncio.timeout(timeout_s):
-            hits = await self._index.search(
-                query, vector, filter, limit, wait_s=min(_INDEX_PATIENCE_S, timeout_s / 2)
-            )
         for hit in hits:
             try:
                 memory = self._store.get_memory(hit.key)
@@ -110,7 +129,7 @@ class LocalSearch:
                 _log.warning("record_damaged reason=%s", error)
                 damaged += 1
             else:
-                # The index may lag behind what a memory has become.
-                if memory is not None and filter.admits(memory):
+                # The index may lag behind what a memory has become, and knows of nothing hidden.
+                if memory is not None and filter.admits(memory) and not self._hidden.hides(memory):
                     found.append((memory, hit.score))
         return found, damaged

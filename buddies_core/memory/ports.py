@@ -1,12 +1,13 @@
 """What memories and search need from the layers below, as small as that is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from buddies_core.model.bodies import Body
 from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId, MemoryId, RoomName
 from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, Whole
+from buddies_core.model.revocation import Revocation
 from buddies_core.model.room import Member
 from buddies_core.pb import peer_pb2
 from buddies_core.rooms.admission import Admitted
@@ -25,12 +26,22 @@ class StorePort(Protocol):
         """Return all memories with this id."""
 
     async def list_memories(
-        self, filter: MemoryFilter, limit: int
+        self, filter: MemoryFilter, limit: int, hides: Callable[[Memory], bool]
     ) -> tuple[tuple[Memory, ...], int]:
-        """Return the newest that pass the filter, and how many damaged ones were skipped."""
+        """Return the newest to be shown that pass the filter; and how many damaged were skipped."""
 
     def truncated_memories(self, limit: int) -> tuple[MemoryKey, ...]:
         """Return the keys of memories whose content is not all there."""
+
+
+class HiddenPort(Protocol):
+    """What a person has had hidden; see `rooms.revocations.Revocations`."""
+
+    def hides(self, item: Memory) -> bool:
+        """Return whether this memory is not to be shown, nor to be handed on."""
+
+    def hiding(self, item: Memory) -> Revocation | None:
+        """Return why, if it is not to be."""
 
 
 class RoomsPort(Protocol):

@@ -18,7 +18,7 @@ from buddies_core.memory.fetching import MEMBERS_ASKED_MAX
 from buddies_core.memory.findings import Findings, RecentFinds
 from buddies_core.memory.legacy_search import LegacySearch, RepliesPort
 from buddies_core.memory.local_search import LocalSearch
-from buddies_core.memory.ports import AskPort, RoomsPort, StorePort
+from buddies_core.memory.ports import AskPort, HiddenPort, RoomsPort, StorePort
 from buddies_core.memory.question import Answer, Question, by_member, reason_of
 from buddies_core.memory.views import snippet
 from buddies_core.model.bodies import SearchRequest, SearchResponse
@@ -53,6 +53,7 @@ class Search:
         clock: Clock,
         counters: Counter[str],
         finds: RecentFinds,
+        hidden: HiddenPort,
     ) -> None:
         self._local = local
         self._store = store
@@ -62,6 +63,7 @@ class Search:
         self._clock = clock
         self._counters = counters
         self._finds = finds
+        self._hidden = hidden
 
     async def search(
         self, query: str, filter: MemoryFilter, timeout_s: float, limit: int
@@ -87,7 +89,7 @@ class Search:
             asked_at_s=asked_at_s,
             timeout_s=timeout_s,
         )
-        findings = Findings(filter, self._store, self._rooms, self._counters)
+        findings = Findings(filter, self._store, self._rooms, self._hidden, self._counters)
         answers, notes = await self._ask_everywhere(question, rooms, findings)
         ranked = findings.ranked(limit)
         for memory, _ in ranked:

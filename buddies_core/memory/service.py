@@ -12,7 +12,7 @@ from buddies_core.memory.copies import received_memory
 from buddies_core.memory.fetching import Completion, Fetcher, memory_parts, preference
 from buddies_core.memory.findings import RecentFinds
 from buddies_core.memory.limits import check_own
-from buddies_core.memory.ports import AskPort, RoomsPort, StorePort
+from buddies_core.memory.ports import AskPort, HiddenPort, RoomsPort, StorePort
 from buddies_core.memory.views import page, snippet
 from buddies_core.model.bodies import MemoryCreated
 from buddies_core.model.identity import Verified
@@ -26,6 +26,7 @@ from buddies_core.model.memory import (
     MemoryKind,
     verified_key,
 )
+from buddies_core.model.revocation import why_hidden
 from buddies_core.model.views import MemoryList, MemoryPage, MemoryView
 from buddies_core.pb import peer_pb2
 from buddies_core.rooms.admission import Admitted
@@ -60,6 +61,7 @@ class Memories:
         clock: Clock,
         counters: Counter[str],
         finds: RecentFinds,
+        hidden: HiddenPort,
     ) -> None:
         self._store = store
         self._index = index
@@ -68,6 +70,7 @@ class Memories:
         self._clock = clock
         self._counters = counters
         self._finds = finds
+        self._hidden = hidden
         self._fetcher = Fetcher(rooms, network, clock, counters)
         self._completion = Completion(self._fetcher, store, self._keep, clock)
 
@@ -171,7 +174,7 @@ class Memories:
             found = list(self._store.find_memories(MemoryId(UUID(bytes=request.id))))
         else:
             raise InvalidInput("a memory is asked for by its key or by an id of 16 bytes")
-        found = [memory for memory in found if memory.entry.room == room]
+        found = [m for m in found if m.entry.room == room and not self._hidden.hides(m)]
         if not found:
             raise NotFound("that memory is not here")
         _log.debug("memory_handed_on peer=%s", short(caller))
@@ -183,7 +186,8 @@ class Memories:
         What is not here, or not all of it, is asked of the members present.
 
         Raises:
-            NotFound: nobody has it, or the rest of it; the text says who was asked.
+            NotFound: nobody has it, or the rest of it; the text says who was asked. Or it is
+                hidden, and the text says how to bring it back.
             InvalidInput: the offset lies behind the end.
             StoreError: its record is damaged.
         """
@@ -202,7 +206,7 @@ class Memories:
         Raises:
             NotFound: this node is not in that room, and has nothing of it.
         """
-        memories, damaged = await self._store.list_memories(filter, limit)
+        memories, damaged = await self._store.list_memories(filter, limit, self._hidden.hides)
         self._check_known(filter.room, memories)
         return MemoryList(tuple(snippet(memory, self._rooms) for memory in memories), damaged)
 
@@ -214,11 +218,15 @@ class Memories:
 
     async def _find(self, id: MemoryId) -> Memory:
         found = (*self._store.find_memories(id), *self._finds.find(id))
-        if found:
-            return max(found, key=preference)
-        memory = await self._fetcher.by_id(id, GET_TIMEOUT_S / 2)
-        self._finds.keep(memory)
-        return memory
+        if not found:
+            found = (await self._fetcher.by_id(id, GET_TIMEOUT_S / 2),)
+            self._finds.keep(found[0])
+        shown = [memory for memory in found if not self._hidden.hides(memory)]
+        if not shown:
+            revocation = self._hidden.hiding(found[0])
+            assert revocation is not None, "it hides this one"
+            raise NotFound(why_hidden(f"memory {id}", revocation))
+        return max(shown, key=preference)
 
     async def _completed(self, memory: Memory, offset: int) -> Memory:
         """Return the memory with all of its content; if nobody has it, what is here of it."""

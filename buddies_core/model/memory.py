@@ -136,6 +136,10 @@ def succeeding(new: Memory, kept: Memory) -> Memory:
     Only of the same words that is the time of those which are replaced: who comes by a key could
     otherwise put words of today under an old memory's id, and they would pass for old ones.
     """
-    same = new.proof == kept.proof or (new.entry, new.whole) == (kept.entry, kept.whole)
     earlier_ms = min(new.received_at_ms, kept.received_at_ms)
-    return replace(new, received_at_ms=earlier_ms) if same else new
+    return replace(new, received_at_ms=earlier_ms) if same_words(new, kept) else new
+
+
+def same_words(one: Memory, other: Memory) -> bool:
+    """Whether two memories are one and the same, of which a part of the content may be missing."""
+    return one.proof == other.proof or (one.entry, one.whole) == (other.entry, other.whole)

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from buddies_core.errors import StoreError
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId
 from buddies_core.model.skill import SkillKey, Vote, room_of_key
+from buddies_core.skills.ports import HiddenPort
 from buddies_core.skills.votes import Electorate, Standing, standing
 from buddies_core.store.skills import SkillStore
 
@@ -28,11 +29,13 @@ class Ballots:
         store: SkillStore,
         electorate: Electorate,
         endpoint: EndpointId,
+        hidden: HiddenPort,
         counters: Counter[str],
     ) -> None:
         self._store = store
         self._electorate = electorate
         self._endpoint = endpoint
+        self._hidden = hidden
         self._counters = counters
         self._early: OrderedDict[SkillKey, list[Vote]] = OrderedDict()
         self._cache: OrderedDict[SkillKey, tuple[Vote, ...]] = OrderedDict()
@@ -74,7 +77,7 @@ class Ballots:
             await self._put(vote)
 
     def of(self, key: SkillKey) -> tuple[Vote, ...]:
-        """Return the votes on a skill, one a voter."""
+        """Return the votes on a skill, one a voter; hidden ones too."""
         if key not in self._cache:
             self._cache[key] = self._store.votes(key)
             if len(self._cache) > CACHED_MAX:
@@ -84,7 +87,7 @@ class Ballots:
 
     def standing(self, key: SkillKey, more: Iterable[Vote] = ()) -> Standing:
         """Return what the votes on a skill amount to; `more` are some that are not on disk."""
-        votes = (*self.of(key), *more)
+        votes = self._shown((*self.of(key), *more))
         return standing(votes, room_of_key(key), self._electorate)
 
     def own(self, key: SkillKey) -> int | None:
@@ -100,9 +103,13 @@ class Ballots:
 
     def to_hand_on(self, key: SkillKey, limit: int) -> tuple[bytes, ...]:
         """Return the proofs of votes that a peer can check, the newest first."""
-        votes = [v for v in self.of(key) if v.verified is not Verified.UNVERIFIED]
+        shown = self._shown(self.of(key))
+        votes = [vote for vote in shown if vote.verified is not Verified.UNVERIFIED]
         votes.sort(key=lambda vote: -vote.sent_at_ms)
         return tuple(vote.proof for vote in votes[:limit])
+
+    def _shown(self, votes: Iterable[Vote]) -> Iterator[Vote]:
+        return (vote for vote in votes if not self._hidden.hides(vote))
 
     async def _put(self, vote: Vote) -> bool:
         kept = await self._store.put_vote(vote)

@@ -50,4 +50,5 @@ def as_memory(skill: Skill) -> Memory:
         whole=None,
         proof=skill.proof,
         received_at_ms=skill.received_at_ms,
+        signed_by=entry.signed_by.label if entry.signed_by else "",
     )

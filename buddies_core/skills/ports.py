@@ -8,7 +8,9 @@ from buddies_core.model.bodies import Body
 from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.memory import Memory, MemoryFilter, Whole
+from buddies_core.model.revocation import Revocation
 from buddies_core.model.room import Member
+from buddies_core.model.skill import Skill, Vote
 from buddies_core.pb import peer_pb2
 from buddies_core.rooms.admission import Admitted
 
@@ -26,6 +28,16 @@ class Signer(Protocol):
 
     async def sign(self, payload: bytes, namespace: str) -> bytes:
         """Return the signature; raises BuddiesError, with the way out, if there can be none."""
+
+
+class HiddenPort(Protocol):
+    """What a person has had hidden; see `rooms.revocations.Revocations`."""
+
+    def hides(self, item: Skill | Vote) -> bool:
+        """Return whether this is not to be shown, nor to be handed on, nor to count."""
+
+    def hiding(self, item: Skill | Vote) -> Revocation | None:
+        """Return why, if it is not to be."""
 
 
 class RoomsPort(Protocol):

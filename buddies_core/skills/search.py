@@ -32,7 +32,7 @@ from buddies_core.skills.ballots import Ballots
 from buddies_core.skills.copies import Copies, unsigned_copy
 from buddies_core.skills.fetching import MEMBERS_ASKED_MAX, believed_votes, reason_of
 from buddies_core.skills.findings import Findings, Heard, Question, credible
-from buddies_core.skills.ports import AskPort, LocalPort, RoomsPort
+from buddies_core.skills.ports import AskPort, HiddenPort, LocalPort, RoomsPort
 from buddies_core.skills.views import snippet
 from buddies_core.skills.votes import weighed
 from buddies_core.store.skills import SkillStore, has_any
@@ -65,6 +65,7 @@ class SkillSearch:
         replies: legacy_search.RepliesPort,
         copies: Copies,
         ballots: Ballots,
+        hidden: HiddenPort,
         clock: Clock,
         counters: Counter[str],
     ) -> None:
@@ -75,6 +76,7 @@ class SkillSearch:
         self._replies = replies
         self._copies = copies
         self._ballots = ballots
+        self._hidden = hidden
         self._clock = clock
         self._counters = counters
 
@@ -238,13 +240,19 @@ class SkillSearch:
         return True
 
     async def _read(self, room: RoomName, proof: bytes) -> Skill | None:
-        """Return the skill in a copy; None if it is not to be believed, which is counted."""
+        """Return the skill in a copy; None if it is hidden here, or not to be believed.
+
+        The latter is counted.
+        """
         try:
-            return await self._copies.skill(await self._rooms.admit(room, proof))
+            skill = await self._copies.skill(await self._rooms.admit(room, proof))
         except WireError as error:
             self._counters["search_copies_rejected"] += 1
             _log.info("copy_rejected room=%s: %s", room, error)
             return None
+        # What is kept of it may have come before its author was revoked.
+        hidden = self._hidden.hides(skill) and self._shown(skill.key) is None
+        return None if hidden else skill
 
     async def _hear_legacy(
         self,
@@ -353,19 +361,24 @@ class SkillSearch:
             )
         except TimeoutError:
             raise TimedOut("the index of skills did not answer in time") from None
-        kept = [(self._kept(SkillKey(bytes(hit.key))), relevance) for hit, relevance in found]
+        kept = [(self._shown(SkillKey(bytes(hit.key))), relevance) for hit, relevance in found]
         return [(skill, relevance) for skill, relevance in kept if skill is not None], damaged
 
     def _ranked(self, findings: Findings) -> list[tuple[Skill, float, list[Vote]]]:
         """Return all that was found, best first: by relevance, as votes weigh it."""
         ranked = []
         for key, found in findings.skills.items():
-            skill = self._kept(key) or found
+            skill = self._shown(key) or found
             # Of what is truncated the hash is a claim: it may be that of a skill that is liked.
             votes = [] if skill.truncated else list(findings.votes[key].values())
             rank = self._ballots.standing(key, votes).votes.rank
             ranked.append((skill, weighed(findings.relevance[key], rank), votes))
         return sorted(ranked, key=lambda item: (-item[1], item[0].key))
+
+    def _shown(self, key: SkillKey) -> Skill | None:
+        """Return what is kept of a skill, if it is to be shown."""
+        kept = self._kept(key)
+        return None if kept is None or self._hidden.hides(kept) else kept
 
     def _kept(self, key: SkillKey) -> Skill | None:
         try:

@@ -13,6 +13,7 @@ from buddies_core.identity.labels import canonical
 from buddies_core.model.bodies import SkillPublished, SkillVoteCast
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, RoomName, short
+from buddies_core.model.revocation import why_hidden
 from buddies_core.model.skill import Skill, SkillEntry, SkillKey, skill_key
 from buddies_core.model.skill_views import SkillList, SkillPage, SkillView, VoteReport
 from buddies_core.pb import peer_pb2
@@ -27,7 +28,7 @@ from buddies_core.skills.fetching import (
     Fetcher,
     skill_parts,
 )
-from buddies_core.skills.ports import AskPort, IndexPort, RoomsPort, Signer
+from buddies_core.skills.ports import AskPort, HiddenPort, IndexPort, RoomsPort, Signer
 from buddies_core.skills.versions import CHILDREN_MAX, changes, line_of, parent_of
 from buddies_core.skills.views import snippet, version, view
 from buddies_core.store.skills import SkillStore
@@ -53,6 +54,7 @@ class Skills:
         signer: Signer | None,
         copies: Copies,
         ballots: Ballots,
+        hidden: HiddenPort,
         clock: Clock,
         counters: Counter[str],
     ) -> None:
@@ -63,6 +65,7 @@ class Skills:
         self._signer = signer
         self._copies = copies
         self._ballots = ballots
+        self._hidden = hidden
         self._clock = clock
         self._counters = counters
         self._fetcher = Fetcher(rooms, network, copies)
@@ -92,7 +95,8 @@ class Skills:
         the room has already, as well verified, stays as it is and is returned.
 
         Raises:
-            NotFound: this node is not in the room, or the parent is not known in it.
+            NotFound: this node is not in the room, or the parent is not known in it; or somebody
+                whose skills are hidden has published the same before.
             InvalidInput: a field is empty or too large; the text names it.
             StoreError: the disk refused; nothing was told.
         """
@@ -138,7 +142,9 @@ class Skills:
         )
         if await self._keep(skill):
             await self._tell(room, proof)
-        return snippet(self._store.get_skill(skill.key) or skill, self._ballots)
+        kept = self._store.get_skill(skill.key) or skill
+        self._check_shown(kept)
+        return snippet(kept, self._ballots)
 
     async def vote(
         self, room: RoomName, hash: str, score: int, *, agent: str, user: str
@@ -156,8 +162,10 @@ class Skills:
         key = skill_key(hash, room)
         if self._store.get_skill(key) is None:
             await self._keep_fetched(await self._fetcher.from_anybody(hash, GET_TIMEOUT_S))
-            if self._store.get_skill(key) is None:
-                raise NotFound(f"skill {hash} is not in room {room!r}; vote in the room it is in")
+        skill = self._store.get_skill(key)
+        if skill is None:
+            raise NotFound(f"skill {hash} is not in room {room!r}; vote in the room it is in")
+        self._check_shown(skill)
         body = SkillVoteCast(hash, self._network.endpoint.hex(), score)
         user = user or self._rooms.name_of(self._network.endpoint)
         proof = await self._rooms.compose(room, body, agent=agent, user=user)
@@ -172,7 +180,8 @@ class Skills:
         What is not here is asked of the members present, and kept.
 
         Raises:
-            NotFound: nobody has it; the text says who was asked.
+            NotFound: nobody has it, and the text says who was asked; or it is hidden, and the text
+                says how to bring it back.
             InvalidInput: the offset lies behind the end.
             StoreError: its record is damaged.
         """
@@ -180,9 +189,12 @@ class Skills:
         if not kept:
             await self._keep_fetched(await self._fetcher.from_anybody(hash, GET_TIMEOUT_S))
             kept = self._store.find_skills(hash)
+        found = [skill for skill in kept if not self._hidden.hides(skill)]
+        if not found:
+            self._check_shown(kept[0])
         joined = self._rooms.joined()
         skill = max(
-            kept,
+            found,
             key=lambda s: (s.verified is Verified.SIGNER, s.entry.room in joined),
         )
         content = skill.entry.content
@@ -190,10 +202,8 @@ class Skills:
             raise InvalidInput(f"offset is {offset}, but the content has {len(content)} characters")
         shown = content[offset : offset + limit]
         end = offset + len(shown)
-        line = line_of(
-            skill, self._store.get_skill, lambda key: self._store.successors(key, CHILDREN_MAX)
-        )
-        parent = parent_of(skill, self._store.get_skill)
+        line = line_of(skill, self._shown, lambda key: self._store.successors(key, CHILDREN_MAX))
+        parent = parent_of(skill, self._shown)
         return SkillPage(
             skill=view(skill, shown, self._ballots),
             offset=offset,
@@ -209,7 +219,7 @@ class Skills:
         Raises:
             NotFound: this node is not in that room, and has nothing of it.
         """
-        skills, damaged = await self._store.list_skills(room, tags, limit)
+        skills, damaged = await self._store.list_skills(room, tags, limit, self._hidden.hides)
         if room is not None and not skills:
             self._check_joined(room)
         return SkillList(tuple(snippet(skill, self._ballots) for skill in skills), damaged)
@@ -261,7 +271,7 @@ class Skills:
         """
         if len(request.hash) != 32:
             raise InvalidInput("a skill is asked for by its hash, which has 32 bytes")
-        skill = self._store.get_skill(SkillKey(request.hash + room.encode()))
+        skill = self._shown(SkillKey(request.hash + room.encode()))
         if skill is None:
             raise NotFound("that skill is not here")
         _log.debug("skill_handed_on peer=%s", short(caller))
@@ -279,7 +289,18 @@ class Skills:
             raise NotFound(
                 f"parent_hash {hash} is in another room than {room!r}; publish there, or without it"
             )
+        self._check_shown(parent)
         return parent
+
+    def _shown(self, key: SkillKey) -> Skill | None:
+        """Return the skill under this key, if it is to be shown."""
+        kept = self._store.get_skill(key)
+        return None if kept is None or self._hidden.hides(kept) else kept
+
+    def _check_shown(self, skill: Skill) -> None:
+        revocation = self._hidden.hiding(skill)
+        if revocation is not None:
+            raise NotFound(why_hidden(f"skill {skill.entry.hash}", revocation))
 
     async def _signed(self, entry: SkillEntry) -> SkillEntry:
         if self._signer is None:

@@ -23,7 +23,6 @@ from buddies_core.skills.ports import Signer, Verify
 from buddies_core.skills.search import SkillSearch
 from buddies_core.skills.service import Skills
 from buddies_core.skills.votes import Electorate, Everybody
-from buddies_core.store.in_memory_skills import InMemorySkills
 from tests.support.memories import DEMO
 from tests.support.team import Node, Team
 
@@ -105,12 +104,15 @@ class SkillNode(Node):
         electorate: Electorate | None,
     ) -> None:
         super().__init__(team, name, rooms)
-        self.kept = InMemorySkills()
         self.skill_replies = Replies[SkillSearchResponse]()
         documents = SkillDocuments(self.kept)
         self.skill_index = FakeSkillIndex(documents)
         self.ballots = Ballots(
-            self.kept, electorate or Everybody(self.rooms), self.endpoint, self.counters
+            self.kept,
+            electorate or Everybody(self.rooms),
+            self.endpoint,
+            self.revocations,
+            self.counters,
         )
         self.copies = Copies(self.rooms, verify, self.clock, self.counters)
         self.skills = Skills(
@@ -121,17 +123,19 @@ class SkillNode(Node):
             signer=signer,
             copies=self.copies,
             ballots=self.ballots,
+            hidden=self.revocations,
             clock=self.clock,
             counters=self.counters,
         )
         self.skill_search = SkillSearch(
-            local=LocalSearch(self.skill_index, self.embedder, documents),
+            local=LocalSearch(self.skill_index, self.embedder, documents, self.revocations),
             store=self.kept,
             rooms=self.rooms,
             network=self.network,
             replies=self.skill_replies,
             copies=self.copies,
             ballots=self.ballots,
+            hidden=self.revocations,
             clock=self.clock,
             counters=self.counters,
         )

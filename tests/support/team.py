@@ -12,7 +12,9 @@ import numpy as np
 
 from buddies_core.errors import BuddiesError, NotFound, Unreachable
 from buddies_core.gossip.messages import CONTENT_BYTES_MAX
+from buddies_core.identity.gpg import Gpg
 from buddies_core.identity.node_key import NodeKey
+from buddies_core.identity.resolving import Resolver
 from buddies_core.identity.verifying import Verifier
 from buddies_core.memory.embedder import DIMENSIONS, Vectors
 from buddies_core.memory.findings import RecentFinds
@@ -30,7 +32,9 @@ from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
 from buddies_core.rooms.admission import Admission, Admitted
 from buddies_core.rooms.composing import Composer
 from buddies_core.rooms.replies import Replies
+from buddies_core.rooms.revocations import Revocations
 from buddies_core.store.in_memory import InMemoryStore
+from buddies_core.store.in_memory_skills import InMemorySkills
 from tests.support.clocks import ManualClock
 from tests.support.memories import DEMO
 
@@ -189,12 +193,21 @@ class Node:
         self.clock = team.clock
         self.counters: Counter[str] = Counter()
         self.store = InMemoryStore()
+        self.kept = InMemorySkills()
         self.rooms = FakeRooms(self, rooms)
         self.index = FakeIndex(self.store)
         self.embedder = FakeEmbedder()
         self.network = FakeNetwork(self.key.endpoint, team)
         self.replies = Replies()
         self.finds = RecentFinds()
+        self.revocations = Revocations(
+            store=self.store,
+            skills=self.kept,
+            signers=self.rooms,
+            resolver=Resolver(Gpg({})),
+            endpoint=self.key.endpoint,
+            clock=self.clock,
+        )
         self.memories = Memories(
             store=self.store,
             index=self.index,
@@ -203,9 +216,10 @@ class Node:
             clock=self.clock,
             counters=self.counters,
             finds=self.finds,
+            hidden=self.revocations,
         )
         self.search = Search(
-            local=LocalSearch(self.index, self.embedder, self.store),
+            local=LocalSearch(self.index, self.embedder, self.store, self.revocations),
             store=self.store,
             rooms=self.rooms,
             network=self.network,
@@ -213,6 +227,7 @@ class Node:
             clock=self.clock,
             counters=self.counters,
             finds=self.finds,
+            hidden=self.revocations,
         )
 
     @property
