@@ -67,6 +67,7 @@ class Scene:
         await self.mallory.says(raw)
         after = await eventually(self.alice.counters, lambda now: now != before, timeout_s=5)
         assert (what, after - before) == (what, Counter({counted: 1}))
+        await self.alice.has_settled()
 
     async def members(self) -> dict[EndpointId, tuple[str, Verified]]:
         """Return how Alice's agents see the others."""

@@ -2,25 +2,26 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from buddies_core.client import DaemonClient
 from buddies_core.daemon.build import Parts, build
 from buddies_core.daemon.config import Config
 from buddies_core.daemon.service import DaemonSelf
-from buddies_core.errors import NotFound
 from buddies_core.identity.node_key import NodeKey
 from buddies_core.identity.signers import Signer
+from buddies_core.inbound import Inbound
 from buddies_core.model.bodies import Body
 from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId, RoomName, topic_of
 from buddies_core.model.json_view import status_json
 from buddies_core.net.driver import NeighborCameUp
 from buddies_core.net.network import Network
-from buddies_core.pb.peer_pb2 import Refusal
+from buddies_core.pb.peer_pb2 import PeerReply, Refusal
 from buddies_core.rooms.composing import SENT_AT
 from buddies_core.rpc.server import serve
 from buddies_core.store import keys
@@ -31,6 +32,7 @@ from buddies_core.wire.room_messages import (
     legacy_signed_payload,
     seal,
 )
+from tests.support.eventually import until
 from tests.support.memories import DEMO
 from tests.support.networks import a_network, key_of, wait_delivery
 
@@ -49,6 +51,10 @@ class WholeDaemon:
         of_network = self.parts.inbound.network.counters
         return Counter({name: n for name, n in shown.items() if name not in of_network})
 
+    async def has_settled(self) -> None:
+        """Return once nothing that was broadcast to it is in work any more."""
+        await until(lambda: not any(map(_is_broadcast_in_work, asyncio.all_tasks())))
+
     def store(self) -> dict[bytes, bytes]:
         """Return all that is on disk, under every prefix, but for what the node notes of itself.
 
@@ -59,6 +65,10 @@ class WholeDaemon:
         records = dict(daemon.store._database.scan(b""))
         own = keys.watermark(SENT_AT), keys.watermark(b"legacy" + topic_of(DEMO))
         return {key: value for key, value in records.items() if key not in own}
+
+
+def _is_broadcast_in_work(task: asyncio.Task[Any]) -> bool:
+    return getattr(task.get_coro(), "__qualname__", "") == Inbound._on_content.__qualname__
 
 
 @asynccontextmanager
@@ -77,18 +87,31 @@ async def a_whole_daemon(home: Path, environ: Mapping[str, str]) -> AsyncIterato
         }
     )
     config.paths.create()
-    async with build(config, asyncio.Event()) as parts, asyncio.TaskGroup() as group:
-        working = [
-            group.create_task(part.run())
-            for part in (parts.inbound, parts.memories, parts.tasks, parts.skills)
-        ]
-        async with (
-            serve(config.paths, parts.services),
-            DaemonClient.connect(config.paths) as client,
-        ):
-            yield WholeDaemon(parts, client)
-        for task in working:
-            task.cancel()
+    with _plainly():
+        async with build(config, asyncio.Event()) as parts, asyncio.TaskGroup() as group:
+            working = [
+                group.create_task(part.run())
+                for part in (parts.inbound, parts.memories, parts.tasks, parts.skills)
+            ]
+            async with (
+                serve(config.paths, parts.services),
+                DaemonClient.connect(config.paths) as client,
+            ):
+                yield WholeDaemon(parts, client)
+            for task in working:
+                task.cancel()
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """Let what fails in a test fail as itself, not wrapped once for each group around it."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        failure: BaseException = group
+        while isinstance(failure, BaseExceptionGroup):
+            failure = failure.exceptions[0]
+        raise failure from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +120,8 @@ class Stranger:
 
     key: NodeKey
     network: Network
+    answers: list[PeerReply] = field(default_factory=list)
+    """To whatever it is asked; if there is none, it refuses."""
 
     async def says(self, raw: bytes) -> None:
         """Broadcast these bytes in the room."""
@@ -111,15 +136,19 @@ async def a_stranger_among(daemon: WholeDaemon) -> AsyncIterator[Stranger]:
         await network.reach(address, 5)
         await network.join(topic_of(DEMO), (address.endpoint,))
         await wait_delivery(network, NeighborCameUp(topic_of(DEMO), address.endpoint))
-        refusing = group.create_task(_refuse_all(network))
-        yield Stranger(NodeKey(key_of(666)), network)
-        refusing.cancel()
+        stranger = Stranger(NodeKey(key_of(666)), network)
+        answering = group.create_task(_answer(stranger))
+        yield stranger
+        answering.cancel()
 
 
-async def _refuse_all(network: Network) -> None:
+async def _answer(stranger: Stranger) -> None:
     while True:
-        request = await network.next_request()
-        await request.refuse(Refusal.NOT_FOUND, str(NotFound("strangers tell nothing")))
+        request = await stranger.network.next_request()
+        if stranger.answers:
+            await request.reply(*stranger.answers)
+        else:
+            await request.refuse(Refusal.NOT_FOUND, "strangers tell nothing")
 
 
 # What can be said, by whom
