@@ -68,3 +68,30 @@ async def test_a_skill_is_published_found_voted_on_improved_and_installed(
     assert lock["skills"]["release"]["hash"] == better["hash"]
     await bob.command("skill", "uninstall", "release", "--client", "cursor")
     assert not file.exists()
+
+
+async def test_a_signed_skill_is_found_verified_and_installed_on_another_machine(
+    alice: Machine, bob: Machine
+) -> None:
+    async with agent_on(alice, BUDDIES_SIGNER="generated") as claude, agent_on(bob) as codex:
+        await meet(claude, codex)
+        whoami = await alice.command("whoami")
+        label = whoami["local_identity"].removesuffix(" buddies-generated")
+        assert label.startswith("ssh:ssh-ed25519 ")
+        first = await claude.call("publish_skill", room=ROOM, title="Release", content=STEPS)
+
+        (found,) = (await codex.call("search_skills", query="how to release"))["results"]
+        shown = await bob.command("skill", "get", first["hash"])
+        for skill in (first, found, shown):
+            assert (skill["hash"], skill["verified"]) == (first["hash"], "signer")
+            assert (skill["signed_by"], skill["author_name"]) == (label, "alice")
+
+        preview = await bob.run("skill", "install", first["hash"], "--client", "codex", stdin="n\n")
+        assert label in preview.output
+        assert await bob.command("skill", "list", "--installed") == {"results": []}
+        await bob.command("skill", "install", first["hash"], "--client", "codex", "--yes")
+        (installed,) = (await bob.command("skill", "list", "--installed"))["results"]
+        assert (installed["name"], installed["client"]) == ("release", "codex")
+        assert (installed["hash"], installed["signed_by"]) == (first["hash"], label)
+        listed = await bob.run("skill", "list", "--installed")
+        assert (listed.code, "release" in listed.output) == (0, True)
