@@ -115,7 +115,7 @@ class SkillSearch:
         ranked = self._ranked(findings)[:limit]
         with suppress(StoreError):
             await self._ballots.take_all(
-                [v for skill, _, votes in ranked for v in votes if self._kept(skill.key)]
+                [v for skill, _, votes in ranked for v in votes if self._shown(skill.key)]
             )
         return SkillSearchResult(
             results=tuple(
@@ -240,10 +240,7 @@ class SkillSearch:
         return True
 
     async def _read(self, room: RoomName, proof: bytes) -> Skill | None:
-        """Return the skill in a copy; None if it is hidden here, or not to be believed.
-
-        The latter is counted.
-        """
+        """Return the skill in a copy; None if it is hidden, or not to be believed, and counted."""
         try:
             skill = await self._copies.skill(await self._rooms.admit(room, proof))
         except WireError as error:
@@ -251,8 +248,7 @@ class SkillSearch:
             _log.info("copy_rejected room=%s: %s", room, error)
             return None
         # What is kept of it may have come before its author was revoked.
-        hidden = self._hidden.hides(skill) and self._shown(skill.key) is None
-        return None if hidden else skill
+        return None if self._hidden.hides(skill) and not self._shown(skill.key) else skill
 
     async def _hear_legacy(
         self,
@@ -331,12 +327,7 @@ class SkillSearch:
             return None
         vector, _ = await self._local.vector(query, ANSWER_WITHIN_S)
         found, _ = await self._find(
-            query,
-            vector,
-            room,
-            filters.tags or (),
-            legacy_search.FOUND_MAX,
-            ANSWER_WITHIN_S,
+            query, vector, room, filters.tags or (), legacy_search.FOUND_MAX, ANSWER_WITHIN_S
         )
         name = self._rooms.name_of(self._network.endpoint)
         ranked = ((s, self._ballots.standing(s.key).votes.rank) for s, _ in found)
@@ -376,16 +367,13 @@ class SkillSearch:
         return sorted(ranked, key=lambda item: (-item[1], item[0].key))
 
     def _shown(self, key: SkillKey) -> Skill | None:
-        """Return what is kept of a skill, if it is to be shown."""
-        kept = self._kept(key)
-        return None if kept is None or self._hidden.hides(kept) else kept
-
-    def _kept(self, key: SkillKey) -> Skill | None:
+        """Return what is kept of a skill, if it can be read and is not hidden."""
         try:
-            return self._store.get_skill(key)
+            kept = self._store.get_skill(key)
         except StoreError as error:
             _log.warning("record_damaged reason=%s", error)
             return None
+        return None if kept is None or self._hidden.hides(kept) else kept
 
     def _rooms_to_search(self, room: RoomName | None) -> tuple[RoomName, ...]:
         joined = self._rooms.joined()

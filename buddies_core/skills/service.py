@@ -142,9 +142,10 @@ class Skills:
         )
         if await self._keep(skill):
             await self._tell(room, proof)
-        kept = self._store.get_skill(skill.key) or skill
-        self._check_shown(kept)
-        return snippet(kept, self._ballots)
+        elif (kept := self._store.get_skill(skill.key)) is not None:
+            self._check_shown(kept)
+            skill = kept
+        return snippet(skill, self._ballots)
 
     async def vote(
         self, room: RoomName, hash: str, score: int, *, agent: str, user: str
