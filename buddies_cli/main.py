@@ -22,6 +22,7 @@ from buddies_cli.app import (
     exit_code,
 )
 from buddies_cli.commands.daemon import daemon, whoami
+from buddies_cli.commands.identity import identity
 from buddies_cli.commands.memory import memory
 from buddies_cli.commands.room import join, leave, notify, room, rooms, status, ticket
 from buddies_cli.commands.skill import skill
@@ -60,6 +61,7 @@ for command in (
     task,
     skill,
     whoami,
+    identity,
     daemon,
 ):
     cli.add_command(command)
