@@ -9,6 +9,7 @@ import logging
 from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from buddies_core.errors import (
@@ -46,6 +47,8 @@ from buddies_core.net.driver import ContentDelivered, NeighborCameUp, NeighborWe
 from buddies_core.net.network import Network
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest, Refusal
 from buddies_core.rooms.admission import Admitted
+from buddies_core.rooms.gate import Gate, SignerUnknown
+from buddies_core.rooms.held import HeldMessages
 from buddies_core.rooms.replies import Replies
 from buddies_core.rooms.room import Room
 from buddies_core.rooms.rooms import Rooms
@@ -78,6 +81,8 @@ class Inbound:
 
     network: Network
     rooms: Rooms
+    gate: Gate
+    held: HeldMessages
     memories: Memories
     search: Search
     tasks: Tasks
@@ -93,6 +98,7 @@ class Inbound:
             # Slots for each: peers that are slow to take their answers hold up no broadcast.
             group.create_task(self._read_deliveries(_Workers(group)))
             group.create_task(self._read_requests(_Workers(group)))
+            group.create_task(self.held.run())
 
     # Broadcasts
 
@@ -115,6 +121,13 @@ class Inbound:
             admitted = await room.hear(delivery.content)
             straight = delivery.scope == SwarmScope(0)
             await self._on_message(room, admitted, delivery.delivered_from if straight else None)
+        except SignerUnknown as unknown:
+            self.held.hold(
+                unknown.sender,
+                delivery.delivered_from,
+                room.asking.ask,
+                partial(self._on_content, room, delivery),
+            )
         except WireError as error:
             log.info("message_rejected room=%s: %s", room.record.name, error)
         except BuddiesError as error:
@@ -194,6 +207,7 @@ class Inbound:
         if request.HasField("redeem"):
             return [PeerReply(epoch=await self.rooms.private.answer_redeem(caller, request))]
         room = self.rooms.asked(caller, request)
+        await self.gate.check_caller(room, caller, request)
         name = room.record.name
         match request.WhichOneof("ask"):
             case "take_epoch" if room.epochs:
@@ -201,6 +215,8 @@ class Inbound:
                 return [PeerReply(epoch=taken)]
             case "catch_up" if room.epochs:
                 return [PeerReply(epoch=room.epochs.answer_catch_up(caller))]
+            case "fetch_bindings":
+                return self.gate.fetcher.answer(request.fetch_bindings)
             case "hello":
                 return [PeerReply(hello=part) for part in await room.answer_hello(request.hello)]
             case "search":

@@ -31,6 +31,9 @@ from buddies_core.net.network import NetConfig, Network
 from buddies_core.rooms.admission import Admission
 from buddies_core.rooms.bindings import Bindings
 from buddies_core.rooms.composing import Composer, MessageSigner
+from buddies_core.rooms.gate import Gate
+from buddies_core.rooms.held import HeldMessages
+from buddies_core.rooms.policies import Policies
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.replies import Replies
 from buddies_core.rooms.requests import Requests
@@ -95,17 +98,23 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
         _remember_port(paths.udp_port, network.udp_port)
         embedder = await stack.enter_async_context(Embedder.open())
         index = await stack.enter_async_context(MemoryIndex.open(paths.index, store, embedder))
+        policies = Policies(store)
+        bindings = Bindings(
+            store, verifier.verify, counters, key.endpoint, signer.binding, policies
+        )
+        gate = Gate(policies, bindings, key.endpoint, clock, counters)
         host = Host(
             endpoint=key.endpoint,
             user=config.user,
             network=network,
             store=store,
             composer=Composer(key, store, clock, _message_signer(signer)),
-            admission=Admission(store, verifier.verify, counters),
+            admission=Admission(store, verifier.verify, counters, gate.check_message),
             clock=clock,
             rng=rng,
             counters=counters,
-            bindings=Bindings(store, verifier.verify, counters, key.endpoint, signer.binding),
+            bindings=bindings,
+            gate=gate,
             warnings=problems,
         )
         rooms = await stack.enter_async_context(Rooms.open(host))
@@ -178,6 +187,8 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             inbound=Inbound(
                 network=network,
                 rooms=rooms,
+                gate=gate,
+                held=HeldMessages(gate.fetcher, counters),
                 memories=memories,
                 search=search,
                 tasks=tasks,

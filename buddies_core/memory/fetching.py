@@ -99,7 +99,8 @@ class Fetcher:
         async def ask(room: RoomName, peer: EndpointId) -> None:
             try:
                 request = peer_pb2.FetchMemory(id=id.bytes)
-                memory = await self._memory(room, await self._ask(peer, room, request, timeout_s))
+                replies = await self._ask(peer, room, request, timeout_s)
+                memory = await self._memory(room, peer, replies)
                 if memory.entry.id != id:
                     raise WireError("it gave another memory than it was asked for")
                 found.append(memory)
@@ -145,9 +146,11 @@ class Fetcher:
         except TimeoutError:
             raise TimedOut(f"no answer within {timeout_s:g} s") from None
 
-    async def _memory(self, room: RoomName, replies: Sequence[peer_pb2.PeerReply]) -> Memory:
+    async def _memory(
+        self, room: RoomName, peer: EndpointId, replies: Sequence[peer_pb2.PeerReply]
+    ) -> Memory:
         proof = replies[0].memory_part.proof if replies else b""
-        admitted = await self._rooms.admit(room, proof)
+        admitted = await self._rooms.admit(room, proof, peer)
         memory = received_memory(admitted, self._rooms, self._clock.wall_ms())
         content = _content(replies)
         return with_content(memory, content) if content else memory

@@ -12,7 +12,7 @@ from buddies_core.memory.copies import claimed_author, received_memory
 from buddies_core.memory.ports import HiddenPort, RoomsPort, StorePort
 from buddies_core.memory.ranking import RELEVANCE_MAX
 from buddies_core.model.identity import Verified
-from buddies_core.model.ids import MemoryId, RoomName
+from buddies_core.model.ids import EndpointId, MemoryId, RoomName
 from buddies_core.model.memory import (
     Memory,
     MemoryFilter,
@@ -82,14 +82,19 @@ class Findings:
         self._lists.append([(memory.key, score) for memory, score in ranked])
 
     async def believed(
-        self, room: RoomName, copies: Iterable[tuple[bytes, float]], now_ms: int
+        self,
+        room: RoomName,
+        source: EndpointId | None,
+        copies: Iterable[tuple[bytes, float]],
+        now_ms: int,
     ) -> list[tuple[Memory, float]]:
-        """Return the memories in a peer's copies, without those that are hidden here.
+        """Return the memories in the copies of a peer, without those that are hidden here.
 
         What is not to be believed is counted.
         """
         ranked = [
-            (await self._admit(room, proof, now_ms), credible(score)) for proof, score in copies
+            (await self._admit(room, source, proof, now_ms), credible(score))
+            for proof, score in copies
         ]
         return [(memory, score) for memory, score in ranked if memory is not None]
 
@@ -100,12 +105,15 @@ class Findings:
         by_key = {memory.key: memory for memory in known.values()}
         return [(by_key[key], score) for key, score in merge(lists)[:limit]]
 
-    async def _admit(self, room: RoomName, proof: bytes, now_ms: int) -> Memory | None:
+    async def _admit(
+        self, room: RoomName, source: EndpointId | None, proof: bytes, now_ms: int
+    ) -> Memory | None:
         """Return the memory in a copy; every replica sends the same ones, so each is read once."""
         copy = (room, proof)
         if copy not in self._by_copy:
             try:
-                memory = received_memory(await self._rooms.admit(room, proof), self._rooms, now_ms)
+                admitted = await self._rooms.admit(room, proof, source)
+                memory = received_memory(admitted, self._rooms, now_ms)
             except BuddiesError as error:
                 self._counters["search_copies_rejected"] += 1
                 _log.info("copy_rejected room=%s: %s", room, error)

@@ -108,7 +108,9 @@ class LegacySearch:
                 while waiting:
                     response = await asked.responses.get()
                     copies = [(unsigned_copy(entry), RELEVANCE) for entry in response.results]
-                    ranked = await findings.believed(asked.room, copies, self._clock.wall_ms())
+                    ranked = await findings.believed(
+                        asked.room, None, copies, self._clock.wall_ms()
+                    )
                     # A name is all there is; it may be one that is not known here.
                     name = response.peer_name
                     unknown = Member(endpoint=EndpointId(b""), name=name, speaks_direct=False)

@@ -59,7 +59,9 @@ class RoomsPort(Protocol):
     def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
         """Return whose key vouches for what this endpoint says, if anybody's does."""
 
-    async def admit(self, room: RoomName, proof: bytes) -> Admitted:
+    async def admit(
+        self, room: RoomName, proof: bytes, source: EndpointId | None = None
+    ) -> Admitted:
         """Return the message that a copy holds; raises WireError if it is not to be believed."""
 
     def message_bytes_max(self, room: RoomName) -> int:

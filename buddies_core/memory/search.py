@@ -187,14 +187,19 @@ class Search:
         try:
             async with asyncio.timeout(left_s):
                 replies = await self._network.ask(member.endpoint, room, request, left_s)
+                copies = [
+                    (found.proof, found.score) for reply in replies for found in reply.search.found
+                ]
+                believed = await findings.believed(
+                    room, member.endpoint, copies[:FOUND_MAX], self._clock.wall_ms()
+                )
         except (TimeoutError, TimedOut):
             return Answer(member=member, silence=f"no answer within {question.timeout_s:g} s")
         except BuddiesError as error:
             return Answer(member=member, silence=reason_of(error))
-        copies = [(found.proof, found.score) for reply in replies for found in reply.search.found]
         return Answer(
             member=member,
-            ranked=await findings.believed(room, copies[:FOUND_MAX], self._clock.wall_ms()),
+            ranked=believed,
             elapsed_ms=question.elapsed_ms(self._clock.now_s()),
             lexical_only=any(reply.search.lexical_only for reply in replies),
         )

@@ -17,7 +17,7 @@ ASK_TIMEOUT_S = 2.0
 """For one peer; two are asked at most, within the 5 s that a message is held."""
 NOT_AGAIN_FOR_S = 60.0
 REMEMBERED_MAX = 4096
-"""Endpoints without a binding, and peers that gave no answer."""
+"""Endpoints without a binding, who was asked for it, and peers that gave no answer."""
 ENDPOINTS_MAX = 64
 """In one request: their bindings fit into one frame."""
 
@@ -34,44 +34,46 @@ class BindingFetcher:
 
     def __init__(self, bindings: Bindings, clock: Clock) -> None:
         self._bindings = bindings
-        self._without = _Lately(clock)
+        self._given_up = _Lately(clock)
+        self._asked = _Lately(clock)
+        """Who about whom: peer · endpoint."""
         self._mute = _Lately(clock)
         self._asking: dict[EndpointId, asyncio.Event] = {}
 
     def is_worth_asking(self, endpoint: EndpointId) -> bool:
-        """Return whether a binding may be had that is not here, and was not missed just now."""
-        return self._bindings.signer_of(endpoint) is None and endpoint not in self._without
+        """Return whether a binding may be had that is not here, and was not given up just now."""
+        return self._bindings.signer_of(endpoint) is None and endpoint not in self._given_up
 
-    async def fetch(self, endpoint: EndpointId, ask: Ask, peers: Sequence[EndpointId]) -> None:
-        """Return once the endpoint's binding is here, or these peers don't have it; never raises.
+    def give_up(self, endpoint: EndpointId) -> None:
+        """Take the endpoint for one without a binding for a minute, unless it comes by itself."""
+        self._given_up.add(endpoint)
 
-        Then nobody is asked for it again for a minute. Who asks for the same one meanwhile waits
-        for what the first gets.
+    async def fetch(self, endpoint: EndpointId, ask: Ask, peers: Sequence[EndpointId]) -> bool:
+        """Ask these peers one after the other, each once a minute; never raises.
+
+        Returns whether the endpoint's binding is here. Who wants the same one meanwhile waits for
+        what the first gets.
         """
-        while self.is_worth_asking(endpoint):
-            asked = self._asking.get(endpoint)
-            if asked is not None:
-                await asked.wait()
+        while self._bindings.signer_of(endpoint) is None:
+            peer = next((it for it in peers if self._may_know(it, endpoint)), None)
+            if peer is None:
+                return False
+            asking = self._asking.get(endpoint)
+            if asking is not None:
+                await asking.wait()
                 continue
             self._asking[endpoint] = done = asyncio.Event()
             try:
-                await self._fetch(endpoint, ask, peers)
+                await self._ask(endpoint, ask, peer)
             finally:
                 del self._asking[endpoint]
                 done.set()
+        return True
 
-    def give_up(self, endpoint: EndpointId) -> None:
-        """Take the endpoint for one without a binding for a minute, unless it is here now."""
-        self._without.add(endpoint)
+    def _may_know(self, peer: EndpointId, endpoint: EndpointId) -> bool:
+        return peer not in self._mute and peer + endpoint not in self._asked
 
-    async def _fetch(self, endpoint: EndpointId, ask: Ask, peers: Sequence[EndpointId]) -> None:
-        for peer in dict.fromkeys(peers):
-            if peer not in self._mute and await self._ask(endpoint, ask, peer):
-                return
-        self.give_up(endpoint)
-
-    async def _ask(self, endpoint: EndpointId, ask: Ask, peer: EndpointId) -> bool:
-        """Ask one peer; return whether the endpoint's binding is here now."""
+    async def _ask(self, endpoint: EndpointId, ask: Ask, peer: EndpointId) -> None:
         request = peer_pb2.PeerRequest(fetch_bindings=peer_pb2.FetchBindings(endpoints=[endpoint]))
         try:
             async with asyncio.timeout(ASK_TIMEOUT_S):
@@ -83,7 +85,7 @@ class BindingFetcher:
         except (BuddiesError, TimeoutError) as error:
             log.info("bindings_not_fetched peer=%s of=%s: %s", short(peer), short(endpoint), error)
             self._mute.add(peer)
-        return self._bindings.signer_of(endpoint) is not None
+        self._asked.add(peer + endpoint)
 
     def answer(self, request: peer_pb2.FetchBindings) -> list[peer_pb2.PeerReply]:
         """Return those of the bindings that are known here.
@@ -110,13 +112,13 @@ class _Lately:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._until_s: OrderedDict[EndpointId, float] = OrderedDict()
+        self._until_s: OrderedDict[bytes, float] = OrderedDict()
 
-    def __contains__(self, endpoint: EndpointId) -> bool:
-        return self._clock.now_s() < self._until_s.get(endpoint, 0.0)
+    def __contains__(self, member: bytes) -> bool:
+        return self._clock.now_s() < self._until_s.get(member, 0.0)
 
-    def add(self, endpoint: EndpointId) -> None:
-        self._until_s.pop(endpoint, None)
-        self._until_s[endpoint] = self._clock.now_s() + NOT_AGAIN_FOR_S
+    def add(self, member: bytes) -> None:
+        self._until_s.pop(member, None)
+        self._until_s[member] = self._clock.now_s() + NOT_AGAIN_FOR_S
         if len(self._until_s) > REMEMBERED_MAX:
             self._until_s.popitem(last=False)

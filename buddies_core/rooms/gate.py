@@ -97,8 +97,10 @@ class Gate:
             raise SignerUnknown(sender)
         await self._check_endpoint(room_id, sender)
 
-    async def admit_copy(self, room: RoomPort, proof: bytes, source: EndpointId) -> Admitted:
+    async def admit_copy(self, room: RoomPort, proof: bytes, source: EndpointId | None) -> Admitted:
         """Return the message in a copy; `source`, who has handed it on, is asked for bindings.
+
+        Without a source the author is asked.
 
         Raises:
             Rejected: it is not what its author said, or the policy does not let that in.
@@ -107,7 +109,12 @@ class Gate:
         try:
             return await room.admit(proof)
         except SignerUnknown as unknown:
-            await self.fetcher.fetch(unknown.sender, room.asking.ask, (source, unknown.sender))
+            sender = unknown.sender
+            if not await self.fetcher.fetch(sender, room.asking.ask, (source or sender,)):
+                self._counters["rejected_policy"] += 1
+                raise Rejected(
+                    "policy", f"nobody says who vouches for {short(sender)}"
+                ) from unknown
             return await room.admit(proof)
 
     async def check_caller(self, room: RoomPort, caller: EndpointId, request: PeerRequest) -> None:
@@ -125,7 +132,10 @@ class Gate:
         if request.hello.presence:  # It may bring a newer binding than the one that is known.
             with contextlib.suppress(WireError):
                 await room.admit(request.hello.presence)
-        await self.fetcher.fetch(caller, room.asking.ask, (caller,))
+        if self.fetcher.is_worth_asking(caller) and not await self.fetcher.fetch(
+            caller, room.asking.ask, (caller,)
+        ):
+            self.fetcher.give_up(caller)
         try:
             await self._check_endpoint(room.record.room_id, caller)
         except Rejected as rejected:

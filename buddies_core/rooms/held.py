@@ -1,6 +1,7 @@
 """Broadcasts that wait until it is known who vouches for their sender. One event loop owns this."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -58,10 +59,11 @@ class HeldMessages:
 
     async def _settle(self, sender: EndpointId) -> None:
         waiting = self._held[sender]
-        try:
+        known = False
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(HELD_FOR_S):
-                await self._fetcher.fetch(sender, waiting.ask, waiting.peers)
-        except TimeoutError:
+                known = await self._fetcher.fetch(sender, waiting.ask, waiting.peers)
+        if not known:
             self._fetcher.give_up(sender)
         del self._held[sender]  # From here on the policy decides by itself.
         for hear in waiting.messages:

@@ -13,6 +13,7 @@ from buddies_core.pb import peer_pb2
 from buddies_core.rooms.admission import Admission
 from buddies_core.rooms.bindings import Bindings
 from buddies_core.rooms.composing import Composer
+from buddies_core.rooms.gate import Gate
 from buddies_core.store.invites import InviteStore
 from buddies_core.store.records import PresenceRecord, RoomRecord
 
@@ -99,5 +100,6 @@ class Host:
     rng: Random
     counters: Counter[str]
     bindings: Bindings
+    gate: Gate
     warnings: tuple[str, ...] = ()
     """What everybody who joins a room is to know of this node."""

@@ -115,13 +115,19 @@ class Room:
 
     def warnings(self) -> tuple[str, ...]:
         """Return what is to be known about this node's place in the room."""
+        warnings = self._host.gate.warnings_of(self.record.room_id)
         if self.epochs is None or self.epochs.left_out_by is None:
-            return ()
+            return warnings
         return (
+            *warnings,
             f"member {short(self.epochs.left_out_by)} says that the keys of this room were changed "
             "without this machine: what was stored stays, nothing new arrives; ask a member for an "
             "invite (buddies-cli ticket ROOM)",
         )
+
+    def name_of(self, endpoint: EndpointId) -> str | None:
+        """Return the display name last heard of a peer in this room."""
+        return self.presences.name_of(endpoint) or self._last_seen.name_of(endpoint)
 
     def heard_of(self) -> tuple[EndpointId, ...]:
         """Return whoever was heard in this room, present or not."""
@@ -203,7 +209,7 @@ class Room:
         record = PresenceRecord(
             room_id=self.record.room_id, endpoint=sender, proof=admitted.raw, received_at_ms=wall_ms
         )
-        forgotten = self._last_seen.note(sender, trailer.address, wall_ms)
+        forgotten = self._last_seen.note(sender, trailer.address, wall_ms, body.name)
         await host.store.put_presence(record)
         if body.binding is not None:
             await host.bindings.take(sender, body.binding)

@@ -283,14 +283,18 @@ class Rooms:
         """
         return self.room(room).members()
 
-    async def admit(self, room: RoomName, proof: bytes) -> Admitted:
+    async def admit(
+        self, room: RoomName, proof: bytes, source: EndpointId | None = None
+    ) -> Admitted:
         """Return the message that a copy holds, by the same rules as for a broadcast.
+
+        `source` has handed it on, and is asked for what a policy has to know of its author.
 
         Raises:
             NotFound: this node is not in the room.
             Rejected: the copy is not what its author said in this room.
         """
-        return await self.room(room).admit(proof)
+        return await self._host.gate.admit_copy(self.room(room), proof, source)
 
     def message_bytes_max(self, room: RoomName) -> int:
         """Return how large a message of ours, with its trailer, may be in this room now.
@@ -308,7 +312,7 @@ class Rooms:
         """Return the display name last heard of a peer, or the start of its id."""
         if endpoint == self._host.endpoint:
             return self._host.user
-        names = (room.presences.name_of(endpoint) for room in self._rooms)
+        names = (room.name_of(endpoint) for room in self._rooms)
         return next((name for name in names if name), short(endpoint))
 
     # Entering and leaving

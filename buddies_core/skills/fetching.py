@@ -100,14 +100,15 @@ class Fetcher:
             raise TimedOut(f"no answer within {timeout_s:g} s") from None
         parts = [reply.skill_part for reply in replies]
         proof = parts[0].proof if parts else b""
-        skill = await self._copies.skill(await self._rooms.admit(room, proof))
+        skill = await self._copies.skill(await self._rooms.admit(room, proof, peer))
         if skill.entry.hash != hash:
             raise WireError("it gave another skill than it was asked for")
         if skill.truncated:
             content = b"".join(part.content for part in parts)
             skill = self._copies.with_content(skill, content)
         proofs = [vote for part in parts for vote in part.votes][:VOTES_HANDED_ON_MAX]
-        return Fetched(skill, await believed_votes(self._rooms, self._copies, skill.key, proofs))
+        votes = await believed_votes(self._rooms, self._copies, skill.key, peer, proofs)
+        return Fetched(skill, votes)
 
     async def from_anybody(self, hash: str, timeout_s: float) -> Fetched:
         """Return a skill that is not here, from any member of any joined room.
@@ -146,7 +147,11 @@ class Fetcher:
 
 
 async def believed_votes(
-    rooms: RoomsPort, copies: Copies, key: SkillKey, proofs: Sequence[bytes]
+    rooms: RoomsPort,
+    copies: Copies,
+    key: SkillKey,
+    source: EndpointId,
+    proofs: Sequence[bytes],
 ) -> tuple[Vote, ...]:
     """Return the votes on this skill that these bytes prove; the others are counted and left out.
 
@@ -158,7 +163,7 @@ async def believed_votes(
         if number % 32 == 0:
             await asyncio.sleep(0)
         with suppress(WireError):
-            vote = copies.vote(await rooms.admit(room, proof))
+            vote = copies.vote(await rooms.admit(room, proof, source))
             if vote.skill == key and vote.verified is not Verified.UNVERIFIED:
                 votes.append(vote)
     return tuple(votes)

@@ -52,7 +52,9 @@ class RoomsPort(Protocol):
     def name_of(self, endpoint: EndpointId) -> str:
         """Return a peer's display name, or the start of its id."""
 
-    async def admit(self, room: RoomName, proof: bytes) -> Admitted:
+    async def admit(
+        self, room: RoomName, proof: bytes, source: EndpointId | None = None
+    ) -> Admitted:
         """Return the message that a copy holds; raises WireError if it is not to be believed."""
 
     def message_bytes_max(self, room: RoomName) -> int:

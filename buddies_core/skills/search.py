@@ -210,7 +210,9 @@ class SkillSearch:
                 replies = await self._network.ask(member.endpoint, room, request, left_s)
                 found = [one for reply in replies for one in reply.skills_found.found]
                 for one in found[:FOUND_MAX]:
-                    believed += await self._believe(room, one, question.tags, findings)
+                    believed += await self._believe(
+                        room, member.endpoint, one, question.tags, findings
+                    )
         except (TimeoutError, TimedOut):
             heard.silence(member, f"no answer within {question.timeout_s:g} s")
             return
@@ -224,25 +226,26 @@ class SkillSearch:
     async def _believe(
         self,
         room: RoomName,
+        source: EndpointId,
         found: peer_pb2.FoundSkill,
         tags: tuple[str, ...],
         findings: Findings,
     ) -> bool:
         """Take in what a peer found, and return whether it is to be believed."""
-        skill = await self._read(room, found.proof)
+        skill = await self._read(room, source, found.proof)
         if skill is None or not has_any(skill, tags):
             return False
         known = {vote.proof for vote in self._ballots.of(skill.key)}
         known |= findings.votes.get(skill.key, {}).keys()
         new = [proof for proof in found.votes[:VOTES_MAX] if proof not in known]
-        votes = await believed_votes(self._rooms, self._copies, skill.key, new)
+        votes = await believed_votes(self._rooms, self._copies, skill.key, source, new)
         findings.add(skill, credible(found.score), votes)
         return True
 
-    async def _read(self, room: RoomName, proof: bytes) -> Skill | None:
+    async def _read(self, room: RoomName, source: EndpointId | None, proof: bytes) -> Skill | None:
         """Return the skill in a copy; None if it is hidden, or not to be believed, and counted."""
         try:
-            skill = await self._copies.skill(await self._rooms.admit(room, proof))
+            skill = await self._copies.skill(await self._rooms.admit(room, proof, source))
         except WireError as error:
             self._counters["search_copies_rejected"] += 1
             _log.info("copy_rejected room=%s: %s", room, error)
@@ -268,7 +271,7 @@ class SkillSearch:
             for response in await legacy_search.responses(asked, patience_s):
                 believed = 0
                 for ranked in response.results:
-                    skill = await self._read(asked.room, unsigned_copy(ranked.entry))
+                    skill = await self._read(asked.room, None, unsigned_copy(ranked.entry))
                     if skill is not None and has_any(skill, question.tags):
                         findings.add(skill, legacy_search.RELEVANCE)
                         believed += 1

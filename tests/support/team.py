@@ -74,7 +74,9 @@ class FakeRooms:
     def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
         return self.signers.get(endpoint)
 
-    async def admit(self, room: RoomName, proof: bytes) -> Admitted:
+    async def admit(
+        self, room: RoomName, proof: bytes, source: EndpointId | None = None
+    ) -> Admitted:
         return await self._admission.admit(room, open_room_id(room), proof)
 
     def message_bytes_max(self, room: RoomName) -> int:

@@ -78,6 +78,7 @@ class Speaker:
     key: NodeKey
     signer: Signer | None = None
     clock: ManualClock = field(default_factory=ManualClock)
+    knows: "tuple[Speaker, ...]" = ()
 
     def __post_init__(self) -> None:
         self.composer = Composer(self.key, InMemoryStore(), self.clock)
@@ -113,6 +114,8 @@ class Listener:
         self.asking = self
         self.asked: list[EndpointId] = []
         self.peers: dict[EndpointId, Speaker] = {}
+        self.source: EndpointId | None = None
+        """Who hands on what is heard."""
 
     async def ask(
         self, peer: EndpointId, request: PeerRequest, timeout_s: float
@@ -121,13 +124,12 @@ class Listener:
         if peer not in self.peers:
             raise Unreachable("nobody there")
         speaker = self.peers[peer]
-        told = Bindings(
-            InMemoryStore(),
-            Verifier({}, self.clock).verify,
-            Counter(),
-            peer,
-            await speaker.binding(),
-        )
+        verify = Verifier({}, self.clock).verify
+        told = Bindings(InMemoryStore(), verify, Counter(), peer, await speaker.binding())
+        for knows in speaker.knows:
+            binding = await knows.binding()
+            assert binding is not None
+            await told.take(knows.endpoint, binding)
         return BindingFetcher(told, self.clock).answer(request.fetch_bindings)
 
     async def admit(self, proof: bytes) -> Admitted:
@@ -139,7 +141,7 @@ class Listener:
     async def hears(self, raw: bytes) -> bool:
         """Return whether a message gets in, who vouches for it being fetched if need be."""
         try:
-            await self.gate.admit_copy(self, raw, MALLORY.endpoint)
+            await self.gate.admit_copy(self, raw, self.source)
         except Rejected as rejected:
             if rejected.reason != "policy":
                 raise
@@ -201,8 +203,8 @@ async def test_of_every_kind_of_message_those_of_the_whitelisted_alone_get_in(
     assert bob.asked == []  # Their presences have brought who vouches for them.
 
 
-async def test_a_broadcast_waits_and_a_copy_fetches_who_vouches_for_its_sender(
-    bob: Listener, ann: Speaker
+async def test_a_broadcast_waits_and_of_a_copy_who_handed_it_on_is_asked(
+    bob: Listener, ann: Speaker, mallory: Speaker
 ) -> None:
     await bob.allow(ANN)
     said = await ann.say(memory_by(ann.endpoint))
@@ -212,8 +214,13 @@ async def test_a_broadcast_waits_and_a_copy_fetches_who_vouches_for_its_sender(
     assert bob.counters == {}
 
     bob.peers[ann.endpoint] = ann
-    assert await bob.hears(said)
-    assert bob.asked == [MALLORY.endpoint, ann.endpoint]  # who handed it on, then its author
+    bob.source = mallory.endpoint
+    for knows in ((), (ann,)):
+        bob.peers[mallory.endpoint] = replace(mallory, knows=knows)
+        assert await bob.hears(said) == bool(knows)
+        bob.clock.monotonic_s += 61
+    assert bob.asked == [mallory.endpoint, mallory.endpoint]
+    assert bob.counters == {"rejected_policy": 1}
 
 
 async def test_who_has_no_signer_is_asked_once_and_not_heard(bob: Listener) -> None:
@@ -222,7 +229,7 @@ async def test_who_has_no_signer_is_asked_once_and_not_heard(bob: Listener) -> N
     await bob.allow(require_signed=True)
     for _ in range(3):
         assert not await bob.hears(await nobody.say(memory_by(nobody.endpoint)))
-    assert bob.asked.count(nobody.endpoint) == 1
+    assert bob.asked == [nobody.endpoint]
     assert not await bob.hears(await nobody.presence())
     assert bob.counters["rejected_policy"] == 4
 

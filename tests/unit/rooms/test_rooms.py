@@ -34,6 +34,8 @@ from buddies_core.rooms import rooms as rooms_module
 from buddies_core.rooms.admission import Admission, Rejected
 from buddies_core.rooms.bindings import Bindings
 from buddies_core.rooms.composing import Composer, MessageSigner
+from buddies_core.rooms.gate import Gate
+from buddies_core.rooms.policies import Policies
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.presence import LEGACY_LASTS_S
 from buddies_core.rooms.rooms import Rooms
@@ -67,17 +69,22 @@ def host(
     store = store or InMemoryStore()
     clock = ManualClock()
     counters: Counter[str] = Counter()
+    verify = Verifier({}, clock).verify
+    policies = Policies(store)
+    bindings = Bindings(store, verify, counters, key.endpoint, own, policies)
+    gate = Gate(policies, bindings, key.endpoint, clock, counters)
     return Host(
         endpoint=key.endpoint,
         user=user,
         network=FakeNetwork(key.endpoint),
         store=store,
         composer=Composer(key, store, clock),
-        admission=Admission(store, Verifier({}, clock).verify, counters),
+        admission=Admission(store, verify, counters, gate.check_message),
         clock=clock,
         rng=Random(1),
         counters=counters,
-        bindings=Bindings(store, Verifier({}, clock).verify, counters, key.endpoint, own),
+        bindings=bindings,
+        gate=gate,
     )
 
 
