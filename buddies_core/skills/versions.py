@@ -62,7 +62,9 @@ def changes(parent: Skill, child: Skill) -> str:
 def _is_of_publisher(child: Skill, skill: Skill) -> bool:
     if skill.verified is Verified.SIGNER:
         return (child.verified, child.entry.signed_by) == (skill.verified, skill.entry.signed_by)
-    return child.entry.author == skill.entry.author
+    # Whoever signs by a person's key, or by none, may write any endpoint into it as the author.
+    both_by_endpoint = child.verified is skill.verified is Verified.PEER
+    return both_by_endpoint and child.entry.author == skill.entry.author
 
 
 def _described(skill: Skill) -> str:
