@@ -133,11 +133,13 @@ def prevails(new: Memory, kept: Memory) -> bool:
 def succeeding(new: Memory, kept: Memory) -> Memory:
     """Return `new` as it is kept in place of `kept`: with the time when it first came.
 
-    Only of the same words that is the time of those which are replaced: who comes by a key could
-    otherwise put words of today under an old memory's id, and they would pass for old ones.
+    Only of the same words, vouched for by the same, that is the time of those which are replaced:
+    who comes by a key could otherwise put words of today under an old memory's id, or a signature
+    of today under old words, and they would pass for old ones.
     """
+    same = same_words(new, kept) and new.signed_by == kept.signed_by
     earlier_ms = min(new.received_at_ms, kept.received_at_ms)
-    return replace(new, received_at_ms=earlier_ms) if same_words(new, kept) else new
+    return replace(new, received_at_ms=earlier_ms) if same else new
 
 
 def same_words(one: Memory, other: Memory) -> bool:

@@ -215,11 +215,21 @@ async def test_the_same_words_keep_the_time_when_they_first_came(
     await store.put_memory(replace(whole, received_at_ms=9))
     assert store.get_memory(whole.key) == whole
 
-    unsigned = a_memory(an_entry(2), verified=Verified.UNVERIFIED, received_at_ms=5)
+    copies = [replace(a_memory(an_entry(2)), proof=proof) for proof in (b"one", b"two")]
+    copies.sort(key=lambda memory: hashlib.sha256(memory.proof).digest(), reverse=True)
+    await store.put_memory(replace(copies[0], received_at_ms=5))
+    await store.put_memory(replace(copies[1], received_at_ms=9))
+    assert store.get_memory(copies[1].key) == replace(copies[1], received_at_ms=5)
+
+
+async def test_a_signature_under_old_words_came_when_it_came(
+    store: InMemoryStore | RocksStore,
+) -> None:
+    unsigned = a_memory(verified=Verified.UNVERIFIED, received_at_ms=5)
     await store.put_memory(unsigned)
     signed = replace(unsigned, signed_by="ssh:key", proof=b"signed", received_at_ms=9)
     await store.put_memory(signed)
-    assert store.get_memory(signed.key) == replace(signed, received_at_ms=5)
+    assert store.get_memory(signed.key) == signed
 
 
 async def test_other_words_under_an_old_id_came_when_they_came(
