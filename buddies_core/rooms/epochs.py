@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import replace
 
-from buddies_core.errors import BuddiesError, InvalidInput, NotAllowed, NotFound, WireError
+from buddies_core.errors import BuddiesError, Busy, NotAllowed, NotFound, WireError
 from buddies_core.identity.signatures import verify_endpoint
 from buddies_core.model.ids import EndpointId, RoomId, TopicId, short
 from buddies_core.model.private import (
@@ -73,6 +73,8 @@ class Epochs:
         self._changing = asyncio.Lock()
         self._left_out: frozenset[EndpointId] = frozenset()
         """Whom our own last rotation removed."""
+        self._removed: set[EndpointId] = set()
+        """Whom any rotation has removed while this node was on."""
 
     @property
     def number(self) -> int:
@@ -84,18 +86,40 @@ class Epochs:
         return endpoint in self.state.members
 
     async def let_in(self, endpoint: EndpointId) -> None:
-        """Keep that this endpoint is a member: it redeemed an invite, or knows the secret.
+        """Keep that this endpoint is a member, as it has redeemed an invite.
 
         Raises:
-            InvalidInput: the room is full.
+            Busy: the room is full.
+            StoreError: the disk refused.
+        """
+        async with self._changing:
+            if self.is_member(endpoint):
+                return
+            if len(self.state.members) >= ROSTER_MEMBERS_MAX:
+                raise Busy(f"the room is full: it has {ROSTER_MEMBERS_MAX} members")
+            members = tuple(sorted({*self.state.members, endpoint}))
+            await self._keep(replace(self.state, members=members))
+            self._removed.discard(endpoint)
+
+    async def heard(self, endpoint: EndpointId) -> bool:
+        """Return whether to listen to who speaks in the room; somebody new is a member from now on.
+
+        Whom another has let in is known by that. What one that was just removed had said before may
+        still be on its way.
+
+        Raises:
             StoreError: the disk refused.
         """
         if self.is_member(endpoint):
-            return
-        if len(self.state.members) >= ROSTER_MEMBERS_MAX:
-            raise InvalidInput(f"the room is full: it has {ROSTER_MEMBERS_MAX} members")
-        members = tuple(sorted({*self.state.members, endpoint}))
-        await self._keep(replace(self.state, members=members))
+            return True
+        if endpoint in self._removed:
+            return False
+        try:
+            await self.let_in(endpoint)
+        except Busy as error:
+            log.warning("member_not_heard peer=%s: %s", short(endpoint), error)
+            return False
+        return self.is_member(endpoint)
 
     # Rotating
 
@@ -271,15 +295,16 @@ class Epochs:
         also: tuple[EndpointId, ...] = (),
     ) -> None:
         """Be in this epoch from now on: on disk first, then in its topic."""
-        former = self.channel.topic
-        members = {*(roster.members if roster else self.state.members), *also}
+        former, before = self.channel.topic, self.state.members
+        members = {*(roster.members if roster else before), *also, self._host.endpoint}
         await self._keep(
             PrivateState(
                 epochs=(*self.state.epochs, epoch)[-EPOCHS_KEPT_MAX:],
                 roster=roster,
-                members=tuple(sorted({*members, self._host.endpoint})),
+                members=tuple(sorted(members)),
             )
         )
+        self._removed = (self._removed | set(before)) - members
         self.channel.go_on(epoch)
         self._left_out = frozenset()
         self.left_out_by = None

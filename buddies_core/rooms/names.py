@@ -1,6 +1,6 @@
 """What may be the name of a room, or the text of a status."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 from buddies_core.errors import InvalidInput
 from buddies_core.model.ids import EndpointId, RoomName, short, topic_of
@@ -80,12 +80,9 @@ def status_text(text: str) -> str:
 
 
 def members_named(
-    texts: Sequence[str],
-    members: Sequence[EndpointId],
-    name_of: Callable[[EndpointId], str],
-    me: EndpointId,
+    texts: Sequence[str], members: Mapping[EndpointId, str], me: EndpointId
 ) -> tuple[EndpointId, ...]:
-    """Return whom these texts mean: each a display name, or how an endpoint id begins.
+    """Return whom of the members these texts mean: each a name, or how an endpoint id begins.
 
     Raises:
         InvalidInput: one means nobody, several, or this node itself.
@@ -96,15 +93,15 @@ def members_named(
         is_id = len(wanted) >= ID_CHARS_MIN and set(wanted.lower()) <= set("0123456789abcdef")
         found = [
             member
-            for member in members
-            if name_of(member) == wanted or (is_id and member.hex().startswith(wanted.lower()))
+            for member, name in members.items()
+            if name == wanted or (is_id and member.hex().startswith(wanted.lower()))
         ]
         if found == [me]:
             raise InvalidInput(
                 f"{text!r} is this machine; to go, leave the room: buddies-cli leave"
             )
         if len(found) != 1:
-            known = ", ".join(f"{name_of(it)} ({short(it)})" for it in found or members if it != me)
+            known = ", ".join(f"{members[it]} ({short(it)})" for it in found or members if it != me)
             raise InvalidInput(
                 f"{text!r} is {'more than one member' if found else 'no member of the room'}; name "
                 f"one by how its endpoint id begins, {ID_CHARS_MIN} digits or more: "

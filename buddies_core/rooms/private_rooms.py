@@ -71,17 +71,15 @@ class PrivateRooms:
                     "A private one is made by: buddies-cli join ROOM --private"
                 )
             members = epochs.state.members
-            removed = members_named(without, members, self._name_of, self._me)
+            names = {member: self._name_of(member) for member in members}
+            removed = members_named(without, names, self._me)
             stay = [it for it in members if it not in removed and it != self._me]
             await self._invites.void(rotated.record.room_id)
             told = await epochs.rotate(removed, rotated.heard_of())
         return RotateReport(
             room=name,
             epoch=epochs.number,
-            removed=self._named(removed),
-            told=self._named(told),
-            waiting=self._named([it for it in stay if it not in told]),
+            removed=tuple(NamedPeer(it, names[it]) for it in removed),
+            told=tuple(NamedPeer(it, names[it]) for it in told),
+            waiting=tuple(NamedPeer(it, names[it]) for it in stay if it not in told),
         )
-
-    def _named(self, endpoints: Sequence[EndpointId]) -> tuple[NamedPeer, ...]:
-        return tuple(NamedPeer(endpoint, self._name_of(endpoint)) for endpoint in endpoints)

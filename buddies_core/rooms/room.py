@@ -181,6 +181,8 @@ class Room:
         host, sender = self._host, trailer.sender
         if sender == host.endpoint:
             return
+        if self.epochs and not await self.epochs.heard(sender):
+            return
         if trailer.address is not None:
             host.network.learn(PeerAddress(sender, trailer.address))
         mark = _presence_mark(self.record.room_id, sender)
@@ -204,8 +206,6 @@ class Room:
         await host.store.raise_watermark(spoke_key(sender), 1)
         if not was_present:
             log.info("member_present room=%s peer=%s", self.record.name, short(sender))
-        if self.epochs:
-            await self.epochs.let_in(sender)
         record = PresenceRecord(
             room_id=self.record.room_id, endpoint=sender, proof=admitted.raw, received_at_ms=wall_ms
         )
@@ -283,15 +283,16 @@ class Room:
         """Be in the new epoch's topic, among its members alone."""
         assert self.epochs is not None, "only a private room has epochs"
         network, store = self._host.network, self._host.store
-        await network.join(self.channel.topic, via)
-        await network.quit(former)
+        gone = [peer for peer in self.heard_of() if not self.epochs.is_member(peer)]
+        for peer in gone:  # At once, before anybody is told in this epoch who is here.
+            self.presences.forget(peer)
+            self._last_seen.forget(peer)
         self._has_neighbor.clear()
         self._reunion.reset()
-        for peer in [*self._last_seen.since(0)]:
-            if not self.epochs.is_member(peer):
-                self.presences.forget(peer)
-                self._last_seen.forget(peer)
-                await store.delete_presence(self.record.room_id, peer)
+        await network.join(self.channel.topic, via)
+        await network.quit(former)
+        for peer in gone:
+            await store.delete_presence(self.record.room_id, peer)
         self._announce.set()
 
     async def _own_presence(self) -> bytes:

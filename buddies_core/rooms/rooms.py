@@ -15,7 +15,7 @@ from uuid import UUID
 from buddies_core.errors import BuddiesError, InvalidInput, StoreError
 from buddies_core.model.bodies import AgentPresence, Body, Leave, StatusUpdate
 from buddies_core.model.identity import SignerIdentity
-from buddies_core.model.ids import EndpointId, RoomName, TopicId, short
+from buddies_core.model.ids import EndpointId, RoomName, TopicId, open_room_id, short
 from buddies_core.model.memory import Whole
 from buddies_core.model.private import Invite
 from buddies_core.model.room import (
@@ -307,6 +307,12 @@ class Rooms:
     def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
         """Return whose key vouches for what this endpoint says, if anybody's does."""
         return self._host.bindings.signer_of(endpoint)
+
+    def hears(self, room: RoomName, endpoint: EndpointId) -> bool:
+        """Return whether the room's policy lets in what this endpoint says; also of a room left."""
+        known = self._rooms.get(room)
+        room_id = known.record.room_id if known else open_room_id(room)
+        return self._host.gate.hears(room_id, endpoint)
 
     def name_of(self, endpoint: EndpointId) -> str:
         """Return the display name last heard of a peer, or the start of its id."""
