@@ -98,12 +98,19 @@ async def a_whitelist_names_ssh_keys_and_not_lines(world: World) -> None:
     await let_in(world.alice, world.owner, f"ssh:{BENS_LINE} ben@work")
     at_home = replace(BENS_KEY, identity=SshIdentity(f"{BENS_LINE} ben@home"))
     two_lines = SshIdentity(f"{BENS_LINE}\nbuddies {world.keys.ssh_line}")
+    stranger = SshIdentity(f"{world.keys.ssh_line.rpartition(' ')[0]} ben@work")
     await world.hears(
         await signed_as_0_1_4(memory("forged"), world.keys.ssh, two_lines),
+        await signed_as_0_1_4(memory("stranger"), world.keys.ssh, stranger),
         await signed_as_0_1_4(memory("good"), at_home),
     )
     heard = await eventually(world.memories, lambda it: len(it) > 0)
     assert heard == {"good": (Verified.SIGNER, f"ssh:{BENS_LINE}")}
+    assert await world.alice.counters() == {
+        "rejected_signer": 1,
+        "rejected_policy": 1,
+        "rejected_undecodable": 1,
+    }
 
 
 DEFECTS: dict[int, Callable[[World], Awaitable[None]]] = {
