@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.support.machines import Machine, agent_on
+from tests.support.meeting import eventually
 from tests.support.person import Person, needs
 
 pytestmark = [pytest.mark.timeout(60), needs("ssh-keygen"), needs("git")]
@@ -88,3 +89,65 @@ async def test_peers_see_whose_key_vouches_for_a_machine_and_its_memories(
     await bob.command("daemon", "restart")
     (kept,) = (await bob.command("memory", "list"))["results"]
     assert (kept["verified"], kept["signed_by"]) == ("signer", label)
+
+
+async def test_what_a_revoked_identity_said_is_hidden_over_restarts_and_brought_back(
+    alice: Machine, bob: Machine
+) -> None:
+    signing = Choosing(alice.user, alice.home, signer="generated")
+    label = (await signing.command("whoami"))["local_identity"].removesuffix(" buddies-generated")
+    ticket = (await signing.command("join", ROOM))["ticket"]
+    await bob.command("join", ROOM, "--ticket", ticket)
+    memory = (await signing.command("memory", "store", "We use PostgreSQL", "--room", ROOM))["id"]
+    told = ("--room", ROOM, "--title", "Release")
+    skill = (await signing.command("skill", "publish", "run make check", *told))["hash"]
+    await eventually(lambda: bob.command("memory", "list"), lambda it: bool(it["results"]))
+    await bob.command("skill", "vote", skill, "up", "--room", ROOM)
+    await signing.command("skill", "vote", skill, "up", "--room", ROOM)
+    await eventually(lambda: bob.command("skill", "get", skill), lambda it: it["rank"] == 2)
+
+    async def shown() -> list[int]:
+        """Return how much Bob sees of Alice, in lists and in searches of his and her machine."""
+        return [
+            len((await bob.command(*asked))["results"])
+            for asked in (
+                ("memory", "list"),
+                ("memory", "search", "PostgreSQL"),
+                ("skill", "list"),
+                ("skill", "search", "release"),
+            )
+        ]
+
+    assert await shown() == [1, 1, 1, 1]
+    revoked = await bob.command("identity", "revoke", f"{label} any comment", "--since", "1h")
+    assert (revoked["identity"], revoked["is_own"]) == (label, False)
+    assert revoked["hidden"] == {"memories": 1, "skills": 1, "votes": 1}
+    assert await shown() == [0, 0, 0, 0]
+    for refused in (
+        ("memory", "get", memory),
+        ("skill", "get", skill),
+        ("skill", "install", skill, "--client", "claude", "--yes"),
+    ):
+        answer = await bob.run(*refused)
+        assert answer.code == 1
+        assert f"buddies-cli identity restore '{label}'" in answer.errors
+    assert not (bob.home / ".claude").exists()
+
+    await bob.kill_daemon()
+    assert (await bob.command("identity", "list"))["results"] == [revoked]
+    assert await shown() == [0, 0, 0, 0]
+    restored = await bob.command("identity", "restore", label)
+    assert restored == {"identity": label, "shown_again": revoked["hidden"]}
+    assert (await bob.command("identity", "list"))["results"] == []
+    assert await shown() == [1, 1, 1, 1]
+    assert (await bob.command("skill", "get", skill))["rank"] == 2
+
+
+async def test_ones_own_identity_is_not_revoked_by_mistake(alice: Machine) -> None:
+    label = f"peer:{(await alice.command('whoami'))['endpoint_id']}"
+    refused = await alice.run("identity", "revoke", label, "--since", "1h")
+    assert refused.code == 1
+    assert "is this machine's own identity" in refused.errors
+    assert (await alice.command("identity", "list"))["results"] == []
+    revoked = await alice.command("identity", "revoke", label, "--since", "1h", "--yes")
+    assert revoked["is_own"]
