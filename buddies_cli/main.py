@@ -24,6 +24,7 @@ from buddies_cli.app import (
 from buddies_cli.commands.daemon import daemon, whoami
 from buddies_cli.commands.identity import identity
 from buddies_cli.commands.memory import memory
+from buddies_cli.commands.policy import policy
 from buddies_cli.commands.room import join, leave, notify, room, rooms, status, ticket
 from buddies_cli.commands.skill import skill
 from buddies_cli.commands.task import task
@@ -60,6 +61,7 @@ for command in (
     memory,
     task,
     skill,
+    policy,
     whoami,
     identity,
     daemon,

@@ -24,6 +24,7 @@ from buddies_mcp.link import DaemonLink
 from buddies_mcp.patience import Patience
 from buddies_mcp.stdin import open_stdin
 from buddies_mcp.tools.memory import MEMORY_TOOLS
+from buddies_mcp.tools.policy import POLICY_TOOLS
 from buddies_mcp.tools.room import ROOM_TOOLS
 from buddies_mcp.tools.skill import SKILL_TOOLS
 from buddies_mcp.tools.task import TASK_TOOLS
@@ -54,7 +55,8 @@ said it."""
 
 
 TOOLS: Mapping[str, Tool] = {
-    tool.name: tool for tool in (*ROOM_TOOLS, *MEMORY_TOOLS, *TASK_TOOLS, *SKILL_TOOLS)
+    tool.name: tool
+    for tool in (*ROOM_TOOLS, *MEMORY_TOOLS, *TASK_TOOLS, *SKILL_TOOLS, *POLICY_TOOLS)
 }
 
 

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 
 from buddies_core.client.connection import Connection, open_connection, sendable
 from buddies_core.client.identities import IdentityCalls
+from buddies_core.client.policies import PolicyCalls
 from buddies_core.client.skills import SkillCalls
 from buddies_core.client.tasks import TaskCalls
 from buddies_core.convert import arguments
@@ -58,13 +59,14 @@ SEARCH_MARGIN_S = 2.0
 """On top of what the search itself may take."""
 
 
-class DaemonClient(TaskCalls, SkillCalls, IdentityCalls):
+class DaemonClient(TaskCalls, SkillCalls, IdentityCalls, PolicyCalls):
     """This machine's daemon. Use `connect`."""
 
     def __init__(self, connection: Connection) -> None:
         TaskCalls.__init__(self, connection)
         SkillCalls.__init__(self, connection)
         IdentityCalls.__init__(self, connection)
+        PolicyCalls.__init__(self, connection)
         self._daemon = DaemonStub(connection.channel)
         self._rooms = RoomsStub(connection.channel)
         self._memories = MemoriesStub(connection.channel)

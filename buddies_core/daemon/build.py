@@ -34,6 +34,7 @@ from buddies_core.rooms.composing import Composer, MessageSigner
 from buddies_core.rooms.gate import Gate
 from buddies_core.rooms.held import HeldMessages
 from buddies_core.rooms.policies import Policies
+from buddies_core.rooms.policy_changes import PolicyChanges
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.replies import Replies
 from buddies_core.rooms.requests import Requests
@@ -42,7 +43,7 @@ from buddies_core.rooms.rooms import Rooms
 from buddies_core.rpc.agents import Agents
 from buddies_core.rpc.server import Services
 from buddies_core.skills.service import Skills
-from buddies_core.skills.votes import Everybody
+from buddies_core.skills.votes import WhoeverIsHeard
 from buddies_core.store.rocks import RocksStore
 from buddies_core.tasks.service import Tasks
 from buddies_core.wire.shortening import LegacySignature
@@ -119,11 +120,12 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
         )
         rooms = await stack.enter_async_context(Rooms.open(host))
         requests = Requests(rooms, key.endpoint)
+        resolver = Resolver(Gpg(config.environ))
         revocations = Revocations(
             store=store,
             skills=store.skills,
             signers=rooms,
-            resolver=Resolver(Gpg(config.environ)),
+            resolver=resolver,
             endpoint=key.endpoint,
             clock=clock,
         )
@@ -161,7 +163,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
                 network=requests,
                 signer=signer.for_signing,
                 verify=verifier.verify,
-                electorate=Everybody(rooms),
+                electorate=WhoeverIsHeard(rooms),
                 revocations=revocations,
                 clock=clock,
                 counters=counters,
@@ -179,6 +181,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             agents=agents,
             clock=clock,
             counters=counters,
+            gate=gate,
             started_s=started_s,
             warnings=(*network.warnings, *problems),
             stop=stop,
@@ -196,11 +199,13 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
                 skill_search=skills.search,
                 replies=replies,
                 skill_replies=skills.replies,
+                clock=clock,
                 counters=counters,
             ),
             services=Services(
                 daemon=daemon,
                 rooms=rooms,
+                private_rooms=rooms.private,
                 memories=memories,
                 search=search,
                 agents=agents,
@@ -208,6 +213,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
                 skills=skills.skills,
                 skill_search=skills.search,
                 revocations=revocations,
+                policies=PolicyChanges(rooms, gate, bindings, resolver, key.endpoint),
             ),
             memories=memories,
             tasks=tasks,

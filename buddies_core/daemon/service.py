@@ -14,6 +14,7 @@ from buddies_core.memory.embedder import Embedder
 from buddies_core.memory.index import MemoryIndex
 from buddies_core.model.views import AgentView, DaemonInfo, DaemonStatus
 from buddies_core.net.network import Network
+from buddies_core.rooms.gate import Gate
 from buddies_core.rooms.rooms import Rooms
 from buddies_core.rpc.agents import Agents
 from buddies_core.store.rocks import RocksStore
@@ -33,6 +34,7 @@ class DaemonSelf:
     agents: Agents
     clock: Clock
     counters: Counter[str]
+    gate: Gate
     started_s: float
     warnings: tuple[str, ...]
     stop: asyncio.Event
@@ -75,7 +77,14 @@ class DaemonSelf:
             index=self.index.state(),
             model=self.embedder.state(),
             counters=tuple(sorted((self.counters + self.network.counters).items())),
-            warnings=self.warnings,
+            warnings=(*self.warnings, *self._of_rooms(), *self.gate.warnings()),
+        )
+
+    def _of_rooms(self) -> tuple[str, ...]:
+        return tuple(
+            f"room {name!r}: {warning}"
+            for name in self.rooms.joined()
+            for warning in self.rooms.room(name).warnings()
         )
 
     def request_stop(self) -> None:

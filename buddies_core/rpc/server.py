@@ -16,6 +16,7 @@ from buddies_core.pb import (
     daemon_pb2_grpc,
     identity_pb2_grpc,
     memory_pb2_grpc,
+    policy_pb2_grpc,
     room_pb2_grpc,
     skill_pb2_grpc,
     task_pb2_grpc,
@@ -26,6 +27,7 @@ from buddies_core.rpc.daemon import DaemonRpc, DaemonService
 from buddies_core.rpc.errors import ErrorsToStatus
 from buddies_core.rpc.identities import IdentitiesRpc, RevocationsService
 from buddies_core.rpc.memories import MemoriesRpc, MemoriesService, SearchService
+from buddies_core.rpc.policies import PoliciesRpc, PoliciesService
 from buddies_core.rpc.rooms import PrivateRoomsService, RoomsRpc, RoomsService
 from buddies_core.rpc.skills import SkillSearchService, SkillsRpc, SkillsService
 from buddies_core.rpc.tasks import TasksRpc, TasksService
@@ -41,6 +43,7 @@ class Services:
     daemon: DaemonService
     rooms: RoomsService
     private_rooms: PrivateRoomsService
+    policies: PoliciesService
     memories: MemoriesService
     search: SearchService
     agents: Agents
@@ -69,6 +72,7 @@ async def serve(paths: Paths, services: Services) -> AsyncIterator[None]:
     room_pb2_grpc.add_RoomsServicer_to_server(
         RoomsRpc(services.rooms, services.private_rooms, services.agents), server
     )
+    policy_pb2_grpc.add_PoliciesServicer_to_server(PoliciesRpc(services.policies), server)
     memory_pb2_grpc.add_MemoriesServicer_to_server(
         MemoriesRpc(services.memories, services.search, services.agents), server
     )

@@ -98,8 +98,7 @@ class Ballots:
 
     def counts_own(self, key: SkillKey) -> bool:
         """Return whether this node has a vote in the skill's room."""
-        room = room_of_key(key)
-        return self._electorate.may_vote(room, self._electorate.voter(room, self._endpoint))
+        return self._electorate.may_vote(room_of_key(key), self._endpoint)
 
     def to_hand_on(self, key: SkillKey, limit: int) -> tuple[bytes, ...]:
         """Return the proofs of votes that a peer can check, the newest first."""

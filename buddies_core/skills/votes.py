@@ -21,8 +21,8 @@ class Electorate(Protocol):
     def voter(self, room: RoomName, endpoint: EndpointId) -> str:
         """Return the label of the signer bound to the endpoint, else the endpoint in hex."""
 
-    def may_vote(self, room: RoomName, voter: str) -> bool:
-        """Return whether the room's policy admits this voter."""
+    def may_vote(self, room: RoomName, endpoint: EndpointId) -> bool:
+        """Return whether the room's policy lets in who vouches for the endpoint."""
 
 
 class Signers(Protocol):
@@ -46,9 +46,28 @@ class Everybody:
         signer = self._signers.signer_of(endpoint)
         return signer.label if signer else endpoint.hex()
 
-    def may_vote(self, _room: RoomName, _voter: str) -> bool:
+    def may_vote(self, _room: RoomName, _endpoint: EndpointId) -> bool:
         """Return that it counts."""
         return True
+
+
+class Hearing(Signers, Protocol):
+    """Who vouches for whom, and who is heard where; see `rooms.rooms.Rooms`."""
+
+    def hears(self, room: RoomName, endpoint: EndpointId) -> bool:
+        """Return whether the room's policy lets in what this endpoint says."""
+
+
+class WhoeverIsHeard(Everybody):
+    """The electorate of rooms with policies: who is heard there has a vote."""
+
+    def __init__(self, rooms: Hearing) -> None:
+        super().__init__(rooms)
+        self._rooms = rooms
+
+    def may_vote(self, room: RoomName, endpoint: EndpointId) -> bool:
+        """Return whether the room's policy, as it is now, lets in what this endpoint says."""
+        return self._rooms.hears(room, endpoint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +91,9 @@ def standing(votes: Iterable[Vote], room: RoomName, electorate: Electorate) -> S
         if vote.verified is Verified.UNVERIFIED:
             voter, box = f"claimed:{vote.voter}", uncounted
         else:
-            voter = electorate.voter(room, EndpointId(bytes.fromhex(vote.voter)))
-            box = counted if electorate.may_vote(room, voter) else uncounted
+            endpoint = EndpointId(bytes.fromhex(vote.voter))
+            voter = electorate.voter(room, endpoint)
+            box = counted if electorate.may_vote(room, endpoint) else uncounted
         if voter not in box or vote.sent_at_ms > box[voter].sent_at_ms:
             box[voter] = vote
     return Standing(_tally(counted.values()), _tally(uncounted.values()))

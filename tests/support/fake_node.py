@@ -10,6 +10,7 @@ from buddies_core.paths import Paths
 from buddies_core.rpc.agents import Agents
 from buddies_core.rpc.server import Services, serve
 from tests.support.fake_identities import FakeRevocations
+from tests.support.fake_policies import FakePolicies
 from tests.support.fake_services import (
     FakeDaemon,
     FakeMemories,
@@ -31,6 +32,7 @@ class FakeNode:
     search: FakeSearch
     tasks: FakeTasks
     skills: FakeSkills
+    policies: FakePolicies
     revocations: FakeRevocations
     agents: Agents
 
@@ -50,6 +52,7 @@ async def fake_node(
         search=FakeSearch(),
         tasks=FakeTasks(inbox=inbox),
         skills=FakeSkills(),
+        policies=FakePolicies(),
         revocations=FakeRevocations(),
         agents=agents,
     )
@@ -62,6 +65,7 @@ async def fake_node(
         tasks=node.tasks,
         skills=node.skills,
         skill_search=node.skills,
+        policies=node.policies,
         revocations=node.revocations,
         agents=agents,
     )

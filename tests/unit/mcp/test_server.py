@@ -145,6 +145,10 @@ def test_the_tools_are_those_that_agents_know() -> None:
         "get_skill",
         "list_skills",
         "install_skill",
+        "set_identity_policy",
+        "add_whitelisted_identity",
+        "remove_whitelisted_identity",
+        "get_identity_policy",
     ]
 
 
@@ -176,4 +180,5 @@ def test_tools_that_only_read_say_so() -> None:
         "search_skills",
         "get_skill",
         "list_skills",
+        "get_identity_policy",
     ]

@@ -281,8 +281,8 @@ async def test_a_thousand_keys_outside_the_whitelist_move_no_rank() -> None:
         def voter(self, room: RoomName, endpoint: EndpointId) -> str:
             return endpoint.hex()
 
-        def may_vote(self, room: RoomName, voter: str) -> bool:
-            return voter == team.nodes[alice.endpoint].endpoint.hex()
+        def may_vote(self, room: RoomName, endpoint: EndpointId) -> bool:
+            return endpoint == alice.endpoint
 
     team = SkillTeam()
     alice = team.skilled("alice", electorate=Whitelist())
@@ -301,7 +301,7 @@ async def test_who_may_not_vote_is_told_so() -> None:
         def voter(self, room: RoomName, endpoint: EndpointId) -> str:
             return endpoint.hex()
 
-        def may_vote(self, room: RoomName, voter: str) -> bool:
+        def may_vote(self, room: RoomName, endpoint: EndpointId) -> bool:
             return False
 
     alice = SkillTeam().skilled("alice", electorate=Nobody())

@@ -5,7 +5,7 @@ import pytest
 from buddies_core.model.identity import SignerIdentity, SshIdentity
 from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.skill_views import Tally
-from buddies_core.skills.votes import Everybody, Standing, standing, weighed
+from buddies_core.skills.votes import Everybody, Standing, WhoeverIsHeard, standing, weighed
 from tests.support.memories import ALICE, BOB, CAROL, DEMO
 from tests.support.skills import a_skill, a_vote
 
@@ -22,8 +22,8 @@ class Listed:
     def voter(self, room: RoomName, endpoint: EndpointId) -> str:
         return self.bound.get(endpoint, endpoint.hex())
 
-    def may_vote(self, room: RoomName, voter: str) -> bool:
-        return voter in self.admitted
+    def may_vote(self, room: RoomName, endpoint: EndpointId) -> bool:
+        return self.voter(room, endpoint) in self.admitted
 
 
 @dataclass
@@ -77,3 +77,18 @@ def test_no_number_of_votes_adds_more_than_a_quarter() -> None:
     assert weighed(1.0, 10**9) == pytest.approx(1.25)
     assert weighed(1.0, -(10**9)) == pytest.approx(0.75)
     assert weighed(0.0, 10**9) == 0.0
+
+
+@dataclass
+class Heard(Bound):
+    heard: set[EndpointId] = field(default_factory=set)
+
+    def hears(self, room: RoomName, endpoint: EndpointId) -> bool:
+        return endpoint in self.heard
+
+
+def test_who_is_not_heard_in_the_room_has_no_vote() -> None:
+    votes = [a_vote(SKILL, ALICE), a_vote(SKILL, BOB), a_vote(SKILL, CAROL, score=-1)]
+    ann = SshIdentity("ssh-ed25519 AAAA")
+    heard = Heard({ALICE: ann, BOB: ann}, {ALICE, BOB})
+    assert standing(votes, DEMO, WhoeverIsHeard(heard)) == Standing(Tally(1, 0), Tally(0, 1))

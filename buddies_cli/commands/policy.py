@@ -1,0 +1,158 @@
+"""The commands for policies: whom this machine hears in a room."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+import click
+
+from buddies_cli import terminal
+from buddies_cli.app import App, Group
+from buddies_core.errors import InvalidInput, NotAllowed
+from buddies_core.model.ids import short
+from buddies_core.model.policy_json import policy_json, policy_report_json
+
+if TYPE_CHECKING:
+    from buddies_core.client import DaemonClient
+    from buddies_core.model.policy import AffectedMember, PolicyReport, PolicyView
+
+Change: TypeAlias = "Callable[[DaemonClient, bool], Awaitable[PolicyReport]]"
+"""Asks for a change; the second argument says that the person has confirmed it."""
+
+_YES = click.option(
+    "--yes", is_flag=True, help="Do it also if it locks this machine out or opens the room."
+)
+
+
+@click.group(cls=Group)
+def policy() -> None:
+    """Decide whose messages this machine takes in a room.
+
+    LABEL is ssh: and a public key line, or gpg: and the full fingerprint of a key. A policy binds
+    this machine alone.
+    """
+
+
+@policy.command()
+@click.argument("room")
+@click.pass_obj
+def show(app: App, room: str) -> None:
+    """Show whom this machine hears in ROOM."""
+    view = app.ask(lambda daemon: daemon.get_policy(room))
+    _warn(app, view)
+    app.show(policy_json(view), _table(view))
+
+
+@policy.command(name="set")
+@click.argument("room")
+@click.option(
+    "--require-signed/--no-require-signed",
+    default=False,
+    help="Hear only those for whom a person's key vouches.",
+)
+@click.option("--identity", "identities", multiple=True, help="LABEL to hear; may be given often.")
+@_YES
+@click.pass_obj
+def set_(app: App, room: str, require_signed: bool, identities: tuple[str, ...], yes: bool) -> None:
+    """Give ROOM a policy, in place of the one it has."""
+    if not identities and not require_signed:
+        raise InvalidInput(
+            "there is nothing to set: give --identity or --require-signed; to hear everybody "
+            "again: buddies-cli policy clear ROOM"
+        )
+    _change(
+        app,
+        lambda daemon, confirm: daemon.set_policy(
+            room, identities, require_signed=require_signed, confirm=confirm
+        ),
+        yes=yes,
+    )
+
+
+@policy.command()
+@click.argument("room")
+@click.argument("label")
+@_YES
+@click.pass_obj
+def add(app: App, room: str, label: str, yes: bool) -> None:
+    """Put LABEL on the whitelist of ROOM; the first one closes the room to all others."""
+    _change(
+        app,
+        lambda daemon, confirm: daemon.add_to_policy(room, label, confirm=confirm),
+        yes=yes,
+    )
+
+
+@policy.command()
+@click.argument("room")
+@click.argument("label")
+@_YES
+@click.pass_obj
+def remove(app: App, room: str, label: str, yes: bool) -> None:
+    """Take LABEL off the whitelist of ROOM."""
+    _change(
+        app,
+        lambda daemon, confirm: daemon.remove_from_policy(room, label, confirm=confirm),
+        yes=yes,
+    )
+
+
+@policy.command()
+@click.argument("room")
+@click.pass_obj
+def clear(app: App, room: str) -> None:
+    """Hear everybody in ROOM again."""
+    _change(app, lambda daemon, confirm: daemon.set_policy(room, confirm=confirm), yes=False)
+
+
+def _change(app: App, change: Change, *, yes: bool) -> None:
+    """Make a change and show what it does; what has to be confirmed is asked at a terminal."""
+    try:
+        report = app.ask(lambda daemon: change(daemon, yes))
+    except NotAllowed as refused:
+        if app.as_json or not sys.stdin.isatty():
+            raise
+        app.note(f"warning: {refused}")
+        click.confirm("Do it all the same?", default=False, abort=True, err=True)
+        report = app.ask(lambda daemon: change(daemon, True))
+    _warn(app, report.view)
+    parts = [
+        _table(report.view),
+        _affected("Not heard any more, or still not", report.shut_out, report.shut_out_total),
+        _affected("Heard from now on", report.admitted, report.admitted_total),
+    ]
+    app.show(policy_report_json(report), "\n\n".join(part for part in parts if part))
+
+
+def _warn(app: App, view: PolicyView) -> None:
+    for warning in view.warnings:
+        app.note(f"warning: {warning}")
+
+
+def _table(view: PolicyView) -> str:
+    marks = [
+        (label, "this machine's" if label == view.local_identity else "")
+        for label in view.identities
+    ]
+    listed = f"\n{terminal.columns(marks)}" if marks else ""
+    heading = terminal.bold(f"{terminal.line(view.room)}: {view.meaning}")
+    own = terminal.dim(f"this machine's own identity: {view.local_identity or 'none'}")
+    return f"{heading}{listed}\n{own}"
+
+
+def _affected(heading: str, members: Sequence[AffectedMember], total: int) -> str:
+    if not members:
+        return ""
+    rows = [
+        (
+            member.name,
+            short(member.endpoint) or "unknown",
+            "present" if member.present else "absent",
+            member.signed_by or "no key known",
+        )
+        for member in members
+    ]
+    more = f"\nand {total - len(members)} more" if total > len(members) else ""
+    return f"{terminal.bold(f'{heading} ({total})')}\n{terminal.columns(rows)}{more}"

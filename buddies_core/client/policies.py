@@ -1,0 +1,78 @@
+"""The calls about policies: whom this machine hears in a room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from buddies_core.client.connection import Connection, sendable
+from buddies_core.convert.policies import policy_report_from_pb, policy_view_from_pb
+from buddies_core.pb import policy_pb2
+from buddies_core.pb.policy_pb2_grpc import PoliciesStub
+
+if TYPE_CHECKING:
+    from buddies_core.model.policy import PolicyReport, PolicyView
+
+CHANGE_TIMEOUT_S = 30.0
+"""gpg may be asked for each of many keys."""
+
+
+class PolicyCalls:
+    """The part of DaemonClient that is about policies."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._policies = PoliciesStub(connection.channel)
+
+    async def get_policy(self, room: str) -> PolicyView:
+        """Return the policy of a room.
+
+        Raises:
+            NotFound: this machine is not in the room.
+        """
+        with sendable():
+            request = policy_pb2.GetRequest(room=room)
+        return policy_view_from_pb(await self._connection.ask(self._policies.Get, request))
+
+    async def set_policy(
+        self,
+        room: str,
+        identities: Sequence[str] = (),
+        *,
+        require_signed: bool = False,
+        confirm: bool = False,
+    ) -> PolicyReport:
+        """Give a room this policy, in place of the one it had, and return what that does.
+
+        Raises:
+            NotFound: this machine is not in the room.
+            InvalidInput: an identity is none, or there are too many.
+            NotAllowed: it locks this machine's own identity out, and `confirm` is not set.
+        """
+        with sendable():
+            request = policy_pb2.SetRequest(
+                room=room, identities=identities, require_signed=require_signed, confirm=confirm
+            )
+        reply = await self._connection.ask(self._policies.Set, request, CHANGE_TIMEOUT_S)
+        return policy_report_from_pb(reply)
+
+    async def add_to_policy(
+        self, room: str, identity: str, *, confirm: bool = False
+    ) -> PolicyReport:
+        """Put an identity on a room's whitelist; raises as `set_policy` does."""
+        with sendable():
+            request = policy_pb2.AddRequest(room=room, identity=identity, confirm=confirm)
+        reply = await self._connection.ask(self._policies.Add, request, CHANGE_TIMEOUT_S)
+        return policy_report_from_pb(reply)
+
+    async def remove_from_policy(
+        self, room: str, identity: str, *, confirm: bool = False
+    ) -> PolicyReport:
+        """Take an identity off a room's whitelist; raises as `set_policy` does.
+
+        The last one, too, goes only if `confirm` is set: without it the room is open.
+        """
+        with sendable():
+            request = policy_pb2.RemoveRequest(room=room, identity=identity, confirm=confirm)
+        reply = await self._connection.ask(self._policies.Remove, request, CHANGE_TIMEOUT_S)
+        return policy_report_from_pb(reply)
