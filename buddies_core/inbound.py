@@ -8,10 +8,11 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from buddies_core.clock import Clock
 from buddies_core.errors import (
     BuddiesError,
     Busy,
@@ -45,6 +46,7 @@ from buddies_core.model.ids import EndpointId, short
 from buddies_core.net.direct import IncomingRequest
 from buddies_core.net.driver import ContentDelivered, NeighborCameUp, NeighborWentDown
 from buddies_core.net.network import Network
+from buddies_core.net.rates import PeerRates
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest, Refusal
 from buddies_core.rooms.admission import Admitted
 from buddies_core.rooms.gate import Gate, SignerUnknown
@@ -58,6 +60,12 @@ from buddies_core.tasks.service import Tasks
 
 WORK_AT_ONCE = 64
 """Messages in work, and as many requests; beyond that the network's queues fill and peers wait."""
+
+MESSAGES_PER_S = 200.0
+MESSAGES_BURST = 1000.0
+"""Of one author, over all rooms; further ones are relayed, but not acted on here. Nobody can prove
+who wrote what has no trailer or a wrong one, so that is charged to the neighbor that passed it on.
+"""
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +98,11 @@ class Inbound:
     skill_search: SkillSearch
     replies: Replies[SearchResponse]
     skill_replies: Replies[SkillSearchResponse]
+    clock: Clock
     counters: Counter[str]
+    rates: PeerRates = field(
+        default_factory=lambda: PeerRates(MESSAGES_PER_S, MESSAGES_BURST), init=False
+    )
 
     async def run(self) -> None:
         """Serve peers until cancelled."""
@@ -119,6 +131,9 @@ class Inbound:
     async def _on_content(self, room: Room, delivery: ContentDelivered) -> None:
         try:
             admitted = await room.hear(delivery.content)
+            trailer = admitted.trailer
+            if not self._may_speak(trailer.sender if trailer else delivery.delivered_from):
+                return
             straight = delivery.scope == SwarmScope(0)
             await self._on_message(room, admitted, delivery.delivered_from if straight else None)
         except SignerUnknown as unknown:
@@ -129,6 +144,7 @@ class Inbound:
                 partial(self._on_content, room, delivery),
             )
         except WireError as error:
+            self._may_speak(delivery.delivered_from)
             log.info("message_rejected room=%s: %s", room.record.name, error)
         except BuddiesError as error:
             self.counters["messages_failed"] += 1
@@ -137,6 +153,13 @@ class Inbound:
             # Whatever a message sets off, the next one may be another peer's.
             self.counters["bugs"] += 1
             log.exception("message_met_bug room=%s", room.record.name)
+
+    def _may_speak(self, peer: EndpointId) -> bool:
+        """Charge a message to this peer, and return whether it has said no more than it may."""
+        if self.rates.take(peer, self.clock.now_s()):
+            return True
+        self.counters["messages_over_rate"] += 1
+        return False
 
     async def _on_message(self, room: Room, admitted: Admitted, author: EndpointId | None) -> None:
         """Act on a message. `author` is given where it came straight from whoever wrote it."""

@@ -1,0 +1,37 @@
+"""A neighbor that talks too much, to a whole daemon on loopback."""
+
+from buddies_core.identity.node_key import NodeKey
+from buddies_core.inbound import MESSAGES_BURST
+from buddies_core.model.bodies import MemoryCreated, StatusUpdate
+from tests.support.meeting import eventually
+from tests.support.memories import DEMO, an_entry
+from tests.support.person import some_person
+from tests.support.whole_daemon import a_stranger_among, a_whole_daemon, sealed, unsigned
+
+BOB = NodeKey(b"b" * 32)
+TOO_MANY = int(MESSAGES_BURST) + 500
+
+
+async def test_who_talks_too_much_is_not_acted_on_and_others_are() -> None:
+    with some_person() as owner:
+        async with a_whole_daemon(owner.home, owner.environ) as alice:
+            await alice.client.join_room(DEMO)
+            async with a_stranger_among(alice) as mallory:
+                for number in range(TOO_MANY):
+                    body = StatusUpdate(mallory.key.endpoint.hex(), f"look at me {number}")
+                    await mallory.says(sealed(mallory.key, body, sent_at_ms=number))
+                await eventually(alice.counters, lambda it: it["messages_over_rate"] > 0)
+                # Relayed by the same neighbor, who is not its author.
+                told = MemoryCreated(an_entry(1, author=BOB.endpoint))
+                await mallory.says(sealed(BOB, told))
+                await eventually(alice.client.list_memories, lambda it: len(it.results) == 1)
+
+
+async def test_what_nobody_can_be_held_to_is_charged_to_who_passes_it_on() -> None:
+    with some_person() as owner:
+        async with a_whole_daemon(owner.home, owner.environ) as alice:
+            await alice.client.join_room(DEMO)
+            async with a_stranger_among(alice) as mallory:
+                for number in range(TOO_MANY):
+                    await mallory.says(unsigned(StatusUpdate(f"{number:064x}", "look at me")))
+                await eventually(alice.counters, lambda it: it["messages_over_rate"] > 0)
