@@ -61,6 +61,10 @@ class GossipConfig:
     only_neighbors_in_tree: bool = True
     # A connection is closed only if no topic needs it, as a neighbor's or for a request under way.
     disconnect_only_unused_peers: bool = True
+    # Who quits sends its lazy neighbors whole what they may not have grafted yet: the newest of
+    # what is this young. In Rust, whoever only announced its goodbye is gone when they ask.
+    pushed_on_quit_max: int = 16
+    pushed_on_quit_age_s: float = 0.25
     # What peers can make one topic hold, however much they send; Rust knows no such limits.
     # Of how many peers the data is remembered, oldest forgotten first: peers can name any number.
     peer_data_kept_max: int = 1000
@@ -85,6 +89,7 @@ EXACT = GossipConfig(
     refill_after_failed_request=False,
     only_neighbors_in_tree=False,
     disconnect_only_unused_peers=False,
+    pushed_on_quit_max=0,
     peer_data_kept_max=2**63,
     forwarded_requests_max=2**63,
     missing_ids_max=2**63,

@@ -133,6 +133,14 @@ class PlumTree:
             else:
                 del self._announcers[id]
 
+    def quit(self, now_s: float) -> None:
+        """Push what was said last to those who were only told of it; nobody can ask us later."""
+        newest = islice(reversed(self._cache.values()), self._config.pushed_on_quit_max)
+        oldest_s = now_s - self._config.pushed_on_quit_age_s
+        for _, gossip, _ in reversed([it for it in newest if it[0] >= oldest_s]):
+            for peer in self._lazy:
+                self._send(peer, gossip)
+
     # Messages
 
     def _on_gossip(self, sender: EndpointId, gossip: Gossip, now_s: float) -> None:

@@ -46,6 +46,7 @@ class Topic:
 
     def quit(self, now_s: float) -> list[Command]:
         """Take leave of the neighbors; the topic is of no use afterwards."""
+        self.plumtree.quit(now_s)
         self.hyparview.quit(now_s)
         return self._take()
 

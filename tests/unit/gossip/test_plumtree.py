@@ -538,3 +538,32 @@ def test_a_new_neighbor_that_lacks_a_message_gets_it() -> None:
     assert graft == send(A, Graft(HI, 1))
     assert author.receive(B, Graft(HI, 0), 1.1) == [send(B, hi(1))]
     assert deliver(b"hi", A, 1) in joiner.receive(A, hi(1), 1.1)
+
+
+# Leaving
+
+
+def pushed(commands: list[Command]) -> list[tuple[EndpointId, bytes]]:
+    """Return what is sent whole, and to whom."""
+    return [
+        (it.peer, it.message.content)
+        for it in commands
+        if isinstance(it, SendMessage) and isinstance(it.message, Gossip)
+    ]
+
+
+@pytest.mark.parametrize(("config", "last"), [(EXACT, []), (OURS, [(B, b"hi")])])
+def test_who_quits_pushes_what_was_only_announced_so_far(
+    config: GossipConfig, last: list[tuple[EndpointId, bytes]]
+) -> None:
+    it = tree(eager=(A,), lazy=(B,), config=config)
+    it.broadcast(b"hi", 10.0)
+    assert pushed(it.quit(10.2)) == last
+
+
+def test_who_quits_pushes_the_newest_and_youngest_alone_in_their_order() -> None:
+    it = tree(eager=(A,), lazy=(B,), config=OURS)
+    it.broadcast(b"old", 9.0)
+    for number in range(20):
+        it.broadcast(b"%d" % number, 10.0)
+    assert pushed(it.quit(10.1)) == [(B, b"%d" % number) for number in range(4, 20)]
