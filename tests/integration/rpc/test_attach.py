@@ -64,7 +64,7 @@ async def test_calls_are_made_in_the_name_of_the_attached_agent(
     await client.store_memory(room="r", content="x")
 
     assert node.rooms.calls == [
-        ("join", "r", None, agent.id),
+        ("join", "r", None, agent.id, False),
         ("leave", "r", agent.id, False),
         ("notify", "r", "hello", agent.id),
     ]
@@ -119,7 +119,7 @@ async def test_the_first_call_after_a_restart_is_made_in_the_agents_name(paths: 
             await client.join_room("r")
 
             [agent] = after.agents.attached()
-            assert after.rooms.calls == [("join", "r", None, agent.id)]
+            assert after.rooms.calls == [("join", "r", None, agent.id, False)]
 
 
 async def test_while_no_daemon_runs_a_call_says_so_soon(

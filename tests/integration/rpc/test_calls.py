@@ -21,6 +21,7 @@ from tests.support.fake_services import (
     MEMORY_ID,
     OTHER_ID,
     ROOM_STATUS,
+    ROTATED,
     SEARCH_RESULT,
     daemon_info,
 )
@@ -40,10 +41,10 @@ async def test_the_handshake_tells_who_the_daemon_is(client: DaemonClient) -> No
 
 async def test_joining_gives_the_whole_report(client: DaemonClient, node: FakeNode) -> None:
     assert await client.join_room("feature-a", "a ticket") == JOIN_REPORT
-    assert await client.join_room("feature-a") == JOIN_REPORT
+    assert await client.join_room("feature-a", private=True) == JOIN_REPORT
     assert node.rooms.calls == [
-        ("join", "feature-a", "a ticket", None),
-        ("join", "feature-a", None, None),
+        ("join", "feature-a", "a ticket", None, False),
+        ("join", "feature-a", None, None, True),
     ]
 
 
@@ -72,12 +73,16 @@ async def test_rooms_status_ticket_and_notify_cross_the_socket_unchanged(
     assert await client.list_rooms() == ("a", "feature-a")
     assert await client.room_status("feature-a") == ROOM_STATUS
     assert await client.room_ticket("feature-a") == "ticket-text"
+    assert await client.room_ticket("feature-a", uses=2, expires_s=0.5) == "ticket-text"
+    assert await client.rotate_room("feature-a", ["bob"]) == ROTATED
     assert await client.notify("feature-a", "reading ☺") == NotifyReport(
         RoomName("feature-a"), "reading ☺", 3
     )
     assert node.rooms.calls == [
         ("status", "feature-a"),
-        ("ticket", "feature-a"),
+        ("ticket", "feature-a", None, None),
+        ("ticket", "feature-a", 2, 0.5),
+        ("rotate", "feature-a", ("bob",)),
         ("notify", "feature-a", "reading ☺", None),
     ]
 

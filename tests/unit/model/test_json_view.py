@@ -18,6 +18,7 @@ from tests.support.fake_services import (
     OTHER_ID,
     PEER,
     ROOM_STATUS,
+    ROTATED,
     SEARCH_RESULT,
     SELF,
 )
@@ -132,6 +133,7 @@ def test_a_join_shows_who_is_there_and_what_was_tried() -> None:
         "room": "feature-a",
         "ticket": "ticket-text",
         "endpoint_id": SELF.hex(),
+        "private": False,
         "already_joined": True,
         "members": [ALICE_ROW, BOB_ROW],
         "tried": [{"endpoint_id": PEER.hex(), "reached": False, "outcome": "refused"}],
@@ -149,10 +151,25 @@ def test_a_room_has_one_row_an_agent_and_one_for_a_member_without() -> None:
 
     assert shown == {
         "room": "feature-a",
+        "private": False,
         "topic": ROOM_STATUS.topic.hex(),
         "joined_at_ms": 1_700_000_000_003,
         "neighbors": 1,
         "peers": [ALICE_ROW, ALICE_ROW | {"agent": "codex", "user": "alice"}, BOB_ROW],
+        "warnings": [],
+    }
+
+
+def test_a_rotation_shows_who_has_the_new_secret_and_who_has_not() -> None:
+    bob = {"endpoint_id": PEER.hex(), "name": "bob"}
+    alice = {"endpoint_id": SELF.hex(), "name": "alice"}
+
+    assert json_view.rotate_json(ROTATED) == {
+        "room": "feature-a",
+        "epoch": 2,
+        "removed": [bob],
+        "told": [alice],
+        "waiting": [],
     }
 
 
