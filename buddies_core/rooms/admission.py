@@ -1,11 +1,12 @@
 """Whether to believe a message: decode, verify, decide. The same for broadcasts and for copies."""
 
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
-from buddies_core.errors import WireError
+from buddies_core.errors import StoreError, WireError
 from buddies_core.identity.signatures import verify_endpoint
 from buddies_core.identity.verifying import Verdict, Verification
 from buddies_core.model.bodies import (
@@ -17,7 +18,7 @@ from buddies_core.model.bodies import (
     UnknownBody,
 )
 from buddies_core.model.identity import SignerIdentity, Verified
-from buddies_core.model.ids import EndpointId, RoomId, RoomName
+from buddies_core.model.ids import EndpointId, RoomId, RoomName, short
 from buddies_core.wire.room_messages import (
     Envelope,
     RoomMessage,
@@ -29,6 +30,8 @@ from buddies_core.wire.room_messages import (
 
 LEGACY_NAMESPACE = "buddies"
 """Of 0.1.4's SSH signatures."""
+
+log = logging.getLogger(__name__)
 
 Verify: TypeAlias = Callable[[SignerIdentity, bytes, bytes, str], Awaitable[Verification]]
 """See `identity.verifying.Verifier.verify`."""
@@ -65,6 +68,9 @@ class Speakers(Protocol):
 
     def watermark(self, name: bytes) -> int:
         """Return the mark, 0 if there is none."""
+
+    async def raise_watermark(self, name: bytes, value: int) -> None:
+        """Raise the mark to `value`, if it is lower."""
 
 
 def spoke_key(endpoint: EndpointId) -> bytes:
@@ -107,7 +113,22 @@ class Admission:
         except Rejected as rejected:
             self._counters[f"rejected_{rejected.reason}"] += 1
             raise
+        if admitted.trailer is not None:
+            await self._note_speaker(admitted.trailer.sender)
         return admitted
+
+    async def _note_speaker(self, sender: EndpointId) -> None:
+        """Keep that this endpoint signs, so that nobody speaks for it without a signature."""
+        if self._signs(sender):
+            return
+        try:
+            await self._speakers.raise_watermark(spoke_key(sender), 1)
+        except StoreError as error:
+            # The message is good all the same; the next one is another chance to note it.
+            log.warning("speaker_not_noted peer=%s: %s", short(sender), error)
+
+    def _signs(self, endpoint: EndpointId) -> bool:
+        return self._speakers.watermark(spoke_key(endpoint)) > 0
 
     def _admit(self, room: RoomName, room_id: RoomId, raw: bytes) -> Admitted:
         try:
@@ -149,7 +170,7 @@ class Admission:
         if envelope.trailer is None:
             if isinstance(envelope.message.body, Presence | UnknownBody):
                 raise Rejected("unsigned", "a message of our own kind came without a trailer")
-            if author is not None and self._signs(author):
+            if author is not None and self._claims_signer(author):
                 raise Rejected("impersonation", f"{author[:10]} signs its messages; this is not")
             return Verified.UNVERIFIED
         sender = envelope.trailer.sender
@@ -159,12 +180,12 @@ class Admission:
             raise Rejected("author_is_not_sender", f"{sender.hex()[:10]} speaks for {author[:10]}")
         return Verified.PEER
 
-    def _signs(self, author: str) -> bool:
+    def _claims_signer(self, author: str) -> bool:
         try:
             endpoint = EndpointId(bytes.fromhex(author))
         except ValueError:
             return False
-        return self._speakers.watermark(spoke_key(endpoint)) > 0
+        return self._signs(endpoint)
 
 
 def _claimed_author(message: RoomMessage) -> str | None:

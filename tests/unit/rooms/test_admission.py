@@ -233,3 +233,15 @@ async def test_a_signer_cannot_speak_for_an_endpoint_that_signs(counters: Counte
     raw = encode_room_message(await signed_as_0_1_4(memory_by(ALICE.endpoint.hex()), ANNS_KEY))
     with pytest.raises(Rejected, match="signs its messages"):
         await Admission(store, VERIFIER.verify, counters).admit(DEMO, ROOM_ID, raw)
+
+
+async def test_who_has_signed_anything_is_spoken_for_by_nobody_without_a_signature(
+    say: Say, counters: Counter[str]
+) -> None:
+    store = InMemoryStore()
+    admission = Admission(store, VERIFIER.verify, counters)
+    forged = unsigned(memory_by(ALICE.endpoint.hex()))
+    assert (await admission.admit(DEMO, ROOM_ID, forged)).verified is Verified.UNVERIFIED
+    await admission.admit(DEMO, ROOM_ID, await say(StatusUpdate(ALICE.endpoint.hex(), "busy")))
+    with pytest.raises(Rejected, match="signs its messages"):
+        await Admission(store, VERIFIER.verify, counters).admit(DEMO, ROOM_ID, forged)
