@@ -140,7 +140,7 @@ class Inbound:
             self.held.hold(
                 unknown.sender,
                 delivery.delivered_from,
-                room.asking.ask,
+                room,
                 partial(self._on_content, room, delivery),
             )
         except WireError as error:
@@ -239,7 +239,7 @@ class Inbound:
             case "catch_up" if room.epochs:
                 return [PeerReply(epoch=room.epochs.answer_catch_up(caller))]
             case "fetch_bindings":
-                return self.gate.fetcher.answer(request.fetch_bindings)
+                return await self.gate.fetcher.answer(room, request.fetch_bindings)
             case "hello":
                 return [PeerReply(hello=part) for part in await room.answer_hello(request.hello)]
             case "search":

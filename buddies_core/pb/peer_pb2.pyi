@@ -1045,7 +1045,7 @@ class FetchBindings(_message.Message):
     ENDPOINTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def endpoints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
-        """At most 64."""
+        """At most 32."""
 
     def __init__(
         self,
@@ -1062,50 +1062,28 @@ Global___FetchBindings: _TypeAlias = FetchBindings  # noqa: Y015
 
 @_typing.final
 class BindingsReply(_message.Message):
-    """Of those that the answering peer knows, its own included. Anybody may answer for anybody: each is
-    checked by whoever gets it.
+    """Their latest presences in this room, P2PMessage ‖ trailer, as far as the answering peer knows them;
+    they hold the bindings. Anybody may answer for anybody, for the endpoint has signed its presence. A
+    binding alone would not do: any signer can make one for any endpoint.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    BINDINGS_FIELD_NUMBER: _builtins.int
+    PRESENCES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def bindings(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndpointBinding]: ...
+    def presences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
     def __init__(
         self,
         *,
-        bindings: _abc.Iterable[Global___EndpointBinding] | None = ...,
+        presences: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bindings", b"bindings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["presences", b"presences"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BindingsReply: _TypeAlias = BindingsReply  # noqa: Y015
-
-@_typing.final
-class EndpointBinding(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    ENDPOINT_FIELD_NUMBER: _builtins.int
-    BINDING_FIELD_NUMBER: _builtins.int
-    endpoint: _builtins.bytes
-    @_builtins.property
-    def binding(self) -> Global___Binding: ...
-    def __init__(
-        self,
-        *,
-        endpoint: _builtins.bytes = ...,
-        binding: Global___Binding | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["binding", b"binding"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["binding", b"binding", "endpoint", b"endpoint"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___EndpointBinding: _TypeAlias = EndpointBinding  # noqa: Y015
 
 @_typing.final
 class Redeem(_message.Message):

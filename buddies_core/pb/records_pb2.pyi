@@ -275,7 +275,7 @@ class BindingRecord(_message.Message):
     ssh: _builtins.str
     signed_at_ms: _builtins.int
     signature: _builtins.bytes
-    """The signer's; empty in records of older versions, which are not handed on."""
+    """The signer's; empty in records of older versions."""
     def __init__(
         self,
         *,

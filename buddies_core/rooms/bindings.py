@@ -98,15 +98,6 @@ class Bindings:
         """Return who is said to vouch for this endpoint, by a key that is not in the keyring."""
         return self._unchecked.get(endpoint)
 
-    def to_hand_on(self, endpoint: EndpointId) -> Binding | None:
-        """Return the binding of an endpoint, ours included, for a peer to check by itself."""
-        if endpoint == self._endpoint:
-            return self.own
-        record = self._known.get(endpoint)
-        if record is None or not record.signature:
-            return None
-        return Binding(record.signer, record.signed_at_ms, record.signature)
-
     def shown(self, member: Member) -> Member:
         """Return the member with whose key vouches for it."""
         if not member.speaks_direct:

@@ -1,32 +1,56 @@
-"""Asking who vouches for an endpoint, where a policy has to know. One event loop owns this."""
+"""Asking who vouches for an endpoint, where a policy has to know. One event loop owns this.
+
+The answer is the endpoint's own presence, which holds the binding and which it has signed. So
+anybody may give it; a binding alone would not do, for any signer can make one for any endpoint.
+"""
 
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Sequence
+from typing import Protocol
 
 from buddies_core.clock import Clock
-from buddies_core.errors import BuddiesError, InvalidInput
-from buddies_core.model.ids import EndpointId, short
+from buddies_core.errors import BuddiesError, InvalidInput, WireError
+from buddies_core.identity.signatures import verify_endpoint
+from buddies_core.model.bodies import Presence
+from buddies_core.model.ids import EndpointId, RoomId, short
 from buddies_core.pb import peer_pb2
 from buddies_core.rooms.bindings import Bindings
-from buddies_core.wire.bodies import binding_from_protobuf, binding_to_protobuf
+from buddies_core.store.records import RoomRecord
+from buddies_core.wire.room_messages import open_envelope, signing_input
 
 ASK_TIMEOUT_S = 2.0
 """For one peer; two are asked at most, within the 5 s that a message is held."""
 NOT_AGAIN_FOR_S = 60.0
 REMEMBERED_MAX = 4096
 """Endpoints without a binding, who was asked for it, and peers that gave no answer."""
-ENDPOINTS_MAX = 64
-"""In one request: their bindings fit into one frame."""
-
-Ask: TypeAlias = Callable[
-    [EndpointId, peer_pb2.PeerRequest, float], Awaitable[Sequence[peer_pb2.PeerReply]]
-]
-"""Asks a member of a room; see `rooms.room.Room.ask`."""
+ENDPOINTS_MAX = 32
+"""In one request: their presences fit into one frame."""
 
 log = logging.getLogger(__name__)
+
+
+class AskingPort(Protocol):
+    """Asking a room's members; see `rooms.asking.Asking`."""
+
+    async def ask(
+        self, peer: EndpointId, request: peer_pb2.PeerRequest, timeout_s: float
+    ) -> Sequence[peer_pb2.PeerReply]:
+        """Return a member's whole answer."""
+
+
+class RoomPort(Protocol):
+    """A room that this node is in; see `rooms.room.Room`."""
+
+    record: RoomRecord
+
+    @property
+    def asking(self) -> AskingPort:
+        """The way to its members."""
+
+    async def presence_of(self, endpoint: EndpointId) -> bytes | None:
+        """Return what a member, or this node, says of itself, as it has signed it."""
 
 
 class BindingFetcher:
@@ -48,7 +72,9 @@ class BindingFetcher:
         """Take the endpoint for one without a binding for a minute, unless it comes by itself."""
         self._given_up.add(endpoint)
 
-    async def fetch(self, endpoint: EndpointId, ask: Ask, peers: Sequence[EndpointId]) -> bool:
+    async def fetch(
+        self, endpoint: EndpointId, room: RoomPort, peers: Sequence[EndpointId]
+    ) -> bool:
         """Ask these peers one after the other, each once a minute; never raises.
 
         Returns whether the endpoint's binding is here. Who wants the same one meanwhile waits for
@@ -64,7 +90,7 @@ class BindingFetcher:
                 continue
             self._asking[endpoint] = done = asyncio.Event()
             try:
-                await self._ask(endpoint, ask, peer)
+                await self._ask(endpoint, room, peer)
             finally:
                 del self._asking[endpoint]
                 done.set()
@@ -73,38 +99,49 @@ class BindingFetcher:
     def _may_know(self, peer: EndpointId, endpoint: EndpointId) -> bool:
         return peer not in self._mute and peer + endpoint not in self._asked
 
-    async def _ask(self, endpoint: EndpointId, ask: Ask, peer: EndpointId) -> None:
+    async def _ask(self, endpoint: EndpointId, room: RoomPort, peer: EndpointId) -> None:
         request = peer_pb2.PeerRequest(fetch_bindings=peer_pb2.FetchBindings(endpoints=[endpoint]))
         try:
             async with asyncio.timeout(ASK_TIMEOUT_S):
-                replies = await ask(peer, request, ASK_TIMEOUT_S)
-            for told in (told for reply in replies for told in reply.bindings.bindings):
-                binding = binding_from_protobuf(told.binding)
-                if told.endpoint == endpoint and binding is not None:
-                    await self._bindings.take(endpoint, binding)
+                replies = await room.asking.ask(peer, request, ASK_TIMEOUT_S)
+            for proof in (proof for reply in replies for proof in reply.bindings.presences):
+                await self._take(endpoint, room.record.room_id, proof)
         except (BuddiesError, TimeoutError) as error:
             log.info("bindings_not_fetched peer=%s of=%s: %s", short(peer), short(endpoint), error)
             self._mute.add(peer)
         self._asked.add(peer + endpoint)
 
-    def answer(self, request: peer_pb2.FetchBindings) -> list[peer_pb2.PeerReply]:
-        """Return those of the bindings that are known here.
+    async def _take(self, endpoint: EndpointId, room_id: RoomId, proof: bytes) -> None:
+        """Take in the binding in a presence of this endpoint in this room.
+
+        Raises:
+            WireError: it is none.
+        """
+        envelope = open_envelope(proof)
+        body, trailer = envelope.message.body, envelope.trailer
+        if trailer is None or trailer.sender != endpoint or not isinstance(body, Presence):
+            raise WireError("it gave something else than the presence that it was asked for")
+        signed = signing_input(room_id, envelope.signed)
+        if not verify_endpoint(endpoint, signed, envelope.signature):
+            raise WireError("it gave a presence that is not signed for this room")
+        if body.binding is not None:
+            await self._bindings.take(endpoint, body.binding)
+
+    async def answer(
+        self, room: RoomPort, request: peer_pb2.FetchBindings
+    ) -> list[peer_pb2.PeerReply]:
+        """Return the presences of those who are known here.
 
         Raises:
             InvalidInput: it asks for too many.
+            StoreError: a record is damaged.
         """
         if len(request.endpoints) > ENDPOINTS_MAX:
             raise InvalidInput(f"at most {ENDPOINTS_MAX} endpoints can be asked for at once")
-        known = (
-            (endpoint, self._bindings.to_hand_on(EndpointId(endpoint)))
-            for endpoint in dict.fromkeys(request.endpoints)
-        )
-        bindings = [
-            peer_pb2.EndpointBinding(endpoint=endpoint, binding=binding_to_protobuf(binding))
-            for endpoint, binding in known
-            if binding is not None
-        ]
-        return [peer_pb2.PeerReply(bindings=peer_pb2.BindingsReply(bindings=bindings))]
+        wanted = dict.fromkeys(map(EndpointId, request.endpoints))
+        presences = [await room.presence_of(endpoint) for endpoint in wanted]
+        known = [presence for presence in presences if presence is not None]
+        return [peer_pb2.PeerReply(bindings=peer_pb2.BindingsReply(presences=known))]
 
 
 class _Lately:

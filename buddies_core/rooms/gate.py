@@ -2,7 +2,6 @@
 
 import contextlib
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
 from typing import Protocol
 
 from buddies_core.clock import Clock
@@ -11,12 +10,12 @@ from buddies_core.identity.labels import canonical
 from buddies_core.model.bodies import Presence
 from buddies_core.model.identity import GpgIdentity, SignerIdentity
 from buddies_core.model.ids import EndpointId, RoomId, short
-from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
+from buddies_core.pb.peer_pb2 import PeerRequest
+from buddies_core.rooms import fetching_bindings
 from buddies_core.rooms.admission import Admitted, Rejected
 from buddies_core.rooms.bindings import Bindings
 from buddies_core.rooms.fetching_bindings import BindingFetcher
 from buddies_core.rooms.policies import Policies
-from buddies_core.store.records import RoomRecord
 
 MISSING_KEYS_MAX = 16
 MISSING_KEY_SHOWN_FOR_S = 600.0
@@ -31,23 +30,8 @@ class SignerUnknown(WireError):
         self.sender = sender
 
 
-class AskedPort(Protocol):
-    """Asking a room's members; see `rooms.asking.Asking`."""
-
-    async def ask(
-        self, peer: EndpointId, request: PeerRequest, timeout_s: float
-    ) -> Sequence[PeerReply]:
-        """Return a member's whole answer."""
-
-
-class RoomPort(Protocol):
+class RoomPort(fetching_bindings.RoomPort, Protocol):
     """A room that this node is in; see `rooms.room.Room`."""
-
-    record: RoomRecord
-
-    @property
-    def asking(self) -> AskedPort:
-        """The way to its members."""
 
     async def admit(self, proof: bytes) -> Admitted:
         """Return the message that was said in it."""
@@ -110,7 +94,7 @@ class Gate:
             return await room.admit(proof)
         except SignerUnknown as unknown:
             sender = unknown.sender
-            if not await self.fetcher.fetch(sender, room.asking.ask, (source or sender,)):
+            if not await self.fetcher.fetch(sender, room, (source or sender,)):
                 self._counters["rejected_policy"] += 1
                 raise Rejected(
                     "policy", f"nobody says who vouches for {short(sender)}"
@@ -133,7 +117,7 @@ class Gate:
             with contextlib.suppress(WireError):
                 await room.admit(request.hello.presence)
         if self.fetcher.is_worth_asking(caller) and not await self.fetcher.fetch(
-            caller, room.asking.ask, (caller,)
+            caller, room, (caller,)
         ):
             self.fetcher.give_up(caller)
         try:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from buddies_core.model.ids import EndpointId
-from buddies_core.rooms.fetching_bindings import Ask, BindingFetcher
+from buddies_core.rooms.fetching_bindings import BindingFetcher, RoomPort
 
 HELD_FOR_S = 5.0
 MESSAGES_MAX = 64
@@ -22,7 +22,7 @@ Hear = Callable[[], Awaitable[None]]
 class _Waiting:
     """The messages of one sender, and whom to ask for its binding."""
 
-    ask: Ask
+    room: RoomPort
     peers: tuple[EndpointId, ...]
     messages: list[Hear] = field(default_factory=list)
 
@@ -36,7 +36,7 @@ class HeldMessages:
         self._held: dict[EndpointId, _Waiting] = {}
         self._begun: asyncio.Queue[EndpointId] = asyncio.Queue()
 
-    def hold(self, sender: EndpointId, deliverer: EndpointId, ask: Ask, hear: Hear) -> None:
+    def hold(self, sender: EndpointId, deliverer: EndpointId, room: RoomPort, hear: Hear) -> None:
         """Have a message heard when more is known, or after 5 s.
 
         `hear` is called either way, those of one sender one after the other in the order in which
@@ -44,7 +44,7 @@ class HeldMessages:
         """
         waiting = self._held.get(sender)
         if waiting is None and len(self._held) < SENDERS_MAX:
-            waiting = self._held[sender] = _Waiting(ask, (sender, deliverer))
+            waiting = self._held[sender] = _Waiting(room, (sender, deliverer))
             self._begun.put_nowait(sender)
         if waiting is None or len(waiting.messages) >= MESSAGES_MAX:
             self._counters["held_too_many"] += 1
@@ -62,7 +62,7 @@ class HeldMessages:
         known = False
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(HELD_FOR_S):
-                known = await self._fetcher.fetch(sender, waiting.ask, waiting.peers)
+                known = await self._fetcher.fetch(sender, waiting.room, waiting.peers)
         if not known:
             self._fetcher.give_up(sender)
         del self._held[sender]  # From here on the policy decides by itself.

@@ -69,6 +69,9 @@ class StorePort(Protocol):
     def presences(self, room_id: RoomId) -> tuple[PresenceRecord, ...]:
         """Return the latest presence of each member ever heard."""
 
+    def get_presence(self, room_id: RoomId, endpoint: EndpointId) -> PresenceRecord | None:
+        """Return the latest presence of a member."""
+
     async def delete_presence(self, room_id: RoomId, endpoint: EndpointId) -> None:
         """Forget a member of a room."""
 

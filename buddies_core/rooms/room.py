@@ -295,6 +295,17 @@ class Room:
             await store.delete_presence(self.record.room_id, peer)
         self._announce.set()
 
+    async def presence_of(self, endpoint: EndpointId) -> bytes | None:
+        """Return what a member, or this node, says of itself, as it has signed it.
+
+        Raises:
+            StoreError: its record is damaged.
+        """
+        if endpoint == self._host.endpoint:
+            return await self._own_presence()
+        record = self._host.store.get_presence(self.record.room_id, endpoint)
+        return record.proof if record else None
+
     async def _own_presence(self) -> bytes:
         return await self.voice.compose(self._presence())
 

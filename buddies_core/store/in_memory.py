@@ -98,6 +98,10 @@ class InMemoryStore:
         """Return the latest presence of each member, by endpoint."""
         return tuple(p for (of, _), p in sorted(self._presences.items()) if of == room_id)
 
+    def get_presence(self, room_id: RoomId, endpoint: EndpointId) -> PresenceRecord | None:
+        """Return a member's latest presence."""
+        return self._presences.get((room_id, endpoint))
+
     async def delete_presence(self, room_id: RoomId, endpoint: EndpointId) -> None:
         """Forget a member of a room."""
         self._presences.pop((room_id, endpoint), None)

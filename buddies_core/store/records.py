@@ -51,7 +51,7 @@ class BindingRecord:
     signer: SignerIdentity
     signed_at_ms: int
     signature: bytes = b""
-    """Of the signer; empty in old records, which can't be checked again or handed on."""
+    """Of the signer; empty in old records, which can't be checked again."""
 
 
 def encode_memory(memory: Memory, sequence: int) -> bytes:

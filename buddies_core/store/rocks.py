@@ -232,6 +232,10 @@ class RocksStore:
         """Return the latest presence of each member, by endpoint; damaged ones are left out."""
         return tuple(_decoded(self._database.scan(keys.presences(room_id)), decode_presence))
 
+    def get_presence(self, room_id: RoomId, endpoint: EndpointId) -> PresenceRecord | None:
+        """Return a member's latest presence; raises StoreError if its record is damaged."""
+        return self._read(keys.presence(room_id, endpoint), decode_presence, "a presence")
+
     async def delete_presence(self, room_id: RoomId, endpoint: EndpointId) -> None:
         """Forget a member of a room. On return that is on disk."""
         await self._put(keys.presence(room_id, endpoint), None)

@@ -299,12 +299,12 @@ def _presence(data: bytes) -> Presence:
             )
             for agent in presence.agents
         ),
-        binding_from_protobuf(presence.binding),
+        _binding(presence),
     )
 
 
-def binding_from_protobuf(binding: peer_pb2.Binding) -> Binding | None:
-    """Return the binding, if it is one; nothing of it is verified."""
+def _binding(presence: peer_pb2.Presence) -> Binding | None:
+    binding = presence.binding
     signer: SignerIdentity
     match binding.WhichOneof("signer"):
         case "gpg":
@@ -327,12 +327,11 @@ def _presence_to_protobuf(presence: Presence) -> bytes:
         )
         for agent in presence.agents
     ]
-    binding = binding_to_protobuf(presence.binding) if presence.binding else None
+    binding = _binding_to_protobuf(presence.binding) if presence.binding else None
     return peer_pb2.Presence(name=presence.name, agents=agents, binding=binding).SerializeToString()
 
 
-def binding_to_protobuf(binding: Binding) -> peer_pb2.Binding:
-    """Return the binding as presences and direct answers carry it."""
+def _binding_to_protobuf(binding: Binding) -> peer_pb2.Binding:
     encoded = peer_pb2.Binding(signed_at_ms=binding.signed_at_ms, signature=binding.signature)
     match binding.signer:
         case GpgIdentity(key_id):

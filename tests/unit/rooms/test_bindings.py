@@ -151,15 +151,6 @@ async def test_our_own_key_vouches_for_us(
     assert Bindings(store, verify, counters, BOB, own).signer_of(BOB) == ANN
 
 
-async def test_a_binding_is_handed_on_as_it_came(bindings: Bindings, store: InMemoryStore) -> None:
-    binding = await bind(ANNS_KEY, ALICE, 5)
-    await bindings.take(ALICE, binding)
-    handed_on = replace(binding, signer=ANN)
-    assert bindings.to_hand_on(ALICE) == handed_on
-    assert Bindings(store, CountingVerifier(), Counter(), BOB).to_hand_on(ALICE) == handed_on
-    assert bindings.to_hand_on(MALLORY) is None
-
-
 async def test_a_key_that_lapses_vouches_no_longer(
     bindings: Bindings, store: InMemoryStore, verify: CountingVerifier, counters: Counter[str]
 ) -> None:

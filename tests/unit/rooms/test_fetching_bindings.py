@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import pytest
 
@@ -11,37 +10,48 @@ from buddies_core.errors import BuddiesError, InvalidInput, Unreachable
 from buddies_core.identity.binding import bind
 from buddies_core.identity.node_key import NodeKey
 from buddies_core.identity.verifying import Verifier
-from buddies_core.model.ids import EndpointId
+from buddies_core.model.bodies import Presence
+from buddies_core.model.identity import Binding
+from buddies_core.model.ids import EndpointId, RoomName, open_room_id
 from buddies_core.pb.peer_pb2 import BindingsReply, FetchBindings, PeerReply, PeerRequest
 from buddies_core.rooms.bindings import Bindings
+from buddies_core.rooms.composing import Composer
 from buddies_core.rooms.fetching_bindings import NOT_AGAIN_FOR_S, BindingFetcher
 from buddies_core.store.in_memory import InMemoryStore
-from buddies_core.store.records import BindingRecord
+from buddies_core.store.records import RoomRecord
 from tests.support.clocks import ManualClock
 from tests.support.person import an_ed25519_signer
 
-ALICE, BOB, CAROL = (NodeKey(name * 32).endpoint for name in (b"a", b"b", b"c"))
+ALICE, BOB, CAROL = (NodeKey(name * 32) for name in (b"a", b"b", b"c"))
 ANNS_KEY, BENS_KEY = an_ed25519_signer(b"1"), an_ed25519_signer(b"2")
-ANN = ANNS_KEY.identity
+ANN, BEN = ANNS_KEY.identity, BENS_KEY.identity
+DEMO = RoomName("demo")
 
 
-@dataclass
+async def presence(key: NodeKey, binding: Binding | None, room: RoomName = DEMO) -> bytes:
+    composer = Composer(key, InMemoryStore(), ManualClock())
+    return await composer.compose(open_room_id(room), Presence("x", (), binding))
+
+
 class Node:
-    """One node's bindings; asks others, which answer or fail."""
+    """One node in the room; asks others, which answer or fail. It is its own way to them."""
 
-    me: EndpointId
-    clock: ManualClock = field(default_factory=ManualClock)
-    store: InMemoryStore = field(default_factory=InMemoryStore)
-    counters: Counter[str] = field(default_factory=Counter)
-    peers: "dict[EndpointId, Node | BuddiesError]" = field(default_factory=dict)
-    asked: list[EndpointId] = field(default_factory=list)
-    own: bool = False
-
-    def __post_init__(self) -> None:
-        self.bindings = Bindings(
-            self.store, Verifier({}, self.clock).verify, self.counters, self.me
-        )
+    def __init__(self, key: NodeKey, presence: bytes | None = None) -> None:
+        self.clock = ManualClock()
+        self.counters: Counter[str] = Counter()
+        verify = Verifier({}, self.clock).verify
+        self.bindings = Bindings(InMemoryStore(), verify, self.counters, key.endpoint)
         self.fetcher = BindingFetcher(self.bindings, self.clock)
+        self.record = RoomRecord(
+            name=DEMO, room_id=open_room_id(DEMO), joined_at_ms=1, bootstrap=()
+        )
+        self.asking = self
+        self.presences: dict[EndpointId, bytes] = {key.endpoint: presence} if presence else {}
+        self.peers: dict[EndpointId, Node | BuddiesError] = {}
+        self.asked: list[EndpointId] = []
+
+    async def presence_of(self, endpoint: EndpointId) -> bytes | None:
+        return self.presences.get(endpoint)
 
     async def ask(
         self, peer: EndpointId, request: PeerRequest, timeout_s: float
@@ -51,10 +61,10 @@ class Node:
         if isinstance(answering, BuddiesError):
             raise answering
         await asyncio.sleep(0)
-        return answering.fetcher.answer(request.fetch_bindings)
+        return await answering.fetcher.answer(answering, request.fetch_bindings)
 
-    async def fetch(self, endpoint: EndpointId, *peers: EndpointId) -> None:
-        await self.fetcher.fetch(endpoint, self.ask, peers)
+    async def fetch(self, wanted: NodeKey, *peers: NodeKey) -> bool:
+        return await self.fetcher.fetch(wanted.endpoint, self, [it.endpoint for it in peers])
 
 
 @pytest.fixture
@@ -64,96 +74,90 @@ def me() -> Node:
 
 async def vouched_for() -> Node:
     """Return Alice, for whom Ann vouches."""
-    alice = Node(ALICE)
-    alice.bindings.own = await bind(ANNS_KEY, ALICE, 5)
-    return alice
+    return Node(ALICE, await presence(ALICE, await bind(ANNS_KEY, ALICE.endpoint, 5)))
 
 
 async def test_an_endpoint_tells_who_vouches_for_it(me: Node) -> None:
-    me.peers[ALICE] = await vouched_for()
-    await me.fetch(ALICE, ALICE)
-    assert me.bindings.signer_of(ALICE) == ANN
-    assert not me.fetcher.is_worth_asking(ALICE)
+    me.peers[ALICE.endpoint] = await vouched_for()
+    assert await me.fetch(ALICE, ALICE)
+    assert me.bindings.signer_of(ALICE.endpoint) == ANN
+    assert not me.fetcher.is_worth_asking(ALICE.endpoint)
 
 
-async def test_anybody_who_holds_a_binding_answers_for_anybody(me: Node) -> None:
+async def test_anybody_who_has_heard_an_endpoint_answers_for_it(me: Node) -> None:
     carol = Node(CAROL)
-    await carol.bindings.take(ALICE, await bind(ANNS_KEY, ALICE, 5))
-    me.peers[CAROL] = carol
-    await me.fetch(ALICE, ALICE, CAROL)
-    assert (me.bindings.signer_of(ALICE), me.asked) == (ANN, [ALICE, CAROL])
+    carol.presences = (await vouched_for()).presences
+    me.peers[CAROL.endpoint] = carol
+    assert await me.fetch(ALICE, ALICE, CAROL)
+    assert me.bindings.signer_of(ALICE.endpoint) == ANN
+    assert me.asked == [ALICE.endpoint, CAROL.endpoint]
 
 
-async def test_a_binding_that_was_made_up_for_another_is_not_taken(me: Node) -> None:
+async def test_nobody_but_the_endpoint_itself_says_who_vouches_for_it(me: Node) -> None:
+    """Ben vouches for Alice's endpoint without being asked; that must not take it from Ann."""
+    usurping = await bind(BENS_KEY, ALICE.endpoint, 1 << 60)
+    forged = bytearray(await presence(ALICE, usurping))
+    forged[-1] ^= 1
     carol = Node(CAROL)
-    carol.bindings._known[ALICE] = BindingRecord(
-        endpoint=ALICE, signer=ANN, signed_at_ms=5, signature=b"made up"
-    )
-    me.peers[CAROL] = carol
-    await me.fetch(ALICE, CAROL)
-    assert (me.bindings.signer_of(ALICE), me.counters) == (None, {"bindings_rejected": 1})
+    for lie in (
+        await presence(CAROL, usurping),
+        await presence(ALICE, usurping, RoomName("other")),
+        bytes(forged),
+        b"no presence",
+    ):
+        carol.presences = {ALICE.endpoint: lie}
+        me.peers[CAROL.endpoint] = carol
+        me.clock.monotonic_s += 61
+        assert not await me.fetch(ALICE, CAROL)
+    assert me.bindings.signer_of(ALICE.endpoint) is None
+    assert len(me.asked) == 4
 
 
-async def test_an_answer_nobody_asked_for_is_ignored(me: Node) -> None:
+async def test_a_presence_of_another_is_not_taken_for_the_wanted_one(me: Node) -> None:
     carol = Node(CAROL)
-    await carol.bindings.take(ALICE, await bind(ANNS_KEY, ALICE, 5))
-    answer = carol.fetcher.answer(FetchBindings(endpoints=[ALICE]))
-
-    async def lie(*_: object) -> Sequence[PeerReply]:
-        return answer
-
-    await me.fetcher.fetch(CAROL, lie, (CAROL,))
-    assert me.bindings.signer_of(ALICE) is None
+    carol.presences = {CAROL.endpoint: (await vouched_for()).presences[ALICE.endpoint]}
+    me.peers[CAROL.endpoint] = carol
+    assert not await me.fetch(CAROL, CAROL)
+    assert me.bindings.signer_of(ALICE.endpoint) is None
 
 
 async def test_who_had_none_is_not_asked_again_for_a_minute(me: Node) -> None:
-    me.peers[ALICE] = Node(ALICE)
+    me.peers[ALICE.endpoint] = Node(ALICE, await presence(ALICE, None))
     for _ in range(2):
-        await me.fetch(ALICE, ALICE)
-    assert me.asked == [ALICE]
+        assert not await me.fetch(ALICE, ALICE)
+    assert me.asked == [ALICE.endpoint]
     me.clock.monotonic_s = NOT_AGAIN_FOR_S
     await me.fetch(ALICE, ALICE)
-    assert me.asked == [ALICE, ALICE]
+    assert me.asked == [ALICE.endpoint] * 2
 
 
 async def test_a_peer_that_does_not_answer_is_not_asked_for_others_for_a_minute(me: Node) -> None:
-    for endpoint in (ALICE, EndpointId(b"x" * 32)):
-        await me.fetch(endpoint, CAROL)
-    assert me.asked == [CAROL]
+    for wanted in (ALICE, NodeKey(b"x" * 32)):
+        assert not await me.fetch(wanted, CAROL)
+    assert me.asked == [CAROL.endpoint]
 
 
 async def test_those_who_need_the_same_binding_ask_once(me: Node) -> None:
-    me.peers[ALICE] = await vouched_for()
+    me.peers[ALICE.endpoint] = await vouched_for()
     async with asyncio.TaskGroup() as group:
         for _ in range(5):
             group.create_task(me.fetch(ALICE, ALICE))
-    assert (me.asked, me.bindings.signer_of(ALICE)) == ([ALICE], ANN)
+    assert (me.asked, me.bindings.signer_of(ALICE.endpoint)) == ([ALICE.endpoint], ANN)
 
 
 async def test_when_who_asks_is_gone_the_next_one_asks(me: Node) -> None:
-    me.peers[ALICE] = await vouched_for()
+    me.peers[ALICE.endpoint] = await vouched_for()
     async with asyncio.TaskGroup() as group:
         first = group.create_task(me.fetch(ALICE, ALICE))
         second = group.create_task(me.fetch(ALICE, ALICE))
         await asyncio.sleep(0)
         first.cancel()
-        await second
-    assert me.bindings.signer_of(ALICE) == ANN
+        assert await second
 
 
-async def test_what_an_older_buddies_kept_without_its_signature_is_not_handed_on(me: Node) -> None:
-    await me.store.put_binding(BindingRecord(endpoint=ALICE, signer=ANN, signed_at_ms=5))
-    old = Node(BOB, store=me.store)
-    assert old.bindings.signer_of(ALICE) == ANN
-    answer = old.fetcher.answer(FetchBindings(endpoints=[ALICE, CAROL]))
-    assert answer == [PeerReply(bindings=BindingsReply())]
-
-    await old.bindings.take(ALICE, await bind(ANNS_KEY, ALICE, 5))  # the same one comes again
-    (told,) = old.fetcher.answer(FetchBindings(endpoints=[ALICE]))[0].bindings.bindings
-    assert told.endpoint == ALICE
-
-
-async def test_nobody_is_told_of_more_than_64(me: Node) -> None:
-    endpoints = [bytes([number]) * 32 for number in range(65)]
-    with pytest.raises(InvalidInput, match="at most 64"):
-        me.fetcher.answer(FetchBindings(endpoints=endpoints))
+async def test_nobody_is_told_of_more_than_32(me: Node) -> None:
+    endpoints = [bytes([number]) * 32 for number in range(33)]
+    with pytest.raises(InvalidInput, match="at most 32"):
+        await me.fetcher.answer(me, FetchBindings(endpoints=endpoints))
+    (reply,) = await me.fetcher.answer(me, FetchBindings(endpoints=endpoints[1:]))
+    assert reply == PeerReply(bindings=BindingsReply())

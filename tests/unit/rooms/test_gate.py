@@ -37,11 +37,17 @@ from buddies_core.model.ids import EndpointId, MemoryId, RequestId, RoomName, Ta
 from buddies_core.model.memory import MemoryEntry, MemoryKind
 from buddies_core.model.policy import Policy
 from buddies_core.model.task import TaskSucceeded
-from buddies_core.pb.peer_pb2 import FetchBindings, Hello, PeerReply, PeerRequest, Search
+from buddies_core.pb.peer_pb2 import (
+    BindingsReply,
+    FetchBindings,
+    Hello,
+    PeerReply,
+    PeerRequest,
+    Search,
+)
 from buddies_core.rooms.admission import Admission, Admitted, Rejected
 from buddies_core.rooms.bindings import Bindings
 from buddies_core.rooms.composing import Composer
-from buddies_core.rooms.fetching_bindings import BindingFetcher
 from buddies_core.rooms.gate import Gate, SignerUnknown
 from buddies_core.rooms.policies import Policies
 from buddies_core.store.in_memory import InMemoryStore
@@ -123,14 +129,13 @@ class Listener:
         self.asked.append(peer)
         if peer not in self.peers:
             raise Unreachable("nobody there")
-        speaker = self.peers[peer]
-        verify = Verifier({}, self.clock).verify
-        told = Bindings(InMemoryStore(), verify, Counter(), peer, await speaker.binding())
-        for knows in speaker.knows:
-            binding = await knows.binding()
-            assert binding is not None
-            await told.take(knows.endpoint, binding)
-        return BindingFetcher(told, self.clock).answer(request.fetch_bindings)
+        known = {it.endpoint: it for it in (self.peers[peer], *self.peers[peer].knows)}
+        asked_of = [EndpointId(endpoint) for endpoint in request.fetch_bindings.endpoints]
+        presences = [await known[it].presence() for it in asked_of if it in known]
+        return [PeerReply(bindings=BindingsReply(presences=presences))]
+
+    async def presence_of(self, endpoint: EndpointId) -> bytes | None:
+        return None
 
     async def admit(self, proof: bytes) -> Admitted:
         return await self.admission.admit(DEMO, ROOM_ID, proof)

@@ -10,17 +10,21 @@ from buddies_core.errors import Unreachable
 from buddies_core.identity.binding import bind
 from buddies_core.identity.node_key import NodeKey
 from buddies_core.identity.verifying import Verifier
-from buddies_core.model.ids import EndpointId
-from buddies_core.pb.peer_pb2 import BindingsReply, EndpointBinding, PeerReply, PeerRequest
+from buddies_core.model.bodies import Presence
+from buddies_core.model.ids import EndpointId, RoomName, open_room_id
+from buddies_core.pb.peer_pb2 import BindingsReply, PeerReply, PeerRequest
 from buddies_core.rooms.bindings import Bindings
+from buddies_core.rooms.composing import Composer
 from buddies_core.rooms.fetching_bindings import BindingFetcher
 from buddies_core.rooms.held import HELD_FOR_S, MESSAGES_MAX, SENDERS_MAX, HeldMessages
 from buddies_core.store.in_memory import InMemoryStore
-from buddies_core.wire.bodies import binding_to_protobuf
+from buddies_core.store.records import RoomRecord
 from tests.support.person import an_ed25519_signer
 from tests.support.virtual_time import LoopClock, run_virtually
 
+ALICES_KEY = NodeKey(b"a" * 32)
 ALICE, BOB, CAROL = (NodeKey(name * 32).endpoint for name in (b"a", b"b", b"c"))
+ROOM_ID = open_room_id(RoomName("demo"))
 ANNS_KEY = an_ed25519_signer(b"1")
 
 
@@ -34,6 +38,10 @@ class Node:
         )
         self.fetcher = BindingFetcher(self.bindings, LoopClock())
         self.held = HeldMessages(self.fetcher, self.counters)
+        self.record = RoomRecord(
+            name=RoomName("demo"), room_id=ROOM_ID, joined_at_ms=1, bootstrap=()
+        )
+        self.asking = self
         self.answer_s: dict[EndpointId, float] = {}
         self.asked: list[EndpointId] = []
         self.heard: list[tuple[Any, bool, float]] = []
@@ -45,9 +53,13 @@ class Node:
         if peer not in self.answer_s:
             raise Unreachable("nobody there")
         await asyncio.sleep(self.answer_s[peer])
-        binding = binding_to_protobuf(await bind(ANNS_KEY, ALICE, 5))
-        told = EndpointBinding(endpoint=ALICE, binding=binding)
-        return [PeerReply(bindings=BindingsReply(bindings=[told]))]
+        composer = Composer(ALICES_KEY, InMemoryStore(), LoopClock())
+        said = Presence("alice", (), await bind(ANNS_KEY, ALICE, 5))
+        presence = await composer.compose(ROOM_ID, said)
+        return [PeerReply(bindings=BindingsReply(presences=[presence]))]
+
+    async def presence_of(self, endpoint: EndpointId) -> bytes | None:
+        raise AssertionError("nobody asks Bob")
 
     def hold(self, message: object, sender: EndpointId = ALICE) -> None:
         async def hear() -> None:
@@ -55,7 +67,7 @@ class Node:
             self.heard.append((message, known, asyncio.get_running_loop().time()))
             await asyncio.sleep(0)
 
-        self.held.hold(sender, CAROL, self.ask, hear)
+        self.held.hold(sender, CAROL, self, hear)
 
 
 @asynccontextmanager

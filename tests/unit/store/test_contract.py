@@ -344,6 +344,8 @@ async def test_presences_belong_to_their_room_and_the_latest_counts(
         await store.put_presence(presence)
 
     assert store.presences(open_room_id(DEMO)) == (new, of_bob)
+    assert store.get_presence(new.room_id, new.endpoint) == new
+    assert store.get_presence(elsewhere.room_id, of_bob.endpoint) is None
     await store.delete_presence(open_room_id(DEMO), new.endpoint)
     assert store.presences(open_room_id(DEMO)) == (of_bob,)
     await store.delete_presences(open_room_id(DEMO))
