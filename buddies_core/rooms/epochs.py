@@ -294,7 +294,9 @@ class Epochs:
         via: tuple[EndpointId, ...],
         also: tuple[EndpointId, ...] = (),
     ) -> None:
-        """Be in this epoch from now on: on disk first, then in its topic."""
+        """Be in this epoch from now on: on disk first, then in its topic. Our invites are void."""
+        # First, as whom the rotation removed may have one; better one too few than one too many.
+        await self._host.store.invites.delete_of_room(self._room_id)
         former, before = self.channel.topic, self.state.members
         members = {*(roster.members if roster else before), *also, self._host.endpoint}
         await self._keep(

@@ -1,6 +1,7 @@
 """Invites to private rooms: giving them out, answering who redeems one, redeeming one."""
 
 import asyncio
+import contextlib
 import secrets
 from dataclasses import dataclass
 
@@ -119,9 +120,13 @@ class Invites:
         Whoever asks about a room that is not here is told no more than who has a bad token.
 
         Raises:
-            NotAllowed: the token is not good.
+            NotAllowed: the token is not good, or the room's policy does not let the caller in.
             StoreError: the disk refused; the secret was not handed over.
         """
+        if room is not None:
+            with contextlib.suppress(WireError):  # It brings the caller's binding.
+                await room.admit(request.presence)
+            await self._host.gate.check_caller(room, caller, peer_pb2.PeerRequest())
         now_ms = self._host.clock.wall_ms()
         redeemed = (
             await self._host.store.invites.redeem(

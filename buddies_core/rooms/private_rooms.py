@@ -74,7 +74,6 @@ class PrivateRooms:
             names = {member: self._name_of(member) for member in members}
             removed = members_named(without, names, self._me)
             stay = [it for it in members if it not in removed and it != self._me]
-            await self._invites.void(rotated.record.room_id)
             told = await epochs.rotate(removed, rotated.heard_of())
         return RotateReport(
             room=name,

@@ -50,6 +50,12 @@ class Someone:
     def room(self, name: RoomName = SECRET) -> Room:
         return self.on.parts.inbound.rooms.room(name)
 
+    def number(self) -> int:
+        """Return the epoch that its private room is in."""
+        epochs = self.room().epochs
+        assert epochs is not None, "an open room has no epochs"
+        return epochs.number
+
     async def sees(self, *names: str, room: RoomName = SECRET) -> None:
         """Return once exactly these are in the room with it."""
 
