@@ -14,9 +14,11 @@ from buddies_core.clock import Clock
 from buddies_core.errors import BuddiesError, InvalidInput, WireError
 from buddies_core.identity.signatures import verify_endpoint
 from buddies_core.model.bodies import Presence
+from buddies_core.model.identity import Binding
 from buddies_core.model.ids import EndpointId, RoomId, short
 from buddies_core.pb import peer_pb2
 from buddies_core.rooms.bindings import Bindings
+from buddies_core.rooms.policies import Policies
 from buddies_core.store.records import RoomRecord
 from buddies_core.wire.room_messages import open_envelope, signing_input
 
@@ -56,8 +58,9 @@ class RoomPort(Protocol):
 class BindingFetcher:
     """Fetches bindings, from the endpoint itself or from who has handed its words on."""
 
-    def __init__(self, bindings: Bindings, clock: Clock) -> None:
+    def __init__(self, bindings: Bindings, policies: Policies, clock: Clock) -> None:
         self._bindings = bindings
+        self._policies = policies
         self._given_up = _Lately(clock)
         self._asked = _Lately(clock)
         """Who about whom: peer · endpoint."""
@@ -125,7 +128,16 @@ class BindingFetcher:
         if not verify_endpoint(endpoint, signed, envelope.signature):
             raise WireError("it gave a presence that is not signed for this room")
         if body.binding is not None:
-            await self._bindings.take(endpoint, body.binding)
+            await self.take(room_id, endpoint, body.binding)
+
+    async def take(self, room_id: RoomId, endpoint: EndpointId, binding: Binding) -> None:
+        """Take in a binding that the endpoint itself has told, unless it can't matter in the room.
+
+        Raises:
+            StoreError: the disk refused.
+        """
+        if self._bindings.signer_of(endpoint) or self._policies.may_allow(room_id, binding.signer):
+            await self._bindings.take(endpoint, binding)
 
     async def answer(
         self, room: RoomPort, request: peer_pb2.FetchBindings

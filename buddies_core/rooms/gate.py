@@ -49,7 +49,7 @@ class Gate:
         counters: Counter[str],
     ) -> None:
         self.policies = policies
-        self.fetcher = BindingFetcher(bindings, clock)
+        self.fetcher = BindingFetcher(bindings, policies, clock)
         self._bindings = bindings
         self._endpoint = endpoint
         self._clock = clock
@@ -76,7 +76,7 @@ class Gate:
             return
         if isinstance(body, Presence):
             if body.binding is not None:
-                await self._bindings.take(sender, body.binding)
+                await self.fetcher.take(room_id, sender, body.binding)
         elif self.fetcher.is_worth_asking(sender):
             raise SignerUnknown(sender)
         await self._check_endpoint(room_id, sender)
@@ -154,7 +154,7 @@ class Gate:
                 f"{who} is said to be vouched for by {claimed.label[:60]}, whose key is not in the "
                 "keyring",
             )
-        raise Rejected("policy", f"nobody's key vouches for {who}")
+        raise Rejected("policy", f"no key that is let in vouches for {who}")
 
     def _is_missed(self, room_id: RoomId, claimed: GpgIdentity) -> bool:
         """Take note of a key that would get somebody past the policy if it were in the keyring."""

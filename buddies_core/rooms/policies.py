@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from buddies_core.errors import StoreError
-from buddies_core.model.identity import SignerIdentity
+from buddies_core.model.identity import GpgIdentity, SignerIdentity
 from buddies_core.model.ids import RoomId
 from buddies_core.model.policy import Policy
 from buddies_core.store.policies import PolicyRecord, PolicyStore
@@ -48,6 +48,18 @@ class Policies:
         """Return whether what this signer vouches for is heard in the room; None for nobody's."""
         policy = self._policies.get(room_id, _OPEN)
         return policy is not None and policy.allows(signer)
+
+    def may_allow(self, room_id: RoomId, claimed: SignerIdentity) -> bool:
+        """Return whether it can matter in the room if a claimed signer really is the signer.
+
+        To find out costs a process for each OpenPGP key, so a stranger's is not looked into.
+        """
+        policy = self._policies.get(room_id, _OPEN)
+        if policy is None or not policy.whitelist or not isinstance(claimed, GpgIdentity):
+            return policy is not None
+        digits = claimed.key_id.upper().removeprefix("0X")  # It may be the long id alone.
+        listed = (it.key_id for it in policy.whitelist if isinstance(it, GpgIdentity))
+        return any(digits and key_id.endswith(digits) for key_id in listed)
 
     def is_open(self, room_id: RoomId) -> bool:
         """Return whether it does not matter in the room who vouches for what is said."""

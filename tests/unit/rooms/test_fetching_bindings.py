@@ -17,6 +17,7 @@ from buddies_core.pb.peer_pb2 import BindingsReply, FetchBindings, PeerReply, Pe
 from buddies_core.rooms.bindings import Bindings
 from buddies_core.rooms.composing import Composer
 from buddies_core.rooms.fetching_bindings import NOT_AGAIN_FOR_S, BindingFetcher
+from buddies_core.rooms.policies import Policies
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.records import RoomRecord
 from tests.support.clocks import ManualClock
@@ -41,7 +42,7 @@ class Node:
         self.counters: Counter[str] = Counter()
         verify = Verifier({}, self.clock).verify
         self.bindings = Bindings(InMemoryStore(), verify, self.counters, key.endpoint)
-        self.fetcher = BindingFetcher(self.bindings, self.clock)
+        self.fetcher = BindingFetcher(self.bindings, Policies(InMemoryStore()), self.clock)
         self.record = RoomRecord(
             name=DEMO, room_id=open_room_id(DEMO), joined_at_ms=1, bootstrap=()
         )

@@ -360,6 +360,22 @@ async def test_a_gpg_key_is_heard_by_its_fingerprint() -> None:
         assert await bob.hears(await gpg_speaker(person, fingerprint).presence())
 
 
+async def test_no_process_is_spent_on_a_gpg_key_that_is_not_on_the_whitelist() -> None:
+    """Else a flood of strangers' keys would keep gpg too busy for those who are on it."""
+    bob = Listener({"PATH": "/no"})
+    for whitelist, looked_at in (
+        ((ANN,), 0),
+        ((ANN, GpgIdentity("CD" * 20)), 0),
+        ((GpgIdentity("AB" * 20),), 2),
+        ((), 4),
+    ):
+        await bob.allow(*whitelist, require_signed=True)
+        for claimed in ("AB" * 20, "AB" * 8):
+            binding = Binding(GpgIdentity(claimed), 5, b"signature")
+            assert not await bob.hears(await Speaker(ALICE).say(Presence("x", (), binding)))
+        assert bob.counters["bindings_unknown"] == looked_at
+
+
 @needs("gpg")
 async def test_a_key_that_is_revoked_meanwhile_is_not_heard_any_more() -> None:
     with some_person() as person:

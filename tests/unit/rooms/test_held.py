@@ -17,6 +17,7 @@ from buddies_core.rooms.bindings import Bindings
 from buddies_core.rooms.composing import Composer
 from buddies_core.rooms.fetching_bindings import BindingFetcher
 from buddies_core.rooms.held import HELD_FOR_S, MESSAGES_MAX, SENDERS_MAX, HeldMessages
+from buddies_core.rooms.policies import Policies
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.records import RoomRecord
 from tests.support.person import an_ed25519_signer
@@ -36,7 +37,7 @@ class Node:
         self.bindings = Bindings(
             InMemoryStore(), Verifier({}, LoopClock()).verify, self.counters, BOB
         )
-        self.fetcher = BindingFetcher(self.bindings, LoopClock())
+        self.fetcher = BindingFetcher(self.bindings, Policies(InMemoryStore()), LoopClock())
         self.held = HeldMessages(self.fetcher, self.counters)
         self.record = RoomRecord(
             name=RoomName("demo"), room_id=ROOM_ID, joined_at_ms=1, bootstrap=()
