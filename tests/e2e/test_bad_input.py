@@ -5,9 +5,9 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -33,16 +33,6 @@ QUESTION = "how is the DB set up?"
 MIB = 1 << 20
 NOBODY = NodeKey(b"nobody" + bytes(26)).endpoint
 STARTS_WITHIN_S = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class OtherMachine(Machine):
-    """A machine whose environment has something more in it."""
-
-    more: Mapping[str, str] = field(default_factory=dict)
-
-    def environment(self, agent: str = "person") -> dict[str, str]:
-        return {**Machine.environment(self, agent), **self.more}
 
 
 async def told_at_both_doors(machine: Machine, said: str, *, code: int) -> None:
@@ -265,7 +255,7 @@ def _torn_store(machine: Machine) -> None:
 async def test_a_daemon_that_cannot_start_says_why_at_both_doors(
     spoil: Any, more: dict[str, str], code: int, said: str, alice: Machine
 ) -> None:
-    machine = OtherMachine(alice.user, alice.home, more)
+    machine = alice.with_environment(**more)
     if spoil:
         spoil(machine)
     await told_at_both_doors(machine, said, code=code)

@@ -1,7 +1,5 @@
 """Whose key vouches for a machine, as its owner sees it."""
 
-from dataclasses import dataclass
-
 import pytest
 
 from tests.support.machines import Machine, agent_on
@@ -11,16 +9,6 @@ from tests.support.person import Person, needs
 pytestmark = [pytest.mark.timeout(60), needs("ssh-keygen"), needs("git")]
 
 ROOM = "feature-a"
-
-
-@dataclass(frozen=True)
-class Choosing(Machine):
-    """A machine whose owner has set BUDDIES_SIGNER."""
-
-    signer: str = ""
-
-    def environment(self, agent: str = "person") -> dict[str, str]:
-        return super().environment(agent) | {"BUDDIES_SIGNER": self.signer}
 
 
 def git_signs_by_ssh(machine: Machine, key: str) -> None:
@@ -57,7 +45,7 @@ async def test_a_key_of_git_that_cannot_work_is_said_at_every_turn(alice: Machin
 async def test_a_chosen_key_that_cannot_work_keeps_the_daemon_from_starting(
     alice: Machine,
 ) -> None:
-    machine = Choosing(alice.user, alice.home, signer="ssh")
+    machine = alice.with_environment(BUDDIES_SIGNER="ssh")
     answer = await machine.run("whoami")
     assert answer.code == 3
     assert "BUDDIES_SIGNER=ssh can't work: set BUDDIES_SSH_PRIVATE_KEY" in answer.errors
@@ -65,7 +53,7 @@ async def test_a_chosen_key_that_cannot_work_keeps_the_daemon_from_starting(
 
 
 async def test_a_generated_identity_outlives_the_daemon(alice: Machine) -> None:
-    machine = Choosing(alice.user, alice.home, signer="generated")
+    machine = alice.with_environment(BUDDIES_SIGNER="generated")
     before = await machine.command("whoami")
     await machine.command("daemon", "restart")
     assert await machine.command("whoami") == before
@@ -75,7 +63,7 @@ async def test_a_generated_identity_outlives_the_daemon(alice: Machine) -> None:
 async def test_peers_see_whose_key_vouches_for_a_machine_and_its_memories(
     alice: Machine, bob: Machine
 ) -> None:
-    signing = Choosing(alice.user, alice.home, signer="generated")
+    signing = alice.with_environment(BUDDIES_SIGNER="generated")
     label = (await signing.command("whoami"))["local_identity"].removesuffix(" buddies-generated")
     ticket = (await signing.command("join", ROOM))["ticket"]
     joined = await bob.command("join", ROOM, "--ticket", ticket)
@@ -94,7 +82,7 @@ async def test_peers_see_whose_key_vouches_for_a_machine_and_its_memories(
 async def test_what_a_revoked_identity_said_is_hidden_over_restarts_and_brought_back(
     alice: Machine, bob: Machine
 ) -> None:
-    signing = Choosing(alice.user, alice.home, signer="generated")
+    signing = alice.with_environment(BUDDIES_SIGNER="generated")
     label = (await signing.command("whoami"))["local_identity"].removesuffix(" buddies-generated")
     ticket = (await signing.command("join", ROOM))["ticket"]
     await bob.command("join", ROOM, "--ticket", ticket)

@@ -7,9 +7,9 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,12 @@ class Machine:
 
     user: str
     home: Path
+    more: Mapping[str, str] = field(default_factory=dict)
+    """What its owner has set in the environment."""
+
+    def with_environment(self, **more: str) -> "Machine":
+        """Return this machine with more set in its owner's environment."""
+        return replace(self, more={**self.more, **more})
 
     @property
     def data_dir(self) -> Path:
@@ -54,6 +60,7 @@ class Machine:
             "XDG_RUNTIME_DIR": str(self.home / "run"),
             "HOME": str(self.home),
             "PATH": os.environ["PATH"],
+            **self.more,
         }
 
     async def run(self, *words: str, stdin: str = "", program: str = "buddies-cli") -> Answer:
