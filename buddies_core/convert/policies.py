@@ -13,6 +13,7 @@ def policy_view_to_pb(view: PolicyView) -> pb.PolicyView:
         identities=view.identities,
         local_identity=view.local_identity,
         warnings=view.warnings,
+        private=view.private,
     )
 
 
@@ -24,6 +25,7 @@ def policy_view_from_pb(view: pb.PolicyView) -> PolicyView:
         identities=tuple(view.identities),
         local_identity=view.local_identity,
         warnings=tuple(view.warnings),
+        private=view.private,
     )
 
 

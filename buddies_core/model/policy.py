@@ -54,6 +54,8 @@ class PolicyView:
     """Labels of those on the whitelist."""
     local_identity: str
     """The label of this machine's own signer, written as on a whitelist; empty without one."""
+    private: bool = False
+    """Whether members are let into the room one by one; else knowing its name is enough."""
     warnings: tuple[str, ...] = ()
 
     @property
@@ -67,6 +69,8 @@ class PolicyView:
             )
         if self.require_signed:
             return "Whatever a person's key vouches for is heard, whoever's key it is."
+        if self.private:
+            return "There is no policy: every member of this private room is heard."
         return "There is no policy: everybody who knows the room's name is heard."
 
 

@@ -27,10 +27,12 @@ class PolicyView(_message.Message):
     IDENTITIES_FIELD_NUMBER: _builtins.int
     LOCAL_IDENTITY_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    PRIVATE_FIELD_NUMBER: _builtins.int
     room: _builtins.str
     require_signed: _builtins.bool
     local_identity: _builtins.str
     """This machine's own label; empty without a signer."""
+    private: _builtins.bool
     @_builtins.property
     def identities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Labels of those on the whitelist."""
@@ -45,10 +47,11 @@ class PolicyView(_message.Message):
         identities: _abc.Iterable[_builtins.str] | None = ...,
         local_identity: _builtins.str = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
+        private: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["identities", b"identities", "local_identity", b"local_identity", "require_signed", b"require_signed", "room", b"room", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["identities", b"identities", "local_identity", b"local_identity", "private", b"private", "require_signed", b"require_signed", "room", b"room", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -119,8 +119,8 @@ class PolicyChanges:
             if policy.is_open and not confirm:
                 raise NotAllowed(
                     f"without its last identity the whitelist of room {room!r} is empty, and "
-                    "everybody who knows the room's name would be heard; to want signatures of "
-                    f"whomever, set require_signed. {_GO_ON}"
+                    f"{_everybody(changed)} would be heard; to want signatures of whomever, set "
+                    f"require_signed. {_GO_ON}"
                 )
             return await self._change(changed, policy, [], confirm=confirm)
 
@@ -180,6 +180,7 @@ class PolicyChanges:
             require_signed=policy.require_signed,
             identities=tuple(identity.label for identity in policy.whitelist),
             local_identity=own.label if own else "",
+            private=room.epochs is not None,
             warnings=(*warnings, *self._gate.warnings_of(room_id)),
         )
 
@@ -206,6 +207,10 @@ class PolicyChanges:
             )
             for member, is_present in members[:MEMBERS_SHOWN_MAX]
         )
+
+
+def _everybody(room: Room) -> str:
+    return "every member" if room.epochs else "everybody who knows the room's name"
 
 
 def _forget(room: Room, member: Member) -> None:

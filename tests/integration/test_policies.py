@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from buddies_core.errors import BuddiesError
+from buddies_core.model.bodies import Leave
 from buddies_core.model.skill_views import Tally
 from tests.support.meeting import eventually
 from tests.support.memories import DEMO
 from tests.support.private_team import Someone, people
+from tests.support.whole_daemon import a_stranger_among, sealed, unsigned
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -106,6 +108,20 @@ async def test_who_vouches_for_a_sender_is_asked_of_it_and_then_it_is_heard(
     await alice.hears("we use PostgreSQL")
     assert alice.on.parts.inbound.gate.hears(alice.room(DEMO).record.room_id, bobs)
     assert (await alice.on.counters())["held_too_many"] == 0
+
+
+async def test_who_can_t_say_who_vouches_for_it_is_dropped(
+    team: tuple[Someone, Someone, Someone],
+) -> None:
+    alice, _, _ = team
+    before = (await alice.on.counters())["rejected_policy"]
+    async with a_stranger_among(alice.on) as stranger:
+        for minute in range(2):
+            leave = sealed(stranger.key, Leave("bob"), sent_at_ms=1_700_000_000_000 + minute)
+            await stranger.says(leave)
+        await stranger.says(unsigned(Leave("bob")))
+        await dropped(alice, "rejected_policy", before + 3)
+    await alice.sees("bob", room=DEMO)
 
 
 async def test_who_is_let_in_later_is_heard_from_then_on(

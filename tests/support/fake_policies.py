@@ -16,6 +16,7 @@ VIEW = PolicyView(
     identities=(ANN, BEN),
     local_identity=ANN,
     warnings=("a warning",),
+    private=True,
 )
 OPEN_VIEW = PolicyView(
     room=RoomName("feature-a"), require_signed=False, identities=(), local_identity=""

@@ -50,3 +50,14 @@ def test_a_policy_says_in_words_whom_it_lets_in(
         local_identity="",
     )
     assert view.meaning == meaning
+
+
+def test_in_a_private_room_to_know_the_name_is_not_enough() -> None:
+    view = PolicyView(
+        room=RoomName("demo"),
+        require_signed=False,
+        identities=(),
+        local_identity="",
+        private=True,
+    )
+    assert view.meaning == "There is no policy: every member of this private room is heard."
