@@ -152,7 +152,9 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             finds=finds,
             hidden=revocations,
         )
-        tasks = Tasks(store=store, rooms=rooms, network=requests, clock=clock, rng=rng)
+        tasks = Tasks(
+            store=store, rooms=rooms, network=requests, clock=clock, rng=rng, counters=counters
+        )
         await tasks.load()
         skills = await stack.enter_async_context(
             open_skills(

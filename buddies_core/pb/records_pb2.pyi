@@ -453,6 +453,7 @@ class TaskRecord(_message.Message):
     FINISH_LEFT_S_FIELD_NUMBER: _builtins.int
     CHANGED_AT_MS_FIELD_NUMBER: _builtins.int
     LOST_FIELD_NUMBER: _builtins.int
+    TOLD_LEGACY_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     idempotency_key: _builtins.str
     state: _builtins.str
@@ -473,6 +474,8 @@ class TaskRecord(_message.Message):
     changed_at_ms: _builtins.int
     lost: _builtins.int
     """Leases that ended without a result or a rejection."""
+    told_legacy: _builtins.bool
+    """Whether it was broadcast to 0.1.4 peers; false in records of older versions."""
     @_builtins.property
     def order(self) -> Global___TaskOrder: ...
     @_builtins.property
@@ -506,10 +509,11 @@ class TaskRecord(_message.Message):
         finish_left_s: _builtins.float | None = ...,
         changed_at_ms: _builtins.int = ...,
         lost: _builtins.int = ...,
+        told_legacy: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_error", b"_error", "_finish_left_s", b"_finish_left_s", "_output", b"_output", "_start_left_s", b"_start_left_s", "error", b"error", "finish_left_s", b"finish_left_s", "order", b"order", "output", b"output", "start_left_s", b"start_left_s"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_error", b"_error", "_finish_left_s", b"_finish_left_s", "_output", b"_output", "_start_left_s", b"_start_left_s", "attempt", b"attempt", "changed_at_ms", b"changed_at_ms", "error", b"error", "finish_left_s", b"finish_left_s", "idempotency_key", b"idempotency_key", "late", b"late", "lost", b"lost", "order", b"order", "output", b"output", "progress", b"progress", "reason", b"reason", "rejected_by", b"rejected_by", "rejections", b"rejections", "result_sha256", b"result_sha256", "start_left_s", b"start_left_s", "state", b"state", "version", b"version", "worker", b"worker", "worker_agent", b"worker_agent", "worker_user", b"worker_user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_error", b"_error", "_finish_left_s", b"_finish_left_s", "_output", b"_output", "_start_left_s", b"_start_left_s", "attempt", b"attempt", "changed_at_ms", b"changed_at_ms", "error", b"error", "finish_left_s", b"finish_left_s", "idempotency_key", b"idempotency_key", "late", b"late", "lost", b"lost", "order", b"order", "output", b"output", "progress", b"progress", "reason", b"reason", "rejected_by", b"rejected_by", "rejections", b"rejections", "result_sha256", b"result_sha256", "start_left_s", b"start_left_s", "state", b"state", "told_legacy", b"told_legacy", "version", b"version", "worker", b"worker", "worker_agent", b"worker_agent", "worker_user", b"worker_user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__error: _TypeAlias = _typing.Literal["error"]  # noqa: Y015
     _WhichOneofArgType__error: _TypeAlias = _typing.Literal["_error", b"_error"]  # noqa: Y015

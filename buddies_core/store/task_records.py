@@ -65,6 +65,8 @@ class TaskRecord:
     start_left_s: float | None
     finish_left_s: float | None
     changed_at_ms: int
+    told_legacy: bool = False
+    """Whether it was broadcast to 0.1.4 peers, at least once."""
 
 
 class OfferState(StrEnum):
@@ -143,6 +145,7 @@ def encode_task(task: TaskRecord) -> bytes:
         start_left_s=task.start_left_s,
         finish_left_s=task.finish_left_s,
         changed_at_ms=task.changed_at_ms,
+        told_legacy=task.told_legacy,
     ).SerializeToString()
 
 
@@ -188,6 +191,7 @@ def decode_task(data: bytes) -> TaskRecord:
         start_left_s=record.start_left_s if record.HasField("start_left_s") else None,
         finish_left_s=record.finish_left_s if record.HasField("finish_left_s") else None,
         changed_at_ms=record.changed_at_ms,
+        told_legacy=record.told_legacy,
     )
 
 

@@ -63,6 +63,11 @@ class LeaseReturned:
 
 
 @dataclass(frozen=True, slots=True)
+class LegacyTold:
+    """It is about to be broadcast to 0.1.4 peers; refused if nobody is to be told any more."""
+
+
+@dataclass(frozen=True, slots=True)
 class LegacyResponded:
     """A 0.1.4 peer, which knows no leases, broadcast a result."""
 
@@ -94,6 +99,7 @@ Event: TypeAlias = (
     | ResultSubmitted
     | TaskRejectedBy
     | LeaseReturned
+    | LegacyTold
     | LegacyResponded
     | CancelRequested
     | TimePassed

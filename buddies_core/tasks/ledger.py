@@ -204,6 +204,7 @@ def record_of(task: Task, now_s: float, wall_ms: int) -> TaskRecord:
         start_left_s=None if task.start_by_s is None else task.start_by_s - now_s,
         finish_left_s=None if task.finish_by_s is None else task.finish_by_s - now_s,
         changed_at_ms=wall_ms,
+        told_legacy=task.told_legacy,
     )
 
 
@@ -225,4 +226,5 @@ def task_of(record: TaskRecord, now_s: float) -> Task:
         rejections=record.rejections,
         start_by_s=None if record.start_left_s is None else now_s + record.start_left_s,
         finish_by_s=None if record.finish_left_s is None else now_s + record.finish_left_s,
+        told_legacy=record.told_legacy,
     )

@@ -1,5 +1,6 @@
 """Tasks with 0.1.4 peers: broadcasts that nobody arbitrates, from whoever says that it asks."""
 
+from collections import Counter
 from collections.abc import Callable
 
 from buddies_core.model.bodies import TaskClaimed, TaskRequest, TaskResponse
@@ -19,10 +20,13 @@ NOBODY = EndpointId(b"")
 class LegacyTasks:
     """Takes in what 0.1.4 peers say about tasks. They have no trailer; ours are asked directly."""
 
-    def __init__(self, ledger: Ledger, inbox: Inbox, wall_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, ledger: Ledger, inbox: Inbox, wall_ms: Callable[[], int], counters: Counter[str]
+    ) -> None:
         self._ledger = ledger
         self._inbox = inbox
         self._wall_ms = wall_ms
+        self._counters = counters
 
     async def on_request(self, admitted: Admitted, request: TaskRequest) -> None:
         """Put a 0.1.4 peer's task into the inbox, once.
@@ -67,12 +71,17 @@ class LegacyTasks:
     async def on_response(self, admitted: Admitted, response: TaskResponse) -> None:
         """Take a 0.1.4 peer's result of a task of ours, if nobody has a lease of it.
 
+        Anybody can write such an answer. One to a task that 0.1.4 peers were never told of, or not
+        in this room, is a stranger's: counted and ignored.
+
         Raises:
             StoreError: the disk refused.
         """
         task = self._ledger.get_open(response.task_id)
-        if admitted.trailer is not None or task is None or task.order.room != admitted.room:
+        if admitted.trailer is not None or task is None:
             return
-        if task.order.target == TaskTarget():
-            event = LegacyResponded(response.result, response.completed_by)
-            await self._ledger.apply(response.task_id, event)
+        if not task.told_legacy or task.order.room != admitted.room:
+            self._counters["task_responses_ignored"] += 1
+            return
+        event = LegacyResponded(response.result, response.completed_by)
+        await self._ledger.apply(response.task_id, event)

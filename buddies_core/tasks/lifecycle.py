@@ -38,6 +38,7 @@ from buddies_core.tasks.events import (
     LeaseRequested,
     LeaseReturned,
     LegacyResponded,
+    LegacyTold,
     OfferAgain,
     ProgressReported,
     Refused,
@@ -83,6 +84,8 @@ class Task:
     lease_until_s: float | None = None
     silent_by_s: float | None = None
     """Stays when the lease was lost by it: a renewal is no sign of progress."""
+    told_legacy: bool = False
+    """Whether 0.1.4 peers were told of it, so that an answer of theirs may count."""
 
     def left_s(self, now_s: float) -> float | None:
         """Return how much time there is until the nearest of the task's own limits."""
@@ -152,6 +155,8 @@ def step(task: Task, event: Event, now_s: float) -> Step:
             return _on_time(task, now_s)
         case _ if task.state.is_terminal:
             return Step(task, answer=Refused(True, f"the task is over: {over_text(task)}"))
+        case LegacyTold():
+            return _on_legacy_told(task)
         case LeaseRequested(worker):
             return _on_lease_request(task, worker, now_s)
         case LeaseRenewed(endpoint, attempt):
@@ -244,6 +249,12 @@ def _on_result(task: Task, endpoint: EndpointId, attempt: int, result: TaskResul
     return _accept(task, result, sha256)
 
 
+def _on_legacy_told(task: Task) -> Step:
+    if task.state is not TaskState.SUBMITTED:
+        return Step(task, answer=Refused(False, "somebody else has it"))
+    return Step(replace(task, told_legacy=True))
+
+
 def _on_legacy_result(task: Task, result: TaskResult, completed_by: str) -> Step:
     sha256 = digest(0, result)
     if task.state is not TaskState.SUBMITTED:
@@ -264,7 +275,8 @@ def _late(
     task: Task, endpoint: EndpointId, attempt: int, result: TaskResult, sha256: bytes
 ) -> Step:
     why = f"the task is over: {over_text(task)}" if task.state.is_terminal else "others have it now"
-    known = next((late for late in task.late if _is_same(late, endpoint, sha256)), None)
+    this = endpoint, sha256
+    known = next((late for late in task.late if (late.worker, late.sha256) == this), None)
     if known is not None:
         return Step(task, answer=Verdict(False, f"kept as late: {known.why}"))
     if len(task.late) < LATE_RESULTS_MAX:
@@ -277,10 +289,6 @@ def _late(
         )
         task = replace(task, late=(*task.late, late))
     return Step(task, (TellWaiters(),), Verdict(False, f"kept as late: {why}"))
-
-
-def _is_same(late: LateResult, endpoint: EndpointId, sha256: bytes) -> bool:
-    return (late.worker, late.sha256) == (endpoint, sha256)
 
 
 def _shortened(result: TaskResult) -> TaskResult:

@@ -21,6 +21,7 @@ from buddies_core.model.task import TaskState, TaskTarget
 from buddies_core.pb.peer_pb2 import OfferTask, PeerRequest, WithdrawTask
 from buddies_core.tasks.asking import Asking
 from buddies_core.tasks.eligibility import candidates
+from buddies_core.tasks.events import LegacyTold, Refused
 from buddies_core.tasks.ledger import Ledger
 from buddies_core.tasks.lifecycle import Task
 from buddies_core.tasks.ports import RoomsPort
@@ -125,7 +126,7 @@ class Offering:
         local = self._local_agents()
         legacy = [f"/{member.name}" for member in members if not member.speaks_direct]
         return (
-            *(legacy if task.order.id in self._broadcast else ()),
+            *(legacy if task.told_legacy else ()),
             *(
                 path
                 for member in members
@@ -140,7 +141,8 @@ class Offering:
     async def run(self) -> None:
         """Offer and withdraw until cancelled."""
         # What was broadcast before a restart is not broadcast again: 0.1.4 would do it twice.
-        self._broadcast = {task.order.id: None for task in self._ledger.open_tasks()}
+        told = (task for task in self._ledger.open_tasks() if task.told_legacy)
+        self._broadcast = {task.order.id: None for task in told}
         async with asyncio.TaskGroup() as group:
             self._group = group
             for peer in self._mails:
@@ -288,10 +290,14 @@ class Offering:
         if len(encode_body(body)) + LEGACY_ENVELOPE_BYTES > CONTENT_BYTES_MAX:
             return
         try:
-            await self._rooms.publish(order.room, body)
+            # On disk first: an answer to it counts only if it is known to have been asked.
+            told = await self._ledger.apply(order.id, LegacyTold())
+            if told is not None and not isinstance(told.answer, Refused):
+                await self._rooms.publish(order.room, body)
+                return
         except BuddiesError as error:
             _log.info("task_not_broadcast task=%s: %s", order.id, error)
-            del self._broadcast[order.id]
+        self._broadcast.pop(order.id, None)
 
 
 def _works(peer: EndpointId, task: Task) -> bool:

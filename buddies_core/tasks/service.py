@@ -6,6 +6,7 @@ other takes the same way, without the network.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from random import Random
 from uuid import UUID
@@ -55,7 +56,14 @@ class Tasks:
     """The tasks of this node. `load` comes first, then `run` runs. One event loop owns this."""
 
     def __init__(
-        self, *, store: StorePort, rooms: RoomsPort, network: AskPort, clock: Clock, rng: Random
+        self,
+        *,
+        store: StorePort,
+        rooms: RoomsPort,
+        network: AskPort,
+        clock: Clock,
+        rng: Random,
+        counters: Counter[str],
     ) -> None:
         """Keep tasks in `store`; ids are drawn from `rng`, so it should not be guessable."""
         self._store = store
@@ -86,7 +94,7 @@ class Tasks:
             asking=asking,
             clock=clock,
         )
-        self._legacy = LegacyTasks(self._ledger, self._inbox, clock.wall_ms)
+        self._legacy = LegacyTasks(self._ledger, self._inbox, clock.wall_ms, counters)
 
     async def load(self) -> None:
         """Take up the tasks that are on disk.
@@ -230,11 +238,7 @@ class Tasks:
             self._persons_polling -= 1
 
     async def submit(
-        self,
-        task_id: TaskId,
-        success: bool,
-        output: str,
-        caller: Caller,
+        self, task_id: TaskId, success: bool, output: str, caller: Caller
     ) -> SubmitVerdict:
         """Keep a result and tell who asked for it; see `Working.submit`."""
         return await self._working.submit(task_id, result_of(success, output), caller)

@@ -6,6 +6,7 @@ network takes a while, and may get lost on either way, or arrive twice.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -155,6 +156,7 @@ class Machine:
         self.clock = LoopClock(skew_ms)
         self.agents: dict[UUID, AgentPresence] = {}
         self.legacy: tuple[Member, ...] = ()
+        self.counters: Counter[str] = Counter()
         self.daemon: Daemon | None = None
         self.started = asyncio.Event()
         self._life: asyncio.Task[None] | None = None
@@ -196,7 +198,14 @@ class Machine:
         with suppress(asyncio.CancelledError):
             async with asyncio.TaskGroup() as group:
                 daemon = Daemon(self, disk, rng, group)
-                tasks = Tasks(store=disk, rooms=daemon, network=daemon, clock=self.clock, rng=rng)
+                tasks = Tasks(
+                    store=disk,
+                    rooms=daemon,
+                    network=daemon,
+                    clock=self.clock,
+                    rng=rng,
+                    counters=self.counters,
+                )
                 await tasks.load()
                 self.daemon, self._tasks = daemon, tasks
                 self.last_heard_s.clear()

@@ -119,6 +119,7 @@ async def test_the_whole_content_replaces_its_beginning_and_arrives_anew(
     await store.put_memory(other)
 
     assert store.truncated_memories(9) == (short.key,)
+    assert store.truncated_memories(9, short.key) == ()
     assert await store.put_memory(whole) is True
     assert await store.put_memory(short) is False
     assert store.truncated_memories(9) == ()
@@ -415,6 +416,7 @@ async def test_a_task_comes_back_with_every_field(
         start_left_s=None,
         finish_left_s=12.5,
         changed_at_ms=99,
+        told_legacy=True,
     )
     await store.put_task(A_TASK)
     await store.put_task(task)

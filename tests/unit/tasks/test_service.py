@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from math import nan
 from typing import Any
 from uuid import UUID
@@ -81,6 +82,12 @@ def unsigned(body: Body) -> Admitted:
     """Return a 0.1.4 peer's message."""
     message = RoomMessage(nonce=bytes(16), body=body)
     return Admitted(room=DEMO, message=message, trailer=None, verified=Verified.UNVERIFIED, raw=b"")
+
+
+async def answer_unsigned(machine: Machine, id: TaskId, room: RoomName) -> None:
+    """Say in a 0.1.4 peer's name that it has done a task."""
+    answer = TaskResponse(id, TaskSucceeded("done"), "rusty")
+    await machine.tasks.on_task_response(replace(unsigned(answer), room=room), answer)
 
 
 async def last(machine: Machine, id: TaskId, timeout_s: float = 50) -> TaskView:
@@ -761,6 +768,52 @@ def test_a_task_of_a_legacy_peer_is_claimed_and_answered_as_it_expects() -> None
     story(tell)
 
 
+def test_an_unsigned_answer_ends_no_task_that_legacy_peers_were_not_told_of_in_that_room() -> None:
+    async def tell(world: World) -> None:
+        alice, _, claude, _ = await two(world)
+        untold = await delegate(alice, claude)
+        await asyncio.sleep(5)
+        await answer_unsigned(alice, untold.id, DEMO)
+        alice.legacy = (RUSTY,)
+        long = await delegate(alice, claude, description="x" * 4000)
+        told = await delegate(alice, claude)
+        await asyncio.sleep(5)
+        await answer_unsigned(alice, long.id, DEMO)
+        await answer_unsigned(alice, told.id, RoomName("ops"))
+        for task in (untold, long, told):
+            shown = await last(alice, task.id, 0)
+            assert (shown.state, shown.late_results) == (TaskState.SUBMITTED, 0)
+        assert alice.counters == {"task_responses_ignored": 3}
+
+    story(tell)
+
+
+def test_a_restart_forgets_neither_that_legacy_peers_were_told_nor_that_they_were_not() -> None:
+    async def tell(world: World) -> None:
+        alice = await world.machine("alice")
+        claude = alice.attach(CLAUDE, "claude")
+        untold = await delegate(alice, claude)
+        await asyncio.sleep(5)
+        alice.legacy = (RUSTY,)
+        told = await delegate(alice, claude)
+        await asyncio.sleep(0.5)  # Less than it takes to look for members that came.
+        alice.legacy = ()
+        alice.kill()
+        await alice.start()
+        for task in (untold, told):
+            await answer_unsigned(alice, task.id, DEMO)
+        assert (await last(alice, untold.id, 0)).state is TaskState.SUBMITTED
+        assert (await last(alice, told.id, 0)).state is TaskState.COMPLETED
+
+        alice.legacy = (RUSTY,)
+        await asyncio.sleep(30)
+        assert alice.daemon is not None
+        heard = [it.task_id for it in alice.daemon.said if isinstance(it, TaskRequest)]
+        assert heard == [untold.id]
+
+    story(tell)
+
+
 def test_a_legacy_peer_is_told_once_and_its_answer_counts_while_nobody_has_a_lease() -> None:
     async def tell(world: World) -> None:
         alice, bob, claude, codex = await two(world)
@@ -774,17 +827,15 @@ def test_a_legacy_peer_is_told_once_and_its_answer_counts_while_nobody_has_a_lea
             (it.task_id, it.timeout_s) for it in alice.daemon.said if isinstance(it, TaskRequest)
         ]
         assert told == [(free.id, 600), (leased.id, 99)]
-        answer = TaskResponse(free.id, TaskSucceeded("rust"), "rusty")
-        await alice.tasks.on_task_response(unsigned(answer), answer)
+        await answer_unsigned(alice, free.id, DEMO)
         done = await last(alice, free.id)
         assert (done.result, done.worker, done.worker_user) == (
-            TaskSucceeded("rust"),
+            TaskSucceeded("done"),
             None,
             "rusty",
         )
         await poll(bob, codex, 1)
-        late = TaskResponse(leased.id, TaskSucceeded("rust"), "rusty")
-        await alice.tasks.on_task_response(unsigned(late), late)
+        await answer_unsigned(alice, leased.id, DEMO)
         working = await last(alice, leased.id, 0)
         assert (working.state, working.late_results) == (TaskState.WORKING, 1)
 
