@@ -23,7 +23,9 @@ PART_BYTES = 128 << 10
 """Of a content, in one frame of at most 256 KiB."""
 FETCHES_AT_ONCE = 4
 BACKLOG_MAX = 1000
-"""Contents looked at in one round; more wait on disk."""
+"""Contents looked at in one round; if none of them can be had now, the next round looks further."""
+FAILURES_MAX = 10_000
+"""Contents that are remembered as given by nobody; beyond it the first are asked for anew."""
 BACKGROUND_ASK_S = 30.0
 """For 1 MiB over a slow line."""
 CHECK_EVERY_S = 2.0
@@ -188,8 +190,10 @@ class _Failure:
 class TruncatedStore(Protocol):
     """Where the memories are that have yet to be completed; see `store.rocks.RocksStore`."""
 
-    def truncated_memories(self, limit: int) -> tuple[MemoryKey, ...]:
-        """Return the keys of memories whose content is not all there."""
+    def truncated_memories(
+        self, limit: int, after: MemoryKey | None = None
+    ) -> tuple[MemoryKey, ...]:
+        """Return the keys of memories whose content is not all there, in order, after this one."""
 
     def get_memory(self, key: MemoryKey) -> Memory | None:
         """Return the memory under this key."""
@@ -214,6 +218,8 @@ class Completion:
         self._work = asyncio.Event()
         self._under_way: set[MemoryKey] = set()
         self._failures: dict[MemoryKey, _Failure] = {}
+        self._after: MemoryKey | None = None
+        """What the next round begins behind."""
 
     def wake(self) -> None:
         """Look at once for contents that are to be fetched."""
@@ -239,12 +245,17 @@ class Completion:
 
     def _begin_some(self, group: asyncio.TaskGroup) -> bool:
         """Begin to fetch what is due, as much as goes at once; return whether anything is left."""
-        keys = self._store.truncated_memories(BACKLOG_MAX)
-        self._failures = {key: self._failures[key] for key in keys if key in self._failures}
+        after, self._after = self._after, None
+        keys = self._store.truncated_memories(BACKLOG_MAX, after)
         for key in keys:
             if len(self._under_way) < FETCHES_AT_ONCE and key not in self._under_way:
                 self._begin(key, group)
-        return bool(keys)
+        if len(self._under_way) == FETCHES_AT_ONCE:
+            self._after = after
+        elif len(keys) == BACKLOG_MAX:
+            # Else so many that nobody can give would keep the others from being asked for.
+            self._after = keys[-1]
+        return bool(keys) or after is not None
 
     def _begin(self, key: MemoryKey, group: asyncio.TaskGroup) -> None:
         try:
@@ -265,6 +276,7 @@ class Completion:
                 memory, BACKGROUND_ASK_S * len(holders), BACKGROUND_ASK_S
             )
             await self._keep(whole)
+            self._failures.pop(memory.key, None)
             _log.info("content_fetched memory=%s", memory.entry.id)
         except NotFound as error:
             _log.info("content_missing: %s", error)
@@ -280,4 +292,7 @@ class Completion:
         failure = self._failures.get(key)
         times = failure.times + 1 if failure else 1
         pause_s = min(RETRY_AFTER_S_MAX, RETRY_AFTER_S * 2 ** (times - 1))
+        self._failures.pop(key, None)
+        if len(self._failures) >= FAILURES_MAX:
+            del self._failures[next(iter(self._failures))]
         self._failures[key] = _Failure(asked, times, self._clock.now_s() + pause_s)

@@ -30,8 +30,10 @@ class StorePort(Protocol):
     ) -> tuple[tuple[Memory, ...], int]:
         """Return the newest to be shown that pass the filter; and how many damaged were skipped."""
 
-    def truncated_memories(self, limit: int) -> tuple[MemoryKey, ...]:
-        """Return the keys of memories whose content is not all there."""
+    def truncated_memories(
+        self, limit: int, after: MemoryKey | None = None
+    ) -> tuple[MemoryKey, ...]:
+        """Return the keys of memories whose content is not all there, in order, after this one."""
 
 
 class HiddenPort(Protocol):

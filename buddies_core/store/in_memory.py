@@ -46,10 +46,13 @@ class InMemoryStore:
         """Return all memories with this id, by key."""
         return tuple(m for _, (_, m) in sorted(self._memories.items()) if m.entry.id == id)
 
-    def truncated_memories(self, limit: int) -> tuple[MemoryKey, ...]:
-        """Return the keys of memories whose content is not all there, at most `limit`."""
+    def truncated_memories(
+        self, limit: int, after: MemoryKey | None = None
+    ) -> tuple[MemoryKey, ...]:
+        """Return the keys of memories whose content is not all there, in order, after this one."""
         items = sorted(self._memories.items())
-        return tuple(key for key, (_, memory) in items if memory.truncated)[:limit]
+        keys = (key for key, (_, memory) in items if memory.truncated)
+        return tuple(key for key in keys if after is None or key > after)[:limit]
 
     async def list_memories(
         self,

@@ -135,9 +135,12 @@ class RocksStore:
         ]
         return tuple(memory for memory in found if memory is not None)
 
-    def truncated_memories(self, limit: int) -> tuple[MemoryKey, ...]:
-        """Return the keys of memories whose content is not all there, at most `limit`."""
-        places = (place for place, _ in self._database.scan(keys.TRUNCATED))
+    def truncated_memories(
+        self, limit: int, after: MemoryKey | None = None
+    ) -> tuple[MemoryKey, ...]:
+        """Return the keys of memories whose content is not all there, in order, after this one."""
+        start = None if after is None else keys.truncated(after) + b"\0"
+        places = (place for place, _ in self._database.scan(keys.TRUNCATED, start=start))
         return tuple(MemoryKey(place[1:]) for place in itertools.islice(places, limit))
 
     async def list_memories(

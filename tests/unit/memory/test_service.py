@@ -15,6 +15,7 @@ from buddies_core.errors import (
     StoreError,
 )
 from buddies_core.gossip.messages import CONTENT_BYTES_MAX as BROADCAST_BYTES_MAX
+from buddies_core.memory import fetching
 from buddies_core.memory.copies import unsigned_copy
 from buddies_core.memory.fetching import PART_BYTES, Completion
 from buddies_core.model.bodies import MemoryCreated
@@ -86,12 +87,14 @@ class CountedRounds:
         """How many more times the disk refuses."""
         self.get_memory = store.get_memory
 
-    def truncated_memories(self, limit: int) -> tuple[MemoryKey, ...]:
+    def truncated_memories(
+        self, limit: int, after: MemoryKey | None = None
+    ) -> tuple[MemoryKey, ...]:
         self.count += 1
         if self.failures:
             self.failures -= 1
             raise StoreError("the disk is damaged")
-        return self._store.truncated_memories(limit)
+        return self._store.truncated_memories(limit, after)
 
 
 def only(node: Node) -> Memory:
@@ -271,8 +274,8 @@ async def test_an_unsigned_memory_is_kept_beside_the_signed_one_and_never_in_its
 ) -> None:
     view = await alice.store_memory("We use PostgreSQL")
     signed = only(alice)
-    await bob.hear(DEMO, signed.proof)
     await bob.hear(DEMO, unsigned_copy(replace(signed.entry, content="We use nothing")))
+    await bob.hear(DEMO, signed.proof)
 
     assert (await bob.memories.get(view.id, 0, 99)).memory == view
     listed = (await bob.memories.list(MemoryFilter(), 9)).results
@@ -428,6 +431,31 @@ async def test_a_member_that_appears_is_asked_at_once_and_the_others_ever_more_s
         bob.rooms.present[DEMO].append(alice.member())
         await until(lambda: not only(bob).truncated)
         run.cancel()
+
+
+async def test_what_nobody_can_give_keeps_nothing_else_from_being_fetched(
+    team: Team, alice: Node, bob: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "BACKLOG_MAX", 2)
+    mallory = team.node("mallory")
+    for _ in range(9):
+        await mallory.store_memory(LONG)
+    await alice.store_memory(LONG)
+    for _, proof in (*mallory.rooms.sent, *alice.rooms.sent):
+        await bob.hear(DEMO, proof)
+    team.answers[mallory.endpoint] = refusing_to_give
+    completion = Completion(
+        bob.memories._fetcher, bob.store, bob.memories._keep, team.clock, check_every_s=0.001
+    )
+
+    async with asyncio.TaskGroup() as group:
+        run = group.create_task(completion.run())
+        await until(lambda: len(bob.store.truncated_memories(99)) == 9)
+        run.cancel()
+
+
+def refusing_to_give(_request: PeerRequest) -> list[PeerReply]:
+    raise NotFound("that memory is not here")
 
 
 async def test_what_the_disk_does_not_say_is_looked_for_again(
