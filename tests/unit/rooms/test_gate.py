@@ -22,6 +22,7 @@ from buddies_core.model.bodies import (
     SearchFilters,
     SearchRequest,
     SearchResponse,
+    SkillPublished,
     SkillSearchFilters,
     SkillSearchRequest,
     SkillSearchResponse,
@@ -55,6 +56,7 @@ from buddies_core.store.records import RoomRecord
 from buddies_core.wire.room_messages import RoomMessage, encode_room_message, legacy_signed_payload
 from tests.support.clocks import ManualClock
 from tests.support.person import Person, an_ed25519_signer, needs, some_person
+from tests.support.skills import a_skill_entry
 
 ALICE, BOB, MALLORY = (NodeKey(name * 32) for name in (b"a", b"b", b"m"))
 DEMO = RoomName("demo")
@@ -188,6 +190,7 @@ def every_kind_by(sender: EndpointId) -> list[Body]:
         ),
         TaskClaimed(TaskId(UUID_1), "ann"),
         TaskResponse(TaskId(UUID_1), TaskSucceeded("done"), "ann"),
+        SkillPublished(a_skill_entry(author=sender)),
         SkillVoteCast("ab" * 32, hexed, 1),
         SkillSearchRequest(request, "query", SkillSearchFilters()),
         SkillSearchResponse(request, (), "ann"),
