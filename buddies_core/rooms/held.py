@@ -34,7 +34,7 @@ class HeldMessages:
         self._fetcher = fetcher
         self._counters = counters
         self._held: dict[EndpointId, _Waiting] = {}
-        self._begun: asyncio.Queue[EndpointId] = asyncio.Queue()
+        self._begun: asyncio.Queue[EndpointId] = asyncio.Queue(SENDERS_MAX)  # one each in _held
 
     def hold(self, sender: EndpointId, deliverer: EndpointId, room: RoomPort, hear: Hear) -> None:
         """Have a message heard when more is known, or after 5 s.
