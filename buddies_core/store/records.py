@@ -164,6 +164,7 @@ def _private_to_pb(state: PrivateState) -> pb.PrivateState:
         epochs=[pb.Epoch(number=epoch.number, secret=epoch.secret) for epoch in state.epochs],
         roster=b"" if state.roster is None else encode_roster(state.roster),
         members=state.members,
+        removed=state.removed,
     )
 
 
@@ -173,7 +174,8 @@ def _private_from_pb(state: pb.PrivateState) -> PrivateState:
             epochs=tuple(decode_epoch(epoch.number, epoch.secret) for epoch in state.epochs),
             roster=decode_roster(state.roster) if state.roster else None,
             members=tuple(EndpointId(member) for member in state.members),
-            )
+            removed=tuple(EndpointId(endpoint) for endpoint in state.removed),
+        )
     except WireError as error:
         raise ValueError(str(error)) from error
 
