@@ -159,8 +159,9 @@ def status(app: App, room: str | None) -> None:
 
 
 def _room_table(seen: RoomStatus) -> str:
+    kind = " (private)" if seen.private else ""
     heading = (
-        f"{terminal.line(seen.room)}{' (private)' if seen.private else ''}: {terminal.count(len(seen.members), 'member')},"
+        f"{terminal.line(seen.room)}{kind}: {terminal.count(len(seen.members), 'member')},"
         f" {terminal.count(seen.neighbors, 'neighbor')},"
         f" joined {terminal.when(seen.joined_at_ms)}"
     )
