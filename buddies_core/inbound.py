@@ -234,7 +234,7 @@ class Inbound:
         name = room.record.name
         match request.WhichOneof("ask"):
             case "take_epoch" if room.epochs:
-                taken = await room.epochs.answer_take(caller, request.take_epoch)
+                taken = await room.epochs.answer_take(caller, request)
                 return [PeerReply(epoch=taken)]
             case "catch_up" if room.epochs:
                 return [PeerReply(epoch=room.epochs.answer_catch_up(caller))]

@@ -8,6 +8,7 @@ from buddies_core.model.ids import EndpointId, RoomId, RoomName
 
 SECRET_BYTES = 32
 TOKEN_BYTES = 32
+EPOCH_NUMBER_MAX = 2**32 - 1
 EPOCHS_KEPT_MAX = 16
 """Older ones open nothing that is still on its way."""
 ROSTER_MEMBERS_MAX = 4000
@@ -20,7 +21,7 @@ class Epoch:
     """A private room's secret between two rotations. Whoever knows it is in; it is never shown."""
 
     number: int
-    """From 0 to 2³²-1; each rotation makes a higher one."""
+    """From 0 to `EPOCH_NUMBER_MAX`; each rotation makes a higher one."""
     secret: bytes = field(repr=False)
 
 
@@ -47,7 +48,9 @@ class PrivateState:
     roster: Roster | None = None
     """Of the newest epoch; None if nobody has rotated yet."""
     members: tuple[EndpointId, ...] = ()
-    """Whoever was ever let in, as far as this node knows."""
+    """Whoever was let in and has not been left out since, as far as this node knows."""
+    removed: tuple[EndpointId, ...] = ()
+    """Whom rotations have left out and nobody has let in since, those of the last one first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

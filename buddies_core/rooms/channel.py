@@ -87,9 +87,9 @@ class PrivateChannel:
         return self._keys[-1]
 
     @property
-    def before(self) -> EpochKeys | None:
-        """What it used until the last rotation that is known here."""
-        return self._keys[-2] if len(self._keys) > 1 else None
+    def last_two(self) -> Sequence[EpochKeys]:
+        """What it uses now, and what it used until the last rotation that is known here."""
+        return self._keys[:-3:-1]
 
     @property
     def topic(self) -> TopicId:

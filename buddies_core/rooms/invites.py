@@ -13,6 +13,7 @@ from buddies_core.errors import (
     Unreachable,
     WireError,
 )
+from buddies_core.identity.signatures import verify_endpoint
 from buddies_core.model.address import PeerAddress
 from buddies_core.model.bodies import Presence
 from buddies_core.model.ids import EndpointId, RoomId, short
@@ -29,7 +30,7 @@ from buddies_core.rooms.ports import Host
 from buddies_core.rooms.presence import fit_presence
 from buddies_core.rooms.room import Room
 from buddies_core.store.invites import INVITES_MAX, InviteRecord
-from buddies_core.wire.private import decode_epoch, decode_roster
+from buddies_core.wire.private import decode_epoch, decode_roster, verify_roster
 
 USES = 10
 EXPIRES_S = 24 * 3600
@@ -120,10 +121,13 @@ class Invites:
         Whoever asks about a room that is not here is told no more than who has a bad token.
 
         Raises:
-            NotAllowed: the token is not good, or the room's policy does not let the caller in.
+            NotAllowed: the token is not good, the room's policy does not let the caller in, or the
+                keys were changed just now.
             StoreError: the disk refused; the secret was not handed over.
         """
+        during = None
         if room is not None:
+            during = room.channel.topic  # What the token is good for, whatever happens meanwhile.
             with contextlib.suppress(WireError):  # It brings the caller's binding.
                 await room.admit(request.presence)
             await self._host.gate.check_caller(room, caller, peer_pb2.PeerRequest())
@@ -135,10 +139,10 @@ class Invites:
             if room
             else None
         )
-        if room is None or room.epochs is None or redeemed is None:
+        if room is None or room.epochs is None or redeemed is None or during is None:
             self._host.counters["invites_refused"] += 1
             raise NotAllowed(_REFUSED)
-        await room.epochs.let_in(caller)
+        await room.epochs.let_in(caller, during=during)
         return room.epochs.current()
 
     def _is_good(self, invite: Invite) -> bool:
@@ -171,7 +175,7 @@ async def redeem(invite: Invite, host: Host, until_s: float) -> Redeemed:
     failures: list[str] = []
     for inviter in invite.endpoints:
         try:
-            return await _redeem_at(inviter, request, host, until_s)
+            return await _redeem_at(inviter, invite.room_id, request, host, until_s)
         except NotAllowed:
             raise
         except BuddiesError as error:
@@ -185,17 +189,27 @@ async def redeem(invite: Invite, host: Host, until_s: float) -> Redeemed:
 
 
 async def _redeem_at(
-    inviter: PeerAddress, request: peer_pb2.PeerRequest, host: Host, until_s: float
+    inviter: PeerAddress,
+    room_id: RoomId,
+    request: peer_pb2.PeerRequest,
+    host: Host,
+    until_s: float,
 ) -> Redeemed:
     host.network.learn(inviter)
     left_s = max(0.0, until_s - asyncio.get_running_loop().time())
     replies = await host.network.ask(inviter.endpoint, request, left_s)
-    given = replies[0].epoch
     try:
-        epoch = decode_epoch(given.epoch, given.secret)
-        roster = decode_roster(given.roster) if given.roster else None
+        epoch, roster = _given(room_id, replies[0].epoch)
     except WireError as error:
         raise Unreachable(
             f"peer {short(inviter.endpoint)} handed over what makes no sense: {error}"
         ) from error
     return Redeemed(epoch, roster, inviter.endpoint)
+
+
+def _given(room_id: RoomId, reply: peer_pb2.EpochReply) -> tuple[Epoch, Roster | None]:
+    epoch = decode_epoch(reply.epoch, reply.secret)
+    roster = decode_roster(reply.roster) if reply.roster else None
+    if roster and not verify_roster(roster, room_id, epoch, verify_endpoint):
+        raise WireError("a roster that its rotator has not signed for this epoch")
+    return epoch, roster

@@ -87,6 +87,7 @@ class Registry:
         if life is not None:
             life.cancel()
         self._rooms.pop(room.record.name, None)
+        room.gone = True
         await self._host.network.quit(room.channel.topic)
 
     def stop(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from uuid import UUID
 
-from buddies_core.errors import BuddiesError, NotAllowed, NotFound, WireError
+from buddies_core.errors import BuddiesError, NotAllowed, NotFound, StoreError, WireError
 from buddies_core.model.address import PeerAddress
 from buddies_core.model.bodies import AgentPresence, Presence
 from buddies_core.model.bodies import Join as JoinBody
@@ -47,6 +47,8 @@ class Room:
         self.presences = Presences()
         self.entered = False
         """Set once a join has succeeded; until then the room is not shown to anybody."""
+        self.gone = False
+        """Set once this node is out of it, for good."""
         self.joined_by: set[UUID] = set()
         self.left_by: set[UUID] = set()
         self.statuses: dict[str, AgentPresence] = {}
@@ -137,12 +139,16 @@ class Room:
 
     async def hear(self, content: bytes) -> Admitted:
         """Return the message that was broadcast in this room; raises as `admit` does."""
+        during = self.channel.topic
         try:
             opened = self.channel.open(content)
         except WireError as error:
             self._host.counters["rejected_unsealed"] += 1
             raise Rejected("unsealed", str(error)) from error
-        return await self.admit(opened)
+        admitted = await self.admit(opened)
+        if self.epochs and admitted.trailer:
+            self.epochs.spoke(admitted.trailer.sender, during)
+        return admitted
 
     async def admit(self, proof: bytes) -> Admitted:
         """Return the message that was said in this room; a copy or, opened, a broadcast.
@@ -289,11 +295,15 @@ class Room:
             self._last_seen.forget(peer)
         self._has_neighbor.clear()
         self._reunion.reset()
-        await network.join(self.channel.topic, via)
+        if not self.gone:
+            await network.join(self.channel.topic, via)
         await network.quit(former)
-        for peer in gone:
-            await store.delete_presence(self.record.room_id, peer)
         self._announce.set()
+        for peer in gone:
+            try:
+                await store.delete_presence(self.record.room_id, peer)
+            except StoreError as error:  # It is of no use to anybody: no member is in it.
+                log.warning("presence_kept peer=%s: %s", short(peer), error)
 
     async def presence_of(self, endpoint: EndpointId) -> bytes | None:
         """Return what a member, or this node, says of itself, as it has signed it.

@@ -343,10 +343,13 @@ class Rooms:
     async def _come_again(
         self, room: Room, way_in: WayIn, until_s: float
     ) -> tuple[DialAttempt, ...]:
+        others = others_on(way_in, self._host.endpoint)
+        tried = await dial_more(room, others, until_s)
         if room.epochs and room.epochs.left_out_by and isinstance(way_in, Invite):
             again = await redeem(way_in, self._host, until_s)
             await room.epochs.take_invited(again.epoch, again.roster, again.inviter)
-        return await dial_more(room, others_on(way_in, self._host.endpoint), until_s)
+            tried = await dial_more(room, others, until_s)
+        return tried
 
     async def _leave(self, room: Room) -> None:
         room.entered = False  # Nothing that is on its way here keeps it on disk again.

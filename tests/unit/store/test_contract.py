@@ -281,6 +281,7 @@ async def test_an_identity_is_revoked_until_that_is_forgotten(
                 signature=b"x" * 64,
             ),
             members=(CAROL, ALICE, BOB),
+            removed=(CAROL, BOB),
         ),
     ],
 )
