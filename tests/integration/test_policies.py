@@ -128,8 +128,6 @@ async def test_who_is_let_in_later_is_heard_from_then_on(
     team: tuple[Someone, Someone, Someone],
 ) -> None:
     alice, _, mallory = team
-    await mallory.stores("before", DEMO)
-    await dropped(alice, "rejected_policy", 1)
     report = await alice.on.client.add_to_policy(DEMO, f"ssh:{label(mallory)}")
     assert [it.name for it in report.admitted] == ["mallory"]
     await mallory.stores("after", DEMO)
