@@ -22,7 +22,10 @@ from buddies_core.model.bodies import (
 )
 from buddies_core.model.identity import Binding, Verified
 from buddies_core.model.ids import EndpointId, RoomName
+from buddies_core.rooms.admission import spoke_key
 from buddies_core.skills.content import skill_hash
+from buddies_core.store import keys as keys_of_store
+from tests.support.eventually import until
 from tests.support.forgers import ForgersKeys, forgers_keys, signed_entry
 from tests.support.meeting import eventually
 from tests.support.memories import DEMO, an_entry
@@ -95,6 +98,9 @@ async def scene() -> AsyncIterator[Scene]:
             await client.join_room(DEMO)
             async with a_stranger_among(alice) as mallory:
                 scene = Scene(alice, mallory, keys)
+                me = mallory.key.endpoint
+                await mallory.says(sealed(mallory.key, StatusUpdate(me.hex(), "just looking")))
+                await until(lambda: keys_of_store.watermark(spoke_key(me)) in alice.store())
                 for number, body in enumerate(await what_bob_said()):
                     await mallory.says(sealed(BOB, body, sent_at_ms=number))
                 there = {BOB.endpoint: ("bob", Verified.SIGNER)}

@@ -206,6 +206,7 @@ async def a_vote_is_for_or_against_and_its_voters_own(world: World) -> None:
     """A vote has any score, in anybody's name, on anything."""
     client, mallory = world.alice.client, world.mallory.key
     skill = await client.publish_skill(room=DEMO, title="Release", content="tag it")
+    await world.hears(sealed(mallory, StatusUpdate(mallory.endpoint.hex(), "just looking")))
     kept = world.alice.store()
     await world.hears(
         *(
