@@ -294,7 +294,7 @@ async def _newest(known: InstalledSkill, daemon: DaemonClient) -> SkillPage:
             await daemon.get_skill(other.hash, limit=1)
             line.add(other.hash)
     page = await daemon.whole_skill(known.hash)
-    newest = newest_of_publisher(page.chain, known.hash)
+    newest = newest_of_publisher(page.chain, known.hash, known.publisher)
     if newest is None or newest.hash == known.hash:
         return page
     return await daemon.whole_skill(newest.hash)

@@ -75,6 +75,7 @@ def _version_to_pb(version: SkillVersion) -> pb.SkillVersion:
         author_name=version.author_name,
         verified=version.verified,
         signed_by=version.signed_by,
+        by_endpoint=version.by_endpoint,
         created_at_s=version.created_at_s,
         rank=version.rank,
     )
@@ -90,6 +91,7 @@ def _version_from_pb(version: pb.SkillVersion) -> SkillVersion:
         author_name=version.author_name,
         verified=Verified(version.verified),
         signed_by=version.signed_by,
+        by_endpoint=version.by_endpoint,
         created_at_s=version.created_at_s,
         rank=version.rank,
     )

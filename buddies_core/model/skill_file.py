@@ -15,7 +15,7 @@ from enum import StrEnum
 from buddies_core.errors import InvalidInput
 from buddies_core.model.identity import Verified
 from buddies_core.model.json_view import JsonObject
-from buddies_core.model.skill_views import SkillView
+from buddies_core.model.skill_views import Publisher, SkillView
 
 NAME_CHARS_MAX = 64
 DESCRIPTION_CHARS_MAX = 1024
@@ -56,6 +56,12 @@ class InstalledSkill:
     file_sha256: str
     """Of SKILL.md as it was written, in hex."""
     installed_at_ms: int
+
+    @property
+    def publisher(self) -> Publisher:
+        """Whose it was when it was installed."""
+        endpoint = self.author if self.verified is Verified.PEER else ""
+        return Publisher(signer=self.signed_by, endpoint=endpoint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

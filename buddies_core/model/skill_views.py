@@ -53,6 +53,21 @@ class SkillView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Publisher:
+    """Who has published a skill, as far as that is known; nothing is if both are empty."""
+
+    signer: str = ""
+    """The label of the key that vouches for it, by a signature in it or for its endpoint."""
+    endpoint: str = ""
+    """Who has said it itself, by its trailer; not who is only named as the author."""
+
+    def is_same_as(self, other: "Publisher") -> bool:
+        """Whether the same signer, or else the same endpoint, is known of both."""
+        same_signer = bool(self.signer) and self.signer == other.signer
+        return same_signer or (bool(self.endpoint) and self.endpoint == other.endpoint)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SkillVersion:
     """One skill in a line of versions."""
 
@@ -64,15 +79,15 @@ class SkillVersion:
     author_name: str
     verified: Verified
     signed_by: str
+    by_endpoint: bool
+    """Whether the author has said it itself, by its trailer; else it is only named."""
     created_at_s: int
     rank: int
 
-    def is_of_publisher(self, other: "SkillVersion") -> bool:
-        """Whether the same signer, or else the same verified endpoint, has published both."""
-        if other.verified is Verified.SIGNER and other.signed_by:
-            return self.verified is Verified.SIGNER and self.signed_by == other.signed_by
-        both_verified = Verified.UNVERIFIED not in (self.verified, other.verified)
-        return both_verified and self.author == other.author
+    @property
+    def publisher(self) -> Publisher:
+        """Who has published it."""
+        return Publisher(signer=self.signed_by, endpoint=self.author if self.by_endpoint else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,19 +139,30 @@ class VoteReport:
     """False where the room's policy does not admit this machine's voter."""
 
 
-def newest_of_publisher(chain: tuple[SkillVersion, ...], hash: str) -> SkillVersion | None:
+def newest_of_publisher(
+    chain: tuple[SkillVersion, ...], hash: str, known: Publisher
+) -> SkillVersion | None:
     """Return the newest version that the publisher of this one has made of it; itself if none.
 
     Anybody may publish a successor of anything, so those of others are not followed. None if the
     chain does not hold it.
+
+    Args:
+        chain: The versions there are, parents first.
+        hash: Of the one that is to be brought up to date.
+        known: Whose it was when it came. Anybody may sign a copy of it, which is kept in its place
+            if it had no signature, and whoever does is not followed either.
     """
     start = next((version for version in chain if version.hash == hash), None)
     if start is None:
         return None
+    publisher = start.publisher
+    if known != Publisher() and not known.is_same_as(publisher):
+        publisher = known
     line = {start.hash}
     newest = start
     for version in chain:  # Parents come first.
-        if version.parent_hash in line and version.is_of_publisher(start):
+        if version.parent_hash in line and version.publisher.is_same_as(publisher):
             line.add(version.hash)
             newest = max(newest, version, key=lambda v: (v.version, v.created_at_s))
     return newest

@@ -142,6 +142,7 @@ class SkillVersion(_message.Message):
     SIGNED_BY_FIELD_NUMBER: _builtins.int
     CREATED_AT_S_FIELD_NUMBER: _builtins.int
     RANK_FIELD_NUMBER: _builtins.int
+    BY_ENDPOINT_FIELD_NUMBER: _builtins.int
     hash: _builtins.str
     parent_hash: _builtins.str
     version: _builtins.int
@@ -152,6 +153,8 @@ class SkillVersion(_message.Message):
     signed_by: _builtins.str
     created_at_s: _builtins.int
     rank: _builtins.int
+    by_endpoint: _builtins.bool
+    """Whether the author has said it itself, by its trailer."""
     def __init__(
         self,
         *,
@@ -165,10 +168,11 @@ class SkillVersion(_message.Message):
         signed_by: _builtins.str = ...,
         created_at_s: _builtins.int = ...,
         rank: _builtins.int = ...,
+        by_endpoint: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_parent_hash", b"_parent_hash", "parent_hash", b"parent_hash"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_parent_hash", b"_parent_hash", "author", b"author", "author_name", b"author_name", "created_at_s", b"created_at_s", "hash", b"hash", "parent_hash", b"parent_hash", "rank", b"rank", "signed_by", b"signed_by", "title", b"title", "verified", b"verified", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_parent_hash", b"_parent_hash", "author", b"author", "author_name", b"author_name", "by_endpoint", b"by_endpoint", "created_at_s", b"created_at_s", "hash", b"hash", "parent_hash", b"parent_hash", "rank", b"rank", "signed_by", b"signed_by", "title", b"title", "verified", b"verified", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__parent_hash: _TypeAlias = _typing.Literal["parent_hash"]  # noqa: Y015
     _WhichOneofArgType__parent_hash: _TypeAlias = _typing.Literal["_parent_hash", b"_parent_hash"]  # noqa: Y015

@@ -54,6 +54,22 @@ class Copies:
             self._count("skills", error, admitted.room)
             raise
 
+    async def rechecked(self, skill: Skill) -> Skill | None:
+        """Return a skill as its signer's, if that can be told now and could not when it came.
+
+        Its signer's key may have been imported since.
+        """
+        entry = skill.entry
+        if skill.verified is Verified.SIGNER or entry.signed_by is None or entry.signature is None:
+            return None
+        found = await self._verify(
+            entry.signed_by, signing_payload(entry), entry.signature, NAMESPACE
+        )
+        if not found.good:
+            return None
+        entry = replace(entry, signed_by=found.signer or entry.signed_by)
+        return replace(skill, entry=entry, verified=Verified.SIGNER)
+
     def vote(self, admitted: Admitted) -> Vote:
         """Return the vote in a message.
 

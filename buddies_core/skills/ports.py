@@ -52,6 +52,9 @@ class RoomsPort(Protocol):
     def name_of(self, endpoint: EndpointId) -> str:
         """Return a peer's display name, or the start of its id."""
 
+    def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
+        """Return whose key vouches for what this endpoint says, if anybody's does."""
+
     async def admit(
         self, room: RoomName, proof: bytes, source: EndpointId | None = None
     ) -> Admitted:

@@ -117,9 +117,10 @@ class SkillSearch:
             await self._ballots.take_all(
                 [v for skill, _, votes in ranked for v in votes if self._shown(skill.key)]
             )
+        standing = self._ballots.standing
         return SkillSearchResult(
             results=tuple(
-                snippet(skill, self._ballots, self._ballots.standing(skill.key, votes), score)
+                snippet(skill, self._ballots, self._rooms, standing(skill.key, votes), score)
                 for skill, score, votes in ranked
             ),
             answered=heard.answers(),

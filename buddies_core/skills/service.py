@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import TypeAlias
@@ -15,7 +16,7 @@ from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, RoomName, short
 from buddies_core.model.revocation import why_hidden
 from buddies_core.model.skill import Skill, SkillEntry, SkillKey, skill_key
-from buddies_core.model.skill_views import SkillList, SkillPage, SkillView, VoteReport
+from buddies_core.model.skill_views import Publisher, SkillList, SkillPage, SkillView, VoteReport
 from buddies_core.pb import peer_pb2
 from buddies_core.rooms.admission import Admitted
 from buddies_core.skills.ballots import Ballots
@@ -29,6 +30,7 @@ from buddies_core.skills.fetching import (
     skill_parts,
 )
 from buddies_core.skills.ports import AskPort, HiddenPort, IndexPort, RoomsPort, Signer
+from buddies_core.skills.publishers import publisher_of
 from buddies_core.skills.versions import CHILDREN_MAX, changes, line_of, parent_of
 from buddies_core.skills.views import snippet, version, view
 from buddies_core.store.skills import SkillStore
@@ -37,6 +39,8 @@ from buddies_core.wire.shortening import fit_skill
 PeerReplies: TypeAlias = list[peer_pb2.PeerReply]
 
 GET_TIMEOUT_S = 6.0
+RECHECK_TIMEOUT_S = 2.0
+"""For what could not be checked yet; gpg takes some 20 ms for each signature."""
 
 _log = logging.getLogger(__name__)
 
@@ -145,7 +149,7 @@ class Skills:
         elif (kept := self._store.get_skill(skill.key)) is not None:
             self._check_shown(kept)
             skill = kept
-        return snippet(skill, self._ballots)
+        return snippet(skill, self._ballots, self._rooms)
 
     async def vote(
         self, room: RoomName, hash: str, score: int, *, agent: str, user: str
@@ -190,27 +194,28 @@ class Skills:
         if not kept:
             await self._keep_fetched(await self._fetcher.from_anybody(hash, GET_TIMEOUT_S))
             kept = self._store.find_skills(hash)
+        if await self._recheck(kept):
+            kept = self._store.find_skills(hash)
         found = [skill for skill in kept if not self._hidden.hides(skill)]
         if not found:
             self._check_shown(kept[0])
         joined = self._rooms.joined()
-        skill = max(
-            found,
-            key=lambda s: (s.verified is Verified.SIGNER, s.entry.room in joined),
-        )
+        skill = max(found, key=lambda s: (bool(self._of(s).signer), s.entry.room in joined))
         content = skill.entry.content
         if offset > len(content):
             raise InvalidInput(f"offset is {offset}, but the content has {len(content)} characters")
         shown = content[offset : offset + limit]
         end = offset + len(shown)
-        line = line_of(skill, self._shown, lambda key: self._store.successors(key, CHILDREN_MAX))
+        line = self._line(skill)
+        if await self._recheck(line):
+            line = self._line(skill)
         parent = parent_of(skill, self._shown)
         return SkillPage(
-            skill=view(skill, shown, self._ballots),
+            skill=view(skill, shown, self._ballots, self._rooms),
             offset=offset,
             next_offset=end if end < len(content) else None,
             total=len(content),
-            chain=tuple(version(one, self._ballots) for one in line),
+            chain=tuple(version(one, self._ballots, self._rooms) for one in line),
             diff=None if parent is None else await asyncio.to_thread(changes, parent, skill),
         )
 
@@ -223,7 +228,8 @@ class Skills:
         skills, damaged = await self._store.list_skills(room, tags, limit, self._hidden.hides)
         if room is not None and not skills:
             self._check_joined(room)
-        return SkillList(tuple(snippet(skill, self._ballots) for skill in skills), damaged)
+        views = tuple(snippet(skill, self._ballots, self._rooms) for skill in skills)
+        return SkillList(views, damaged)
 
     # What peers do
 
@@ -302,6 +308,31 @@ class Skills:
         revocation = self._hidden.hiding(skill)
         if revocation is not None:
             raise NotFound(why_hidden(f"skill {skill.entry.hash}", revocation))
+
+    def _of(self, skill: Skill) -> Publisher:
+        return publisher_of(skill, self._rooms)
+
+    def _line(self, skill: Skill) -> tuple[Skill, ...]:
+        """Return the line of versions that a skill stands in, without those that are hidden."""
+        return line_of(
+            skill,
+            self._shown,
+            lambda key: self._store.successors(key, CHILDREN_MAX),
+            self._of,
+        )
+
+    async def _recheck(self, skills: Iterable[Skill]) -> bool:
+        """Keep as their signers' what could not be told when it came; return if any could now.
+
+        What takes too long is left as it is until it is read again.
+        """
+        any_kept = False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RECHECK_TIMEOUT_S):
+                for skill in skills:
+                    if (signed := await self._copies.rechecked(skill)) is not None:
+                        any_kept |= await self._keep(signed)
+        return any_kept
 
     async def _signed(self, entry: SkillEntry) -> SkillEntry:
         if self._signer is None:

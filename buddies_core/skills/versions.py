@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from buddies_core.model.identity import Verified
 from buddies_core.model.skill import Skill, SkillKey, skill_key
+from buddies_core.model.skill_views import Publisher
 from buddies_core.model.text_diff import text_diff
 
 CHAIN_MAX = 16
@@ -16,6 +16,7 @@ def line_of(
     skill: Skill,
     get: Callable[[SkillKey], Skill | None],
     successors: Callable[[SkillKey], tuple[SkillKey, ...]],
+    publisher: Callable[[Skill], Publisher],
 ) -> tuple[Skill, ...]:
     """Return its known ancestors, itself and its known successors, parents first.
 
@@ -30,12 +31,13 @@ def line_of(
         seen.add(parent.key)
         ancestors.append(parent)
         youngest = parent
+    own = publisher(skill)
     after: list[Skill] = []
     waiting = [skill.key]
     while waiting and len(after) < CHAIN_MAX:
         children = [get(key) for key in successors(waiting.pop(0)) if key not in seen]
         known = [child for child in children if child is not None]
-        known.sort(key=lambda child: not _is_of_publisher(child, skill))
+        known.sort(key=lambda child: not publisher(child).is_same_as(own))
         for child in known[: CHAIN_MAX - len(after)]:
             seen.add(child.key)
             after.append(child)
@@ -57,14 +59,6 @@ def changes(parent: Skill, child: Skill) -> str:
         f"{parent.entry.hash[:12]} version {parent.entry.version}",
         f"{child.entry.hash[:12]} version {child.entry.version}",
     )
-
-
-def _is_of_publisher(child: Skill, skill: Skill) -> bool:
-    if skill.verified is Verified.SIGNER:
-        return (child.verified, child.entry.signed_by) == (skill.verified, skill.entry.signed_by)
-    # Whoever signs by a person's key, or by none, may write any endpoint into it as the author.
-    both_by_endpoint = child.verified is skill.verified is Verified.PEER
-    return both_by_endpoint and child.entry.author == skill.entry.author
 
 
 def _described(skill: Skill) -> str:

@@ -3,35 +3,42 @@
 from buddies_core.model.identity import Verified
 from buddies_core.model.memory import SNIPPET_CHARS_MAX
 from buddies_core.model.skill import Skill
-from buddies_core.model.skill_views import SkillVersion, SkillView
+from buddies_core.model.skill_views import Publisher, SkillVersion, SkillView
 from buddies_core.skills.ballots import Ballots
-from buddies_core.skills.votes import Standing
+from buddies_core.skills.publishers import publisher_of
+from buddies_core.skills.votes import Signers, Standing
 
 
 def snippet(
-    skill: Skill, ballots: Ballots, standing: Standing | None = None, score: float | None = None
+    skill: Skill,
+    ballots: Ballots,
+    signers: Signers,
+    standing: Standing | None = None,
+    score: float | None = None,
 ) -> SkillView:
     """Return the skill with the beginning of its content."""
-    return view(skill, skill.entry.content[:SNIPPET_CHARS_MAX], ballots, standing, score)
+    return view(skill, skill.entry.content[:SNIPPET_CHARS_MAX], ballots, signers, standing, score)
 
 
 def view(
     skill: Skill,
     shown: str,
     ballots: Ballots,
+    signers: Signers,
     standing: Standing | None = None,
     score: float | None = None,
 ) -> SkillView:
     """Return the skill with this part of its content; votes are those on disk unless given."""
     entry = skill.entry
     standing = standing or ballots.standing(skill.key)
+    publisher = publisher_of(skill, signers)
     return SkillView(
         hash=entry.hash,
         author=entry.author,
         author_name=skill.author_name,
         agent=skill.agent,
-        verified=skill.verified,
-        signed_by=_signed_by(skill),
+        verified=_verified(skill, publisher),
+        signed_by=publisher.signer,
         room=entry.room,
         title=entry.title,
         content=shown,
@@ -48,9 +55,10 @@ def view(
     )
 
 
-def version(skill: Skill, ballots: Ballots) -> SkillVersion:
+def version(skill: Skill, ballots: Ballots, signers: Signers) -> SkillVersion:
     """Return the skill as one of several versions."""
     entry = skill.entry
+    publisher = publisher_of(skill, signers)
     return SkillVersion(
         hash=entry.hash,
         parent_hash=entry.parent_hash,
@@ -58,14 +66,13 @@ def version(skill: Skill, ballots: Ballots) -> SkillVersion:
         title=entry.title,
         author=entry.author,
         author_name=skill.author_name,
-        verified=skill.verified,
-        signed_by=_signed_by(skill),
+        verified=_verified(skill, publisher),
+        signed_by=publisher.signer,
+        by_endpoint=bool(publisher.endpoint),
         created_at_s=entry.created_at_s,
         rank=ballots.standing(skill.key).votes.rank,
     )
 
 
-def _signed_by(skill: Skill) -> str:
-    """Return the label of who has signed it; empty where nobody has, or it can't be told."""
-    signer = skill.entry.signed_by
-    return signer.label if signer and skill.verified is Verified.SIGNER else ""
+def _verified(skill: Skill, publisher: Publisher) -> Verified:
+    return Verified.SIGNER if publisher.signer else skill.verified

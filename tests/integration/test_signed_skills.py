@@ -5,12 +5,15 @@ from pathlib import Path
 
 from buddies_core.clock import SystemClock
 from buddies_core.identity.choosing import open_signer
-from buddies_core.identity.verifying import Verifier
+from buddies_core.identity.gpg import Gpg
+from buddies_core.identity.signers import GpgSigner
+from buddies_core.identity.verifying import UNKNOWN_LASTS_S, Verifier
 from buddies_core.model.bodies import SkillPublished
-from buddies_core.model.identity import Verified
+from buddies_core.model.identity import GpgIdentity, Verified
 from buddies_core.model.ids import EndpointId
 from buddies_core.wire.room_messages import RoomMessage, encode_room_message
 from tests.support.memories import DEMO
+from tests.support.person import needs, some_person
 from tests.support.skill_team import SkillNode, SkillTeam
 
 
@@ -36,6 +39,23 @@ async def test_a_signed_skill_is_shown_as_its_signers(tmp_path: Path) -> None:
     assert shown.verified is Verified.SIGNER
     assert shown.signed_by.startswith("ssh:ssh-ed25519 ")
     assert "buddies-generated" not in shown.signed_by
+
+
+@needs("gpg")
+async def test_a_skill_is_its_signers_once_the_gpg_key_was_imported() -> None:
+    with some_person() as ann, some_person() as ben:
+        signer = GpgSigner(GpgIdentity(ann.gpg_key()), Gpg(ann.environ))
+        team = SkillTeam()
+        bob_verifies = Verifier(ben.environ, team.clock).verify
+        alice, bob = team.skilled("alice", signer=signer), team.skilled("bob", verify=bob_verifies)
+        published = await alice.publish()
+        await team.deliver(alice)
+        assert (await bob.shown(published.hash)).verified is Verified.PEER
+
+        ben.trusts(ann)
+        team.clock.monotonic_s += UNKNOWN_LASTS_S
+        assert await bob.shown(published.hash) == published
+        assert (await bob.skills.list(DEMO, (), 10)).results == (published,)
 
 
 async def test_a_skill_that_was_altered_after_signing_is_refused(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ def a_version(skill: SkillView) -> SkillVersion:
         author_name=skill.author_name,
         verified=skill.verified,
         signed_by=skill.signed_by,
+        by_endpoint=skill.verified is Verified.PEER,
         created_at_s=skill.created_at_s,
         rank=skill.votes.rank,
     )

@@ -148,6 +148,22 @@ def test_updating_follows_the_publisher_alone(
     assert "release is up to date" in person.types("skill", "update", "release").out
 
 
+def test_updating_follows_whose_it_was_when_it_was_installed(
+    person: Person, daemon: SkillClient, home: Path
+) -> None:
+    bobs, newer = (replace(v, verified=Verified.PEER, signed_by="") for v in (SKILL, NEWER))
+    daemon.pages[HASH] = replace(PAGE, skill=bobs, chain=(a_version(bobs),))
+    person.types("skill", "install", HASH, "--client", "claude", "--yes")
+    signed_copy = replace(SKILL, author="99" * 32, signed_by="ssh:other")
+    evil = replace(signed_copy, hash="99" * 32, parent_hash=HASH, version=9, content="evil")
+    chain = (a_version(signed_copy), a_version(newer), a_version(evil))
+    for view in (signed_copy, newer, evil):
+        daemon.pages[view.hash] = replace(PAGE, skill=view, chain=chain)
+
+    person.types("skill", "update", "--yes")
+    assert (home / ".claude/skills/release/SKILL.md").read_text() == skill_md(newer, "release")
+
+
 def test_updating_finds_what_only_a_member_has(
     person: Person, daemon: SkillClient, home: Path
 ) -> None:

@@ -10,21 +10,32 @@ import pytest
 
 from buddies_core.errors import InvalidInput, NotFound
 from buddies_core.identity.node_key import NodeKey
+from buddies_core.identity.verifying import Verdict, Verification
 from buddies_core.model.bodies import Body, SkillPublished, SkillVoteCast
-from buddies_core.model.identity import GpgIdentity, SshIdentity, Verified
+from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity, Verified
 from buddies_core.model.ids import EndpointId, RoomName, open_room_id
 from buddies_core.model.memory import Whole
 from buddies_core.model.skill import SkillEntry, skill_key
-from buddies_core.model.skill_views import SkillList, Tally, VoteReport, newest_of_publisher
+from buddies_core.model.skill_views import (
+    Publisher,
+    SkillList,
+    SkillVersion,
+    SkillView,
+    Tally,
+    VoteReport,
+    newest_of_publisher,
+)
 from buddies_core.skills.content import NAMESPACE, signing_payload, skill_hash
 from buddies_core.skills.versions import CHAIN_MAX
 from buddies_core.wire.room_messages import RoomMessage, Trailer, encode_room_message, seal
 from tests.support.eventually import until
 from tests.support.memories import DEMO, whole_of
-from tests.support.skill_team import FakeSigner, SkillNode, SkillTeam
+from tests.support.skill_team import FakeSigner, SkillNode, SkillTeam, check
 from tests.support.skills import a_skill_entry
 
 OPS = RoomName("ops")
+FINGERPRINT = "0123456789ABCDEF" * 2 + "01234567"
+NOBODY = Publisher()
 MALLORY = NodeKey(b"mallory".ljust(32, b"."))
 LONG = "\n".join(f"{n}. step number {n}" for n in range(1000))
 
@@ -46,6 +57,28 @@ def legacy(body: Body) -> bytes:
 async def signed(entry: SkillEntry, signer: FakeSigner) -> SkillEntry:
     signature = await signer.sign(signing_payload(entry), NAMESPACE)
     return replace(entry, signed_by=signer.identity, signature=signature)
+
+
+async def version_of(node: SkillNode, skill: SkillView) -> SkillVersion:
+    """Return the skill as its line of versions shows it."""
+    chain = (await node.skills.get(skill.hash, 0, 9)).chain
+    return next(version for version in chain if version.hash == skill.hash)
+
+
+async def followed(node: SkillNode, skill: SkillView, known: Publisher = NOBODY) -> str | None:
+    """Return the hash of what the skill is brought up to date with."""
+    chain = (await node.skills.get(skill.hash, 0, 9)).chain
+    newest = newest_of_publisher(chain, skill.hash, known)
+    return newest.hash if newest else None
+
+
+async def views(node: SkillNode, hash: str) -> list[tuple[Verified, str]]:
+    """Return whose a skill is, as each of the places shows it that show skills."""
+    listed = (await node.skills.list(DEMO, (), 10)).results
+    found = (await node.skill_search.search("release", DEMO, (), 3.0, 20)).results
+    page = await node.skills.get(hash, 0, 9)
+    shown: list[SkillView | SkillVersion] = [page.skill, *page.chain, *listed, *found]
+    return [(one.verified, one.signed_by) for one in shown if one.hash == hash]
 
 
 @asynccontextmanager
@@ -460,9 +493,129 @@ async def test_the_successor_of_another_publisher_is_no_update() -> None:
 
     chain = (await bob.skills.get(first.hash, 0, 9)).chain
     assert hijack.hash in [version.hash for version in chain]
-    newest = newest_of_publisher(chain, first.hash)
-    assert newest is not None
-    assert newest.hash == second.hash
+    assert await followed(bob, first) == second.hash
+
+
+def successor(of: SkillView, content: str, author: EndpointId, version: int = 2) -> SkillEntry:
+    """Return the entry of what is said to be a newer version."""
+    return a_skill_entry(content, author=author, version=version, parent_hash=of.hash)
+
+
+async def test_who_signs_in_the_name_of_an_endpoint_that_never_did_makes_no_update_of_its() -> None:
+    team = SkillTeam()
+    xena, bob = team.skilled("xena"), team.skilled("bob")
+    first = await xena.publish("1")
+    evil = await signed(successor(first, "evil", xena.endpoint, 9), FakeSigner("mallory"))
+    await bob.hear(DEMO, legacy(SkillPublished(evil)))
+    await team.deliver(xena)
+
+    assert (await bob.shown(evil.hash)).signed_by == FakeSigner("mallory").identity.label
+    assert await followed(bob, first) == first.hash
+
+
+async def test_what_an_endpoint_said_is_updated_by_what_it_says_and_signs_later() -> None:
+    team = SkillTeam()
+    bob = team.skilled("bob")
+    xena = NodeKey(b"xena".ljust(32, b"."))
+    entry = a_skill_entry("1", author=xena.endpoint)
+    await bob.hear(DEMO, said(SkillPublished(entry), xena))
+    first = await bob.shown(entry.hash)
+    better = await signed(successor(first, "2", xena.endpoint), FakeSigner("xena"))
+    await bob.hear(DEMO, said(SkillPublished(better), xena, sent_at_ms=6))
+
+    assert (first.verified, (await bob.shown(better.hash)).verified) == (
+        Verified.PEER,
+        Verified.SIGNER,
+    )
+    assert await followed(bob, first) == better.hash
+
+
+async def test_a_signed_copy_of_a_skill_does_not_make_its_signer_the_one_to_follow() -> None:
+    team = SkillTeam()
+    xena, bob = team.skilled("xena"), team.skilled("bob")
+    first = await xena.publish("1")
+    await team.deliver(xena)
+    installed = await version_of(bob, first)
+    copy = await signed(a_skill_entry("1", author=MALLORY.endpoint), FakeSigner("mallory"))
+    evil = await signed(successor(first, "evil", MALLORY.endpoint, 9), FakeSigner("mallory"))
+    for entry in (copy, evil):
+        await bob.hear(DEMO, said(SkillPublished(entry)))
+    second = await xena.publish("2", parent=first.hash)
+    await team.deliver(xena)
+
+    assert (await bob.shown(first.hash)).signed_by == FakeSigner("mallory").identity.label
+    assert await followed(bob, first, installed.publisher) == second.hash
+
+
+async def test_a_signer_is_followed_from_one_endpoint_to_another() -> None:
+    team, ann = SkillTeam(), FakeSigner("ann")
+    alice, laptop, bob = team.skilled("alice"), team.skilled("laptop"), team.skilled("bob")
+    first = await alice.publish("1")
+    await team.deliver(alice)
+    second = await laptop.publish("2", parent=first.hash)
+    await team.deliver(laptop)
+    assert await followed(bob, first) == first.hash
+
+    bob.rooms.signers = dict.fromkeys((alice.endpoint, laptop.endpoint), ann.identity)
+    assert await followed(bob, first) == second.hash
+
+
+# Who signed it is known later
+
+
+async def test_a_skill_is_its_signers_as_soon_as_a_key_vouches_for_its_endpoint() -> None:
+    team, ann = SkillTeam(), FakeSigner("ann")
+    alice, bob = team.skilled("alice"), team.skilled("bob")
+    hash = (await alice.publish()).hash
+    await team.deliver(alice)
+    assert await views(bob, hash) == [(Verified.PEER, "")] * 4
+
+    bob.rooms.signers = {alice.endpoint: ann.identity}
+    assert await views(bob, hash) == [(Verified.SIGNER, ann.identity.label)] * 4
+    assert (await bob.revocations.revoke(ann.identity.label, 0, own_too=False)).hidden.skills == 1
+    assert await bob.skills.list(DEMO, (), 10) == SkillList((), 0)
+
+
+async def test_a_key_that_vouches_for_an_endpoint_does_not_for_who_only_names_it() -> None:
+    team = SkillTeam()
+    bob, alice = team.skilled("bob"), NodeKey(b"alice".ljust(32, b"."))
+    entry = a_skill_entry(author=alice.endpoint)
+    await bob.hear(DEMO, legacy(SkillPublished(entry)))
+    bob.rooms.signers = {alice.endpoint: FakeSigner("ann").identity}
+    assert await views(bob, entry.hash) == [(Verified.UNVERIFIED, "")] * 4
+
+
+async def test_a_skill_is_its_signers_once_the_key_is_there_when_it_or_its_line_is_read() -> None:
+    keyring: set[str] = set()
+
+    async def verify(
+        identity: SignerIdentity, payload: bytes, signature: bytes, namespace: str
+    ) -> Verification:
+        if isinstance(identity, GpgIdentity) and identity.key_id in keyring:
+            return Verification(Verdict.GOOD, signer=GpgIdentity(FINGERPRINT))
+        return await check(identity, payload, signature, namespace)
+
+    team = SkillTeam()
+    bob = team.skilled("bob", verify=verify)
+    first = a_skill_entry("1", author=MALLORY.endpoint)
+    second = a_skill_entry("2", author=MALLORY.endpoint, version=2, parent_hash=first.hash)
+    for entry in (first, second):
+        claimed = replace(entry, signed_by=GpgIdentity(FINGERPRINT[-16:]), signature=b"gpg's")
+        await bob.hear(DEMO, legacy(SkillPublished(claimed)))
+    assert await views(bob, first.hash) == [(Verified.UNVERIFIED, "")] * 4
+    came_at_ms = bob.kept.find_skills(first.hash)[0].received_at_ms
+
+    keyring.add(FINGERPRINT[-16:])
+    bob.clock.unix_ms += 60_000
+    label = f"gpg:{FINGERPRINT}"
+    assert (await bob.shown(first.hash)).signed_by == label
+    for hash in (first.hash, second.hash):
+        assert await views(bob, hash) == [(Verified.SIGNER, label)] * 4
+    assert bob.kept.find_skills(first.hash)[0].received_at_ms == came_at_ms
+    assert await followed(bob, await bob.shown(first.hash)) == second.hash
+
+    assert (await bob.revocations.revoke(label, 0, own_too=False)).hidden.skills == 2
+    assert await bob.skills.list(DEMO, (), 10) == SkillList((), 0)
 
 
 async def test_the_list_of_a_room_that_is_unknown_says_so() -> None:

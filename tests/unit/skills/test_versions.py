@@ -3,10 +3,18 @@ from dataclasses import replace
 import pytest
 
 from buddies_core.model.identity import Verified
+from buddies_core.model.ids import EndpointId
 from buddies_core.model.skill import SkillKey
+from buddies_core.skills.publishers import publisher_of
 from buddies_core.skills.versions import CHAIN_MAX, line_of
 from tests.support.person import an_ed25519_signer
 from tests.support.skills import a_skill, a_skill_entry
+
+
+class Unbound:
+    def signer_of(self, endpoint: EndpointId) -> None:
+        return None
+
 
 FIRST = a_skill(a_skill_entry())
 MALLORYS_KEY = an_ed25519_signer(b"6").identity
@@ -31,4 +39,5 @@ def test_who_only_claims_to_be_its_publisher_crowds_out_none_of_its_versions(
     def successors(key: SkillKey) -> tuple[SkillKey, ...]:
         return tuple(known)[1:] if key == FIRST.key else ()
 
-    assert own in line_of(FIRST, known.get, successors)
+    line = line_of(FIRST, known.get, successors, lambda skill: publisher_of(skill, Unbound()))
+    assert own in line

@@ -1,0 +1,36 @@
+"""Whose a skill is, as it is known now: not when it came, for a binding may have come later."""
+
+from buddies_core.errors import WireError
+from buddies_core.model.identity import Verified
+from buddies_core.model.ids import EndpointId
+from buddies_core.model.skill import Skill
+from buddies_core.model.skill_views import Publisher
+from buddies_core.skills.votes import Signers
+from buddies_core.wire.room_messages import open_envelope
+
+
+def publisher_of(skill: Skill, signers: Signers) -> Publisher:
+    """Return who vouches for a skill, and which endpoint has said it, each as far as it is known.
+
+    The signature in it counts before the word of a key for its endpoint.
+    """
+    entry = skill.entry
+    endpoint = entry.author if _has_trailer(skill) else ""
+    signer = entry.signed_by if skill.verified is Verified.SIGNER else None
+    if signer is None and endpoint:
+        signer = signers.signer_of(EndpointId(bytes.fromhex(endpoint)))
+    return Publisher(signer=signer.label if signer else "", endpoint=endpoint)
+
+
+def _has_trailer(skill: Skill) -> bool:
+    """Whether the endpoint that it names as its author has said it; admission has checked that."""
+    match skill.verified:
+        case Verified.PEER:
+            return True
+        case Verified.UNVERIFIED:
+            return False
+        case Verified.SIGNER:
+            try:
+                return open_envelope(skill.proof).trailer is not None
+            except WireError:  # Written by a version that could read it.
+                return False
