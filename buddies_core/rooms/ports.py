@@ -78,6 +78,9 @@ class StorePort(Protocol):
     async def delete_presences(self, room_id: RoomId) -> None:
         """Forget the members of a room."""
 
+    async def keeps_any_of(self, room: RoomName) -> bool:
+        """Return whether memories, skills or tasks of a room are kept."""
+
     def watermark(self, name: bytes) -> int:
         """Return a mark that only rises, 0 if there is none."""
 

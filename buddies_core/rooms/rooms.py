@@ -29,6 +29,7 @@ from buddies_core.model.room import (
 from buddies_core.pb.peer_pb2 import PeerRequest
 from buddies_core.rooms.admission import Admitted, spoke_key
 from buddies_core.rooms.attached import CLI_AGENT, AttachedAgents
+from buddies_core.rooms.claims import claim
 from buddies_core.rooms.entering import WayIn, check_same, record_of
 from buddies_core.rooms.invites import redeem
 from buddies_core.rooms.joining import JOIN_DEADLINE_S, dial_more, find_neighbor, missed, others_on
@@ -92,7 +93,8 @@ class Rooms:
         A private room is made by `private` and entered by an invite in place of a ticket.
 
         Raises:
-            InvalidInput: the name or the ticket can't be taken.
+            InvalidInput: the name or the ticket can't be taken, or something of another, private
+                room of that name is kept here.
             NotAllowed: the invite lets nobody in any more.
             Unreachable: nobody on the ticket could be joined within 10 s; nothing is kept.
         """
@@ -104,6 +106,7 @@ class Rooms:
             known = self._rooms.get(name)
             if known is None:
                 record = await record_of(name, way_in, self._host, until_s, private=private)
+                await claim(name, record.room_id, self._host.store)
                 tried = await self._enter(record, until_s)
             else:
                 check_same(known, way_in, private=private)

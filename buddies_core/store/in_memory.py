@@ -81,6 +81,14 @@ class InMemoryStore:
         """Return how many memories are kept."""
         return len(self._memories)
 
+    async def keeps_any_of(self, room: RoomName) -> bool:
+        """Return whether memories or tasks of a room are kept; skills are kept elsewhere."""
+        return room in (
+            *(memory.entry.room for _, memory in self._memories.values()),
+            *(task.order.room for task in self._tasks.values()),
+            *(offer.order.room for offer in self._offers.values()),
+        )
+
     async def put_room(self, room: RoomRecord) -> None:
         """Remember a joined room."""
         self._rooms[room.name] = room

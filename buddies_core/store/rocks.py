@@ -213,6 +213,13 @@ class RocksStore:
         sequence, count = struct.unpack(">QQ", data)
         return sequence, count
 
+    async def keeps_any_of(self, room: RoomName) -> bool:
+        """Return whether memories, skills or tasks of a room are kept, also damaged ones."""
+        memories = await self.list_memories(MemoryFilter(room=room), 1)
+        skills = await self.skills.list_skills(room, (), 1)
+        orders = [it.order for it in await self.tasks()] + [it.order for it in await self.offers()]
+        return any((*memories, *skills)) or any(order.room == room for order in orders)
+
     async def put_room(self, room: RoomRecord) -> None:
         """Remember a joined room, in place of what was known of it. On return it is on disk."""
         await self._put(keys.room(room.name), encode_room(room))

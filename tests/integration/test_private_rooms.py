@@ -267,6 +267,110 @@ async def test_a_room_stays_what_it_is() -> None:
         assert alice.number() == 0
 
 
+async def test_what_was_said_in_a_private_room_is_not_found_in_another_of_its_name(
+    pair: tuple[Someone, Someone],
+) -> None:
+    alice, bob = pair
+    await alice.stores("the launch is on Friday")
+    await bob.hears("the launch is on Friday")
+    await bob.on.client.leave_room(SECRET, for_all=True)
+    async with people("eve") as (eve,):
+        for ticket in ((await eve.join()).ticket, None):
+            with pytest.raises(InvalidInput, match="choose another name"):
+                await bob.join(ticket)
+        with pytest.raises(InvalidInput, match="choose another name"):
+            await bob.join(private=True)
+        await eve.on.client.leave_room(SECRET, for_all=True)
+        invite = (await eve.join(private=True)).ticket
+        with pytest.raises(InvalidInput, match="choose another name"):
+            await bob.join(invite)
+    assert await bob.on.client.list_rooms() == ()
+    await bob.join((await alice.join()).ticket)  # The same room again.
+    await alice.sees("bob")
+
+
+async def test_a_name_is_free_again_for_who_keeps_nothing_of_the_private_room() -> None:
+    async with people("alice", "bob") as (alice, bob):
+        await alice.join(private=True)
+        await bob.join(private=True)  # Both, by mistake.
+        await bob.on.client.leave_room(SECRET, for_all=True)
+        await bob.join(await alice.on.client.room_ticket(SECRET))
+        await bob.sees("alice")
+        await bob.on.client.leave_room(SECRET, for_all=True)
+        assert not (await bob.join()).private
+        await bob.stores("in the open")
+        await bob.on.client.leave_room(SECRET, for_all=True)
+        assert not (await bob.join()).already_joined
+        await bob.on.client.leave_room(SECRET, for_all=True)
+        assert (await bob.join(private=True)).private
+
+
+async def test_who_was_left_out_gets_no_new_keys_by_offering_old_ones(
+    pair: tuple[Someone, Someone],
+) -> None:
+    alice, bob = pair
+    epochs = bob.room().epochs
+    assert epochs is not None
+    [old] = epochs.state.epochs
+    await alice.on.client.rotate_room(SECRET, ["bob"])
+    network, asked = bob.on.parts.inbound.network, alice.room()._host.endpoint
+    for number in (0, 1, 2):
+        request = PeerRequest(
+            topic=epochs.channel.topic,
+            proof=epochs.channel.prove(network.endpoint, asked),
+            take_epoch=TakeEpoch(epoch=number, secret=old.secret),
+        )
+        with pytest.raises((NotAllowed, InvalidInput)):
+            await network.ask(asked, request, 3)
+
+
+async def test_who_is_let_in_again_by_one_member_is_heard_by_the_others() -> None:
+    async with people("alice", "bob", "carol") as (alice, bob, carol):
+        invite = (await alice.join(private=True)).ticket
+        for other in (bob, carol):
+            await other.join(invite)
+        await alice.sees("bob", "carol")
+        await bob.sees("alice", "carol")
+        await alice.on.client.rotate_room(SECRET, ["carol"])
+        await until(lambda: bob.number() == 1)
+        # At once: it need not have noticed yet that it was left out.
+        await carol.join(await bob.on.client.room_ticket(SECRET))
+        await alice.sees("bob", "carol")
+        await alice.stores("welcome back")
+        await carol.hears("welcome back")
+        await alice.on.client.rotate_room(SECRET)
+        await until(lambda: carol.number() == bob.number() == 2)
+
+
+async def test_nobody_is_carried_off_by_whom_they_had_removed() -> None:
+    async with people("alice", "bob", "carol", "dave") as (alice, bob, carol, dave):
+        invite = (await alice.join(private=True)).ticket
+        for other in (bob, carol, dave):
+            await other.join(invite)
+        for one in (alice, bob, carol, dave):
+            await one.sees(*{"alice", "bob", "carol", "dave"} - {one.name})
+        await dave.stop()
+        await alice.on.client.rotate_room(SECRET, ["carol"])
+        await until(lambda: bob.number() == 1)
+        await alice.stop()
+        await bob.stop()
+        await dave.start()
+        await dave.sees("carol")  # Neither knows that she was removed.
+        for _ in range(3):
+            await carol.on.client.rotate_room(SECRET)
+        await until(lambda: dave.number() == 3)
+
+        await alice.start()
+        await bob.start()
+
+        await alice.sees("bob", "dave")
+        await dave.sees("alice", "bob")
+        await bob.stores("without her")
+        await dave.hears("without her")
+        assert await carol.contents() == []
+        await eventually(lambda: carol.on.client.room_status(SECRET), lambda it: bool(it.warnings))
+
+
 async def test_a_content_that_fits_an_open_broadcast_barely_is_shortened_for_a_sealed_one(
     pair: tuple[Someone, Someone],
 ) -> None:

@@ -297,6 +297,17 @@ async def test_a_private_room_comes_back_with_every_field(
     assert store.rooms() == (replace(room, private=None),)
 
 
+async def test_it_is_known_whether_anything_of_a_room_is_kept(
+    store: InMemoryStore | RocksStore,
+) -> None:
+    rooms = (DEMO, OPS, RoomName("asked"), RoomName("offered"))
+    assert [await store.keeps_any_of(room) for room in rooms] == [False] * 4
+    await store.put_memory(a_memory(an_entry(room=OPS)))
+    await store.put_task(replace(A_TASK, order=an_order(room="asked")))
+    await store.put_offer(OfferRecord(order=an_order(room="offered")))
+    assert [await store.keeps_any_of(room) for room in rooms] == [False, True, True, True]
+
+
 async def test_the_latest_binding_of_each_endpoint_is_kept(
     store: InMemoryStore | RocksStore,
 ) -> None:

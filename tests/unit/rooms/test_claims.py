@@ -1,0 +1,53 @@
+"""Which room a name may stand for, so that nothing of a private one is found in another."""
+
+import pytest
+
+from buddies_core.errors import InvalidInput
+from buddies_core.model.ids import RoomId, RoomName, open_room_id
+from buddies_core.rooms.claims import claim
+from buddies_core.store.in_memory import InMemoryStore
+from tests.support.memories import a_memory, an_entry
+
+TEAM = RoomName("team")
+OPEN = open_room_id(TEAM)
+OURS, THEIRS = RoomId(b"o" * 32), RoomId(b"t" * 32)
+
+
+async def store_with_something_said_in(*claims: RoomId) -> InMemoryStore:
+    store = InMemoryStore()
+    for room_id in claims:
+        await claim(TEAM, room_id, store)
+    await store.put_memory(a_memory(an_entry(room=TEAM)))
+    return store
+
+
+@pytest.mark.parametrize("other", [OPEN, THEIRS])
+async def test_what_a_private_room_left_behind_keeps_all_others_from_its_name(
+    other: RoomId,
+) -> None:
+    store = await store_with_something_said_in(OURS)
+    for _ in range(2):
+        with pytest.raises(InvalidInput, match="choose another name"):
+            await claim(TEAM, other, store)
+        await claim(TEAM, OURS, store)
+    await claim(RoomName("elsewhere"), other, store)
+
+
+@pytest.mark.parametrize("before", [(), (OPEN,), (OURS, OPEN), (OURS, THEIRS, OPEN)])
+async def test_what_an_open_room_left_behind_keeps_nobody_from_its_name(
+    before: tuple[RoomId, ...],
+) -> None:
+    store = await store_with_something_said_in(*before)
+    await claim(TEAM, OPEN, store)
+    await claim(TEAM, OURS, store)
+    with pytest.raises(InvalidInput):
+        await claim(TEAM, OPEN, store)
+
+
+async def test_where_nothing_is_kept_a_name_is_free_for_any_room() -> None:
+    store = InMemoryStore()
+    for room_id in (OURS, THEIRS, OPEN, OPEN, OURS, OPEN, THEIRS):
+        await claim(TEAM, room_id, store)
+    await store.put_memory(a_memory(an_entry(room=TEAM)))
+    with pytest.raises(InvalidInput):
+        await claim(TEAM, OURS, store)
