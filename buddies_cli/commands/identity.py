@@ -46,7 +46,8 @@ def revoke(app: App, label: str, since: str, yes: bool) -> None:
         if app.as_json or not sys.stdin.isatty():
             raise
         app.note(str(refusal))
-        click.confirm("Hide what is said here all the same?", default=False, abort=True, err=True)
+        if not click.confirm("Hide what is said here all the same?", default=False, err=True):
+            raise NotAllowed("nothing is hidden") from refusal
         view = app.ask(lambda daemon: daemon.revoke_identity(label, since_ms, own_too=True))
     app.show(revocation_json(view), _revoked(view))
 

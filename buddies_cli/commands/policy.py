@@ -115,7 +115,8 @@ def _change(app: App, change: Change, *, yes: bool) -> None:
         if app.as_json or not sys.stdin.isatty():
             raise
         app.note(f"warning: {refused}")
-        click.confirm("Do it all the same?", default=False, abort=True, err=True)
+        if not click.confirm("Do it all the same?", default=False, err=True):
+            raise NotAllowed("the policy is as it was") from refused
         report = app.ask(lambda daemon: change(daemon, True))
     _warn(app, report.view)
     parts = [

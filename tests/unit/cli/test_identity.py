@@ -100,7 +100,7 @@ def test_ones_own_identity_is_refused_where_nobody_can_be_asked(
     assert daemon.asked == [("revoke_identity", OWN, SINCE_MS, False)]
 
 
-@pytest.mark.parametrize(("typed", "code"), [("n\n", 130), ("\n", 130), ("y\n", 0)])
+@pytest.mark.parametrize(("typed", "code"), [("n\n", 1), ("\n", 1), ("y\n", 0)])
 def test_ones_own_identity_is_revoked_at_a_terminal_after_asking(
     person: Person,
     daemon: IdentityClient,

@@ -93,8 +93,9 @@ def test_a_lockout_asks_at_a_terminal(
     words = ("policy", command[0], "a", *command[1:], BEN)
     answers(monkeypatch, "n\n")
     seen = person.types(*words)
-    assert (seen.code, len(daemon.asked)) == (130, 1)
+    assert (seen.code, len(daemon.asked)) == (1, 1)
     assert f"warning: {LOCKED_OUT}" in seen.err
+    assert "error: the policy is as it was" in seen.err
 
     answers(monkeypatch, "y\n")
     assert person.types(*words).code == 0
