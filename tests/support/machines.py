@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import json
 import os
+import pty
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -65,17 +66,32 @@ class Machine:
 
     async def run(self, *words: str, stdin: str = "", program: str = "buddies-cli") -> Answer:
         """Run a program on this machine, whatever it exits with; TimeoutError if it hangs."""
+        return await self._run(program, words, asyncio.subprocess.PIPE, stdin.encode())
+
+    async def run_at_terminal(self, *words: str, types: str) -> Answer:
+        """Run `buddies-cli …` where stdin is a terminal, at which its owner types this."""
+        ours, theirs = pty.openpty()
+        try:
+            os.write(ours, types.encode())
+            return await self._run("buddies-cli", words, theirs, None)
+        finally:
+            os.close(ours)
+            os.close(theirs)
+
+    async def _run(
+        self, program: str, words: Sequence[str], stdin: int, given: bytes | None
+    ) -> Answer:
         process = await asyncio.create_subprocess_exec(
             program,
             *words,
             env=os.environ | self.environment(),
-            stdin=asyncio.subprocess.PIPE,
+            stdin=stdin,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
         try:
             async with asyncio.timeout(COMMAND_TIMEOUT_S):
-                output, errors = await process.communicate(stdin.encode())
+                output, errors = await process.communicate(given)
         finally:
             if process.returncode is None:
                 process.kill()
