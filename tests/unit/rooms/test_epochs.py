@@ -185,7 +185,7 @@ async def test_of_two_rotations_that_with_the_smaller_topic_prevails_at_both() -
 
 async def test_whom_a_rotation_removes_cannot_overrule_it_by_one_of_the_same_number() -> None:
     alice, bob, carol = await members_of_a_room(3)
-    await alice.rotate(carol)
+    await takes(alice, alice.made(epoch(1), alice, bob), bob)
     rival = carol.made(epoch(1, below=alice.topic), alice, bob, carol)
     with pytest.raises(NotAllowed):
         await takes(alice, rival, carol)
