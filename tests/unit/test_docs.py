@@ -1,0 +1,48 @@
+"""What the documentation refers to is there."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCS = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+pytestmark = pytest.mark.parametrize(
+    "doc", [pytest.param(doc, id=str(doc.relative_to(ROOT))) for doc in DOCS]
+)
+
+
+def test_every_test_that_is_named_exists(doc: Path) -> None:
+    named = TEST.findall(doc.read_text("utf-8"))
+    missing = [f"{path}::{name}" for path, name in named if name not in named_in(path)]
+    assert missing == []
+
+
+def test_every_mention_of_tests_can_be_looked_up(doc: Path) -> None:
+    """One that is written another way would not be checked by the test above."""
+    text = doc.read_text("utf-8")
+    assert text.count(".py::") == len(TEST.findall(text))
+
+
+def test_every_relative_link_leads_to_a_file(doc: Path) -> None:
+    links = LINK.findall(doc.read_text("utf-8"))
+    paths = [link.partition("#")[0] for link in links if "://" not in link]
+    assert [path for path in paths if not (doc.parent / path).exists()] == []
+
+
+@cache
+def named_in(path: str) -> frozenset[str]:
+    """Return the tests in a file of this project by name; none if there is no such file."""
+    try:
+        module = ast.parse((ROOT / path).read_text("utf-8"))
+    except FileNotFoundError:
+        return frozenset()
+    functions = (
+        node for node in module.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    return frozenset(it.name for it in functions if it.name.startswith("test_"))
