@@ -106,13 +106,17 @@ class Paths:
     def create(self) -> None:
         """Make the data directory and the runtime directory, each for its owner alone.
 
-        A data directory that exists keeps its mode: who made it wider meant it.
+        A data directory that exists keeps its mode: who made it wider meant it. The keys of private
+        rooms and what was said in them are for its owner alone all the same.
 
         Raises:
             StoreError: the system refuses.
         """
         try:
             self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for secret in (self.store, self.index):
+                secret.mkdir(mode=0o700, exist_ok=True)
+                secret.chmod(0o700)
         except OSError as error:
             raise StoreError(
                 f"can't make the data directory {self.data_dir}: {error.strerror}; "

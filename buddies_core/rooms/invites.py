@@ -125,25 +125,27 @@ class Invites:
                 keys were changed just now.
             StoreError: the disk refused; the secret was not handed over.
         """
-        during = None
-        if room is not None:
-            during = room.channel.topic  # What the token is good for, whatever happens meanwhile.
-            with contextlib.suppress(WireError):  # It brings the caller's binding.
-                await room.admit(request.presence)
-            await self._host.gate.check_caller(room, caller, peer_pb2.PeerRequest())
-        now_ms = self._host.clock.wall_ms()
-        redeemed = (
-            await self._host.store.invites.redeem(
-                room.record.room_id, token_hash(request.token), caller, now_ms
-            )
-            if room
-            else None
-        )
-        if room is None or room.epochs is None or redeemed is None or during is None:
-            self._host.counters["invites_refused"] += 1
-            raise NotAllowed(_REFUSED)
+        hashed = token_hash(request.token)
+        if room is None or room.epochs is None or not self._is_known(room, hashed):
+            raise self._refusal()
+        during = room.channel.topic  # What the token is good for, whatever happens meanwhile.
+        with contextlib.suppress(WireError):  # It brings the caller's binding.
+            await room.admit(request.presence)
+        await self._host.gate.check_caller(room, caller, peer_pb2.PeerRequest())
+        now_ms, room_id = self._host.clock.wall_ms(), room.record.room_id
+        if not await self._host.store.invites.redeem(room_id, hashed, caller, now_ms):
+            raise self._refusal()
         await room.epochs.let_in(caller, during=during)
         return room.epochs.current()
+
+    def _is_known(self, room: Room, hashed: bytes) -> bool:
+        """Whether it is worth anything to look at who shows this token."""
+        kept = self._host.store.invites.of_room(room.record.room_id)
+        return any(invite.token_hash == hashed for invite in kept)
+
+    def _refusal(self) -> NotAllowed:
+        self._host.counters["invites_refused"] += 1
+        return NotAllowed(_REFUSED)
 
     def _is_good(self, invite: Invite) -> bool:
         now_ms = self._host.clock.wall_ms()

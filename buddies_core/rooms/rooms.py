@@ -331,7 +331,10 @@ class Rooms:
         try:
             await self._host.network.join(room.channel.topic, ())
             tried = await find_neighbor(room, room.record.bootstrap, until_s)
-            await self._host.store.put_room(room.record)
+            kept = None
+            while kept is not room.record:  # Somebody may be let in while it is written.
+                kept = room.record
+                await self._host.store.put_room(kept)
         except BaseException:
             await self._rooms.remove(room)
             # Peers may have told of members, and the caller may have gone while this was written.

@@ -137,6 +137,16 @@ def test_a_data_directory_that_exists_keeps_its_mode(tmp_path: Path) -> None:
     assert stat.S_IMODE(paths.data_dir.stat().st_mode) == 0o755
 
 
+def test_what_rooms_said_is_for_the_owner_alone_also_in_a_directory_that_is_for_others(
+    tmp_path: Path,
+) -> None:
+    paths = Paths(tmp_path / "data", tmp_path / "run")
+    paths.data_dir.mkdir(mode=0o755)
+    paths.store.mkdir(mode=0o755)
+    paths.create()
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (paths.store, paths.index)] == [0o700] * 2
+
+
 @pytest.mark.parametrize("below", ["", "/data"])
 def test_a_data_directory_that_can_not_be_made_is_named_with_what_to_do(
     tmp_path: Path, below: str
