@@ -1,9 +1,13 @@
 """Whose key vouches for a machine, as its owner sees it."""
 
+from datetime import UTC, datetime
+from functools import partial
+
 import pytest
 
+from buddies_core.clock import SystemClock
 from tests.support.machines import Machine, agent_on
-from tests.support.meeting import eventually
+from tests.support.meeting import eventually, meet
 from tests.support.person import Person, needs
 
 pytestmark = [pytest.mark.timeout(60), needs("ssh-keygen"), needs("git")]
@@ -131,11 +135,66 @@ async def test_what_a_revoked_identity_said_is_hidden_over_restarts_and_brought_
     assert (await bob.command("skill", "get", skill))["rank"] == 2
 
 
+async def test_what_came_before_is_shown_and_what_came_since_is_hidden_from_all_who_ask(
+    alice: Machine, bob: Machine
+) -> None:
+    label = f"peer:{(await alice.command('whoami'))['endpoint_id']}"
+    async with agent_on(alice) as claude, agent_on(bob, "codex") as codex:
+        await meet(claude, codex)
+
+        async def arrives(content: str) -> None:
+            """Return once Bob keeps one more of Alice's memories, shown or hidden."""
+            before = (await bob.command("status"))["memories"]
+            await claude.call("store_memory", room=ROOM, content=content)
+            await eventually(partial(bob.command, "status"), lambda it: it["memories"] > before)
+
+        async def found() -> tuple[list[str], int]:
+            """Return what Bob's agent finds, and how much his machine hands to Alice's."""
+            query = {"query": "which database do we use?", "room": ROOM}
+            results = (await codex.call("search_memory", **query))["results"]
+            [bobs] = (await claude.call("search_memory", **query))["answered"]
+            return sorted(memory["content"] for memory in results), bobs["results"]
+
+        await arrives("We use PostgreSQL")
+        # As a person would write down when the machine was lost.
+        lost = datetime.fromtimestamp(SystemClock().wall_ms() / 1000, UTC).isoformat()
+        await arrives("We use SQLite")
+        for wrong, since, said in (
+            (label, "soon", "'soon' is no point in time"),
+            ("alice", "1h", "'alice' is no identity"),
+            ("peer:1234", "1h", "'peer:1234' is no identity"),
+        ):
+            refused = await bob.run("identity", "revoke", wrong, "--since", since)
+            assert (refused.code, refused.output) == (2, "")
+            assert said in refused.errors
+        assert await found() == (["We use PostgreSQL", "We use SQLite"], 2)
+
+        revoked = await bob.run("identity", "revoke", label, "--since", lost)
+        assert revoked.code == 0
+        assert "Hidden: 1 memory, 0 skills, 0 votes." in revoked.output
+        assert "Received before, and still shown: 1 memory, 0 skills, 0 votes." in revoked.output
+        await arrives("We use MongoDB")
+        assert await found() == (["We use PostgreSQL"], 1)
+        [listed] = (await bob.command("identity", "list"))["results"]
+        assert (listed["hidden"]["memories"], listed["shown"]["memories"]) == (2, 1)
+
+        restored = await bob.run("identity", "restore", label)
+        assert (restored.code, "Shown again: 2 memories" in restored.output) == (0, True)
+        assert await found() == (["We use MongoDB", "We use PostgreSQL", "We use SQLite"], 3)
+        again = await bob.run("identity", "restore", label)
+        assert (again.code, again.output) == (1, "")
+        assert "is not revoked here; buddies-cli identity list shows what is" in again.errors
+
+
 async def test_ones_own_identity_is_not_revoked_by_mistake(alice: Machine) -> None:
     label = f"peer:{(await alice.command('whoami'))['endpoint_id']}"
     refused = await alice.run("identity", "revoke", label, "--since", "1h")
     assert refused.code == 1
     assert "is this machine's own identity" in refused.errors
+    declined = await alice.run_at_terminal("identity", "revoke", label, "--since", "1h", types="\n")
+    assert (declined.code, declined.output) == (1, "")
+    assert "Hide what is said here all the same? [y/N]" in declined.errors
+    assert declined.errors.endswith("error: nothing is hidden\n")
     assert (await alice.command("identity", "list"))["results"] == []
     revoked = await alice.command("identity", "revoke", label, "--since", "1h", "--yes")
     assert revoked["is_own"]
