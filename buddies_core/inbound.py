@@ -17,6 +17,7 @@ from buddies_core.errors import (
     BuddiesError,
     Busy,
     InvalidInput,
+    LeftOut,
     NotAllowed,
     NotFound,
     Rotated,
@@ -258,6 +259,8 @@ def _reason(error: BuddiesError) -> Refusal.Reason.ValueType:
     match error:
         case Busy():
             return Refusal.BUSY
+        case LeftOut():
+            return Refusal.LEFT_OUT
         case Rotated():
             return Refusal.ROTATED
         case NotAllowed():

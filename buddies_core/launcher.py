@@ -148,11 +148,15 @@ async def _start(paths: Paths, environ: Mapping[str, str], command: Sequence[str
             await asyncio.sleep(PAUSE_S)
 
 
+def _for_the_owner_alone(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 def _spawn(
     paths: Paths, environ: Mapping[str, str], command: Sequence[str]
 ) -> subprocess.Popen[bytes]:
     try:
-        with paths.start_log.open("wb") as output:
+        with open(paths.start_log, "wb", opener=_for_the_owner_alone) as output:
             process = subprocess.Popen(  # noqa: S603 - our own program
                 command,
                 # The directory as it was resolved here: the daemon runs in another one.

@@ -31,6 +31,8 @@ def main() -> None:
         is_help = sys.argv[1:] in (["-h"], ["--help"])
         (sys.stdout if is_help else sys.stderr).write(USAGE)
         raise SystemExit(0 if is_help else 2)
+    # Also in a data directory that is open to others, for whatever reason.
+    os.umask(0o077)
     failed = False
     try:
         config = Config.from_environment()

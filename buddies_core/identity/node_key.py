@@ -1,6 +1,8 @@
 """The node's own key: what makes it the same peer after a restart, so that tickets stay good."""
 
+import logging
 import os
+import stat
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,6 +14,8 @@ from buddies_core.errors import StoreError
 from buddies_core.model.ids import EndpointId
 
 SEED_BYTES = 32
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,7 @@ def load_or_create(path: Path) -> NodeKey:
     try:
         if not path.exists():
             _create(path)
+        _keep_from_others(path)
         seed = path.read_bytes()
     except OSError as error:
         raise StoreError(
@@ -59,6 +64,14 @@ def load_or_create(path: Path) -> NodeKey:
             "name the old one no longer lead to it"
         )
     return NodeKey(seed)
+
+
+def _keep_from_others(path: Path) -> None:
+    """Take away what a copy or a restored backup may have given to other users."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        log.warning("node_key_was_open path=%s mode=%o: others may have read it", path, mode)
+        path.chmod(0o600)
 
 
 def _create(path: Path) -> None:

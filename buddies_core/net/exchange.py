@@ -7,6 +7,7 @@ from buddies_core.errors import (
     BuddiesError,
     Busy,
     InvalidInput,
+    LeftOut,
     NotAllowed,
     NotFound,
     Rotated,
@@ -86,6 +87,8 @@ def _refused(name: str, refusal: Refusal) -> BuddiesError:
             return Busy(text)
         case Refusal.NOT_ALLOWED:
             return NotAllowed(text)
+        case Refusal.LEFT_OUT:
+            return LeftOut(text)
         case Refusal.ROTATED:
             return Rotated(text)
         case Refusal.NOT_FOUND:

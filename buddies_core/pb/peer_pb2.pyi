@@ -306,6 +306,8 @@ class Refusal(_message.Message):
         FAILED: Refusal._Reason.ValueType  # 6
         ROTATED: Refusal._Reason.ValueType  # 7
         """The room has gone on to an epoch that the caller does not know: ask CatchUp."""
+        LEFT_OUT: Refusal._Reason.ValueType  # 8
+        """A rotation of the room has left the caller out."""
 
     class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
     REASON_UNSPECIFIED: Refusal.Reason.ValueType  # 0
@@ -317,6 +319,8 @@ class Refusal(_message.Message):
     FAILED: Refusal.Reason.ValueType  # 6
     ROTATED: Refusal.Reason.ValueType  # 7
     """The room has gone on to an epoch that the caller does not know: ask CatchUp."""
+    LEFT_OUT: Refusal.Reason.ValueType  # 8
+    """A rotation of the room has left the caller out."""
 
     REASON_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int

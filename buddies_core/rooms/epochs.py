@@ -15,7 +15,15 @@ import secrets
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
-from buddies_core.errors import BuddiesError, Busy, InvalidInput, NotAllowed, NotFound, WireError
+from buddies_core.errors import (
+    BuddiesError,
+    Busy,
+    InvalidInput,
+    LeftOut,
+    NotAllowed,
+    NotFound,
+    WireError,
+)
 from buddies_core.identity.signatures import verify_endpoint
 from buddies_core.model.ids import EndpointId, RoomId, TopicId, short
 from buddies_core.model.private import (
@@ -216,13 +224,13 @@ class Epochs:
 
         Raises:
             NotFound: it has never been in an epoch that this node knows.
-            NotAllowed: it says that a rotation has left this node out.
+            LeftOut: it says that a rotation has left this node out.
             BuddiesError: it did not answer, or nonsense.
         """
         request = peer_pb2.PeerRequest(catch_up=peer_pb2.CatchUp())
         try:
             answer, by = await self._ask(peer, request, self.channel.last_two)
-        except NotAllowed:
+        except LeftOut:
             self.left_out_by = peer
             raise
         return await self._take(answer, peer, by)
@@ -231,10 +239,10 @@ class Epochs:
         """Return the newest epoch for a member that was away.
 
         Raises:
-            NotAllowed: the caller is no member any more.
+            LeftOut: the caller is no member any more.
         """
         if not self.is_member(caller):
-            raise NotAllowed(
+            raise LeftOut(
                 "the keys of this room were changed without you; ask a member for an invite"
             )
         return self.current()

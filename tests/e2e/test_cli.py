@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import signal
+import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -140,6 +141,20 @@ async def test_the_daemon_is_started_once_and_stopped_and_restarted_with_its_roo
     assert await alice.command("rooms") == {"rooms": [ROOM]}
     assert await alice.command("daemon", "stop") == {"stopped": restarted["pid"]}
     assert alice.daemon_pid() is None
+
+
+async def test_all_that_is_kept_is_for_its_owner_alone_in_a_directory_that_is_not(
+    alice: Machine,
+) -> None:
+    alice.data_dir.mkdir(mode=0o755)
+    alice.data_dir.chmod(0o755)
+    assert (await alice.run("join", ROOM)).code == 0
+    kept = {
+        str(path.relative_to(alice.data_dir)): stat.S_IMODE(path.stat().st_mode) & 0o077
+        for path in alice.data_dir.rglob("*")
+    }
+    assert {"core.log", "start.log", "node_key", "store/CURRENT"} <= set(kept)
+    assert {path: mode for path, mode in kept.items() if mode} == {}
 
 
 async def test_a_data_directory_that_cannot_be_used_is_an_error_that_says_what_to_do(

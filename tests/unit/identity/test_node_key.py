@@ -48,6 +48,18 @@ def test_the_file_holds_the_seed_alone_and_is_for_its_owner_alone(tmp_path: Path
     assert os.listdir(tmp_path) == ["node_key"]
 
 
+def test_a_key_that_others_could_read_is_closed_to_them_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "node_key"
+    key = load_or_create(path)
+    path.chmod(0o644)
+
+    assert load_or_create(path) == key
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert "node_key_was_open" in caplog.text
+
+
 def test_all_who_find_no_key_at_once_return_the_same_one(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as threads:
         keys = list(threads.map(load_or_create, [tmp_path / "node_key"] * 8))
