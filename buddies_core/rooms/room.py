@@ -14,7 +14,7 @@ from buddies_core.model.ids import EndpointId, RoomId, TopicId, short
 from buddies_core.model.private import PrivateState
 from buddies_core.model.room import DialAttempt, Member, Ticket
 from buddies_core.pb import peer_pb2
-from buddies_core.rooms.admission import Admitted, Rejected, spoke_key
+from buddies_core.rooms.admission import Admitted, Rejected
 from buddies_core.rooms.asking import Asking
 from buddies_core.rooms.channel import Channel, OpenChannel
 from buddies_core.rooms.epochs import Epochs
@@ -209,7 +209,6 @@ class Room:
         if not is_news:
             return
         await host.store.raise_watermark(mark, trailer.sent_at_ms)
-        await host.store.raise_watermark(spoke_key(sender), 1)
         if not was_present:
             log.info("member_present room=%s peer=%s", self.record.name, short(sender))
         record = PresenceRecord(
