@@ -15,11 +15,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.support.machines import CommandFailed, Machine, agent_on, some_machines
+from tests.support.machines import Agent, CommandFailed, Machine, agent_on, some_machines
 
 ROOM = "feature-a"
+PRIVATE_ROOM = "launch"
 NOTE = "We're using PostgreSQL for the user table"
 QUESTION = "how is the DB set up?"
+PLAN = "The launch is on Friday"
 PATIENCE_S = 20.0
 """How long a step may wait for what travels by itself; it takes milliseconds as a rule."""
 
@@ -143,6 +145,20 @@ async def first_day(alice: Machine, bob: Machine, log: Transcript) -> None:
                     for peer in status["peers"]
                 )
             )
+        await behind_closed_doors(claude, codex, log)
+        with log.step("a policy: Alice hears her own key only, then Bob's too") as say:
+            keys = [
+                (await agent.call("get_identity_policy", room=ROOM))["local_identity"]
+                for agent in (claude, codex)
+            ]
+            await claude.call("set_identity_policy", room=ROOM, identities=keys[:1])
+            found = await codex.call("search_memory", query=QUESTION, room=ROOM)
+            expect(not found["answered"], "Bob not to be answered")
+            say(f"Bob is told: {found['unanswered'][0]['reason']}")
+            await claude.call("add_whitelisted_identity", room=ROOM, identity=keys[1])
+            found = await codex.call("search_memory", query=QUESTION, room=ROOM)
+            expect([who["name"] for who in found["answered"]] == ["alice"], "Alice to answer")
+            say("and once his key is whitelisted, he is answered again")
         with log.step("a memory of 200 KB, found and read whole by Bob") as say:
             long_note = "".join(f"Step {number}: check the replica. " for number in range(7_500))
             await claude.call(
@@ -162,6 +178,27 @@ async def first_day(alice: Machine, bob: Machine, log: Transcript) -> None:
                 read, offset = read + page["content"], page["next_offset"]
             expect(read == long_note, "every character of it")
             say(f"{len(read.encode()):,} bytes, every one the same")
+
+
+async def behind_closed_doors(claude: Agent, codex: Agent, log: Transcript) -> None:
+    """A private room: its name alone leads nobody in, an invite does."""
+    asked = {"query": "when do we launch?", "room": PRIVATE_ROOM}
+    with log.step(f"join_room({PRIVATE_ROOM!r}, private=true); Bob knows only its name") as say:
+        invite = (await claude.call("join_room", room=PRIVATE_ROOM, private=True))["ticket"]
+        await claude.call("store_memory", room=PRIVATE_ROOM, content=PLAN)
+        joined = await codex.call("join_room", room=PRIVATE_ROOM)
+        found = await codex.call("search_memory", **asked)
+        met = names({"peers": joined["members"]})
+        expect((met, contents(found)) == (["bob"], []), "Bob to be alone, and to find nothing")
+        await codex.call("leave_room", room=PRIVATE_ROOM)
+        say("by its name Bob gets into an open room, where nobody is and nothing is found")
+    with log.step("with Alice's invite he is in, and finds what she said") as say:
+        await codex.call("join_room", room=PRIVATE_ROOM, ticket=invite)
+        found = await codex.call("search_memory", **asked)
+        expect(contents(found) == [PLAN], f"Alice's memory, not {contents(found)}")
+        say(f"{PLAN!r}, sealed on its way for those who were let in")
+    for agent in (claude, codex):
+        await agent.call("leave_room", room=PRIVATE_ROOM)
 
 
 async def second_day(alice: Machine, bob: Machine, log: Transcript) -> None:
@@ -210,7 +247,8 @@ def main() -> int:
     """Run the demo on two machines, and leave nothing of them."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     code = 0
-    with some_machines("alice", "bob") as (alice, bob):
+    with some_machines("alice", "bob") as machines:
+        alice, bob = (it.with_environment(BUDDIES_SIGNER="generated") for it in machines)
         try:
             asyncio.run(tell(alice, bob))
         except* (StepFailed, CommandFailed) as failures:
