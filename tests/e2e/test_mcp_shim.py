@@ -129,7 +129,7 @@ async def test_wrong_calls_are_answered_with_what_to_do(alice: Machine) -> None:
                 {
                     "type": "text",
                     "text": "join_room was not called: room is missing (Name of the room);"
-                    " there is no argument 'rom'; allowed: room, ticket",
+                    " there is no argument 'rom'; allowed: room, ticket, private",
                 }
             ],
         }
