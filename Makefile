@@ -30,7 +30,7 @@ demo: $(READY)  ## Alice and Bob: two daemons, two agents, one room
 	@scripts/offline python -m scripts.demo
 
 test: $(READY)  ## unit, simulation, integration, e2e
-	$(PYTEST) tests --ignore=tests/bench --ignore=tests/interop --ignore=tests/e2e
+	$(PYTEST) tests --ignore=tests/bench --ignore=tests/interop --ignore=tests/e2e -n 2
 	$(PYTEST) tests/e2e $(SIDE_BY_SIDE)
 
 unit: $(READY)  ## one module at a time

@@ -54,10 +54,8 @@ def _joined(report: JoinReport) -> str:
     done = "Already in" if report.already_joined else "Joined"
     what = "Invite for others, up to 10 within 24 h:" if report.private else "Ticket for others:"
     kind = "private room " if report.private else ""
-    return (
-        f"{done} {kind}{terminal.line(report.room)}; {names or 'nobody else'} is here.\n"
-        f"{what}\n{report.ticket}"
-    )
+    joined = f"{done} {kind}{terminal.line(report.room)}; {names or 'nobody else'} is here."
+    return f"{joined}\n{what}\n{report.ticket}" if report.ticket else joined
 
 
 @click.command(cls=Command)

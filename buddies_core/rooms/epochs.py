@@ -92,6 +92,16 @@ class Epochs:
         """Of the epoch that the room is in."""
         return self.channel.newest.number
 
+    def warnings(self) -> tuple[str, ...]:
+        """Return what a person should know about this node's place in the room."""
+        if self.left_out_by is None:
+            return ()
+        return (
+            f"member {short(self.left_out_by)} says that the keys of this room were changed "
+            "without this machine: what was stored stays, nothing new arrives; ask a member for an "
+            "invite (buddies-cli ticket ROOM)",
+        )
+
     def is_member(self, endpoint: EndpointId) -> bool:
         """Whether this endpoint was let in, and no rotation has left it out since."""
         return endpoint in self.state.members

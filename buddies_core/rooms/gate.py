@@ -125,8 +125,8 @@ class Gate:
         except Rejected as rejected:
             self._counters["requests_refused_policy"] += 1
             raise NotAllowed(
-                f"the policy of this room, here, does not let you in: {rejected}; ask to be "
-                "whitelisted (buddies-cli whoami shows your identity)"
+                "the policy of this room, here, does not let you in; ask to be whitelisted "
+                f"(buddies-cli whoami shows your identity): {rejected}"
             ) from rejected
 
     async def _check_endpoint(self, room_id: RoomId, endpoint: EndpointId) -> None:

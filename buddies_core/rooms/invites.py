@@ -72,6 +72,7 @@ class Invites:
         """Return a new invite to a private room, by this node; on return it is on disk.
 
         Raises:
+            NotAllowed: this node was left out of the room.
             InvalidInput: it would have no use, or too many, or last too long.
             Busy: 256 invites to this room are out.
             StoreError: the disk refused.
@@ -79,7 +80,12 @@ class Invites:
         if not 1 <= uses <= INVITE_USES_MAX:
             raise InvalidInput(f"uses is {uses}; give 1 to {INVITE_USES_MAX}")
         if not 1 <= expires_s <= EXPIRES_S_MAX:
-            raise InvalidInput(f"an invite lasts 1 s to 30 days, not {expires_s:g} s")
+            raise InvalidInput(f"an invite lasts 1 s to 30 days, not {expires_s:,.0f} s")
+        if is_left_out(room):
+            raise NotAllowed(
+                f"this machine was left out of room {room.record.name!r} and can bring nobody in; "
+                "ask a member for an invite, for this machine too"
+            )
         host, record = self._host, room.record
         token = secrets.token_bytes(TOKEN_BYTES)
         now_ms = host.clock.wall_ms()
@@ -126,6 +132,12 @@ class Invites:
             StoreError: the disk refused; the secret was not handed over.
         """
         hashed = token_hash(request.token)
+        if room and is_left_out(room):
+            self._host.counters["invites_refused"] += 1
+            raise NotAllowed(
+                "whoever made this invite was left out of the room and can let nobody in; ask "
+                "another member for one: buddies-cli ticket ROOM"
+            )
         if room is None or room.epochs is None or not self._is_known(room, hashed):
             raise self._refusal()
         during = room.channel.topic  # What the token is good for, whatever happens meanwhile.
@@ -156,6 +168,11 @@ class Invites:
         return left.get(token_hash(invite.token), 0) > 0
 
 
+def is_left_out(room: Room) -> bool:
+    """Whether a member has said that a private room's keys were changed without this node."""
+    return room.epochs is not None and room.epochs.left_out_by is not None
+
+
 async def redeem(invite: Invite, host: Host, until_s: float) -> Redeemed:
     """Return the room's secret, from the first of the inviter's endpoints that gives it.
 
@@ -182,10 +199,10 @@ async def redeem(invite: Invite, host: Host, until_s: float) -> Redeemed:
             raise
         except BuddiesError as error:
             failures.append(str(error))
+    tried = "; ".join(failures).rstrip("?.") or "it names nobody"
     raise Unreachable(
-        f"could not redeem the invite to room {invite.room!r}: "
-        f"{'; '.join(failures) or 'it names nobody'}. Only who made an invite can let you in: "
-        f"check that their machine is on, or ask another member for one "
+        f"could not redeem the invite to room {invite.room!r}: {tried}. Only who made an invite "
+        "can let you in: check that their machine is on, or ask another member for one "
         f"(buddies-cli ticket {invite.room})"
     )
 

@@ -146,6 +146,8 @@ class PolicyChanges:
         for member, is_present in shut_out:
             if is_present:
                 _forget(room, member)
+        if admitted:
+            room.meet_again()
         return PolicyReport(
             view=self._view(room, _missing(named)),
             shut_out=self._shown(shut_out),

@@ -207,6 +207,10 @@ class Presences:
         known = [heard.member for heard in (*self._peers.values(), *self._legacy.values())]
         return tuple(sorted(known, key=lambda member: (member.name.casefold(), member.endpoint)))
 
+    def present(self) -> tuple[EndpointId, ...]:
+        """Return the present peers that speak the direct protocol."""
+        return tuple(self._peers)
+
     def copies(self, now_s: float) -> tuple[tuple[bytes, float], ...]:
         """Return each present peer's presence as received and its age in seconds, newest first."""
         newest_first = sorted(self._peers.values(), key=lambda heard: -heard.heard_s)

@@ -7,7 +7,7 @@ from buddies_core.errors import InvalidInput
 from buddies_core.model.ids import EndpointId, RoomId, RoomName
 from buddies_core.model.room import NamedPeer, RotateReport
 from buddies_core.pb.peer_pb2 import EpochReply, PeerRequest
-from buddies_core.rooms.invites import EXPIRES_S, USES, Invites
+from buddies_core.rooms.invites import EXPIRES_S, USES, Invites, is_left_out
 from buddies_core.rooms.names import members_named
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.registry import Registry
@@ -39,7 +39,12 @@ class PrivateRooms:
         return encode_invite(await self._invites.make(room, uses, expires_s))
 
     async def shown_invite(self, room: Room) -> str:
-        """Return an invite to show to who has joined; the same again while it is good."""
+        """Return an invite to show to who has joined; the same again while it is good.
+
+        It is empty where this node was left out: it can bring nobody in.
+        """
+        if is_left_out(room):
+            return ""
         return encode_invite(await self._invites.default(room))
 
     async def void_invites(self, room: Room) -> None:
@@ -74,7 +79,7 @@ class PrivateRooms:
             names = {member: self._name_of(member) for member in members}
             removed = members_named(without, names, self._me)
             stay = [it for it in members if it not in removed and it != self._me]
-            told = await epochs.rotate(removed, rotated.heard_of())
+            told = await epochs.rotate(removed, rotated.presences.present())
         return RotateReport(
             room=name,
             epoch=epochs.number,

@@ -69,6 +69,7 @@ class Registry:
             if topic != room.channel.topic and request.WhichOneof("ask") not in _BY_FORMER_TOPIC:
                 raise Rotated("this room's keys were changed; catch up first")
             return room
+        self._host.counters["requests_for_no_room"] += 1
         raise NotFound("this node is not in that room")
 
     def add(self, room: Room) -> Room:

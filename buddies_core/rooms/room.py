@@ -118,14 +118,7 @@ class Room:
     def warnings(self) -> tuple[str, ...]:
         """Return what is to be known about this node's place in the room."""
         warnings = self._host.gate.warnings_of(self.record.room_id)
-        if self.epochs is None or self.epochs.left_out_by is None:
-            return warnings
-        return (
-            *warnings,
-            f"member {short(self.epochs.left_out_by)} says that the keys of this room were changed "
-            "without this machine: what was stored stays, nothing new arrives; ask a member for an "
-            "invite (buddies-cli ticket ROOM)",
-        )
+        return (*warnings, *self.epochs.warnings()) if self.epochs else warnings
 
     def name_of(self, endpoint: EndpointId) -> str | None:
         """Return the display name last heard of a peer in this room."""
@@ -170,6 +163,12 @@ class Room:
             self._announce.set()
         if not self.presences.has(peer) and not self._greetings.full():
             self._greetings.put_nowait(peer)
+
+    def meet_again(self) -> None:
+        """Ask the neighbors who is here, as not all that was said of it has been heard."""
+        for peer in self._host.network.neighbors(self.channel.topic):
+            if not self._greetings.full():
+                self._greetings.put_nowait(peer)
 
     def on_neighbor_down(self, peer: EndpointId) -> None:
         """Take note that a neighbor is gone."""

@@ -34,6 +34,8 @@ PAUSE_S = 1.0
 PAUSE_S_MAX = 8.0
 REFUSED_PAUSE_S = 60.0
 """Until a task is offered anew to a member that has refused it."""
+REFUSAL_CHARS_MAX = 200
+"""Of what it said to that."""
 LEGACY_ENVELOPE_BYTES = 260
 """Of a broadcast's 4057: trailer and vouching, with names of 64 bytes."""
 
@@ -46,6 +48,14 @@ class _Withdrawal:
     reason: str
     attempt: int
     """It concerns this lease and those before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """A member's no to an offer, and until when it is not asked again."""
+
+    text: str
+    until_s: float
 
 
 @dataclass(slots=True)
@@ -79,11 +89,15 @@ class Offering:
         self._mails: dict[EndpointId, _Mail] = {}
         # Who has taken the offer, by task, and until when who refused it is not asked again.
         self._offered: dict[TaskId, dict[EndpointId, None]] = {}
-        self._refused: dict[tuple[TaskId, EndpointId], float] = {}
+        self._refused: dict[tuple[TaskId, EndpointId], _Refusal] = {}
         self._broadcast: dict[TaskId, None] = {}
         self._new: dict[TaskId, None] = {}
         self._look = Signal()
         self._group: asyncio.TaskGroup | None = None
+
+    def refusals(self, id: TaskId) -> tuple[str, ...]:
+        """Return why members refused to be offered a task that nobody has begun."""
+        return tuple(it.text for (task, _), it in self._refused.items() if task == id)
 
     def look(self) -> None:
         """See at once whether somebody new can be offered anything."""
@@ -161,7 +175,7 @@ class Offering:
         """Put into each member's mail what it has not been offered yet."""
         local, now_s = self._local_agents(), self._clock.now_s()
         members = {room: self._rooms.members(room) for room in self._rooms.joined()}
-        self._refused = {who: until for who, until in self._refused.items() if until > now_s}
+        self._refused = {who: it for who, it in self._refused.items() if it.until_s > now_s}
         for task in tasks:
             if task.state is not TaskState.SUBMITTED:
                 continue
@@ -228,22 +242,24 @@ class Offering:
         if task is not None and task.state is TaskState.SUBMITTED:
             told = self._offered.setdefault(id, {})
             request = PeerRequest(offer_task=self._offer(task))
-            if await self._ask_unless_refused(peer, task.order.room, request):
+            refusal = await self._ask_unless_refused(peer, task.order.room, request)
+            if refusal is None:
                 told[peer] = None
             else:
-                self._refused[id, peer] = self._clock.now_s() + REFUSED_PAUSE_S
+                until_s = self._clock.now_s() + REFUSED_PAUSE_S
+                self._refused[id, peer] = _Refusal(refusal, until_s)
         mail.offers.pop(id, None)
 
     async def _ask_unless_refused(
         self, peer: EndpointId, room: RoomName, request: PeerRequest
-    ) -> bool:
-        """Return whether the member took it; raises if it could not be asked or is busy."""
+    ) -> str | None:
+        """Return why the member refused, None if it took it; raises if it could not be asked."""
         try:
             await self._asking.ask(peer, room, request)
         except (InvalidInput, NotAllowed, NotFound) as error:
             _log.info("task_refused peer=%s: %s", short(peer), error)
-            return False
-        return True
+            return str(error)[:REFUSAL_CHARS_MAX]
+        return None
 
     def _forget_absent(self, peer: EndpointId, mail: _Mail) -> None:
         """Drop what is for a member that has gone: it is offered anew when it is back.

@@ -271,7 +271,7 @@ class Tasks:
         }
         for kept in await self._store.tasks():
             task = self._ledger.get_open(kept.order.id) or task_of(kept, now_s)
-            views[task.order.id] = asked_view(task, now_s)
+            views[task.order.id] = self._asked(task)
         chosen = [
             view
             for view in views.values()
@@ -380,7 +380,7 @@ class Tasks:
         return offered_view(record, self._inbox.get(id), self._endpoint, self._clock.now_s())
 
     def _asked(self, task: Task) -> TaskView:
-        return asked_view(task, self._clock.now_s())
+        return asked_view(task, self._clock.now_s(), self._offering.refusals(task.order.id))
 
 
 def _unknown(id: TaskId) -> NotFound:

@@ -1,5 +1,7 @@
 """Tasks as they are shown: as who asked for them knows them, and as who was asked does."""
 
+from collections.abc import Sequence
+
 from buddies_core.model.ids import EndpointId
 from buddies_core.model.task import InboxTask, TaskState, TaskSucceeded, TaskView
 from buddies_core.store.task_records import OfferRecord, OfferState
@@ -9,11 +11,18 @@ from buddies_core.tasks.lifecycle import Task
 ACCEPTED = "accepted"
 LATE = "late"
 SUMMARY_CHARS_MAX = 200
+REASON_CHARS_MAX = 500
 
 
-def asked_view(task: Task, now_s: float) -> TaskView:
-    """Return a task that this node asked for."""
+def asked_view(task: Task, now_s: float, refusals: Sequence[str] = ()) -> TaskView:
+    """Return a task that this node asked for.
+
+    `refusals` are the words of members that don't take it; they matter while nobody else has begun.
+    """
     order, worker = task.order, task.worker
+    reason = task.reason
+    if task.state is TaskState.SUBMITTED and refusals:
+        reason = f"not taken by all: {'; '.join(refusals)}"[:REASON_CHARS_MAX]
     return TaskView(
         id=order.id,
         room=order.room,
@@ -29,7 +38,7 @@ def asked_view(task: Task, now_s: float) -> TaskView:
         attempt=task.attempt,
         progress=task.progress,
         result=task.result,
-        reason=task.reason,
+        reason=reason,
         late_results=len(task.late),
         left_s=task.left_s(now_s),
         created_at_ms=order.created_at_ms,

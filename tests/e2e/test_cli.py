@@ -157,6 +157,15 @@ async def test_all_that_is_kept_is_for_its_owner_alone_in_a_directory_that_is_no
     assert {path: mode for path, mode in kept.items() if mode} == {}
 
 
+async def test_nothing_is_written_to_the_home_but_what_buddies_keeps(alice: Machine) -> None:
+    assert (await alice.run("join", ROOM)).code == 0
+    assert (await alice.run("memory", "store", "We use PostgreSQL", "--room", ROOM)).code == 0
+    found = await alice.command("memory", "search", "which database?")
+    assert (len(found["results"]), found["method"]) == (1, "hybrid")
+    kept = {str(path.relative_to(alice.home)) for path in alice.home.rglob("*")}
+    assert {path for path in kept if path.split("/")[0] not in ("data", "run")} == set()
+
+
 async def test_a_data_directory_that_cannot_be_used_is_an_error_that_says_what_to_do(
     alice: Machine,
 ) -> None:

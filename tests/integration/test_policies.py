@@ -1,5 +1,6 @@
 """Policies between whole daemons: who is not let in has no effect, by whatever way it comes."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from buddies_core.errors import BuddiesError
 from buddies_core.model.bodies import Leave
 from buddies_core.model.skill_views import Tally
+from buddies_core.model.task import TaskState
+from buddies_core.rooms.room import PRESENCE_EVERY_S
 from tests.support.meeting import eventually
 from tests.support.memories import DEMO
 from tests.support.private_team import Someone, people
@@ -69,6 +72,8 @@ async def test_who_is_not_whitelisted_has_no_effect(
     task = await evil.delegate_task(DEMO, "do my work")
     for one in (alice, bob):
         await dropped(one, "requests_refused_policy", 2)
+    asked = await eventually(evil.list_tasks, lambda it: "policy" in it.tasks[0].reason)
+    assert (asked.tasks[0].id, asked.tasks[0].state) == (task.id, TaskState.SUBMITTED)
     await evil.cancel_task(str(task.id))
 
     # And that Mallory goes.
@@ -96,6 +101,17 @@ async def test_whom_a_room_hears_it_hears_after_a_restart_too_and_no_other(
     await dropped(alice, "rejected_policy", 1)
     await bob.stores("we use PostgreSQL", DEMO)
     await alice.hears("we use PostgreSQL")
+
+
+async def test_who_is_let_in_anew_is_there_at_once(
+    team: tuple[Someone, Someone, Someone],
+) -> None:
+    alice, _, mallory = team
+    identity = (await mallory.on.client.get_policy(DEMO)).local_identity
+    report = await alice.on.client.add_to_policy(DEMO, identity)
+    assert [it.name for it in report.admitted] == ["mallory"]
+    async with asyncio.timeout(PRESENCE_EVERY_S / 3):
+        await alice.sees("bob", "mallory", room=DEMO)
 
 
 async def test_who_vouches_for_a_sender_is_asked_of_it_and_then_it_is_heard(

@@ -82,6 +82,7 @@ async def test_who_knows_only_the_name_gets_nothing() -> None:
                 with pytest.raises((NotFound, NotAllowed)) as refused:
                     await network.ask(asked, request, 3)
                 assert "secret" not in str(refused.value)
+        assert (await alice.on.counters())["requests_for_no_room"] > 0
         assert await eve.contents() == []
         assert (await eve.on.client.search_memory("launch")).results == ()
 
@@ -154,7 +155,7 @@ async def test_uses_are_counted_over_restarts() -> None:
 
 
 async def test_whom_a_rotation_leaves_out_reads_nothing_new() -> None:
-    async with people("alice", "bob", "carol") as (alice, bob, carol):
+    async with people("alice", "bob", "carol", "dave") as (alice, bob, carol, dave):
         invite = (await alice.join(private=True)).ticket
         for other in (bob, carol):
             await other.join(invite)
@@ -162,6 +163,7 @@ async def test_whom_a_rotation_leaves_out_reads_nothing_new() -> None:
         await bob.sees("alice", "carol")
         await alice.stores("before")
         await carol.hears("before")
+        of_carol = await carol.on.client.room_ticket(SECRET)
 
         report = await alice.on.client.rotate_room(SECRET, ["carol"])
 
@@ -180,6 +182,11 @@ async def test_whom_a_rotation_leaves_out_reads_nothing_new() -> None:
         assert "after" not in {it.content for it in found.results}
         with pytest.raises(NotAllowed, match="ask for a new one"):
             await carol.join(invite)
+        assert (await carol.join()).ticket == ""
+        with pytest.raises(NotAllowed, match="was left out of room 'secret'"):
+            await carol.on.client.room_ticket(SECRET)
+        with pytest.raises(NotAllowed, match="whoever made this invite was left out"):
+            await dave.join(of_carol)
 
 
 async def test_a_member_that_was_away_catches_up_with_any_member() -> None:
