@@ -28,6 +28,18 @@ def line(text: str) -> str:
     return " ".join(plain(text).split())
 
 
+def signer(label: str) -> str:
+    """Return the label of a signer so short that a person can tell keys apart by it.
+
+    The beginning of all keys of a kind is the same; the end is not.
+    """
+    scheme, _, key = line(label).partition(":")
+    if scheme == "ssh" and " " in key:
+        kind, _, blob = key.partition(" ")
+        return f"{kind} …{blob.split(' ')[0][-12:]}"
+    return f"{scheme} …{key[-16:]}" if len(key) > 16 else line(label)
+
+
 def block(text: str) -> str:
     """Return text from elsewhere, set in by two columns."""
     return indent(plain(text), "  ")

@@ -181,7 +181,11 @@ def _snippet(view: MemoryView) -> str:
 
 def _heading(view: MemoryView) -> str:
     author = f"{view.author_name} ({view.agent})" if view.agent else view.author_name
-    doubt = ", unverified" if view.verified is Verified.UNVERIFIED else ""
+    doubt = {
+        Verified.SIGNER: f", signed by {terminal.signer(view.signed_by)}",
+        Verified.PEER: "",
+        Verified.UNVERIFIED: ", unverified",
+    }[view.verified]
     tags = f", tagged {', '.join(view.tags)}" if view.tags else ""
     origin = (
         f"{view.kind} in {view.room} by {author}{doubt},"

@@ -11,6 +11,7 @@ from buddies_cli.app import App, Command, Duration, Group, text_argument
 from buddies_cli.commands.daemon import status_table
 from buddies_core.errors import InvalidInput
 from buddies_core.model import json_view
+from buddies_core.model.identity import Verified
 from buddies_core.model.ids import short
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from buddies_core.model.room import JoinReport, LeaveReport, Member, RoomStatus, RotateReport
 
 TICKET_BYTES_MAX = 64 << 10
+_NO_KEY = {Verified.SIGNER: "", Verified.PEER: "no key", Verified.UNVERIFIED: "unverified"}
 
 
 @click.command(cls=Command)
@@ -171,13 +173,14 @@ def _room_table(seen: RoomStatus) -> str:
 def _member_rows(member: Member) -> list[tuple[str, ...]]:
     name = f"{member.name} (this machine)" if member.is_self else member.name
     endpoint = short(member.endpoint) or "unknown"
+    key = terminal.signer(member.signed_by) if member.signed_by else _NO_KEY[member.verified]
     if not member.agents:
-        return [(name, endpoint, "no agent", "")]
+        return [(name, endpoint, key, "no agent", "")]
     rows: list[tuple[str, ...]] = []
     for agent in member.agents:
         who = f"{agent.name} ({agent.user})" if agent.user else agent.name
-        rows.append((name, endpoint, who, agent.status))
-        name = endpoint = ""
+        rows.append((name, endpoint, key, who, agent.status))
+        name = endpoint = key = ""
     return rows
 
 

@@ -73,7 +73,7 @@ def publish(
             parent_hash=parent,
         )
     )
-    signed = f", signed by {terminal.line(view.signed_by)[:40]}" if view.signed_by else ", unsigned"
+    signed = f", signed by {terminal.signer(view.signed_by)}" if view.signed_by else ", unsigned"
     app.show(
         skill_json.skill_json(view),
         f"Published {view.hash} in {terminal.line(view.room)}, version {view.version}{signed}.",

@@ -48,8 +48,10 @@ MEMBERS = (
         name="alice",
         agents=(AgentPresence(name="claude", status="writing tests"),),
         is_self=True,
+        verified=Verified.SIGNER,
+        signed_by="ssh:ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample0123456789abcdefghijklmnopq",
     ),
-    Member(endpoint=BOB, name="bob", agents=(AgentPresence(name="codex"),)),
+    Member(endpoint=BOB, name="bob", agents=(AgentPresence(name="codex"),), verified=Verified.PEER),
 )
 ROTATED = RotateReport(
     room=FEATURE,

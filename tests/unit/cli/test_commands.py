@@ -227,6 +227,6 @@ def test_a_memory_is_shown_with_its_author_and_its_id(person: Person) -> None:
 def test_a_room_shows_its_members_and_what_their_agents_do(person: Person) -> None:
     _, *members = person.types("status", "feature-a").out.splitlines()
     assert [" ".join(line.split()) for line in members] == [
-        "alice (this machine) aaaaaaaaaa claude writing tests",
-        "bob bbbbbbbbbb codex",
+        "alice (this machine) aaaaaaaaaa ssh-ed25519 …fghijklmnopq claude writing tests",
+        "bob bbbbbbbbbb no key codex",
     ]

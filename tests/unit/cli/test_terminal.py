@@ -16,6 +16,19 @@ def test_columns_are_aligned_by_what_the_terminal_shows_not_by_characters() -> N
     assert terminal.columns(rows) == "日本  a\né     b c\n"
 
 
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [
+        ("ssh:ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample0123456789", "ssh-ed25519 …le0123456789"),
+        ("ssh:ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQ0987654321zyx= a@b", "ssh-rsa …87654321zyx="),
+        ("gpg:0123456789ABCDEF0123456789ABCDEF01234567", "gpg …89ABCDEF01234567"),
+        ("gpg:short", "gpg:short"),
+    ],
+)
+def test_a_signer_is_shown_by_what_tells_its_key_from_others(label: str, shown: str) -> None:
+    assert terminal.signer(label) == shown
+
+
 def test_no_rows_are_no_text() -> None:
     assert terminal.columns([]) == ""
 
