@@ -118,7 +118,7 @@ def everything_there_is_to_ask() -> tuple[PeerRequest, ...]:
     )
 
 
-async def test_an_invite_lets_in_as_many_as_it_says_until_it_expires() -> None:
+async def test_an_invite_lets_in_as_many_as_it_says() -> None:
     async with people("alice", "bob", "carol") as (alice, bob, carol):
         await alice.join(private=True)
         once = await alice.on.client.room_ticket(SECRET, uses=1)
@@ -128,14 +128,10 @@ async def test_an_invite_lets_in_as_many_as_it_says_until_it_expires() -> None:
         with pytest.raises(NotAllowed, match="ask for a new one"):
             await carol.join(once)
         assert await carol.on.client.list_rooms() == ()
-        short = await alice.on.client.room_ticket(SECRET, expires_s=1)
-        await asyncio.sleep(1.1)  # What the claim is about: time passes.
-        with pytest.raises(NotAllowed, match="ask for a new one"):
-            await carol.join(short)
         forged = parsed(once)
         with pytest.raises(NotAllowed, match="ask for a new one"):
             await carol.join(encode_invite(replace(forged, token=bytes(32))))
-        assert (await alice.on.counters())["invites_refused"] == 3
+        assert (await alice.on.counters())["invites_refused"] == 2
         with pytest.raises(InvalidInput, match="uses"):
             await alice.on.client.room_ticket(SECRET, uses=65)
 
