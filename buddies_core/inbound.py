@@ -58,6 +58,7 @@ from buddies_core.rooms.rooms import Rooms
 from buddies_core.skills.search import SkillSearch
 from buddies_core.skills.service import Skills
 from buddies_core.tasks.service import Tasks
+from buddies_core.wire.room_messages import has_trailer
 
 WORK_AT_ONCE = 64
 """Messages in work, and as many requests; beyond that the network's queues fill and peers wait."""
@@ -65,7 +66,8 @@ WORK_AT_ONCE = 64
 MESSAGES_PER_S = 200.0
 MESSAGES_BURST = 1000.0
 """Of one author, over all rooms; further ones are relayed, but not acted on here. Nobody can prove
-who wrote what has no trailer or a wrong one, so that is charged to the neighbor that passed it on.
+who wrote what has no trailer or a wrong one, so that is charged to the neighbor that passed it on:
+apart from what it says itself, as it can't help what it relays.
 """
 
 log = logging.getLogger(__name__)
@@ -101,7 +103,10 @@ class Inbound:
     skill_replies: Replies[SkillSearchResponse]
     clock: Clock
     counters: Counter[str]
-    rates: PeerRates = field(
+    said: PeerRates = field(
+        default_factory=lambda: PeerRates(MESSAGES_PER_S, MESSAGES_BURST), init=False
+    )
+    passed_on: PeerRates = field(
         default_factory=lambda: PeerRates(MESSAGES_PER_S, MESSAGES_BURST), init=False
     )
 
@@ -130,10 +135,22 @@ class Inbound:
                     room.on_neighbor_down(peer)
 
     async def _on_content(self, room: Room, delivery: ContentDelivered) -> None:
+        neighbor, now_s = delivery.delivered_from, self.clock.now_s()
+        if (
+            self.passed_on.is_used_up(neighbor, now_s)
+            and room.epochs is None
+            and not has_trailer(delivery.content)
+        ):
+            # Not even verified: a signature by gpg takes a process.
+            self.counters["messages_over_rate"] += 1
+            return
         try:
             admitted = await room.hear(delivery.content)
             trailer = admitted.trailer
-            if not self._may_speak(trailer.sender if trailer else delivery.delivered_from):
+            if trailer is None:
+                self.passed_on.take(neighbor, now_s)
+            elif not self.said.take(trailer.sender, now_s):
+                self.counters["messages_over_rate"] += 1
                 return
             straight = delivery.scope == SwarmScope(0)
             await self._on_message(room, admitted, delivery.delivered_from if straight else None)
@@ -145,7 +162,7 @@ class Inbound:
                 partial(self._on_content, room, delivery),
             )
         except WireError as error:
-            self._may_speak(delivery.delivered_from)
+            self.passed_on.take(neighbor, now_s)
             log.info("message_rejected room=%s: %s", room.record.name, error)
         except BuddiesError as error:
             self.counters["messages_failed"] += 1
@@ -154,13 +171,6 @@ class Inbound:
             # Whatever a message sets off, the next one may be another peer's.
             self.counters["bugs"] += 1
             log.exception("message_met_bug room=%s", room.record.name)
-
-    def _may_speak(self, peer: EndpointId) -> bool:
-        """Charge a message to this peer, and return whether it has said no more than it may."""
-        if self.rates.take(peer, self.clock.now_s()):
-            return True
-        self.counters["messages_over_rate"] += 1
-        return False
 
     async def _on_message(self, room: Room, admitted: Admitted, author: EndpointId | None) -> None:
         """Act on a message. `author` is given where it came straight from whoever wrote it."""

@@ -17,10 +17,14 @@ class PeerRates:
 
     def take(self, peer: EndpointId, now_s: float) -> bool:
         """Take one of the peer's tokens; return False if there is none."""
-        if self._tokens(peer, now_s) < 1:
+        if self.is_used_up(peer, now_s):
             return False
         self.reserve(peer, now_s)
         return True
+
+    def is_used_up(self, peer: EndpointId, now_s: float) -> bool:
+        """Whether the peer has no token left."""
+        return self._tokens(peer, now_s) < 1
 
     def reserve(self, peer: EndpointId, now_s: float) -> float:
         """Take the peer's next token, and return how long it takes until that is there."""

@@ -39,6 +39,7 @@ __all__ = [
     "Trailer",
     "encode_entry",
     "encode_room_message",
+    "has_trailer",
     "legacy_signed_payload",
     "open_envelope",
     "seal",
@@ -141,6 +142,14 @@ def open_envelope(raw: bytes) -> Envelope:
         raise WireError(f"a trailer of {len(tail)} bytes, too short for its signature")
     trailer = _decode_trailer(tail[len(_MAGIC) : -SIGNATURE_BYTES])
     return Envelope(message, trailer, raw[-SIGNATURE_BYTES:], raw[:-SIGNATURE_BYTES], raw)
+
+
+def has_trailer(content: bytes) -> bool:
+    """Whether a broadcast says which endpoint it is of; whether that is true is not looked at."""
+    try:
+        return open_envelope(content).trailer is not None
+    except WireError:
+        return False
 
 
 def _encode_trailer(trailer: Trailer) -> bytes:

@@ -27,6 +27,22 @@ async def test_who_talks_too_much_is_not_acted_on_and_others_are() -> None:
                 await eventually(alice.client.list_memories, lambda it: len(it.results) == 1)
 
 
+async def test_who_relays_nonsense_is_heard_all_the_same_when_it_says_something_itself() -> None:
+    with some_person() as owner:
+        async with a_whole_daemon(owner.home, owner.environ) as alice:
+            await alice.client.join_room(DEMO)
+            async with a_stranger_among(alice) as relay:
+                for number in range(TOO_MANY):
+                    body = StatusUpdate(BOB.endpoint.hex(), f"{number}")
+                    await relay.says(sealed(relay.key, body, claimed=BOB.endpoint))
+                await eventually(
+                    alice.counters, lambda it: it["rejected_bad_signature"] == TOO_MANY
+                )
+                told = MemoryCreated(an_entry(1, author=relay.key.endpoint))
+                await relay.says(sealed(relay.key, told))
+                await eventually(alice.client.list_memories, lambda it: len(it.results) == 1)
+
+
 async def test_what_nobody_can_be_held_to_is_charged_to_who_passes_it_on() -> None:
     with some_person() as owner:
         async with a_whole_daemon(owner.home, owner.environ) as alice:

@@ -47,6 +47,7 @@ from buddies_core.wire.room_messages import (
     Trailer,
     encode_entry,
     encode_room_message,
+    has_trailer,
     legacy_signed_payload,
     open_envelope,
     seal,
@@ -480,3 +481,16 @@ def opens_or_is_refused(raw: bytes) -> None:
     assert (envelope.trailer is None) == (envelope.signature == b"")
     again = encode_room_message(envelope.message)
     assert open_envelope(again).message == envelope.message
+
+
+def test_what_says_which_endpoint_it_is_of_has_a_trailer_and_nonsense_has_none() -> None:
+    message = RoomMessage(nonce=bytes(16), body=Leave("ann"))
+    bare = encode_room_message(message)
+    sealed = seal(bare, Trailer(sender=ANN.endpoint, sent_at_ms=1), bytes(32), ANN.sign)
+
+    assert [has_trailer(raw) for raw in (sealed, bare, b"", sealed[:-70])] == [
+        True,
+        False,
+        False,
+        False,
+    ]
