@@ -21,6 +21,10 @@ class NotAllowed(BuddiesError):
     """The caller may not do this, here or at the peer that was asked."""
 
 
+class NotAttached(NotAllowed):
+    """The daemon knows no such agent: it was replaced since that attached. Nothing was done."""
+
+
 class Rotated(NotAllowed):
     """The private room has a new secret, which whoever asked has yet to be handed."""
 

@@ -23,6 +23,7 @@ from buddies_core.errors import (
     BuddiesError,
     DaemonUnavailable,
     InvalidInput,
+    NotAttached,
     TimedOut,
     VersionMismatch,
 )
@@ -60,6 +61,7 @@ ERRORS: dict[str, type[BuddiesError]] = {
         errors.InvalidInput,
         errors.NotFound,
         errors.NotAllowed,
+        errors.NotAttached,
         errors.TimedOut,
         errors.Busy,
         errors.Unreachable,
@@ -173,11 +175,32 @@ class Connection:
         timeout_s: float = CALL_TIMEOUT_S,
     ) -> ReplyT:
         """Return the daemon's answer, given to the attached agent if there is one."""
+        try:
+            return await self._ask_once(method, request, timeout_s)
+        except NotAttached:
+            if not self._was_replaced():
+                raise
+        return await self._ask_once(method, request, timeout_s)
+
+    async def _ask_once(
+        self,
+        method: aio.UnaryUnaryMultiCallable[RequestT, ReplyT],
+        request: RequestT,
+        timeout_s: float,
+    ) -> ReplyT:
         metadata = await self._metadata()
         try:
             return await method(request, timeout=timeout_s, metadata=metadata)
         except aio.AioRpcError as failed:
             raise self._error_of(failed, timeout_s) from failed
+
+    def _was_replaced(self) -> bool:
+        """Return whether attaching again is worth trying: to a daemon started this moment.
+
+        That the one before has gone is seen from the stream of the attachment, a moment late.
+        """
+        self._stream = None
+        return self._attachment is not None
 
     async def follow(
         self,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from buddies_core.convert import arguments
-from buddies_core.errors import Busy, InvalidInput, NotAllowed
+from buddies_core.errors import Busy, InvalidInput, NotAttached
 from buddies_core.local_protocol import AGENT_METADATA
 from buddies_core.model.bodies import AgentPresence
 from buddies_core.model.ids import RoomName
@@ -115,14 +115,15 @@ class Agents:
         """Return the agent that makes this call; None for a person at a terminal.
 
         Raises:
-            NotAllowed: it names an agent that is not attached.
+            NotAttached: it names an agent that is not attached.
         """
         for key, value in context.invocation_metadata() or ():
             if key == AGENT_METADATA:
                 agent = self._agents.get(arguments.agent_id(str(value)))
                 if agent is None:
-                    raise NotAllowed(
-                        "this agent is not attached to the daemon any more; attach again"
+                    raise NotAttached(
+                        "this agent is not attached to the daemon, which was restarted just now; "
+                        "call again"
                     )
                 return agent
         return None

@@ -26,6 +26,7 @@ STATUS_CODES: dict[type[errors.BuddiesError], grpc.StatusCode] = {
     errors.InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
     errors.NotFound: grpc.StatusCode.NOT_FOUND,
     errors.NotAllowed: grpc.StatusCode.PERMISSION_DENIED,
+    errors.NotAttached: grpc.StatusCode.UNAUTHENTICATED,
     errors.TimedOut: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.Busy: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.Unreachable: grpc.StatusCode.UNAVAILABLE,

@@ -15,7 +15,7 @@ from buddies_core.errors import (
     Busy,
     DaemonUnavailable,
     InvalidInput,
-    NotAllowed,
+    NotAttached,
     StoreError,
     VersionMismatch,
 )
@@ -148,6 +148,20 @@ async def test_calls_after_an_upgrade_of_the_daemon_are_refused(paths: Paths) ->
             assert after.rooms.calls == []
 
 
+async def test_a_call_that_meets_a_daemon_started_this_moment_is_made_again(
+    paths: Paths, node: FakeNode, client: DaemonClient
+) -> None:
+    await client.attach("claude", "ann")
+    [before] = node.agents.attached()
+    # As after a restart that the client has not noticed yet.
+    client._connection._agent_id = str(UUID(int=1))
+
+    await client.join_room("r")
+
+    assert node.agents.attached()[-1].id != before.id
+    assert [call[3] for call in node.rooms.calls] == [node.agents.attached()[-1].id]
+
+
 async def test_an_agent_that_is_not_attached_can_not_be_named(
     paths: Paths, node: FakeNode, client: DaemonClient
 ) -> None:
@@ -156,7 +170,7 @@ async def test_an_agent_that_is_not_attached_can_not_be_named(
     async with DaemonClient.connect(paths) as other:
         other._connection._agent_id = stale[:-1] + ("0" if stale[-1] != "0" else "1")
 
-        with pytest.raises(NotAllowed, match="not attached"):
+        with pytest.raises(NotAttached, match="not attached"):
             await other.join_room("r")
 
 
