@@ -84,7 +84,8 @@ class LegacyMembers:
                 ):
                     self._newcomer.set()
             case Leave(name):
-                self._presences.legacy_left(name)
+                if not self._presences.legacy_left(name):
+                    self._host.counters["leaves_of_strangers"] += 1
             case SearchResponse(peer_name=name):
                 self._presences.legacy_alive(name, now_s=now_s, wall_ms=wall_ms)
             case _:

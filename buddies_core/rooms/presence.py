@@ -177,9 +177,9 @@ class Presences:
                     heard, member=member, until_s=now_s + LEGACY_LASTS_S, heard_s=now_s
                 )
 
-    def legacy_left(self, name: str) -> None:
-        """Take in the Leave of a 0.1.4 peer."""
-        self._legacy.pop(name, None)
+    def legacy_left(self, name: str) -> bool:
+        """Take in the Leave of a 0.1.4 peer, and say whether there was one of that name."""
+        return self._legacy.pop(name, None) is not None
 
     def legacy_gone(self, endpoint: EndpointId) -> None:
         """Forget the 0.1.4 peer whose connection ended."""

@@ -227,6 +227,8 @@ class Room:
         mark = _presence_mark(self.record.room_id, sender)
         if self._host.store.watermark(mark):  # A stranger's leave is not worth a place on disk.
             await self._host.store.raise_watermark(mark, sent_at_ms)
+        else:
+            self._host.counters["leaves_of_strangers"] += 1
 
     # Getting in, and finding the others again
 
