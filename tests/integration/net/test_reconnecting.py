@@ -25,6 +25,8 @@ async def test_a_peer_that_restarts_is_reached_again(same_port: bool) -> None:
         async with a_network(2) as bob:
             port = bob.udp_port
             await alice.reach(bob.address(), 5)
+            # Bob does not know where she is, but by this connection.
+            await until(lambda: bob.connected_peers() == 1)
             await bob.join(TOPIC, (alice.endpoint,))
             await wait_neighbors(TOPIC, alice, bob)
         await wait_delivery(alice, NeighborWentDown(TOPIC, bob.endpoint))
