@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.support.machines import Agent, CommandFailed, Machine, agent_on, some_machines
+from tests.support.worlds.machines import Agent, CommandFailed, Machine, agent_on, some_machines
 
 ROOM = "feature-a"
 PRIVATE_ROOM = "launch"

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from tests.simulation.figures import Run
 from tests.simulation.run import play_all
-from tests.simulation.scenarios import Gossiping, Machine, MassFailure, Scenario, Senders
+from tests.simulation.scenarios import Behavior, Gossiping, MassFailure, Scenario, Senders
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 
@@ -26,17 +26,17 @@ FAILED_PERCENTS = (10, 30, 50, 60, 70, 80, 85, 90, 95)
 FAILING_PEERS = 2000
 RUNS = 10
 
-LABELS = {Machine.EXACT: "iroh-gossip", Machine.OURS: "ours"}
-STYLES = {Machine.EXACT: "s--", Machine.OURS: "o-"}
-COLORS = {Machine.EXACT: "#b35806", Machine.OURS: "#2166ac"}
+LABELS = {Behavior.EXACT: "iroh-gossip", Behavior.OURS: "ours"}
+STYLES = {Behavior.EXACT: "s--", Behavior.OURS: "o-"}
+COLORS = {Behavior.EXACT: "#b35806", Behavior.OURS: "#2166ac"}
 
-Runs = Mapping[str, Mapping[Machine, Sequence[Run]]]
+Runs = Mapping[str, Mapping[Behavior, Sequence[Run]]]
 Value = Callable[[Sequence[Run]], float]
 
 
 def curves(axes: Axes, scenarios: Mapping[int, Scenario], runs: Runs, value: Value) -> None:
     """Draw one figure of each scenario against its key, a line for each machine."""
-    for machine in Machine:
+    for machine in Behavior:
         axes.plot(
             list(scenarios),
             [value(runs[it.name][machine]) for it in scenarios.values()],

@@ -26,7 +26,7 @@ from buddies_core.rooms.policies import Policies
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.wire.room_messages import encode_room_message, open_envelope
 from buddies_core.wire.shortening import LegacySignature
-from tests.support.person import Person, an_ed25519_signer, needs, some_person
+from tests.support.worlds.person import Person, an_ed25519_signer, needs, some_person
 
 ENDPOINT = EndpointId(b"e" * 32)
 ROOM = RoomName("demo")

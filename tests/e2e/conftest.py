@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.machines import Machine, some_machines
+from tests.support.worlds.machines import Machine, some_machines
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from buddies_core.model.ids import RoomName, topic_of
 from buddies_core.model.room import ROOM_NAME_BYTES_MAX, STATUS_BYTES_MAX, Ticket
 from buddies_core.paths import Paths, hold_data_lock
 from buddies_core.wire.tickets import decode_ticket, encode_ticket
-from tests.support.fake_node import fake_node
-from tests.support.machines import CommandFailed, Machine, agent_on
+from tests.support.fakes.node import fake_node
+from tests.support.worlds.machines import CommandFailed, Machine, agent_on
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -182,7 +182,7 @@ async def a_stub(machine: Machine, protocol: int) -> AsyncIterator[asyncio.subpr
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "tests.support.stub_daemon",
+        "tests.support.worlds.stub_daemon",
         env=os.environ | machine.environment() | {"STUB_PROTOCOL": str(protocol)},
         cwd=Path(__file__).parents[2],
     )

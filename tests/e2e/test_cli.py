@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.machines import Answer, Machine, agent_on
+from tests.support.worlds.machines import Answer, Machine, agent_on
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -6,9 +6,9 @@ from functools import partial
 import pytest
 
 from buddies_core.clock import SystemClock
-from tests.support.machines import Machine, agent_on
-from tests.support.meeting import eventually, meet
-from tests.support.person import Person, needs
+from tests.support.worlds.machines import Machine, agent_on
+from tests.support.worlds.meeting import eventually, meet
+from tests.support.worlds.person import Person, needs
 
 pytestmark = [pytest.mark.timeout(60), needs("ssh-keygen"), needs("git")]
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from buddies_mcp.server import TOOLS
-from tests.support.machines import CommandFailed, Machine, agent_on
+from tests.support.worlds.machines import CommandFailed, Machine, agent_on
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -12,7 +12,7 @@ import pytest
 
 from buddies_core.model.room import Ticket
 from buddies_core.wire.tickets import decode_ticket, encode_ticket
-from tests.support.machines import Agent, Machine, agent_on, some_machines
+from tests.support.worlds.machines import Agent, Machine, agent_on, some_machines
 
 pytestmark = pytest.mark.timeout(90)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.machines import Agent, CommandFailed, Machine, agent_on, some_machines
-from tests.support.meeting import ROOM, eventually, meet, names
+from tests.support.worlds.machines import Agent, CommandFailed, Machine, agent_on, some_machines
+from tests.support.worlds.meeting import ROOM, eventually, meet, names
 
 pytestmark = pytest.mark.timeout(60)
 

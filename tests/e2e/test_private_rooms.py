@@ -13,8 +13,8 @@ from buddies_core.model.private import Invite
 from buddies_core.model.room import Ticket
 from buddies_core.store.rocks import RocksStore
 from buddies_core.wire.tickets import decode_ticket, encode_ticket
-from tests.support.machines import CommandFailed, Machine, agent_on, some_machines
-from tests.support.meeting import eventually, names
+from tests.support.worlds.machines import CommandFailed, Machine, agent_on, some_machines
+from tests.support.worlds.meeting import eventually, names
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests.support.machines import Machine, agent_on
-from tests.support.meeting import ROOM, eventually, meet
+from tests.support.worlds.machines import Machine, agent_on
+from tests.support.worlds.meeting import ROOM, eventually, meet
 
 pytestmark = pytest.mark.timeout(120)
 

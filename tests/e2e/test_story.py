@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.support.eventually import until
-from tests.support.machines import CommandFailed, Machine, agent_on
-from tests.support.meeting import ARRIVES_WITHIN_S, ROOM, eventually, meet, names
+from tests.support.worlds.machines import CommandFailed, Machine, agent_on
+from tests.support.worlds.meeting import ARRIVES_WITHIN_S, ROOM, eventually, meet, names
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.machines import Agent, CommandFailed, Machine, agent_on
-from tests.support.meeting import ROOM, eventually, meet
+from tests.support.worlds.machines import Agent, CommandFailed, Machine, agent_on
+from tests.support.worlds.meeting import ROOM, eventually, meet
 
 pytestmark = pytest.mark.timeout(120)
 

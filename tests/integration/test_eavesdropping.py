@@ -9,11 +9,11 @@ from buddies_core.model.ids import RoomName
 from buddies_core.net.driver import NeighborCameUp
 from buddies_core.wire.private import seal_content
 from tests.support.eventually import until
-from tests.support.meeting import eventually
-from tests.support.networks import a_network, contents, wait_delivery
-from tests.support.private_team import SECRET, people
-from tests.support.whole_daemon import unsigned
-from tests.support.wiretap import Wiretap, a_wiretap
+from tests.support.worlds.meeting import eventually
+from tests.support.worlds.networks import a_network, contents, wait_delivery
+from tests.support.worlds.private_team import SECRET, people
+from tests.support.worlds.whole_daemon import unsigned
+from tests.support.worlds.wiretap import Wiretap, a_wiretap
 
 pytestmark = pytest.mark.timeout(60)
 

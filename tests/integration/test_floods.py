@@ -3,10 +3,10 @@
 from buddies_core.identity.node_key import NodeKey
 from buddies_core.inbound import MESSAGES_BURST
 from buddies_core.model.bodies import MemoryCreated, StatusUpdate
-from tests.support.meeting import eventually
 from tests.support.memories import DEMO, an_entry
-from tests.support.person import some_person
-from tests.support.whole_daemon import a_stranger_among, a_whole_daemon, sealed, unsigned
+from tests.support.worlds.meeting import eventually
+from tests.support.worlds.person import some_person
+from tests.support.worlds.whole_daemon import a_stranger_among, a_whole_daemon, sealed, unsigned
 
 BOB = NodeKey(b"b" * 32)
 TOO_MANY = int(MESSAGES_BURST) + 500

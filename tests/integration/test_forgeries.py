@@ -27,11 +27,11 @@ from buddies_core.skills.content import skill_hash
 from buddies_core.store import keys as keys_of_store
 from tests.support.eventually import until
 from tests.support.forgers import ForgersKeys, forgers_keys, signed_entry
-from tests.support.meeting import eventually
 from tests.support.memories import DEMO, an_entry
-from tests.support.person import an_ed25519_signer, needs, some_person
 from tests.support.skills import a_skill_entry
-from tests.support.whole_daemon import (
+from tests.support.worlds.meeting import eventually
+from tests.support.worlds.person import an_ed25519_signer, needs, some_person
+from tests.support.worlds.whole_daemon import (
     Stranger,
     WholeDaemon,
     a_stranger_among,

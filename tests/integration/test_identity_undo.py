@@ -16,12 +16,12 @@ from buddies_core.model.revocation import ItemCounts
 from buddies_core.rooms.revocations import Revocations
 from buddies_core.skills.documents import SkillDocuments
 from buddies_core.store.rocks import RocksStore
-from tests.support.clocks import ManualClock
+from tests.support.fakes.clocks import ManualClock
+from tests.support.fakes.embedder import ToyEmbedder
 from tests.support.memories import ALICE, BOB, CAROL, DEMO, a_memory, an_entry
-from tests.support.person import an_ed25519_signer
 from tests.support.skills import a_skill, a_skill_entry
-from tests.support.team import FakeEmbedder
-from tests.support.toy_embedder import ToyEmbedder
+from tests.support.worlds.person import an_ed25519_signer
+from tests.support.worlds.team import FakeEmbedder
 
 ANN = an_ed25519_signer(b"1").identity
 IN_DEMO = MemoryFilter(room=DEMO)
@@ -48,7 +48,7 @@ class Signers:
 
 
 @dataclass(frozen=True)
-class Machine:
+class Findings:
     """What a daemon has of store, index and search."""
 
     revocations: Revocations
@@ -73,7 +73,7 @@ class Machine:
 
 
 @asynccontextmanager
-async def a_machine(directory: Path) -> AsyncIterator[Machine]:
+async def a_machine(directory: Path) -> AsyncIterator[Findings]:
     embedder = ToyEmbedder()
     async with RocksStore.open(directory / "store") as store:
         documents = SkillDocuments(store.skills)
@@ -95,7 +95,7 @@ async def a_machine(directory: Path) -> AsyncIterator[Machine]:
         ):
             assert await index.catch_up(10)
             assert await skill_index.catch_up(10)
-            yield Machine(
+            yield Findings(
                 revocations,
                 LocalSearch(index, FakeEmbedder(), store, revocations),
                 LocalSearch(skill_index, FakeEmbedder(), documents, revocations),

@@ -8,9 +8,9 @@ from pathlib import Path
 from buddies_core.memory.index import MemoryIndex
 from buddies_core.model.memory import MemoryFilter
 from buddies_core.store.rocks import RocksStore
-from tests.support.index_until_killed import indexed_memory
+from tests.support.fakes.embedder import ToyEmbedder
 from tests.support.memories import DEMO
-from tests.support.toy_embedder import ToyEmbedder
+from tests.support.worlds.index_until_killed import indexed_memory
 
 KILLS = 3
 INDEXED_BEFORE_KILL = 100
@@ -20,7 +20,12 @@ PROCESS_S_MAX = 15
 async def indexed_until_killed(path: Path, first: int) -> set[int]:
     """Return the numbers that an indexing process had found when it was killed midway."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.support.index_until_killed", path, str(first), stdout=PIPE
+        sys.executable,
+        "-m",
+        "tests.support.worlds.index_until_killed",
+        path,
+        str(first),
+        stdout=PIPE,
     )
     assert process.stdout is not None
     try:

@@ -39,12 +39,12 @@ from buddies_core.wire.room_messages import open_envelope
 from buddies_core.wire.tickets import decode_ticket
 from tests.support.eventually import until
 from tests.support.forgers import GpgProgram, signed_entry
-from tests.support.hostile_room import World, a_world, members
-from tests.support.meeting import eventually
 from tests.support.memories import DEMO, an_entry
-from tests.support.person import an_ed25519_signer, needs
 from tests.support.skills import a_skill_entry
-from tests.support.whole_daemon import (
+from tests.support.worlds.hostile_room import HostileRoom, a_world, members
+from tests.support.worlds.meeting import eventually
+from tests.support.worlds.person import an_ed25519_signer, needs
+from tests.support.worlds.whole_daemon import (
     Stranger,
     sealed,
     signed_as_0_1_4,
@@ -56,7 +56,7 @@ BENS_KEY = an_ed25519_signer(b"2", "ben@home")
 SECRET = RoomName("secret")
 
 
-async def a_node_is_the_same_after_a_restart(world: World) -> None:
+async def a_node_is_the_same_after_a_restart(world: HostileRoom) -> None:
     """Each start makes a new key: tickets lead nowhere, and whoever restarts votes again."""
     async with world.second() as bob:
         skill = await bob.client.publish_skill(room=DEMO, title="Release", content="tag it")
@@ -71,7 +71,7 @@ async def a_node_is_the_same_after_a_restart(world: World) -> None:
         assert voted.skill.votes == Tally(up=1)
 
 
-async def a_gpg_signature_counts_for_its_own_key_in_force_alone(world: World) -> None:
+async def a_gpg_signature_counts_for_its_own_key_in_force_alone(world: HostileRoom) -> None:
     """Any key in the keyring vouches for any gpg identity, an expired one too, and who signs by a
     key that is not in it is not heard at all.
     """
@@ -95,7 +95,7 @@ async def a_gpg_signature_counts_for_its_own_key_in_force_alone(world: World) ->
     }
 
 
-async def who_comes_and_goes_says_so_itself(world: World) -> None:
+async def who_comes_and_goes_says_so_itself(world: HostileRoom) -> None:
     """Nobody signs that they come or go, so anybody says it for others."""
     mallory, leave = world.mallory.key, Leave("ben")
     async with world.second(BUDDIES_SIGNER="generated") as bob:
@@ -113,7 +113,7 @@ async def who_comes_and_goes_says_so_itself(world: World) -> None:
         assert await members(world.alice) == newcomer
 
 
-async def a_signature_binds_room_time_and_endpoint(world: World) -> None:
+async def a_signature_binds_room_time_and_endpoint(world: HostileRoom) -> None:
     """A signature is good in each room, at any time, and whatever author is named."""
     here = sealed(BOB, Presence("bob", ()), sent_at_ms=1)
     elsewhere = sealed(BOB, Presence("bob", ()), sent_at_ms=2, room=SECRET)
@@ -133,7 +133,7 @@ async def a_signature_binds_room_time_and_endpoint(world: World) -> None:
     assert (counted["rejected_bad_signature"], counted["rejected_author_is_not_sender"]) == (1, 3)
 
 
-async def a_room_is_searched_and_written_to_from_within_alone(world: World) -> None:
+async def a_room_is_searched_and_written_to_from_within_alone(world: HostileRoom) -> None:
     """A search gives what is in other rooms, and a memory may be put into any of them."""
     client = world.alice.client
     await client.join_room(SECRET)
@@ -164,7 +164,7 @@ async def next_search_response(stranger: Stranger) -> SearchResponse:
                 return body
 
 
-async def nobody_overwrites_what_another_has_said(world: World) -> None:
+async def nobody_overwrites_what_another_has_said(world: HostileRoom) -> None:
     """A memory replaces another's of the same id, and an unsigned skill a signed one."""
     client, mallory = world.alice.client, world.mallory.key
     own = await client.store_memory(room=DEMO, content="We use PostgreSQL")
@@ -182,7 +182,7 @@ async def nobody_overwrites_what_another_has_said(world: World) -> None:
     assert (shown.author, shown.verified) == (BOB.endpoint.hex(), Verified.SIGNER)
 
 
-async def a_skill_is_what_its_hash_and_its_signature_say(world: World) -> None:
+async def a_skill_is_what_its_hash_and_its_signature_say(world: HostileRoom) -> None:
     """A skill's hash is never computed, so a signed one can be altered, and what a search brings
     is not verified.
     """
@@ -202,7 +202,7 @@ async def a_skill_is_what_its_hash_and_its_signature_say(world: World) -> None:
     assert (await world.alice.client.list_skills()).results == ()
 
 
-async def a_vote_is_for_or_against_and_its_voters_own(world: World) -> None:
+async def a_vote_is_for_or_against_and_its_voters_own(world: HostileRoom) -> None:
     """A vote has any score, in anybody's name, on anything."""
     client, mallory = world.alice.client, world.mallory.key
     skill = await client.publish_skill(room=DEMO, title="Release", content="tag it")
@@ -222,7 +222,7 @@ async def a_vote_is_for_or_against_and_its_voters_own(world: World) -> None:
     assert (shown.votes, shown.uncounted) == (Tally(), Tally(down=9))
 
 
-async def an_ssh_key_is_known_by_the_key_alone(world: World) -> None:
+async def an_ssh_key_is_known_by_the_key_alone(world: HostileRoom) -> None:
     """An SSH key with another comment is another identity, and a second line in one is another key
     that may sign.
     """
@@ -243,7 +243,7 @@ async def an_ssh_key_is_known_by_the_key_alone(world: World) -> None:
     assert await world.memories() == {}
 
 
-async def a_signer_that_cannot_work_is_never_passed_over(world: World) -> None:
+async def a_signer_that_cannot_work_is_never_passed_over(world: HostileRoom) -> None:
     """A key that can't sign is passed over in silence, and nothing is signed."""
     with pytest.raises(InvalidInput, match="BUDDIES_SIGNER is 'pgp'"):
         async with world.second(BUDDIES_SIGNER="pgp"):
@@ -266,7 +266,7 @@ async def a_signer_that_cannot_work_is_never_passed_over(world: World) -> None:
             assert bob.client.info.identity == f"ssh:{person.public_line(key)}"
 
 
-async def checking_a_signature_shows_nothing_and_stops_nothing(world: World) -> None:
+async def checking_a_signature_shows_nothing_and_stops_nothing(world: HostileRoom) -> None:
     """What is signed lies about for all to read, and the node stands still meanwhile."""
     bin, tmp, fifo = (world.other.home / name for name in ("bin", "tmp", "fifo"))
     bin.mkdir()
@@ -302,7 +302,7 @@ async def checking_a_signature_shows_nothing_and_stops_nothing(world: World) -> 
     assert ((bin / "readable").read_text(), (bin / "leaked").read_text()) == ("", "")
 
 
-async def a_task_is_one_workers_and_its_answer_alone_counts(world: World) -> None:
+async def a_task_is_one_workers_and_its_answer_alone_counts(world: HostileRoom) -> None:
     """Every peer does a task, and the first answer is taken from whomever it comes."""
     async with world.second() as bob, world.second(world.forger, BUDDIES_USER="carol") as carol:
         await bob.client.attach("codex", "bob")
@@ -322,7 +322,7 @@ async def a_task_is_one_workers_and_its_answer_alone_counts(world: World) -> Non
         )
 
 
-async def a_status_is_shown_with_whose_it_is(world: World) -> None:
+async def a_status_is_shown_with_whose_it_is(world: HostileRoom) -> None:
     """A status is kept under another name than its peer and never shown."""
     async with world.second() as bob:
         await bob.client.attach("codex", "bob")
@@ -336,7 +336,7 @@ async def a_status_is_shown_with_whose_it_is(world: World) -> None:
         assert shown[bob.client.info.endpoint] == ["writing docs"]
 
 
-async def two_of_one_name_are_two_and_work_for_each_other(world: World) -> None:
+async def two_of_one_name_are_two_and_work_for_each_other(world: HostileRoom) -> None:
     """Two of the same name are one, and neither works for the other."""
     async with world.second(BUDDIES_USER="alice") as other:
         assert await members(world.alice) == {other.client.info.endpoint: ("alice", Verified.PEER)}
@@ -345,7 +345,7 @@ async def two_of_one_name_are_two_and_work_for_each_other(world: World) -> None:
         assert [it.id for it in await other.client.poll_tasks(timeout_s=10)] == [task.id]
 
 
-async def a_vote_counts_once_however_many_peers_hold_it(world: World) -> None:
+async def a_vote_counts_once_however_many_peers_hold_it(world: HostileRoom) -> None:
     """A vote counts once for each peer that holds it."""
     async with world.second() as bob, world.second(world.forger, BUDDIES_USER="carol") as carol:
         skill = await world.alice.client.publish_skill(room=DEMO, title="Release", content="tag it")
@@ -361,7 +361,7 @@ async def a_vote_counts_once_however_many_peers_hold_it(world: World) -> None:
         assert [(it.hash, it.votes) for it in result.results] == [(skill.hash, Tally(up=1))]
 
 
-DEFECTS: dict[int, Callable[[World], Awaitable[None]]] = {
+DEFECTS: dict[int, Callable[[HostileRoom], Awaitable[None]]] = {
     5: a_node_is_the_same_after_a_restart,
     8: a_gpg_signature_counts_for_its_own_key_in_force_alone,
     9: who_comes_and_goes_says_so_itself,
@@ -388,6 +388,8 @@ DEFECTS: dict[int, Callable[[World], Awaitable[None]]] = {
 @pytest.mark.parametrize(
     "is_absent", [pytest.param(shown, id=f"{n}: {shown.__name__}") for n, shown in DEFECTS.items()]
 )
-async def test_a_defect_of_0_1_4_is_not_ours(is_absent: Callable[[World], Awaitable[None]]) -> None:
+async def test_a_defect_of_0_1_4_is_not_ours(
+    is_absent: Callable[[HostileRoom], Awaitable[None]],
+) -> None:
     async with a_world() as world:
         await is_absent(world)

@@ -17,11 +17,11 @@ from buddies_core.model.identity import SshIdentity, Verified
 from buddies_core.model.ids import RoomId, topic_of
 from buddies_core.model.policy import Policy
 from tests.support.forgers import GpgProgram
-from tests.support.hostile_room import World, a_world, members
-from tests.support.meeting import eventually
 from tests.support.memories import DEMO, an_entry
-from tests.support.person import Person, an_ed25519_signer, needs
-from tests.support.whole_daemon import WholeDaemon, sealed, signed_as_0_1_4, unsigned
+from tests.support.worlds.hostile_room import HostileRoom, a_world, members
+from tests.support.worlds.meeting import eventually
+from tests.support.worlds.person import Person, an_ed25519_signer, needs
+from tests.support.worlds.whole_daemon import WholeDaemon, sealed, signed_as_0_1_4, unsigned
 
 BOB, CAROL = NodeKey(b"b" * 32), NodeKey(b"c" * 32)
 BENS_KEY = an_ed25519_signer(b"2")
@@ -42,7 +42,7 @@ def memory(content: str, author: str = "carol") -> MemoryCreated:
     return MemoryCreated(replace(an_entry(content=content), author=author))
 
 
-async def a_policy_is_kept_over_a_restart_and_over_leaving(world: World) -> None:
+async def a_policy_is_kept_over_a_restart_and_over_leaving(world: HostileRoom) -> None:
     """Rooms and policies are in memory alone: after a restart everybody is heard again."""
     async with world.second() as bob:
         policy = await let_in(bob, world.other, f"ssh:{BENS_LINE}")
@@ -56,7 +56,7 @@ async def a_policy_is_kept_over_a_restart_and_over_leaving(world: World) -> None
         assert (await bob.client.list_memories()).results == ()
 
 
-async def a_whitelisted_gpg_key_lets_in_what_it_has_signed_itself(world: World) -> None:
+async def a_whitelisted_gpg_key_lets_in_what_it_has_signed_itself(world: HostileRoom) -> None:
     """Any key in the keyring gets past a whitelist of gpg keys, if it claims to be one of them."""
     keys = world.keys
     await let_in(world.alice, world.owner, f"gpg:{keys.gpg.fingerprint[-16:]}")
@@ -74,7 +74,7 @@ async def a_whitelisted_gpg_key_lets_in_what_it_has_signed_itself(world: World) 
     assert (counted["rejected_signer"], counted["rejected_policy"]) == (1, 3)
 
 
-async def who_is_let_in_is_seen_to_come_and_go(world: World) -> None:
+async def who_is_let_in_is_seen_to_come_and_go(world: HostileRoom) -> None:
     """Nobody signs that they come or go, so that under a policy nobody is seen to do either."""
     await let_in(world.alice, world.owner, f"ssh:{BENS_LINE}")
     vouched = await bind(BENS_KEY, BOB.endpoint, 1)
@@ -91,7 +91,7 @@ async def who_is_let_in_is_seen_to_come_and_go(world: World) -> None:
     await eventually(lambda: members(world.alice), lambda it: it == {})
 
 
-async def a_whitelist_names_ssh_keys_and_not_lines(world: World) -> None:
+async def a_whitelist_names_ssh_keys_and_not_lines(world: HostileRoom) -> None:
     """An SSH key with another comment than on the whitelist is not let in, and one behind a line
     break is.
     """
@@ -113,7 +113,7 @@ async def a_whitelist_names_ssh_keys_and_not_lines(world: World) -> None:
     }
 
 
-DEFECTS: dict[int, Callable[[World], Awaitable[None]]] = {
+DEFECTS: dict[int, Callable[[HostileRoom], Awaitable[None]]] = {
     6: a_policy_is_kept_over_a_restart_and_over_leaving,
     8: a_whitelisted_gpg_key_lets_in_what_it_has_signed_itself,
     9: who_is_let_in_is_seen_to_come_and_go,
@@ -128,6 +128,8 @@ DEFECTS: dict[int, Callable[[World], Awaitable[None]]] = {
 @pytest.mark.parametrize(
     "is_absent", [pytest.param(shown, id=f"{n}: {shown.__name__}") for n, shown in DEFECTS.items()]
 )
-async def test_a_defect_of_0_1_4_is_not_ours(is_absent: Callable[[World], Awaitable[None]]) -> None:
+async def test_a_defect_of_0_1_4_is_not_ours(
+    is_absent: Callable[[HostileRoom], Awaitable[None]],
+) -> None:
     async with a_world() as world:
         await is_absent(world)

@@ -18,7 +18,7 @@ from buddies_core.paths import Paths, data_lock_holder, hold_data_lock
 from tests.support.eventually import until
 
 ROOT = Path(__file__).parents[2]
-STUB = (sys.executable, "-m", "tests.support.stub_daemon")
+STUB = (sys.executable, "-m", "tests.support.worlds.stub_daemon")
 
 
 @pytest.fixture

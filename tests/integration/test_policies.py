@@ -10,10 +10,10 @@ from buddies_core.model.bodies import Leave
 from buddies_core.model.skill_views import Tally
 from buddies_core.model.task import TaskState
 from buddies_core.rooms.room import PRESENCE_EVERY_S
-from tests.support.meeting import eventually
 from tests.support.memories import DEMO
-from tests.support.private_team import Someone, people
-from tests.support.whole_daemon import a_stranger_among, sealed, unsigned
+from tests.support.worlds.meeting import eventually
+from tests.support.worlds.private_team import Someone, people
+from tests.support.worlds.whole_daemon import a_stranger_among, sealed, unsigned
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -23,9 +23,9 @@ from buddies_core.pb.peer_pb2 import (
 from buddies_core.rooms import room, rooms
 from buddies_core.wire.tickets import decode_ticket, encode_invite
 from tests.support.eventually import until
-from tests.support.meeting import eventually
-from tests.support.networks import a_network, wait_delivery
-from tests.support.private_team import SECRET, Someone, people
+from tests.support.worlds.meeting import eventually
+from tests.support.worlds.networks import a_network, wait_delivery
+from tests.support.worlds.private_team import SECRET, Someone, people
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -13,8 +13,8 @@ from buddies_core.model.identity import GpgIdentity, Verified
 from buddies_core.model.ids import EndpointId
 from buddies_core.wire.room_messages import RoomMessage, encode_room_message
 from tests.support.memories import DEMO
-from tests.support.person import needs, some_person
-from tests.support.skill_team import SkillNode, SkillTeam
+from tests.support.worlds.person import needs, some_person
+from tests.support.worlds.skill_team import SkillNode, SkillTeam
 
 
 async def two_nodes(home: Path) -> tuple[SkillTeam, SkillNode, SkillNode]:

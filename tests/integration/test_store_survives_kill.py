@@ -17,7 +17,12 @@ PROCESS_S_MAX = 10
 async def acknowledged_until_killed(path: Path, first: int) -> set[int]:
     """Return the numbers that a storing process had acknowledged when it was killed midway."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.support.store_until_killed", path, str(first), stdout=PIPE
+        sys.executable,
+        "-m",
+        "tests.support.worlds.store_until_killed",
+        path,
+        str(first),
+        stdout=PIPE,
     )
     assert process.stdout is not None
     try:

@@ -26,9 +26,9 @@ from buddies_core.errors import BuddiesError, Busy
 from buddies_core.model.ids import TaskId
 from buddies_core.model.task import PERSON, Caller, TaskFailed, TaskResult, TaskState, TaskSucceeded
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest, Verdict
-from tests.support.machines_with_tasks import Killed, Machine, World
 from tests.support.memories import DEMO
 from tests.support.virtual_time import run_virtually
+from tests.support.worlds.task_machines import Killed, TaskMachine, TaskWorld
 
 HARM_S = 900.0
 HEALED_WITHIN_S = 2 * 3600.0
@@ -68,7 +68,7 @@ class Chaos:
 
     async def run(self) -> Outcome:
         """Return what became of it all."""
-        async with World(self.seed) as world:
+        async with TaskWorld(self.seed) as world:
             world.on_reply = self._on_reply
             rng = Random(f"{self.seed} chaos")
             requester = await world.machine("requester", skew_ms=DAY_MS)
@@ -99,7 +99,7 @@ class Chaos:
             self.over = True
             return self._outcome(requester, asyncio.get_running_loop().time())
 
-    async def _delegate(self, requester: Machine, numbers: Sequence[int], rng: Random) -> None:
+    async def _delegate(self, requester: TaskMachine, numbers: Sequence[int], rng: Random) -> None:
         for number in numbers:
             await asyncio.sleep(rng.uniform(0, 0.9 * self.harm_s / max(1, len(numbers)) * 2))
             key = f"task {number}"
@@ -132,11 +132,11 @@ class Chaos:
                     await requester.call(canceled)
                     self.harm["cancels"] += 1
 
-    def _targets(self, world: World) -> tuple[dict[str, str], ...]:
+    def _targets(self, world: TaskWorld) -> tuple[dict[str, str], ...]:
         first_worker = world.machines[1].endpoint.hex()
         return {}, {"agent_target": "gemini"}, {"capability": "tests"}, {"peer": first_worker}
 
-    async def _do_harm(self, world: World, rng: Random) -> None:
+    async def _do_harm(self, world: TaskWorld, rng: Random) -> None:
         loop = asyncio.get_running_loop()
         while loop.time() < self.harm_s:
             await asyncio.sleep(rng.uniform(2, 15))
@@ -162,7 +162,7 @@ class Chaos:
                 async with asyncio.timeout(150):
                     await machine.started.wait()
 
-    async def _kill(self, machine: Machine, for_s: float) -> None:
+    async def _kill(self, machine: TaskMachine, for_s: float) -> None:
         if machine.daemon is None:
             return
         self.harm["requester kills" if machine.name == "requester" else "worker kills"] += 1
@@ -170,14 +170,14 @@ class Chaos:
         await asyncio.sleep(for_s)
         await machine.start()
 
-    async def _split(self, world: World, names: frozenset[str], for_s: float) -> None:
+    async def _split(self, world: TaskWorld, names: frozenset[str], for_s: float) -> None:
         self.harm["splits"] += 1
         world.islands.append(names)
         await asyncio.sleep(for_s)
         if names in world.islands:
             world.islands.remove(names)
 
-    async def _wait_all_over(self, requester: Machine) -> None:
+    async def _wait_all_over(self, requester: TaskMachine) -> None:
         for id in self.asked.values():
             while True:
                 with suppress(Killed):
@@ -187,14 +187,14 @@ class Chaos:
                 await requester.started.wait()
 
     def _on_reply(
-        self, caller: Machine, machine: Machine, request: PeerRequest, reply: PeerReply
+        self, caller: TaskMachine, machine: TaskMachine, request: PeerRequest, reply: PeerReply
     ) -> None:
         if reply.verdict.kind == Verdict.ACCEPTED:
             submit = request.submit_result
             id = TaskId(UUID(bytes=submit.task_id))
             self.verdicts[id][submit.attempt, submit.output] = None
 
-    def _outcome(self, requester: Machine, now_s: float) -> Outcome:
+    def _outcome(self, requester: TaskMachine, now_s: float) -> Outcome:
         kept = {id: requester.store.get_task(id) for id in self.asked.values()}
         violations = [f"delegated twice: {key}" for key in self._keys_with_two(requester)]
         violations += [f"lost: {key}" for key, id in self.asked.items() if kept[id] is None]
@@ -219,7 +219,7 @@ class Chaos:
             dict(sorted(states.items())), dict(sorted(harm.items())), tuple(violations), int(now_s)
         )
 
-    def _keys_with_two(self, requester: Machine) -> list[str]:
+    def _keys_with_two(self, requester: TaskMachine) -> list[str]:
         keys = Counter(record.idempotency_key for record in requester.store._tasks.values())
         return [key for key, times in keys.items() if times > 1]
 
@@ -229,7 +229,7 @@ class Agent:
     """An agent that does what it gets: quickly, slowly, wrongly, or not at all."""
 
     chaos: Chaos
-    machine: Machine
+    machine: TaskMachine
     name: str
     rng: Random
     session: int = 0
@@ -295,7 +295,7 @@ class Agent:
             return
 
 
-async def _last(machine: Machine, id: TaskId) -> bool:
+async def _last(machine: TaskMachine, id: TaskId) -> bool:
     """Return whether the task is over, after waiting for that for a while."""
     state = TaskState.SUBMITTED
     async for view in machine.tasks.watch(id, 50):

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 
 from tests.simulation.figures import REFERENCE, Run, figures, shortfalls
-from tests.simulation.scenarios import SCENARIOS, Machine, Scenario, scenario
+from tests.simulation.scenarios import SCENARIOS, Behavior, Scenario, scenario
 from tests.simulation.tables import print_tables
 
 LARGE = 10_000
@@ -31,7 +31,7 @@ class Job:
     """One run of those that a table needs."""
 
     scenario: Scenario
-    machine: Machine
+    machine: Behavior
     seed: int
 
 
@@ -44,16 +44,16 @@ def play(job: Job) -> Run:
 
 def play_all(
     scenarios: Sequence[Scenario], seed: int | None = None
-) -> dict[str, dict[Machine, list[Run]]]:
+) -> dict[str, dict[Behavior, list[Run]]]:
     """Return the runs of each scenario and machine, in the order of their seeds."""
     jobs = [
         Job(it, machine, one)
         # The longest first, so that no processor is left with one at the end.
         for it in sorted(scenarios, key=lambda it: -it.peers)
-        for machine in Machine
+        for machine in Behavior
         for one in ((seed,) if seed is not None else it.seeds)
     ]
-    runs: dict[str, dict[Machine, list[Run]]] = defaultdict(lambda: defaultdict(list))
+    runs: dict[str, dict[Behavior, list[Run]]] = defaultdict(lambda: defaultdict(list))
     with ProcessPoolExecutor() as pool:
         pending = {pool.submit(play, job): job for job in jobs}
         done = track(
@@ -68,7 +68,7 @@ def play_all(
     return runs
 
 
-def to_json(runs: dict[str, dict[Machine, list[Run]]]) -> dict[str, object]:
+def to_json(runs: dict[str, dict[Behavior, list[Run]]]) -> dict[str, object]:
     """Return everything that was measured, round by round, and what was made of it."""
     return {
         it.name: {
@@ -79,7 +79,7 @@ def to_json(runs: dict[str, dict[Machine, list[Run]]]) -> dict[str, object]:
                     "shortfalls": shortfalls(it, figures(it, runs[it.name][machine])),
                     "runs": [asdict(run) for run in runs[it.name][machine]],
                 }
-                for machine in Machine
+                for machine in Behavior
             },
         }
         for it in SCENARIOS
@@ -87,7 +87,7 @@ def to_json(runs: dict[str, dict[Machine, list[Run]]]) -> dict[str, object]:
     }
 
 
-def transcript(what: Scenario, machine: Machine, seed: int) -> Iterator[str]:
+def transcript(what: Scenario, machine: Behavior, seed: int) -> Iterator[str]:
     """Yield what happens in one run, and its figures."""
     cluster = machine.swarm(seed, what.peers)
     cluster.log = []
@@ -102,7 +102,7 @@ def main() -> int:
     parser.add_argument("json", nargs="?", type=Path, default=Path("build/sim.json"))
     parser.add_argument("--scenario", choices=[it.name for it in SCENARIOS])
     parser.add_argument("--seed", type=int)
-    parser.add_argument("--machine", type=Machine, choices=list(Machine), default=Machine.OURS)
+    parser.add_argument("--machine", type=Behavior, choices=list(Behavior), default=Behavior.OURS)
     parser.add_argument("--n10000", action="store_true", help="also swarms of 10,000: minutes")
     arguments = parser.parse_args()
     if arguments.scenario and arguments.seed is not None:

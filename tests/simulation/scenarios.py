@@ -20,7 +20,7 @@ WARM_UP_S = 180.0
 LATER_S = 120.0
 
 
-class Machine(StrEnum):
+class Behavior(StrEnum):
     """Whose behavior is simulated."""
 
     EXACT = "exact"
@@ -33,9 +33,9 @@ class Machine(StrEnum):
     ) -> Cluster:
         """Return nodes of this behavior, none of which has joined yet."""
         match self:
-            case Machine.EXACT:
+            case Behavior.EXACT:
                 return RustCluster(seed, peers, latency_s=latency_s)
-            case Machine.OURS:
+            case Behavior.OURS:
                 return Cluster(seed, peers, latency_s=latency_s)
 
 

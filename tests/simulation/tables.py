@@ -18,12 +18,12 @@ from tests.simulation.figures import (
     figures,
     shortfalls,
 )
-from tests.simulation.scenarios import Gossiping, Machine, MassFailure, Scenario
+from tests.simulation.scenarios import Behavior, Gossiping, MassFailure, Scenario
 
 LOST = 0.25
 """Between a message that met nobody alive and one that reached the swarm there is a wide gap."""
 
-Runs: TypeAlias = Mapping[str, Mapping[Machine, Sequence[Run]]]
+Runs: TypeAlias = Mapping[str, Mapping[Behavior, Sequence[Run]]]
 
 _GOSSIP_COLUMNS = ("RMR", "RMR (paper)", "LDH mean", "worst", "missed", "ms mean", "worst")
 _FAILURE_COLUMNS = ("round 1", "rounds 2-3", "later")
@@ -48,12 +48,14 @@ def print_tables(scenarios: Sequence[Scenario], runs: Runs) -> list[str]:
     found = [
         f"{it.name}, {machine}: {shortfall}"
         for it in scenarios
-        for machine in Machine
+        for machine in Behavior
         for shortfall in shortfalls(it, figures(it, runs[it.name][machine]))
-        if machine is Machine.EXACT or isinstance(it, MassFailure)
+        if machine is Behavior.EXACT or isinstance(it, MassFailure)
     ]
     for it in scenarios:
-        ours, exact = (figures(it, runs[it.name][which]) for which in (Machine.OURS, Machine.EXACT))
+        ours, exact = (
+            figures(it, runs[it.name][which]) for which in (Behavior.OURS, Behavior.EXACT)
+        )
         found += [f"{it.name}, ours: {shortfall}" for shortfall in behind_exact(it, ours, exact)]
     for line in found:
         console.print(f"[red]worse than the reference:[/] {line}")
@@ -69,7 +71,7 @@ def _table(
     for it in scenarios:
         table.add_section()
         table.add_row(it.name, "reference", *_reference_cells(REFERENCE[it.name]), "")
-        for machine in Machine:
+        for machine in Behavior:
             played = runs[it.name][machine]
             took_s = max(run.took_s for run in played)
             table.add_row("", machine, *_cells(figures(it, played)), f"{took_s:.1f}")

@@ -9,8 +9,8 @@ from tests.simulation.figures import FailureFigures, GossipFigures, Mean, figure
 from tests.simulation.run import Job, play, to_json, transcript
 from tests.simulation.scenarios import (
     SCENARIOS,
+    Behavior,
     Gossiping,
-    Machine,
     MassFailure,
     Scenario,
     Senders,
@@ -28,7 +28,7 @@ def test_redundancy_is_what_came_beyond_what_was_needed() -> None:
     assert replace(tree, missed=19, payloads=0).reached == 0.0
 
 
-@pytest.mark.parametrize("machine", Machine)
+@pytest.mark.parametrize("machine", Behavior)
 @pytest.mark.parametrize(
     "what",
     [
@@ -39,22 +39,22 @@ def test_redundancy_is_what_came_beyond_what_was_needed() -> None:
     ],
     ids=lambda it: it.name,
 )
-def test_one_seed_gives_one_run(what: Scenario, machine: Machine) -> None:
+def test_one_seed_gives_one_run(what: Scenario, machine: Behavior) -> None:
     job = Job(what, machine, 7)
     assert play(job).rounds == play(job).rounds != play(replace(job, seed=8)).rounds
 
 
 def test_a_transcript_ends_with_the_figures_of_that_run() -> None:
     what = scenario("multi-20")
-    lines = list(transcript(what, Machine.OURS, 3))
-    rounds = play(Job(what, Machine.OURS, 3)).rounds
+    lines = list(transcript(what, Behavior.OURS, 3))
+    rounds = play(Job(what, Behavior.OURS, 3)).rounds
     assert lines[-1] == f"round 30: {rounds[-1]}"
     assert len(lines) > 1000
 
 
 def test_a_report_is_json_with_every_round() -> None:
     what = scenario("multi-5")
-    runs = {what.name: {machine: [play(Job(what, machine, 0))] for machine in Machine}}
+    runs = {what.name: {machine: [play(Job(what, machine, 0))] for machine in Behavior}}
     report = json.loads(json.dumps(to_json(runs)))
     assert list(report) == ["multi-5"]
     assert len(report["multi-5"]["exact"]["runs"][0]["rounds"]) == 30
@@ -102,7 +102,7 @@ def test_a_failure_is_judged_from_round_2_on_and_where_no_reference_seed_is_zero
 
 def test_figures_are_means_over_seeds_of_means_over_rounds() -> None:
     what = scenario("multi-20")
-    runs = [play(Job(what, Machine.EXACT, seed)) for seed in (0, 1)]
+    runs = [play(Job(what, Behavior.EXACT, seed)) for seed in (0, 1)]
     measured = figures(what, runs)
     assert isinstance(measured, GossipFigures)
     hops = [[it.last_delivery_hop for it in run.rounds] for run in runs]

@@ -6,7 +6,7 @@ from buddies_core.identity.signers import Signer, SshKeygenSigner
 from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity
 from buddies_core.model.skill import SkillEntry
 from buddies_core.skills.content import NAMESPACE, signing_payload
-from tests.support.person import Person
+from tests.support.worlds.person import Person
 
 LONG_AGO = "20200101T000000"
 A_MONTH_LATER = "20200201T000000"

@@ -12,7 +12,7 @@ from buddies_core.model.ids import EndpointId, RoomName, TopicId
 from buddies_core.model.memory import MemoryFilter, MemoryKind
 from buddies_core.model.room import Member, RoomStatus
 from buddies_core.pb import memory_pb2
-from tests.support.fake_services import FOUND, MEMORY
+from tests.support.fakes.services import FOUND, MEMORY
 
 
 @pytest.mark.parametrize("kind", MemoryKind)

@@ -9,7 +9,7 @@ from buddies_core.net.timing import Timing
 from buddies_core.wire.frames import frame
 from buddies_core.wire.gossip_messages import encode_message, stream_header
 from tests.support.eventually import until
-from tests.support.networks import (
+from tests.support.worlds.networks import (
     TOPIC,
     a_network,
     a_raw_peer,

@@ -8,7 +8,7 @@ from buddies_core.model.address import PeerAddress
 from buddies_core.model.ids import short
 from buddies_core.net.driver import NeighborCameUp
 from tests.support.eventually import until
-from tests.support.networks import (
+from tests.support.worlds.networks import (
     TOPIC,
     a_mute_port,
     a_network,

@@ -28,7 +28,7 @@ from buddies_core.net.timing import Timing
 from buddies_core.pb.peer_pb2 import Hello, MemoryPart, PeerReply, PeerRequest, Ping, Refusal
 from buddies_core.wire.frames import frame
 from tests.support.eventually import until
-from tests.support.networks import a_mute_port, a_network, a_raw_peer, at_port, id_of
+from tests.support.worlds.networks import a_mute_port, a_network, a_raw_peer, at_port, id_of
 
 REQUEST = PeerRequest(hello=Hello(presence=b"me"))
 PING = PeerRequest(ping=Ping())

@@ -11,7 +11,7 @@ from buddies_core.net.network import NetConfig, Network
 from buddies_core.net.timing import Timing
 from buddies_core.wire.address_info import encode_address_info
 from tests.support.eventually import until
-from tests.support.networks import TOPIC, a_network, id_of, key_of, wait_neighbors
+from tests.support.worlds.networks import TOPIC, a_network, id_of, key_of, wait_neighbors
 
 
 def _open(mode: NetworkMode, relay_url: str | None = None) -> NetConfig:

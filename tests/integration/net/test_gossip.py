@@ -7,7 +7,7 @@ from buddies_core.gossip.messages import SwarmScope
 from buddies_core.model.ids import TopicId
 from buddies_core.net.driver import ContentDelivered, NeighborCameUp, NeighborWentDown
 from tests.support.eventually import until
-from tests.support.networks import TOPIC, a_network, contents, wait_delivery, wait_neighbors
+from tests.support.worlds.networks import TOPIC, a_network, contents, wait_delivery, wait_neighbors
 
 
 async def test_three_nodes_find_each_other_through_one_and_hear_every_broadcast() -> None:

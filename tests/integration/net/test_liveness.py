@@ -8,8 +8,8 @@ from buddies_core.net.endpoint import GOSSIP_ALPN
 from buddies_core.net.liveness import MISSES_MAX
 from buddies_core.net.timing import Timing
 from tests.support.eventually import until
-from tests.support.net_node import a_node_process
-from tests.support.networks import (
+from tests.support.worlds.net_node import a_node_process
+from tests.support.worlds.networks import (
     TOPIC,
     a_network,
     a_raw_peer,

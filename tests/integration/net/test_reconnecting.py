@@ -7,8 +7,8 @@ import pytest
 from buddies_core.net.driver import NeighborCameUp, NeighborWentDown
 from buddies_core.net.timing import Timing
 from tests.support.eventually import until
-from tests.support.net_node import a_node_process, line_of
-from tests.support.networks import (
+from tests.support.worlds.net_node import a_node_process, line_of
+from tests.support.worlds.networks import (
     TOPIC,
     a_mute_port,
     a_network,

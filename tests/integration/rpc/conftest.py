@@ -5,7 +5,7 @@ import pytest
 
 from buddies_core.client import DaemonClient
 from buddies_core.paths import Paths
-from tests.support.fake_node import FakeNode, fake_node
+from tests.support.fakes.node import FakeNode, fake_node
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ from buddies_core.local_protocol import PROTOCOL, grpc_address
 from buddies_core.model.bodies import AgentPresence
 from buddies_core.paths import Paths
 from tests.support.eventually import until
-from tests.support.fake_node import FakeNode, fake_node
-from tests.support.fake_services import daemon_info
+from tests.support.fakes.node import FakeNode, fake_node
+from tests.support.fakes.services import daemon_info
 
 
 async def test_an_attached_agent_is_shown_to_the_rooms_until_its_client_closes(

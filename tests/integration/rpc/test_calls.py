@@ -12,8 +12,8 @@ from buddies_core.model.memory import MemoryFilter, MemoryKind
 from buddies_core.model.room import LeaveReport, NotifyReport
 from buddies_core.model.views import MemoryList, MemoryPage
 from buddies_core.paths import Paths
-from tests.support.fake_node import FakeNode
-from tests.support.fake_services import (
+from tests.support.fakes.node import FakeNode
+from tests.support.fakes.services import (
     DAEMON_STATUS,
     FOUND,
     JOIN_REPORT,

@@ -28,8 +28,8 @@ from buddies_core.local_protocol import PROTOCOL
 from buddies_core.paths import Paths
 from buddies_core.rpc.errors import STATUS_CODES, TEXT_CHARS_MAX
 from tests.support.eventually import until
-from tests.support.fake_node import FakeNode, fake_node
-from tests.support.fake_services import JOIN_REPORT, daemon_info
+from tests.support.fakes.node import FakeNode, fake_node
+from tests.support.fakes.services import JOIN_REPORT, daemon_info
 
 
 class DialRefused(Unreachable):

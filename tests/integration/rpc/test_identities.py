@@ -6,8 +6,8 @@ import pytest
 
 from buddies_core.client import DaemonClient
 from buddies_core.errors import InvalidInput, NotAllowed, NotFound
-from tests.support.fake_identities import ANN, OWN, REVOKED, REVOKED_OWN
-from tests.support.fake_node import FakeNode
+from tests.support.fakes.identities import ANN, OWN, REVOKED, REVOKED_OWN
+from tests.support.fakes.node import FakeNode
 
 
 async def test_revoking_tells_what_is_hidden(client: DaemonClient, node: FakeNode) -> None:

@@ -4,8 +4,8 @@ import pytest
 
 from buddies_core.client import DaemonClient
 from buddies_core.errors import InvalidInput, NotAllowed
-from tests.support.fake_node import FakeNode
-from tests.support.fake_policies import ANN, BEN, LOCKED_OUT, REPORT, VIEW
+from tests.support.fakes.node import FakeNode
+from tests.support.fakes.policies import ANN, BEN, LOCKED_OUT, REPORT, VIEW
 
 ROOM = "feature-a"
 

@@ -9,8 +9,8 @@ from buddies_core.errors import InvalidInput, NotFound
 from buddies_core.model.ids import RoomName
 from buddies_core.model.memory import CONTENT_BYTES_MAX
 from buddies_core.model.skill_views import SkillList
-from tests.support.fake_node import FakeNode
-from tests.support.fake_skills import FOUND, HASH, PAGE, PARENT, SEARCH_RESULT, SKILL, VOTED
+from tests.support.fakes.node import FakeNode
+from tests.support.fakes.skills import FOUND, HASH, PAGE, PARENT, SEARCH_RESULT, SKILL, VOTED
 
 ROOM = RoomName("feature-a")
 

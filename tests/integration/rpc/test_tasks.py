@@ -11,8 +11,8 @@ from buddies_core.errors import DaemonUnavailable, InvalidInput, NotFound, Timed
 from buddies_core.model.task import InboxChange, SubmitVerdict, TaskList, TaskState
 from buddies_core.paths import Paths
 from tests.support.eventually import until
-from tests.support.fake_node import FakeNode, fake_node
-from tests.support.fake_tasks import (
+from tests.support.fakes.node import FakeNode, fake_node
+from tests.support.fakes.tasks import (
     ARRIVED,
     CANCELED,
     COMPLETED,

@@ -11,7 +11,7 @@ import pytest
 from buddies_cli.app import App
 from buddies_cli.main import run
 from buddies_core.errors import DaemonUnavailable
-from tests.support.fake_client import STATUS, FakeClient
+from tests.support.fakes.client import STATUS, FakeClient
 
 
 class FakeMachine:

@@ -5,8 +5,8 @@ import pytest
 
 from buddies_core.model import json_view
 from buddies_core.model.task import TaskList
-from tests.support.fake_client import FOUND, MEMORY, STATUS
-from tests.support.fake_tasks import CANCELED, COMPLETED, FAILED, WORKING
+from tests.support.fakes.client import FOUND, MEMORY, STATUS
+from tests.support.fakes.tasks import CANCELED, COMPLETED, FAILED, WORKING
 from tests.unit.cli.conftest import Person
 
 

@@ -14,7 +14,7 @@ from buddies_core.errors import (
     Unreachable,
     VersionMismatch,
 )
-from tests.support.fake_client import FOUND, MEMORY
+from tests.support.fakes.client import FOUND, MEMORY
 from tests.unit.cli.conftest import Person
 
 

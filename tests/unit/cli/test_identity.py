@@ -5,7 +5,7 @@ import pytest
 from buddies_cli.terminal import when
 from buddies_core.clock import SystemClock
 from buddies_core.model.revocation_json import revocation_json
-from tests.support.fake_identities import (
+from tests.support.fakes.identities import (
     ANN,
     NOBODY,
     OWN,

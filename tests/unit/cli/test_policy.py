@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from buddies_core.model.policy_json import policy_json, policy_report_json
-from tests.support.fake_policies import ANN, BEN, LOCKED_OUT, OPEN_VIEW, REPORT, VIEW
-from tests.support.policy_client import PolicyClient
+from tests.support.fakes.policies import ANN, BEN, LOCKED_OUT, OPEN_VIEW, REPORT, VIEW
+from tests.support.fakes.policy_client import PolicyClient
 from tests.unit.cli.conftest import Person
 
 
@@ -124,7 +124,9 @@ def test_what_a_peer_calls_itself_can_t_move_the_cursor(
     person: Person, daemon: PolicyClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evil = replace(REPORT.shut_out[0], name="\x1b[2Jcarol\nroot", signed_by="\x1b[0m")
-    monkeypatch.setattr("tests.support.policy_client.REPORT", replace(REPORT, shut_out=(evil,)))
+    monkeypatch.setattr(
+        "tests.support.fakes.policy_client.REPORT", replace(REPORT, shut_out=(evil,))
+    )
     seen = person.types("policy", "add", "a", BEN)
     assert "\x1b[2J" not in seen.out
     assert "carol root" in seen.out

@@ -9,7 +9,8 @@ import pytest
 from buddies_core.model import skill_json
 from buddies_core.model.identity import Verified
 from buddies_core.model.skill_file import skill_md
-from tests.support.fake_skills import (
+from tests.support.fakes.skill_client import SkillClient
+from tests.support.fakes.skills import (
     CHILD,
     HASH,
     PAGE,
@@ -18,7 +19,6 @@ from tests.support.fake_skills import (
     SKILL,
     a_version,
 )
-from tests.support.skill_client import SkillClient
 from tests.unit.cli.conftest import Person
 
 NEWER = replace(SKILL, hash=CHILD, parent_hash=HASH, version=3, content="1. improved")

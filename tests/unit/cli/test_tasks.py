@@ -7,8 +7,8 @@ import pytest
 from buddies_core.errors import DaemonUnavailable
 from buddies_core.model import json_view
 from buddies_core.model.task import SubmitVerdict, TaskState, TaskSucceeded, TaskView
-from tests.support.fake_client import FakeClient
-from tests.support.fake_tasks import COMPLETED, FAILED, REJECTED, SUBMITTED, TASK_ID, WORKING
+from tests.support.fakes.client import FakeClient
+from tests.support.fakes.tasks import COMPLETED, FAILED, REJECTED, SUBMITTED, TASK_ID, WORKING
 from tests.unit.cli.conftest import Person
 
 ID = str(TASK_ID)

@@ -14,8 +14,8 @@ from buddies_cli.execution import Done, Execution, NotDone, NotHere, Outcome
 from buddies_core.errors import DaemonUnavailable, NotFound
 from buddies_core.model.task import OUTPUT_BYTES_MAX, SubmitVerdict, TaskView
 from tests.support.eventually import until
-from tests.support.fake_client import FakeClient
-from tests.support.fake_tasks import CANCELED, TASK_ID, WORKING
+from tests.support.fakes.client import FakeClient
+from tests.support.fakes.tasks import CANCELED, TASK_ID, WORKING
 from tests.unit.cli.conftest import Person
 
 ID = str(TASK_ID)

@@ -9,8 +9,8 @@ import pytest
 from buddies_core.client.skill_files import LOCK_FILE, SkillDirectory
 from buddies_core.errors import InvalidInput, NotAllowed, NotFound, StoreError
 from buddies_core.model.skill_file import SkillHost, skill_md
-from tests.support.clocks import ManualClock
-from tests.support.fake_skills import CHILD, SKILL
+from tests.support.fakes.clocks import ManualClock
+from tests.support.fakes.skills import CHILD, SKILL
 
 NEWER = replace(SKILL, hash=CHILD, version=3, content=SKILL.content + "\n3. tell the team")
 

@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.person import Person, some_person
+from tests.support.worlds.person import Person, some_person
 
 
 @pytest.fixture

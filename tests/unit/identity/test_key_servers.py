@@ -9,7 +9,7 @@ import pytest
 from buddies_core.clock import SystemClock
 from buddies_core.identity.verifying import Verdict, Verifier
 from buddies_core.model.identity import GpgIdentity
-from tests.support.person import needs, some_person
+from tests.support.worlds.person import needs, some_person
 
 pytestmark = [needs("gpg"), needs("dirmngr")]
 

@@ -4,7 +4,7 @@ from buddies_core.errors import InvalidInput
 from buddies_core.identity.gpg import Gpg
 from buddies_core.identity.resolving import Resolved, Resolver
 from buddies_core.model.identity import GpgIdentity
-from tests.support.person import Person, an_ed25519_signer, needs
+from tests.support.worlds.person import Person, an_ed25519_signer, needs
 
 LINE = an_ed25519_signer(b"1").identity.public_key
 NOWHERE = Resolver(Gpg({"PATH": "/no"}, "/no/gpg"))

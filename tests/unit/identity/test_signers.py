@@ -11,7 +11,7 @@ from buddies_core.identity.signers import Ed25519Signer, GpgSigner, Signer, SshK
 from buddies_core.identity.verifying import Verdict, Verifier
 from buddies_core.model.identity import GpgIdentity, SshIdentity
 from buddies_core.model.ids import EndpointId
-from tests.support.person import Person, needs
+from tests.support.worlds.person import Person, needs
 
 ENDPOINT = EndpointId(b"e" * 32)
 PAYLOAD = b"what was said"

@@ -30,7 +30,7 @@ from buddies_core.identity.sshsig import (
     verify_sshsig,
 )
 from buddies_core.model.identity import GpgIdentity, SshIdentity
-from tests.support.person import Person, needs
+from tests.support.worlds.person import Person, needs
 
 SECRET = SigningKey(b"a" * 32)
 KEY = SshKey(ED25519, string(ED25519.encode()) + string(bytes(SECRET.verify_key)))

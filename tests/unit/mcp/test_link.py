@@ -8,11 +8,11 @@ from buddies_core.errors import DaemonUnavailable, InvalidInput, TimedOut
 from buddies_core.model.ids import RoomName
 from buddies_core.model.task import InboxChange
 from buddies_mcp.link import DaemonLink
-from tests.support.fake_client import FEATURE, FakeClient
-from tests.support.fake_tasks import ARRIVED
+from tests.support.fakes.client import FEATURE, FakeClient
+from tests.support.fakes.tasks import ARRIVED
 
 
-class Machine:
+class Connector:
     """Each connection is to a new daemon, unless starting one fails."""
 
     def __init__(self) -> None:
@@ -36,14 +36,14 @@ class Machine:
 
 
 async def test_nothing_is_connected_before_it_is_needed() -> None:
-    machine = Machine()
+    machine = Connector()
     async with DaemonLink.open(machine.connect):
         pass
     assert machine.daemons == []
 
 
 async def test_one_connection_serves_all_questions_and_is_closed_at_the_end() -> None:
-    machine = Machine()
+    machine = Connector()
     async with DaemonLink.open(machine.connect) as link:
         assert await link.ask(lambda daemon: daemon.list_rooms()) == (FEATURE,)
         assert await link.ask(lambda daemon: daemon.room_ticket("a")) == "buddiesticket"
@@ -52,7 +52,7 @@ async def test_one_connection_serves_all_questions_and_is_closed_at_the_end() ->
 
 
 async def test_questions_that_come_at_once_share_the_connection_that_is_being_made() -> None:
-    machine = Machine()
+    machine = Connector()
     machine.may_answer.clear()
     async with DaemonLink.open(machine.connect) as link, asyncio.TaskGroup() as agents:
         await link.warm_up()
@@ -63,7 +63,7 @@ async def test_questions_that_come_at_once_share_the_connection_that_is_being_ma
 
 
 async def test_a_daemon_that_went_away_is_replaced_before_the_next_question_is_put() -> None:
-    machine = Machine()
+    machine = Connector()
     async with DaemonLink.open(machine.connect) as link:
         await link.ask(lambda daemon: daemon.list_rooms())
         machine.daemons[0].failure = DaemonUnavailable("no daemon answers")
@@ -75,7 +75,7 @@ async def test_a_daemon_that_went_away_is_replaced_before_the_next_question_is_p
 async def test_questions_to_a_daemon_that_hangs_do_not_wait_for_each_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    machine = Machine()
+    machine = Connector()
     looks: list[str] = []
 
     async def hang() -> tuple[RoomName, ...]:
@@ -98,7 +98,7 @@ async def _too_late(link: DaemonLink) -> None:
 
 
 async def test_questions_that_find_the_daemon_gone_share_the_new_one() -> None:
-    machine = Machine()
+    machine = Connector()
     async with DaemonLink.open(machine.connect) as link:
         await link.ask(lambda daemon: daemon.list_rooms())
         machine.daemons[0].failure = DaemonUnavailable("no daemon answers")
@@ -109,7 +109,7 @@ async def test_questions_that_find_the_daemon_gone_share_the_new_one() -> None:
 
 
 async def test_a_question_during_which_the_daemon_goes_away_is_not_put_again() -> None:
-    machine = Machine()
+    machine = Connector()
 
     async def store_and_die(daemon: FakeClient) -> None:
         daemon.failure = DaemonUnavailable("no daemon answers")
@@ -122,7 +122,7 @@ async def test_a_question_during_which_the_daemon_goes_away_is_not_put_again() -
 
 
 async def test_a_daemon_that_cannot_be_started_is_tried_again_by_the_next_question() -> None:
-    machine = Machine()
+    machine = Connector()
     machine.failure = DaemonUnavailable("it did not start")
     async with DaemonLink.open(machine.connect) as link:
         with pytest.raises(DaemonUnavailable, match=r"^it did not start$"):
@@ -132,7 +132,7 @@ async def test_a_daemon_that_cannot_be_started_is_tried_again_by_the_next_questi
 
 
 async def test_a_failed_warm_up_is_told_to_nobody_and_tried_again_by_the_first_question() -> None:
-    machine = Machine()
+    machine = Connector()
     machine.failure = InvalidInput("the path is too long")
     async with DaemonLink.open(machine.connect) as link:
         await link.warm_up()
@@ -142,7 +142,7 @@ async def test_a_failed_warm_up_is_told_to_nobody_and_tried_again_by_the_first_q
 
 
 async def test_a_question_that_is_cancelled_leaves_the_connection_to_the_others() -> None:
-    machine = Machine()
+    machine = Connector()
     machine.may_answer.clear()
     async with DaemonLink.open(machine.connect) as link, asyncio.TaskGroup() as agents:
         impatient = agents.create_task(link.ask(lambda daemon: daemon.list_rooms()))
@@ -155,7 +155,7 @@ async def test_a_question_that_is_cancelled_leaves_the_connection_to_the_others(
 
 
 async def test_what_each_daemon_tells_of_the_inbox_is_told_on() -> None:
-    machine = Machine()
+    machine = Connector()
     told: asyncio.Queue[InboxChange] = asyncio.Queue()
     async with DaemonLink.open(machine.connect, told.put) as link, asyncio.timeout(1):
         await link.ask(lambda daemon: daemon.list_rooms())
@@ -168,7 +168,7 @@ async def test_what_each_daemon_tells_of_the_inbox_is_told_on() -> None:
 
 
 async def test_ending_does_not_wait_for_a_daemon_that_is_being_started() -> None:
-    machine = Machine()
+    machine = Connector()
     machine.may_answer.clear()
     async with asyncio.timeout(1), DaemonLink.open(machine.connect) as link:
         await link.warm_up()

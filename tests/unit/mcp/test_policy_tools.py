@@ -4,8 +4,8 @@ from buddies_core.errors import InvalidInput, NotAllowed
 from buddies_core.model.json_view import JsonObject
 from buddies_mcp.patience import Patience
 from buddies_mcp.server import TOOLS
-from tests.support.fake_policies import ANN, BEN, LOCKED_OUT, OPEN_VIEW, PEER
-from tests.support.policy_client import PolicyClient
+from tests.support.fakes.policies import ANN, BEN, LOCKED_OUT, OPEN_VIEW, PEER
+from tests.support.fakes.policy_client import PolicyClient
 
 
 async def call(daemon: PolicyClient, tool: str, **given: object) -> JsonObject:

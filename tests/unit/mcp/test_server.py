@@ -13,7 +13,7 @@ from buddies_mcp.link import DaemonLink
 from buddies_mcp.patience import Patience
 from buddies_mcp.server import INSTRUCTIONS, TOOLS, build_server, call_tool
 from buddies_mcp.waking import Waking
-from tests.support.fake_client import FakeClient
+from tests.support.fakes.client import FakeClient
 
 
 @asynccontextmanager

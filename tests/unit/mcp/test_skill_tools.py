@@ -10,8 +10,8 @@ from buddies_core.model.memory import CONTENT_BYTES_MAX
 from buddies_core.model.skill_file import skill_md
 from buddies_mcp.patience import Patience
 from buddies_mcp.server import TOOLS
-from tests.support.fake_skills import CHILD, HASH, PAGE, PARENT, SEARCH_RESULT, SKILL, VOTED
-from tests.support.skill_client import SkillClient
+from tests.support.fakes.skill_client import SkillClient
+from tests.support.fakes.skills import CHILD, HASH, PAGE, PARENT, SEARCH_RESULT, SKILL, VOTED
 
 
 async def call(daemon: SkillClient, tool: str, **given: object) -> JsonObject:

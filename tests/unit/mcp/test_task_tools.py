@@ -17,8 +17,8 @@ from buddies_mcp.link import DaemonLink
 from buddies_mcp.patience import Patience
 from buddies_mcp.server import TOOLS, build_server
 from buddies_mcp.waking import Waking
-from tests.support.fake_client import FakeClient
-from tests.support.fake_tasks import COMPLETED, FAILED, SUBMITTED, TASK_ID, WORKING
+from tests.support.fakes.client import FakeClient
+from tests.support.fakes.tasks import COMPLETED, FAILED, SUBMITTED, TASK_ID, WORKING
 
 ID = str(TASK_ID)
 NEXT = "the task goes on by itself; call wait_task with its task_id"

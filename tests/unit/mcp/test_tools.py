@@ -4,7 +4,7 @@ from buddies_core.model import json_view
 from buddies_core.model.json_view import JsonObject
 from buddies_mcp.patience import Patience
 from buddies_mcp.server import TOOLS
-from tests.support.fake_client import FOUND, FakeClient
+from tests.support.fakes.client import FOUND, FakeClient
 
 
 async def call(daemon: FakeClient, tool: str, **given: object) -> JsonObject:

@@ -18,8 +18,8 @@ from buddies_core.model.task import InboxChange, TaskList
 from buddies_mcp.link import DaemonLink
 from buddies_mcp.server import build_server
 from buddies_mcp.waking import INBOX_URI, Waking
-from tests.support.fake_client import FakeClient
-from tests.support.fake_tasks import ARRIVED, FAILED, TASK_ID, WORKING
+from tests.support.fakes.client import FakeClient
+from tests.support.fakes.tasks import ARRIVED, FAILED, TASK_ID, WORKING
 
 
 class FakeSession:

@@ -19,8 +19,8 @@ from buddies_core.wire.room_messages import (
     legacy_signed_payload,
 )
 from tests.support.memories import CAROL, DEMO, an_entry
-from tests.support.person import an_ed25519_signer
-from tests.support.team import Node, Team
+from tests.support.worlds.person import an_ed25519_signer
+from tests.support.worlds.team import Node, Team
 from tests.unit.memory.test_search import answering
 
 EVERYTHING = MemoryFilter(room=DEMO)

@@ -18,8 +18,8 @@ from buddies_core.model.ids import RoomName
 from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, MemoryKind
 from buddies_core.store.in_memory import InMemoryStore
 from tests.support.eventually import until
+from tests.support.fakes.embedder import ToyEmbedder
 from tests.support.memories import BOB, DEMO, a_memory, an_entry, whole_of
-from tests.support.toy_embedder import ToyEmbedder
 
 IN_DEMO = MemoryFilter(room=DEMO)
 

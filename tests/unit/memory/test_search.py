@@ -26,7 +26,7 @@ from buddies_core.pb import peer_pb2
 from buddies_core.rooms.admission import spoke_key
 from buddies_core.wire.room_messages import open_envelope
 from tests.support.memories import DEMO, an_entry
-from tests.support.team import Node, Team
+from tests.support.worlds.team import Node, Team
 
 OPS = RoomName("ops")
 EVERYTHING = MemoryFilter()

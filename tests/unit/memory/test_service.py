@@ -42,8 +42,8 @@ from buddies_core.wire.room_messages import (
 )
 from tests.support.eventually import until
 from tests.support.memories import CAROL, DEMO, an_entry, memory_id
-from tests.support.person import an_ed25519_signer
-from tests.support.team import Node, Team
+from tests.support.worlds.person import an_ed25519_signer
+from tests.support.worlds.team import Node, Team
 
 OPS = RoomName("ops")
 LONG = "".join(f"line {number}: größer\n" for number in range(20_000))

@@ -9,7 +9,7 @@ from buddies_core.model.ids import RoomName
 from buddies_core.model.room import LeaveReport, NotifyReport
 from buddies_core.model.task import SubmitVerdict, TaskFailed, TaskList, TaskState, TaskView
 from buddies_core.model.views import MemoryList, MemoryPage
-from tests.support.fake_services import (
+from tests.support.fakes.services import (
     DAEMON_STATUS,
     FOUND,
     JOIN_REPORT,
@@ -22,7 +22,7 @@ from tests.support.fake_services import (
     SEARCH_RESULT,
     SELF,
 )
-from tests.support.fake_tasks import (
+from tests.support.fakes.tasks import (
     CANCELED,
     COMPLETED,
     FAILED,

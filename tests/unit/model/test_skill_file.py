@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from buddies_core.errors import InvalidInput
 from buddies_core.model.identity import Verified
 from buddies_core.model.skill_file import checked_name, skill_md, skill_name, warnings
-from tests.support.fake_skills import SKILL
+from tests.support.fakes.skills import SKILL
 
 SIGNED = replace(SKILL, content="Do it.", verified=Verified.SIGNER)
 

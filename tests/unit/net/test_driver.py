@@ -38,8 +38,8 @@ from buddies_core.net.driver import (
 from buddies_core.net.timing import TIMING
 from buddies_core.wire.frames import FrameReader
 from buddies_core.wire.gossip_messages import decode_message
-from tests.support.clocks import ManualClock
 from tests.support.eventually import until
+from tests.support.fakes.clocks import ManualClock
 
 ME = EndpointId(bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"))
 PEER = EndpointId(bytes.fromhex("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"))

@@ -6,7 +6,7 @@ import iroh
 from buddies_core.model.ids import EndpointId
 from buddies_core.net.iroh_calls import IrohCalls
 from buddies_core.net.links import CloseReason, Link, Links
-from tests.support.clocks import ManualClock
+from tests.support.fakes.clocks import ManualClock
 
 PEER = EndpointId(b"p" * 32)
 

@@ -24,8 +24,8 @@ from buddies_core.rooms.admission import Admission, Rejected, spoke_key
 from buddies_core.rooms.composing import Composer
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.wire.room_messages import RoomMessage, encode_room_message, legacy_signed_payload
-from tests.support.clocks import ManualClock
-from tests.support.person import an_ed25519_signer
+from tests.support.fakes.clocks import ManualClock
+from tests.support.worlds.person import an_ed25519_signer
 
 ALICE = NodeKey(b"a" * 32)
 BOB = NodeKey(b"b" * 32)

@@ -19,8 +19,8 @@ from buddies_core.rooms import bindings as bindings_module
 from buddies_core.rooms.bindings import Bindings
 from buddies_core.rooms.policies import Policies
 from buddies_core.store.in_memory import InMemoryStore
-from tests.support.clocks import ManualClock
-from tests.support.person import an_ed25519_signer
+from tests.support.fakes.clocks import ManualClock
+from tests.support.worlds.person import an_ed25519_signer
 
 ALICE = NodeKey(b"a" * 32).endpoint
 BOB = NodeKey(b"b" * 32).endpoint

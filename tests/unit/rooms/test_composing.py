@@ -17,8 +17,8 @@ from buddies_core.rooms.legacy import WANT_SIGNATURES_MS, LegacyPeers
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.wire.room_messages import RoomMessage, legacy_signed_payload, open_envelope
 from buddies_core.wire.shortening import LegacySignature
-from tests.support.clocks import ManualClock
-from tests.support.person import an_ed25519_signer
+from tests.support.fakes.clocks import ManualClock
+from tests.support.worlds.person import an_ed25519_signer
 
 ANN = an_ed25519_signer(b"1", "ann@home")
 TAKES = LegacySignature(ANN.identity, 320)

@@ -19,7 +19,13 @@ from buddies_core.model.private import EPOCH_NUMBER_MAX, ROSTER_MEMBERS_MAX, Epo
 from buddies_core.pb.peer_pb2 import CatchUp, EpochReply, PeerRequest, Search, TakeEpoch
 from buddies_core.rooms.epochs import JUMP_MAX
 from buddies_core.wire.private import encode_roster, epoch_keys, prove, sign_roster
-from tests.support.private_members import FIRST, ROOM_ID, Member, a_newcomer, members_of_a_room
+from tests.support.worlds.private_members import (
+    FIRST,
+    ROOM_ID,
+    Member,
+    a_newcomer,
+    members_of_a_room,
+)
 
 
 def asks(caller: Member, of: Member, ask: PeerRequest, epoch: Epoch = FIRST) -> PeerRequest:

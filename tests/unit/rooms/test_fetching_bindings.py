@@ -20,8 +20,8 @@ from buddies_core.rooms.fetching_bindings import NOT_AGAIN_FOR_S, BindingFetcher
 from buddies_core.rooms.policies import Policies
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.records import RoomRecord
-from tests.support.clocks import ManualClock
-from tests.support.person import an_ed25519_signer
+from tests.support.fakes.clocks import ManualClock
+from tests.support.worlds.person import an_ed25519_signer
 
 ALICE, BOB, CAROL = (NodeKey(name * 32) for name in (b"a", b"b", b"c"))
 ANNS_KEY, BENS_KEY = an_ed25519_signer(b"1"), an_ed25519_signer(b"2")

@@ -54,9 +54,9 @@ from buddies_core.rooms.policies import Policies
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.records import RoomRecord
 from buddies_core.wire.room_messages import RoomMessage, encode_room_message, legacy_signed_payload
-from tests.support.clocks import ManualClock
-from tests.support.person import Person, an_ed25519_signer, needs, some_person
+from tests.support.fakes.clocks import ManualClock
 from tests.support.skills import a_skill_entry
+from tests.support.worlds.person import Person, an_ed25519_signer, needs, some_person
 
 ALICE, BOB, MALLORY = (NodeKey(name * 32) for name in (b"a", b"b", b"m"))
 DEMO = RoomName("demo")

@@ -20,8 +20,8 @@ from buddies_core.rooms.held import HELD_FOR_S, MESSAGES_MAX, SENDERS_MAX, HeldM
 from buddies_core.rooms.policies import Policies
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.records import RoomRecord
-from tests.support.person import an_ed25519_signer
 from tests.support.virtual_time import LoopClock, run_virtually
+from tests.support.worlds.person import an_ed25519_signer
 
 ALICES_KEY = NodeKey(b"a" * 32)
 ALICE, BOB, CAROL = (NodeKey(name * 32).endpoint for name in (b"a", b"b", b"c"))

@@ -11,7 +11,7 @@ from buddies_core.model.private import EPOCH_NUMBER_MAX, Epoch, Invite, token_ha
 from buddies_core.pb.peer_pb2 import EpochReply, PeerRequest, Redeem
 from buddies_core.rooms.invites import EXPIRES_S, REUSED_WITH_LEFT_S, USES, Redeemed, redeem
 from buddies_core.store.invites import INVITES_MAX, InviteRecord
-from tests.support.private_members import Member, a_newcomer, members_of_a_room
+from tests.support.worlds.private_members import Member, a_newcomer, members_of_a_room
 
 
 async def comes_by(invite: Invite, one: Member) -> Redeemed:

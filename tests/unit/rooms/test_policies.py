@@ -9,7 +9,7 @@ from buddies_core.model.policy import Policy
 from buddies_core.rooms.policies import Policies
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.rocks import RocksStore
-from tests.support.person import an_ed25519_signer
+from tests.support.worlds.person import an_ed25519_signer
 
 DEMO, OTHER = open_room_id(RoomName("demo")), open_room_id(RoomName("other"))
 ANN, BEN = an_ed25519_signer(b"1").identity, an_ed25519_signer(b"2").identity

@@ -18,8 +18,8 @@ from buddies_core.rooms.composing import Composer
 from buddies_core.rooms.policy_changes import PolicyChanges
 from buddies_core.rooms.rooms import Rooms
 from buddies_core.store.in_memory import InMemoryStore
-from tests.support.clocks import ManualClock
-from tests.support.person import an_ed25519_signer
+from tests.support.fakes.clocks import ManualClock
+from tests.support.worlds.person import an_ed25519_signer
 from tests.unit.rooms.test_rooms import DEMO, host, rooms_of
 
 ALICE, BOB, CAROL = (NodeKey(name * 32) for name in (b"a", b"b", b"c"))
@@ -28,7 +28,7 @@ OWN, ANN, BEN = (f"{key.label} some@comment" for key in (OWN_KEY, ANNS_KEY, BENS
 ROOM_ID = open_room_id(DEMO)
 
 
-class Machine:
+class BobsRooms:
     """Bob's, in the room demo with Alice, for whom Ann vouches, and Carol, for whom nobody does."""
 
     def __init__(self, rooms: Rooms) -> None:
@@ -59,35 +59,35 @@ class Machine:
 
 
 @pytest.fixture
-async def bob() -> AsyncIterator[Machine]:
+async def bob() -> AsyncIterator[BobsRooms]:
     own = await bind(OWN_KEY, BOB.endpoint, 5)
     async with rooms_of(host(BOB, "bob", own=own)) as rooms:
         await rooms.join(DEMO, None, None)
-        machine = Machine(rooms)
+        machine = BobsRooms(rooms)
         await machine.meet(ALICE, "alice", by="ann")
         await machine.meet(CAROL, "carol")
         yield machine
 
 
 @pytest.fixture
-async def nobody() -> AsyncIterator[Machine]:
+async def nobody() -> AsyncIterator[BobsRooms]:
     """Bob's machine, for which nobody vouches."""
     async with rooms_of(host(BOB, "bob")) as rooms:
         await rooms.join(DEMO, None, None)
-        yield Machine(rooms)
+        yield BobsRooms(rooms)
 
 
 def affected(key: NodeKey, name: str, by: str = "", *, present: bool = True) -> AffectedMember:
     return AffectedMember(endpoint=key.endpoint, name=name, signed_by=by, present=present)
 
 
-async def test_a_room_has_no_policy_at_first(bob: Machine) -> None:
+async def test_a_room_has_no_policy_at_first(bob: BobsRooms) -> None:
     assert bob.changes.get(DEMO) == PolicyView(
         room=DEMO, require_signed=False, identities=(), local_identity=OWN_KEY.label
     )
 
 
-async def test_a_change_shuts_out_at_once_and_says_whom(bob: Machine) -> None:
+async def test_a_change_shuts_out_at_once_and_says_whom(bob: BobsRooms) -> None:
     report = await bob.changes.set(DEMO, [OWN, ANN], require_signed=False, confirm=False)
     assert report.view.identities == (OWN_KEY.label, ANNS_KEY.label)  # without the comments
     assert (report.shut_out, report.shut_out_total) == ((affected(CAROL, "carol"),), 1)
@@ -96,7 +96,7 @@ async def test_a_change_shuts_out_at_once_and_says_whom(bob: Machine) -> None:
     assert bob.changes.get(DEMO) == report.view
 
 
-async def test_who_is_away_is_told_of_too(bob: Machine) -> None:
+async def test_who_is_away_is_told_of_too(bob: BobsRooms) -> None:
     bob.rooms.room(DEMO).presences.forget(CAROL.endpoint)
     report = await bob.changes.add(DEMO, OWN, confirm=False)
     assert report.shut_out == (
@@ -105,7 +105,7 @@ async def test_who_is_away_is_told_of_too(bob: Machine) -> None:
     )
 
 
-async def test_who_is_let_in_anew_is_told(bob: Machine) -> None:
+async def test_who_is_let_in_anew_is_told(bob: BobsRooms) -> None:
     await bob.set(OWN)
     report = await bob.changes.add(DEMO, ANN, confirm=False)
     assert report.admitted == (affected(ALICE, "alice", ANNS_KEY.label, present=False),)
@@ -114,7 +114,7 @@ async def test_who_is_let_in_anew_is_told(bob: Machine) -> None:
     assert (report.admitted, report.shut_out) == ((affected(CAROL, "carol", present=False),), ())
 
 
-async def test_a_0_1_4_member_that_signs_nothing_is_shut_out(bob: Machine) -> None:
+async def test_a_0_1_4_member_that_signs_nothing_is_shut_out(bob: BobsRooms) -> None:
     bob.rooms.room(DEMO).legacy.heard(Join("old", "claude"), None)
     assert "old" in bob.present()
     report = await bob.changes.set(DEMO, [OWN, ANN], require_signed=False, confirm=False)
@@ -122,20 +122,20 @@ async def test_a_0_1_4_member_that_signs_nothing_is_shut_out(bob: Machine) -> No
     assert bob.present() == ["alice"]
 
 
-async def test_of_very_many_the_first_64_are_shown(bob: Machine) -> None:
+async def test_of_very_many_the_first_64_are_shown(bob: BobsRooms) -> None:
     for number in range(70):
         await bob.meet(NodeKey(bytes([number]) * 32), f"sybil {number:02}")
     report = await bob.changes.set(DEMO, [OWN, ANN], require_signed=False, confirm=False)
     assert (len(report.shut_out), report.shut_out_total) == (64, 71)
 
 
-async def test_the_same_key_counts_once(bob: Machine) -> None:
+async def test_the_same_key_counts_once(bob: BobsRooms) -> None:
     await bob.set(OWN, ANN, ANNS_KEY.label, f"SSH:{ANN.removeprefix('ssh:')} again")
     await bob.changes.add(DEMO, ANN, confirm=False)
     assert bob.changes.get(DEMO).identities == (OWN_KEY.label, ANNS_KEY.label)
 
 
-async def test_who_is_taken_off_the_list_is_not_heard(bob: Machine) -> None:
+async def test_who_is_taken_off_the_list_is_not_heard(bob: BobsRooms) -> None:
     await bob.set(OWN, ANN)
     report = await bob.changes.remove(DEMO, f"{ANNS_KEY.label} whatever", confirm=False)
     assert report.view.identities == (OWN_KEY.label,)
@@ -145,7 +145,7 @@ async def test_who_is_taken_off_the_list_is_not_heard(bob: Machine) -> None:
 
 
 async def test_a_change_that_locks_this_machine_out_is_made_when_it_is_confirmed(
-    bob: Machine,
+    bob: BobsRooms,
 ) -> None:
     with pytest.raises(NotAllowed, match=r"lock out this machine's own identity.*confirm it"):
         await bob.set(ANN)
@@ -164,7 +164,7 @@ async def test_a_change_that_locks_this_machine_out_is_made_when_it_is_confirmed
 
 @pytest.mark.parametrize("labels", [(), (ANN,)])
 async def test_without_a_key_of_its_own_any_policy_locks_this_machine_out(
-    nobody: Machine, labels: tuple[str, ...]
+    nobody: BobsRooms, labels: tuple[str, ...]
 ) -> None:
     with pytest.raises(NotAllowed, match=r"no key vouches.*set BUDDIES_SIGNER"):
         await nobody.set(*labels, signed=True)
@@ -172,7 +172,7 @@ async def test_without_a_key_of_its_own_any_policy_locks_this_machine_out(
     assert nobody.changes.get(DEMO).require_signed
 
 
-async def test_the_last_name_is_not_taken_off_the_list_unawares(bob: Machine) -> None:
+async def test_the_last_name_is_not_taken_off_the_list_unawares(bob: BobsRooms) -> None:
     await bob.set(OWN)
     with pytest.raises(NotAllowed, match="everybody who knows the room's name would be heard"):
         await bob.changes.remove(DEMO, OWN, confirm=False)
@@ -180,7 +180,7 @@ async def test_the_last_name_is_not_taken_off_the_list_unawares(bob: Machine) ->
     assert report.view.meaning.startswith("There is no policy")
 
 
-async def test_a_key_that_is_not_in_the_keyring_is_warned_of(bob: Machine) -> None:
+async def test_a_key_that_is_not_in_the_keyring_is_warned_of(bob: BobsRooms) -> None:
     await bob.set(OWN)
     report = await bob.changes.add(DEMO, f"gpg:{'AB' * 20}", confirm=False)
     (warning,) = report.view.warnings
@@ -188,7 +188,7 @@ async def test_a_key_that_is_not_in_the_keyring_is_warned_of(bob: Machine) -> No
     assert "gpg --import" in warning
 
 
-async def test_a_whitelist_has_at_most_256_names(bob: Machine) -> None:
+async def test_a_whitelist_has_at_most_256_names(bob: BobsRooms) -> None:
     labels = [OWN, *(f"gpg:{number:040X}" for number in range(IDENTITIES_MAX))]
     with pytest.raises(InvalidInput, match=r"at most 256.*257"):
         await bob.set(*labels)
@@ -199,7 +199,7 @@ async def test_a_whitelist_has_at_most_256_names(bob: Machine) -> None:
 
 
 @pytest.mark.parametrize("label", ["ssh:x", f"{ANN}\n{BEN}", "gpg:12345678", "nobody"])
-async def test_what_names_no_key_changes_nothing(bob: Machine, label: str) -> None:
+async def test_what_names_no_key_changes_nothing(bob: BobsRooms, label: str) -> None:
     await bob.set(OWN)
     for change in (
         bob.changes.set(DEMO, [OWN, label], require_signed=False, confirm=True),
@@ -211,7 +211,7 @@ async def test_what_names_no_key_changes_nothing(bob: Machine, label: str) -> No
     assert bob.changes.get(DEMO).identities == (OWN_KEY.label,)
 
 
-async def test_changes_at_the_same_time_all_count(bob: Machine) -> None:
+async def test_changes_at_the_same_time_all_count(bob: BobsRooms) -> None:
     await bob.set(OWN)
     async with asyncio.TaskGroup() as group:
         for label in (ANN, BEN):
@@ -219,21 +219,21 @@ async def test_changes_at_the_same_time_all_count(bob: Machine) -> None:
     assert set(bob.changes.get(DEMO).identities) == {OWN_KEY.label, ANNS_KEY.label, BENS_KEY.label}
 
 
-async def test_only_a_room_that_was_joined_has_a_policy_to_change(bob: Machine) -> None:
+async def test_only_a_room_that_was_joined_has_a_policy_to_change(bob: BobsRooms) -> None:
     with pytest.raises(NotFound):
         bob.changes.get("other")
     with pytest.raises(NotFound):
         await bob.changes.add("other", OWN, confirm=True)
 
 
-async def test_who_comes_back_finds_the_room_as_guarded_as_it_was(bob: Machine) -> None:
+async def test_who_comes_back_finds_the_room_as_guarded_as_it_was(bob: BobsRooms) -> None:
     await bob.set(OWN, ANN)
     await bob.rooms.leave(DEMO, None, for_all=True)
     await bob.rooms.join(DEMO, None, None)
     assert bob.changes.get(DEMO).identities == (OWN_KEY.label, ANNS_KEY.label)
 
 
-async def test_votes_count_of_whom_the_room_hears(bob: Machine) -> None:
+async def test_votes_count_of_whom_the_room_hears(bob: BobsRooms) -> None:
     await bob.set(OWN, ANN)
     hears = {key: bob.rooms.hears(DEMO, EndpointId(key.endpoint)) for key in (ALICE, BOB, CAROL)}
     assert hears == {ALICE: True, BOB: True, CAROL: False}

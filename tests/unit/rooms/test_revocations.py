@@ -14,10 +14,10 @@ from buddies_core.model.ids import EndpointId
 from buddies_core.model.revocation import ItemCounts, Revocation, RevocationView, peer_label
 from buddies_core.rooms.revocations import Revocations
 from buddies_core.store.rocks import RocksStore
-from tests.support.clocks import ManualClock
+from tests.support.fakes.clocks import ManualClock
 from tests.support.memories import ALICE, BOB, CAROL, a_memory, an_entry
-from tests.support.person import an_ed25519_signer
 from tests.support.skills import a_skill, a_skill_entry, a_vote
+from tests.support.worlds.person import an_ed25519_signer
 
 ANN = an_ed25519_signer(b"1").identity
 BEN = an_ed25519_signer(b"2").identity

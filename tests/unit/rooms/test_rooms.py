@@ -48,10 +48,10 @@ from buddies_core.wire.room_messages import (
 )
 from buddies_core.wire.shortening import LegacySignature
 from buddies_core.wire.tickets import decode_ticket, encode_ticket
-from tests.support.clocks import ManualClock
 from tests.support.eventually import until
-from tests.support.fake_network import FakeNetwork, refusing
-from tests.support.person import an_ed25519_signer
+from tests.support.fakes.clocks import ManualClock
+from tests.support.fakes.network import FakeNetwork, refusing
+from tests.support.worlds.person import an_ed25519_signer
 
 ALICE = NodeKey(b"a" * 32)
 BOB = NodeKey(b"b" * 32)

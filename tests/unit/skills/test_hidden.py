@@ -12,7 +12,7 @@ from buddies_core.model.revocation import ItemCounts, peer_label
 from buddies_core.model.skill_views import Tally
 from buddies_core.pb.peer_pb2 import FetchSkill, SearchSkills
 from tests.support.memories import DEMO
-from tests.support.skill_team import FakeSigner, SkillNode, SkillTeam
+from tests.support.worlds.skill_team import FakeSigner, SkillNode, SkillTeam
 
 STRANGER = EndpointId(b"x" * 32)
 ANN = FakeSigner("ann")

@@ -25,10 +25,10 @@ from buddies_core.pb.peer_pb2 import FoundSkill, PeerReply, SkillsFound
 from buddies_core.skills.documents import SkillDocuments
 from buddies_core.store.in_memory_skills import InMemorySkills
 from buddies_core.wire.bodies import encode_body
+from tests.support.fakes.embedder import ToyEmbedder
 from tests.support.memories import CAROL, DEMO
-from tests.support.skill_team import FakeSigner, SkillNode, SkillTeam
 from tests.support.skills import a_skill, a_skill_entry
-from tests.support.toy_embedder import ToyEmbedder
+from tests.support.worlds.skill_team import FakeSigner, SkillNode, SkillTeam
 
 ID = RequestId(UUID(int=7))
 OLD = Member(endpoint=CAROL, name="carol", speaks_direct=False)

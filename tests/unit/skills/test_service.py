@@ -30,8 +30,8 @@ from buddies_core.skills.versions import CHAIN_MAX
 from buddies_core.wire.room_messages import RoomMessage, Trailer, encode_room_message, seal
 from tests.support.eventually import until
 from tests.support.memories import DEMO, whole_of
-from tests.support.skill_team import FakeSigner, SkillNode, SkillTeam, check
 from tests.support.skills import a_skill_entry
+from tests.support.worlds.skill_team import FakeSigner, SkillNode, SkillTeam, check
 
 OPS = RoomName("ops")
 FINGERPRINT = "0123456789ABCDEF" * 2 + "01234567"

@@ -7,8 +7,8 @@ from buddies_core.model.ids import EndpointId
 from buddies_core.model.skill import SkillKey
 from buddies_core.skills.publishers import publisher_of
 from buddies_core.skills.versions import CHAIN_MAX, line_of
-from tests.support.person import an_ed25519_signer
 from tests.support.skills import a_skill, a_skill_entry
+from tests.support.worlds.person import an_ed25519_signer
 
 
 class Unbound:

@@ -35,27 +35,27 @@ from buddies_core.pb.peer_pb2 import (
 from buddies_core.rooms.admission import Admitted
 from buddies_core.wire.bodies import encode_body
 from buddies_core.wire.room_messages import RoomMessage
-from tests.support.machines_with_tasks import Machine, World
 from tests.support.memories import CAROL, DEMO
 from tests.support.tasks import task_id
 from tests.support.virtual_time import run_virtually
+from tests.support.worlds.task_machines import TaskMachine, TaskWorld
 
 RUSTY = Member(endpoint=EndpointId(b""), name="rusty", speaks_direct=False)
 CLAUDE, CODEX, GEMINI = UUID(int=1), UUID(int=2), UUID(int=3)
 ACCEPTED = SubmitVerdict("accepted", "who asked for it has the result")
 
 
-def story(tell: Callable[[World], Awaitable[None]]) -> None:
+def story(tell: Callable[[TaskWorld], Awaitable[None]]) -> None:
     """Let a story happen in a world of its own, on a virtual clock."""
 
     async def run() -> None:
-        async with World() as world:
+        async with TaskWorld() as world:
             await tell(world)
 
     run_virtually(run())
 
 
-async def delegate(machine: Machine, caller: Caller = PERSON, **changes: Any) -> TaskView:
+async def delegate(machine: TaskMachine, caller: Caller = PERSON, **changes: Any) -> TaskView:
     arguments: dict[str, Any] = {
         "room": DEMO,
         "description": "Run the test suite and report failures",
@@ -72,7 +72,7 @@ async def delegate(machine: Machine, caller: Caller = PERSON, **changes: Any) ->
 
 
 async def poll(
-    machine: Machine, caller: Caller, timeout_s: float = 50, limit: int = 20
+    machine: TaskMachine, caller: Caller, timeout_s: float = 50, limit: int = 20
 ) -> list[TaskId]:
     tasks = await machine.tasks.poll(caller, None, timeout_s, limit)
     return [task.id for task in tasks]
@@ -84,18 +84,18 @@ def unsigned(body: Body) -> Admitted:
     return Admitted(room=DEMO, message=message, trailer=None, verified=Verified.UNVERIFIED, raw=b"")
 
 
-async def answer_unsigned(machine: Machine, id: TaskId, room: RoomName) -> None:
+async def answer_unsigned(machine: TaskMachine, id: TaskId, room: RoomName) -> None:
     """Say in a 0.1.4 peer's name that it has done a task."""
     answer = TaskResponse(id, TaskSucceeded("done"), "rusty")
     await machine.tasks.on_task_response(replace(unsigned(answer), room=room), answer)
 
 
-async def last(machine: Machine, id: TaskId, timeout_s: float = 50) -> TaskView:
+async def last(machine: TaskMachine, id: TaskId, timeout_s: float = 50) -> TaskView:
     views = [view async for view in machine.tasks.watch(id, timeout_s)]
     return views[-1]
 
 
-async def two(world: World) -> tuple[Machine, Machine, Caller, Caller]:
+async def two(world: TaskWorld) -> tuple[TaskMachine, TaskMachine, Caller, Caller]:
     """Return Alice and Bob, Alice's claude and Bob's codex."""
     alice, bob = await world.machine("alice"), await world.machine("bob")
     return alice, bob, alice.attach(CLAUDE, "claude"), bob.attach(CODEX, "codex")
@@ -109,7 +109,7 @@ def now_s() -> float:
 
 
 def test_a_task_is_done_elsewhere_and_its_result_comes_back() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, bob, claude, codex = await two(world)
         task = await delegate(alice, claude)
         assert await poll(bob, codex) == [task.id]
@@ -124,7 +124,7 @@ def test_a_task_is_done_elsewhere_and_its_result_comes_back() -> None:
 
 
 def test_agents_of_one_machine_work_for_each_other_and_nobody_for_itself() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice = await world.machine("alice")
         claude, codex = alice.attach(CLAUDE, "claude"), alice.attach(CODEX, "codex")
         task = await delegate(alice, claude)
@@ -138,7 +138,7 @@ def test_agents_of_one_machine_work_for_each_other_and_nobody_for_itself() -> No
 
 
 def test_an_agent_and_a_person_of_one_machine_work_for_each_other() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice = await world.machine("alice")
         claude = alice.attach(CLAUDE, "claude")
         by_person = await delegate(alice, PERSON)
@@ -151,7 +151,7 @@ def test_an_agent_and_a_person_of_one_machine_work_for_each_other() -> None:
 
 
 def test_a_poll_ends_as_soon_as_a_task_comes_and_at_its_time_out_otherwise() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, bob, claude, codex = await two(world)
         began_s = now_s()
         assert await poll(bob, codex, 7) == []
@@ -166,7 +166,7 @@ def test_a_poll_ends_as_soon_as_a_task_comes_and_at_its_time_out_otherwise() -> 
 
 
 def test_agents_that_poll_get_different_tasks() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, bob, claude, codex = await two(world)
         gemini = bob.attach(GEMINI, "gemini")
         tasks = [(await delegate(alice, claude)).id for _ in range(4)]
@@ -181,7 +181,7 @@ def test_agents_that_poll_get_different_tasks() -> None:
 
 
 def test_a_member_that_appears_later_is_offered_what_waits() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice = await world.machine("alice")
         task = await delegate(alice)
         await asyncio.sleep(100)
@@ -193,7 +193,7 @@ def test_a_member_that_appears_later_is_offered_what_waits() -> None:
 
 @pytest.mark.parametrize("skew_ms", [-86_400_000, 86_400_000])
 def test_a_clock_that_is_off_by_a_day_changes_nothing(skew_ms: int) -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, bob = await world.machine("alice"), await world.machine("bob", skew_ms=skew_ms)
         codex = bob.attach(CODEX, "codex")
         task = await delegate(alice, timeout_s=60.0)
@@ -211,7 +211,7 @@ def test_a_clock_that_is_off_by_a_day_changes_nothing(skew_ms: int) -> None:
     [{"peer": "Bob"}, {"agent_target": "codex"}, {"capability": "tests"}, {"peer": "bob's id"}],
 )
 def test_only_whom_a_task_is_for_gets_it(target: dict[str, Any]) -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, bob, carol = [await world.machine(name) for name in ("alice", "bob", "carol")]
         codex, gemini = bob.attach(CODEX, "codex", "tests"), carol.attach(GEMINI, "gemini", "docs")
         if "id" in target.get("peer", ""):
@@ -238,7 +238,7 @@ def test_only_whom_a_task_is_for_gets_it(target: dict[str, Any]) -> None:
 def test_a_task_that_can_not_be_is_refused_with_the_reason(
     changes: dict[str, Any], error: type[Exception], text: str
 ) -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, _, claude, _ = await two(world)
         alice.legacy = (RUSTY,)
         with pytest.raises(error, match=text):
@@ -252,7 +252,7 @@ def test_a_task_that_can_not_be_is_refused_with_the_reason(
 
 
 def test_the_same_key_from_the_same_agent_is_the_same_task_also_after_a_restart() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice = await world.machine("alice")
         async with asyncio.TaskGroup() as group:
             asking = [group.create_task(delegate(alice, idempotency_key="k")) for _ in range(3)]
@@ -268,7 +268,7 @@ def test_the_same_key_from_the_same_agent_is_the_same_task_also_after_a_restart(
 
 
 def test_the_same_result_again_gets_the_same_verdict_and_another_is_refused() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, bob, claude, codex = await two(world)
         task = await delegate(alice, claude)
         await poll(bob, codex)
@@ -282,7 +282,7 @@ def test_the_same_result_again_gets_the_same_verdict_and_another_is_refused() ->
 
 
 def test_who_has_claimed_nothing_can_not_submit() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, bob, claude, codex = await two(world)
         gemini = bob.attach(GEMINI, "gemini")
         task = await delegate(alice, claude)
@@ -309,7 +309,7 @@ def test_who_has_claimed_nothing_can_not_submit() -> None:
 
 
 def test_a_peer_without_the_lease_is_refused_whatever_it_says() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, bob, claude, codex = await two(world)
         task = await delegate(alice, claude)
         await poll(bob, codex)
@@ -342,7 +342,7 @@ def test_a_peer_without_the_lease_is_refused_whatever_it_says() -> None:
 
 
 def test_a_task_outlives_both_daemons_between_claim_and_result() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, bob, claude, codex = await two(world)
         task = await delegate(alice, claude)
         await poll(bob, codex)
@@ -361,7 +361,7 @@ def test_a_task_outlives_both_daemons_between_claim_and_result() -> None:
 
 
 def test_an_agent_that_comes_back_finds_its_claim_and_others_do_not() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, bob, claude, codex = await two(world)
         gemini = bob.attach(GEMINI, "gemini")
         task = await delegate(alice, claude)
@@ -377,7 +377,7 @@ def test_an_agent_that_comes_back_finds_its_claim_and_others_do_not() -> None:
 
 
 def test_a_claim_without_an_agent_is_another_agents_after_half_a_minute() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, bob, claude, codex = await two(world)
         gemini = bob.attach(GEMINI, "gemini")
         task = await delegate(alice, claude)
@@ -393,7 +393,7 @@ def test_a_claim_without_an_agent_is_another_agents_after_half_a_minute() -> Non
 
 
 def test_any_agent_may_submit_for_one_that_has_gone() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, bob, claude, codex = await two(world)
         gemini = bob.attach(GEMINI, "gemini")
         task = await delegate(alice, claude)
@@ -405,7 +405,7 @@ def test_any_agent_may_submit_for_one_that_has_gone() -> None:
 
 
 def test_a_dead_workers_task_is_done_by_another_and_its_own_result_is_late() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, bob, claude, codex = await two(world)
         carol = await world.machine("carol")
         gemini = carol.attach(GEMINI, "gemini")
@@ -429,7 +429,7 @@ def test_a_dead_workers_task_is_done_by_another_and_its_own_result_is_late() -> 
 
 
 def test_a_worker_that_was_cut_off_goes_on_if_nobody_else_has_begun() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, bob, claude, codex = await two(world)
         task = await delegate(alice, claude)
         await poll(bob, codex)
@@ -445,7 +445,7 @@ def test_a_worker_that_was_cut_off_goes_on_if_nobody_else_has_begun() -> None:
 
 
 def test_a_poll_that_is_broken_off_loses_no_claim() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, bob, claude, codex = await two(world)
         world.weather.write_s = (1.0, 1.0)
         polling = world.group.create_task(poll(bob, codex))
@@ -461,7 +461,7 @@ def test_a_poll_that_is_broken_off_loses_no_claim() -> None:
 
 
 def test_nothing_is_told_that_is_not_on_disk() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, bob, claude, codex = await two(world)
         task = await delegate(alice, claude)
         await poll(bob, codex)
@@ -486,7 +486,7 @@ def test_nothing_is_told_that_is_not_on_disk() -> None:
 
 
 def test_a_canceled_task_is_taken_from_who_works_on_it() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, bob, claude, codex = await two(world)
         task = await delegate(alice, claude)
         await poll(bob, codex)
@@ -506,7 +506,7 @@ def test_a_canceled_task_is_taken_from_who_works_on_it() -> None:
 
 
 def test_a_task_that_is_over_can_not_be_canceled() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, bob, claude, codex = await two(world)
         task = await delegate(alice, claude)
         await poll(bob, codex)
@@ -518,7 +518,7 @@ def test_a_task_that_is_over_can_not_be_canceled() -> None:
 
 
 def test_a_rejected_task_goes_to_others_and_ends_when_all_have_rejected_it() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, bob, claude, codex = await two(world)
         gemini = bob.attach(GEMINI, "gemini")
         task = await delegate(alice, claude)
@@ -538,7 +538,7 @@ def test_a_rejected_task_goes_to_others_and_ends_when_all_have_rejected_it() -> 
 
 
 def test_a_task_that_is_rejected_unclaimed_is_not_shown_to_who_rejected_it() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, bob, claude, codex = await two(world)
         bob.attach(GEMINI, "gemini")
         task = await delegate(alice, claude)
@@ -562,7 +562,7 @@ def test_a_task_that_is_rejected_unclaimed_is_not_shown_to_who_rejected_it() -> 
 def test_a_task_expires_at_its_limit_and_says_which(
     claimed: bool, timeout_s: float | None, after_s: float, reason: str
 ) -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, bob, claude, codex = await two(world)
         task = await delegate(alice, claude, timeout_s=timeout_s)
         if claimed:
@@ -575,7 +575,7 @@ def test_a_task_expires_at_its_limit_and_says_which(
 
 
 def test_a_person_who_is_silent_for_too_long_loses_the_task() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, bob, claude, codex = await two(world)
         bob.detach(CODEX)
         task = await delegate(alice, claude)
@@ -594,7 +594,7 @@ def test_a_person_who_is_silent_for_too_long_loses_the_task() -> None:
 
 
 def test_an_output_of_a_mebibyte_comes_whole_and_more_is_refused() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, bob, claude, codex = await two(world)
         task = await delegate(alice, claude)
         await poll(bob, codex)
@@ -608,7 +608,7 @@ def test_an_output_of_a_mebibyte_comes_whole_and_more_is_refused() -> None:
 
 
 def test_a_thousand_tasks_may_be_open_and_a_worker_takes_a_hundred_at_a_time() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, bob, claude, codex = await two(world)
         for _ in range(1000):
             await delegate(alice, claude)
@@ -624,7 +624,7 @@ def test_a_thousand_tasks_may_be_open_and_a_worker_takes_a_hundred_at_a_time() -
 
 
 def test_a_task_is_handed_on_four_times_and_never_back() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         machines = [await world.machine(f"m{number}") for number in range(6)]
         callers = [it.attach(UUID(int=n + 1), "claude") for n, it in enumerate(machines)]
         parent: TaskId | None = None
@@ -649,7 +649,7 @@ def test_a_task_is_handed_on_four_times_and_never_back() -> None:
 
 
 def test_what_is_over_is_forgotten_after_a_week() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, bob, claude, codex = await two(world)
         task = await delegate(alice, claude, idempotency_key="k")
         await poll(bob, codex)
@@ -664,7 +664,7 @@ def test_what_is_over_is_forgotten_after_a_week() -> None:
 
 
 def test_an_agent_that_has_left_the_room_gets_none_of_its_tasks() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, bob, claude, codex = await two(world)
         await delegate(alice, claude)
         await asyncio.sleep(1)
@@ -680,7 +680,7 @@ def test_an_agent_that_has_left_the_room_gets_none_of_its_tasks() -> None:
 
 
 def test_the_inbox_tells_of_each_change() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, bob, claude, codex = await two(world)
         changes = bob.tasks.inbox_changes(codex)
         assert await anext(changes) == InboxChange(waiting=0)
@@ -697,7 +697,7 @@ def test_the_inbox_tells_of_each_change() -> None:
 
 
 def test_a_task_is_listed_on_both_sides_with_its_state() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, bob, claude, codex = await two(world)
         first, second = await delegate(alice, claude), await delegate(alice, claude)
         assert len(await poll(bob, codex, limit=1)) == 1
@@ -716,7 +716,7 @@ def test_a_task_is_listed_on_both_sides_with_its_state() -> None:
 
 
 def test_a_watch_shows_each_change_and_ends_with_the_last() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, bob, claude, codex = await two(world)
         task = await delegate(alice, claude)
         seen: list[str] = []
@@ -739,7 +739,7 @@ def test_a_watch_shows_each_change_and_ends_with_the_last() -> None:
 
 
 def test_a_task_of_a_legacy_peer_is_claimed_and_answered_as_it_expects() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         bob = await world.machine("bob")
         codex = bob.attach(CODEX, "codex")
         request = TaskRequest(
@@ -769,7 +769,7 @@ def test_a_task_of_a_legacy_peer_is_claimed_and_answered_as_it_expects() -> None
 
 
 def test_an_unsigned_answer_ends_no_task_that_legacy_peers_were_not_told_of_in_that_room() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, _, claude, _ = await two(world)
         untold = await delegate(alice, claude)
         await asyncio.sleep(5)
@@ -789,7 +789,7 @@ def test_an_unsigned_answer_ends_no_task_that_legacy_peers_were_not_told_of_in_t
 
 
 def test_a_restart_forgets_neither_that_legacy_peers_were_told_nor_that_they_were_not() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice = await world.machine("alice")
         claude = alice.attach(CLAUDE, "claude")
         untold = await delegate(alice, claude)
@@ -815,7 +815,7 @@ def test_a_restart_forgets_neither_that_legacy_peers_were_told_nor_that_they_wer
 
 
 def test_a_legacy_peer_is_told_once_and_its_answer_counts_while_nobody_has_a_lease() -> None:
-    async def tell(world: World) -> None:
+    async def tell(world: TaskWorld) -> None:
         alice, bob, claude, codex = await two(world)
         alice.legacy = (RUSTY,)
         free, leased = await delegate(alice, claude), await delegate(alice, claude, timeout_s=99.0)

@@ -8,8 +8,8 @@ import os
 
 from buddies_core.local_protocol import PROTOCOL
 from buddies_core.paths import Paths, hold_data_lock
-from tests.support.fake_node import fake_node
-from tests.support.fake_services import daemon_info
+from tests.support.fakes.node import fake_node
+from tests.support.fakes.services import daemon_info
 
 LIFE_S = 60.0
 """No test lasts that long; a forgotten stub ends by itself."""

@@ -34,7 +34,7 @@ from buddies_core.wire.room_messages import (
 )
 from tests.support.eventually import until
 from tests.support.memories import DEMO
-from tests.support.networks import a_network, key_of, wait_delivery
+from tests.support.worlds.networks import a_network, key_of, wait_delivery
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,17 +9,17 @@ from buddies_core.model.views import DaemonInfo
 from buddies_core.paths import Paths
 from buddies_core.rpc.agents import Agents
 from buddies_core.rpc.server import Services, serve
-from tests.support.fake_identities import FakeRevocations
-from tests.support.fake_policies import FakePolicies
-from tests.support.fake_services import (
+from tests.support.fakes.identities import FakeRevocations
+from tests.support.fakes.policies import FakePolicies
+from tests.support.fakes.services import (
     FakeDaemon,
     FakeMemories,
     FakeRooms,
     FakeSearch,
     daemon_info,
 )
-from tests.support.fake_skills import FakeSkills
-from tests.support.fake_tasks import FakeTasks
+from tests.support.fakes.skills import FakeSkills
+from tests.support.fakes.tasks import FakeTasks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

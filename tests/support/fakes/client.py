@@ -33,7 +33,7 @@ from buddies_core.model.views import (
     PeerSilence,
     SearchResult,
 )
-from tests.support.fake_tasks import CANCELED, COMPLETED, FAILED, REJECTED, SUBMITTED, WORKING
+from tests.support.fakes.tasks import CANCELED, COMPLETED, FAILED, REJECTED, SUBMITTED, WORKING
 
 ToldT = TypeVar("ToldT")
 

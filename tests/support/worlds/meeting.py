@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from tests.support.machines import Agent
+from tests.support.worlds.machines import Agent
 
 ROOM = "feature-a"
 ARRIVES_WITHIN_S = 20.0

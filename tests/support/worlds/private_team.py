@@ -10,8 +10,8 @@ from tempfile import mkdtemp
 from buddies_core.model.ids import RoomName
 from buddies_core.model.room import JoinReport
 from buddies_core.rooms.room import Room
-from tests.support.meeting import eventually
-from tests.support.whole_daemon import WholeDaemon, a_whole_daemon
+from tests.support.worlds.meeting import eventually
+from tests.support.worlds.whole_daemon import WholeDaemon, a_whole_daemon
 
 SECRET = RoomName("secret")
 

@@ -25,15 +25,15 @@ from buddies_core.rooms.room import Room
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.records import RoomRecord
 from buddies_core.wire.private import encode_roster, sign_roster
-from tests.support.clocks import ManualClock
-from tests.support.fake_network import FakeNetwork
+from tests.support.fakes.clocks import ManualClock
+from tests.support.fakes.network import FakeNetwork
 
 SECRET = RoomName("secret")
 ROOM_ID = RoomId(b"r" * 32)
 FIRST = Epoch(0, b"0" * 32)
 
 
-class Network(FakeNetwork):
+class PrivateNetwork(FakeNetwork):
     """Takes what is asked to the member that is asked."""
 
     def __init__(self, me: EndpointId, everybody: dict[EndpointId, "Member"]) -> None:
@@ -72,7 +72,7 @@ class Member:
         policies = Policies(self.store)
         bindings = Bindings(self.store, verify, self.counters, self.me, None, policies)
         gate = Gate(policies, bindings, self.me, self.clock, self.counters)
-        self.network = Network(self.me, self.everybody)
+        self.network = PrivateNetwork(self.me, self.everybody)
         self.host = Host(
             endpoint=self.me,
             user=self.key.endpoint.hex()[:8],

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from buddies_core.errors import NotAllowed
 from buddies_core.model.policy import PolicyReport, PolicyView
-from tests.support.fake_client import FakeClient
-from tests.support.fake_policies import REPORT, VIEW
+from tests.support.fakes.client import FakeClient
+from tests.support.fakes.policies import REPORT, VIEW
 
 
 class PolicyClient(FakeClient):

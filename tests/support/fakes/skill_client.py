@@ -12,8 +12,8 @@ from buddies_core.model.skill_views import (
     SkillView,
     VoteReport,
 )
-from tests.support.fake_client import FakeClient
-from tests.support.fake_skills import FOUND, HASH, PAGE, SEARCH_RESULT, SKILL, VOTED
+from tests.support.fakes.client import FakeClient
+from tests.support.fakes.skills import FOUND, HASH, PAGE, SEARCH_RESULT, SKILL, VOTED
 
 
 class SkillClient(FakeClient):

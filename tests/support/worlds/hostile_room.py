@@ -8,10 +8,10 @@ from uuid import uuid4
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId
 from tests.support.forgers import ForgersKeys, forgers_keys
-from tests.support.meeting import eventually
 from tests.support.memories import DEMO
-from tests.support.person import Person, some_person
-from tests.support.whole_daemon import (
+from tests.support.worlds.meeting import eventually
+from tests.support.worlds.person import Person, some_person
+from tests.support.worlds.whole_daemon import (
     Stranger,
     WholeDaemon,
     a_stranger_among,
@@ -20,7 +20,7 @@ from tests.support.whole_daemon import (
 
 
 @dataclass(frozen=True)
-class World:
+class HostileRoom:
     """Alice's daemon in a room, and Mallory, her neighbor there."""
 
     owner: Person
@@ -67,10 +67,10 @@ async def members(daemon: WholeDaemon) -> dict[EndpointId, tuple[str, Verified]]
 
 
 @asynccontextmanager
-async def a_world() -> AsyncIterator[World]:
+async def a_world() -> AsyncIterator[HostileRoom]:
     with some_person() as owner, some_person() as other, some_person() as forger:
         keys = forgers_keys(forger, owner)
         async with a_whole_daemon(owner.home, owner.environ) as alice:
             await alice.client.join_room(DEMO)
             async with a_stranger_among(alice) as mallory:
-                yield World(owner, other, forger, keys, alice, mallory)
+                yield HostileRoom(owner, other, forger, keys, alice, mallory)

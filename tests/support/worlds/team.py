@@ -35,13 +35,13 @@ from buddies_core.rooms.replies import Replies
 from buddies_core.rooms.revocations import Revocations
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.in_memory_skills import InMemorySkills
-from tests.support.clocks import ManualClock
+from tests.support.fakes.clocks import ManualClock
 from tests.support.memories import DEMO
 
 Answer = Callable[[PeerRequest], list[PeerReply]]
 
 
-class FakeRooms:
+class TeamRooms:
     """The rooms of one node; who is present in them is set by hand."""
 
     def __init__(self, node: "Node", rooms: tuple[RoomName, ...]) -> None:
@@ -162,7 +162,7 @@ class FakeEmbedder:
 
 
 @dataclass
-class FakeNetwork:
+class TeamNetwork:
     """The direct protocol between the nodes of a team."""
 
     endpoint: EndpointId
@@ -196,10 +196,10 @@ class Node:
         self.counters: Counter[str] = Counter()
         self.store = InMemoryStore()
         self.kept = InMemorySkills()
-        self.rooms = FakeRooms(self, rooms)
+        self.rooms = TeamRooms(self, rooms)
         self.index = FakeIndex(self.store)
         self.embedder = FakeEmbedder()
-        self.network = FakeNetwork(self.key.endpoint, team)
+        self.network = TeamNetwork(self.key.endpoint, team)
         self.replies = Replies()
         self.finds = RecentFinds()
         self.revocations = Revocations(

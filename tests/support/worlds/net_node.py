@@ -1,6 +1,6 @@
 """A node in a process of its own, for tests that stop or kill it.
 
-usage: python -m tests.support.net_node NUMBER UDP_PORT [PEER_ID PEER_PORT]
+usage: python -m tests.support.worlds.net_node NUMBER UDP_PORT [PEER_ID PEER_PORT]
 
 Opens a network on loopback and joins `TOPIC`, by way of the peer if one is given. Prints a line
 with its UDP port, then a line for each content that it hears, until it is killed.
@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from buddies_core.model.address import PeerAddress
-from tests.support.networks import TOPIC, a_network, at_port, contents
+from tests.support.worlds.networks import TOPIC, a_network, at_port, contents
 
 _ROOT = Path(__file__).parents[2]
 
@@ -28,7 +28,7 @@ async def a_node_process(
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "tests.support.net_node",
+        "tests.support.worlds.net_node",
         str(number),
         str(udp_port),
         *contact,

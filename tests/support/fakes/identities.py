@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from buddies_core.errors import NotAllowed, NotFound
 from buddies_core.model.revocation import ItemCounts, Revocation, RevocationView
-from tests.support.fake_client import FakeClient
+from tests.support.fakes.client import FakeClient
 
 ANN = "ssh:ssh-ed25519 AAAA"
 OWN = "peer:" + "aa" * 32

@@ -24,7 +24,7 @@ from buddies_core.skills.search import SkillSearch
 from buddies_core.skills.service import Skills
 from buddies_core.skills.votes import Electorate, Everybody
 from tests.support.memories import DEMO
-from tests.support.team import Node, Team
+from tests.support.worlds.team import Node, Team
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 from buddies_core.memory.index import MemoryIndex
 from buddies_core.model.memory import Memory
 from buddies_core.store.rocks import RocksStore
+from tests.support.fakes.embedder import ToyEmbedder
 from tests.support.memories import a_memory, an_entry
-from tests.support.toy_embedder import ToyEmbedder
 
 
 def indexed_memory(number: int) -> Memory:

@@ -49,7 +49,7 @@ class Weather:
 class Disk:
     """What one run of a daemon sees of its disk; nothing reaches it after the kill."""
 
-    def __init__(self, kept: InMemoryStore, world: "World", rng: Random) -> None:
+    def __init__(self, kept: InMemoryStore, world: "TaskWorld", rng: Random) -> None:
         self._kept = kept
         self._world = world
         self._rng = rng
@@ -97,7 +97,7 @@ class Disk:
 class Daemon:
     """One run of a machine's daemon. It is the room, the network and the agents that it sees."""
 
-    machine: "Machine"
+    machine: "TaskMachine"
     disk: Disk
     rng: Random
     group: asyncio.TaskGroup
@@ -145,10 +145,10 @@ class Daemon:
             raise TimedOut(f"no answer within {timeout_s:g} s") from None
 
 
-class Machine:
+class TaskMachine:
     """A machine that may be on or off; its disk stays."""
 
-    def __init__(self, world: "World", name: str, skew_ms: int = 0) -> None:
+    def __init__(self, world: "TaskWorld", name: str, skew_ms: int = 0) -> None:
         self.world = world
         self.name = name
         self.endpoint = NodeKey(name.encode().ljust(32, b".")).endpoint
@@ -249,7 +249,7 @@ class Machine:
                 found.append(self._member(other))
         return (*found, *self.legacy)
 
-    def _member(self, machine: "Machine", *, is_self: bool = False) -> Member:
+    def _member(self, machine: "TaskMachine", *, is_self: bool = False) -> Member:
         return Member(
             endpoint=machine.endpoint,
             name=machine.name,
@@ -258,23 +258,23 @@ class Machine:
         )
 
 
-class World:
+class TaskWorld:
     """All machines and the network between them. Use it as `async with`; leaving ends all."""
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
         self.rng = Random(f"{seed} network")
         self.weather = Weather()
-        self.machines: list[Machine] = []
+        self.machines: list[TaskMachine] = []
         self.islands: list[frozenset[str]] = []
         """Each is cut off from everybody else."""
         self.asked: list[tuple[str, str, PeerRequest]] = []
-        self.on_reply: Callable[[Machine, Machine, PeerRequest, PeerReply], None] = (
+        self.on_reply: Callable[[TaskMachine, TaskMachine, PeerRequest, PeerReply], None] = (
             lambda caller, machine, request, reply: None
         )
         self.group = asyncio.TaskGroup()
 
-    async def __aenter__(self) -> "World":
+    async def __aenter__(self) -> "TaskWorld":
         await self.group.__aenter__()
         return self
 
@@ -283,21 +283,21 @@ class World:
             machine.kill()
         await self.group.__aexit__(*error)
 
-    async def machine(self, name: str, *, skew_ms: int = 0) -> Machine:
+    async def machine(self, name: str, *, skew_ms: int = 0) -> TaskMachine:
         """Add a machine and start its daemon."""
-        machine = Machine(self, name, skew_ms)
+        machine = TaskMachine(self, name, skew_ms)
         self.machines.append(machine)
         await machine.start()
         return machine
 
-    def reaches(self, one: Machine, other: Machine) -> bool:
+    def reaches(self, one: TaskMachine, other: TaskMachine) -> bool:
         """Whether the one's messages get to the other now."""
         if one.daemon is None or other.daemon is None:
             return False
         return all((one.name in it) == (other.name in it) for it in self.islands)
 
     async def carry(
-        self, caller: Machine, peer: EndpointId, request: PeerRequest
+        self, caller: TaskMachine, peer: EndpointId, request: PeerRequest
     ) -> Sequence[PeerReply]:
         """Return a machine's answer; a cancelled caller does not cancel what is done there."""
         other = next((it for it in self.machines if it.endpoint == peer), None)
@@ -327,7 +327,7 @@ class World:
         return replies
 
     async def _serve(
-        self, caller: Machine, other: Machine, request: PeerRequest
+        self, caller: TaskMachine, other: TaskMachine, request: PeerRequest
     ) -> Sequence[PeerReply]:
         replies = await other.tasks.answer(caller.endpoint, DEMO, request)
         for reply in replies:
@@ -335,7 +335,7 @@ class World:
         return replies or [PeerReply()]
 
     async def _again(
-        self, caller: Machine, other: Machine, request: PeerRequest, delay_s: float
+        self, caller: TaskMachine, other: TaskMachine, request: PeerRequest, delay_s: float
     ) -> None:
         await asyncio.sleep(delay_s)
         if other.daemon is not None:
