@@ -49,15 +49,15 @@ from buddies_core.net.driver import ContentDelivered, NeighborCameUp, NeighborWe
 from buddies_core.net.network import Network
 from buddies_core.net.rates import PeerRates
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest, Refusal
-from buddies_core.rooms.admission import Admitted
-from buddies_core.rooms.gate import Gate, SignerUnknown
-from buddies_core.rooms.held import HeldMessages
 from buddies_core.rooms.replies import Replies
 from buddies_core.rooms.room import Room
 from buddies_core.rooms.rooms import Rooms
 from buddies_core.skills.search import SkillSearch
 from buddies_core.skills.service import Skills
 from buddies_core.tasks.service import Tasks
+from buddies_core.trust.admission import Admitted
+from buddies_core.trust.gate import Gate, SignerUnknown
+from buddies_core.trust.held import HeldMessages
 from buddies_core.wire.room_messages import has_trailer
 
 WORK_AT_ONCE = 64

@@ -28,17 +28,11 @@ from buddies_core.memory.local_search import LocalSearch
 from buddies_core.memory.search import Search
 from buddies_core.memory.service import Memories
 from buddies_core.net.network import NetConfig, Network
-from buddies_core.rooms.admission import Admission
-from buddies_core.rooms.bindings import Bindings
 from buddies_core.rooms.composing import Composer, MessageSigner
-from buddies_core.rooms.gate import Gate
-from buddies_core.rooms.held import HeldMessages
-from buddies_core.rooms.policies import Policies
 from buddies_core.rooms.policy_changes import PolicyChanges
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.replies import Replies
 from buddies_core.rooms.requests import Requests
-from buddies_core.rooms.revocations import Revocations
 from buddies_core.rooms.rooms import Rooms
 from buddies_core.rpc.agents import Agents
 from buddies_core.rpc.server import Services
@@ -46,6 +40,12 @@ from buddies_core.skills.service import Skills
 from buddies_core.skills.votes import WhoeverIsHeard
 from buddies_core.store.rocks import RocksStore
 from buddies_core.tasks.service import Tasks
+from buddies_core.trust.admission import Admission
+from buddies_core.trust.bindings import Bindings
+from buddies_core.trust.gate import Gate
+from buddies_core.trust.held import HeldMessages
+from buddies_core.trust.policies import Policies
+from buddies_core.trust.revocations import Revocations
 from buddies_core.wire.shortening import LegacySignature
 
 log = logging.getLogger(__name__)

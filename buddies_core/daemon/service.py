@@ -14,10 +14,10 @@ from buddies_core.memory.embedder import Embedder
 from buddies_core.memory.index import MemoryIndex
 from buddies_core.model.views import AgentView, DaemonInfo, DaemonStatus
 from buddies_core.net.network import Network
-from buddies_core.rooms.gate import Gate
 from buddies_core.rooms.rooms import Rooms
 from buddies_core.rpc.agents import Agents
 from buddies_core.store.rocks import RocksStore
+from buddies_core.trust.gate import Gate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

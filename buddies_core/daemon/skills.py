@@ -13,7 +13,6 @@ from buddies_core.memory.local_search import LocalSearch
 from buddies_core.model.bodies import SkillSearchResponse
 from buddies_core.rooms.replies import Replies
 from buddies_core.rooms.requests import Requests
-from buddies_core.rooms.revocations import Revocations
 from buddies_core.rooms.rooms import Rooms
 from buddies_core.skills.ballots import Ballots
 from buddies_core.skills.copies import Copies
@@ -23,6 +22,7 @@ from buddies_core.skills.search import SkillSearch
 from buddies_core.skills.service import Skills
 from buddies_core.skills.votes import Electorate
 from buddies_core.store.skills import SkillStore
+from buddies_core.trust.revocations import Revocations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

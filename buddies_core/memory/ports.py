@@ -10,7 +10,7 @@ from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, Whole
 from buddies_core.model.revocation import Revocation
 from buddies_core.model.room import Member
 from buddies_core.pb import peer_pb2
-from buddies_core.rooms.admission import Admitted
+from buddies_core.trust.admission import Admitted
 
 
 class StorePort(Protocol):
@@ -37,7 +37,7 @@ class StorePort(Protocol):
 
 
 class HiddenPort(Protocol):
-    """What a person has had hidden; see `rooms.revocations.Revocations`."""
+    """What a person has had hidden; see `trust.revocations.Revocations`."""
 
     def hides(self, item: Memory) -> bool:
         """Return whether this memory is not to be shown, nor to be handed on."""

@@ -29,7 +29,7 @@ from buddies_core.model.memory import (
 from buddies_core.model.revocation import why_hidden
 from buddies_core.model.views import MemoryList, MemoryPage, MemoryView
 from buddies_core.pb import peer_pb2
-from buddies_core.rooms.admission import Admitted
+from buddies_core.trust.admission import Admitted
 from buddies_core.wire.shortening import fit_memory
 
 PeerReplies: TypeAlias = list[peer_pb2.PeerReply]

@@ -14,7 +14,7 @@ from buddies_core.model.address import AddressInfo
 from buddies_core.model.bodies import Body, Presence, UnknownBody
 from buddies_core.model.ids import RoomId
 from buddies_core.model.memory import Whole
-from buddies_core.rooms.admission import LEGACY_NAMESPACE
+from buddies_core.trust.admission import LEGACY_NAMESPACE
 from buddies_core.wire.room_messages import (
     RoomMessage,
     Trailer,

@@ -7,7 +7,7 @@ from buddies_core.errors import BuddiesError, NotAllowed, NotFound, WireError
 from buddies_core.model.bodies import Presence
 from buddies_core.model.ids import EndpointId, short
 from buddies_core.pb import peer_pb2
-from buddies_core.rooms.admission import Admitted
+from buddies_core.trust.admission import Admitted
 
 HELLO_TIMEOUT_S = 3.0
 COPIES_PER_FRAME = 32

@@ -17,9 +17,9 @@ from buddies_core.model.policy import (
     PolicyView,
 )
 from buddies_core.model.room import Member
-from buddies_core.rooms.bindings import Bindings
-from buddies_core.rooms.gate import Gate
 from buddies_core.rooms.room import Room
+from buddies_core.trust.bindings import Bindings
+from buddies_core.trust.gate import Gate
 
 _GO_ON = "To do it all the same, confirm it (confirm: true, or --yes)"
 

@@ -10,12 +10,12 @@ from buddies_core.clock import Clock
 from buddies_core.model.address import AddressInfo, PeerAddress
 from buddies_core.model.ids import EndpointId, RoomId, RoomName, TopicId
 from buddies_core.pb import peer_pb2
-from buddies_core.rooms.admission import Admission
-from buddies_core.rooms.bindings import Bindings
 from buddies_core.rooms.composing import Composer
-from buddies_core.rooms.gate import Gate
 from buddies_core.store.invites import InviteStore
 from buddies_core.store.records import PresenceRecord, RoomRecord
+from buddies_core.trust.admission import Admission
+from buddies_core.trust.bindings import Bindings
+from buddies_core.trust.gate import Gate
 
 
 class NetworkPort(Protocol):

@@ -8,10 +8,10 @@ from buddies_core.model.ids import EndpointId, RoomId, RoomName
 from buddies_core.model.room import NamedPeer, RotateReport
 from buddies_core.pb.peer_pb2 import EpochReply, PeerRequest
 from buddies_core.rooms.invites import EXPIRES_S, USES, Invites, is_left_out
-from buddies_core.rooms.names import members_named
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.registry import Registry
 from buddies_core.rooms.room import Room
+from buddies_core.trust.names import members_named
 from buddies_core.wire.tickets import encode_invite
 
 

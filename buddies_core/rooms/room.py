@@ -14,7 +14,6 @@ from buddies_core.model.ids import EndpointId, RoomId, TopicId, short
 from buddies_core.model.private import PrivateState
 from buddies_core.model.room import DialAttempt, Member, Ticket
 from buddies_core.pb import peer_pb2
-from buddies_core.rooms.admission import Admitted, Rejected
 from buddies_core.rooms.asking import Asking
 from buddies_core.rooms.channel import Channel, OpenChannel
 from buddies_core.rooms.epochs import Epochs
@@ -26,6 +25,7 @@ from buddies_core.rooms.presence import Presences, fit_presence
 from buddies_core.rooms.reunion import Reunion
 from buddies_core.rooms.voice import Voice
 from buddies_core.store.records import PresenceRecord, RoomRecord
+from buddies_core.trust.admission import Admitted, Rejected
 
 PRESENCE_EVERY_S = 30.0
 REUNITE_EVERY_S = 5.0

@@ -27,18 +27,18 @@ from buddies_core.model.room import (
     RoomStatus,
 )
 from buddies_core.pb.peer_pb2 import PeerRequest
-from buddies_core.rooms.admission import Admitted, spoke_key
 from buddies_core.rooms.attached import CLI_AGENT, AttachedAgents
 from buddies_core.rooms.claims import claim
 from buddies_core.rooms.entering import WayIn, check_same, record_of
 from buddies_core.rooms.invites import redeem
 from buddies_core.rooms.joining import JOIN_DEADLINE_S, dial_more, find_neighbor, missed, others_on
-from buddies_core.rooms.names import room_name, status_text, way_into
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.private_rooms import PrivateRooms
 from buddies_core.rooms.registry import Registry
 from buddies_core.rooms.room import Room
 from buddies_core.store.records import RoomRecord
+from buddies_core.trust.admission import Admitted, spoke_key
+from buddies_core.trust.names import room_name, status_text, way_into
 from buddies_core.wire.tickets import encode_ticket
 
 GOODBYE_WITHIN_S = 3.0

@@ -13,7 +13,7 @@ from buddies_core.pb.identity_pb2_grpc import IdentitiesServicer
 
 
 class RevocationsService(Protocol):
-    """What this service asks of the revocations; see `rooms.revocations.Revocations`."""
+    """What this service asks of the revocations; see `trust.revocations.Revocations`."""
 
     async def revoke(self, text: str, since_ms: int, *, own_too: bool) -> RevocationView:
         """Hide what an identity has said, as far as it came since then."""

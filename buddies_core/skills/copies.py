@@ -12,7 +12,6 @@ from buddies_core.model.identity import SignerIdentity, Verified
 from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.memory import Whole
 from buddies_core.model.skill import Skill, SkillEntry, Vote, is_hash, skill_key
-from buddies_core.rooms.admission import Admitted
 from buddies_core.skills.content import (
     NAMESPACE,
     SkillRejected,
@@ -21,6 +20,7 @@ from buddies_core.skills.content import (
     signing_payload,
 )
 from buddies_core.skills.ports import RoomsPort, Verify
+from buddies_core.trust.admission import Admitted
 from buddies_core.wire.room_messages import RoomMessage, encode_room_message
 
 NAME_CHARS_MAX = 64

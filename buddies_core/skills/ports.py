@@ -12,7 +12,7 @@ from buddies_core.model.revocation import Revocation
 from buddies_core.model.room import Member
 from buddies_core.model.skill import Skill, Vote
 from buddies_core.pb import peer_pb2
-from buddies_core.rooms.admission import Admitted
+from buddies_core.trust.admission import Admitted
 
 Verify: TypeAlias = Callable[[SignerIdentity, bytes, bytes, str], Awaitable[Verification]]
 """Whether this identity has signed this payload by this signature in this namespace; see
@@ -31,7 +31,7 @@ class Signer(Protocol):
 
 
 class HiddenPort(Protocol):
-    """What a person has had hidden; see `rooms.revocations.Revocations`."""
+    """What a person has had hidden; see `trust.revocations.Revocations`."""
 
     def hides(self, item: Skill | Vote) -> bool:
         """Return whether this is not to be shown, nor to be handed on, nor to count."""

@@ -18,7 +18,6 @@ from buddies_core.model.revocation import why_hidden
 from buddies_core.model.skill import Skill, SkillEntry, SkillKey, skill_key
 from buddies_core.model.skill_views import Publisher, SkillList, SkillPage, SkillView, VoteReport
 from buddies_core.pb import peer_pb2
-from buddies_core.rooms.admission import Admitted
 from buddies_core.skills.ballots import Ballots
 from buddies_core.skills.content import NAMESPACE, check_own, signing_payload, skill_hash
 from buddies_core.skills.copies import Copies
@@ -34,6 +33,7 @@ from buddies_core.skills.publishers import publisher_of
 from buddies_core.skills.versions import CHILDREN_MAX, changes, line_of, parent_of
 from buddies_core.skills.views import snippet, version, view
 from buddies_core.store.skills import SkillStore
+from buddies_core.trust.admission import Admitted
 from buddies_core.wire.shortening import fit_skill
 
 PeerReplies: TypeAlias = list[peer_pb2.PeerReply]

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from buddies_core.model.bodies import TaskClaimed, TaskRequest, TaskResponse
 from buddies_core.model.ids import EndpointId
 from buddies_core.model.task import TaskLimits, TaskOrder, TaskTarget
-from buddies_core.rooms.admission import Admitted
 from buddies_core.store.task_records import OfferRecord, OfferState
 from buddies_core.tasks.events import LegacyResponded
 from buddies_core.tasks.inbox import Inbox
 from buddies_core.tasks.ledger import Ledger
+from buddies_core.trust.admission import Admitted
 
 LEGACY_TASK_S_MAX = 24 * 3600.0
 NOBODY = EndpointId(b"")

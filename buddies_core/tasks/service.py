@@ -31,7 +31,6 @@ from buddies_core.model.task import (
     TaskView,
 )
 from buddies_core.pb.peer_pb2 import PeerRequest
-from buddies_core.rooms.admission import Admitted
 from buddies_core.store.task_records import OfferState
 from buddies_core.tasks.answering import Answering, Replies
 from buddies_core.tasks.asking import Asking
@@ -48,6 +47,7 @@ from buddies_core.tasks.tending import Tending
 from buddies_core.tasks.views import asked_view, inbox_task, offered_view
 from buddies_core.tasks.waiting import wait_set
 from buddies_core.tasks.working import Working
+from buddies_core.trust.admission import Admitted
 
 KEY_BYTES_MAX = 256
 

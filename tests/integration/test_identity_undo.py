@@ -13,9 +13,9 @@ from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId
 from buddies_core.model.memory import MemoryFilter
 from buddies_core.model.revocation import ItemCounts
-from buddies_core.rooms.revocations import Revocations
 from buddies_core.skills.documents import SkillDocuments
 from buddies_core.store.rocks import RocksStore
+from buddies_core.trust.revocations import Revocations
 from tests.support.fakes.clocks import ManualClock
 from tests.support.fakes.embedder import ToyEmbedder
 from tests.support.memories import ALICE, BOB, CAROL, DEMO, a_memory, an_entry

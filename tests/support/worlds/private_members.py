@@ -12,18 +12,18 @@ from buddies_core.identity.verifying import Verifier
 from buddies_core.model.ids import EndpointId, RoomId, RoomName, TopicId
 from buddies_core.model.private import Epoch, PrivateState, Roster
 from buddies_core.pb.peer_pb2 import EpochReply, PeerReply, PeerRequest
-from buddies_core.rooms.admission import Admission
-from buddies_core.rooms.bindings import Bindings
 from buddies_core.rooms.composing import Composer
 from buddies_core.rooms.epochs import Epochs
-from buddies_core.rooms.gate import Gate
 from buddies_core.rooms.invites import Invites
-from buddies_core.rooms.policies import Policies
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.registry import Registry
 from buddies_core.rooms.room import Room
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.records import RoomRecord
+from buddies_core.trust.admission import Admission
+from buddies_core.trust.bindings import Bindings
+from buddies_core.trust.gate import Gate
+from buddies_core.trust.policies import Policies
 from buddies_core.wire.private import encode_roster, sign_roster
 from tests.support.fakes.clocks import ManualClock
 from tests.support.fakes.network import FakeNetwork

@@ -29,12 +29,12 @@ from buddies_core.model.memory import MemoryFilter, MemoryKind, Whole
 from buddies_core.model.room import Member
 from buddies_core.model.views import MemoryView
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
-from buddies_core.rooms.admission import Admission, Admitted
 from buddies_core.rooms.composing import Composer
 from buddies_core.rooms.replies import Replies
-from buddies_core.rooms.revocations import Revocations
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.in_memory_skills import InMemorySkills
+from buddies_core.trust.admission import Admission, Admitted
+from buddies_core.trust.revocations import Revocations
 from tests.support.fakes.clocks import ManualClock
 from tests.support.memories import DEMO
 

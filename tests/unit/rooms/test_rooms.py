@@ -31,16 +31,16 @@ from buddies_core.pb.peer_pb2 import Hello, HelloReply, PeerReply, PeerRequest, 
 from buddies_core.rooms import hello, joining, last_seen
 from buddies_core.rooms import room as room_module
 from buddies_core.rooms import rooms as rooms_module
-from buddies_core.rooms.admission import Admission, Rejected
-from buddies_core.rooms.bindings import Bindings
 from buddies_core.rooms.composing import Composer, MessageSigner
-from buddies_core.rooms.gate import Gate
-from buddies_core.rooms.policies import Policies
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.presence import LEGACY_LASTS_S
 from buddies_core.rooms.rooms import Rooms
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.records import PresenceRecord
+from buddies_core.trust.admission import Admission, Rejected
+from buddies_core.trust.bindings import Bindings
+from buddies_core.trust.gate import Gate
+from buddies_core.trust.policies import Policies
 from buddies_core.wire.room_messages import (
     RoomMessage,
     encode_room_message,

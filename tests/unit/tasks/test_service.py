@@ -32,7 +32,7 @@ from buddies_core.pb.peer_pb2 import (
     RenewLease,
     SubmitResult,
 )
-from buddies_core.rooms.admission import Admitted
+from buddies_core.trust.admission import Admitted
 from buddies_core.wire.bodies import encode_body
 from buddies_core.wire.room_messages import RoomMessage
 from tests.support.memories import CAROL, DEMO

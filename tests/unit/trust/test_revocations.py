@@ -12,8 +12,8 @@ from buddies_core.identity.resolving import Resolver
 from buddies_core.model.identity import SignerIdentity, Verified
 from buddies_core.model.ids import EndpointId
 from buddies_core.model.revocation import ItemCounts, Revocation, RevocationView, peer_label
-from buddies_core.rooms.revocations import Revocations
 from buddies_core.store.rocks import RocksStore
+from buddies_core.trust.revocations import Revocations
 from tests.support.fakes.clocks import ManualClock
 from tests.support.memories import ALICE, BOB, CAROL, a_memory, an_entry
 from tests.support.skills import a_skill, a_skill_entry, a_vote

@@ -60,7 +60,7 @@ class Admitted:
 
 
 Check: TypeAlias = Callable[[RoomId, Admitted], Awaitable[None]]
-"""Raises if a room's policy does not let in a message; see `rooms.gate.Gate.check_message`."""
+"""Raises if a room's policy does not let in a message; see `trust.gate.Gate.check_message`."""
 
 
 class Speakers(Protocol):

@@ -46,13 +46,13 @@ from buddies_core.pb.peer_pb2 import (
     PeerRequest,
     Search,
 )
-from buddies_core.rooms.admission import Admission, Admitted, Rejected
-from buddies_core.rooms.bindings import Bindings
 from buddies_core.rooms.composing import Composer
-from buddies_core.rooms.gate import Gate, SignerUnknown
-from buddies_core.rooms.policies import Policies
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.records import RoomRecord
+from buddies_core.trust.admission import Admission, Admitted, Rejected
+from buddies_core.trust.bindings import Bindings
+from buddies_core.trust.gate import Gate, SignerUnknown
+from buddies_core.trust.policies import Policies
 from buddies_core.wire.room_messages import RoomMessage, encode_room_message, legacy_signed_payload
 from tests.support.fakes.clocks import ManualClock
 from tests.support.skills import a_skill_entry

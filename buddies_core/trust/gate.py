@@ -11,11 +11,11 @@ from buddies_core.model.bodies import Presence
 from buddies_core.model.identity import GpgIdentity, SignerIdentity
 from buddies_core.model.ids import EndpointId, RoomId, short
 from buddies_core.pb.peer_pb2 import PeerRequest
-from buddies_core.rooms import fetching_bindings
-from buddies_core.rooms.admission import Admitted, Rejected
-from buddies_core.rooms.bindings import Bindings
-from buddies_core.rooms.fetching_bindings import BindingFetcher
-from buddies_core.rooms.policies import Policies
+from buddies_core.trust import fetching_bindings
+from buddies_core.trust.admission import Admitted, Rejected
+from buddies_core.trust.bindings import Bindings
+from buddies_core.trust.fetching_bindings import BindingFetcher
+from buddies_core.trust.policies import Policies
 
 MISSING_KEYS_MAX = 16
 MISSING_KEY_SHOWN_FOR_S = 600.0

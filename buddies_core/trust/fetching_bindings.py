@@ -17,9 +17,9 @@ from buddies_core.model.bodies import Presence
 from buddies_core.model.identity import Binding
 from buddies_core.model.ids import EndpointId, RoomId, short
 from buddies_core.pb import peer_pb2
-from buddies_core.rooms.bindings import Bindings
-from buddies_core.rooms.policies import Policies
 from buddies_core.store.records import RoomRecord
+from buddies_core.trust.bindings import Bindings
+from buddies_core.trust.policies import Policies
 from buddies_core.wire.room_messages import open_envelope, signing_input
 
 ASK_TIMEOUT_S = 2.0

@@ -14,12 +14,12 @@ from buddies_core.model.bodies import Presence
 from buddies_core.model.identity import Binding
 from buddies_core.model.ids import EndpointId, RoomName, open_room_id
 from buddies_core.pb.peer_pb2 import BindingsReply, FetchBindings, PeerReply, PeerRequest
-from buddies_core.rooms.bindings import Bindings
 from buddies_core.rooms.composing import Composer
-from buddies_core.rooms.fetching_bindings import NOT_AGAIN_FOR_S, BindingFetcher
-from buddies_core.rooms.policies import Policies
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.records import RoomRecord
+from buddies_core.trust.bindings import Bindings
+from buddies_core.trust.fetching_bindings import NOT_AGAIN_FOR_S, BindingFetcher
+from buddies_core.trust.policies import Policies
 from tests.support.fakes.clocks import ManualClock
 from tests.support.worlds.person import an_ed25519_signer
 

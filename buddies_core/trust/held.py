@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from buddies_core.model.ids import EndpointId
-from buddies_core.rooms.fetching_bindings import BindingFetcher, RoomPort
+from buddies_core.trust.fetching_bindings import BindingFetcher, RoomPort
 
 HELD_FOR_S = 5.0
 MESSAGES_MAX = 64

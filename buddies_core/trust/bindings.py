@@ -12,8 +12,8 @@ from buddies_core.identity.verifying import Verdict
 from buddies_core.model.identity import Binding, GpgIdentity, SignerIdentity, Verified
 from buddies_core.model.ids import EndpointId, short
 from buddies_core.model.room import Member
-from buddies_core.rooms.admission import Verify
 from buddies_core.store.records import BindingRecord
+from buddies_core.trust.admission import Verify
 
 BINDINGS_MAX = 10_000
 """On this machine; those of further strangers are not kept. Bounds what they can make us."""
@@ -37,7 +37,7 @@ class StorePort(Protocol):
 
 
 class KnownSigners(Protocol):
-    """Who is no stranger; see `rooms.policies.Policies`."""
+    """Who is no stranger; see `trust.policies.Policies`."""
 
     def names(self, signer: SignerIdentity) -> bool:
         """Return whether a room's policy names this signer."""

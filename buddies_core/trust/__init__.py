@@ -1,0 +1,1 @@
+"""Who is believed, and why: signatures, the keys that vouch for peers, policies, revocations."""
