@@ -163,14 +163,14 @@ class Inbound:
             )
         except WireError as error:
             self.passed_on.take(neighbor, now_s)
-            log.info("message_rejected room=%s: %s", room.record.name, error)
+            log.info("message_rejected room=%s: %s", room.name, error)
         except BuddiesError as error:
             self.counters["messages_failed"] += 1
-            log.warning("message_failed room=%s: %s", room.record.name, error)
+            log.warning("message_failed room=%s: %s", room.name, error)
         except Exception:
             # Whatever a message sets off, the next one may be another peer's.
             self.counters["bugs"] += 1
-            log.exception("message_met_bug room=%s", room.record.name)
+            log.exception("message_met_bug room=%s", room.name)
 
     async def _on_message(self, room: Room, admitted: Admitted, author: EndpointId | None) -> None:
         """Act on a message. `author` is given where it came straight from whoever wrote it."""
@@ -242,7 +242,7 @@ class Inbound:
             return [PeerReply(epoch=await self.rooms.private.answer_redeem(caller, request))]
         room = self.rooms.asked(caller, request)
         await self.gate.check_caller(room, caller, request)
-        name = room.record.name
+        name = room.name
         match request.WhichOneof("ask"):
             case "take_epoch" if room.epochs:
                 taken = await room.epochs.answer_take(caller, request)

@@ -44,7 +44,7 @@ class AttachedAgents:
 
     def rooms_of(self, agent: UUID) -> tuple[RoomName, ...]:
         """Return the rooms that this agent has joined itself."""
-        return tuple(sorted(room.record.name for room in self._rooms if agent in room.joined_by))
+        return tuple(sorted(room.name for room in self._rooms if agent in room.joined_by))
 
     def names_in(self, room: Room) -> tuple[str, ...]:
         """Return who of those attached has joined the room itself."""

@@ -7,9 +7,9 @@ from buddies_core.errors import InvalidInput
 from buddies_core.model.ids import RoomId, RoomName, open_room_id
 from buddies_core.model.private import SECRET_BYTES, Epoch, Invite, PrivateState
 from buddies_core.model.room import Ticket
-from buddies_core.rooms.invites import redeem
 from buddies_core.rooms.joining import others_on
 from buddies_core.rooms.ports import Host
+from buddies_core.rooms.private.invites import redeem
 from buddies_core.rooms.room import Room
 from buddies_core.store.records import RoomRecord
 
@@ -53,7 +53,7 @@ def check_same(known: Room, way_in: WayIn, *, private: bool) -> None:
     Raises:
         InvalidInput: it is another.
     """
-    name = known.record.name
+    name = known.name
     leave = f"leave it first (buddies-cli leave {name}), or choose another name"
     if known.epochs is None and (private or isinstance(way_in, Invite)):
         raise InvalidInput(
@@ -64,7 +64,7 @@ def check_same(known: Room, way_in: WayIn, *, private: bool) -> None:
             f"the ticket is for the open room {name!r}, but this machine is in a private one of "
             f"that name: {leave}"
         )
-    if isinstance(way_in, Invite) and way_in.room_id != known.record.room_id:
+    if isinstance(way_in, Invite) and way_in.room_id != known.room_id:
         raise InvalidInput(
             f"the invite is for another private room named {name!r} than the one that this "
             f"machine is in: {leave}"

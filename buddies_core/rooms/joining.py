@@ -32,7 +32,7 @@ async def find_neighbor(
         return ()
     async with asyncio.TaskGroup() as group:
         dials = [group.create_task(room.dial(peer)) for peer in peers]
-        inside = group.create_task(room.wait_neighbor())
+        inside = group.create_task(room.line.wait_neighbor())
         await _wait(lambda: inside.done() or not _hope(dials), (inside, *dials), until_s)
         is_in = inside.done()
         tried = tuple(map(_attempt, peers, dials))
@@ -47,9 +47,9 @@ async def find_neighbor(
         for attempt in tried
     )
     raise Unreachable(
-        f"could not join room {room.record.name!r} by this ticket: {describe(tried)}. "
+        f"could not join room {room.name!r} by this ticket: {describe(tried)}. "
         "Check that one of them is running, or ask for a new ticket "
-        f"(buddies-cli ticket {room.record.name}, on a machine that is in the room)"
+        f"(buddies-cli ticket {room.name}, on a machine that is in the room)"
     )
 
 
@@ -61,7 +61,7 @@ async def dial_more(
     Returns as soon as one is reached, as that leads to the others. Who has neighbors already waits
     for 3 s only: an agent that begins each day with its old ticket is not to wait for its author.
     """
-    if room.has_neighbor:
+    if room.line.has_neighbor:
         until_s = min(until_s, asyncio.get_running_loop().time() + MORE_PEERS_WITHIN_S)
     async with asyncio.TaskGroup() as group:
         dials = [group.create_task(room.dial(peer)) for peer in peers]

@@ -97,7 +97,7 @@ class PolicyChanges:
         found = await self._resolver.resolve(identity)
         async with self._changing:
             changed = self._rooms.room(room)
-            policy = self._policies.of(changed.record.room_id).with_identity(found.identity)
+            policy = self._policies.of(changed.room_id).with_identity(found.identity)
             return await self._change(changed, policy, [found], confirm=confirm)
 
     async def remove(self, room: str, identity: str, *, confirm: bool) -> PolicyReport:
@@ -109,7 +109,7 @@ class PolicyChanges:
         found = await self._resolver.resolve(identity)
         async with self._changing:
             changed = self._rooms.room(room)
-            policy = self._policies.of(changed.record.room_id)
+            policy = self._policies.of(changed.room_id)
             if found.identity not in policy.whitelist:
                 raise InvalidInput(
                     f"{_shortened(found.identity.label)} is not on the whitelist of room {room!r}; "
@@ -133,7 +133,7 @@ class PolicyChanges:
                 f"{len(policy.whitelist)}"
             )
         self._check_own(room, policy, confirm=confirm)
-        room_id = room.record.room_id
+        room_id = room.room_id
         members = self._known_members(room)
         heard = {m.endpoint for m, _ in members if self._policies.allows(room_id, self._signer(m))}
         await self._policies.put(room_id, policy)
@@ -160,7 +160,7 @@ class PolicyChanges:
         own = self._bindings.signer_of(self._endpoint)
         if confirm or policy.allows(own):
             return
-        name = room.record.name
+        name = room.name
         if own is None:
             raise NotAllowed(
                 "no key vouches for what this machine says (buddies-cli whoami), so members who "
@@ -174,11 +174,11 @@ class PolicyChanges:
         )
 
     def _view(self, room: Room, warnings: tuple[str, ...]) -> PolicyView:
-        room_id = room.record.room_id
+        room_id = room.room_id
         policy = self._policies.of(room_id)
         own = self._bindings.signer_of(self._endpoint)
         return PolicyView(
-            room=room.record.name,
+            room=room.name,
             require_signed=policy.require_signed,
             identities=tuple(identity.label for identity in policy.whitelist),
             local_identity=own.label if own else "",

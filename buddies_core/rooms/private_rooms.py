@@ -7,8 +7,8 @@ from buddies_core.errors import InvalidInput
 from buddies_core.model.ids import EndpointId, RoomId, RoomName
 from buddies_core.model.room import NamedPeer, RotateReport
 from buddies_core.pb.peer_pb2 import EpochReply, PeerRequest
-from buddies_core.rooms.invites import EXPIRES_S, USES, Invites, is_left_out
 from buddies_core.rooms.ports import Host
+from buddies_core.rooms.private.invites import EXPIRES_S, USES, Invites, is_left_out
 from buddies_core.rooms.registry import Registry
 from buddies_core.rooms.room import Room
 from buddies_core.trust.names import members_named
@@ -49,7 +49,7 @@ class PrivateRooms:
 
     async def void_invites(self, room: Room) -> None:
         """Have all our invites to a room let nobody in any more."""
-        await self._invites.void(room.record.room_id)
+        await self._invites.void(room.room_id)
 
     async def answer_redeem(self, caller: EndpointId, request: PeerRequest) -> EpochReply:
         """Return a room's secret to who shows a good invite; see `Invites.answer`."""
@@ -67,7 +67,7 @@ class PrivateRooms:
             StoreError: the disk refused.
         """
         rotated = self._rooms.room(room)
-        name = rotated.record.name
+        name = rotated.name
         async with self._changing[name]:
             epochs = rotated.epochs
             if epochs is None:
@@ -75,14 +75,14 @@ class PrivateRooms:
                     f"room {name!r} is open and has no keys: whoever knows its name may come in. "
                     "A private one is made by: buddies-cli join ROOM --private"
                 )
-            members = epochs.state.members
+            members = epochs.keyring.state.members
             names = {member: self._name_of(member) for member in members}
             removed = members_named(without, names, self._me)
             stay = [it for it in members if it not in removed and it != self._me]
             told = await epochs.rotate(removed, rotated.presences.present())
         return RotateReport(
             room=name,
-            epoch=epochs.number,
+            epoch=epochs.keyring.epoch.number,
             removed=tuple(NamedPeer(it, names[it]) for it in removed),
             told=tuple(NamedPeer(it, names[it]) for it in told),
             waiting=tuple(NamedPeer(it, names[it]) for it in stay if it not in told),

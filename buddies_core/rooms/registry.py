@@ -30,7 +30,7 @@ class Registry:
 
     def joined(self) -> tuple[RoomName, ...]:
         """Return the names of the rooms that were entered, sorted."""
-        return tuple(sorted(name for name, room in self._rooms.items() if room.entered))
+        return tuple(sorted(name for name, room in self._rooms.items() if room.line.entered))
 
     def room(self, name: str) -> Room:
         """Return a room that was entered.
@@ -39,7 +39,7 @@ class Registry:
             NotFound: this node is not in that room.
         """
         room = self._rooms.get(RoomName(name))
-        if room is None or not room.entered:
+        if room is None or not room.line.entered:
             joined = ", ".join(self.joined()) or "none yet"
             raise NotFound(
                 f"this machine is not in room {name!r} (it is in: {joined}); "
@@ -49,11 +49,11 @@ class Registry:
 
     def by_topic(self, topic: TopicId) -> Room | None:
         """Return the room that is told of by this topic, also while it is being entered."""
-        return next((room for room in self if room.channel.topic == topic), None)
+        return next((room for room in self if room.line.topic == topic), None)
 
     def by_id(self, room_id: RoomId) -> Room | None:
         """Return the entered room that this is the id of."""
-        return next((it for it in self if it.entered and it.record.room_id == room_id), None)
+        return next((it for it in self if it.line.entered and it.room_id == room_id), None)
 
     def asked(self, caller: EndpointId, request: PeerRequest) -> Room:
         """Return the room that a peer's request is about, if it may ask in that.
@@ -62,11 +62,11 @@ class Registry:
             NotFound: this node is not in that room, or the caller is not: it is told no more.
             Rotated: the caller asks by a topic that the room once had.
         """
-        me, topic = self._host.endpoint, TopicId(request.topic)
+        topic = TopicId(request.topic)
         for room in self:
-            if not room.entered or not room.channel.is_proven(topic, caller, me, request.proof):
+            if not room.line.entered or not room.line.is_proven(topic, caller, request.proof):
                 continue
-            if topic != room.channel.topic and request.WhichOneof("ask") not in _BY_FORMER_TOPIC:
+            if topic != room.line.topic and request.WhichOneof("ask") not in _BY_FORMER_TOPIC:
                 raise Rotated("this room's keys were changed; catch up first")
             return room
         self._host.counters["requests_for_no_room"] += 1
@@ -74,22 +74,21 @@ class Registry:
 
     def add(self, room: Room) -> Room:
         """Have the room found from now on, though it is not shown yet."""
-        self._rooms[room.record.name] = room
+        self._rooms[room.name] = room
         return room
 
     def enter(self, room: Room) -> None:
         """Show the room, and keep it alive."""
-        room.entered = True
-        self._lives[room.record.name] = self._group.create_task(room.live())
+        room.line.entered = True
+        self._lives[room.name] = self._group.create_task(room.live())
 
     async def remove(self, room: Room) -> None:
         """Forget the room and leave its swarm."""
-        life = self._lives.pop(room.record.name, None)
+        life = self._lives.pop(room.name, None)
         if life is not None:
             life.cancel()
-        self._rooms.pop(room.record.name, None)
-        room.gone = True
-        await self._host.network.quit(room.channel.topic)
+        self._rooms.pop(room.name, None)
+        await room.line.close()
 
     def stop(self) -> None:
         """End what keeps the rooms alive."""

@@ -23,4 +23,4 @@ class Requests:
             NotFound: this node is not in the room, or the peer has not got what was asked for.
             BuddiesError: as `net.network.Network.ask` does.
         """
-        return await self._rooms.room(room).asking.ask(peer, request, timeout_s)
+        return await self._rooms.room(room).ask(peer, request, timeout_s)

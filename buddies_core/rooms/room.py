@@ -2,28 +2,25 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from buddies_core.errors import BuddiesError, NotAllowed, NotFound, StoreError, WireError
+from buddies_core.errors import BuddiesError, NotAllowed, NotFound, WireError
 from buddies_core.model.address import PeerAddress
 from buddies_core.model.bodies import AgentPresence, Presence
 from buddies_core.model.bodies import Join as JoinBody
 from buddies_core.model.ids import EndpointId, RoomId, TopicId, short
-from buddies_core.model.private import PrivateState
 from buddies_core.model.room import DialAttempt, Member, Ticket
 from buddies_core.pb import peer_pb2
-from buddies_core.rooms.asking import Asking
-from buddies_core.rooms.channel import Channel, OpenChannel
-from buddies_core.rooms.epochs import Epochs
 from buddies_core.rooms.hello import Hello
 from buddies_core.rooms.last_seen import LastSeen
 from buddies_core.rooms.legacy import LegacyMembers, LegacyPeers
+from buddies_core.rooms.line import RoomLine
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.presence import Presences, fit_presence
+from buddies_core.rooms.private.epochs import Epochs
+from buddies_core.rooms.private.keyring import Keyring
 from buddies_core.rooms.reunion import Reunion
-from buddies_core.rooms.voice import Voice
 from buddies_core.store.records import PresenceRecord, RoomRecord
 from buddies_core.trust.admission import Admitted, Rejected
 
@@ -43,36 +40,33 @@ class Room:
     """A room that this node is in, or is about to enter."""
 
     def __init__(self, record: RoomRecord, host: Host) -> None:
-        self.record = record
+        self.name = record.name
+        self.room_id = record.room_id
+        self.joined_at_ms = record.joined_at_ms
+        self.bootstrap = record.bootstrap
         self.presences = Presences()
-        self.entered = False
-        """Set once a join has succeeded; until then the room is not shown to anybody."""
-        self.gone = False
-        """Set once this node is out of it, for good."""
         self.joined_by: set[UUID] = set()
         self.left_by: set[UUID] = set()
         self.statuses: dict[str, AgentPresence] = {}
         """What our own agents said they were doing, by agent name."""
+        self.agents: tuple[AgentPresence, ...] = ()
+        """Our own agents, as the members see them."""
         self._host = host
         self._last_seen = LastSeen(host.store.presences(record.room_id))
         self._reunion = Reunion(host.rng)
-        self._has_neighbor = asyncio.Event()
         self._introduced = False
         """Whether the swarm that we are in has heard our Join."""
-        self.epochs = self._epochs(record)
-        """What makes it private; None for an open room."""
-        self.channel: Channel = self.epochs.channel if self.epochs else OpenChannel(record.room_id)
+        private = record.private
+        keyring = Keyring(record.room_id, host.endpoint, private) if private else None
         signatures = LegacyPeers(record.room_id, host.store)
-        self.voice = Voice(record.room_id, self.channel, signatures, host)
-        self.legacy = LegacyMembers(signatures, self.presences, host, self._say_join)
-        self.asking = Asking(record.name, self.channel, self.epochs, host)
-        self._hello = Hello(
-            record.name, self.asking.ask, self._own_presence, self.admit, self.on_presence
+        self.line = RoomLine(record, keyring, signatures, host)
+        self.epochs = (
+            Epochs(keyring, self.line, self.presences, self._last_seen, host) if keyring else None
         )
-        self._announce = asyncio.Event()
+        """What makes it private; None for an open room."""
+        self.legacy = LegacyMembers(signatures, self.presences, host, self._say_join)
+        self._hello = Hello(record.name, self.ask, self._own_presence, self.admit, self.on_presence)
         self._greetings: asyncio.Queue[EndpointId] = asyncio.Queue(GREETINGS_MAX)
-        self.agents: tuple[AgentPresence, ...] = ()
-        """Our own agents, as the members see them."""
 
     async def live(self) -> None:
         """Stay in touch with the members until cancelled."""
@@ -87,7 +81,7 @@ class Room:
     def announce(self, agents: tuple[AgentPresence, ...]) -> None:
         """Tell the members soon who is here, because it has changed."""
         self.agents = agents
-        self._announce.set()
+        self.line.say_again.set()
 
     def ticket(self) -> Ticket:
         """Return what brings somebody in: by us, or by members while we are off."""
@@ -99,8 +93,8 @@ class Room:
         )
         reachable = [address for address in others if address.info.direct or address.info.relay_url]
         return Ticket(
-            self.record.name,
-            TopicId(self.record.room_id),
+            self.name,
+            TopicId(self.room_id),
             (network.address(), *reachable[:TICKET_MEMBERS_MAX]),
         )
 
@@ -117,7 +111,7 @@ class Room:
 
     def warnings(self) -> tuple[str, ...]:
         """Return what is to be known about this node's place in the room."""
-        warnings = self._host.gate.warnings_of(self.record.room_id)
+        warnings = self._host.gate.warnings_of(self.room_id)
         return (*warnings, *self.epochs.warnings()) if self.epochs else warnings
 
     def name_of(self, endpoint: EndpointId) -> str | None:
@@ -128,19 +122,26 @@ class Room:
         """Return whoever was heard in this room, present or not."""
         return tuple(self._last_seen.since(0))
 
+    async def ask(
+        self, peer: EndpointId, request: peer_pb2.PeerRequest, timeout_s: float
+    ) -> Sequence[peer_pb2.PeerReply]:
+        """Return a member's whole answer; raises as `Network.ask` does."""
+        way = self.epochs or self.line
+        return await way.ask(peer, request, timeout_s)
+
     # What happens to it
 
     async def hear(self, content: bytes) -> Admitted:
         """Return the message that was broadcast in this room; raises as `admit` does."""
-        during = self.channel.topic
+        during = self.line.topic
         try:
-            opened = self.channel.open(content)
+            opened = self.line.open(content)
         except WireError as error:
             self._host.counters["rejected_unsealed"] += 1
             raise Rejected("unsealed", str(error)) from error
         admitted = await self.admit(opened)
         if self.epochs and admitted.trailer:
-            self.epochs.spoke(admitted.trailer.sender, during)
+            self.epochs.keyring.note_speaker(admitted.trailer.sender, during)
         return admitted
 
     async def admit(self, proof: bytes) -> Admitted:
@@ -149,7 +150,7 @@ class Room:
         Raises:
             Rejected: it is not what its author said in this room.
         """
-        admitted = await self._host.admission.admit(self.record.name, self.record.room_id, proof)
+        admitted = await self._host.admission.admit(self.name, self.room_id, proof)
         if self.epochs and admitted.trailer is None:
             # Only a member could seal it, but nothing says for whom that member speaks.
             self._host.counters["rejected_unsigned"] += 1
@@ -158,23 +159,20 @@ class Room:
 
     def on_neighbor_up(self, peer: EndpointId) -> None:
         """Take note of a neighbor; a new one is asked who else is here."""
-        if not self._has_neighbor.is_set():
-            self._has_neighbor.set()
-            self._announce.set()
+        self.line.neighbor_up()
         if not self.presences.has(peer) and not self._greetings.full():
             self._greetings.put_nowait(peer)
 
     def meet_again(self) -> None:
         """Ask the neighbors who is here, as not all that was said of it has been heard."""
-        for peer in self._host.network.neighbors(self.channel.topic):
+        for peer in self.line.neighbors():
             if not self._greetings.full():
                 self._greetings.put_nowait(peer)
 
     def on_neighbor_down(self, peer: EndpointId) -> None:
         """Take note that a neighbor is gone."""
         self.presences.legacy_gone(peer)
-        if not self._host.network.neighbors(self.channel.topic):
-            self._has_neighbor.clear()
+        if self.line.neighbor_down():
             self._introduced = False
             self._reunion.reset()
 
@@ -190,7 +188,7 @@ class Room:
             return
         if trailer.address is not None:
             host.network.learn(PeerAddress(sender, trailer.address))
-        mark = _presence_mark(self.record.room_id, sender)
+        mark = _presence_mark(self.room_id, sender)
         if trailer.sent_at_ms < host.store.watermark(mark):
             return
         wall_ms = host.clock.wall_ms()
@@ -209,22 +207,22 @@ class Room:
             return
         await host.store.raise_watermark(mark, trailer.sent_at_ms)
         if not was_present:
-            log.info("member_present room=%s peer=%s", self.record.name, short(sender))
+            log.info("member_present room=%s peer=%s", self.name, short(sender))
         record = PresenceRecord(
-            room_id=self.record.room_id, endpoint=sender, proof=admitted.raw, received_at_ms=wall_ms
+            room_id=self.room_id, endpoint=sender, proof=admitted.raw, received_at_ms=wall_ms
         )
         forgotten = self._last_seen.note(sender, trailer.address, wall_ms, body.name)
         await host.store.put_presence(record)
         if body.binding is not None:
             await host.bindings.take(sender, body.binding)
         if forgotten is not None:
-            await host.store.delete_presence(self.record.room_id, forgotten)
+            await host.store.delete_presence(self.room_id, forgotten)
 
     async def on_leave(self, sender: EndpointId, sent_at_ms: int) -> None:
         """Take in that a member goes; an older presence of it counts for nothing from now on."""
         if self.presences.left(sender, sent_at_ms):
-            log.info("member_left room=%s peer=%s", self.record.name, short(sender))
-        mark = _presence_mark(self.record.room_id, sender)
+            log.info("member_left room=%s peer=%s", self.name, short(sender))
+        mark = _presence_mark(self.room_id, sender)
         if self._host.store.watermark(mark):  # A stranger's leave is not worth a place on disk.
             await self._host.store.raise_watermark(mark, sent_at_ms)
         else:
@@ -246,64 +244,20 @@ class Room:
             await network.reach(address, DIAL_TIMEOUT_S)
             await self._hello.greet(peer)
         except NotFound:
-            if not await self.asking.caught_up(peer):
+            if self.epochs is None or not await self.epochs.caught_up(peer):
                 return DialAttempt(peer, False, "was reached, but is not in this room")
         except NotAllowed as error:
             return DialAttempt(peer, False, f"was reached, but refuses: {error}")
         except BuddiesError as error:
             return DialAttempt(peer, False, str(error).removeprefix(f"peer {short(peer)} "))
-        await network.join(self.channel.topic, (peer,))
+        await self.line.join((peer,))
         return DialAttempt(peer, True, "was reached")
-
-    @property
-    def has_neighbor(self) -> bool:
-        """Whether anybody in the room is connected to this node."""
-        return self._has_neighbor.is_set()
-
-    async def wait_neighbor(self) -> None:
-        """Return once this node has a neighbor in the room."""
-        await self._has_neighbor.wait()
 
     async def answer_hello(self, hello: peer_pb2.Hello) -> list[peer_pb2.HelloReply]:
         """Return the members' latest presences, ours first, and take in the caller's."""
         if hello.presence:
             await self._hello.take(hello.presence)
         return await self._hello.answer(self.presences.copies(self._host.clock.now_s()))
-
-    # Going on to another epoch
-
-    def _epochs(self, record: RoomRecord) -> Epochs | None:
-        if record.private is None:
-            return None
-        return Epochs(
-            record.room_id, record.private, self._host, save=self._save, moved=self._moved
-        )
-
-    async def _save(self, state: PrivateState) -> None:
-        record = replace(self.record, private=state)
-        if self.entered:  # Before, the join keeps it if it succeeds.
-            await self._host.store.put_room(record)
-        self.record = record
-
-    async def _moved(self, former: TopicId, via: tuple[EndpointId, ...]) -> None:
-        """Be in the new epoch's topic, among its members alone."""
-        assert self.epochs is not None, "only a private room has epochs"
-        network, store = self._host.network, self._host.store
-        gone = [peer for peer in self.heard_of() if not self.epochs.is_member(peer)]
-        for peer in gone:  # At once, before anybody is told in this epoch who is here.
-            self.presences.forget(peer)
-            self._last_seen.forget(peer)
-        self._has_neighbor.clear()
-        self._reunion.reset()
-        if not self.gone:
-            await network.join(self.channel.topic, via)
-        await network.quit(former)
-        self._announce.set()
-        for peer in gone:
-            try:
-                await store.delete_presence(self.record.room_id, peer)
-            except StoreError as error:  # It is of no use to anybody: no member is in it.
-                log.warning("presence_kept peer=%s: %s", short(peer), error)
 
     async def presence_of(self, endpoint: EndpointId) -> bytes | None:
         """Return what a member, or this node, says of itself, as it has signed it.
@@ -313,46 +267,49 @@ class Room:
         """
         if endpoint == self._host.endpoint:
             return await self._own_presence()
-        record = self._host.store.get_presence(self.record.room_id, endpoint)
+        record = self._host.store.get_presence(self.room_id, endpoint)
         return record.proof if record else None
 
     async def _own_presence(self) -> bytes:
-        return await self.voice.compose(self._presence())
+        return await self.line.compose(self._presence())
 
     def _presence(self) -> Presence:
         return fit_presence(Presence(self._host.user, self.agents, self._host.bindings.own))
 
     async def _keep_present(self) -> None:
         while True:
-            self._announce.clear()
+            self.line.say_again.clear()
             await self.legacy.keep()
             try:
-                if self.has_neighbor and not self._introduced and self.epochs is None:
+                if self.line.has_neighbor and not self._introduced and self.epochs is None:
                     await self._say_join()
                     self._introduced = True
-                await self.voice.say(self._presence())
+                await self.line.say(self._presence())
             except BuddiesError as error:
-                log.warning("presence_not_sent room=%s: %s", self.record.name, error)
+                log.warning("presence_not_sent room=%s: %s", self.name, error)
             pause_s = PRESENCE_EVERY_S * self._host.rng.uniform(0.9, 1.0)
             try:
                 async with asyncio.timeout(pause_s):
-                    await self._announce.wait()
+                    await self.line.say_again.wait()
             except TimeoutError:
                 continue
 
     async def _keep_together(self) -> None:
-        host = self._host
+        host, topic = self._host, self.line.topic
         while True:
-            neighbors = host.network.neighbors(self.channel.topic)
+            if topic != self.line.topic:  # The keys were changed.
+                topic = self.line.topic
+                self._reunion.reset()
+            neighbors = self.line.neighbors()
             for peer in self.presences.expire(host.clock.now_s(), neighbors):
-                log.info("member_silent room=%s peer=%s", self.record.name, short(peer))
+                log.info("member_silent room=%s peer=%s", self.name, short(peer))
             alone = not neighbors
             absent = self._absent(alone=alone)
             chosen = self._reunion.who_to_dial(absent, alone=alone, now_s=host.clock.now_s())
             for attempt in await self.dial_all(absent[peer] for peer in chosen):
                 log.debug(
                     "reunion room=%s peer=%s %s",
-                    self.record.name,
+                    self.name,
                     short(attempt.endpoint),
                     attempt.outcome,
                 )
@@ -369,14 +326,14 @@ class Room:
         known = self._last_seen.since(oldest_ms)
         if alone:
             # These may be 0.1.4 peers, whose presence is not known by endpoint.
-            known = {peer.endpoint: peer for peer in self.record.bootstrap} | known
-        skip = {host.endpoint, *host.network.neighbors(self.channel.topic)}
+            known = {peer.endpoint: peer for peer in self.bootstrap} | known
+        skip = {host.endpoint, *self.line.neighbors()}
         return {
             peer: address
             for peer, address in known.items()
             if peer not in skip
             and (alone or not self.presences.has(peer))
-            and (self.epochs is None or self.epochs.is_member(peer))
+            and (self.epochs is None or self.epochs.keyring.is_member(peer))
         }
 
     async def _keep_greeting(self) -> None:
@@ -385,12 +342,12 @@ class Room:
             try:
                 await self._hello.greet(peer)
             except BuddiesError as error:
-                log.info("hello_refused room=%s peer=%s: %s", self.record.name, short(peer), error)
+                log.info("hello_refused room=%s peer=%s: %s", self.name, short(peer), error)
 
     async def _say_join(self) -> None:
         """Tell 0.1.4 peers that we are here; ours read our presence."""
         agent = self.agents[0].name if self.agents else "buddies"
-        await self.voice.say(JoinBody(self._host.user, agent), agent=agent)
+        await self.line.say(JoinBody(self._host.user, agent), agent=agent)
 
 
 def _presence_mark(room_id: RoomId, sender: EndpointId) -> bytes:

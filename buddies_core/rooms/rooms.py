@@ -30,9 +30,9 @@ from buddies_core.pb.peer_pb2 import PeerRequest
 from buddies_core.rooms.attached import CLI_AGENT, AttachedAgents
 from buddies_core.rooms.claims import claim
 from buddies_core.rooms.entering import WayIn, check_same, record_of
-from buddies_core.rooms.invites import redeem
 from buddies_core.rooms.joining import JOIN_DEADLINE_S, dial_more, find_neighbor, missed, others_on
 from buddies_core.rooms.ports import Host
+from buddies_core.rooms.private.invites import redeem
 from buddies_core.rooms.private_rooms import PrivateRooms
 from buddies_core.rooms.registry import Registry
 from buddies_core.rooms.room import Room
@@ -68,7 +68,7 @@ class Rooms:
             rooms = cls(host, group)
             for record in host.store.rooms():
                 room = rooms._rooms.add(Room(record, host))
-                await host.network.join(room.channel.topic, ())
+                await room.line.join()
                 rooms._rooms.enter(room)
             try:
                 yield rooms
@@ -81,7 +81,7 @@ class Rooms:
     async def _say_goodbye(self) -> None:
         for room in self._rooms:
             with contextlib.suppress(BuddiesError):
-                await room.voice.say(Leave(self._host.user))
+                await room.line.say(Leave(self._host.user))
 
     # Coming and going
 
@@ -134,7 +134,7 @@ class Rooms:
             NotFound: the node is not in the room.
             StoreError: the disk refused; the node has not left.
         """
-        name = self.room(room).record.name
+        name = self.room(room).name
         async with self._changing[name]:
             left = self.room(name)
             if agent is not None:
@@ -167,7 +167,7 @@ class Rooms:
             return await self.private.invite(asked, uses, expires_s)
         if uses is not None or expires_s is not None:
             raise InvalidInput(
-                f"room {asked.record.name!r} is open: its ticket does not expire and is not used "
+                f"room {asked.name!r} is open: its ticket does not expire and is not used "
                 "up, as whoever knows the name may come in; leave out uses and expiry"
             )
         return await self._ticket(asked)
@@ -185,13 +185,13 @@ class Rooms:
         """
         asked = self.room(room)
         return RoomStatus(
-            room=asked.record.name,
-            topic=asked.channel.topic,
+            room=asked.name,
+            topic=asked.line.topic,
             private=asked.epochs is not None,
             warnings=asked.warnings(),
             members=asked.members(),
-            neighbors=len(self._host.network.neighbors(asked.channel.topic)),
-            joined_at_ms=asked.record.joined_at_ms,
+            neighbors=len(asked.line.neighbors()),
+            joined_at_ms=asked.joined_at_ms,
         )
 
     # Saying something
@@ -212,8 +212,8 @@ class Rooms:
             name=name, user=user, status=said, status_at_ms=self._host.clock.wall_ms()
         )
         told.announce(self.agents.shown_in(told))
-        await told.voice.say(StatusUpdate(self._host.endpoint.hex(), said), agent=name, user=user)
-        return NotifyReport(told.record.name, said, len(told.members()) - 1)
+        await told.line.say(StatusUpdate(self._host.endpoint.hex(), said), agent=name, user=user)
+        return NotifyReport(told.name, said, len(told.members()) - 1)
 
     async def publish(
         self,
@@ -229,7 +229,7 @@ class Rooms:
         Raises:
             NotFound: this node is not in the room.
         """
-        return await self.room(room).voice.say(body, agent=agent, user=user, whole=whole)
+        return await self.room(room).line.say(body, agent=agent, user=user, whole=whole)
 
     async def compose(
         self,
@@ -245,7 +245,7 @@ class Rooms:
         Raises:
             NotFound: this node is not in the room.
         """
-        return await self.room(room).voice.compose(body, agent=agent, user=user, whole=whole)
+        return await self.room(room).line.compose(body, agent=agent, user=user, whole=whole)
 
     async def send(self, room: RoomName, proof: bytes) -> None:
         """Say what `compose` returned.
@@ -253,7 +253,7 @@ class Rooms:
         Raises:
             NotFound: this node is not in the room.
         """
-        await self.room(room).voice.send(proof)
+        await self.room(room).line.send(proof)
 
     # Knowing things
 
@@ -305,7 +305,7 @@ class Rooms:
         Raises:
             NotFound: this node is not in the room.
         """
-        return self.room(room).voice.message_bytes_max
+        return self.room(room).line.message_bytes_max
 
     def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
         """Return whose key vouches for what this endpoint says, if anybody's does."""
@@ -314,7 +314,7 @@ class Rooms:
     def hears(self, room: RoomName, endpoint: EndpointId) -> bool:
         """Return whether the room's policy lets in what this endpoint says; also of a room left."""
         known = self._rooms.get(room)
-        room_id = known.record.room_id if known else open_room_id(room)
+        room_id = known.room_id if known else open_room_id(room)
         return self._host.gate.hears(room_id, endpoint)
 
     def name_of(self, endpoint: EndpointId) -> str:
@@ -329,11 +329,11 @@ class Rooms:
     async def _enter(self, record: RoomRecord, until_s: float) -> tuple[DialAttempt, ...]:
         room = self._rooms.add(Room(record, self._host))
         try:
-            await self._host.network.join(room.channel.topic, ())
-            tried = await find_neighbor(room, room.record.bootstrap, until_s)
+            await room.line.join()
+            tried = await find_neighbor(room, room.bootstrap, until_s)
             kept = None
-            while kept is not room.record:  # Somebody may be let in while it is written.
-                kept = room.record
+            while kept != room.line.record():  # Somebody may be let in while it is written.
+                kept = room.line.record()
                 await self._host.store.put_room(kept)
         except BaseException:
             await self._rooms.remove(room)
@@ -351,24 +351,24 @@ class Rooms:
     ) -> tuple[DialAttempt, ...]:
         others = others_on(way_in, self._host.endpoint)
         tried = await dial_more(room, others, until_s)
-        if room.epochs and room.epochs.left_out_by and isinstance(way_in, Invite):
+        if room.epochs and room.epochs.keyring.left_out_by and isinstance(way_in, Invite):
             again = await redeem(way_in, self._host, until_s)
             await room.epochs.take_invited(again.epoch, again.roster, again.inviter)
             tried = await dial_more(room, others, until_s)
         return tried
 
     async def _leave(self, room: Room) -> None:
-        room.entered = False  # Nothing that is on its way here keeps it on disk again.
+        room.line.entered = False  # Nothing that is on its way here keeps it on disk again.
         try:
-            await self._host.store.delete_room(room.record.name)
+            await self._host.store.delete_room(room.name)
         except StoreError:
-            room.entered = True
+            room.line.entered = True
             raise
         try:
-            await room.voice.say(Leave(self._host.user))
+            await room.line.say(Leave(self._host.user))
         except BuddiesError as error:
-            log.warning("leave_not_told room=%s: %s", room.record.name, error)
+            log.warning("leave_not_told room=%s: %s", room.name, error)
         finally:
             await self._rooms.remove(room)
-        await self._host.store.delete_presences(room.record.room_id)
+        await self._host.store.delete_presences(room.room_id)
         await self.private.void_invites(room)

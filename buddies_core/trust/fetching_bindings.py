@@ -17,7 +17,6 @@ from buddies_core.model.bodies import Presence
 from buddies_core.model.identity import Binding
 from buddies_core.model.ids import EndpointId, RoomId, short
 from buddies_core.pb import peer_pb2
-from buddies_core.store.records import RoomRecord
 from buddies_core.trust.bindings import Bindings
 from buddies_core.trust.policies import Policies
 from buddies_core.wire.room_messages import open_envelope, signing_input
@@ -33,23 +32,15 @@ ENDPOINTS_MAX = 32
 log = logging.getLogger(__name__)
 
 
-class AskingPort(Protocol):
-    """Asking a room's members; see `rooms.asking.Asking`."""
+class RoomPort(Protocol):
+    """A room that this node is in; see `rooms.room.Room`."""
+
+    room_id: RoomId
 
     async def ask(
         self, peer: EndpointId, request: peer_pb2.PeerRequest, timeout_s: float
     ) -> Sequence[peer_pb2.PeerReply]:
         """Return a member's whole answer."""
-
-
-class RoomPort(Protocol):
-    """A room that this node is in; see `rooms.room.Room`."""
-
-    record: RoomRecord
-
-    @property
-    def asking(self) -> AskingPort:
-        """The way to its members."""
 
     async def presence_of(self, endpoint: EndpointId) -> bytes | None:
         """Return what a member, or this node, says of itself, as it has signed it."""
@@ -106,9 +97,9 @@ class BindingFetcher:
         request = peer_pb2.PeerRequest(fetch_bindings=peer_pb2.FetchBindings(endpoints=[endpoint]))
         try:
             async with asyncio.timeout(ASK_TIMEOUT_S):
-                replies = await room.asking.ask(peer, request, ASK_TIMEOUT_S)
+                replies = await room.ask(peer, request, ASK_TIMEOUT_S)
             for proof in (proof for reply in replies for proof in reply.bindings.presences):
-                await self._take(endpoint, room.record.room_id, proof)
+                await self._take(endpoint, room.room_id, proof)
         except (BuddiesError, TimeoutError) as error:
             log.info("bindings_not_fetched peer=%s of=%s: %s", short(peer), short(endpoint), error)
             self._mute.add(peer)

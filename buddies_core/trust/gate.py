@@ -111,7 +111,7 @@ class Gate:
             NotAllowed: it does not.
             StoreError: the disk refused.
         """
-        if self.policies.is_open(room.record.room_id) or request.HasField("fetch_bindings"):
+        if self.policies.is_open(room.room_id) or request.HasField("fetch_bindings"):
             return
         if request.hello.presence:  # It may bring a newer binding than the one that is known.
             with contextlib.suppress(WireError):
@@ -121,7 +121,7 @@ class Gate:
         ):
             self.fetcher.give_up(caller)
         try:
-            await self._check_endpoint(room.record.room_id, caller)
+            await self._check_endpoint(room.room_id, caller)
         except Rejected as rejected:
             self._counters["requests_refused_policy"] += 1
             raise NotAllowed(

@@ -47,7 +47,7 @@ async def test_who_listens_in_on_the_network_reads_nothing_of_what_is_said() -> 
 async def test_who_is_in_the_swarm_of_a_private_room_reads_nothing_without_its_secret() -> None:
     async with people("alice") as (alice,):
         await alice.join(private=True)
-        topic, address = alice.room().channel.topic, alice.on.parts.inbound.network.address()
+        topic, address = alice.room().line.topic, alice.on.parts.inbound.network.address()
         async with a_network(666) as eve:
             await eve.reach(address, 5)
             await eve.join(topic, (address.endpoint,))
@@ -55,7 +55,7 @@ async def test_who_is_in_the_swarm_of_a_private_room_reads_nothing_without_its_s
             await alice.on.client.notify(SECRET, NOTE)
             await alice.stores(NOTE)
             heard = await contents(eve, 3)  # A presence as well.
-        said = (NOTE, "Zephyr", SECRET, "alice", alice.room().record.room_id)
+        said = (NOTE, "Zephyr", SECRET, "alice", alice.room().room_id)
         for words in said:
             sought = words.encode() if isinstance(words, str) else words
             assert not any(sought in content for content in heard)
@@ -68,8 +68,8 @@ async def test_what_a_member_of_a_private_room_does_not_sign_is_not_heard() -> N
         epochs = bob.room().epochs
         assert epochs is not None
         message = unsigned(StatusUpdate("carol", "I was never here"))
-        content = seal_content(epochs.channel.newest, message, bytes(24))
-        await bob.on.parts.inbound.network.broadcast(epochs.channel.topic, content)
+        content = seal_content(epochs.keyring.newest, message, bytes(24))
+        await bob.on.parts.inbound.network.broadcast(epochs.keyring.newest.topic, content)
         await eventually(alice.on.counters, lambda it: it["rejected_unsigned"] == 1)
         status = await alice.on.client.room_status(SECRET)
         assert {it.name for it in status.members} == {"alice", "bob"}

@@ -122,7 +122,7 @@ async def test_who_vouches_for_a_sender_is_asked_of_it_and_then_it_is_heard(
     del alice.on.parts.inbound.gate._bindings._known[bobs]
     await bob.stores("we use PostgreSQL", DEMO)
     await alice.hears("we use PostgreSQL")
-    assert alice.on.parts.inbound.gate.hears(alice.room(DEMO).record.room_id, bobs)
+    assert alice.on.parts.inbound.gate.hears(alice.room(DEMO).room_id, bobs)
     assert (await alice.on.counters())["held_too_many"] == 0
 
 

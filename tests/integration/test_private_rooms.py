@@ -21,6 +21,7 @@ from buddies_core.pb.peer_pb2 import (
     TakeEpoch,
 )
 from buddies_core.rooms import room, rooms
+from buddies_core.wire.private import prove
 from buddies_core.wire.tickets import decode_ticket, encode_invite
 from tests.support.eventually import until
 from tests.support.worlds.meeting import eventually
@@ -71,12 +72,12 @@ async def test_who_knows_only_the_name_gets_nothing() -> None:
         await alice.stores("the launch is on Friday")
         await bob.hears("the launch is on Friday")
         assert not joined.private
-        assert eve.room().channel.topic != alice.room().channel.topic
+        assert eve.room().line.topic != alice.room().line.topic
         network = eve.on.parts.inbound.network
         network.learn(alice.on.parts.inbound.network.address())
         asked = alice.on.parts.inbound.network.endpoint
         for ask in everything_there_is_to_ask():
-            for topic in (topic_of(SECRET), alice.room().record.room_id):
+            for topic in (topic_of(SECRET), alice.room().room_id):
                 request = PeerRequest(topic=topic)
                 request.MergeFrom(ask)
                 with pytest.raises((NotFound, NotAllowed)) as refused:
@@ -91,7 +92,7 @@ async def test_who_has_learnt_the_topic_can_neither_ask_nor_speak(
     pair: tuple[Someone, Someone],
 ) -> None:
     alice, bob = pair
-    topic = alice.room().channel.topic
+    topic = alice.room().line.topic
     address = alice.on.parts.inbound.network.address()
     async with a_network(666) as eve:
         await eve.reach(address, 5)
@@ -102,7 +103,7 @@ async def test_who_has_learnt_the_topic_can_neither_ask_nor_speak(
             request.MergeFrom(ask)
             with pytest.raises((NotFound, NotAllowed)):
                 await eve.ask(address.endpoint, request, 3)
-        in_the_open = await bob.room().voice.compose(bob.room()._presence())
+        in_the_open = await bob.room().line.compose(bob.room()._presence())
         await eve.broadcast(topic, in_the_open)
         await eventually(alice.on.counters, lambda it: it["rejected_unsealed"] == 1)
 
@@ -222,7 +223,7 @@ async def test_two_rotations_at_a_time_end_as_one_that_leaves_out_both() -> None
         await bob.sees("alice")
         await alice.stores("only the two of us")
         await bob.hears("only the two of us")
-        assert alice.room().channel.topic == bob.room().channel.topic
+        assert alice.room().line.topic == bob.room().line.topic
         assert await carol.contents() == await dave.contents() == []
 
 
@@ -314,13 +315,13 @@ async def test_who_was_left_out_gets_no_new_keys_by_offering_old_ones(
     alice, bob = pair
     epochs = bob.room().epochs
     assert epochs is not None
-    [old] = epochs.state.epochs
+    [old] = epochs.keyring.state.epochs
     await alice.on.client.rotate_room(SECRET, ["bob"])
     network, asked = bob.on.parts.inbound.network, alice.room()._host.endpoint
     for number in (0, 1, 2):
         request = PeerRequest(
-            topic=epochs.channel.topic,
-            proof=epochs.channel.prove(network.endpoint, asked),
+            topic=epochs.keyring.newest.topic,
+            proof=prove(epochs.keyring.newest, network.endpoint, asked),
             take_epoch=TakeEpoch(epoch=number, secret=old.secret),
         )
         with pytest.raises((NotAllowed, InvalidInput)):

@@ -13,9 +13,10 @@ from buddies_core.model.ids import EndpointId, RoomId, RoomName, TopicId
 from buddies_core.model.private import Epoch, PrivateState, Roster
 from buddies_core.pb.peer_pb2 import EpochReply, PeerReply, PeerRequest
 from buddies_core.rooms.composing import Composer
-from buddies_core.rooms.epochs import Epochs
-from buddies_core.rooms.invites import Invites
 from buddies_core.rooms.ports import Host
+from buddies_core.rooms.private.epochs import Epochs
+from buddies_core.rooms.private.invites import Invites
+from buddies_core.rooms.private.keyring import Keyring
 from buddies_core.rooms.registry import Registry
 from buddies_core.rooms.room import Room
 from buddies_core.store.in_memory import InMemoryStore
@@ -87,7 +88,7 @@ class Member:
             gate=gate,
         )
         self.room = Room(record, self.host)
-        self.room.entered = True
+        self.room.line.entered = True
         # Nothing is run: what keeps a room alive is not what these tests are about.
         self.registry = Registry(self.host, asyncio.TaskGroup())
         self.registry.add(self.room)
@@ -108,16 +109,20 @@ class Member:
         return self.room.epochs
 
     @property
+    def keyring(self) -> Keyring:
+        return self.epochs.keyring
+
+    @property
     def topic(self) -> TopicId:
-        return self.epochs.channel.topic
+        return self.room.line.topic
 
     @property
     def newest(self) -> Epoch:
-        return self.epochs.state.epochs[-1]
+        return self.keyring.epoch
 
     @property
     def members(self) -> set[EndpointId]:
-        return set(self.epochs.state.members)
+        return set(self.keyring.state.members)
 
     async def answer(self, caller: EndpointId, request: PeerRequest) -> EpochReply:
         """Answer as the peers' door does."""
@@ -167,5 +172,6 @@ async def a_newcomer(to: Member) -> Member:
     """Return somebody who is not in the room, but reaches those who are."""
     one = Member(NodeKey(b"z" * 32), to.everybody)
     to.everybody[one.me] = one
-    one.start(replace(to.room.record, private=PrivateState(epochs=(FIRST,), members=(one.me,))))
+    alone = PrivateState(epochs=(FIRST,), members=(one.me,))
+    one.start(replace(to.room.line.record(), private=alone))
     return one

@@ -54,7 +54,7 @@ class Someone:
         """Return the epoch that its private room is in."""
         epochs = self.room().epochs
         assert epochs is not None, "an open room has no epochs"
-        return epochs.number
+        return epochs.keyring.epoch.number
 
     async def sees(self, *names: str, room: RoomName = SECRET) -> None:
         """Return once exactly these are in the room with it."""

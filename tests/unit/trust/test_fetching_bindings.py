@@ -16,7 +16,6 @@ from buddies_core.model.ids import EndpointId, RoomName, open_room_id
 from buddies_core.pb.peer_pb2 import BindingsReply, FetchBindings, PeerReply, PeerRequest
 from buddies_core.rooms.composing import Composer
 from buddies_core.store.in_memory import InMemoryStore
-from buddies_core.store.records import RoomRecord
 from buddies_core.trust.bindings import Bindings
 from buddies_core.trust.fetching_bindings import NOT_AGAIN_FOR_S, BindingFetcher
 from buddies_core.trust.policies import Policies
@@ -43,10 +42,7 @@ class Node:
         verify = Verifier({}, self.clock).verify
         self.bindings = Bindings(InMemoryStore(), verify, self.counters, key.endpoint)
         self.fetcher = BindingFetcher(self.bindings, Policies(InMemoryStore()), self.clock)
-        self.record = RoomRecord(
-            name=DEMO, room_id=open_room_id(DEMO), joined_at_ms=1, bootstrap=()
-        )
-        self.asking = self
+        self.room_id = open_room_id(DEMO)
         self.presences: dict[EndpointId, bytes] = {key.endpoint: presence} if presence else {}
         self.peers: dict[EndpointId, Node | BuddiesError] = {}
         self.asked: list[EndpointId] = []

@@ -48,7 +48,6 @@ from buddies_core.pb.peer_pb2 import (
 )
 from buddies_core.rooms.composing import Composer
 from buddies_core.store.in_memory import InMemoryStore
-from buddies_core.store.records import RoomRecord
 from buddies_core.trust.admission import Admission, Admitted, Rejected
 from buddies_core.trust.bindings import Bindings
 from buddies_core.trust.gate import Gate, SignerUnknown
@@ -118,8 +117,7 @@ class Listener:
         )
         self.gate = Gate(self.policies, self.bindings, BOB.endpoint, self.clock, self.counters)
         self.admission = Admission(self.store, verify, self.counters, self.gate.check_message)
-        self.record = RoomRecord(name=DEMO, room_id=ROOM_ID, joined_at_ms=1, bootstrap=())
-        self.asking = self
+        self.room_id = ROOM_ID
         self.asked: list[EndpointId] = []
         self.peers: dict[EndpointId, Speaker] = {}
         self.source: EndpointId | None = None

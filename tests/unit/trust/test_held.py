@@ -15,7 +15,6 @@ from buddies_core.model.ids import EndpointId, RoomName, open_room_id
 from buddies_core.pb.peer_pb2 import BindingsReply, PeerReply, PeerRequest
 from buddies_core.rooms.composing import Composer
 from buddies_core.store.in_memory import InMemoryStore
-from buddies_core.store.records import RoomRecord
 from buddies_core.trust.bindings import Bindings
 from buddies_core.trust.fetching_bindings import BindingFetcher
 from buddies_core.trust.held import HELD_FOR_S, MESSAGES_MAX, SENDERS_MAX, HeldMessages
@@ -39,10 +38,7 @@ class Node:
         )
         self.fetcher = BindingFetcher(self.bindings, Policies(InMemoryStore()), LoopClock())
         self.held = HeldMessages(self.fetcher, self.counters)
-        self.record = RoomRecord(
-            name=RoomName("demo"), room_id=ROOM_ID, joined_at_ms=1, bootstrap=()
-        )
-        self.asking = self
+        self.room_id = ROOM_ID
         self.answer_s: dict[EndpointId, float] = {}
         self.asked: list[EndpointId] = []
         self.heard: list[tuple[Any, bool, float]] = []

@@ -1,9 +1,10 @@
-"""Invites to private rooms: giving them out, answering who redeems one, redeeming one."""
+"""Invites to private rooms: making them, letting in those that redeem one, redeeming one."""
 
 import asyncio
 import contextlib
 import secrets
 from dataclasses import dataclass
+from typing import Protocol
 
 from buddies_core.errors import (
     BuddiesError,
@@ -16,7 +17,7 @@ from buddies_core.errors import (
 from buddies_core.identity.signatures import verify_endpoint
 from buddies_core.model.address import PeerAddress
 from buddies_core.model.bodies import Presence
-from buddies_core.model.ids import EndpointId, RoomId, short
+from buddies_core.model.ids import EndpointId, RoomId, RoomName, short
 from buddies_core.model.private import (
     INVITE_USES_MAX,
     TOKEN_BYTES,
@@ -28,8 +29,9 @@ from buddies_core.model.private import (
 from buddies_core.pb import peer_pb2
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.presence import fit_presence
-from buddies_core.rooms.room import Room
+from buddies_core.rooms.private.epochs import Epochs
 from buddies_core.store.invites import INVITES_MAX, InviteRecord
+from buddies_core.trust import gate
 from buddies_core.wire.private import decode_epoch, decode_roster, verify_roster
 
 USES = 10
@@ -42,6 +44,13 @@ _REFUSED = (
     "this invite lets nobody in: it is unknown here, used up or expired, or the room's keys were "
     "changed since; ask for a new one: buddies-cli ticket ROOM"
 )
+
+
+class RoomPort(gate.RoomPort, Protocol):
+    """A room that this node is in; see `rooms.room.Room`."""
+
+    name: RoomName
+    epochs: Epochs | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +69,15 @@ class Invites:
         self._host = host
         self._shown: dict[RoomId, Invite] = {}
 
-    async def default(self, room: Room) -> Invite:
+    async def default(self, room: RoomPort) -> Invite:
         """Return an invite to show to who has joined; the same again while it is good."""
-        shown = self._shown.get(room.record.room_id)
+        shown = self._shown.get(room.room_id)
         if shown is None or not self._is_good(shown):
             shown = await self.make(room, USES, EXPIRES_S)
-            self._shown[room.record.room_id] = shown
+            self._shown[room.room_id] = shown
         return shown
 
-    async def make(self, room: Room, uses: int, expires_s: float) -> Invite:
+    async def make(self, room: RoomPort, uses: int, expires_s: float) -> Invite:
         """Return a new invite to a private room, by this node; on return it is on disk.
 
         Raises:
@@ -83,27 +92,27 @@ class Invites:
             raise InvalidInput(f"an invite lasts 1 s to 30 days, not {expires_s:,.0f} s")
         if is_left_out(room):
             raise NotAllowed(
-                f"this machine was left out of room {room.record.name!r} and can bring nobody in; "
+                f"this machine was left out of room {room.name!r} and can bring nobody in; "
                 "ask a member for an invite, for this machine too"
             )
-        host, record = self._host, room.record
+        host = self._host
         token = secrets.token_bytes(TOKEN_BYTES)
         now_ms = host.clock.wall_ms()
         kept = InviteRecord(
-            room_id=record.room_id,
+            room_id=room.room_id,
             token_hash=token_hash(token),
             expires_at_ms=now_ms + round(expires_s * 1000),
             uses_left=uses,
         )
         if not await host.store.invites.put(kept, now_ms):
             raise Busy(
-                f"{INVITES_MAX} invites to room {record.name!r} are out, which is all there may "
+                f"{INVITES_MAX} invites to room {room.name!r} are out, which is all there may "
                 f"be; they end by themselves, or all at once by: buddies-cli room rotate "
-                f"{record.name}"
+                f"{room.name}"
             )
         return Invite(
-            room=record.name,
-            room_id=record.room_id,
+            room=room.name,
+            room_id=room.room_id,
             endpoints=(host.network.address(),),
             token=token,
             expires_at_s=kept.expires_at_ms // 1000,
@@ -120,7 +129,7 @@ class Invites:
         await self._host.store.invites.delete_of_room(room_id)
 
     async def answer(
-        self, room: Room | None, caller: EndpointId, request: peer_pb2.Redeem
+        self, room: RoomPort | None, caller: EndpointId, request: peer_pb2.Redeem
     ) -> peer_pb2.EpochReply:
         """Return the room's secret to who shows a good token; the use is counted on disk before.
 
@@ -140,19 +149,20 @@ class Invites:
             )
         if room is None or room.epochs is None or not self._is_known(room, hashed):
             raise self._refusal()
-        during = room.channel.topic  # What the token is good for, whatever happens meanwhile.
+        # What the token is good for, whatever happens meanwhile.
+        during = room.epochs.keyring.newest.topic
         with contextlib.suppress(WireError):  # It brings the caller's binding.
             await room.admit(request.presence)
         await self._host.gate.check_caller(room, caller, peer_pb2.PeerRequest())
-        now_ms, room_id = self._host.clock.wall_ms(), room.record.room_id
+        now_ms, room_id = self._host.clock.wall_ms(), room.room_id
         if not await self._host.store.invites.redeem(room_id, hashed, caller, now_ms):
             raise self._refusal()
         await room.epochs.let_in(caller, during=during)
         return room.epochs.current()
 
-    def _is_known(self, room: Room, hashed: bytes) -> bool:
+    def _is_known(self, room: RoomPort, hashed: bytes) -> bool:
         """Whether it is worth anything to look at who shows this token."""
-        kept = self._host.store.invites.of_room(room.record.room_id)
+        kept = self._host.store.invites.of_room(room.room_id)
         return any(invite.token_hash == hashed for invite in kept)
 
     def _refusal(self) -> NotAllowed:
@@ -168,9 +178,9 @@ class Invites:
         return left.get(token_hash(invite.token), 0) > 0
 
 
-def is_left_out(room: Room) -> bool:
+def is_left_out(room: RoomPort) -> bool:
     """Whether a member has said that a private room's keys were changed without this node."""
-    return room.epochs is not None and room.epochs.left_out_by is not None
+    return room.epochs is not None and room.epochs.keyring.left_out_by is not None
 
 
 async def redeem(invite: Invite, host: Host, until_s: float) -> Redeemed:

@@ -9,7 +9,7 @@ from buddies_core.errors import Busy, InvalidInput, NotAllowed, StoreError, Unre
 from buddies_core.model.bodies import Presence
 from buddies_core.model.private import EPOCH_NUMBER_MAX, Epoch, Invite, token_hash
 from buddies_core.pb.peer_pb2 import EpochReply, PeerRequest, Redeem
-from buddies_core.rooms.invites import EXPIRES_S, REUSED_WITH_LEFT_S, USES, Redeemed, redeem
+from buddies_core.rooms.private.invites import EXPIRES_S, REUSED_WITH_LEFT_S, USES, Redeemed, redeem
 from buddies_core.store.invites import INVITES_MAX, InviteRecord
 from tests.support.worlds.private_members import Member, a_newcomer, members_of_a_room
 
@@ -23,7 +23,7 @@ async def test_an_invite_brings_the_secret_and_makes_its_bearer_a_member() -> No
     zoe = await a_newcomer(alice)
     await alice.rotate(told=(bob,))
     redeemed = await comes_by(await alice.invites.make(alice.room, 1, 60), zoe)
-    assert redeemed == Redeemed(alice.newest, alice.epochs.state.roster, alice.me)
+    assert redeemed == Redeemed(alice.newest, alice.keyring.state.roster, alice.me)
     assert zoe.me in alice.members
     alice.restart()
     assert zoe.me in alice.members
@@ -175,7 +175,7 @@ async def test_an_invite_of_no_use_or_too_much_is_not_made(uses: int, expires_s:
     alice, _ = await members_of_a_room(2)
     with pytest.raises(InvalidInput):
         await alice.invites.make(alice.room, uses, expires_s)
-    assert alice.store.invites.of_room(alice.room.record.room_id) == ()
+    assert alice.store.invites.of_room(alice.room.room_id) == ()
 
 
 async def test_so_many_invites_are_out_at_most() -> None:
@@ -187,7 +187,7 @@ async def test_so_many_invites_are_out_at_most() -> None:
     alice.clock.unix_ms += 60_000
     await alice.invites.make(alice.room, 1, 60)
     await alice.rotate()
-    assert alice.store.invites.of_room(alice.room.record.room_id) == ()
+    assert alice.store.invites.of_room(alice.room.room_id) == ()
 
 
 def nonsense(alice: Member) -> list[EpochReply]:
@@ -244,5 +244,5 @@ async def test_no_token_is_kept_or_shown() -> None:
     assert all(
         repr(octets)[2:-1] not in repr(thing)
         for octets in (invite.token, alice.newest.secret)
-        for thing in (kept, invite, alice.room.record, alice.epochs.state)
+        for thing in (kept, invite, alice.room.line.record(), alice.keyring.state)
     )

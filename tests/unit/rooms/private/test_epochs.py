@@ -17,7 +17,7 @@ from buddies_core.errors import (
 from buddies_core.model.ids import EndpointId, RoomId, TopicId
 from buddies_core.model.private import EPOCH_NUMBER_MAX, ROSTER_MEMBERS_MAX, Epoch
 from buddies_core.pb.peer_pb2 import CatchUp, EpochReply, PeerRequest, Search, TakeEpoch
-from buddies_core.rooms.epochs import JUMP_MAX
+from buddies_core.rooms.private.keyring import JUMP_MAX
 from buddies_core.wire.private import encode_roster, epoch_keys, prove, sign_roster
 from tests.support.worlds.private_members import (
     FIRST,
@@ -62,9 +62,9 @@ async def test_all_who_are_told_are_in_the_new_epoch_and_who_is_removed_is_not()
     assert alice.newest == bob.newest
     assert (alice.newest.number, carol.newest, dave.newest) == (1, FIRST, FIRST)
     assert alice.members == bob.members == {alice.me, bob.me, dave.me}
-    assert (set(bob.network.topics), bob.epochs.state.removed) == ({bob.topic}, (carol.me,))
+    assert (set(bob.network.topics), bob.keyring.state.removed) == ({bob.topic}, (carol.me,))
     bob.restart()
-    assert (bob.newest, bob.epochs.state.removed) == (alice.newest, (carol.me,))
+    assert (bob.newest, bob.keyring.state.removed) == (alice.newest, (carol.me,))
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
@@ -82,7 +82,7 @@ async def test_who_was_removed_gets_no_secret_by_handing_over_an_epoch_itself(nu
         await alice.answer(carol.me, asks(carol, alice, PeerRequest(search=Search(query="x"))))
     with pytest.raises(NotAllowed):
         await carol.epochs.catch_up(alice.me)
-    assert carol.epochs.left_out_by == alice.me
+    assert carol.keyring.left_out_by == alice.me
     assert (alice.newest, carol.newest) == (bob.newest, FIRST)
 
 
@@ -92,7 +92,7 @@ async def test_whom_its_own_branch_misleads_is_told_by_members_that_it_was_left_
     await carol.rotate()  # They don't follow, and have never known that epoch.
     with pytest.raises(NotAllowed):
         await carol.epochs.catch_up(alice.me)
-    assert carol.epochs.left_out_by == alice.me
+    assert carol.keyring.left_out_by == alice.me
 
 
 async def test_who_was_away_for_many_rotations_is_handed_the_newest_by_any_member() -> None:
@@ -162,7 +162,7 @@ async def test_answers_that_make_no_sense_change_nothing_and_are_the_answerers_f
         bob.lies = lambda _, lie=lie: lie
         with pytest.raises(WireError):
             await alice.epochs.catch_up(bob.me)
-        assert not await alice.room.asking.caught_up(bob.me)
+        assert not await alice.epochs.caught_up(bob.me)
     assert alice.newest == FIRST
     assert await alice.rotate(told=(bob,)) == set()
     assert alice.newest.number == 1
@@ -224,7 +224,7 @@ async def test_three_rotations_at_a_time_end_as_one() -> None:
                 await one.epochs.catch_up(other.me)
     assert len({it.newest for it in (alice, bob, carol, dave)}) == 1
     assert alice.members == bob.members == {alice.me, bob.me, carol.me, dave.me}
-    assert alice.newest not in erin.epochs.state.epochs
+    assert alice.newest not in erin.keyring.state.epochs
 
 
 @pytest.mark.parametrize("restarted", [False, True])
@@ -270,7 +270,7 @@ async def test_who_was_let_in_again_stays_for_who_was_away_meanwhile() -> None:
     assert await dave.epochs.catch_up(bob.me)
     assert dave.newest == bob.newest
     assert dave.members == {alice.me, bob.me, carol.me, dave.me}
-    assert dave.epochs.state.removed == ()
+    assert dave.keyring.state.removed == ()
 
 
 async def test_who_is_told_but_follows_another_branch_does_not_count_as_told() -> None:
@@ -288,11 +288,11 @@ async def test_one_that_was_removed_is_heard_once_it_speaks_in_the_newest_epoch(
     before = alice.topic
     await alice.rotate(carol)
     assert not await alice.epochs.heard(carol.me)  # A copy of what it said before.
-    alice.epochs.spoke(carol.me, before)  # What was on its way when the keys were changed.
+    alice.keyring.note_speaker(carol.me, before)  # What was on its way when the keys were changed.
     assert not await alice.epochs.heard(carol.me)
-    alice.epochs.spoke(carol.me, alice.topic)
+    alice.keyring.note_speaker(carol.me, alice.topic)
     assert await alice.epochs.heard(carol.me)
-    assert alice.epochs.state.removed == ()
+    assert alice.keyring.state.removed == ()
     alice.restart()
     assert alice.members == {*alice.everybody}
 
@@ -300,7 +300,7 @@ async def test_one_that_was_removed_is_heard_once_it_speaks_in_the_newest_epoch(
 async def test_having_spoken_counts_for_no_later_epoch() -> None:
     alice, _, carol = await members_of_a_room(3)
     await alice.rotate(carol)
-    alice.epochs.spoke(carol.me, alice.topic)
+    alice.keyring.note_speaker(carol.me, alice.topic)
     await alice.rotate()
     assert not await alice.epochs.heard(carol.me)
 
@@ -311,14 +311,14 @@ async def test_who_is_let_in_while_the_keys_change_is_not_in_the_new_epoch() -> 
     await alice.rotate()
     with pytest.raises(NotAllowed, match="changed meanwhile"):
         await alice.epochs.let_in(zoe, during=during)
-    assert not alice.epochs.is_member(zoe)
+    assert not alice.keyring.is_member(zoe)
 
 
 async def test_a_full_room_lets_nobody_in_and_can_still_change_its_keys() -> None:
     alice, bob = await members_of_a_room(2)
     many = (EndpointId(number.to_bytes(32, "big")) for number in range(ROSTER_MEMBERS_MAX - 2))
-    state = replace(alice.epochs.state, members=tuple(sorted((alice.me, bob.me, *many))))
-    await alice.store.put_room(replace(alice.room.record, private=state))
+    state = replace(alice.keyring.state, members=tuple(sorted((alice.me, bob.me, *many))))
+    await alice.store.put_room(replace(alice.room.line.record(), private=state))
     alice.restart()
     zoe = EndpointId(b"z" * 32)
     with pytest.raises(Busy, match="4000 members"):
@@ -387,15 +387,15 @@ async def test_an_invite_brings_back_from_a_higher_epoch_of_ones_own() -> None:
     await alice.rotate(carol, told=(bob,))
     for _ in range(3):
         await carol.rotate()
-    await carol.epochs.take_invited(alice.newest, alice.epochs.state.roster, alice.me)
-    assert (carol.newest, carol.epochs.left_out_by) == (alice.newest, None)
+    await carol.epochs.take_invited(alice.newest, alice.keyring.state.roster, alice.me)
+    assert (carol.newest, carol.keyring.left_out_by) == (alice.newest, None)
     assert alice.topic in carol.network.topics
 
 
 async def test_a_room_that_was_left_is_in_no_topic_whatever_was_on_its_way() -> None:
     alice, bob = await members_of_a_room(2)
-    alice.room.entered = False
-    await alice.store.delete_room(alice.room.record.name)
+    alice.room.line.entered = False
+    await alice.store.delete_room(alice.room.name)
     await alice.registry.remove(alice.room)
     await takes_late(alice, bob.made(Epoch(1, b"1" * 32), alice, bob), bob)
     assert alice.network.topics == {}

@@ -1,0 +1,192 @@
+"""The way between `P2PMessage ‖ trailer` and one room: in the open, or sealed for its members."""
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+
+from buddies_core.gossip.messages import CONTENT_BYTES_MAX
+from buddies_core.model.bodies import Body, Presence
+from buddies_core.model.bodies import Join as JoinBody
+from buddies_core.model.ids import EndpointId, TopicId
+from buddies_core.model.memory import Whole
+from buddies_core.model.private import PrivateState
+from buddies_core.pb import peer_pb2
+from buddies_core.rooms.legacy import LegacyPeers
+from buddies_core.rooms.ports import Host
+from buddies_core.rooms.private.keyring import Keyring
+from buddies_core.store.records import RoomRecord
+from buddies_core.wire.private import (
+    NONCE_BYTES,
+    SEALED_OVERHEAD_BYTES,
+    EpochKeys,
+    check_proof,
+    open_content,
+    prove,
+    seal_content,
+)
+
+
+class RoomLine:
+    """This node's line into one room. One event loop owns this."""
+
+    def __init__(
+        self, record: RoomRecord, keyring: Keyring | None, legacy: LegacyPeers, host: Host
+    ) -> None:
+        self.entered = False
+        """Set once a join has succeeded; until then the room is not shown, nor kept on disk."""
+        self.say_again = asyncio.Event()
+        """Set when the members should hear at once who is here."""
+        self._record = replace(record, private=None)
+        self._keyring = keyring
+        """None for an open room: whoever knows its name knows its topic, and nothing is sealed."""
+        self._legacy = legacy
+        self._host = host
+        self._has_neighbor = asyncio.Event()
+        self._closed = False
+
+    def record(self) -> RoomRecord:
+        """Return what is to be on disk of the room."""
+        return replace(self._record, private=self._keyring.state if self._keyring else None)
+
+    async def keep(self, state: PrivateState) -> None:
+        """Keep this private state, on disk first; before the join succeeds, in memory alone.
+
+        Raises:
+            StoreError: the disk refused; nothing has changed.
+        """
+        assert self._keyring is not None, "only a private room has such a state"
+        if self.entered:
+            await self._host.store.put_room(replace(self._record, private=state))
+        self._keyring.take(state)
+
+    # Where the room is
+
+    @property
+    def topic(self) -> TopicId:
+        """Where the room's messages are broadcast now."""
+        return self._keyring.newest.topic if self._keyring else TopicId(self._record.room_id)
+
+    async def join(self, via: Sequence[EndpointId] = ()) -> None:
+        """Be in the room's swarm, by way of these peers."""
+        await self._host.network.join(self.topic, via)
+
+    async def move(self, former: TopicId, via: Sequence[EndpointId]) -> None:
+        """Leave the swarm of a former topic for that of the present one, unless this is closed."""
+        self._has_neighbor.clear()
+        if not self._closed:
+            await self.join(via)
+        await self._host.network.quit(former)
+        self.say_again.set()
+
+    async def close(self) -> None:
+        """Leave the swarm for good."""
+        self._closed = True
+        await self._host.network.quit(self.topic)
+
+    def neighbors(self) -> tuple[EndpointId, ...]:
+        """Return the peers in the room that are connected to this node."""
+        return self._host.network.neighbors(self.topic)
+
+    def neighbor_up(self) -> None:
+        """Take note of a neighbor; the first is told at once who is here."""
+        if not self._has_neighbor.is_set():
+            self._has_neighbor.set()
+            self.say_again.set()
+
+    def neighbor_down(self) -> bool:
+        """Take note that a neighbor is gone, and return whether it was the last one."""
+        if self.neighbors():
+            return False
+        self._has_neighbor.clear()
+        return True
+
+    @property
+    def has_neighbor(self) -> bool:
+        """Whether anybody in the room is connected to this node."""
+        return self._has_neighbor.is_set()
+
+    async def wait_neighbor(self) -> None:
+        """Return once this node has a neighbor in the room."""
+        await self._has_neighbor.wait()
+
+    # Broadcasts
+
+    def seal(self, message: bytes) -> bytes:
+        """Return what is broadcast of a message; in a private room, only members can read it."""
+        if self._keyring is None:
+            return message
+        return seal_content(self._keyring.newest, message, secrets.token_bytes(NONCE_BYTES))
+
+    def open(self, content: bytes) -> bytes:
+        """Return the message in a broadcast; raises WireError if it is not of this room now."""
+        return open_content(self._keyring.newest, content) if self._keyring else content
+
+    async def say(
+        self, body: Body, *, agent: str = "", user: str = "", whole: Whole | None = None
+    ) -> bytes:
+        """Broadcast a message, and return the bytes that prove it to be ours."""
+        proof = await self.compose(body, agent=agent, user=user, whole=whole)
+        await self.send(proof)
+        return proof
+
+    async def send(self, proof: bytes) -> None:
+        """Broadcast what `compose` returned."""
+        await self._host.network.broadcast(self.topic, self.seal(proof))
+
+    async def compose(
+        self, body: Body, *, agent: str = "", user: str = "", whole: Whole | None = None
+    ) -> bytes:
+        """Return a message of ours as it would be broadcast."""
+        says_where = isinstance(body, Presence | JoinBody)
+        address = self._host.network.address().info if says_where else None
+        return await self._host.composer.compose(
+            self._record.room_id,
+            body,
+            agent=agent,
+            user=user or self._host.user,
+            address=address,
+            whole=whole,
+            for_legacy=self._for_legacy,
+        )
+
+    @property
+    def message_bytes_max(self) -> int:
+        """How large a message may be with its trailer, and without 0.1.4's signature on it."""
+        legacy = self._host.composer.legacy_signature if self._for_legacy else None
+        sealing = SEALED_OVERHEAD_BYTES if self._keyring else 0
+        return CONTENT_BYTES_MAX - sealing - (legacy.size if legacy else 0)
+
+    @property
+    def _for_legacy(self) -> bool:
+        return self._legacy.want_signatures(self._host.clock.wall_ms())
+
+    # Direct requests
+
+    async def ask(
+        self,
+        peer: EndpointId,
+        request: peer_pb2.PeerRequest,
+        timeout_s: float,
+        known_by: EpochKeys | None = None,
+    ) -> Sequence[peer_pb2.PeerReply]:
+        """Ask a peer with the room's topic and our proof; returns and raises as `Network.ask` does.
+
+        `known_by` are the keys of another epoch to ask by, in place of the newest.
+        """
+        keys = known_by or (self._keyring.newest if self._keyring else None)
+        asked = peer_pb2.PeerRequest()
+        asked.CopyFrom(request)
+        asked.topic = keys.topic if keys else self.topic
+        asked.proof = prove(keys, self._host.endpoint, peer) if keys else b""
+        return await self._host.network.ask(peer, asked, timeout_s)
+
+    def is_proven(self, topic: TopicId, caller: EndpointId, proof: bytes) -> bool:
+        """Whether a caller may ask by this topic: in a private room it has to know the secret.
+
+        The topic may be a former one of the room, if the caller was let in then.
+        """
+        if self._keyring is None:
+            return topic == self.topic
+        keys = self._keyring.keys_of(topic)
+        return keys is not None and check_proof(keys, caller, self._host.endpoint, proof)

@@ -1,0 +1,1 @@
+"""Private rooms: the keyring, changing the keys together with the members, and invites."""
