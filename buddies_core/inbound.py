@@ -239,7 +239,7 @@ class Inbound:
 
     async def _answer(self, caller: EndpointId, request: PeerRequest) -> list[PeerReply]:
         if request.HasField("redeem"):
-            return [PeerReply(epoch=await self.rooms.private.answer_redeem(caller, request))]
+            return [PeerReply(epoch=await self.rooms.answer_redeem(caller, request))]
         room = self.rooms.asked(caller, request)
         await self.gate.check_caller(room, caller, request)
         name = room.name

@@ -32,7 +32,7 @@ from buddies_core.rooms.composing import Composer, MessageSigner
 from buddies_core.rooms.policy_changes import PolicyChanges
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.replies import Replies
-from buddies_core.rooms.requests import Requests
+from buddies_core.rooms.room_changes import RoomChanges
 from buddies_core.rooms.rooms import Rooms
 from buddies_core.rpc.agents import Agents
 from buddies_core.rpc.server import Services
@@ -119,7 +119,6 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             warnings=problems,
         )
         rooms = await stack.enter_async_context(Rooms.open(host))
-        requests = Requests(rooms, key.endpoint)
         resolver = Resolver(Gpg(config.environ))
         revocations = Revocations(
             store=store,
@@ -135,7 +134,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             store=store,
             index=index,
             rooms=rooms,
-            network=requests,
+            network=rooms,
             clock=clock,
             counters=counters,
             finds=finds,
@@ -145,7 +144,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             local=LocalSearch(index, embedder, store, revocations),
             store=store,
             rooms=rooms,
-            network=requests,
+            network=rooms,
             replies=replies,
             clock=clock,
             counters=counters,
@@ -153,7 +152,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             hidden=revocations,
         )
         tasks = Tasks(
-            store=store, rooms=rooms, network=requests, clock=clock, rng=rng, counters=counters
+            store=store, rooms=rooms, network=rooms, clock=clock, rng=rng, counters=counters
         )
         await tasks.load()
         skills = await stack.enter_async_context(
@@ -162,7 +161,6 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
                 index_directory=paths.index / "skills",
                 embedder=embedder,
                 rooms=rooms,
-                network=requests,
                 signer=signer.for_signing,
                 verify=verifier.verify,
                 electorate=WhoeverIsHeard(rooms),
@@ -207,7 +205,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             services=Services(
                 daemon=daemon,
                 rooms=rooms,
-                private_rooms=rooms.private,
+                room_changes=RoomChanges(rooms, host),
                 memories=memories,
                 search=search,
                 agents=agents,

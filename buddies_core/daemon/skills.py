@@ -12,7 +12,6 @@ from buddies_core.memory.index import MemoryIndex
 from buddies_core.memory.local_search import LocalSearch
 from buddies_core.model.bodies import SkillSearchResponse
 from buddies_core.rooms.replies import Replies
-from buddies_core.rooms.requests import Requests
 from buddies_core.rooms.rooms import Rooms
 from buddies_core.skills.ballots import Ballots
 from buddies_core.skills.copies import Copies
@@ -42,7 +41,6 @@ async def open_skills(
     index_directory: Path,
     embedder: Embedder,
     rooms: Rooms,
-    network: Requests,
     signer: Signer | None,
     verify: Verify,
     electorate: Electorate,
@@ -59,13 +57,13 @@ async def open_skills(
     async with MemoryIndex.open(index_directory, documents, embedder) as index:
         replies = Replies[SkillSearchResponse]()
         copies = Copies(rooms, verify, clock, counters)
-        ballots = Ballots(store, electorate, network.endpoint, revocations, counters)
+        ballots = Ballots(store, electorate, rooms.endpoint, revocations, counters)
         yield SkillParts(
             skills=Skills(
                 store=store,
                 index=index,
                 rooms=rooms,
-                network=network,
+                network=rooms,
                 signer=signer,
                 copies=copies,
                 ballots=ballots,
@@ -77,7 +75,7 @@ async def open_skills(
                 local=LocalSearch(index, embedder, documents, revocations),
                 store=store,
                 rooms=rooms,
-                network=network,
+                network=rooms,
                 replies=replies,
                 copies=copies,
                 ballots=ballots,

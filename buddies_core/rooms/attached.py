@@ -1,12 +1,11 @@
 """The agents of this node, as the members of its rooms see them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
 from buddies_core.model.bodies import AgentPresence
 from buddies_core.model.ids import RoomName
-from buddies_core.rooms.registry import Registry
 from buddies_core.rooms.room import Room
 
 CLI_AGENT = "buddies-cli"
@@ -16,7 +15,7 @@ CLI_AGENT = "buddies-cli"
 class AttachedAgents:
     """Who is attached, and in which rooms they are shown. One event loop owns this."""
 
-    def __init__(self, rooms: Registry) -> None:
+    def __init__(self, rooms: Mapping[RoomName, Room]) -> None:
         self._rooms = rooms
         self._agents: dict[UUID, AgentPresence] = {}
 
@@ -37,14 +36,14 @@ class AttachedAgents:
     def agent_detached(self, agent: UUID) -> None:
         """Stop showing the agent. The node stays in the rooms the agent has joined."""
         self._agents.pop(agent, None)
-        for room in self._rooms:
+        for room in self._rooms.values():
             room.joined_by.discard(agent)
             room.left_by.discard(agent)
         self._announce()
 
     def rooms_of(self, agent: UUID) -> tuple[RoomName, ...]:
         """Return the rooms that this agent has joined itself."""
-        return tuple(sorted(room.name for room in self._rooms if agent in room.joined_by))
+        return tuple(sorted(room.name for room in self._rooms.values() if agent in room.joined_by))
 
     def names_in(self, room: Room) -> tuple[str, ...]:
         """Return who of those attached has joined the room itself."""
@@ -67,5 +66,5 @@ class AttachedAgents:
         return tuple(shown.values())
 
     def _announce(self) -> None:
-        for room in self._rooms:
+        for room in self._rooms.values():
             room.announce(self.shown_in(room))

@@ -25,6 +25,19 @@ from buddies_core.rpc.agents import Agents
 class RoomsService(Protocol):
     """What this service asks of the rooms; see `rooms.rooms.Rooms`."""
 
+    def joined(self) -> tuple[RoomName, ...]:
+        """Return the rooms this node is in."""
+
+    def status(self, room: str) -> RoomStatus:
+        """Return who is in a room."""
+
+    async def notify(self, room: str, text: str, agent: UUID | None) -> NotifyReport:
+        """Tell a room what an agent is doing."""
+
+
+class RoomChangesService(Protocol):
+    """How this service changes them; see `rooms.room_changes.RoomChanges`."""
+
     async def join(
         self, room: str, ticket: str | None, agent: UUID | None, *, private: bool
     ) -> JoinReport:
@@ -33,21 +46,8 @@ class RoomsService(Protocol):
     async def leave(self, room: str, agent: UUID | None, *, for_all: bool) -> LeaveReport:
         """Leave it, for one agent or for all."""
 
-    def joined(self) -> tuple[RoomName, ...]:
-        """Return the rooms this node is in."""
-
-    def status(self, room: str) -> RoomStatus:
-        """Return who is in a room."""
-
     async def ticket(self, room: str, uses: int | None, expires_s: float | None) -> str:
         """Return what brings others into a room: a ticket, or an invite to a private one."""
-
-    async def notify(self, room: str, text: str, agent: UUID | None) -> NotifyReport:
-        """Tell a room what an agent is doing."""
-
-
-class PrivateRoomsService(Protocol):
-    """What this service asks of the private rooms; see `rooms.private_rooms.PrivateRooms`."""
 
     async def rotate(self, room: str, without: Sequence[str]) -> RotateReport:
         """Give a private room a new secret."""
@@ -56,9 +56,9 @@ class PrivateRoomsService(Protocol):
 class RoomsRpc(RoomsServicer):
     """The methods of the Rooms service."""
 
-    def __init__(self, rooms: RoomsService, private: PrivateRoomsService, agents: Agents) -> None:
+    def __init__(self, rooms: RoomsService, changes: RoomChangesService, agents: Agents) -> None:
         self._rooms = rooms
-        self._private = private
+        self._changes = changes
         self._agents = agents
 
     async def Join(
@@ -67,7 +67,7 @@ class RoomsRpc(RoomsServicer):
         """Return who is there, once this node is in the room."""
         agent = self._agent(context)
         return join_report_to_pb(
-            await self._rooms.join(
+            await self._changes.join(
                 request.room, request.ticket or None, agent, private=request.private
             )
         )
@@ -78,7 +78,7 @@ class RoomsRpc(RoomsServicer):
         """Return whether the node has left too, or for which agents it stays."""
         agent = self._agent(context)
         return leave_report_to_pb(
-            await self._rooms.leave(request.room, agent, for_all=request.for_all)
+            await self._changes.leave(request.room, agent, for_all=request.for_all)
         )
 
     async def List(
@@ -99,13 +99,13 @@ class RoomsRpc(RoomsServicer):
         """Return a ticket for the room, or an invite to a private one."""
         uses = request.uses if request.HasField("uses") else None
         expires_s = request.expires_s if request.HasField("expires_s") else None
-        return pb.TicketReply(ticket=await self._rooms.ticket(request.room, uses, expires_s))
+        return pb.TicketReply(ticket=await self._changes.ticket(request.room, uses, expires_s))
 
     async def Rotate(
         self, request: pb.RotateRequest, context: ServicerContext[Any, Any]
     ) -> pb.RotateReply:
         """Return who has a private room's new secret."""
-        return rotate_report_to_pb(await self._private.rotate(request.room, request.without))
+        return rotate_report_to_pb(await self._changes.rotate(request.room, request.without))
 
     async def Notify(
         self, request: pb.NotifyRequest, context: ServicerContext[Any, Any]

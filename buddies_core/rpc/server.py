@@ -28,7 +28,7 @@ from buddies_core.rpc.errors import ErrorsToStatus
 from buddies_core.rpc.identities import IdentitiesRpc, RevocationsService
 from buddies_core.rpc.memories import MemoriesRpc, MemoriesService, SearchService
 from buddies_core.rpc.policies import PoliciesRpc, PoliciesService
-from buddies_core.rpc.rooms import PrivateRoomsService, RoomsRpc, RoomsService
+from buddies_core.rpc.rooms import RoomChangesService, RoomsRpc, RoomsService
 from buddies_core.rpc.skills import SkillSearchService, SkillsRpc, SkillsService
 from buddies_core.rpc.tasks import TasksRpc, TasksService
 
@@ -42,7 +42,7 @@ class Services:
 
     daemon: DaemonService
     rooms: RoomsService
-    private_rooms: PrivateRoomsService
+    room_changes: RoomChangesService
     policies: PoliciesService
     memories: MemoriesService
     search: SearchService
@@ -70,7 +70,7 @@ async def serve(paths: Paths, services: Services) -> AsyncIterator[None]:
         DaemonRpc(services.daemon, services.tasks, services.agents, closing), server
     )
     room_pb2_grpc.add_RoomsServicer_to_server(
-        RoomsRpc(services.rooms, services.private_rooms, services.agents), server
+        RoomsRpc(services.rooms, services.room_changes, services.agents), server
     )
     policy_pb2_grpc.add_PoliciesServicer_to_server(PoliciesRpc(services.policies), server)
     memory_pb2_grpc.add_MemoriesServicer_to_server(

@@ -82,7 +82,7 @@ class RoomsPort(Protocol):
 
 
 class AskPort(Protocol):
-    """Asking the members of a room; see `rooms.requests.Requests`."""
+    """Asking the members of a room; see `rooms.rooms.Rooms`."""
 
     @property
     def endpoint(self) -> EndpointId:

@@ -20,7 +20,7 @@ from buddies_core.pb.peer_pb2 import (
     Search,
     TakeEpoch,
 )
-from buddies_core.rooms import room, rooms
+from buddies_core.rooms import room, room_changes
 from buddies_core.wire.private import prove
 from buddies_core.wire.tickets import decode_ticket, encode_invite
 from tests.support.eventually import until
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.timeout(60)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look for those that are missing more often, and give up a join sooner."""
     monkeypatch.setattr(room, "REUNITE_EVERY_S", 0.5)
-    monkeypatch.setattr(rooms, "JOIN_DEADLINE_S", 3.0)
+    monkeypatch.setattr(room_changes, "JOIN_DEADLINE_S", 3.0)
 
 
 @pytest.fixture

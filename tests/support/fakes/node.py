@@ -59,7 +59,7 @@ async def fake_node(
     services = Services(
         daemon=node.daemon,
         rooms=rooms,
-        private_rooms=rooms,
+        room_changes=rooms,
         memories=node.memories,
         search=node.search,
         tasks=node.tasks,

@@ -17,8 +17,7 @@ from buddies_core.rooms.ports import Host
 from buddies_core.rooms.private.epochs import Epochs
 from buddies_core.rooms.private.invites import Invites
 from buddies_core.rooms.private.keyring import Keyring
-from buddies_core.rooms.registry import Registry
-from buddies_core.rooms.room import Room
+from buddies_core.rooms.rooms import Rooms
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.records import RoomRecord
 from buddies_core.trust.admission import Admission
@@ -87,12 +86,10 @@ class Member:
             bindings=bindings,
             gate=gate,
         )
-        self.room = Room(record, self.host)
-        self.room.line.entered = True
         # Nothing is run: what keeps a room alive is not what these tests are about.
-        self.registry = Registry(self.host, asyncio.TaskGroup())
-        self.registry.add(self.room)
-        self.invites = Invites(self.host)
+        self.rooms = Rooms(self.host, asyncio.TaskGroup())
+        self.room = self.rooms.add(record)
+        self.room.line.entered = True
 
     def restart(self) -> None:
         """Go on with what is on disk."""
@@ -107,6 +104,10 @@ class Member:
     def epochs(self) -> Epochs:
         assert self.room.epochs is not None, "the room is private"
         return self.room.epochs
+
+    @property
+    def invites(self) -> Invites:
+        return self.rooms.invites
 
     @property
     def keyring(self) -> Keyring:
@@ -129,9 +130,8 @@ class Member:
         if self.lies:
             return self.lies(request)
         if request.HasField("redeem"):
-            room = self.registry.by_id(RoomId(request.topic))
-            return await self.invites.answer(room, caller, request.redeem)
-        self.registry.asked(caller, request)
+            return await self.rooms.answer_redeem(caller, request)
+        self.rooms.asked(caller, request)
         if request.HasField("take_epoch"):
             return await self.epochs.answer_take(caller, request)
         if request.HasField("catch_up"):

@@ -16,6 +16,7 @@ from buddies_core.model.ids import EndpointId, RoomName, open_room_id
 from buddies_core.model.policy import IDENTITIES_MAX, AffectedMember, Policy, PolicyView
 from buddies_core.rooms.composing import Composer
 from buddies_core.rooms.policy_changes import PolicyChanges
+from buddies_core.rooms.room_changes import RoomChanges
 from buddies_core.rooms.rooms import Rooms
 from buddies_core.store.in_memory import InMemoryStore
 from tests.support.fakes.clocks import ManualClock
@@ -31,8 +32,9 @@ ROOM_ID = open_room_id(DEMO)
 class BobsRooms:
     """Bob's, in the room demo with Alice, for whom Ann vouches, and Carol, for whom nobody does."""
 
-    def __init__(self, rooms: Rooms) -> None:
+    def __init__(self, rooms: Rooms, room_changes: RoomChanges) -> None:
         self.rooms = rooms
+        self.room_changes = room_changes
         self.host = rooms._host
         self.policies = self.host.gate.policies
         self.changes = PolicyChanges(
@@ -61,9 +63,9 @@ class BobsRooms:
 @pytest.fixture
 async def bob() -> AsyncIterator[BobsRooms]:
     own = await bind(OWN_KEY, BOB.endpoint, 5)
-    async with rooms_of(host(BOB, "bob", own=own)) as rooms:
-        await rooms.join(DEMO, None, None)
-        machine = BobsRooms(rooms)
+    async with rooms_of(host(BOB, "bob", own=own)) as (rooms, room_changes):
+        await room_changes.join(DEMO, None, None)
+        machine = BobsRooms(rooms, room_changes)
         await machine.meet(ALICE, "alice", by="ann")
         await machine.meet(CAROL, "carol")
         yield machine
@@ -72,9 +74,9 @@ async def bob() -> AsyncIterator[BobsRooms]:
 @pytest.fixture
 async def nobody() -> AsyncIterator[BobsRooms]:
     """Bob's machine, for which nobody vouches."""
-    async with rooms_of(host(BOB, "bob")) as rooms:
-        await rooms.join(DEMO, None, None)
-        yield BobsRooms(rooms)
+    async with rooms_of(host(BOB, "bob")) as (rooms, room_changes):
+        await room_changes.join(DEMO, None, None)
+        yield BobsRooms(rooms, room_changes)
 
 
 def affected(key: NodeKey, name: str, by: str = "", *, present: bool = True) -> AffectedMember:
@@ -154,7 +156,7 @@ async def test_a_change_that_locks_this_machine_out_is_made_when_it_is_confirmed
     (warning,) = report.view.warnings
     assert "does not let in this machine's own identity" in warning
     assert bob.rooms.status(DEMO).warnings == (warning,)
-    assert (await bob.rooms.join(DEMO, None, None)).warnings == (warning,)
+    assert (await bob.room_changes.join(DEMO, None, None)).warnings == (warning,)
 
     await bob.changes.add(DEMO, OWN, confirm=False)
     assert bob.rooms.status(DEMO).warnings == ()
@@ -228,8 +230,8 @@ async def test_only_a_room_that_was_joined_has_a_policy_to_change(bob: BobsRooms
 
 async def test_who_comes_back_finds_the_room_as_guarded_as_it_was(bob: BobsRooms) -> None:
     await bob.set(OWN, ANN)
-    await bob.rooms.leave(DEMO, None, for_all=True)
-    await bob.rooms.join(DEMO, None, None)
+    await bob.room_changes.leave(DEMO, None, for_all=True)
+    await bob.room_changes.join(DEMO, None, None)
     assert bob.changes.get(DEMO).identities == (OWN_KEY.label, ANNS_KEY.label)
 
 
@@ -238,5 +240,5 @@ async def test_votes_count_of_whom_the_room_hears(bob: BobsRooms) -> None:
     hears = {key: bob.rooms.hears(DEMO, EndpointId(key.endpoint)) for key in (ALICE, BOB, CAROL)}
     assert hears == {ALICE: True, BOB: True, CAROL: False}
     assert bob.rooms.hears(RoomName("other"), CAROL.endpoint)
-    await bob.rooms.leave(DEMO, None, for_all=True)
+    await bob.room_changes.leave(DEMO, None, for_all=True)
     assert not bob.rooms.hears(DEMO, CAROL.endpoint)

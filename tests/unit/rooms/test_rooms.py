@@ -30,10 +30,12 @@ from buddies_core.model.room import DialAttempt, JoinReport, Ticket
 from buddies_core.pb.peer_pb2 import Hello, HelloReply, PeerReply, PeerRequest, PresenceCopy
 from buddies_core.rooms import hello, joining, last_seen
 from buddies_core.rooms import room as room_module
+from buddies_core.rooms import room_changes as changes_module
 from buddies_core.rooms import rooms as rooms_module
 from buddies_core.rooms.composing import Composer, MessageSigner
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.presence import LEGACY_LASTS_S
+from buddies_core.rooms.room_changes import RoomChanges
 from buddies_core.rooms.rooms import Rooms
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.records import PresenceRecord
@@ -106,7 +108,9 @@ def ticket(*keys: NodeKey, room: RoomName = DEMO, topic: TopicId = TOPIC) -> str
 
 
 @asynccontextmanager
-async def rooms_of(host: Host, *, let_in_by: tuple[EndpointId, ...] = ()) -> AsyncIterator[Rooms]:
+async def rooms_of(
+    host: Host, *, let_in_by: tuple[EndpointId, ...] = ()
+) -> AsyncIterator[tuple[Rooms, RoomChanges]]:
     async with Rooms.open(host) as rooms:
         network = network_of(host)
 
@@ -117,7 +121,7 @@ async def rooms_of(host: Host, *, let_in_by: tuple[EndpointId, ...] = ()) -> Asy
                 room.on_neighbor_up(peer)
 
         network.on_join = report
-        yield rooms
+        yield rooms, RoomChanges(rooms, host)
 
 
 async def presence_of(key: NodeKey, user: str, room: RoomName = DEMO) -> bytes:
@@ -129,9 +133,9 @@ async def test_a_member_is_shown_with_the_key_that_vouches_for_it() -> None:
     own = await bind(ALICES_SIGNER, ALICE.endpoint, 5)
     label = an_ed25519_signer(b"1").label  # without the comment, which anybody can choose
     alice, bob = host(ALICE, "alice", own=own), host(BOB, "bob")
-    async with rooms_of(alice) as theirs, rooms_of(bob) as ours:
-        await theirs.join("demo", None, None)
-        await ours.join("demo", None, None)
+    async with rooms_of(alice) as (theirs, their_changes), rooms_of(bob) as (ours, our_changes):
+        await their_changes.join("demo", None, None)
+        await our_changes.join("demo", None, None)
         (reply,) = await theirs.room(DEMO).answer_hello(Hello())
         await ours.room(DEMO).answer_hello(Hello(presence=reply.presences[0].proof))
         shown = [(it.name, it.verified, it.signed_by) for it in ours.members(DEMO)]
@@ -147,8 +151,8 @@ async def test_messages_are_signed_singly_once_an_old_peer_was_heard() -> None:
     person = MessageSigner(ALICES_SIGNER, LegacySignature(ALICES_SIGNER.identity, 320))
     alice = host(ALICE, "alice")
     alice = replace(alice, composer=Composer(ALICE, InMemoryStore(), alice.clock, person))
-    async with rooms_of(alice) as rooms:
-        await rooms.join("demo", None, None)
+    async with rooms_of(alice) as (rooms, changes):
+        await changes.join("demo", None, None)
         before = await rooms.compose(DEMO, Leave("alice"))
         assert rooms.message_bytes_max(DEMO) == CONTENT_BYTES_MAX
         assert open_envelope(before).message.signed_by is None
@@ -160,8 +164,8 @@ async def test_messages_are_signed_singly_once_an_old_peer_was_heard() -> None:
 
 async def test_a_room_without_a_ticket_is_entered_at_once_and_its_ticket_leads_to_us() -> None:
     alice = host(ALICE, "alice")
-    async with rooms_of(alice) as rooms:
-        report = await rooms.join("demo", None, CLAUDE)
+    async with rooms_of(alice) as (rooms, changes):
+        report = await changes.join("demo", None, CLAUDE)
         assert decode_ticket(report.ticket) == Ticket(DEMO, TOPIC, (alice.network.address(),))
         assert (report.already_joined, report.tried) == (False, ())
         assert rooms.joined() == (DEMO,)
@@ -170,8 +174,8 @@ async def test_a_room_without_a_ticket_is_entered_at_once_and_its_ticket_leads_t
 async def test_joining_tells_old_peers_by_join_and_ours_by_presence() -> None:
     bob = host(BOB, "bob")
     network_of(bob).reachable.add(ALICE.endpoint)
-    async with rooms_of(bob, let_in_by=(ALICE.endpoint,)) as rooms:
-        await rooms.join("demo", ticket(ALICE), None)
+    async with rooms_of(bob, let_in_by=(ALICE.endpoint,)) as (_, changes):
+        await changes.join("demo", ticket(ALICE), None)
         await until(lambda: len(network_of(bob).said) >= 2)
         assert list(map(type, said(bob))) == [Join, Presence]
 
@@ -179,8 +183,8 @@ async def test_joining_tells_old_peers_by_join_and_ours_by_presence() -> None:
 async def test_old_peers_hear_a_join_from_each_swarm_that_we_come_into() -> None:
     """They answer it by theirs, and it is all that tells us of them."""
     bob = host(BOB, "bob")
-    async with rooms_of(bob) as rooms:
-        await rooms.join("demo", None, None)
+    async with rooms_of(bob) as (rooms, changes):
+        await changes.join("demo", None, None)
         room = rooms.room("demo")
         for _ in range(2):
             room.on_neighbor_up(ALICE.endpoint)
@@ -204,8 +208,8 @@ async def test_a_member_of_the_ticket_that_answers_lets_us_in_and_tells_who_is_t
         return [PeerReply(end=True, hello=HelloReply(presences=copies))]
 
     network.answers[ALICE.endpoint] = hello
-    async with rooms_of(bob, let_in_by=(ALICE.endpoint,)) as rooms:
-        report = await rooms.join("demo", ticket(ALICE), None)
+    async with rooms_of(bob, let_in_by=(ALICE.endpoint,)) as (_, changes):
+        report = await changes.join("demo", ticket(ALICE), None)
         assert [member.name for member in report.members] == ["bob", "alice", "carol"]
         assert report.tried == (DialAttempt(ALICE.endpoint, True, "was reached"),)
 
@@ -215,8 +219,8 @@ async def test_of_too_many_members_those_heard_last_are_told(
 ) -> None:
     monkeypatch.setattr(hello, "COPIES_MAX", 2)
     alice = host(ALICE, "alice")
-    async with rooms_of(alice) as rooms:
-        await rooms.join("demo", None, None)
+    async with rooms_of(alice) as (rooms, changes):
+        await changes.join("demo", None, None)
         room = rooms.room("demo")
         for age_s, (key, name) in enumerate(((BOB, "bob"), (CAROL, "carol"))):
             await room.on_presence(
@@ -235,17 +239,17 @@ async def test_a_presence_copied_from_another_room_is_not_believed() -> None:
     network.answers[ALICE.endpoint] = lambda _: [
         PeerReply(end=True, hello=HelloReply(presences=[PresenceCopy(proof=stolen)]))
     ]
-    async with rooms_of(bob, let_in_by=(ALICE.endpoint,)) as rooms:
-        report = await rooms.join("demo", ticket(ALICE), None)
+    async with rooms_of(bob, let_in_by=(ALICE.endpoint,)) as (_, changes):
+        report = await changes.join("demo", ticket(ALICE), None)
         assert [member.name for member in report.members] == ["bob"]
         assert bob.counters == {"rejected_bad_signature": 1}
 
 
 async def test_an_unreachable_ticket_is_an_error_that_names_each_peer_and_keeps_nothing() -> None:
     bob = host(BOB, "bob")
-    async with rooms_of(bob) as rooms:
+    async with rooms_of(bob) as (rooms, changes):
         with pytest.raises(Unreachable) as caught:
-            await rooms.join("demo", ticket(ALICE, CAROL), CLAUDE)
+            await changes.join("demo", ticket(ALICE, CAROL), CLAUDE)
         for key in (ALICE, CAROL):
             assert f"peer {key.endpoint.hex()[:10]} did not answer" in str(caught.value)
         assert "buddies-cli ticket demo" in str(caught.value)
@@ -257,16 +261,16 @@ async def test_an_unreachable_ticket_is_an_error_that_names_each_peer_and_keeps_
 async def test_a_join_that_fails_forgets_the_members_it_was_told_of(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rooms_module, "JOIN_DEADLINE_S", 0.05)
+    monkeypatch.setattr(changes_module, "JOIN_DEADLINE_S", 0.05)
     bob = host(BOB, "bob")
     network_of(bob).reachable.add(ALICE.endpoint)
     alice_presence = await presence_of(ALICE, "alice")
     network_of(bob).answers[ALICE.endpoint] = lambda _: [
         PeerReply(end=True, hello=HelloReply(presences=[PresenceCopy(proof=alice_presence)]))
     ]
-    async with rooms_of(bob) as rooms:
+    async with rooms_of(bob) as (_, changes):
         with pytest.raises(Unreachable, match="was reached, but did not let us in"):
-            await rooms.join("demo", ticket(ALICE), None)
+            await changes.join("demo", ticket(ALICE), None)
         assert bob.store.presences(open_room_id(DEMO)) == ()
 
 
@@ -274,9 +278,9 @@ async def test_a_peer_that_is_not_in_the_room_is_told_from_one_that_is_off() -> 
     bob = host(BOB, "bob")
     network_of(bob).reachable.add(ALICE.endpoint)
     network_of(bob).answers[ALICE.endpoint] = refusing(NotFound("not in that room"))
-    async with rooms_of(bob) as rooms:
+    async with rooms_of(bob) as (_, changes):
         with pytest.raises(Unreachable, match="was reached, but is not in this room"):
-            await rooms.join("demo", ticket(ALICE), None)
+            await changes.join("demo", ticket(ALICE), None)
 
 
 @pytest.mark.parametrize(
@@ -294,17 +298,17 @@ async def test_a_peer_that_is_not_in_the_room_is_told_from_one_that_is_off() -> 
 async def test_a_name_or_ticket_that_cannot_be_is_refused(
     name: str, text: str | None, says: str
 ) -> None:
-    async with rooms_of(host(BOB, "bob")) as rooms:
+    async with rooms_of(host(BOB, "bob")) as (rooms, changes):
         with pytest.raises(InvalidInput, match=says):
-            await rooms.join(name, text, None)
+            await changes.join(name, text, None)
         assert rooms.joined() == ()
 
 
 async def test_joining_again_dials_the_new_ticket_and_says_who_did_not_answer() -> None:
     bob = host(BOB, "bob")
-    async with rooms_of(bob) as rooms:
-        await rooms.join("demo", None, None)
-        report = await rooms.join("demo", ticket(ALICE), None)
+    async with rooms_of(bob) as (_, changes):
+        await changes.join("demo", None, None)
+        report = await changes.join("demo", ticket(ALICE), None)
         assert report.already_joined
         assert report.tried == (DialAttempt(ALICE.endpoint, False, "did not answer"),)
         assert "did not answer" in report.warnings[0]
@@ -315,9 +319,9 @@ async def test_joining_again_waits_for_none_of_the_tickets_peers_once_one_is_rea
     network = network_of(bob)
     network.reachable.add(CAROL.endpoint)
     network.silent.add(ALICE.endpoint)
-    async with asyncio.timeout(2), rooms_of(bob) as rooms:
-        await rooms.join("demo", None, None)
-        report = await rooms.join("demo", ticket(ALICE, CAROL), None)
+    async with asyncio.timeout(2), rooms_of(bob) as (_, changes):
+        await changes.join("demo", None, None)
+        report = await changes.join("demo", ticket(ALICE, CAROL), None)
     assert report.tried == (
         DialAttempt(ALICE.endpoint, False, "had not answered yet"),
         DialAttempt(CAROL.endpoint, True, "was reached"),
@@ -332,24 +336,24 @@ async def test_joining_again_hardly_waits_for_a_silent_peer_where_there_are_neig
     network = network_of(bob)
     network.reachable.add(ALICE.endpoint)
     network.silent.add(CAROL.endpoint)
-    async with asyncio.timeout(2), rooms_of(bob, let_in_by=(ALICE.endpoint,)) as rooms:
-        await rooms.join("demo", ticket(ALICE), None)
-        report = await rooms.join("demo", ticket(CAROL), None)
+    async with asyncio.timeout(2), rooms_of(bob, let_in_by=(ALICE.endpoint,)) as (_, changes):
+        await changes.join("demo", ticket(ALICE), None)
+        report = await changes.join("demo", ticket(CAROL), None)
     assert report.tried == (DialAttempt(CAROL.endpoint, False, "had not answered yet"),)
 
 
 async def test_who_waited_for_another_to_join_gives_up_no_later_than_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rooms_module, "JOIN_DEADLINE_S", 0.1)
+    monkeypatch.setattr(changes_module, "JOIN_DEADLINE_S", 0.1)
     bob = host(BOB, "bob")
     network_of(bob).silent.add(ALICE.endpoint)
     loop = asyncio.get_running_loop()
-    async with rooms_of(bob) as rooms:
+    async with rooms_of(bob) as (_, changes):
         began_s = loop.time()
         async with asyncio.TaskGroup() as group:
             for number in range(10):
-                group.create_task(_refused(rooms.join("demo", ticket(ALICE), UUID(int=number))))
+                group.create_task(_refused(changes.join("demo", ticket(ALICE), UUID(int=number))))
         assert loop.time() - began_s < 0.5, "one after the other they would take a second"
 
 
@@ -361,8 +365,8 @@ async def _refused(join: Coroutine[Any, Any, JoinReport]) -> None:
 async def test_what_is_said_while_a_join_is_under_way_is_admitted() -> None:
     bob = host(BOB, "bob")
     network_of(bob).silent.add(ALICE.endpoint)
-    async with rooms_of(bob) as rooms, asyncio.TaskGroup() as group:
-        joins = group.create_task(rooms.join("demo", ticket(ALICE), None))
+    async with rooms_of(bob) as (rooms, changes), asyncio.TaskGroup() as group:
+        joins = group.create_task(changes.join("demo", ticket(ALICE), None))
         await until(lambda: rooms.by_topic(TOPIC) is not None)
         room = rooms.by_topic(TOPIC)
         assert room is not None
@@ -375,30 +379,30 @@ async def test_what_is_said_while_a_join_is_under_way_is_admitted() -> None:
 
 async def test_our_own_ticket_is_no_reason_to_dial() -> None:
     bob = host(BOB, "bob")
-    async with rooms_of(bob) as rooms:
-        report = await rooms.join("demo", ticket(BOB), None)
+    async with rooms_of(bob) as (_, changes):
+        report = await changes.join("demo", ticket(BOB), None)
         assert (report.tried, network_of(bob).dialled) == ((), [])
 
 
 async def test_two_joins_at_once_join_once() -> None:
     alice = host(ALICE, "alice")
-    async with rooms_of(alice) as rooms, asyncio.TaskGroup() as group:
-        first = group.create_task(rooms.join("demo", None, CLAUDE))
-        second = group.create_task(rooms.join("demo", None, CURSOR))
+    async with rooms_of(alice) as (_, changes), asyncio.TaskGroup() as group:
+        first = group.create_task(changes.join("demo", None, CLAUDE))
+        second = group.create_task(changes.join("demo", None, CURSOR))
     assert sorted([first.result().already_joined, second.result().already_joined]) == [False, True]
 
 
 async def test_the_node_stays_as_long_as_another_agent_has_joined() -> None:
     alice = host(ALICE, "alice")
-    async with rooms_of(alice) as rooms:
+    async with rooms_of(alice) as (rooms, changes):
         rooms.agents.agent_attached(CLAUDE, AgentPresence(name="claude"))
         rooms.agents.agent_attached(CURSOR, AgentPresence(name="cursor"))
         for agent in (CLAUDE, CURSOR):
-            await rooms.join("demo", None, agent)
-        first = await rooms.leave("demo", CLAUDE, for_all=False)
+            await changes.join("demo", None, agent)
+        first = await changes.leave("demo", CLAUDE, for_all=False)
         assert (first.node_left, first.still_joined_by) == (False, ("cursor",))
         assert [agent.name for agent in rooms.status("demo").members[0].agents] == ["cursor"]
-        second = await rooms.leave("demo", CURSOR, for_all=False)
+        second = await changes.leave("demo", CURSOR, for_all=False)
         assert (second.node_left, rooms.joined()) == (True, ())
         assert alice.store.rooms() == ()
         assert Leave("alice") in said(alice)
@@ -406,15 +410,15 @@ async def test_the_node_stays_as_long_as_another_agent_has_joined() -> None:
 
 async def test_who_joins_while_another_agent_leaves_is_in_the_room_afterwards() -> None:
     alice = host(ALICE, "alice")
-    async with rooms_of(alice) as rooms:
+    async with rooms_of(alice) as (rooms, changes):
         rooms.agents.agent_attached(CURSOR, AgentPresence(name="cursor"))
-        await rooms.join("demo", None, CLAUDE)
+        await changes.join("demo", None, CLAUDE)
         may_say = network_of(alice).may_say
         may_say.clear()
         async with asyncio.TaskGroup() as group:
-            leaving = group.create_task(rooms.leave("demo", CLAUDE, for_all=False))
+            leaving = group.create_task(changes.leave("demo", CLAUDE, for_all=False))
             await until(lambda: alice.store.rooms() == ())
-            joining = group.create_task(rooms.join("demo", None, CURSOR))
+            joining = group.create_task(changes.join("demo", None, CURSOR))
             await asyncio.sleep(0)
             may_say.set()
         assert (leaving.result().node_left, joining.result().already_joined) == (True, False)
@@ -424,53 +428,53 @@ async def test_who_joins_while_another_agent_leaves_is_in_the_room_afterwards() 
 
 async def test_a_room_is_left_though_nobody_can_be_told() -> None:
     alice = host(ALICE, "alice")
-    async with rooms_of(alice) as rooms:
-        await rooms.join("demo", None, None)
+    async with rooms_of(alice) as (rooms, changes):
+        await changes.join("demo", None, None)
         network_of(alice).failure = Busy("the network does not keep up")
-        assert (await rooms.leave("demo", None, for_all=True)).node_left
+        assert (await changes.leave("demo", None, for_all=True)).node_left
         assert (rooms.joined(), alice.store.rooms()) == ((), ())
 
 
 async def test_leaving_for_all_names_who_was_still_in() -> None:
     alice = host(ALICE, "alice")
-    async with rooms_of(alice) as rooms:
+    async with rooms_of(alice) as (rooms, changes):
         rooms.agents.agent_attached(CLAUDE, AgentPresence(name="claude"))
-        await rooms.join("demo", None, CLAUDE)
-        report = await rooms.leave("demo", None, for_all=True)
+        await changes.join("demo", None, CLAUDE)
+        report = await changes.leave("demo", None, for_all=True)
         assert (report.node_left, report.still_joined_by) == (True, ("claude",))
 
 
 async def test_an_agent_that_went_away_no_longer_keeps_the_node_in_the_room() -> None:
     alice = host(ALICE, "alice")
-    async with rooms_of(alice) as rooms:
+    async with rooms_of(alice) as (rooms, changes):
         rooms.agents.agent_attached(CLAUDE, AgentPresence(name="claude"))
-        await rooms.join("demo", None, CLAUDE)
+        await changes.join("demo", None, CLAUDE)
         rooms.agents.agent_detached(CLAUDE)
         assert rooms.joined() == (DEMO,)
-        assert (await rooms.leave("demo", CURSOR, for_all=False)).node_left
+        assert (await changes.leave("demo", CURSOR, for_all=False)).node_left
 
 
 async def test_an_agent_that_had_joined_before_a_restart_still_keeps_the_node_in_the_room() -> None:
     alice = host(ALICE, "alice")
-    async with rooms_of(alice) as rooms:
-        await rooms.join("demo", None, None)
+    async with rooms_of(alice) as (rooms, changes):
+        await changes.join("demo", None, None)
         rooms.agents.agent_attached(CLAUDE, AgentPresence(name="claude"), (DEMO, RoomName("gone")))
         rooms.agents.agent_attached(CURSOR, AgentPresence(name="cursor"))
-        report = await rooms.leave("demo", CURSOR, for_all=False)
+        report = await changes.leave("demo", CURSOR, for_all=False)
         assert (report.node_left, report.still_joined_by) == (False, ("claude",))
 
 
 async def test_leaving_a_room_one_is_not_in_says_what_to_do() -> None:
-    async with rooms_of(host(ALICE, "alice")) as rooms:
+    async with rooms_of(host(ALICE, "alice")) as (_, changes):
         with pytest.raises(NotFound, match=r"not in room 'demo'.*join it first"):
-            await rooms.leave("demo", None, for_all=True)
+            await changes.leave("demo", None, for_all=True)
 
 
 async def test_a_status_is_broadcast_as_its_agents_and_shown_in_the_room() -> None:
     alice = host(ALICE, "alice")
-    async with rooms_of(alice) as rooms:
+    async with rooms_of(alice) as (rooms, changes):
         rooms.agents.agent_attached(CLAUDE, AgentPresence(name="claude", user="ann"))
-        await rooms.join("demo", None, CLAUDE)
+        await changes.join("demo", None, CLAUDE)
         report = await rooms.notify("demo", "testing", CLAUDE)
         assert report.members == 0
         envelope = open_envelope(network_of(alice).said[-1][1])
@@ -483,8 +487,8 @@ async def test_a_status_is_broadcast_as_its_agents_and_shown_in_the_room() -> No
 
 async def test_what_we_publish_is_admitted_as_ours() -> None:
     alice = host(ALICE, "alice")
-    async with rooms_of(alice) as rooms:
-        await rooms.join("demo", None, None)
+    async with rooms_of(alice) as (rooms, changes):
+        await changes.join("demo", None, None)
         proof = await rooms.publish(DEMO, StatusUpdate(ALICE.endpoint.hex(), "busy"), agent="x")
         admitted = await rooms.admit(DEMO, proof)
         assert (admitted.verified, admitted.raw) == (Verified.PEER, proof)
@@ -492,8 +496,8 @@ async def test_what_we_publish_is_admitted_as_ours() -> None:
 
 async def test_an_unsigned_message_in_our_own_name_is_rejected() -> None:
     alice = host(ALICE, "alice")
-    async with rooms_of(alice) as rooms:
-        await rooms.join("demo", None, None)
+    async with rooms_of(alice) as (rooms, changes):
+        await changes.join("demo", None, None)
         body = StatusUpdate(ALICE.endpoint.hex(), "forged")
         forged = encode_room_message(RoomMessage(nonce=bytes(16), body=body))
         with pytest.raises(Rejected, match="signs its messages"):
@@ -503,13 +507,13 @@ async def test_an_unsigned_message_in_our_own_name_is_rejected() -> None:
 async def test_after_a_restart_the_node_is_in_its_rooms_and_dials_the_members_it_knew() -> None:
     store = InMemoryStore()
     before = host(BOB, "bob", store)
-    async with rooms_of(before) as rooms:
-        await rooms.join("demo", None, None)
+    async with rooms_of(before) as (rooms, changes):
+        await changes.join("demo", None, None)
         admitted = await rooms.admit(DEMO, await presence_of(ALICE, "alice"))
         await rooms.room("demo").on_presence(admitted)
     after = host(BOB, "bob", store)
     network_of(after).reachable.add(ALICE.endpoint)
-    async with rooms_of(after) as rooms:
+    async with rooms_of(after) as (rooms, changes):
         assert rooms.joined() == (DEMO,)
         await until(lambda: network_of(after).topics.get(TOPIC) == [ALICE.endpoint])
 
@@ -521,8 +525,8 @@ async def test_a_node_that_lost_its_last_neighbor_dials_members_it_heard_a_momen
     bob = host(BOB, "bob")
     network = network_of(bob)
     network.reachable.add(ALICE.endpoint)
-    async with rooms_of(bob, let_in_by=(ALICE.endpoint,)) as rooms:
-        await rooms.join("demo", ticket(ALICE), None)
+    async with rooms_of(bob, let_in_by=(ALICE.endpoint,)) as (rooms, changes):
+        await changes.join("demo", ticket(ALICE), None)
         room = rooms.room("demo")
         await room.on_presence(await rooms.admit(DEMO, await presence_of(ALICE, "alice")))
         network.neighbors_of[TOPIC] = ()
@@ -534,8 +538,8 @@ async def test_a_node_that_lost_its_last_neighbor_dials_members_it_heard_a_momen
 async def test_a_member_whose_record_is_damaged_hinders_nobody() -> None:
     store = InMemoryStore()
     before = host(BOB, "bob", store)
-    async with rooms_of(before) as rooms:
-        await rooms.join("demo", None, None)
+    async with rooms_of(before) as (_, changes):
+        await changes.join("demo", None, None)
     now_ms = before.clock.wall_ms()
     for key, proof in ((ALICE, await presence_of(ALICE, "alice")), (CAROL, b"damaged")):
         await store.put_presence(
@@ -554,8 +558,8 @@ async def test_a_member_whose_record_is_damaged_hinders_nobody() -> None:
 
 async def test_a_node_that_stops_says_that_it_goes_but_stays_in_the_room() -> None:
     alice = host(ALICE, "alice")
-    async with rooms_of(alice) as rooms:
-        await rooms.join("demo", None, None)
+    async with rooms_of(alice) as (_, changes):
+        await changes.join("demo", None, None)
     assert list(said(alice))[-1] == Leave("alice")
     assert [record.name for record in alice.store.rooms()] == [DEMO]
 
@@ -565,17 +569,17 @@ async def test_a_node_that_stops_does_not_wait_long_for_a_network_that_is_stuck(
 ) -> None:
     monkeypatch.setattr(rooms_module, "GOODBYE_WITHIN_S", 0.01)
     alice = host(ALICE, "alice")
-    async with asyncio.timeout(2), rooms_of(alice) as rooms:
+    async with asyncio.timeout(2), rooms_of(alice) as (_, changes):
         for name in ("demo", "ops"):
-            await rooms.join(name, None, None)
+            await changes.join(name, None, None)
         network_of(alice).may_say.clear()
     assert Leave("alice") not in said(alice)
 
 
 async def test_a_presence_older_than_a_leave_does_not_bring_a_member_back() -> None:
     alice = host(ALICE, "alice")
-    async with rooms_of(alice) as rooms:
-        await rooms.join("demo", None, None)
+    async with rooms_of(alice) as (rooms, changes):
+        await changes.join("demo", None, None)
         room = rooms.room("demo")
         admitted = await rooms.admit(DEMO, await presence_of(BOB, "bob"))
         await room.on_presence(admitted)
@@ -590,8 +594,8 @@ async def test_of_too_many_members_the_one_that_was_silent_for_longest_is_forgot
 ) -> None:
     monkeypatch.setattr(last_seen, "MEMBERS_MAX", 1)
     alice = host(ALICE, "alice")
-    async with rooms_of(alice) as rooms:
-        await rooms.join("demo", None, None)
+    async with rooms_of(alice) as (rooms, changes):
+        await changes.join("demo", None, None)
         for key in (BOB, CAROL):
             admitted = await rooms.admit(DEMO, await presence_of(key, "somebody"))
             await rooms.room("demo").on_presence(admitted)
@@ -601,8 +605,8 @@ async def test_of_too_many_members_the_one_that_was_silent_for_longest_is_forgot
 async def test_an_old_peer_is_a_member_from_its_join_to_its_leave_while_it_says_something() -> None:
     alice = host(ALICE, "alice")
     assert isinstance(alice.clock, ManualClock)
-    async with rooms_of(alice) as rooms:
-        await rooms.join("demo", None, None)
+    async with rooms_of(alice) as (rooms, changes):
+        await changes.join("demo", None, None)
         room = rooms.room("demo")
         room.legacy.heard(Join("olga", "cursor"), BOB.endpoint)
         alice.clock.monotonic_s += LEGACY_LASTS_S - 1
@@ -618,7 +622,7 @@ async def test_an_old_peer_is_a_member_from_its_join_to_its_leave_while_it_says_
 
 async def test_the_leave_of_somebody_unknown_takes_no_place_on_disk() -> None:
     alice = host(ALICE, "alice")
-    async with rooms_of(alice) as rooms:
-        await rooms.join("demo", None, None)
+    async with rooms_of(alice) as (rooms, changes):
+        await changes.join("demo", None, None)
         await rooms.room("demo").on_leave(BOB.endpoint, 10)
         assert alice.store.watermark(b"presence" + TOPIC + BOB.endpoint) == 0

@@ -396,7 +396,7 @@ async def test_a_room_that_was_left_is_in_no_topic_whatever_was_on_its_way() -> 
     alice, bob = await members_of_a_room(2)
     alice.room.line.entered = False
     await alice.store.delete_room(alice.room.name)
-    await alice.registry.remove(alice.room)
+    await alice.rooms.remove(alice.room)
     await takes_late(alice, bob.made(Epoch(1, b"1" * 32), alice, bob), bob)
     assert alice.network.topics == {}
     assert alice.store.rooms() == ()

@@ -1,0 +1,209 @@
+"""Joining and leaving rooms, tickets into them, and new keys for the private ones."""
+
+import asyncio
+import contextlib
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from uuid import UUID
+
+from buddies_core.errors import BuddiesError, InvalidInput, StoreError
+from buddies_core.model.bodies import Leave
+from buddies_core.model.ids import RoomName
+from buddies_core.model.private import Invite
+from buddies_core.model.room import DialAttempt, JoinReport, LeaveReport, NamedPeer, RotateReport
+from buddies_core.rooms.claims import claim
+from buddies_core.rooms.entering import WayIn, check_same, record_of
+from buddies_core.rooms.joining import JOIN_DEADLINE_S, dial_more, find_neighbor, missed, others_on
+from buddies_core.rooms.ports import Host
+from buddies_core.rooms.private.invites import EXPIRES_S, USES, is_left_out, redeem
+from buddies_core.rooms.room import Room
+from buddies_core.rooms.rooms import Rooms
+from buddies_core.store.records import RoomRecord
+from buddies_core.trust.names import members_named, room_name, way_into
+from buddies_core.wire.tickets import encode_invite, encode_ticket
+
+log = logging.getLogger(__name__)
+
+
+class RoomChanges:
+    """What people and agents change about the rooms of this node. One event loop owns this."""
+
+    def __init__(self, rooms: Rooms, host: Host) -> None:
+        self._rooms = rooms
+        self._host = host
+        # One changes a room at a time: else a join could succeed in a room that is being left.
+        self._changing: defaultdict[RoomName, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def join(
+        self, room: str, ticket: str | None, agent: UUID | None, *, private: bool = False
+    ) -> JoinReport:
+        """Be in the room, and stay in it over restarts. Joining again adds the ticket's peers.
+
+        A private room is made by `private` and entered by an invite in place of a ticket.
+
+        Raises:
+            InvalidInput: the name or the ticket can't be taken, or something of another, private
+                room of that name is kept here.
+            NotAllowed: the invite lets nobody in any more.
+            Unreachable: nobody on the ticket could be joined within 10 s; nothing is kept.
+        """
+        name = room_name(room)
+        way_in = way_into(name, ticket, private=private) if ticket else None
+        # From here on, as another agent may be joining the same room just now.
+        until_s = asyncio.get_running_loop().time() + JOIN_DEADLINE_S
+        async with self._changing[name]:
+            known = self._rooms.get(name)
+            if known is None:
+                record = await record_of(name, way_in, self._host, until_s, private=private)
+                await claim(name, record.room_id, self._host.store)
+                tried = await self._enter(record, until_s)
+            else:
+                check_same(known, way_in, private=private)
+                tried = await self._come_again(known, way_in, until_s)
+        joined = self._rooms.room(name)
+        if agent is not None:
+            joined.joined_by.add(agent)
+            joined.left_by.discard(agent)
+        joined.announce(self._rooms.agents.shown_in(joined))
+        return JoinReport(
+            room=name,
+            ticket=await self._ticket(joined),
+            endpoint=self._host.endpoint,
+            members=joined.members(),
+            already_joined=known is not None,
+            tried=tried,
+            private=joined.epochs is not None,
+            warnings=(*self._host.warnings, *joined.warnings(), *missed(tried)),
+        )
+
+    async def leave(self, room: str, agent: UUID | None, *, for_all: bool) -> LeaveReport:
+        """Take an agent out of the room, and the node with it if no other agent has joined it.
+
+        Raises:
+            NotFound: the node is not in the room.
+            StoreError: the disk refused; the node has not left.
+        """
+        name = self._rooms.room(room).name
+        async with self._changing[name]:
+            left = self._rooms.room(name)
+            if agent is not None:
+                left.joined_by.discard(agent)
+                left.left_by.add(agent)
+            still = self._rooms.agents.names_in(left)
+            node_leaves = for_all or not still
+            if node_leaves:
+                await self._leave(left)
+            else:
+                left.announce(self._rooms.agents.shown_in(left))
+            return LeaveReport(name, node_left=node_leaves, still_joined_by=still)
+
+    async def ticket(
+        self, room: str, uses: int | None = None, expires_s: float | None = None
+    ) -> str:
+        """Return what brings others into the room: a ticket, or a new invite to a private one.
+
+        Raises:
+            NotFound: this node is not in the room.
+            InvalidInput: an open room's ticket neither expires nor is used up.
+            Busy: too many invites are out.
+        """
+        asked = self._rooms.room(room)
+        if asked.epochs is not None:
+            uses = USES if uses is None else uses
+            expires_s = EXPIRES_S if expires_s is None else expires_s
+            return encode_invite(await self._rooms.invites.make(asked, uses, expires_s))
+        if uses is not None or expires_s is not None:
+            raise InvalidInput(
+                f"room {asked.name!r} is open: its ticket does not expire and is not used "
+                "up, as whoever knows the name may come in; leave out uses and expiry"
+            )
+        return await self._ticket(asked)
+
+    async def _ticket(self, room: Room) -> str:
+        if room.epochs is None:
+            return encode_ticket(room.ticket())
+        if is_left_out(room):
+            return ""  # It can bring nobody in.
+        return encode_invite(await self._rooms.invites.default(room))
+
+    async def rotate(self, room: str, without: Sequence[str]) -> RotateReport:
+        """Give a room a new secret, which these members don't get; our invites to it are void.
+
+        `without` names each by its display name or by how its endpoint id begins.
+
+        Raises:
+            NotFound: this node is not in the room.
+            InvalidInput: the room is open, or it is not clear who is meant; nothing has changed.
+            StoreError: the disk refused.
+        """
+        rotated = self._rooms.room(room)
+        name = rotated.name
+        async with self._changing[name]:
+            epochs = rotated.epochs
+            if epochs is None:
+                raise InvalidInput(
+                    f"room {name!r} is open and has no keys: whoever knows its name may come in. "
+                    "A private one is made by: buddies-cli join ROOM --private"
+                )
+            members = epochs.keyring.state.members
+            names = {member: self._rooms.name_of(member) for member in members}
+            removed = members_named(without, names, self._host.endpoint)
+            stay = [it for it in members if it not in removed and it != self._host.endpoint]
+            told = await epochs.rotate(removed, rotated.presences.present())
+        return RotateReport(
+            room=name,
+            epoch=epochs.keyring.epoch.number,
+            removed=tuple(NamedPeer(it, names[it]) for it in removed),
+            told=tuple(NamedPeer(it, names[it]) for it in told),
+            waiting=tuple(NamedPeer(it, names[it]) for it in stay if it not in told),
+        )
+
+    # Entering and leaving
+
+    async def _enter(self, record: RoomRecord, until_s: float) -> tuple[DialAttempt, ...]:
+        room = self._rooms.add(record)
+        try:
+            await room.line.join()
+            tried = await find_neighbor(room, room.bootstrap, until_s)
+            kept = None
+            while kept != room.line.record():  # Somebody may be let in while it is written.
+                kept = room.line.record()
+                await self._host.store.put_room(kept)
+        except BaseException:
+            await self._rooms.remove(room)
+            # Peers may have told of members, and the caller may have gone while this was written.
+            with contextlib.suppress(StoreError):
+                await self._host.store.delete_room(record.name)
+                await self._host.store.delete_presences(record.room_id)
+            raise
+        room.agents = self._rooms.agents.shown_in(room)
+        self._rooms.enter(room)
+        return tried
+
+    async def _come_again(
+        self, room: Room, way_in: WayIn, until_s: float
+    ) -> tuple[DialAttempt, ...]:
+        others = others_on(way_in, self._host.endpoint)
+        tried = await dial_more(room, others, until_s)
+        if room.epochs and room.epochs.keyring.left_out_by and isinstance(way_in, Invite):
+            again = await redeem(way_in, self._host, until_s)
+            await room.epochs.take_invited(again.epoch, again.roster, again.inviter)
+            tried = await dial_more(room, others, until_s)
+        return tried
+
+    async def _leave(self, room: Room) -> None:
+        room.line.entered = False  # Nothing that is on its way here keeps it on disk again.
+        try:
+            await self._host.store.delete_room(room.name)
+        except StoreError:
+            room.line.entered = True
+            raise
+        try:
+            await room.line.say(Leave(self._host.user))
+        except BuddiesError as error:
+            log.warning("leave_not_told room=%s: %s", room.name, error)
+        finally:
+            await self._rooms.remove(room)
+        await self._host.store.delete_presences(room.room_id)
+        await self._rooms.invites.void(room.room_id)
