@@ -12,7 +12,7 @@ from buddies_core.model.bodies import Join as JoinBody
 from buddies_core.model.ids import EndpointId, RoomId, TopicId, short
 from buddies_core.model.room import DialAttempt, Member, Ticket
 from buddies_core.pb import peer_pb2
-from buddies_core.rooms.hello import Hello
+from buddies_core.rooms.hello import HELLO_TIMEOUT_S, hello_replies
 from buddies_core.rooms.last_seen import LastSeen
 from buddies_core.rooms.legacy import LegacyMembers, LegacyPeers
 from buddies_core.rooms.line import RoomLine
@@ -65,7 +65,6 @@ class Room:
         )
         """What makes it private; None for an open room."""
         self.legacy = LegacyMembers(signatures, self.presences, host, self._say_join)
-        self._hello = Hello(record.name, self.ask, self._own_presence, self.admit, self.on_presence)
         self._greetings: asyncio.Queue[EndpointId] = asyncio.Queue(GREETINGS_MAX)
 
     async def live(self) -> None:
@@ -242,7 +241,7 @@ class Room:
         network.learn(address)
         try:
             await network.reach(address, DIAL_TIMEOUT_S)
-            await self._hello.greet(peer)
+            await self._greet(peer)
         except NotFound:
             if self.epochs is None or not await self.epochs.caught_up(peer):
                 return DialAttempt(peer, False, "was reached, but is not in this room")
@@ -253,11 +252,40 @@ class Room:
         await self.line.join((peer,))
         return DialAttempt(peer, True, "was reached")
 
+    async def _greet(self, peer: EndpointId) -> None:
+        """Ask a peer for the members. One that does not speak the direct protocol is let be.
+
+        Raises:
+            NotFound: it is not in the room.
+            NotAllowed: it does not want us there.
+        """
+        hello = peer_pb2.Hello(presence=await self._own_presence())
+        try:
+            replies = await self.ask(peer, peer_pb2.PeerRequest(hello=hello), HELLO_TIMEOUT_S)
+        except (NotFound, NotAllowed):
+            raise
+        except BuddiesError as error:
+            log.info("hello_failed room=%s peer=%s: %s", self.name, short(peer), error)
+            return
+        for copy in (copy for reply in replies for copy in reply.hello.presences):
+            await self._take_copy(copy.proof, age_s=copy.age_ms / 1000)
+
+    async def _take_copy(self, proof: bytes, *, age_s: float = 0.0) -> None:
+        """Take in a copy of a presence of that age; one that is not to be believed is let be."""
+        try:
+            admitted = await self.admit(proof)
+        except WireError as error:
+            log.info("presence_rejected room=%s: %s", self.name, error)
+            return
+        if isinstance(admitted.message.body, Presence):
+            await self.on_presence(admitted, age_s)
+
     async def answer_hello(self, hello: peer_pb2.Hello) -> list[peer_pb2.HelloReply]:
         """Return the members' latest presences, ours first, and take in the caller's."""
         if hello.presence:
-            await self._hello.take(hello.presence)
-        return await self._hello.answer(self.presences.copies(self._host.clock.now_s()))
+            await self._take_copy(hello.presence)
+        others = self.presences.copies(self._host.clock.now_s())
+        return hello_replies(await self._own_presence(), others)
 
     async def presence_of(self, endpoint: EndpointId) -> bytes | None:
         """Return what a member, or this node, says of itself, as it has signed it.
@@ -340,7 +368,7 @@ class Room:
         while True:
             peer = await self._greetings.get()
             try:
-                await self._hello.greet(peer)
+                await self._greet(peer)
             except BuddiesError as error:
                 log.info("hello_refused room=%s peer=%s: %s", self.name, short(peer), error)
 
