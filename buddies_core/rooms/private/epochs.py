@@ -270,14 +270,10 @@ class Epochs:
         *firsts, last = known_by
         for keys in firsts:
             with contextlib.suppress(NotFound):
-                return await self._ask_by(peer, request, keys), keys.topic
-        return await self._ask_by(peer, request, last), last.topic
-
-    async def _ask_by(
-        self, peer: EndpointId, request: peer_pb2.PeerRequest, keys: EpochKeys
-    ) -> peer_pb2.EpochReply:
-        replies = await self._line.ask(peer, request, ASK_TIMEOUT_S, known_by=keys)
-        return replies[0].epoch
+                replies = await self._line.ask(peer, request, ASK_TIMEOUT_S, keys)
+                return replies[0].epoch, keys.topic
+        replies = await self._line.ask(peer, request, ASK_TIMEOUT_S, last)
+        return replies[0].epoch, last.topic
 
     async def _take(
         self, reply: peer_pb2.EpochReply, handed_by: EndpointId, known_by: TopicId
