@@ -118,7 +118,7 @@ class Room:
         return self.presences.name_of(endpoint) or self._last_seen.name_of(endpoint)
 
     def heard_of(self) -> tuple[EndpointId, ...]:
-        """Return whoever was heard in this room, present or not."""
+        """Return the peers that were ever heard in this room, present or not."""
         return tuple(self._last_seen.since(0))
 
     async def ask(

@@ -70,7 +70,7 @@ class Invites:
         self._shown: dict[RoomId, Invite] = {}
 
     async def default(self, room: RoomPort) -> Invite:
-        """Return an invite to show to who has joined; the same again while it is good."""
+        """Return an invite to show after a join; the same one again while it is good."""
         shown = self._shown.get(room.room_id)
         if shown is None or not self._is_good(shown):
             shown = await self.make(room, USES, EXPIRES_S)
@@ -120,7 +120,7 @@ class Invites:
         )
 
     async def void(self, room_id: RoomId) -> None:
-        """Have all invites to a room let nobody in any more.
+        """Make all our invites to a room invalid.
 
         Raises:
             StoreError: the disk refused.
@@ -131,9 +131,9 @@ class Invites:
     async def answer(
         self, room: RoomPort | None, caller: EndpointId, request: peer_pb2.Redeem
     ) -> peer_pb2.EpochReply:
-        """Return the room's secret to who shows a good token; the use is counted on disk before.
+        """Return the room's secret to a caller with a good token; the use is on disk before that.
 
-        Whoever asks about a room that is not here is told no more than who has a bad token.
+        A caller that names a room that is not here is told no more than one with a bad token.
 
         Raises:
             NotAllowed: the token is not good, the room's policy does not let the caller in, or the
@@ -161,7 +161,7 @@ class Invites:
         return room.epochs.current()
 
     def _is_known(self, room: RoomPort, hashed: bytes) -> bool:
-        """Whether it is worth anything to look at who shows this token."""
+        """Whether this node has given out an invite with this token."""
         kept = self._host.store.invites.of_room(room.room_id)
         return any(invite.token_hash == hashed for invite in kept)
 

@@ -110,6 +110,16 @@ def test_the_longest_message_fills_a_broadcast() -> None:
         assert len(alice.seal(bytes(alice.message_bytes_max))) == CONTENT_BYTES_MAX
 
 
+async def test_only_the_last_neighbor_that_goes_takes_the_line_down() -> None:
+    alice = member(ALICE, FIRST)
+    line, neighbors = alice.room.line, alice.network.neighbors_of
+    line.neighbor_up()
+    neighbors[alice.topic] = (BOB.endpoint,)
+    assert (line.neighbor_down(), line.has_neighbor) == (False, True)
+    neighbors[alice.topic] = ()
+    assert (line.neighbor_down(), line.has_neighbor) == (True, False)
+
+
 async def test_nothing_is_on_disk_of_a_room_that_is_not_entered() -> None:
     alice = member(ALICE, FIRST)
     alice.room.line.entered = False

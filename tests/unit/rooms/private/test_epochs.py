@@ -14,11 +14,14 @@ from buddies_core.errors import (
     StoreError,
     WireError,
 )
+from buddies_core.model.bodies import Presence
 from buddies_core.model.ids import EndpointId, RoomId, TopicId
 from buddies_core.model.private import EPOCH_NUMBER_MAX, ROSTER_MEMBERS_MAX, Epoch
 from buddies_core.pb.peer_pb2 import CatchUp, EpochReply, PeerRequest, Search, TakeEpoch
+from buddies_core.rooms import room
 from buddies_core.rooms.private.keyring import JUMP_MAX
 from buddies_core.wire.private import encode_roster, epoch_keys, prove, sign_roster
+from tests.support.eventually import until
 from tests.support.worlds.private_members import (
     FIRST,
     ROOM_ID,
@@ -175,6 +178,60 @@ async def test_a_member_vouches_for_a_rotator_that_it_alone_has_let_in() -> None
     await takes(bob, zoe.made(Epoch(1, b"1" * 32), alice, bob, zoe), zoe)
     assert await alice.epochs.catch_up(bob.me)
     assert alice.members == {alice.me, bob.me, zoe.me}
+
+
+# What follows from new keys
+
+
+async def hears(one: Member, *others: Member) -> None:
+    """Have a member hear that these are present."""
+    for it in others:
+        said = await it.room.line.compose(Presence("somebody", ()))
+        await one.room.on_presence(await one.room.admit(said))
+
+
+async def test_of_a_removed_member_nothing_is_shown_known_or_kept() -> None:
+    alice, bob, carol = await members_of_a_room(3)
+    await hears(alice, bob, carol)
+    await alice.rotate(carol)
+    assert [it.endpoint for it in alice.room.members()] == [alice.me, bob.me]
+    assert alice.room.heard_of() == (bob.me,)
+    assert [it.endpoint for it in alice.store.presences(ROOM_ID)] == [bob.me]
+    with pytest.raises(NotAllowed, match="is not a member of this room"):
+        await alice.room.ask(carol.me, PeerRequest(search=Search(query="x")), 1)
+
+
+async def test_new_keys_move_the_room_to_their_topic_and_members_are_met_there_anew() -> None:
+    alice, bob = await members_of_a_room(2)
+    line, former = alice.room.line, alice.topic
+    await line.join()
+    alice.network.neighbors_of[former] = (bob.me,)
+    alice.room.on_neighbor_up(bob.me)
+    line.say_again.clear()
+    await alice.rotate()
+    assert alice.topic != former
+    assert (alice.network.topics, line.neighbors(), line.has_neighbor) == (
+        {alice.topic: []},
+        (),
+        False,
+    )
+    assert line.say_again.is_set()
+
+
+async def test_new_keys_have_absent_members_dialled_again_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(room, "REUNITE_EVERY_S", 0.01)
+    alice, bob = await members_of_a_room(2)
+    await hears(alice, bob)
+    alice.restart()  # Its clock stands still, so no pause between two dials ends.
+    await alice.room.line.join()
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        living = group.create_task(alice.room.live())
+        await until(lambda: alice.network.dialled == [bob.me])
+        await alice.rotate()
+        await until(lambda: alice.network.dialled == [bob.me] * 2)
+        living.cancel()
 
 
 # Two branches

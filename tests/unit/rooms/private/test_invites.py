@@ -10,8 +10,9 @@ from buddies_core.model.bodies import Presence
 from buddies_core.model.private import EPOCH_NUMBER_MAX, Epoch, Invite, token_hash
 from buddies_core.pb.peer_pb2 import EpochReply, PeerRequest, Redeem
 from buddies_core.rooms.private.invites import EXPIRES_S, REUSED_WITH_LEFT_S, USES, Redeemed, redeem
+from buddies_core.rooms.room_changes import RoomChanges
 from buddies_core.store.invites import INVITES_MAX, InviteRecord
-from tests.support.worlds.private_members import Member, a_newcomer, members_of_a_room
+from tests.support.worlds.private_members import SECRET, Member, a_newcomer, members_of_a_room
 
 
 async def comes_by(invite: Invite, one: Member) -> Redeemed:
@@ -157,6 +158,27 @@ async def test_the_invite_that_is_shown_stays_the_same_while_it_is_good() -> Non
         shown = again
     await alice.rotate()
     assert await alice.invites.default(alice.room) != shown
+
+
+async def test_a_machine_that_was_left_out_shows_no_invite() -> None:
+    alice, bob = await members_of_a_room(2)
+    changes = RoomChanges(alice.rooms, alice.host)
+    assert (await changes.join(SECRET, None, None)).ticket != ""
+    alice.keyring.left_out_by = bob.me
+    assert (await changes.join(SECRET, None, None)).ticket == ""
+
+
+async def test_a_room_that_is_left_or_not_yet_entered_lets_nobody_in() -> None:
+    alice, _ = await members_of_a_room(2)
+    zoe = await a_newcomer(alice)
+    invite = await alice.invites.make(alice.room, 5, 60)
+    alice.room.line.entered = False
+    with pytest.raises(NotAllowed, match="unknown here"):
+        await comes_by(invite, zoe)
+    alice.room.line.entered = True
+    await alice.room.line.join()
+    await RoomChanges(alice.rooms, alice.host).leave(SECRET, None, for_all=True)
+    assert alice.store.invites.of_room(alice.room.room_id) == ()
 
 
 async def test_an_invite_that_is_used_up_is_not_shown_again() -> None:
