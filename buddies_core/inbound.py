@@ -7,10 +7,8 @@ that a peer says may end this: what is not believed is counted and dropped.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from buddies_core.clock import Clock
 from buddies_core.errors import (
@@ -44,8 +42,8 @@ from buddies_core.model.bodies import (
     UnknownBody,
 )
 from buddies_core.model.ids import EndpointId, short
-from buddies_core.net.direct import IncomingRequest
 from buddies_core.net.driver import ContentDelivered, NeighborCameUp, NeighborWentDown
+from buddies_core.net.incoming import IncomingRequest
 from buddies_core.net.network import Network
 from buddies_core.net.rates import PeerRates
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest, Refusal
@@ -60,9 +58,6 @@ from buddies_core.trust.gate import Gate, SignerUnknown
 from buddies_core.trust.held import HeldMessages
 from buddies_core.wire.room_messages import has_trailer
 
-WORK_AT_ONCE = 64
-"""Messages in work, and as many requests; beyond that the network's queues fill and peers wait."""
-
 MESSAGES_PER_S = 200.0
 MESSAGES_BURST = 1000.0
 """Of one author, over all rooms; further ones are relayed, but not acted on here. Nobody can prove
@@ -71,19 +66,6 @@ apart from what it says itself, as it can't help what it relays.
 """
 
 log = logging.getLogger(__name__)
-
-
-class _Workers:
-    """Tasks of a group, so many at once."""
-
-    def __init__(self, group: asyncio.TaskGroup) -> None:
-        self._group = group
-        self._slots = asyncio.Semaphore(WORK_AT_ONCE)
-
-    async def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Begin the work as soon as there is a slot for it."""
-        await self._slots.acquire()
-        self._group.create_task(work).add_done_callback(lambda _: self._slots.release())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,28 +93,37 @@ class Inbound:
     )
 
     async def run(self) -> None:
-        """Serve peers until cancelled."""
+        """Serve peers until cancelled.
+
+        Each message and each request is worked on by itself, so that none waits for another's
+        work. How many there are is bounded where they come from: by the credits of `net.inbox`,
+        and by the requests that `net.direct` lets each peer have in work.
+        """
         async with asyncio.TaskGroup() as group:
-            # Slots for each: peers that are slow to take their answers hold up no broadcast.
-            group.create_task(self._read_deliveries(_Workers(group)))
-            group.create_task(self._read_requests(_Workers(group)))
+            group.create_task(self._read_deliveries(group))
+            group.create_task(self._read_requests(group))
             group.create_task(self.held.run())
 
     # Broadcasts
 
-    async def _read_deliveries(self, workers: _Workers) -> None:
+    async def _read_deliveries(self, work: asyncio.TaskGroup) -> None:
         while True:
             delivery = await self.network.next_delivery()
             room = self.rooms.by_topic(delivery.topic)
-            if room is None:
-                continue
             match delivery:
                 case ContentDelivered():
-                    await workers.start(self._on_content(room, delivery))
-                case NeighborCameUp(peer=peer):
+                    work.create_task(self._on_delivery(room, delivery))
+                case NeighborCameUp(peer=peer) if room:
                     room.on_neighbor_up(peer)
-                case NeighborWentDown(peer=peer):
+                case NeighborWentDown(peer=peer) if room:
                     room.on_neighbor_down(peer)
+
+    async def _on_delivery(self, room: Room | None, delivery: ContentDelivered) -> None:
+        try:
+            if room is not None:
+                await self._on_content(room, delivery)
+        finally:
+            delivery.done()
 
     async def _on_content(self, room: Room, delivery: ContentDelivered) -> None:
         neighbor, now_s = delivery.delivered_from, self.clock.now_s()
@@ -222,9 +213,9 @@ class Inbound:
 
     # Direct requests
 
-    async def _read_requests(self, workers: _Workers) -> None:
+    async def _read_requests(self, work: asyncio.TaskGroup) -> None:
         while True:
-            await workers.start(self._on_request(await self.network.next_request()))
+            work.create_task(self._on_request(await self.network.next_request()))
 
     async def _on_request(self, incoming: IncomingRequest) -> None:
         try:

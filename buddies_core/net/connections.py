@@ -22,8 +22,8 @@ from buddies_core.errors import Unreachable, WireError
 from buddies_core.gossip.events import MessageReceived, PeerDisconnected
 from buddies_core.model.ids import EndpointId, TopicId, short
 from buddies_core.net.context import NetContext
-from buddies_core.net.driver import Inbox
 from buddies_core.net.endpoint import GOSSIP_ALPN, Endpoint
+from buddies_core.net.inbox import Inbox
 from buddies_core.net.iroh_calls import Failure, IrohFailed
 from buddies_core.net.links import CloseReason, Link
 from buddies_core.net.outbox import Batch, Outbox

@@ -21,7 +21,8 @@ from buddies_core.errors import TimedOut, Unreachable, WireError
 from buddies_core.model.ids import EndpointId, short
 from buddies_core.net.context import NetContext
 from buddies_core.net.endpoint import DIRECT_ALPN, Endpoint
-from buddies_core.net.exchange import REFUSAL_CHARS_MAX, REPLY_BYTES_MAX, exchange
+from buddies_core.net.exchange import IN_PARTS, exchange
+from buddies_core.net.incoming import IncomingRequest
 from buddies_core.net.iroh_calls import Failure, IrohFailed
 from buddies_core.net.links import CloseReason, Link
 from buddies_core.net.rates import PeerRates
@@ -37,8 +38,8 @@ REQUESTS_BURST = 50.0
 """Of one peer, pings too; beyond it they are refused as Busy."""
 _OWN_BURST = REQUESTS_BURST / 2
 """What we ask at once may arrive closer together than it was sent."""
-REQUESTS_WAITING_MAX = 64
-"""So many wait for the application. Full: further ones are refused as Busy."""
+REQUESTS_MAX = 512
+"""So many of all peers are in work at once; more are refused as Busy."""
 LINKS_MAX = 64
 """So many connections are kept; beyond it the one that was idle for longest is closed."""
 LINKS_PER_PEER_MAX = 2
@@ -52,64 +53,6 @@ _log = logging.getLogger(__name__)
 
 class DirectUnsupported(Unreachable):
     """The peer is there, but speaks only gossip, as buddies 0.1.4 does."""
-
-
-class IncomingRequest:
-    """A peer's request, to be answered once: by `reply` or by `refuse`."""
-
-    def __init__(
-        self,
-        caller: EndpointId,
-        request: PeerRequest,
-        stream: iroh.SendStream,
-        context: NetContext,
-    ) -> None:
-        self.caller = caller
-        self.request = request
-        self._stream = stream
-        self._context = context
-        self._answer_begun = False
-        self._answered = asyncio.Event()
-
-    async def reply(self, *replies: PeerReply) -> None:
-        """Send the answer, whose last reply is marked as such here; none at all is an answer, too.
-
-        That the caller has gone meanwhile, or does not read, is its own affair and no error.
-
-        Raises:
-            InvalidInput: a reply is over `REPLY_BYTES_MAX`; nothing was sent.
-        """
-        answer = replies or (PeerReply(),)
-        answer[-1].end = True
-        frames = [frame(reply.SerializeToString(), REPLY_BYTES_MAX) for reply in answer]
-        if self._answer_begun:
-            return  # it was refused, having waited for too long
-        self._answer_begun = True
-        calls, stall_s = self._context.calls, self._context.timing.write_stall_s
-        try:
-            for framed in frames:
-                await calls.run(self._stream.write_all(framed), stall_s)
-            await calls.run(self._stream.finish(), stall_s)
-        except IrohFailed:
-            self._context.counters["answers_unheard"] += 1
-        finally:
-            self._answered.set()
-
-    async def refuse(self, reason: Refusal.Reason.ValueType, text: str) -> None:
-        """Send a refusal in place of an answer; the caller gets an error with this text."""
-        refusal = Refusal(reason=reason, text=text[:REFUSAL_CHARS_MAX])
-        await self.reply(PeerReply(refusal=refusal))
-
-    async def wait_answered(self, timeout_s: float) -> None:
-        """Wait for the answer; refuse the request if none has begun by then."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._answered.wait()
-        except TimeoutError:
-            if not self._answer_begun:
-                self._context.counters["requests_unanswered"] += 1
-                await self.refuse(Refusal.FAILED, f"no answer was found within {timeout_s:g} s")
-            await self._answered.wait()
 
 
 class Direct:
@@ -131,7 +74,8 @@ class Direct:
         # The same limits as seen from the other side, so that we wait instead of being refused.
         self._asking: WeakValueDictionary[EndpointId, asyncio.Semaphore] = WeakValueDictionary()
         self._own = PeerRates(REQUESTS_PER_S, _OWN_BURST)
-        self._waiting: asyncio.Queue[IncomingRequest] = asyncio.Queue(REQUESTS_WAITING_MAX)
+        # Bounded by what is in work.
+        self._waiting: asyncio.Queue[IncomingRequest] = asyncio.Queue()
 
     def adopt(self, link: Link) -> None:
         """Use a connection that was made, to ask and to answer."""
@@ -180,9 +124,10 @@ class Direct:
             Busy, NotAllowed, NotFound, BuddiesError: the peer refused, and says why.
         """
         framed = frame(request.SerializeToString(), REQUEST_BYTES_MAX)
+        in_parts = request.WhichOneof("ask") in IN_PARTS
         with _late_as_timed_out(peer, timeout_s):
             async with asyncio.timeout(timeout_s), self._turn(peer):
-                return await self._ask(peer, framed)
+                return await self._ask(peer, framed, in_parts=in_parts)
 
     async def ping(self, peer: EndpointId, timeout_s: float) -> None:
         """Return when the peer has answered; raises as `ask` does, and waits for no turn."""
@@ -209,10 +154,12 @@ class Direct:
             await asyncio.sleep(self._own.reserve(peer, self._context.clock.now_s()))
             yield
 
-    async def _ask(self, peer: EndpointId, framed: bytes) -> list[PeerReply]:
+    async def _ask(
+        self, peer: EndpointId, framed: bytes, *, in_parts: bool = False
+    ) -> list[PeerReply]:
         link, stream = await self._open_stream(peer)
         with self._using(link):
-            return await exchange(link, stream, framed, self._context)
+            return await exchange(link, stream, framed, self._context, in_parts=in_parts)
 
     async def _open_stream(self, peer: EndpointId) -> tuple[Link, iroh.BiStream]:
         link = await self._link_to(peer)
@@ -320,7 +267,7 @@ class Direct:
             except IrohFailed:
                 self._context.counters["requests_broken_off"] += 1
                 return
-            incoming = IncomingRequest(link.peer, request, stream.send(), self._context)
+            incoming = IncomingRequest(link.peer, request, stream.send(), link, self._context)
             if not self._asked.take(link.peer, self._context.clock.now_s()):
                 await self._refuse_busy(incoming, "too many requests in a second")
                 return
@@ -351,7 +298,8 @@ class Direct:
     async def _have_answered(self, incoming: IncomingRequest) -> None:
         """Leave a request to the application, unless there are too many."""
         peer = incoming.caller
-        if self._in_work[peer] >= REQUESTS_PER_PEER_MAX or self._waiting.full():
+        in_work = self._in_work
+        if in_work[peer] >= REQUESTS_PER_PEER_MAX or in_work.total() >= REQUESTS_MAX:
             await self._refuse_busy(incoming, "too many requests at once")
             return
         self._in_work[peer] += 1

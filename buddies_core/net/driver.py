@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Protocol, TypeAlias
 
@@ -19,24 +19,24 @@ from buddies_core.gossip.commands import (
     SendMessage,
 )
 from buddies_core.gossip.config import GossipConfig
-from buddies_core.gossip.events import Event, QuitRequested, TimerExpired
+from buddies_core.gossip.events import QuitRequested, TimerExpired
 from buddies_core.gossip.messages import DeliveryScope, Disconnect, Message
 from buddies_core.gossip.node import Node
 from buddies_core.model.address import PeerAddress
 from buddies_core.model.ids import EndpointId, TopicId
 from buddies_core.net.context import NetContext
+from buddies_core.net.inbox import Credit, Inbox
 from buddies_core.net.timers import Timers
 from buddies_core.wire.address_info import decode_address_info
 from buddies_core.wire.frames import frame
 from buddies_core.wire.gossip_messages import encode_message
 
-RECEIVED_WAITING_MAX = 1024
-"""Messages of peers that wait for the node. Full: the connections are not read, so peers wait."""
-DELIVERIES_WAITING_MAX = 1024
-"""What waits for the application. Full: the node waits, and soon the peers."""
-
 # About a millisecond's worth.
 _EVENTS_IN_A_ROW = 32
+
+
+def _nothing() -> None:
+    """Be called for a message that holds no credit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,8 @@ class ContentDelivered:
     content: bytes
     delivered_from: EndpointId
     scope: DeliveryScope
+    done: Callable[[], None] = field(default=_nothing, compare=False, repr=False)
+    """To be called once the message has been acted on: so many of one peer can be in work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,38 +80,6 @@ class Outgoing(Protocol):
         """Have the connections to a peer closed when all frames have arrived."""
 
 
-class Inbox:
-    """The events that wait for the node, in order of arrival."""
-
-    def __init__(self) -> None:
-        # Each with what to call when it has been handled.
-        self._events: asyncio.Queue[tuple[Event, Callable[[], object]]] = asyncio.Queue()
-        self._room = asyncio.Semaphore(RECEIVED_WAITING_MAX)
-
-    def post(self, event: Event) -> None:
-        """Add what happened here: requests, timers, ended connections. There is always room."""
-        self._events.put_nowait((event, _nothing))
-
-    async def post_and_wait(self, event: Event) -> None:
-        """Add what happened here, and return when the node has handled it."""
-        handled = asyncio.Event()
-        self._events.put_nowait((event, handled.set))
-        await handled.wait()
-
-    async def receive(self, event: Event) -> None:
-        """Add what a peer said, when fewer than `RECEIVED_WAITING_MAX` of this kind are waiting."""
-        await self._room.acquire()
-        self._events.put_nowait((event, self._room.release))
-
-    async def next(self) -> tuple[Event, Callable[[], object]]:
-        """Take the oldest event, waiting for one, and what to call when it has been handled."""
-        return await self._events.get()
-
-
-def _nothing() -> None:
-    """Be called when an event has been handled that nobody waits for."""
-
-
 class Driver:
     """The owner of the gossip node. Only `run` hands it events, one at a time."""
 
@@ -128,27 +98,35 @@ class Driver:
         self._outgoing = outgoing
         self._context = context
         self._timers = Timers(inbox.post)
-        self._deliveries: asyncio.Queue[Delivery] = asyncio.Queue(DELIVERIES_WAITING_MAX)
+        # Bounded by the credits of the messages that led to the deliveries. An ended connection
+        # adds one, where a neighbor had come up before.
+        self._deliveries: asyncio.Queue[tuple[Delivery, Credit]] = asyncio.Queue()
         # A broadcast goes to several neighbors, one after the other.
         self._last_framed: tuple[Message, bytes] | None = None
 
     async def run(self) -> None:
-        """Do what the node wants about each event, until cancelled."""
+        """Do what the node wants about each event, until cancelled.
+
+        It waits for events and for nothing else: whatever the application does or leaves undone,
+        what this node says itself goes out.
+        """
         for handled_before in itertools.count():
-            event, handled = await self._inbox.next()
-            for command in self._node.handle(event, self._context.clock.now_s()):
-                delivery = self._execute(command)
-                if delivery is not None:
-                    await self._deliveries.put(delivery)
-            handled()
+            waiting = await self._inbox.next()
+            commands = self._node.handle(waiting.event, self._context.clock.now_s())
+            self._deliver([it for it in map(self._execute, commands) if it], waiting.credit)
+            waiting.handled()
             if handled_before % _EVENTS_IN_A_ROW == 0:
-                # Queues that are neither full nor empty don't make anybody wait, but to write out
-                # what has gathered takes the loop.
+                # An inbox that is never empty makes nobody wait, but to write out what has gathered
+                # takes the loop.
                 await asyncio.sleep(0)
 
     async def next_delivery(self) -> Delivery:
         """Take the oldest delivery, waiting for one."""
-        return await self._deliveries.get()
+        delivery, credit = await self._deliveries.get()
+        if isinstance(delivery, ContentDelivered):
+            return replace(delivery, done=credit.give_back)
+        credit.give_back()
+        return delivery
 
     def neighbors(self, topic: TopicId) -> tuple[EndpointId, ...]:
         """Return the topic's active view."""
@@ -164,6 +142,15 @@ class Driver:
             for command in self._node.handle(QuitRequested(topic), self._context.clock.now_s()):
                 self._execute(command)
         self._timers.close()
+
+    def _deliver(self, deliveries: list[Delivery], credit: Credit) -> None:
+        """Queue what one event led to; the last of it gives the event's credit back."""
+        if not deliveries:
+            credit.give_back()
+        for delivery in deliveries[:-1]:
+            self._deliveries.put_nowait((delivery, Credit()))
+        for delivery in deliveries[-1:]:
+            self._deliveries.put_nowait((delivery, credit))
 
     def _execute(self, command: Command) -> Delivery | None:
         """Carry out a command; return what the application is to know."""

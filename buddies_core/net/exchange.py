@@ -22,33 +22,52 @@ from buddies_core.pb.peer_pb2 import PeerReply, Refusal
 from buddies_core.wire.frames import FrameReader
 
 REPLY_BYTES_MAX = 256 * 1024
-ANSWER_BYTES_MAX = 8 * 1024 * 1024
-"""All replies to one request together; the largest content has 1 MiB."""
+ITEMS_MAX = 1024
+"""Found things, presences or votes in one reply. An empty one takes two bytes on the wire and more
+than a hundred in memory. A full reply of ours has 320."""
+ANSWER_BYTES_MAX = 2 * 1024 * 1024
+"""All replies to one request together: a content has 1 MiB at most, and comes with 1,024 votes."""
+REPLIES_MAX = 64
+IN_PARTS = frozenset(("hello", "search_skills", "fetch_memory", "fetch_skill", "fetch_output"))
+"""What is answered by more than one reply."""
+ABANDONED_MAX = 16
+"""Requests on one connection that the peer left unanswered. Each keeps a stream open, of which
+there are 100, as a pending read keeps it from being refused (measured): the connection is closed,
+and the next request makes a new one."""
 REFUSAL_CHARS_MAX = 500
 
 _READ_BYTES_MAX = 65_536
 
 
 async def exchange(
-    link: Link, stream: iroh.BiStream, framed_request: bytes, context: NetContext
+    link: Link, stream: iroh.BiStream, framed_request: bytes, context: NetContext, *, in_parts: bool
 ) -> list[PeerReply]:
-    """Return the peer's replies, the last of which has `end`.
+    """Return the peer's replies, the last of which has `end`; `in_parts` takes more than one.
+
+    Cancelling the caller gives up on the answer. A connection on which the peer has left too many
+    requests unanswered is closed.
 
     Raises:
         Unreachable: the answer is not complete, and nothing more of it will come.
         Busy, NotAllowed, NotFound, InvalidInput, BuddiesError: what the peer's refusal says.
     """
     name = f"peer {short(link.peer)}"
+    ended = False
     try:
-        await context.calls.run(stream.send().write_all(framed_request))
-        await context.calls.run(stream.send().finish())
-        replies = await _read_replies(link, stream.recv(), context)
+        await context.calls.run(stream.send().write_all(framed_request), late=link.let_go)
+        await context.calls.run(stream.send().finish(), late=link.let_go)
+        replies = await _read_replies(link, stream.recv(), context, in_parts=in_parts)
+        ended = True
     except WireError as error:
         context.counters["bad_replies"] += 1
         link.close(CloseReason.BAD_FRAME)
         raise Unreachable(f"{name} sent an answer that makes no sense: {error}") from None
     except IrohFailed as error:
         raise Unreachable(f"{name} was lost before its answer was complete: {error}") from None
+    finally:
+        if not ended and link.abandon() >= ABANDONED_MAX:
+            context.counters["connections_abandoned"] += 1
+            link.close(CloseReason.STALLED)
     if not replies or not replies[-1].end:
         context.counters["answers_broken_off"] += 1
         raise Unreachable(f"{name} broke off its answer; try again")
@@ -58,25 +77,45 @@ async def exchange(
 
 
 async def _read_replies(
-    link: Link, stream: iroh.RecvStream, context: NetContext
+    link: Link, stream: iroh.RecvStream, context: NetContext, *, in_parts: bool
 ) -> list[PeerReply]:
     """Return the replies up to the one with `end`, or to the end of the stream."""
     frames = FrameReader(REPLY_BYTES_MAX)
     replies: list[PeerReply] = []
     size = 0
-    while data := await context.calls.run(stream.read(_READ_BYTES_MAX)):
+    while data := await context.calls.run(stream.read(_READ_BYTES_MAX), late=link.let_go):
         link.hear()
         size += len(data)
         if size > ANSWER_BYTES_MAX:
             raise WireError(f"it is longer than {ANSWER_BYTES_MAX} bytes")
         for body in frames.feed(data):
-            try:
-                replies.append(PeerReply.FromString(body))
-            except DecodeError:
-                raise WireError("a reply does not decode") from None
+            replies.append(_decoded(body))
             if replies[-1].end:
                 return replies
+            if len(replies) >= (REPLIES_MAX if in_parts else 1):
+                raise WireError(f"it has more than {len(replies)} replies")
     return replies
+
+
+def _decoded(body: bytes) -> PeerReply:
+    try:
+        reply = PeerReply.FromString(body)
+    except DecodeError:
+        raise WireError("a reply does not decode") from None
+    skills = reply.skills_found.found
+    # The votes are counted only in a list that is not too long itself.
+    votes = sum(len(it.votes) for it in skills) if len(skills) <= ITEMS_MAX else 0
+    items = (
+        len(reply.hello.presences),
+        len(reply.search.found),
+        len(skills),
+        votes,
+        len(reply.skill_part.votes),
+        len(reply.bindings.presences),
+    )
+    if max(items) > ITEMS_MAX:
+        raise WireError(f"a reply has {max(items)} items; at most {ITEMS_MAX} are sent")
+    return reply
 
 
 def _refused(name: str, refusal: Refusal) -> BuddiesError:

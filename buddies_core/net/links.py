@@ -37,6 +37,7 @@ class Link:
         self.opened_s = clock.now_s()
         self.heard_s = self.opened_s
         """When the peer last said something: not its QUIC stack, which outlives a stuck program."""
+        self._abandoned = 0
         self._calls = calls
         self._clock = clock
         self._received_s = self.opened_s
@@ -70,6 +71,15 @@ class Link:
         except IrohFailed:
             self.closed = True
             return None
+
+    def abandon(self) -> int:
+        """Count a request whose answer nobody waits for; return how many there are now."""
+        self._abandoned += 1
+        return self._abandoned
+
+    def let_go(self, _result: object = None) -> None:
+        """Count one less: the call that kept its stream open has come back."""
+        self._abandoned -= 1
 
     def close(self, reason: CloseReason) -> None:
         """Close the connection now; what is not acknowledged is lost, and all that waits ends."""

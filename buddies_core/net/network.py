@@ -20,9 +20,11 @@ from buddies_core.model.address import AddressInfo, PeerAddress
 from buddies_core.model.ids import EndpointId, TopicId
 from buddies_core.net.connections import Connections
 from buddies_core.net.context import NetContext
-from buddies_core.net.direct import Direct, IncomingRequest
-from buddies_core.net.driver import Delivery, Driver, Inbox
+from buddies_core.net.direct import Direct
+from buddies_core.net.driver import Delivery, Driver
 from buddies_core.net.endpoint import GOSSIP_ALPN, Endpoint, NetworkMode, bind
+from buddies_core.net.inbox import Inbox
+from buddies_core.net.incoming import IncomingRequest
 from buddies_core.net.links import Link
 from buddies_core.net.liveness import Liveness
 from buddies_core.net.tasks import Tasks
@@ -31,7 +33,9 @@ from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
 from buddies_core.wire.address_info import encode_address_info
 from buddies_core.wire.gossip_messages import check_content_size
 
-_BROADCAST_TIMEOUT_S = 10.0
+_BROADCAST_TIMEOUT_S = 5.0
+"""Our broadcasts wait for nothing but each other and peers on slow lines. Half of what a client
+waits for the daemon, so that the client hears the daemon's own words."""
 # What is left after that waits for peers that are gone.
 _END_TIMEOUT_S = 0.5
 
@@ -153,25 +157,34 @@ class Network:
         Raises:
             InvalidInput: it is over 4057 bytes.
             NotFound: the topic is not joined.
-            Busy: the peers don't keep up, or nobody reads the deliveries; it may yet be sent.
+            Busy: too much is being said at once; it may yet be sent.
         """
         check_content_size(content)
-        if topic not in self._topics:
-            raise NotFound("this node is not in that topic; join it first")
         try:
-            # Bounded, as the node waits for whoever reads the deliveries, who may well broadcast.
             async with asyncio.timeout(_BROADCAST_TIMEOUT_S), self._speaking:
+                self._check_joined(topic)
                 await self._connections.wait_room()
+                # It may have been left meanwhile. From here on the node handles events in order.
+                self._check_joined(topic)
                 await self._inbox.post_and_wait(BroadcastRequested(topic, content))
         except TimeoutError:
-            raise Busy("the network does not keep up with what is said; try again") from None
+            raise Busy(
+                "this machine says more than its peers can take; wait some seconds and try again"
+            ) from None
+
+    def _check_joined(self, topic: TopicId) -> None:
+        if topic not in self._topics:
+            raise NotFound("this node is not in that topic; join it first")
 
     def neighbors(self, topic: TopicId) -> tuple[EndpointId, ...]:
         """Return the peers that this node is connected with in the topic."""
         return self._driver.neighbors(topic)
 
     async def next_delivery(self) -> Delivery:
-        """Take the oldest delivery, waiting for one. Somebody must: when many wait, peers do."""
+        """Take the oldest delivery, waiting for one.
+
+        A peer whose deliveries nobody takes, or calls `done` for, is read no further.
+        """
         return await self._driver.next_delivery()
 
     async def ask(

@@ -19,7 +19,7 @@ class Timing:
     # A peer writes a stream's header, or a whole request, at once.
     first_read_s: float = 10.0
     # How long our own broadcasts wait for a peer on a slow line before its outbox may overflow.
-    room_wait_s: float = 3.0
+    room_wait_s: float = 0.5
     # Until the other side's QUIC has acknowledged the end of our streams.
     finish_timeout_s: float = 5.0
     # iroh sends something every 5 s: a connection that is silent for longer is dead or cut off.

@@ -7,9 +7,9 @@ from buddies_core.pb import peer_pb2
 HELLO_TIMEOUT_S = 3.0
 COPIES_PER_FRAME = 32
 """Presences of at most 4057 bytes each, in a frame of at most 256 KiB."""
-COPIES_MAX = 1024
-"""In one answer, so that it stays below what an asker takes, 8 MiB. The others make themselves
-heard within half a minute."""
+COPIES_MAX = 128
+"""In one answer, the newest: 0.5 MB at most. The others make themselves heard within half a
+minute."""
 
 
 def hello_replies(own: bytes, others: Sequence[tuple[bytes, float]]) -> list[peer_pb2.HelloReply]:

@@ -9,6 +9,7 @@ import sys
 
 from buddies_core.model.address import AddressInfo, PeerAddress
 from buddies_core.model.ids import EndpointId, TopicId
+from buddies_core.net.driver import ContentDelivered
 from buddies_core.net.endpoint import socket_address
 from tests.interop.peers import open_network
 
@@ -23,7 +24,9 @@ async def main(seed: str, topic: str, known: str) -> None:
         sys.stdout.write(json.dumps({"event": "ready", "id": network.endpoint.hex()}) + "\n")
         sys.stdout.flush()
         while True:
-            await network.next_delivery()
+            delivery = await network.next_delivery()
+            if isinstance(delivery, ContentDelivered):
+                delivery.done()
 
 
 if __name__ == "__main__":

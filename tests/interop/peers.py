@@ -153,7 +153,10 @@ class PythonPeer(Peer):
 
     async def _read(self) -> None:
         while True:
-            self.journal.append(await self.network.next_delivery())
+            delivery = await self.network.next_delivery()
+            if isinstance(delivery, ContentDelivered):
+                delivery.done()
+            self.journal.append(delivery)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,19 +13,36 @@ from buddies_core.errors import (
     TimedOut,
     Unreachable,
 )
-from buddies_core.model.ids import short
+from buddies_core.model.ids import EndpointId, short
 from buddies_core.net.direct import (
     REQUESTS_BURST,
     REQUESTS_PER_PEER_MAX,
     REQUESTS_PER_S,
     DirectUnsupported,
-    IncomingRequest,
 )
 from buddies_core.net.endpoint import DIRECT_ALPN, GOSSIP_ALPN
-from buddies_core.net.exchange import REPLY_BYTES_MAX
+from buddies_core.net.exchange import ABANDONED_MAX, ITEMS_MAX, REPLIES_MAX, REPLY_BYTES_MAX
+from buddies_core.net.incoming import IncomingRequest
 from buddies_core.net.network import Network
 from buddies_core.net.timing import Timing
-from buddies_core.pb.peer_pb2 import Hello, MemoryPart, PeerReply, PeerRequest, Ping, Refusal
+from buddies_core.pb.peer_pb2 import (
+    BindingsReply,
+    FetchMemory,
+    Found,
+    FoundSkill,
+    Hello,
+    HelloReply,
+    MemoryPart,
+    PeerReply,
+    PeerRequest,
+    Ping,
+    PresenceCopy,
+    Refusal,
+    Search,
+    SearchReply,
+    SkillPart,
+    SkillsFound,
+)
 from buddies_core.wire.frames import frame
 from tests.support.eventually import until
 from tests.support.worlds.networks import a_mute_port, a_network, a_raw_peer, at_port, id_of
@@ -43,7 +60,7 @@ async def answer_one(network: Network, *replies: PeerReply) -> IncomingRequest:
 
 async def test_an_answer_arrives_with_all_its_replies() -> None:
     parts = [
-        PeerReply(memory_part=MemoryPart(content=bytes([number]) * 200_000)) for number in range(20)
+        PeerReply(memory_part=MemoryPart(content=bytes([number]) * 200_000)) for number in range(8)
     ]
     async with asyncio.timeout(10), a_network(1) as alice, a_network(2) as bob:
         alice.learn(bob.address())
@@ -51,7 +68,7 @@ async def test_an_answer_arrives_with_all_its_replies() -> None:
             answered = group.create_task(answer_one(bob, *parts))
             replies = await alice.ask(bob.endpoint, REQUEST, 5)
         assert replies == parts
-        assert [reply.end for reply in replies] == [False] * 19 + [True]
+        assert [reply.end for reply in replies] == [False] * 7 + [True]
         incoming = answered.result()
         assert (incoming.caller, incoming.request) == (alice.endpoint, REQUEST)
 
@@ -394,3 +411,100 @@ async def test_a_failed_dial_counts_for_nothing_once_the_peer_was_heard() -> Non
             async with asyncio.TaskGroup() as group:
                 group.create_task(answer_one(bob))
                 assert await alice.ask(bob.endpoint, REQUEST, 5) == [PeerReply(end=True)]
+
+
+TOO_MANY = ITEMS_MAX + 1
+SWOLLEN = {
+    "found": PeerReply(search=SearchReply(found=[Found()] * TOO_MANY)),
+    "presences": PeerReply(hello=HelloReply(presences=[PresenceCopy()] * TOO_MANY)),
+    "bindings": PeerReply(bindings=BindingsReply(presences=[b""] * TOO_MANY)),
+    "skills": PeerReply(skills_found=SkillsFound(found=[FoundSkill()] * TOO_MANY)),
+    "votes of found skills": PeerReply(
+        skills_found=SkillsFound(found=[FoundSkill(votes=[b""] * 32)] * 33)
+    ),
+    "votes of a skill": PeerReply(skill_part=SkillPart(votes=[b""] * TOO_MANY)),
+}
+
+
+@pytest.mark.parametrize("kind", SWOLLEN)
+async def test_a_reply_that_is_many_things_in_few_bytes_ends_the_connection(kind: str) -> None:
+    async with asyncio.timeout(10), a_network(1) as alice, a_network(2) as bob:
+        alice.learn(bob.address())
+        async with asyncio.TaskGroup() as group:
+            group.create_task(answer_one(bob, SWOLLEN[kind]))
+            with pytest.raises(Unreachable, match=r"makes no sense: a reply has \d+ items"):
+                await alice.ask(bob.endpoint, REQUEST, 5)
+        assert alice.counters["bad_replies"] == 1
+
+
+@pytest.mark.parametrize(
+    ("request_", "replies_max"),
+    [
+        (PeerRequest(search=Search(query="q")), 1),
+        (PeerRequest(fetch_memory=FetchMemory(id=b"7")), REPLIES_MAX),
+    ],
+    ids=["what has one reply", "what comes in parts"],
+)
+async def test_more_replies_than_the_request_can_have_end_the_connection(
+    request_: PeerRequest, replies_max: int
+) -> None:
+    async with asyncio.timeout(10), a_network(1) as alice, a_network(2) as bob:
+        alice.learn(bob.address())
+        async with asyncio.TaskGroup() as group:
+            group.create_task(answer_one(bob, *(PeerReply() for _ in range(replies_max))))
+            assert len(await alice.ask(bob.endpoint, request_, 5)) == replies_max
+        async with asyncio.TaskGroup() as group:
+            group.create_task(answer_one(bob, *(PeerReply() for _ in range(replies_max + 1))))
+            with pytest.raises(Unreachable, match=f"more than {replies_max} replies"):
+                await alice.ask(bob.endpoint, request_, 5)
+
+
+async def test_a_peer_that_leaves_requests_unanswered_can_be_asked_again() -> None:
+    """QUIC grants a hundred streams; each of these requests would keep one open for ever."""
+    async with asyncio.timeout(15), a_network(1) as alice, a_raw_peer(3) as mallory:
+        connection = await mallory.connect(alice.address(), DIRECT_ALPN)
+        await until(lambda: len(alice._context.links) == 1)
+        for _ in range(ABANDONED_MAX // REQUESTS_PER_PEER_MAX):
+            async with asyncio.TaskGroup() as group:
+                for _ in range(REQUESTS_PER_PEER_MAX):
+                    group.create_task(_stays_unanswered(alice, id_of(3)))
+        assert await connection.closed() == "closed by peer: you don't read (code 2)"
+        assert alice.counters == {"connections_abandoned": 1}
+
+        again = await mallory.connect(alice.address(), DIRECT_ALPN)
+        await until(lambda: len(alice._context.links) == 1)
+        async with asyncio.TaskGroup() as group:
+            asked = group.create_task(alice.ask(id_of(3), REQUEST, 5))
+            stream = (await again.accept_bi()).send()
+            await stream.write_all(frame(PeerReply(end=True).SerializeToString()))
+            assert await asked == [PeerReply(end=True)]
+
+
+async def test_a_peer_that_answers_late_keeps_its_connection() -> None:
+    async with asyncio.timeout(15), a_network(1) as alice, a_raw_peer(3) as mallory:
+        connection = await mallory.connect(alice.address(), DIRECT_ALPN)
+        await until(lambda: len(alice._context.links) == 1)
+        for _ in range(ABANDONED_MAX + 1):
+            await _stays_unanswered(alice, id_of(3))
+            stream = (await connection.accept_bi()).send()
+            await stream.write_all(frame(PeerReply(end=True).SerializeToString()))
+            link = next(iter(alice._direct._links))
+            await until(lambda link=link: link._abandoned == 0)  # type: ignore[misc]
+        assert connection.close_reason() is None
+
+
+async def test_a_caller_that_does_not_read_its_answer_is_hung_up_on() -> None:
+    timing = Timing(write_stall_s=0.2)
+    parts = [PeerReply(memory_part=MemoryPart(content=bytes(200_000))) for _ in range(8)]
+    async with asyncio.timeout(10), a_network(1, timing=timing) as alice, a_raw_peer(3) as mallory:
+        connection = await mallory.connect(alice.address(), DIRECT_ALPN)
+        unread = await _request(connection, REQUEST)
+        await answer_one(alice, *parts)
+        assert await connection.closed() == "closed by peer: you don't read (code 2)"
+        assert alice.counters == {"answers_unheard": 1}
+        del unread
+
+
+async def _stays_unanswered(asker: Network, peer: EndpointId) -> None:
+    with pytest.raises(TimedOut):
+        await asker.ask(peer, REQUEST, 0.1)

@@ -127,3 +127,17 @@ async def test_a_node_that_closes_tells_its_neighbors() -> None:
             await wait_neighbors(TOPIC, alice, bob)
         assert await alice.next_delivery() == NeighborWentDown(TOPIC, bob.endpoint)
         assert bob.counters == {}
+
+
+async def test_a_broadcast_whose_topic_is_left_while_it_waits_is_refused() -> None:
+    async with asyncio.timeout(10), a_network(1) as alice:
+        await alice.join(TOPIC, ())
+
+        async def speak() -> None:
+            with pytest.raises(NotFound, match="not in that topic"):
+                await alice.broadcast(TOPIC, b"too late")
+
+        async with asyncio.TaskGroup() as group, alice._speaking:
+            group.create_task(speak())
+            await asyncio.sleep(0)
+            await alice.quit(TOPIC)

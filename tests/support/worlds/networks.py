@@ -50,13 +50,15 @@ async def contents(network: Network, count: int) -> list[bytes]:
         delivery = await network.next_delivery()
         if isinstance(delivery, ContentDelivered):
             heard.append(delivery.content)
+            delivery.done()
     return heard
 
 
 async def wait_delivery(network: Network, wanted: Delivery) -> None:
     """Read deliveries until this one comes."""
-    while await network.next_delivery() != wanted:
-        pass
+    while (delivery := await network.next_delivery()) != wanted:
+        if isinstance(delivery, ContentDelivered):
+            delivery.done()
 
 
 async def wait_neighbors(topic: TopicId, one: Network, other: Network) -> None:

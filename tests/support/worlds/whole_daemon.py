@@ -68,7 +68,7 @@ class WholeDaemon:
 
 
 def _is_broadcast_in_work(task: asyncio.Task[Any]) -> bool:
-    return getattr(task.get_coro(), "__qualname__", "") == Inbound._on_content.__qualname__
+    return getattr(task.get_coro(), "__qualname__", "") == Inbound._on_delivery.__qualname__
 
 
 @asynccontextmanager

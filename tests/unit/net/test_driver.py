@@ -26,15 +26,8 @@ from buddies_core.gossip.messages import (
 )
 from buddies_core.model.ids import EndpointId, MessageId, TopicId
 from buddies_core.net.context import NetContext
-from buddies_core.net.driver import (
-    DELIVERIES_WAITING_MAX,
-    RECEIVED_WAITING_MAX,
-    ContentDelivered,
-    Driver,
-    Inbox,
-    NeighborCameUp,
-    NeighborWentDown,
-)
+from buddies_core.net.driver import ContentDelivered, Driver, NeighborCameUp, NeighborWentDown
+from buddies_core.net.inbox import CREDITS, CREDITS_PER_PEER, Inbox
 from buddies_core.net.timing import TIMING
 from buddies_core.wire.frames import FrameReader
 from buddies_core.wire.gossip_messages import decode_message
@@ -116,7 +109,7 @@ async def test_what_happens_is_delivered_in_its_order() -> None:
         assert driven.driver.neighbors(TOPIC) == ()
 
 
-async def test_peers_wait_when_nobody_reads_the_deliveries() -> None:
+async def test_a_peer_is_read_no_further_than_its_credits_until_what_it_said_is_acted_on() -> None:
     async with a_driver() as driven:
         said = 0
 
@@ -128,35 +121,68 @@ async def test_peers_wait_when_nobody_reads_the_deliveries() -> None:
 
         async with asyncio.TaskGroup() as group:
             talking = group.create_task(talk())
-            # One is in the driver's hands, and counts among those received until it is handled.
-            full = DELIVERIES_WAITING_MAX + RECEIVED_WAITING_MAX
-            await until(lambda: said == full)
+            await until(lambda: said == CREDITS_PER_PEER)
+            taken = [await driven.driver.next_delivery() for _ in range(10)]
+            with pytest.raises(TimeoutError):  # Taken is not acted on.
+                await until(lambda: said > CREDITS_PER_PEER, timeout_s=0.02)
+            for delivery in taken:
+                assert isinstance(delivery, ContentDelivered)
+                delivery.done()
+                delivery.done()
+            await until(lambda: said == CREDITS_PER_PEER + 10)
             with pytest.raises(TimeoutError):
-                await until(lambda: said > full, timeout_s=0.02)
-            for _ in range(10):
-                await driven.driver.next_delivery()
-            await until(lambda: said == full + 10)
+                await until(lambda: said > CREDITS_PER_PEER + 10, timeout_s=0.02)
             talking.cancel()
 
 
-async def test_our_own_events_find_room_when_those_of_peers_do_not() -> None:
+async def test_what_this_node_says_goes_out_while_nobody_acts_on_anything_received() -> None:
+    async with a_driver() as driven:
+        for number in range(CREDITS_PER_PEER):
+            await driven.receive(a_gossip(number))
+        async with asyncio.TaskGroup() as group:
+            blocked = group.create_task(driven.receive(a_gossip(CREDITS_PER_PEER)))
+            await asyncio.sleep(0)
+            driven.outgoing.sent.clear()
+            async with asyncio.timeout(1):
+                await driven.inbox.post_and_wait(BroadcastRequested(TOPIC, b"hello"))
+            assert [type(it[0]) for it in driven.outgoing.sent if it] == [Gossip]
+            assert not blocked.done()
+            blocked.cancel()
+
+
+async def test_our_own_events_come_first_and_the_end_of_a_connection_after_what_was_read() -> None:
     inbox = Inbox()
-    event = MessageReceived(TOPIC, PEER, Join(None))
-    for _ in range(RECEIVED_WAITING_MAX):
-        await inbox.receive(event)
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.01):
-            await inbox.receive(event)
+    said = MessageReceived(TOPIC, PEER, Join(None))
+    await inbox.receive(said)
     inbox.post(PeerDisconnected(PEER))
-    assert [(await inbox.next())[0] for _ in range(RECEIVED_WAITING_MAX + 1)] == [
-        *[event] * RECEIVED_WAITING_MAX,
-        PeerDisconnected(PEER),
-    ]
+    inbox.post(JoinRequested(TOPIC, ()))
+    events = [(await inbox.next()).event for _ in range(3)]
+    assert events == [JoinRequested(TOPIC, ()), said, PeerDisconnected(PEER)]
+
+
+async def test_a_peer_out_of_credits_leaves_the_others_theirs() -> None:
+    inbox = Inbox()
+    peers = [EndpointId(bytes([number]) * 32) for number in range(CREDITS // CREDITS_PER_PEER)]
+    for peer in peers[:-1]:
+        for _ in range(CREDITS_PER_PEER):
+            await inbox.receive(MessageReceived(TOPIC, peer, Join(None)))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await inbox.receive(MessageReceived(TOPIC, peer, Join(None)))
+    async with asyncio.timeout(1):
+        for _ in range(CREDITS_PER_PEER):
+            await inbox.receive(MessageReceived(TOPIC, peers[-1], Join(None)))
+    with pytest.raises(TimeoutError):  # All peers together have taken all there are.
+        async with asyncio.timeout(0.01):
+            await inbox.receive(MessageReceived(TOPIC, ME, Join(None)))
+    (await inbox.next()).credit.give_back()
+    async with asyncio.timeout(1):
+        await inbox.receive(MessageReceived(TOPIC, ME, Join(None)))
 
 
 async def test_leaving_tells_the_neighbors_even_if_nobody_reads_the_deliveries() -> None:
     async with a_driver() as driven:
-        for number in range(DELIVERIES_WAITING_MAX + 5):
+        for number in range(CREDITS_PER_PEER):
             await driven.receive(a_gossip(number))
         await asyncio.sleep(0)
         driven.running.cancel()
