@@ -35,10 +35,12 @@ class DisconnectPeer:
 
 @dataclass(frozen=True, slots=True)
 class RememberPeerData:
-    """What a peer says of itself is new or has changed; never empty."""
+    """What is said of a peer is new or has changed; never empty."""
 
     peer: EndpointId
     data: bytes
+    told_by: EndpointId
+    """The peer itself, or a neighbor that has heard of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,14 +65,21 @@ class GossipConfig:
     # what is this young. In Rust, whoever only announced its goodbye is gone when they ask.
     pushed_on_quit_max: int = 16
     pushed_on_quit_age_s: float = 0.25
+    # What others say of a peer never replaces what the peer has said of itself. In Rust the latest
+    # word counts, and one made-up ShuffleReply sends everybody to the wrong addresses.
+    keep_first_hand_data: bool = True
     # What peers can make one topic hold, however much they send; Rust knows no such limits.
     # Of how many peers the data is remembered, oldest forgotten first: peers can name any number.
     peer_data_kept_max: int = 1000
     # How many of those that are named by others may be asked to be a neighbor at one time.
     forwarded_requests_max: int = 64
-    # Announced ids that are waited for, and announcers of each; what is beyond is ignored.
-    missing_ids_max: int = 4096
+    # Announced ids that are waited for, those first named by one peer, and announcers of each; what
+    # is beyond is ignored. A new neighbor announces 1,000 at most.
+    missing_ids_max: int = 8192
+    missing_ids_per_peer_max: int = 1024
     announcers_per_id_max: int = 16
+    # A peer that repeats an announcement is one announcer. In Rust it takes a place each time.
+    distinct_announcers: bool = True
     # Ids and contents that are remembered, oldest forgotten first: four thousand whole frames.
     message_ids_max: int = 100_000
     cached_bytes_max: int = 16 * 1024 * 1024
@@ -90,9 +97,12 @@ EXACT = GossipConfig(
     only_neighbors_in_tree=False,
     disconnect_only_unused_peers=False,
     pushed_on_quit_max=0,
+    keep_first_hand_data=False,
     peer_data_kept_max=2**63,
     forwarded_requests_max=2**63,
     missing_ids_max=2**63,
+    missing_ids_per_peer_max=2**63,
+    distinct_announcers=False,
     announcers_per_id_max=2**63,
     message_ids_max=2**63,
     cached_bytes_max=2**63,

@@ -91,6 +91,8 @@ class HyParView:
         # The same for peers that were evicted since: their answers cross our Disconnect.
         self._revoked: dict[EndpointId, float] = {}
         self._peer_data: dict[EndpointId, bytes] = {}
+        # Those of whom we have it first-hand.
+        self._told_themselves: set[EndpointId] = set()
         self._alive_disconnect: set[EndpointId] = set()
         self._shuffles = False
 
@@ -125,7 +127,7 @@ class HyParView:
             case Shuffle():
                 self._on_shuffle(sender, message)
             case ShuffleReply(nodes):
-                self._on_shuffle_reply(nodes, now_s)
+                self._on_shuffle_reply(sender, nodes, now_s)
             case ForwardJoin(peer, ttl):
                 self._on_forward_join(sender, peer, ttl, now_s)
             case Neighbor(priority, data):
@@ -157,14 +159,14 @@ class HyParView:
             self._remove_active(peer)
             self._commands.append(DisconnectPeer(peer))
             if peer in self._alive_disconnect:
-                self._add_passive(peer, None)
+                self._add_passive(peer, None, told_by=peer)
             self._refill(now_s, skip=peer)
             return
         if peer in self._alive_disconnect:
             self._alive_disconnect.remove(peer)
         else:
             self._passive.discard(peer)
-            self._peer_data.pop(peer, None)
+            self._forget_data(peer)
         if was_pending and self._config.refill_after_failed_request:
             self._refill(now_s, skip=peer)
 
@@ -206,12 +208,12 @@ class HyParView:
     ) -> None:
         peer = newcomer.id
         if peer in self._active or ttl == 0 or len(self._active) <= 1:
-            self._remember_data(peer, newcomer.data)
+            self._remember_data(peer, newcomer.data, told_by=sender)
             if len(self._pending) < self._config.forwarded_requests_max:
                 self._send_neighbor(peer, Priority.HIGH, now_s)
             return
         if ttl == self._config.passive_random_walk_length:
-            self._add_passive(peer, newcomer.data)
+            self._add_passive(peer, newcomer.data, told_by=sender)
         if peer not in self._pending:
             self._send_on_walk(ForwardJoin(newcomer, ttl - 1), sender, sender)
 
@@ -229,12 +231,14 @@ class HyParView:
             self._send_on_walk(onward, sender, shuffle.origin)
             return
         for node in shuffle.nodes:
-            self._add_passive(node.id, node.data)
+            self._add_passive(node.id, node.data, told_by=sender)
         self._send(shuffle.origin, self._sample(len(shuffle.nodes)))
 
-    def _on_shuffle_reply(self, nodes: tuple[PeerInfo, ...], now_s: float) -> None:
+    def _on_shuffle_reply(
+        self, sender: EndpointId, nodes: tuple[PeerInfo, ...], now_s: float
+    ) -> None:
         for node in nodes:
-            self._add_passive(node.id, node.data)
+            self._add_passive(node.id, node.data, told_by=sender)
         self._refill(now_s)
 
     def _on_disconnect(self, sender: EndpointId, alive: bool, now_s: float) -> None:
@@ -244,7 +248,7 @@ class HyParView:
             self._remove_active(sender)
             self._commands.append(DisconnectPeer(sender))
             if alive:
-                self._add_passive(sender, None)
+                self._add_passive(sender, None, told_by=sender)
                 self._note_alive(sender)
             self._refill(now_s, skip=sender)
         elif alive and sender in self._passive:
@@ -283,7 +287,7 @@ class HyParView:
         """Return whether the peer is a neighbor now; if so and asked for, tell it."""
         if peer == self._me:
             return False
-        self._remember_data(peer, data)
+        self._remember_data(peer, data, told_by=peer)
         if peer not in self._active:
             if len(self._active) >= self._config.active_view_capacity:
                 if priority is Priority.LOW:
@@ -303,7 +307,7 @@ class HyParView:
         if self._config.forget_stale_requests and peer in self._pending:
             self._revoked[peer] = self._pending.pop(peer)
         self._send_disconnect(peer, alive=True)
-        self._add_passive(peer, None)
+        self._add_passive(peer, None, told_by=peer)
         self._note_alive(peer)
 
     def _note_alive(self, peer: EndpointId) -> None:
@@ -317,8 +321,8 @@ class HyParView:
         self._active.discard(peer)
         self._commands.append(ReportNeighborDown(self._topic, peer))
 
-    def _add_passive(self, peer: EndpointId, data: bytes | None) -> None:
-        self._remember_data(peer, data)
+    def _add_passive(self, peer: EndpointId, data: bytes | None, told_by: EndpointId) -> None:
+        self._remember_data(peer, data, told_by)
         if peer in self._active or peer in self._passive or peer == self._me:
             return
         if len(self._passive) >= self._config.passive_view_capacity:
@@ -339,15 +343,24 @@ class HyParView:
         self._send_neighbor(peer, Priority.LOW if self._active else Priority.HIGH, now_s)
         self._schedule(self._config.neighbor_request_timeout_s, NeighborRequestTimer(peer))
 
-    def _remember_data(self, peer: EndpointId, data: bytes | None) -> None:
+    def _remember_data(self, peer: EndpointId, data: bytes | None, told_by: EndpointId) -> None:
+        """Keep what is said of a peer, unless the peer itself has told it otherwise."""
         known = self._peer_data
         if data is None or peer == self._me:
             return
         if data and known.get(peer) != data:
-            self._commands.append(RememberPeerData(peer, data))
+            self._commands.append(RememberPeerData(peer, data, told_by))
+        if told_by == peer:
+            self._told_themselves.add(peer)
+        elif peer in self._told_themselves and self._config.keep_first_hand_data:
+            return
         if peer not in known and len(known) >= self._config.peer_data_kept_max:
-            del known[next(iter(known))]
+            self._forget_data(next(iter(known)))
         known[peer] = data
+
+    def _forget_data(self, peer: EndpointId) -> None:
+        self._peer_data.pop(peer, None)
+        self._told_themselves.discard(peer)
 
     def _pick(self, view: View, count: int, without: EndpointId | None = None) -> list[PeerInfo]:
         """Return up to `count` random members."""

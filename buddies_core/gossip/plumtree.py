@@ -18,7 +18,7 @@ Ids are kept to tell what is new; contents, for a shorter time, to answer Grafts
 neighbor nor a cache has is lost: there is no history here.
 """
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from itertools import islice
 
 from blake3 import blake3
@@ -60,6 +60,9 @@ class PlumTree:
         self._announcing: dict[EndpointId, list[tuple[MessageId, int]]] = {}
         # Who announced what we lack, first come first.
         self._announcers: dict[MessageId, deque[tuple[EndpointId, int]]] = {}
+        # By whose announcement each missing message was first heard of, and how many that makes.
+        self._named_by: dict[MessageId, EndpointId] = {}
+        self._named: Counter[EndpointId] = Counter()
         self._grafting: set[MessageId] = set()
         # When each came, oldest first: the order in which they expire.
         self._received: OrderedDict[MessageId, float] = OrderedDict()
@@ -131,7 +134,7 @@ class PlumTree:
             if kept:
                 self._announcers[id] = kept
             else:
-                del self._announcers[id]
+                self._stop_missing(id)
 
     def quit(self, now_s: float) -> None:
         """Push what was said last to those who were only told of it; nobody can ask us later."""
@@ -160,7 +163,7 @@ class PlumTree:
         self._keep(onward, next_round, now_s)
         self._push(onward, sender)
         self._announce(gossip.id, next_round, sender)
-        announcers = self._announcers.pop(gossip.id, None)
+        announcers = self._stop_missing(gossip.id)
         if announcers:
             self._optimize(sender, next_round, announcers)
 
@@ -184,10 +187,13 @@ class PlumTree:
                 continue
             announcers = self._announcers.get(id)
             if announcers is None:
-                if len(self._announcers) >= self._config.missing_ids_max:
+                if not self._may_name_another(sender):
                     continue
-                announcers = self._announcers[id] = deque()
-            if len(announcers) < self._config.announcers_per_id_max:
+                announcers = self._miss(id, sender)
+            said_before = self._config.distinct_announcers and any(
+                peer == sender for peer, _ in announcers
+            )
+            if not said_before and len(announcers) < self._config.announcers_per_id_max:
                 announcers.append((sender, round))
             if id not in self._grafting:
                 self._grafting.add(id)
@@ -205,12 +211,13 @@ class PlumTree:
     def _on_graft_timer(self, id: MessageId) -> None:
         """Ask the next announcer for a message that is still missing. PlumTree, p. 9."""
         self._grafting.discard(id)
-        announcers = self._announcers.pop(id, None)
+        announcers = self._announcers.get(id)
         if id in self._received or announcers is None:
+            self._stop_missing(id)
             return
         peer, round = announcers.popleft()
-        if announcers:
-            self._announcers[id] = announcers
+        if not announcers:
+            self._stop_missing(id)
         self._make_eager(peer)
         self._send(peer, Graft(id, round))
         # This announcer may be gone too, so a shorter timer turns to the one after it.
@@ -232,6 +239,31 @@ class PlumTree:
         while self._received and next(iter(self._received.values())) <= known_until_s:
             self._received.popitem(last=False)
         self._schedule_eviction()
+
+    # What is missing
+
+    def _may_name_another(self, peer: EndpointId) -> bool:
+        """Whether one more missing message may be waited for on this peer's word."""
+        return (
+            len(self._announcers) < self._config.missing_ids_max
+            and self._named[peer] < self._config.missing_ids_per_peer_max
+        )
+
+    def _miss(self, id: MessageId, named_by: EndpointId) -> deque[tuple[EndpointId, int]]:
+        self._named_by[id] = named_by
+        self._named[named_by] += 1
+        announcers = self._announcers[id] = deque()
+        return announcers
+
+    def _stop_missing(self, id: MessageId) -> deque[tuple[EndpointId, int]] | None:
+        """Wait no longer for a message; return who else had announced it."""
+        announcers = self._announcers.pop(id, None)
+        if announcers is not None:
+            peer = self._named_by.pop(id)
+            self._named[peer] -= 1
+            if not self._named[peer]:
+                del self._named[peer]
+        return announcers
 
     # The tree
 

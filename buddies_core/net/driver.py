@@ -24,6 +24,7 @@ from buddies_core.gossip.messages import DeliveryScope, Disconnect, Message
 from buddies_core.gossip.node import Node
 from buddies_core.model.address import PeerAddress
 from buddies_core.model.ids import EndpointId, TopicId
+from buddies_core.model.provenance import Source
 from buddies_core.net.context import NetContext
 from buddies_core.net.inbox import Credit, Inbox
 from buddies_core.net.timers import Timers
@@ -161,8 +162,8 @@ class Driver:
                 self._timers.schedule(delay_s, TimerExpired(topic, timer))
             case DisconnectPeer(peer):
                 self._outgoing.release(peer)
-            case RememberPeerData(peer, data):
-                self._remember(peer, data)
+            case RememberPeerData(peer, data, told_by):
+                self._remember(peer, data, told_by)
             case DeliverContent(topic, content, delivered_from, scope):
                 return ContentDelivered(topic, content, delivered_from, scope)
             case ReportNeighborUp(topic, peer):
@@ -182,10 +183,11 @@ class Driver:
         framed = self._last_framed[1]
         self._outgoing.send(peer, topic, framed, ends_stream=isinstance(message, Disconnect))
 
-    def _remember(self, peer: EndpointId, data: bytes) -> None:
+    def _remember(self, peer: EndpointId, data: bytes, told_by: EndpointId) -> None:
         try:
             info = decode_address_info(data)
         except WireError:
             self._context.counters["addresses_undecodable"] += 1
             return
-        self._context.book.learn(PeerAddress(peer, info))
+        source = Source.SIGNED if told_by == peer else Source.HEARD
+        self._context.book.learn(PeerAddress(peer, info), source, told_by)

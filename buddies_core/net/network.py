@@ -18,6 +18,7 @@ from buddies_core.gossip.events import (
 )
 from buddies_core.model.address import AddressInfo, PeerAddress
 from buddies_core.model.ids import EndpointId, TopicId
+from buddies_core.model.provenance import Source
 from buddies_core.net.connections import Connections
 from buddies_core.net.context import NetContext
 from buddies_core.net.direct import Direct
@@ -119,14 +120,14 @@ class Network:
         """Return where this node may be reached now."""
         return self._endpoint.address()
 
-    def learn(self, address: PeerAddress) -> None:
+    def learn(self, address: PeerAddress, source: Source = Source.DIALLED) -> None:
         """Remember where a peer may be reached, besides what is known already."""
         if address.endpoint != self.endpoint:
-            self._context.book.learn(address)
+            self._context.book.learn(address, source)
 
-    def known(self, endpoint: EndpointId) -> AddressInfo:
-        """Return where a peer may be reached, as far as anybody has said."""
-        return self._context.book.known(endpoint)
+    def vouched(self, endpoint: EndpointId) -> AddressInfo:
+        """Return where a peer may be reached by its own word or because we have dialled it."""
+        return self._context.book.vouched(endpoint)
 
     async def reach(self, peer: PeerAddress, timeout_s: float) -> None:
         """Return once there is a gossip connection to the peer; its addresses are remembered.
@@ -134,7 +135,7 @@ class Network:
         Raises:
             Unreachable: there is none after that time; the text says why.
         """
-        self.learn(peer)
+        self.learn(peer, Source.DIALLED)
         await self._connections.reach(peer.endpoint, timeout_s)
 
     async def join(self, topic: TopicId, peers: Sequence[EndpointId]) -> None:

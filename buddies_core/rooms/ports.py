@@ -9,6 +9,7 @@ from typing import Protocol
 from buddies_core.clock import Clock
 from buddies_core.model.address import AddressInfo, PeerAddress
 from buddies_core.model.ids import EndpointId, RoomId, RoomName, TopicId
+from buddies_core.model.provenance import Source
 from buddies_core.pb import peer_pb2
 from buddies_core.rooms.composing import Composer
 from buddies_core.store.invites import InviteStore
@@ -24,11 +25,11 @@ class NetworkPort(Protocol):
     def address(self) -> PeerAddress:
         """Return where this node may be reached now."""
 
-    def learn(self, address: PeerAddress) -> None:
+    def learn(self, address: PeerAddress, source: Source = Source.DIALLED) -> None:
         """Remember where a peer may be reached."""
 
-    def known(self, endpoint: EndpointId) -> AddressInfo:
-        """Return where a peer may be reached, as far as we know."""
+    def vouched(self, endpoint: EndpointId) -> AddressInfo:
+        """Return where a peer may be reached by its own word or because we have dialled it."""
 
     async def reach(self, peer: PeerAddress, timeout_s: float) -> None:
         """Return once a gossip connection exists."""

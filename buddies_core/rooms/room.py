@@ -10,6 +10,7 @@ from buddies_core.model.address import PeerAddress
 from buddies_core.model.bodies import AgentPresence, Presence
 from buddies_core.model.bodies import Join as JoinBody
 from buddies_core.model.ids import EndpointId, RoomId, TopicId, short
+from buddies_core.model.provenance import Source
 from buddies_core.model.room import DialAttempt, Member, Ticket
 from buddies_core.pb import peer_pb2
 from buddies_core.rooms.hello import HELLO_TIMEOUT_S, hello_replies
@@ -86,7 +87,7 @@ class Room:
         """Return what brings somebody in: by us, or by members while we are off."""
         network = self._host.network
         others = (
-            PeerAddress(member.endpoint, network.known(member.endpoint))
+            PeerAddress(member.endpoint, network.vouched(member.endpoint))
             for member in self.presences.members()
             if member.speaks_direct
         )
@@ -186,7 +187,7 @@ class Room:
         if self.epochs and not await self.epochs.heard(sender):
             return
         if trailer.address is not None:
-            host.network.learn(PeerAddress(sender, trailer.address))
+            host.network.learn(PeerAddress(sender, trailer.address), Source.SIGNED)
         mark = _presence_mark(self.room_id, sender)
         if trailer.sent_at_ms < host.store.watermark(mark):
             return

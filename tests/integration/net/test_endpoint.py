@@ -68,7 +68,7 @@ async def test_neighbors_learn_each_others_addresses() -> None:
         await bob.reach(alice.address(), 5)
         await bob.join(TOPIC, (alice.endpoint,))
         await wait_neighbors(TOPIC, alice, bob)
-        assert alice.known(bob.endpoint) == bob.address().info
+        assert alice.vouched(bob.endpoint) == bob.address().info
 
 
 async def test_a_change_of_the_own_address_is_told_to_peers_from_then_on(
@@ -87,4 +87,4 @@ async def test_a_change_of_the_own_address_is_told_to_peers_from_then_on(
         await bob.join(TOPIC, ())
         await alice.join(TOPIC, (bob.endpoint,))
         await wait_neighbors(TOPIC, alice, bob)
-        assert bob.known(alice.endpoint) == moved.info
+        assert bob.vouched(alice.endpoint) == moved.info

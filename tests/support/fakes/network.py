@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from buddies_core.errors import BuddiesError, Unreachable
 from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
 from buddies_core.model.ids import EndpointId, TopicId
+from buddies_core.model.provenance import Source
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
 
 
@@ -33,10 +34,10 @@ class FakeNetwork:
     def address(self) -> PeerAddress:
         return PeerAddress(self.me, AddressInfo(None, (SocketAddress("127.0.0.1", 1),)))
 
-    def learn(self, address: PeerAddress) -> None:
+    def learn(self, address: PeerAddress, source: Source = Source.DIALLED) -> None:
         self.learned[address.endpoint] = address.info
 
-    def known(self, endpoint: EndpointId) -> AddressInfo:
+    def vouched(self, endpoint: EndpointId) -> AddressInfo:
         return self.learned.get(endpoint, AddressInfo())
 
     async def reach(self, peer: PeerAddress, timeout_s: float) -> None:

@@ -98,6 +98,19 @@ def sample_in(commands: list[Command]) -> ShuffleReply:
 # What peers say of themselves
 
 
+@pytest.mark.parametrize(("config", "is_replaced"), [(EXACT, True), (OURS, False)])
+def test_what_others_say_of_a_peer_replaces_what_it_has_told_itself(
+    config: GossipConfig, is_replaced: bool
+) -> None:
+    it = topic(active=[A, B], config=config)
+    it.receive(C, Join(b"own"), 0.0)
+    made_up = it.receive(A, ShuffleReply((PeerInfo(C, b"made up"),)), 0.0)
+    assert made_up == [RememberPeerData(C, b"made up", A)]
+    shown = sample_in(it.receive(B, Shuffle(B, nodes(A, B, C), 0), 0.0))
+    told = {node.id: node.data for node in shown.nodes}
+    assert told[C] == (b"made up" if is_replaced else b"own")
+
+
 def test_new_data_of_a_peer_is_reported_once() -> None:
     it = topic(active=[A, B])
     first = it.receive(A, ForwardJoin(PeerInfo(C, b"here"), 3), 0.0)
@@ -105,9 +118,12 @@ def test_new_data_of_a_peer_is_reported_once() -> None:
     other = it.receive(A, ForwardJoin(PeerInfo(C, b"there"), 3), 0.0)
 
     onward = [send(B, ForwardJoin(PeerInfo(C, b"here"), 2))]
-    assert first == [RememberPeerData(C, b"here"), *onward]
+    assert first == [RememberPeerData(C, b"here", A), *onward]
     assert again == onward
-    assert other == [RememberPeerData(C, b"there"), send(B, ForwardJoin(PeerInfo(C, b"there"), 2))]
+    assert other == [
+        RememberPeerData(C, b"there", A),
+        send(B, ForwardJoin(PeerInfo(C, b"there"), 2)),
+    ]
 
 
 @pytest.mark.parametrize("data", [None, b""])
@@ -160,7 +176,7 @@ def test_a_newcomer_is_taken_and_announced_to_all_other_neighbors_with_its_data_
 ):
     it = topic(active=[A, B])
     assert it.receive(C, Join(b"c"), 0.0) == [
-        RememberPeerData(C, b"c"),
+        RememberPeerData(C, b"c", C),
         up(C),
         send(C, Neighbor(HIGH, MY_DATA)),
         send(A, ForwardJoin(PeerInfo(C, b"c"), 6)),
@@ -224,7 +240,7 @@ def test_where_a_walk_ends_the_newcomer_is_asked_but_not_yet_a_neighbor(
 ) -> None:
     it = topic(active=neighbors)
     commands = it.receive(A, ForwardJoin(PeerInfo(C, b"c"), ttl), 0.0)
-    assert commands == [RememberPeerData(C, b"c"), send(C, Neighbor(HIGH, MY_DATA))]
+    assert commands == [RememberPeerData(C, b"c", A), send(C, Neighbor(HIGH, MY_DATA))]
     assert C not in active(it)
     assert it.receive(C, Neighbor(HIGH, b"c"), 0.0) == [up(C)]
 
@@ -232,7 +248,7 @@ def test_where_a_walk_ends_the_newcomer_is_asked_but_not_yet_a_neighbor(
 def test_a_walk_that_meets_a_neighbor_of_the_newcomer_renews_the_edge() -> None:
     it = topic(active=[A, B, C])
     commands = it.receive(A, ForwardJoin(PeerInfo(C, b"c"), 6), 0.0)
-    assert commands == [RememberPeerData(C, b"c"), send(C, Neighbor(HIGH, MY_DATA))]
+    assert commands == [RememberPeerData(C, b"c", A), send(C, Neighbor(HIGH, MY_DATA))]
 
 
 def test_a_walk_is_not_passed_on_while_the_newcomer_has_yet_to_answer() -> None:
@@ -280,7 +296,7 @@ def test_a_request_of_low_priority_is_refused_by_a_full_node_which_leaves_names(
     sample = sample_in(commands)
     assert set(sample.nodes) == set(nodes(*FULL, G))
     assert commands == [
-        RememberPeerData(F, b"f"),
+        RememberPeerData(F, b"f", F),
         send(F, sample),
         send(F, Disconnect(alive=True)),
         DisconnectPeer(F),
@@ -463,7 +479,7 @@ def test_a_full_passive_view_drops_a_random_peer_for_a_new_one() -> None:
 def test_a_returned_sample_is_kept_and_one_of_it_fills_a_free_place() -> None:
     it = topic(active=[A])
     commands = it.receive(A, ShuffleReply((PeerInfo(B, b"b"), PeerInfo(A, b""))), 0.0)
-    assert commands == [RememberPeerData(B, b"b"), *asks(B, LOW)]
+    assert commands == [RememberPeerData(B, b"b", A), *asks(B, LOW)]
     assert passive(it) == {B}
 
 
@@ -602,7 +618,7 @@ def test_the_end_of_a_connection_to_a_passive_peer_forgets_it_and_its_data() -> 
     assert it.peer_disconnected(F, 0.0) == []
     assert passive(it) == set()
     again = it.receive(A, ShuffleReply((PeerInfo(F, b"f"),)), 0.0)
-    assert again == [RememberPeerData(F, b"f")]
+    assert again == [RememberPeerData(F, b"f", A)]
 
 
 def test_an_evicted_neighbor_that_was_told_so_stays_an_address_when_its_connection_ends() -> None:

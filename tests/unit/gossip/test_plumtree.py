@@ -256,6 +256,29 @@ def test_a_message_that_was_announced_but_does_not_come_is_asked_of_each_announc
     assert it.expire(GraftTimer(HI), 0.160) == []
 
 
+def test_an_announcer_that_repeats_itself_takes_no_place_of_another() -> None:
+    it = tree(eager=(C,), lazy=(A, B), config=OURS)
+    for _ in range(OURS.announcers_per_id_max):
+        it.receive(A, IHave(((HI, 1), (HI, 1))), 0.0)
+    it.receive(B, IHave(((HI, 2),)), 0.01)
+    assert it.expire(GraftTimer(HI), 0.080) == [send(A, Graft(HI, 1)), graft_in(0.040)]
+    assert it.expire(GraftTimer(HI), 0.120) == [send(B, Graft(HI, 2)), graft_in(0.040)]
+    assert it.expire(GraftTimer(HI), 0.160) == []
+
+
+def test_a_neighbor_that_announces_what_nobody_has_takes_no_place_of_the_others() -> None:
+    it = tree(eager=(C,), lazy=(A, B), config=OURS)
+    made_up = [MessageId(number.to_bytes(32, "big")) for number in range(OURS.missing_ids_max)]
+    it.receive(A, IHave(tuple((id, 0) for id in made_up)), 0.0)
+    assert it.receive(B, IHave(((HI, 2),)), 0.01) == [graft_in(0.080)]
+    assert it.expire(GraftTimer(HI), 0.090) == [send(B, Graft(HI, 2)), graft_in(0.040)]
+    # Once it was asked in vain, it may name as many anew.
+    for id in made_up:
+        it.expire(GraftTimer(id), 0.1)
+    waiting: list[Command] = [ScheduleTimer(TOPIC, 0.080, GraftTimer(OTHER))]
+    assert it.receive(A, IHave(((OTHER, 1),)), 0.2) == waiting
+
+
 def test_a_message_that_comes_in_time_is_not_asked_for() -> None:
     it = tree(eager=(C,), lazy=(A,))
     it.receive(A, IHave(((HI, 1),)), 0.0)
