@@ -5,7 +5,7 @@ signed := "buddies/2 endpoint" · endpoint id[32] · signed_at_ms:u64be
 
 from buddies_core.errors import InvalidInput
 from buddies_core.identity.signers import Signer
-from buddies_core.model.identity import Binding
+from buddies_core.model.identity import Binding, SignerIdentity
 from buddies_core.model.ids import EndpointId
 
 NAMESPACE = "buddies-endpoint"
@@ -27,7 +27,16 @@ async def bind(signer: Signer, endpoint: EndpointId, now_ms: int) -> Binding:
         BuddiesError: the signer can't sign.
     """
     signature = await signer.sign(binding_payload(endpoint, now_ms), NAMESPACE)
-    binding = Binding(signer.identity, now_ms, signature)
+    return binding_of(signer.identity, now_ms, signature)
+
+
+def binding_of(signer: SignerIdentity, signed_at_ms: int, signature: bytes) -> Binding:
+    """Return the binding that this signature makes.
+
+    Raises:
+        InvalidInput: the key is too large for it.
+    """
+    binding = Binding(signer, signed_at_ms, signature)
     if (size := binding.size) > BINDING_BYTES_MAX:
         raise InvalidInput(
             f"its signature and public key have {size} bytes, {BINDING_BYTES_MAX} are allowed; "

@@ -1,4 +1,4 @@
-"""The user's OpenPGP keys, which stay with gpg and its agent: signing, verifying, looking up."""
+"""The user's OpenPGP keyring: verify signatures and look keys up, by the stock gpg."""
 
 import asyncio
 import logging
@@ -11,12 +11,10 @@ from typing import Any, TypeVar
 
 import gnupg
 
-from buddies_core.errors import InvalidInput, NotFound, TimedOut
+from buddies_core.errors import InvalidInput, NotFound
 from buddies_core.identity.sshsig import WrongSignature
 
 VERIFY_DEADLINE_S = 5.0
-SIGN_DEADLINE_S = 10.0
-"""Also for who is asked for a passphrase; the agent remembers it for the next attempt."""
 AT_ONCE = 2
 WAITING_MAX = 32
 """Beyond it a signature is left unchecked: a process each is what a flood must not buy."""
@@ -65,41 +63,11 @@ class _Gpg(gnupg.GPG):  # type: ignore[misc] # has no types
 class Gpg:
     """gpg as this environment sees it. No call blocks the event loop."""
 
-    def __init__(self, environ: Mapping[str, str], program: str = "gpg") -> None:
+    def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
-        self._program = program
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0
-        self._made: dict[float, _Gpg] = {}
-
-    async def sign(self, fingerprint: str, payload: bytes) -> bytes:
-        """Return the detached signature, binary.
-
-        Raises:
-            InvalidInput: gpg can't sign by this key; the text says what it said.
-            TimedOut: it had not signed by the deadline; it may be asking for a passphrase.
-            NotFound: there is no gpg.
-        """
-
-        def sign(gpg: _Gpg) -> Any:
-            return gpg.sign(
-                payload,
-                keyid=fingerprint,
-                detach=True,
-                clearsign=False,
-                binary=True,
-                extra_args=["--local-user", fingerprint],
-            )
-
-        result = await self._run(SIGN_DEADLINE_S, sign)
-        if result.returncode == _KILLED:
-            raise TimedOut(
-                f"gpg had not signed after {SIGN_DEADLINE_S:g} s; if it asks for a passphrase, "
-                f"have its agent remember it first: echo | gpg --local-user {fingerprint} --sign"
-            )
-        if result.returncode != 0 or not result.data:
-            raise InvalidInput(f"gpg can't sign by key {fingerprint}: {_complaint(result.stderr)}")
-        return bytes(result.data)
+        self._made: _Gpg | None = None
 
     async def verify(self, claimed: str, payload: bytes, signature: bytes) -> SignedBy:
         """Return whose signature it is, if it is the claimed key's and that key is in force.
@@ -113,11 +81,31 @@ class Gpg:
         wanted = claimed.upper().removeprefix("0X")
         if not _FINGERPRINT.fullmatch(wanted) and not _LONG_ID.fullmatch(wanted):
             raise WrongSignature(f"{claimed[:40]!r} is neither a fingerprint nor a long key id")
+        by = await self.signed_by(payload, signature, wanted)
+        if wanted in (by.key, by.primary):
+            return by
+        if not by.key.endswith(wanted) and not by.primary.endswith(wanted):
+            raise WrongSignature(f"signed by gpg key {by.primary}, not by {wanted}")
+        try:
+            known = await self.public_keys(wanted)
+        except NotFound as error:
+            raise CannotCheck(str(error)) from error
+        if known != (by.primary,):
+            raise WrongSignature(f"{wanted} fits several keys: {', '.join(known)}")
+        return by
+
+    async def signed_by(self, payload: bytes, signature: bytes, claimed: str = "") -> SignedBy:
+        """Return the key that made this signature, if it is good and the key is in force.
+
+        Raises:
+            WrongSignature: it is not good, or the key has expired or was revoked.
+            CannotCheck: the key is not in this user's keyring, or gpg is missing, busy or stuck.
+        """
         if self._waiting >= WAITING_MAX:
             raise CannotCheck("too many signatures wait for gpg")
         self._waiting += 1
         try:
-            return await self._verify(wanted, payload, signature)
+            return await self._signed_by(payload, signature, claimed)
         except NotFound as error:
             raise CannotCheck(str(error)) from error
         finally:
@@ -152,34 +140,30 @@ class Gpg:
             raise InvalidInput(f"{id!r} fits several gpg keys; name one: {', '.join(usable)}")
         return usable[0]
 
-    async def _verify(self, wanted: str, payload: bytes, signature: bytes) -> SignedBy:
+    async def _signed_by(self, payload: bytes, signature: bytes, claimed: str) -> SignedBy:
         def verify(gpg: _Gpg) -> Any:
             with tempfile.NamedTemporaryFile(prefix="buddies-") as file:  # mode 0600
                 file.write(signature)
                 file.flush()
                 return gpg.verify_data(file.name, payload)
 
-        result = await self._run(VERIFY_DEADLINE_S, verify)
+        result = await self._run(verify)
         if result.returncode == _KILLED:
             raise CannotCheck(f"gpg was not done within {VERIFY_DEADLINE_S:g} s")
         statuses = {problem["status"] for problem in result.problems}
         if statuses and statuses <= {"no public key", "signature error"}:
+            key = claimed or result.key_id
             raise CannotCheck(
-                f"key {wanted} is not in this machine's keyring; get it from its owner "
+                f"key {key} is not in this machine's keyring; get it from its owner "
                 "(gpg --import), or ask for an SSH key"
             )
         # One signature, and no other beside it that python-gnupg would mix it up with.
         if not result.valid or result.problems or len(result.sig_info) != 1:
             said = [str(problem["status"]) for problem in result.problems]
             raise WrongSignature(f"gpg says: {', '.join(said) or result.status or 'nothing'}")
-        by = SignedBy(str(result.fingerprint), str(result.pubkey_fingerprint or result.fingerprint))
-        if wanted in (by.key, by.primary):
-            return by
-        if not by.key.endswith(wanted) and not by.primary.endswith(wanted):
-            raise WrongSignature(f"signed by gpg key {by.primary}, not by {wanted}")
-        if (known := await self.public_keys(wanted)) != (by.primary,):
-            raise WrongSignature(f"{wanted} fits several keys: {', '.join(known)}")
-        return by
+        return SignedBy(
+            str(result.fingerprint), str(result.pubkey_fingerprint or result.fingerprint)
+        )
 
     async def _list(self, id: str, *, secret: bool) -> list[dict[str, Any]]:
         if not id or id.startswith("-") or not id.isprintable():
@@ -188,26 +172,16 @@ class Gpg:
         def list_keys(gpg: _Gpg) -> list[dict[str, Any]]:
             return list(gpg.list_keys(secret, keys=[id]))
 
-        return await self._run(VERIFY_DEADLINE_S, list_keys)
+        return await self._run(list_keys)
 
-    async def _run(self, deadline_s: float, call: Callable[[_Gpg], T]) -> T:
+    async def _run(self, call: Callable[[_Gpg], T]) -> T:
         def run() -> T:
-            gpg = self._made.get(deadline_s)
-            if gpg is None:  # Making one runs gpg, to see that it is there.
-                gpg = _Gpg(
-                    deadline_s, gpgbinary=self._program, env=dict(self._environ), options=_OPTIONS
-                )
-                self._made[deadline_s] = gpg
-            return call(gpg)
+            if self._made is None:  # Making one runs gpg, to see that it is there.
+                self._made = _Gpg(VERIFY_DEADLINE_S, env=dict(self._environ), options=_OPTIONS)
+            return call(self._made)
 
         async with self._slots:
             try:
                 return await asyncio.to_thread(run)
             except (OSError, ValueError) as error:
-                raise NotFound(f"{self._program} can't be run: {error}; install GnuPG") from error
-
-
-def _complaint(output: str) -> str:
-    """Return gpg's last line for people."""
-    lines = [line for line in output.splitlines() if not line.startswith("[GNUPG:]")]
-    return lines[-1].removeprefix("gpg: ")[:300] if lines else "it does not say why"
+                raise NotFound(f"gpg can't be run: {error}; install GnuPG") from error

@@ -1,20 +1,15 @@
 """A person's keys, as what can be signed with."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 from nacl.signing import SigningKey
 
 from buddies_core.errors import InvalidInput
-from buddies_core.identity.gpg import Gpg
-from buddies_core.identity.programs import run_program
-from buddies_core.identity.sshsig import sign_ed25519
+from buddies_core.identity.git_calls import GpgCall, SshCall
+from buddies_core.identity.gpg import CannotCheck, Gpg
+from buddies_core.identity.sshsig import WrongSignature, sign_ed25519
 from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity
-
-SIGN_DEADLINE_S = 10.0
-"""Also for a touch of a security key."""
 
 
 class Signer(Protocol):
@@ -54,14 +49,11 @@ class Ed25519Signer:
 
 
 @dataclass(frozen=True, slots=True)
-class SshKeygenSigner:
-    """An SSH key that ssh-keygen reads from its file, or asks the agent or a security key for."""
+class SshProgramSigner:
+    """An SSH key that a program signs with: from its file, the agent or a security key."""
 
     identity: SshIdentity
-    key_file: Path
-    """Of the private key, or of the public one where the agent has the other."""
-    environ: Mapping[str, str] = field(repr=False)
-    program: str = "ssh-keygen"
+    call: SshCall
 
     @property
     def label(self) -> str:
@@ -69,29 +61,23 @@ class SshKeygenSigner:
         return self.identity.label
 
     async def sign(self, payload: bytes, namespace: str) -> bytes:
-        """Return the signature; a process each, some 10 ms.
+        """Return the signature; starts a process.
 
         Raises:
-            InvalidInput: ssh-keygen can't sign; the text says what it said.
-            TimedOut: it was not done by the deadline.
+            InvalidInput: the program can't sign; the text repeats its reason.
+            TimedOut: it had not signed by the deadline.
             NotFound: it is not installed.
         """
-        command = [self.program, "-q", "-Y", "sign", "-n", namespace, "-f", str(self.key_file)]
-        finished = await run_program(command, self.environ, SIGN_DEADLINE_S, payload)
-        if finished.code != 0 or not finished.output:
-            raise InvalidInput(
-                f"{self.program} can't sign by {self.key_file}: {finished.errors or 'no reason'}; "
-                "if the key has a passphrase, have the SSH agent hold it (ssh-add), with "
-                "SSH_AUTH_SOCK set where the daemon starts"
-            )
-        return finished.output
+        return await self.call.sign(payload, namespace)
 
 
 @dataclass(frozen=True, slots=True)
 class GpgSigner:
-    """An OpenPGP key in the user's keyring."""
+    """An OpenPGP key that gpg signs with, or a program in its place."""
 
     identity: GpgIdentity
+    """By the fingerprint of the primary key."""
+    call: GpgCall
     _gpg: Gpg = field(repr=False)
 
     @property
@@ -100,14 +86,34 @@ class GpgSigner:
         return self.identity.label
 
     async def sign(self, payload: bytes, namespace: str) -> bytes:
-        """Return the detached signature, binary; a process each, some 20 ms.
+        """Return the detached signature, binary; starts two processes, some 20 ms.
 
         Raises:
-            InvalidInput: gpg can't sign by this key.
-            TimedOut: it was not done by the deadline.
+            InvalidInput: gpg can't sign with this key, or signs with another one by now.
+            TimedOut: it had not signed by the deadline.
             NotFound: it is not installed.
         """
-        return await self._gpg.sign(self.identity.key_id, payload)
+        signature = await self.call.sign(payload)
+        # A name may fit another key by now, and a program of the user's decides for itself.
+        primary = await signed_by(self._gpg, payload, signature)
+        if primary != self.identity.key_id:
+            raise InvalidInput(
+                f"{self.call.program} now signs with key {primary}, but {self.identity.key_id} "
+                "vouches for this machine; have it vouch anew: buddies-cli daemon restart"
+            )
+        return signature
+
+
+async def signed_by(gpg: Gpg, payload: bytes, signature: bytes) -> str:
+    """Return the primary key's fingerprint of a signature that was just made.
+
+    Raises:
+        InvalidInput: it is not good, or its public key is not in the keyring.
+    """
+    try:
+        return (await gpg.signed_by(payload, signature)).primary
+    except (WrongSignature, CannotCheck) as error:
+        raise InvalidInput(f"its signature can't be used: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

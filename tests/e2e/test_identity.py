@@ -46,6 +46,22 @@ async def test_a_key_of_git_that_cannot_work_is_said_at_every_turn(alice: Machin
         assert (await claude.call("join_room", room=ROOM))["warnings"] == [problem]
 
 
+@needs("gpg")
+async def test_a_switch_of_git_without_a_key_is_said_and_nothing_goes_out_unsigned(
+    alice: Machine,
+) -> None:
+    person = Person(alice.home)
+    for name, value in (("commit.gpgsign", "true"), ("user.name", "Ann"), ("user.email", "a@b")):
+        person.run("git", "config", "--global", name, value)
+    problem = (await alice.command("join", ROOM))["warnings"][0]
+    assert "gpg has no secret key 'Ann <a@b>'" in problem
+    assert (await alice.command("daemon", "status"))["warnings"] == [problem]
+
+    refused = await alice.run("skill", "publish", "x", "--room", ROOM, "--title", "Release")
+    assert (refused.code, problem in refused.errors) == (2, True)
+    assert (await alice.command("skill", "list"))["results"] == []
+
+
 async def test_a_chosen_key_that_cannot_work_keeps_the_daemon_from_starting(
     alice: Machine,
 ) -> None:

@@ -5,11 +5,9 @@ from pathlib import Path
 
 from buddies_core.clock import SystemClock
 from buddies_core.identity.choosing import open_signer
-from buddies_core.identity.gpg import Gpg
-from buddies_core.identity.signers import GpgSigner
 from buddies_core.identity.verifying import UNKNOWN_LASTS_S, Verifier
 from buddies_core.model.bodies import SkillPublished
-from buddies_core.model.identity import GpgIdentity, Verified
+from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId
 from buddies_core.wire.room_messages import RoomMessage, encode_room_message
 from tests.support.memories import DEMO
@@ -44,7 +42,7 @@ async def test_a_signed_skill_is_shown_as_its_signers(tmp_path: Path) -> None:
 @needs("gpg")
 async def test_a_skill_is_its_signers_once_the_gpg_key_was_imported() -> None:
     with some_person() as ann, some_person() as ben:
-        signer = GpgSigner(GpgIdentity(ann.gpg_key()), Gpg(ann.environ))
+        signer = ann.gpg_signer(ann.gpg_key())
         team = SkillTeam()
         bob_verifies = Verifier(ben.environ, team.clock).verify
         alice, bob = team.skilled("alice", signer=signer), team.skilled("bob", verify=bob_verifies)

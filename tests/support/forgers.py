@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from buddies_core.identity.signers import Signer, SshKeygenSigner
+from buddies_core.identity.git_calls import SshCall
+from buddies_core.identity.signers import Signer, SshProgramSigner
 from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity
 from buddies_core.model.skill import SkillEntry
 from buddies_core.skills.content import NAMESPACE, signing_payload
@@ -76,7 +77,7 @@ def forgers_keys(forger: Person, victim: Person) -> ForgersKeys:
         other_gpg=GpgProgram(forger, two),
         revoked=GpgProgram(forger, three),
         expired=GpgProgram(forger, four, LONG_AGO),
-        ssh=SshKeygenSigner(SshIdentity(line), ssh, forger.environ),
+        ssh=SshProgramSigner(SshIdentity(line), SshCall(ssh, forger.environ)),
         ssh_line=line,
     )
 

@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 from nacl.signing import SigningKey
 
-from buddies_core.identity.signers import Ed25519Signer
+from buddies_core.identity.git_calls import GpgCall
+from buddies_core.identity.gpg import Gpg
+from buddies_core.identity.signers import Ed25519Signer, GpgSigner
 from buddies_core.identity.ssh_keys import ED25519, SshKey, string
-from buddies_core.model.identity import SignerIdentity, SshIdentity
+from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,11 @@ class Person:
         command = ("gpg", "--batch", "--passphrase", "", "--quick-gen-key")
         self.run(*command, user, kind, "sign", expires)
         return self.fingerprints()[-1]
+
+    def gpg_signer(self, fingerprint: str) -> GpgSigner:
+        """Return the signer of one of this person's OpenPGP keys."""
+        call = GpgCall(fingerprint, self.environ)
+        return GpgSigner(GpgIdentity(fingerprint), call, Gpg(self.environ))
 
     def fingerprints(self) -> list[str]:
         """Return the fingerprints of the public keys, in the order they were made."""

@@ -7,7 +7,7 @@ from buddies_core.model.identity import GpgIdentity
 from tests.support.worlds.person import Person, an_ed25519_signer, needs
 
 LINE = an_ed25519_signer(b"1").identity.public_key
-NOWHERE = Resolver(Gpg({"PATH": "/no"}, "/no/gpg"))
+NOWHERE = Resolver(Gpg({"PATH": "/no"}))
 FINGERPRINT = "0123456789ABCDEF0123456789ABCDEF01234567"
 
 

@@ -5,9 +5,9 @@ import time
 import pytest
 
 from buddies_core.clock import SystemClock
-from buddies_core.errors import BuddiesError, InvalidInput
+from buddies_core.errors import InvalidInput
 from buddies_core.identity.choosing import SignerKind, SignerState, open_signer
-from buddies_core.identity.signers import Ed25519Signer, GpgSigner, Signer, SshKeygenSigner
+from buddies_core.identity.signers import Ed25519Signer, GpgSigner, Signer, SshProgramSigner
 from buddies_core.identity.verifying import Verdict, Verifier
 from buddies_core.model.identity import GpgIdentity, SshIdentity
 from buddies_core.model.ids import EndpointId
@@ -119,7 +119,7 @@ async def test_a_key_with_a_passphrase_signs_through_the_agent(ann: Person, kind
             SSH_AUTH_SOCK=socket,
         )
         signature = await signer.sign(PAYLOAD, "buddies")
-    assert isinstance(signer, SshKeygenSigner)
+    assert isinstance(signer, SshProgramSigner)
     assert ann.ssh_verifies(signer.identity, PAYLOAD, signature, "buddies")
     assert await is_good(ann, signer, signature)
 
@@ -271,75 +271,6 @@ async def test_a_gpg_name_that_fits_several_keys_is_refused(ann: Person) -> None
     fingerprints = [ann.gpg_key(user="One <me@here>"), ann.gpg_key(user="Two <me@here>")]
     with pytest.raises(InvalidInput, match=f"several gpg keys.*{fingerprints[0]}"):
         await state_of(ann, BUDDIES_SIGNER="gpg", BUDDIES_GPG_KEY_ID="me@here")
-
-
-# git
-
-
-async def test_without_a_key_git_signs_nothing_and_nothing_is_wrong(ann: Person) -> None:
-    assert await state_of(ann) == SignerState(None, SignerKind.GIT)
-
-
-async def test_gits_gpg_key_signs(ann: Person) -> None:
-    fingerprint = ann.gpg_key()
-    ann.run("git", "config", "--global", "user.signingkey", "me@here")
-    assert (await signer_of(ann)).identity == GpgIdentity(fingerprint)
-
-
-@pytest.mark.parametrize("form", ["~/id_ed25519", "~/id_ed25519.pub"])
-async def test_gits_ssh_key_may_be_a_path_of_either_half_below_the_home(
-    ann: Person, form: str
-) -> None:
-    line = ann.public_line(ann.ssh_key())
-    ann.run("git", "config", "--global", "gpg.format", "ssh")
-    ann.run("git", "config", "--global", "user.signingkey", form)
-    signer = await signer_of(ann)
-    assert isinstance(signer, Ed25519Signer)
-    assert signer.identity == SshIdentity(line)
-
-
-@pytest.mark.parametrize("prefix", ["", "key::"])
-async def test_gits_ssh_key_may_be_the_public_key_itself_which_the_agent_holds(
-    ann: Person, prefix: str
-) -> None:
-    key = ann.ssh_key(phrase="secret")
-    line = ann.public_line(key)
-    ann.run("git", "config", "--global", "gpg.format", "ssh")
-    ann.run("git", "config", "--global", "user.signingkey", prefix + line)
-    with ann.agent_with(key, "secret") as socket:
-        signer = await signer_of(ann, SSH_AUTH_SOCK=socket)
-        signature = await signer.sign(PAYLOAD, "buddies")
-    assert signer.identity == SshIdentity(line)
-    assert ann.ssh_verifies(signer.identity, PAYLOAD, signature, "buddies")
-
-
-@pytest.mark.parametrize(
-    ("form", "key", "why"),
-    [
-        ("ssh", "~/missing", "there is no SSH key"),
-        ("ssh", "key::ssh-ed25519 AAAA", "damaged"),
-        ("openpgp", "nobody@here", "gpg has no secret key"),
-        ("x509", "me", "openpgp and ssh are supported"),
-    ],
-)
-async def test_a_key_of_git_that_cannot_work_is_a_problem_and_refuses_to_sign(
-    ann: Person, form: str, key: str, why: str
-) -> None:
-    ann.run("git", "config", "--global", "gpg.format", form)
-    ann.run("git", "config", "--global", "user.signingkey", key)
-    state = await state_of(ann)
-    assert state.signer is None
-    assert why in state.problem
-    assert state.for_signing is not None
-    with pytest.raises(BuddiesError, match="can't work"):
-        await state.for_signing.sign(PAYLOAD, "buddies")
-    with pytest.raises(InvalidInput, match="BUDDIES_SIGNER=git can't work"):
-        await state_of(ann, BUDDIES_SIGNER="git")
-
-
-async def test_a_broken_git_configuration_is_a_problem_and_not_silence(ann: Person) -> None:
-    (ann.home / ".gitconfig").write_text("[user\n")
-    assert "git config" in (await state_of(ann)).problem
 
 
 # Choosing

@@ -41,7 +41,7 @@ class BobsRooms:
             rooms,
             self.host.gate,
             self.host.bindings,
-            Resolver(Gpg({"PATH": "/no"}, "/no/gpg")),
+            Resolver(Gpg({"PATH": "/no"})),
             BOB.endpoint,
         )
 

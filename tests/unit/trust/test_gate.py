@@ -9,9 +9,8 @@ import pytest
 
 from buddies_core.errors import NotAllowed, Unreachable
 from buddies_core.identity.binding import bind
-from buddies_core.identity.gpg import Gpg
 from buddies_core.identity.node_key import NodeKey
-from buddies_core.identity.signers import GpgSigner, Signer
+from buddies_core.identity.signers import Signer
 from buddies_core.identity.verifying import Verifier
 from buddies_core.model.bodies import (
     Body,
@@ -349,7 +348,7 @@ async def test_a_policy_that_locks_this_node_out_is_warned_of(bob: Listener) -> 
 
 
 def gpg_speaker(person: Person, fingerprint: str) -> Speaker:
-    return Speaker(ALICE, GpgSigner(GpgIdentity(fingerprint), Gpg(person.environ)))
+    return Speaker(ALICE, person.gpg_signer(fingerprint))
 
 
 @needs("gpg")

@@ -71,7 +71,7 @@ def opened(store: RocksStore, signers: Signers, clock: ManualClock) -> Revocatio
         store=store,
         skills=store.skills,
         signers=signers,
-        resolver=Resolver(Gpg({}, "/nonexistent/gpg")),
+        resolver=Resolver(Gpg({"PATH": "/no"})),
         endpoint=CAROL,
         clock=clock,
     )
