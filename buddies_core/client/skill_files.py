@@ -193,7 +193,8 @@ class SkillDirectory:
                 f"{path.parent} exists and was not installed by buddies; choose another name"
             )
         with _disk(path):
-            return path.read_text("utf-8", errors="replace") if path.exists() else None
+            # As bytes: reading text would make one line ending of another.
+            return path.read_bytes().decode("utf-8", "replace") if path.exists() else None
 
     def _locked(self) -> dict[str, InstalledSkill]:
         path = self.root / LOCK_FILE

@@ -3,28 +3,32 @@
 The form is that of agent skills: a directory NAME with a SKILL.md, which begins with YAML between
 `---` lines that gives `name` and `description`. Nothing else is ever written there: what a peer's
 content brings along could permit tools or run commands in some clients.
+
+The module for YAML is imported when it is needed: it takes 50 ms, and most commands need none.
 """
 
+from __future__ import annotations
+
 import hashlib
-import json
 import re
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from buddies_core.errors import InvalidInput
 from buddies_core.model.identity import Verified
 from buddies_core.model.json_view import JsonObject
 from buddies_core.model.skill_views import Publisher, SkillView
+from buddies_core.model.unseen import describe_unseen, find_unseen, without_unseen
+
+if TYPE_CHECKING:
+    from buddies_core.model.front_matter import SkillText
 
 NAME_CHARS_MAX = 64
 DESCRIPTION_CHARS_MAX = 1024
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_FRONT_MATTER = re.compile(
-    r"\A\ufeff?---[ \t]*\n(.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE
-)
-_FIELD = re.compile(r"^([A-Za-z_][\w-]*):[ \t]*(.*)$", re.MULTILINE)
 _COMMAND = re.compile(r"!`[^`]+`")
 
 
@@ -106,15 +110,19 @@ def checked_name(name: str) -> str:
 
 def skill_md(skill: SkillView, name: str) -> str:
     """Return the SKILL.md of a skill with all of its content."""
-    front = _FRONT_MATTER.match(skill.content)
-    body = skill.content[front.end() :] if front else skill.content
-    # JSON's strings are YAML's, if they have no escapes that YAML lacks; `_line` sees to that.
-    description = json.dumps(_description(skill), ensure_ascii=False)
-    return f"---\nname: {name}\ndescription: {description}\n---\n\n{body.strip()}\n"
+    from buddies_core.model.front_matter import read_skill_text, write_front_matter
+
+    text = read_skill_text(skill.content)
+    front = write_front_matter(name, _line(_description(skill, text))[:DESCRIPTION_CHARS_MAX])
+    # The first line may be indented code.
+    body = text.body.lstrip("\r\n").rstrip()
+    return f"{front}\n{body}\n"
 
 
 def warnings(skill: SkillView) -> tuple[str, ...]:
     """Return what somebody should know before they let an agent read this skill."""
+    from buddies_core.model.front_matter import read_skill_text
+
     found = []
     match skill.verified:
         case Verified.UNVERIFIED:
@@ -123,16 +131,20 @@ def warnings(skill: SkillView) -> tuple[str, ...]:
             found.append(f"no person's key has signed it; {skill.author_name}'s machine said it")
         case Verified.SIGNER:
             pass
-    if front := _FRONT_MATTER.match(skill.content):
-        others = [key for key, _ in _FIELD.findall(front[1]) if key not in ("name", "description")]
-        if others:
-            found.append(f"left out of its front matter: {', '.join(others)[:200]}")
+    text = read_skill_text(skill.content)
+    if text.left_out:
+        found.append(f"left out of its front matter: {', '.join(text.left_out)}")
+    if changes := _changes(text.description):
+        found.append(f"left out of its description: {', '.join(changes)}")
     if _COMMAND.search(skill.content):
         found.append("it holds !`…`, which some clients run as a command when they load a skill")
-    unseen = (char for char in skill.content if unicodedata.category(char) in ("Cf", "Co"))
-    hidden = sum(1 for char in unseen if char != "\u200d")  # which joins emoji
-    if hidden:
-        found.append(f"it holds {hidden} characters that can't be seen; an agent reads them")
+    for where, words in (
+        ("it holds", skill.content.removeprefix("\ufeff")),
+        ("its title holds", skill.title),
+        ("its tags hold", "\n".join(skill.tags)),
+    ):
+        if unseen := describe_unseen(words):
+            found.append(f"{where} {unseen}")
     return tuple(found)
 
 
@@ -185,22 +197,30 @@ def installed_json(host: SkillHost, skill: InstalledSkill, path: str) -> JsonObj
     }
 
 
-def _description(skill: SkillView) -> str:
+def _description(skill: SkillView, text: SkillText) -> str:
     """Return what tells an agent when to read on: the author's words if there are any."""
-    front = _FRONT_MATTER.match(skill.content)
-    fields = dict(_FIELD.findall(front[1])) if front else {}
-    own = _line(fields.get("description", "")).strip("\"'")
-    if own and own[0] not in "|>":
-        return own[:DESCRIPTION_CHARS_MAX]
-    body = skill.content[front.end() :] if front else skill.content
-    lines = (_line(line) for line in body.splitlines() if not line.lstrip().startswith("#"))
+    if _line(text.description):
+        return text.description
+    lines = (_line(line) for line in text.body.splitlines() if not line.lstrip().startswith("#"))
     first = next((line for line in lines if line), "")
     title = _line(skill.title)
-    whole = title if first in ("", title) else f"{title}: {first}"
-    return whole[:DESCRIPTION_CHARS_MAX]
+    return title if first in ("", title) else f"{title}: {first}"
+
+
+def _changes(description: str) -> list[str]:
+    """Return what the author's description loses on its way into the file."""
+    lost = []
+    if "<" in description or ">" in description:
+        lost.append("< and >, which could look like a tag")
+    if any(find_unseen(description)):
+        lost.append("characters that can't be seen")
+    if (chars := len(_line(description))) > DESCRIPTION_CHARS_MAX:
+        lost.append(f"its end ({chars:,} characters, and {DESCRIPTION_CHARS_MAX:,} are allowed)")
+    return lost
 
 
 def _line(text: str) -> str:
     """Return text as one line of characters that can be seen, without what looks like a tag."""
-    seen = (" " if char.isspace() else char for char in text if char not in "<>")
-    return " ".join("".join(c for c in seen if unicodedata.category(c)[0] != "C").split())
+    spaced = "".join(" " if char.isspace() else char for char in text if char not in "<>")
+    seen = (char for char in without_unseen(spaced) if unicodedata.category(char)[0] != "C")
+    return " ".join("".join(seen).split())

@@ -113,6 +113,17 @@ def test_an_update_shows_what_it_changes_and_what_would_be_lost(
     assert directory.find("release").hash == CHILD
 
 
+def test_line_endings_are_not_taken_for_changes(directory: SkillDirectory) -> None:
+    skill = replace(SKILL, content="one\r\ntwo\rthree\n")
+    plan = directory.plan(skill)
+    directory.install(plan, plan.confirm, ManualClock())
+
+    assert directory.path(plan.name).read_bytes().endswith(b"\n\none\r\ntwo\rthree\n")
+    assert directory.plan(skill).warnings == plan.warnings
+    directory.uninstall(plan.name)
+    assert directory.installed() == ()
+
+
 def test_what_buddies_has_not_installed_is_not_touched(directory: SkillDirectory) -> None:
     (directory.root / "release").mkdir(parents=True)
     with pytest.raises(NotAllowed, match="not installed by buddies"):
