@@ -205,7 +205,7 @@ async def _open_git(git: GitSigning, environ: Mapping[str, str]) -> Signer | Gpg
 
 async def _default_ssh_key(command: str, environ: Mapping[str, str]) -> str:
     """Return the key that gpg.ssh.defaultKeyCommand prints: its first line, as git takes it."""
-    if not command:
+    if not command.strip():
         raise InvalidInput(
             "git is told to sign with an SSH key, but not with which: set user.signingkey or "
             "gpg.ssh.defaultKeyCommand"
