@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 import sys
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from buddies_cli import terminal
+from buddies_cli import streams, terminal
 from buddies_cli.app import (
     FAILED,
     INTERRUPTED,
@@ -28,8 +27,10 @@ from buddies_cli.commands.policy import policy
 from buddies_cli.commands.room import join, leave, notify, room, rooms, status, ticket
 from buddies_cli.commands.skill import skill
 from buddies_cli.commands.task import task
+from buddies_cli.streams import ReaderGone
 from buddies_core import __version__, logs
 from buddies_core.errors import BuddiesError
+from buddies_core.streams import BROKEN_PIPE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,9 +72,7 @@ for command in (
 
 def main() -> None:
     """Run what was typed and exit."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # what the locale can't show is no failure
-            stream.reconfigure(errors="replace")
+    streams.prepare()
     logs.configure(os.environ)
     sys.exit(run(sys.argv[1:], App(LocalDaemon(os.environ))))
 
@@ -81,14 +80,17 @@ def main() -> None:
 def run(arguments: Sequence[str], app: App) -> int:
     """Run one command and return its exit code; what went wrong is one line on stderr."""
     try:
-        for argument in arguments:
-            argument.encode()  # bytes that were no UTF-8 came in as lone surrogates
-        # Commands return nothing; --help and --version end with a number. A closed pipe ends the
-        # process here, without a word.
-        code = cli.main(list(arguments), "buddies-cli", standalone_mode=False, obj=app) or OK
+        # Commands return nothing; --help and --version end with a number.
+        code = cli.main(
+            [_as_text(argument) for argument in arguments],
+            "buddies-cli",
+            standalone_mode=False,
+            obj=app,
+            color=terminal.color(os.environ),
+        )
         sys.stdout.flush()
-    except UnicodeEncodeError:
-        return _fail("an argument is no UTF-8", USAGE)
+    except UnicodeDecodeError:
+        return _fail("an argument is not valid UTF-8", USAGE)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return USAGE
@@ -97,6 +99,8 @@ def run(arguments: Sequence[str], app: App) -> int:
         return _fail(f"{error.format_message()} See {path} --help", USAGE)
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
+    except ReaderGone:
+        return BROKEN_PIPE
     except BuddiesError as error:
         return _fail(str(error), exit_code(error))
     except OSError as error:
@@ -105,7 +109,16 @@ def run(arguments: Sequence[str], app: App) -> int:
         logger.debug("command_failed", exc_info=True)
         text = f"this is a bug in buddies-cli ({error!r}); BUDDIES_LOG=debug shows where"
         return _fail(text, FAILED)
-    return code
+    return code or OK
+
+
+def _as_text(argument: str) -> str:
+    """Return an argument as it was typed, in a locale that does not know its characters too."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:  # bytes that the locale does not know come in as lone surrogates
+        return os.fsencode(argument).decode()
+    return argument
 
 
 def _fail(text: str, code: int) -> int:

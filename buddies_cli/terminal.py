@@ -1,7 +1,7 @@
 """Text for people, in which nothing that a peer wrote can move the cursor or change the colours."""
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from textwrap import indent
 
@@ -13,6 +13,12 @@ from rich.cells import cell_len
 _UNSAFE = {"Cc", "Cf", "Cs"}
 _SAFE = "\n\t\u200d"  # the last one joins emoji
 _GAP = 2
+
+
+def color(environ: Mapping[str, str]) -> bool | None:
+    """Return whether to style text: False never, None where the output is a terminal."""
+    is_plain = environ.get("NO_COLOR") or environ.get("TERM", "dumb") in ("", "dumb")
+    return False if is_plain else None
 
 
 def plain(text: str) -> str:

@@ -11,7 +11,7 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from buddies_core import __version__, launcher, logs
+from buddies_core import __version__, launcher, logs, streams
 from buddies_core.errors import InvalidInput
 from buddies_core.paths import Paths
 from buddies_mcp.patience import tool_timeout_s
@@ -27,13 +27,20 @@ DEFAULT_AGENT = "unknown-agent"
 
 def main() -> None:
     """Serve one MCP client on stdin and stdout until it is gone."""
+    streams.open_missing()
     parser = argparse.ArgumentParser(
         prog="buddies",
+        add_help=False,  # argparse would not tell that it can't be written
         description="The MCP server of buddies, on stdin and stdout: name it in the configuration"
         " of an MCP client. People use buddies-cli.",
     )
-    parser.add_argument("--version", action="version", version=f"buddies {__version__}")
-    parser.parse_args()
+    parser.add_argument("-h", "--help", action="store_true", help="show this text and exit")
+    parser.add_argument("--version", action="store_true", help="show the version and exit")
+    asked = parser.parse_args()
+    if asked.help:
+        raise SystemExit(streams.say(parser.format_help()))
+    if asked.version:
+        raise SystemExit(streams.say(f"buddies {__version__}\n"))
     transport = os.environ.get("BUDDIES_TRANSPORT") or "stdio"
     if transport != "stdio":
         parser.error(f"BUDDIES_TRANSPORT is {transport!r}; this version serves stdio alone")

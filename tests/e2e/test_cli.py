@@ -189,7 +189,7 @@ async def test_a_reader_that_has_had_enough_ends_the_command_quietly(alice: Mach
     os.close(writing)
     async with asyncio.timeout(ENDS_WITHIN_S):
         _, errors = await process.communicate()
-    assert (process.returncode, errors) == (1, b"")
+    assert (process.returncode, errors) == (128 + signal.SIGPIPE, b"")
 
 
 async def test_an_interrupt_ends_the_command_quietly(alice: Machine) -> None:

@@ -1,10 +1,11 @@
-import errno
-import os
+import io
 import sys
 from dataclasses import replace
 
 import pytest
 
+from buddies_cli.streams import OutputLost, ReaderGone
+from buddies_core import __version__
 from buddies_core.errors import (
     DaemonUnavailable,
     InvalidInput,
@@ -15,7 +16,7 @@ from buddies_core.errors import (
     VersionMismatch,
 )
 from tests.support.fakes.client import FOUND, MEMORY
-from tests.unit.cli.conftest import Person
+from tests.unit.cli.conftest import Person, Seen
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_the_exit_code_says_what_kind_of_failure_it_was(
         ("fly", "No such command 'fly'. See buddies-cli --help"),
         ("memory list --limit 0", "0 is not in the range 1<=x<=500."),
         ("memory list --since soon", "'soon' is no point in time; allowed: "),
-        ("rooms \udcff", "an argument is no UTF-8"),
+        ("rooms \udcff", "an argument is not valid UTF-8"),
     ],
 )
 def test_a_wrong_command_line_gives_one_line_and_asks_nothing(
@@ -67,8 +68,11 @@ def test_no_command_at_all_shows_the_help(person: Person) -> None:
 
 def test_help_and_version_need_no_daemon(person: Person) -> None:
     person.machine.runs = False
-    assert person.types("--version") == person.types("--version")
-    assert person.types("memory", "store", "--help").code == 0
+    assert person.types("--version") == Seen(0, f"buddies-cli, version {__version__}\n", "")
+    help = person.types("memory", "store", "--help")
+    assert (help.code, help.err) == (0, "")
+    assert help.out.startswith("Usage: buddies-cli memory store [OPTIONS] TEXT\n")
+    assert (person.machine.runs, person.machine.daemon.asked) == (False, [])
 
 
 def test_a_bug_is_told_in_one_line_without_a_traceback(person: Person) -> None:
@@ -101,19 +105,20 @@ def test_what_a_peer_wrote_cannot_move_the_cursor_or_fake_markup(person: Person)
     assert person.types("memory", "search", "x", "--json").out.isascii()
 
 
-def test_a_full_disk_behind_stdout_is_an_error(
+def test_an_answer_that_can_not_be_written_is_an_error_and_one_without_a_reader_is_none(
     person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Full:
-        def isatty(self) -> bool:
-            return False
+    class Lost(io.StringIO):
+        failure: Exception = OutputLost("can't write to stdout: No space left on device")
 
         def write(self, _text: str) -> int:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise self.failure
 
-        def flush(self) -> None:
-            pass
-
-    monkeypatch.setattr(sys, "stdout", Full())
+    lost = Lost()
+    monkeypatch.setattr(sys, "stdout", lost)
     seen = person.types("rooms")
-    assert (seen.code, seen.err) == (1, "error: [Errno 28] No space left on device\n")
+    assert (seen.code, seen.err) == (1, "error: can't write to stdout: No space left on device\n")
+
+    lost.failure = ReaderGone("gone")
+    seen = person.types("rooms")
+    assert (seen.code, seen.err) == (141, "")
