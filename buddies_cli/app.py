@@ -27,7 +27,6 @@ AnswerT = TypeVar("AnswerT")
 OK, FAILED, USAGE, NO_DAEMON, TIMED_OUT = range(5)
 TERMINAL_POLL_S = 0.2
 INTERRUPTED = 128 + 2  # as a shell reports SIGINT
-TERMINATED = 128 + 15  # and SIGTERM
 
 
 def exit_code(error: BuddiesError) -> int:
@@ -104,6 +103,10 @@ class App:
             click.echo(json.dumps(answer, indent=2))
         elif human:
             click.echo(human)
+
+    def show_line(self, answer: JsonObject, human: str) -> None:
+        """Print one of many answers, each a line of its own."""
+        click.echo(json.dumps(answer) if self.as_json else human)
 
     def note(self, text: str) -> None:
         """Tell a person something beside the answer."""

@@ -1,4 +1,4 @@
-"""One run of a command for a task: its text on stdin, its end as a result."""
+"""One run of a command for a task: the task's text on stdin, the command's end as a result."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import codecs
 import contextlib
 import os
 import signal
-from asyncio.subprocess import PIPE, Process, SubprocessStreamProtocol
+import subprocess
+import tempfile
+import threading
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -15,14 +17,17 @@ from typing import TYPE_CHECKING, TypeAlias
 from buddies_core.model.task import OUTPUT_BYTES_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 
     from buddies_core.model.task import TaskView
 
 KILL_AFTER_S = 5.0
-"""For a command that was asked to end."""
+"""How long a command that was asked to end may take."""
+PIPES_OPEN_S = 0.25
+"""How long pipes may stay open after the command has ended: `exec > >(tee log)` leaves a `tee` that
+still has a line to write. A process in the background that keeps them open is not waited for."""
 END_BYTES = 4000
-"""Of what a failed command wrote: its end tells why."""
+"""How much is kept of what a failed command wrote: its end tells why."""
 READ_BYTES = 64 << 10
 REJECTS = 75
 """EX_TEMPFAIL in sysexits.h: not here, not now."""
@@ -37,7 +42,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class NotDone:
-    """The command failed; `reason` is for who asked."""
+    """The command failed; `reason` is for the requester."""
 
     reason: str
 
@@ -53,7 +58,7 @@ Outcome: TypeAlias = Done | NotDone | NotHere
 
 
 class Execution:
-    """A command in a shell and a process group of its own; nothing in that outlives the run."""
+    """A command in a shell and a process group of its own; no process of the group outlives it."""
 
     def __init__(
         self,
@@ -70,25 +75,26 @@ class Execution:
         self._environ = {**environ, **_about(task)}
         self._timeout_s = timeout_s
         self._show = show
+        self._shell: _Shell | None = None
         self._stdout = bytearray()
         self._stderr = bytearray()
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     @property
     def last_words(self) -> str:
         """The last line that the command has written to stderr."""
-        lines = _text(self._stderr).split("\n")
+        # Programs that draw a progress bar end its states by a carriage return.
+        lines = _text(self._stderr).replace("\r", "\n").split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     async def run(self) -> Outcome:
-        """Return what came of it. Cancelling ends the command too."""
+        """Return what came of it.
+
+        Cancelling ends the command: it is asked to, and killed after 5 s or if cancelled again.
+        """
         try:
-            async with _shell(self._command, self._environ) as process:
-                async with asyncio.timeout(self._timeout_s):
-                    async with asyncio.TaskGroup() as group:
-                        group.create_task(self._feed(process))
-                        group.create_task(self._read_stdout(process))
-                        group.create_task(self._read_stderr(process))
-                    code = await process.wait()
+            async with self._started() as shell, asyncio.timeout(self._timeout_s):
+                await shell.ended.wait()
         except TimeoutError:
             return NotDone(self._why(f"it did not end within {self._timeout_s:g} s"))
         except OSError as error:
@@ -96,72 +102,148 @@ class Execution:
         output = _text(self._stdout).rstrip("\n")
         if max(len(self._stdout), len(output.encode())) > OUTPUT_BYTES_MAX:
             return NotDone(f"it wrote more than {OUTPUT_BYTES_MAX} bytes, the most a result may be")
-        if code == 0:
+        if (code := shell.exit_code) == 0:
             return Done(output)
         if code == REJECTS:
             return NotHere(self._why(f"it exited with {REJECTS}"))
         return NotDone(self._why(f"it exited with {code}" if code > 0 else _signalled(-code)))
 
-    async def _feed(self, process: Process) -> None:
-        assert process.stdin is not None, "it is a pipe"
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it need not read it
-            process.stdin.write(self._description.encode())
-            await process.stdin.drain()
-        process.stdin.close()
+    @asynccontextmanager
+    async def _started(self) -> AsyncIterator[_Shell]:
+        """Run the command until the block ends; then nothing in its process group is left.
 
-    async def _read_stdout(self, process: Process) -> None:
-        assert process.stdout is not None, "it is a pipe"
-        while part := await process.stdout.read(READ_BYTES):
-            if len(self._stdout) > OUTPUT_BYTES_MAX:
-                continue  # Killed already; but a pipe that nobody reads on is never seen to close.
-            self._stdout += part
-            if len(self._stdout) > OUTPUT_BYTES_MAX:
-                _signal(process, signal.SIGKILL)
+        Raises:
+            OSError: it can't be started.
+        """
+        with (
+            # A file, not a pipe: nobody has to feed it, or to care whether it is read.
+            tempfile.TemporaryFile() as stdin,
+            _Reading(self._take_stdout) as stdout,
+            _Reading(self._take_stderr) as stderr,
+        ):
+            stdin.write(self._description.encode())
+            stdin.seek(0)
+            self._shell = shell = _Shell(
+                self._command, self._environ, stdin.fileno(), stdout.writer, stderr.writer
+            )
+            stdout.is_handed_over()
+            stderr.is_handed_over()
 
-    async def _read_stderr(self, process: Process) -> None:
-        assert process.stderr is not None, "it is a pipe"
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        while part := await process.stderr.read(READ_BYTES):
-            self._stderr += part
-            del self._stderr[:-END_BYTES]
-            self._show(decoder.decode(part))
+            async def all_ended() -> None:
+                await shell.ended.wait()
+                await stdout.ended.wait()
+                await stderr.ended.wait()
+
+            patience_s = KILL_AFTER_S
+            try:
+                yield shell
+                patience_s = PIPES_OPEN_S
+                await _within(PIPES_OPEN_S, all_ended())
+            finally:
+                # A group lives while a member does, also after the shell itself has gone.
+                shell.signal(signal.SIGTERM)
+                try:
+                    await _within(patience_s, all_ended())
+                finally:
+                    shell.signal(signal.SIGKILL)
+                    await shell.ended.wait()
+
+    def _take_stdout(self, part: bytes) -> None:
+        if len(self._stdout) > OUTPUT_BYTES_MAX:
+            return  # It was killed, and writes until it notices.
+        self._stdout += part
+        if len(self._stdout) > OUTPUT_BYTES_MAX and self._shell is not None:
+            self._shell.signal(signal.SIGKILL)
+
+    def _take_stderr(self, part: bytes) -> None:
+        self._stderr += part
+        del self._stderr[:-END_BYTES]
+        self._show(self._decoder.decode(part))
 
     def _why(self, what: str) -> str:
-        said = _text(self._stderr).strip() or _text(self._stdout[-END_BYTES:]).strip()
+        said = _end(self._stderr) or _end(self._stdout)
         return f"{what}: {said}" if said else what
 
 
-@asynccontextmanager
-async def _shell(command: str, environ: Mapping[str, str]) -> AsyncIterator[Process]:
-    """Run a command until the block ends; then nothing of what it has started is left."""
-    loop = asyncio.get_running_loop()
-    # As create_subprocess_exec does it; that one keeps the transport, and with it the pipes, open
-    # while they are held by somebody who has left the group.
-    transport, protocol = await loop.subprocess_exec(
-        lambda: SubprocessStreamProtocol(limit=READ_BYTES, loop=loop),
-        "/bin/sh", "-c", command, env=environ,
-        stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True,
-    )  # fmt: skip
-    process = Process(transport, protocol, loop)
-    try:
-        yield process
-    finally:
-        # A group lives while a member does, also after the shell itself has gone.
-        _signal(process, signal.SIGTERM)
+class _Shell:
+    """A command that `/bin/sh` runs in a session of its own.
+
+    asyncio's own subprocesses are of no use here: depending on Python's version, they wait for the
+    end of the pipes too, and leak them if they are cancelled while they start.
+    """
+
+    def __init__(
+        self, command: str, environ: Mapping[str, str], stdin: int, stdout: int, stderr: int
+    ) -> None:
+        self.ended = asyncio.Event()
+        """The command has ended; some that it started may live on."""
+        self._process = subprocess.Popen(  # noqa: S603 - the command is the user's own
+            ("/bin/sh", "-c", command),
+            env=environ, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True,
+        )  # fmt: skip
+        loop = asyncio.get_running_loop()
+
+        def wait() -> None:
+            self._process.wait()
+            loop.call_soon_threadsafe(self.ended.set)
+
+        threading.Thread(target=wait, name="command-waiter", daemon=True).start()
+
+    @property
+    def exit_code(self) -> int:
+        """What it exited with; negative if by a signal."""
+        assert self._process.returncode is not None, "it has ended"
+        return self._process.returncode
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the command and to what it started and did not take out of its group."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+
+
+class _Reading:
+    """A pipe whose content goes to `take` as it comes, until the end of the block."""
+
+    def __init__(self, take: Callable[[bytes], None]) -> None:
+        self.ended = asyncio.Event()
+        """Nobody can write to it any more."""
+        self._take = take
+        self._loop = asyncio.get_running_loop()
+        self._reader, self.writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        self._loop.add_reader(self._reader, self._read)
+
+    def __enter__(self) -> _Reading:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.is_handed_over()
+        self._loop.remove_reader(self._reader)
+        os.close(self._reader)
+
+    def is_handed_over(self) -> None:
+        """Close the end for writing, which others have by now."""
+        if self.writer >= 0:
+            os.close(self.writer)
+            self.writer = -1
+
+    def _read(self) -> None:
         try:
-            async with asyncio.timeout(KILL_AFTER_S):
-                await process.wait()
-        except TimeoutError:
-            pass
-        finally:
-            _signal(process, signal.SIGKILL)
-            await process.wait()
-            transport.close()
+            part = os.read(self._reader, READ_BYTES)
+        except BlockingIOError:
+            return
+        if part:
+            self._take(part)
+        else:
+            self._loop.remove_reader(self._reader)
+            self.ended.set()
 
 
-def _signal(process: Process, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
+async def _within(seconds: float, awaitable: Coroutine[object, object, None]) -> None:
+    """Await something for at most so long."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await awaitable
 
 
 def _signalled(number: int) -> str:
@@ -172,13 +254,23 @@ def _signalled(number: int) -> str:
 
 
 def _about(task: TaskView) -> dict[str, str]:
-    return {
+    about = {
         "BUDDIES_TASK_ID": str(task.id),
         "BUDDIES_TASK_ROOM": task.room,
         "BUDDIES_TASK_USER": task.requester_user,
         "BUDDIES_TASK_AGENT": task.requester_agent,
         "BUDDIES_TASK_ATTEMPT": str(task.attempt),
     }
+    # No environment can hold this character, and a peer may have put it into a name.
+    return {name: value.replace("\0", "�") for name, value in about.items()}
+
+
+def _end(content: bytearray) -> str:
+    """Return the end of what was written, from the first whole character on."""
+    end = content[-END_BYTES:]
+    while end and end[0] & 0xC0 == 0x80:
+        del end[0]
+    return _text(end).strip()
 
 
 def _text(content: bytes | bytearray) -> str:

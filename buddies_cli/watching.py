@@ -5,30 +5,31 @@ from __future__ import annotations
 import asyncio
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from buddies_cli import terminal
 from buddies_cli.execution import Done, Execution, NotDone, NotHere
-from buddies_cli.restarts import through_restarts
+from buddies_cli.restarts import PAUSE_S, through_restarts
 from buddies_core.errors import BuddiesError, DaemonUnavailable, NotAllowed, NotFound
 from buddies_core.model import json_view
 from buddies_core.model.task import PROGRESS_BYTES_MAX, REASON_BYTES_MAX, WAIT_S_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from buddies_cli.execution import Outcome
     from buddies_core.client import DaemonClient
+    from buddies_core.model.ids import TaskId
     from buddies_core.model.json_view import JsonObject
     from buddies_core.model.task import TaskView
 
 SIGN_OF_LIFE_S = 15.0
-"""How often the requester hears of a command that runs, and the command of a task that is over."""
+"""How often the requester hears of a running command, and its watch of the task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
-    """Who claims which tasks, and what is done with them."""
+    """Which tasks are claimed, and what is done with them."""
 
     command: str
     environ: Mapping[str, str]
@@ -45,92 +46,149 @@ class Watch:
     """Takes what became of a task, for programs and for people."""
 
 
-async def watch(daemon: DaemonClient, plan: Watch) -> None:
-    """Claim and do tasks until there were enough, or for ever.
+async def watch(daemon: DaemonClient, plan: Watch, ending: asyncio.Event) -> None:
+    """Claim and do tasks until there were enough, `ending` is set, or for ever.
+
+    Once `ending` is set, commands are asked to end and their tasks go back to others; results that
+    are there are still submitted. Cancelling kills the commands that are left.
 
     Raises:
         DaemonUnavailable: the daemon has gone and did not come back.
-        BuddiesError: it refuses to give tasks.
+        BuddiesError: it refuses to give tasks, or the report can't be written.
     """
-    begun = itertools.count(1)
-    failures: list[BuddiesError] = []
-
-    async def work() -> None:
-        while plan.tasks_max is None or next(begun) <= plan.tasks_max:
-            await _do(daemon, plan, await _claim(daemon, plan))
-
+    watcher = _Watcher(daemon, plan, ending)
     try:
         async with asyncio.TaskGroup() as group:
             for _ in range(plan.jobs):
-                group.create_task(work())
+                group.create_task(watcher.work())
     except* BuddiesError as failed:
-        failures += (error for error in failed.exceptions if isinstance(error, BuddiesError))
-    if failures:
-        raise failures[0]
-
-
-async def _claim(daemon: DaemonClient, plan: Watch) -> TaskView:
-    while True:
-        tasks = await through_restarts(
-            lambda: daemon.poll_tasks(room=plan.room, timeout_s=WAIT_S_MAX, limit=1)
-        )
-        if tasks:
-            return tasks[0]
-
-
-async def _do(daemon: DaemonClient, plan: Watch, task: TaskView) -> None:
-    plan.note(terminal.line(f"task {task.id} from {task.requester_agent} of {task.requester_user}"))
-    execution = Execution(
-        plan.command,
-        task,
-        environ=plan.environ,
-        timeout_s=plan.timeout_s,
-        show=plan.show_stderr,
-    )
-    async with asyncio.TaskGroup() as group:
-        running = group.create_task(execution.run())
-        minding = group.create_task(_mind(daemon, plan, task, execution, running))
-        running.add_done_callback(lambda _: minding.cancel())
-    if running.cancelled():
+        failure = next(_leaves(failed.exceptions))
+    else:
         return
-    try:
-        answer, human = await through_restarts(lambda: _give(daemon, task, running.result()))
-        plan.report(answer, human)
-    except DaemonUnavailable:
-        raise
-    except BuddiesError as error:  # somebody else has the task by now, or its requester is odd
-        plan.note(f"task {task.id}: its result was not taken: {error}")
+    raise failure
 
 
-async def _mind(
-    daemon: DaemonClient,
-    plan: Watch,
-    task: TaskView,
-    execution: Execution,
-    running: asyncio.Task[Outcome],
-) -> None:
-    """Show signs of life, and end the command when nobody wants its result any more."""
-    id = str(task.id)
-    why = ""
-    while not why:
-        try:
-            now = await daemon.task_after(id, SIGN_OF_LIFE_S)
-            if now.state.is_terminal:
-                why = json_view.ending(now)
-            else:
+def _leaves(errors: Iterable[BaseException]) -> Iterator[BaseException]:
+    for error in errors:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error.exceptions)
+        else:
+            yield error
+
+
+class _Watcher:
+    """What the jobs of a watch have in common."""
+
+    def __init__(self, daemon: DaemonClient, plan: Watch, ending: asyncio.Event) -> None:
+        self._daemon = daemon
+        self._plan = plan
+        self._ending = ending
+        self._numbers = itertools.count(1)
+        self._mine: set[TaskId] = set()
+        """Claimed, and not answered yet."""
+
+    async def work(self) -> None:
+        """Claim and do one task after the other."""
+        enough = self._plan.tasks_max
+        while not self._ending.is_set():
+            if enough is not None and next(self._numbers) > enough:
+                return
+            task = await self._claim()
+            if task is None:
+                return
+            try:
+                await self._do(task)
+            finally:
+                self._mine.discard(task.id)
+
+    async def _claim(self) -> TaskView | None:
+        """Return a task that is this job's now; None if the watch is to end."""
+        async with asyncio.TaskGroup() as group:
+            claiming = group.create_task(self._next_task())
+            await self._first_of(group, claiming)
+        return None if claiming.cancelled() else claiming.result()
+
+    async def _next_task(self) -> TaskView:
+        while True:
+            try:
+                tasks = await through_restarts(
+                    lambda: self._daemon.poll_tasks(
+                        room=self._plan.room, timeout_s=WAIT_S_MAX, limit=1
+                    )
+                )
+            except DaemonUnavailable:
+                if not self._mine:
+                    raise
+                tasks = ()  # Other jobs have commands running, whose results are worth waiting for.
+            for task in tasks:
+                if task.id not in self._mine:
+                    self._mine.add(task.id)
+                    return task
+                # A daemon that was restarted tells an agent of the claims that are still open.
+                await asyncio.sleep(PAUSE_S)
+
+    async def _first_of(self, group: asyncio.TaskGroup, *tasks: asyncio.Task[Any]) -> None:
+        """Wait until one of these is done, or the watch is to end; cancel the others."""
+        every = (*tasks, group.create_task(self._ending.wait()))
+        await asyncio.wait(every, return_when=asyncio.FIRST_COMPLETED)
+        for task in every:
+            task.cancel()
+
+    async def _do(self, task: TaskView) -> None:
+        plan, id = self._plan, task.id
+        plan.note(terminal.line(f"task {id} from {task.requester_agent} of {task.requester_user}"))
+        execution = Execution(
+            plan.command,
+            task,
+            environ=plan.environ,
+            timeout_s=plan.timeout_s,
+            show=plan.show_stderr,
+        )
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(execution.run())
+            minding = group.create_task(self._mind(task, execution))
+            await self._first_of(group, running, minding)
+            if self._ending.is_set() and not running.done():
+                plan.note(f"task {id}: its command is asked to end; a second signal kills it")
+        if not running.cancelled():
+            await self._answer(task, running.result())
+        elif not minding.cancelled():
+            plan.note(f"task {id}: its command was ended: {minding.result()}")
+        else:
+            plan.note(
+                f"task {id}: its command was ended. The task goes to another worker in 30 s, or to "
+                "the next watch on this machine if that starts before"
+            )
+
+    async def _mind(self, task: TaskView, execution: Execution) -> str:
+        """Show signs of life; return why nobody wants the command's result any more."""
+        id = str(task.id)
+        while True:
+            try:
+                now = await through_restarts(lambda: self._daemon.task_after(id, SIGN_OF_LIFE_S))
+                if now.state.is_terminal:
+                    return json_view.ending(now)
                 words = _cut(execution.last_words, PROGRESS_BYTES_MAX)
-                await daemon.task_progress(id, words or "running")
-        except (NotFound, NotAllowed) as error:
-            why = str(error)
-        except BuddiesError as error:
-            plan.note(f"task {id}: no sign of life was sent: {error}")
-            await asyncio.sleep(SIGN_OF_LIFE_S)
-    plan.note(f"task {id}: its command is ended: {why}")
-    running.cancel()
+                await self._daemon.task_progress(id, words or "running")
+            except (NotFound, NotAllowed) as error:
+                return str(error)
+            except BuddiesError as error:
+                self._plan.note(f"task {id}: no sign of life was sent: {error}")
+                await asyncio.sleep(SIGN_OF_LIFE_S)
+
+    async def _answer(self, task: TaskView, outcome: Outcome) -> None:
+        try:
+            answer, human = await through_restarts(lambda: _give(self._daemon, task, outcome))
+        except DaemonUnavailable:
+            raise
+        except BuddiesError as error:  # somebody else has the task by now, or its requester is odd
+            self._plan.note(f"task {task.id}: its result was not taken: {error}")
+        else:
+            self._plan.report(answer, human)
 
 
 async def _give(daemon: DaemonClient, task: TaskView, outcome: Outcome) -> tuple[JsonObject, str]:
-    """Hand in what came of a task, and return what is to be told of that."""
+    """Hand in what came of a task; return what to report, for programs and for people."""
     id = str(task.id)
     match outcome:
         case Done(output):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from buddies_cli import terminal
-from buddies_cli.app import FAILED, TERMINATED, TIMED_OUT, App, Group, text_argument
+from buddies_cli.app import FAILED, TIMED_OUT, App, Group, text_argument
+from buddies_cli.ending import Ending
 from buddies_cli.restarts import through_restarts
 from buddies_cli.watching import Watch, watch
 from buddies_core.model import json_view
@@ -304,42 +305,45 @@ def watch_(
 ) -> None:
     """Run CMD for each task that comes.
 
-    CMD gets the task's text on stdin and its id in BUDDIES_TASK_ID; BUDDIES_TASK_ROOM, _USER and
-    _AGENT say where it is from. If it exits with 0, what it wrote to stdout is the result, up to
-    1 MiB; if with 75, the task is left to others; otherwise it has failed, and the end of its
-    stderr tells why. The last line of its stderr is shown to the requester as progress. When a task
-    is cancelled, or this command ends, so does CMD, with all that it started.
+    CMD gets the task's text on stdin and its id in BUDDIES_TASK_ID; BUDDIES_TASK_ROOM, _USER,
+    _AGENT and _ATTEMPT say where it is from. If it exits with 0, what it wrote to stdout is the
+    result, up to 1 MiB; if with 75, the task is left to others; otherwise it has failed, and the
+    end of its stderr tells why. The last line of its stderr is shown to the requester as progress.
+
+    The task is done when CMD itself ends. What CMD has left in the background is ended then, and
+    so is CMD when the task is canceled. A restart of the daemon disturbs nothing.
+
+    Ctrl-C, SIGTERM or SIGHUP ends the watch: CMD gets SIGTERM, SIGKILL 5 seconds later or at the
+    second Ctrl-C, and its task goes to another worker after 30 seconds.
+
+    With --json, each result is an object on a line of its own.
 
     What is in a task was written by somebody else: let CMD treat it as such.
     """
     app = context.ensure_object(App)
 
     async def serve(daemon: DaemonClient) -> None:
-        serving = asyncio.current_task()
-        assert serving is not None, "this is one"
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, serving.cancel)
         told = os.environ.get("BUDDIES_CAPABILITIES", "").split(",")
         can = capabilities or tuple(filter(None, map(str.strip, told)))
         await daemon.attach(agent, os.environ.get("BUDDIES_USER", ""), can)
-        await watch(
-            daemon,
-            Watch(
-                command=command,
-                environ=os.environ,
-                room=room,
-                timeout_s=timeout_s,
-                jobs=jobs,
-                tasks_max=count,
-                note=app.note,
-                show_stderr=lambda text: click.echo(terminal.plain(text), nl=False, err=True),
-                report=app.show,
-            ),
+        plan = Watch(
+            command=command,
+            environ=os.environ,
+            room=room,
+            timeout_s=timeout_s,
+            jobs=jobs,
+            tasks_max=count,
+            note=app.note,
+            show_stderr=lambda text: click.echo(terminal.plain(text), nl=False, err=True),
+            report=app.show_line,
         )
+        with ending.by_signals():
+            await watch(daemon, plan, ending.asked)
 
-    try:
+    ending = Ending()
+    with suppress(asyncio.CancelledError):  # asked to end twice
         app.ask(serve)
-    except asyncio.CancelledError:
-        _exit(TERMINATED)
+    _exit(ending.exit_code)
 
 
 def _exit(code: int) -> None:

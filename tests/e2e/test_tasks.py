@@ -323,7 +323,7 @@ async def test_canceling_a_task_ends_the_command_that_does_it(alice: Machine, bo
             lambda: alice.command("task", "list"), lambda it: it["results"][0]["state"] == "working"
         )
         await alice.command("task", "cancel", task["task_id"], "--reason", "not needed")
-    assert "its command is ended" in watching.result().errors
+    assert "its command was ended" in watching.result().errors
     waited = await alice.run("task", "wait", task["task_id"])
     assert (waited.code, waited.output) == (1, "")
     assert "canceled: not needed" in waited.errors

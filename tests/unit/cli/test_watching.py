@@ -1,116 +1,27 @@
 """`task watch`: real commands in a real shell, with a daemon that answers as set up."""
 
 import asyncio
+import json
 import os
 import signal
-import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from buddies_cli import execution
-from buddies_cli.execution import Done, Execution, NotDone, NotHere, Outcome
+from buddies_cli.app import App
+from buddies_cli.streams import ReaderGone
 from buddies_core.errors import DaemonUnavailable, NotFound
-from buddies_core.model.task import OUTPUT_BYTES_MAX, SubmitVerdict, TaskView
+from buddies_core.model.task import SubmitVerdict, TaskView
 from tests.support.eventually import until
 from tests.support.fakes.client import FakeClient
-from tests.support.fakes.tasks import CANCELED, TASK_ID, WORKING
-from tests.unit.cli.conftest import Person
+from tests.support.fakes.tasks import CANCELED, PARENT_ID, TASK_ID, WORKING
+from tests.unit.cli.conftest import Person, alive
 
 ID = str(TASK_ID)
-BEGUN = "cat > /dev/null"
-"""Ends when all of stdin has come: asyncio leaks pipes if it is cancelled while it starts."""
-
-
-def execute(command: str, timeout_s: float = 10) -> Execution:
-    return Execution(
-        command,
-        WORKING,
-        environ={"PATH": os.environ["PATH"]},
-        timeout_s=timeout_s,
-        show=lambda _text: None,
-    )
-
-
-@pytest.mark.parametrize(
-    ("command", "outcome"),
-    [
-        ("cat", Done("Run the test suite ☺")),
-        ("true", Done("")),
-        ("printf 'a\\n\\nb\\n\\n'", Done("a\n\nb")),
-        ("printf 'caf\\351'", Done("caf\ufffd")),
-        ('echo "$BUDDIES_TASK_ID"', Done(ID)),
-        (
-            'echo "$BUDDIES_TASK_ROOM $BUDDIES_TASK_USER $BUDDIES_TASK_AGENT"',
-            Done("feature-a alice claude"),
-        ),
-        ("echo never mind; echo why >&2; exit 3", NotDone("it exited with 3: why")),
-        ("echo on stdout; exit 1", NotDone("it exited with 1: on stdout")),
-        ("exit 1", NotDone("it exited with 1")),
-        ("kill -9 $$", NotDone("it was ended by SIGKILL")),
-        ("echo no gpu >&2; exit 75", NotHere("it exited with 75: no gpu")),
-    ],
-)
-async def test_a_command_becomes_a_result(command: str, outcome: Outcome) -> None:
-    assert await execute(command).run() == outcome
-
-
-async def test_of_a_long_stderr_the_end_is_told() -> None:
-    outcome = await execute("yes filler | head -n 20000 >&2; echo the reason >&2; exit 1").run()
-
-    assert isinstance(outcome, NotDone)
-    assert outcome.reason.endswith("filler\nthe reason")
-    assert len(outcome.reason) < 4100
-
-
-async def test_a_command_that_does_not_end_is_ended_with_all_it_started(tmp_path: Path) -> None:
-    pid = tmp_path / "pid"
-    outcome = await execute(f"sleep 60 & echo $! > {pid}; wait", timeout_s=0.2).run()
-
-    assert outcome == NotDone("it did not end within 0.2 s")
-    await until(lambda: not alive(int(pid.read_text())))
-
-
-async def test_a_command_that_ignores_being_asked_is_killed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(execution, "KILL_AFTER_S", 0.1)
-    stubborn = f"exec {sys.executable} -c 'import signal; signal.signal(15, 1); signal.pause()'"
-
-    assert await execute(stubborn, timeout_s=0.5).run() == NotDone("it did not end within 0.5 s")
-
-
-async def test_more_output_than_a_result_may_have_is_a_failure_not_a_part_of_it() -> None:
-    outcome = await execute("yes").run()
-
-    assert outcome == NotDone(
-        f"it wrote more than {OUTPUT_BYTES_MAX} bytes, the most a result may be"
-    )
-
-
-async def test_as_much_output_as_a_result_may_have_is_taken_whole() -> None:
-    outcome = await execute(f"yes | tr -d '\\n' | head -c {OUTPUT_BYTES_MAX}").run()
-
-    assert outcome == Done("y" * OUTPUT_BYTES_MAX)
-
-
-async def test_what_a_command_leaves_running_is_ended_with_it(tmp_path: Path) -> None:
-    pid = tmp_path / "pid"
-    command = f"sleep 60 > /dev/null 2>&1 & echo $! > {pid}; echo done"
-
-    assert await execute(command).run() == Done("done")
-    await until(lambda: not alive(int(pid.read_text())))
-
-
-async def test_who_cancels_the_run_ends_the_command(tmp_path: Path) -> None:
-    pid = tmp_path / "pid"
-    async with asyncio.TaskGroup() as group:
-        run = group.create_task(execute(f"{BEGUN}; echo $$ > {pid}; sleep 60").run())
-        await until(lambda: pid.exists() and bool(pid.read_text()))
-        run.cancel()
-
-    assert not alive(int(pid.read_text()))
+OTHER = replace(WORKING, id=PARENT_ID)
 
 
 class Worked(FakeClient):
@@ -173,15 +84,14 @@ def test_exit_code_75_leaves_the_task_to_others(person: Person) -> None:
     assert watching(person, "exit 75")[2:] == [("reject_task", ID, "it exited with 75")]
 
 
-def test_with_json_each_result_is_one_object(person: Person) -> None:
-    seen = person.types("task", "watch", "--exec", "true", "--count", "1", "--json")
+def test_with_json_each_result_is_an_object_on_a_line_of_its_own(person: Person) -> None:
+    person.machine.daemon.claims = [(WORKING,), (OTHER,)]
+    seen = person.types("task", "watch", "--exec", "true", "--count", "2", "--json")
 
-    assert seen.json == {
-        "submitted": True,
-        "task_id": ID,
-        "verdict": "accepted",
-        "text": "it counts",
-    }
+    assert [json.loads(line) for line in seen.out.splitlines()] == [
+        {"submitted": True, "task_id": id, "verdict": "accepted", "text": "it counts"}
+        for id in (ID, str(OTHER.id))
+    ]
 
 
 def test_it_goes_on_until_there_were_enough(person: Person) -> None:
@@ -204,6 +114,7 @@ def test_one_command_runs_at_a_time_unless_more_jobs_are_allowed(
     person.asked("task", "watch", "--exec", alone, "--count", "4")
     assert all(question[2] for question in person.machine.daemon.asked[2::2])  # type: ignore[index]
 
+    person.machine.daemon.claims = [(WORKING,), (OTHER,)]
     seen = person.types(
         "task", "watch", "--exec", meet, "--count", "2", "--jobs", "2", "--timeout", "5"
     )
@@ -243,11 +154,11 @@ def test_the_command_of_a_task_that_is_over_is_ended(
             return WORKING
 
     person.machine.daemon = Cancelling()
-    command = f"{BEGUN}; echo begun >&2; exec sleep 60"
+    command = "echo begun >&2; exec sleep 60"
     seen = person.types("task", "watch", "--exec", command, "--count", "1")
 
     assert (seen.code, seen.out) == (0, "")
-    assert seen.err.endswith(f"task {ID}: its command is ended: the task was canceled\n")
+    assert seen.err.endswith(f"task {ID}: its command was ended: the task was canceled\n")
     assert len(person.machine.daemon.asked) == 2
 
 
@@ -260,11 +171,11 @@ def test_the_command_of_a_canceled_task_is_ended_at_once(person: Person, tmp_pat
             return CANCELED
 
     person.machine.daemon = Canceled()
-    command = f"{BEGUN}; touch {begun}; exec sleep 60"
+    command = f"touch {begun}; exec sleep 60"
     seen = person.types("task", "watch", "--exec", command, "--count", "1")
 
     assert seen.err.endswith(
-        f"task {ID}: its command is ended: the task was canceled: not needed\n"
+        f"task {ID}: its command was ended: the task was canceled: not needed\n"
     )
     assert len(person.machine.daemon.asked) == 2
 
@@ -326,14 +237,157 @@ def test_what_a_command_writes_can_not_command_the_terminal(person: Person) -> N
     assert "\x1b" not in seen.err
 
 
-def test_being_terminated_ends_the_command_too(person: Person, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_watch_and_its_command_and_gives_the_task_back(
+    person: Person, tmp_path: Path, number: signal.Signals
+) -> None:
     pid = tmp_path / "pid"
-    command = f"{BEGUN}; echo $$ > {pid}; kill -TERM {os.getpid()}; exec sleep 60"
+    command = f"echo $$ > {pid}; kill -{number} {os.getpid()}; exec sleep 60"
 
     seen = person.types("task", "watch", "--exec", command)
 
-    assert seen.code == 128 + signal.SIGTERM
+    assert seen.code == 128 + number
     assert not alive(int(pid.read_text()))
+    # The daemon gives back what an agent has not answered when it goes.
+    assert [question[0] for question in person.machine.daemon.asked] == ["attach", "poll_tasks"]  # type: ignore[index]
+    assert seen.err.endswith(
+        f"task {ID}: its command is asked to end; a second signal kills it\n"
+        f"task {ID}: its command was ended. The task goes to another worker in 30 s, or to the "
+        "next watch on this machine if that starts before\n"
+    )
+
+
+def test_a_second_signal_kills_a_command_that_ignores_the_first(
+    person: Person, tmp_path: Path
+) -> None:
+    pid = tmp_path / "pid"
+    ours = os.getpid()
+    command = (
+        f"trap 'kill -INT {ours}' TERM; echo $$ > {pid}; kill -INT {ours};"
+        " while :; do sleep 0.01; done"
+    )
+    began_s = time.monotonic()
+
+    seen = person.types("task", "watch", "--exec", command)
+
+    assert seen.code == 128 + signal.SIGINT
+    assert not alive(int(pid.read_text()))
+    assert time.monotonic() - began_s < execution.KILL_AFTER_S / 2
+
+
+def test_a_watch_that_waits_for_a_task_ends_at_once(person: Person) -> None:
+    class Waiting(Worked):
+        async def poll_tasks(
+            self, *, room: str | None = None, timeout_s: float = 0.0, limit: int = 1
+        ) -> tuple[TaskView, ...]:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(timeout_s)
+            return ()
+
+    person.machine.daemon = Waiting()
+    seen = person.types("task", "watch", "--exec", "true")
+    assert (seen.code, seen.out, seen.err) == (128 + signal.SIGTERM, "", "")
+
+
+def test_a_result_that_is_being_submitted_is_not_lost_to_a_signal(person: Person) -> None:
+    class Slow(Worked):
+        async def submit_task_result(
+            self, task_id: str, *, success: bool, output: str
+        ) -> SubmitVerdict:
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.sleep(0.1)
+            return await super().submit_task_result(task_id, success=success, output=output)
+
+    person.machine.daemon = Slow()
+    seen = person.types("task", "watch", "--exec", "echo done")
+
+    assert (seen.code, seen.out) == (130, f"task {ID}: done, accepted\n")
+    assert person.machine.daemon.asked[-1] == ("submit_task_result", ID, True, "done")
+
+
+def test_a_signal_that_the_parent_has_it_ignore_does_not_end_the_watch(person: Person) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        seen = person.types(
+            "task", "watch", "--exec", f"kill -HUP {os.getpid()}; echo done", "--count", "1"
+        )
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (seen.code, seen.out) == (0, f"task {ID}: done, accepted\n")
+
+
+def test_a_reader_of_the_results_that_has_gone_ends_the_watch_and_its_commands(
+    person: Person, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pid = tmp_path / "pid"
+
+    def gone(_app: App, _answer: object, _human: str) -> None:
+        raise ReaderGone("gone")
+
+    monkeypatch.setattr(App, "show_line", gone)
+    person.machine.daemon.claims = [(WORKING,), (OTHER,)]
+    command = (
+        f'if [ "$BUDDIES_TASK_ID" = {ID} ]; then while [ ! -s {pid} ]; do sleep 0.01; done;'
+        f" else echo $$ > {pid}; exec sleep 60; fi"
+    )
+
+    seen = person.types("task", "watch", "--exec", command, "--jobs", "2")
+
+    assert seen.code == 128 + signal.SIGPIPE
+    assert "error" not in seen.err
+    assert not alive(int(pid.read_text()))
+
+
+def test_a_claim_that_a_restarted_daemon_shows_again_is_not_done_twice(
+    person: Person, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("buddies_cli.watching.PAUSE_S", 0.001)
+    runs, done = tmp_path / "runs", tmp_path / "done"
+
+    class Reminding(Worked):
+        async def poll_tasks(
+            self, *, room: str | None = None, timeout_s: float = 0.0, limit: int = 1
+        ) -> tuple[TaskView, ...]:
+            tasks = await super().poll_tasks(room=room, timeout_s=timeout_s, limit=limit)
+            if len(self.asked) > 5:
+                done.touch()
+            return tasks
+
+    person.machine.daemon = Reminding()
+    person.machine.daemon.claims = [*[(WORKING,)] * 5, (OTHER,)]
+    command = f"echo $BUDDIES_TASK_ID >> {runs}; while [ ! -e {done} ]; do sleep 0.01; done"
+    seen = person.types("task", "watch", "--exec", command, "--jobs", "2", "--count", "2")
+
+    assert seen.out.count("done, accepted") == 2
+    assert sorted(runs.read_text().split()) == sorted([ID, str(OTHER.id)])
+
+
+def test_a_daemon_that_stays_away_ends_no_command_that_runs(
+    person: Person, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("buddies_cli.restarts.PAUSE_S", 0.001)
+    monkeypatch.setattr("buddies_cli.restarts.RESTART_S", 0.005)
+    done = tmp_path / "done"
+
+    class Away(Worked):
+        polls = 0
+
+        async def poll_tasks(
+            self, *, room: str | None = None, timeout_s: float = 0.0, limit: int = 1
+        ) -> tuple[TaskView, ...]:
+            self.polls += 1
+            if self.polls == 1:
+                return (WORKING,)
+            if self.polls == 100:  # long after it would have given up
+                done.touch()
+            raise DaemonUnavailable("no daemon; start it")
+
+    person.machine.daemon = Away()
+    command = f"while [ ! -e {done} ]; do sleep 0.01; done; echo done"
+    seen = person.types("task", "watch", "--exec", command, "--jobs", "2")
+
+    assert (seen.code, seen.out) == (3, f"task {ID}: done, accepted\n")
+    assert person.machine.daemon.asked[-1] == ("submit_task_result", ID, True, "done")
 
 
 def test_a_hostile_task_text_is_data_for_the_command(person: Person, tmp_path: Path) -> None:
@@ -342,10 +396,3 @@ def test_a_hostile_task_text_is_data_for_the_command(person: Person, tmp_path: P
 
     assert watching(person, "cat")[2] == ("submit_task_result", ID, True, hostile.description)
     assert not (tmp_path / "owned").exists()
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
