@@ -163,13 +163,19 @@ class _Watcher:
     async def _mind(self, task: TaskView, execution: Execution) -> str:
         """Show signs of life; return why nobody wants the command's result any more."""
         id = str(task.id)
+
+        async def show_life() -> TaskView:
+            now = await self._daemon.task_after(id, SIGN_OF_LIFE_S)
+            if now.state.is_terminal:
+                return now
+            words = _cut(execution.last_words, PROGRESS_BYTES_MAX)
+            return await self._daemon.task_progress(id, words or "running")
+
         while True:
             try:
-                now = await through_restarts(lambda: self._daemon.task_after(id, SIGN_OF_LIFE_S))
+                now = await through_restarts(show_life)
                 if now.state.is_terminal:
                     return json_view.ending(now)
-                words = _cut(execution.last_words, PROGRESS_BYTES_MAX)
-                await self._daemon.task_progress(id, words or "running")
             except (NotFound, NotAllowed) as error:
                 return str(error)
             except BuddiesError as error:
