@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from buddies_cli import terminal
 from buddies_core import launcher
@@ -127,6 +128,24 @@ class Command(click.Command):
                 help="Print one JSON object, the one that the MCP tool returns.",
             )
         )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, unless an option was given with nothing in it.
+
+        `--room "$ROOM"` with an unset variable must not mean all rooms, nor `--exec "$COMMAND"` a
+        command that does each task by doing nothing.
+        """
+        for param in self.params:
+            if not isinstance(param, click.Option) or param.name in (None, "ticket"):
+                continue  # join has a better text for an empty ticket
+            value = ctx.params.get(param.name)
+            is_typed = ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE
+            given = value if isinstance(value, tuple) else (value,)
+            if is_typed and any(isinstance(each, str) and not each.strip() for each in given):
+                raise click.BadParameter(
+                    "it is empty; give it a value or leave it out.", ctx, param
+                )
+        return super().invoke(ctx)
 
 
 class Group(click.Group):

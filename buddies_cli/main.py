@@ -80,24 +80,32 @@ def main() -> None:
 def run(arguments: Sequence[str], app: App) -> int:
     """Run one command and return its exit code; what went wrong is one line on stderr."""
     try:
+        arguments = [_as_text(argument) for argument in arguments]
+    except UnicodeDecodeError:
+        return _fail("an argument is not valid UTF-8", USAGE)
+    try:
         # Commands return nothing; --help and --version end with a number.
         code = cli.main(
-            [_as_text(argument) for argument in arguments],
+            arguments,
             "buddies-cli",
             standalone_mode=False,
             obj=app,
             color=terminal.color(os.environ),
         )
         sys.stdout.flush()
-    except UnicodeDecodeError:
-        return _fail("an argument is not valid UTF-8", USAGE)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return USAGE
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "buddies-cli"
-        return _fail(f"{error.format_message()} See {path} --help", USAGE)
-    except (click.Abort, KeyboardInterrupt):
+        text = error.format_message()
+        stop = "" if text.endswith((".", "?")) else "."
+        return _fail(f"{text}{stop} See {path} --help", USAGE)
+    except click.Abort as aborted:
+        if isinstance(aborted.__context__, EOFError):
+            return _fail("the question was not answered, so nothing was done", FAILED)
+        return INTERRUPTED
+    except KeyboardInterrupt:
         return INTERRUPTED
     except ReaderGone:
         return BROKEN_PIPE

@@ -153,7 +153,9 @@ def _show_outcome(app: App, task: TaskView) -> None:
 
 @task.command()
 @click.option("--room", help="Only from this room.")
-@click.option("--wait", "wait_s", type=SECONDS, default=0, help="Seconds to wait for one.")
+@click.option(
+    "--wait", "wait_s", type=SECONDS, default=0, show_default=True, help="Seconds to wait for one."
+)
 @click.option("--limit", type=click.IntRange(1, CLAIMS_MAX), default=1, show_default=True)
 @click.pass_obj
 def poll(app: App, room: str | None, wait_s: float, limit: int) -> None:

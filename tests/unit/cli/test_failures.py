@@ -45,6 +45,7 @@ def test_the_exit_code_says_what_kind_of_failure_it_was(
         ("join", "Missing argument 'ROOM'. See buddies-cli join --help"),
         ("memory store x", "Missing option '--room'. See buddies-cli memory store --help"),
         ("fly", "No such command 'fly'. See buddies-cli --help"),
+        ("rooms x", "Got unexpected extra argument (x). See buddies-cli rooms --help"),
         ("memory list --limit 0", "0 is not in the range 1<=x<=500."),
         ("memory list --since soon", "'soon' is no point in time; allowed: "),
         ("rooms \udcff", "an argument is not valid UTF-8"),
@@ -57,6 +58,36 @@ def test_a_wrong_command_line_gives_one_line_and_asks_nothing(
     assert (seen.code, seen.out, seen.err.count("\n")) == (2, "", 1)
     assert seen.err.startswith("error: ")
     assert said in seen.err
+    assert person.machine.daemon.asked == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "option"),
+    [
+        ("task watch --exec true --room _", "--room"),
+        ("task watch --exec _", "--exec"),
+        ("task watch --exec true --capability gpu --capability _", "--capability"),
+        ("task poll --room _", "--room"),
+        ("task list --room _", "--room"),
+        ("task delegate x --room a --peer _", "--peer"),
+        ("task delegate x --room a --key _", "--key"),
+        ("memory search x --room _", "--room"),
+        ("memory list --author _", "--author"),
+        ("skill list --room _", "--room"),
+    ],
+)
+@pytest.mark.parametrize("nothing", ["", "  "])
+def test_an_option_with_nothing_in_it_is_refused_rather_than_taken_for_none(
+    person: Person, typed: str, option: str, nothing: str
+) -> None:
+    seen = person.types(*(nothing if word == "_" else word for word in typed.split()))
+    path = typed.partition(" --")[0].removesuffix(" x")
+    assert (seen.code, seen.out, seen.err) == (
+        2,
+        "",
+        f"error: Invalid value for '{option}': it is empty; give it a value or leave it out."
+        f" See buddies-cli {path} --help\n",
+    )
     assert person.machine.daemon.asked == []
 
 

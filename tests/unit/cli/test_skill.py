@@ -113,7 +113,11 @@ def test_nobody_at_the_terminal_means_no(
     person: Person, daemon: SkillClient, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers(monkeypatch, "")
-    assert person.types("skill", "install", HASH, "--client", "cursor").code == 130
+    seen = person.types("skill", "install", HASH, "--client", "cursor")
+    assert (seen.code, seen.err) == (
+        1,
+        "error: the question was not answered, so nothing was done\n",
+    )
     assert not (home / ".cursor/skills/release").exists()
 
 
