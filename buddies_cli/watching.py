@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +87,9 @@ class _Watcher:
         self._numbers = itertools.count(1)
         self._mine: set[TaskId] = set()
         """Claimed, and not answered yet."""
+        self._waiting: deque[TaskView] = deque()
+        """Claimed, and not begun: those that an earlier watch has left behind come all at once."""
+        self._polling = asyncio.Lock()
 
     async def work(self) -> None:
         """Claim and do one task after the other."""
@@ -109,23 +113,27 @@ class _Watcher:
         return None if claiming.cancelled() else claiming.result()
 
     async def _next_task(self) -> TaskView:
-        while True:
-            try:
-                tasks = await through_restarts(
-                    lambda: self._daemon.poll_tasks(
-                        room=self._plan.room, timeout_s=WAIT_S_MAX, limit=1
-                    )
-                )
-            except DaemonUnavailable:
-                if not self._mine:
-                    raise
-                tasks = ()  # Other jobs have commands running, whose results are worth waiting for.
-            for task in tasks:
-                if task.id not in self._mine:
-                    self._mine.add(task.id)
-                    return task
-                # A daemon that was restarted tells an agent of the claims that are still open.
-                await asyncio.sleep(PAUSE_S)
+        async with self._polling:
+            while not self._waiting:
+                await self._poll()
+            return self._waiting.popleft()
+
+    async def _poll(self) -> None:
+        tasks: tuple[TaskView, ...] = ()
+        try:
+            tasks = await through_restarts(
+                lambda: self._daemon.poll_tasks(room=self._plan.room, timeout_s=WAIT_S_MAX, limit=1)
+            )
+        except DaemonUnavailable:
+            if not self._mine:
+                raise
+            # Other jobs have commands running, whose results are worth waiting for.
+        new = [task for task in tasks if task.id not in self._mine]
+        self._mine.update(task.id for task in new)
+        self._waiting.extend(new)
+        if tasks and not new:
+            # A daemon that was restarted tells an agent of the claims that are still open.
+            await asyncio.sleep(PAUSE_S)
 
     async def _first_of(self, group: asyncio.TaskGroup, *tasks: asyncio.Task[Any]) -> None:
         """Wait until one of these is done, or the watch is to end; cancel the others."""

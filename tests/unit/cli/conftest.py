@@ -1,5 +1,6 @@
 """A person at a keyboard, whose machine has a daemon that answers as set up."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +13,17 @@ import pytest
 from buddies_cli.app import App
 from buddies_cli.main import run
 from buddies_core.errors import DaemonUnavailable
+from buddies_core.model.task import TaskView
 from tests.support.fakes.client import STATUS, FakeClient
+from tests.support.fakes.tasks import WORKING
+
+
+class Worked(FakeClient):
+    """Knows a task that is worked on until its result comes."""
+
+    async def task_after(self, task_id: str, timeout_s: float) -> TaskView:
+        await asyncio.sleep(timeout_s)
+        return WORKING
 
 
 class FakeMachine:

@@ -1,16 +1,12 @@
 """`task watch`: real commands in a real shell, with a daemon that answers as set up."""
 
-import asyncio
 import json
-import os
 import signal
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from buddies_cli import execution
 from buddies_cli.app import App
 from buddies_cli.streams import ReaderGone
 from buddies_core.errors import DaemonUnavailable, NotFound
@@ -18,18 +14,10 @@ from buddies_core.model.task import SubmitVerdict, TaskView
 from tests.support.eventually import until
 from tests.support.fakes.client import FakeClient
 from tests.support.fakes.tasks import CANCELED, PARENT_ID, TASK_ID, WORKING
-from tests.unit.cli.conftest import Person, alive
+from tests.unit.cli.conftest import Person, Worked, alive
 
 ID = str(TASK_ID)
 OTHER = replace(WORKING, id=PARENT_ID)
-
-
-class Worked(FakeClient):
-    """Knows a task that is worked on until its result comes."""
-
-    async def task_after(self, task_id: str, timeout_s: float) -> TaskView:
-        await asyncio.sleep(timeout_s)
-        return WORKING
 
 
 @pytest.fixture
@@ -237,85 +225,6 @@ def test_what_a_command_writes_can_not_command_the_terminal(person: Person) -> N
     assert "\x1b" not in seen.err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_the_watch_and_its_command_and_gives_the_task_back(
-    person: Person, tmp_path: Path, number: signal.Signals
-) -> None:
-    pid = tmp_path / "pid"
-    command = f"echo $$ > {pid}; kill -{number} {os.getpid()}; exec sleep 60"
-
-    seen = person.types("task", "watch", "--exec", command)
-
-    assert seen.code == 128 + number
-    assert not alive(int(pid.read_text()))
-    # The daemon gives back what an agent has not answered when it goes.
-    assert [question[0] for question in person.machine.daemon.asked] == ["attach", "poll_tasks"]  # type: ignore[index]
-    assert seen.err.endswith(
-        f"task {ID}: its command is asked to end; a second signal kills it\n"
-        f"task {ID}: its command was ended. The task goes to another worker in 30 s, or to the "
-        "next watch on this machine if that starts before\n"
-    )
-
-
-def test_a_second_signal_kills_a_command_that_ignores_the_first(
-    person: Person, tmp_path: Path
-) -> None:
-    pid = tmp_path / "pid"
-    ours = os.getpid()
-    command = (
-        f"trap 'kill -INT {ours}' TERM; echo $$ > {pid}; kill -INT {ours};"
-        " while :; do sleep 0.01; done"
-    )
-    began_s = time.monotonic()
-
-    seen = person.types("task", "watch", "--exec", command)
-
-    assert seen.code == 128 + signal.SIGINT
-    assert not alive(int(pid.read_text()))
-    assert time.monotonic() - began_s < execution.KILL_AFTER_S / 2
-
-
-def test_a_watch_that_waits_for_a_task_ends_at_once(person: Person) -> None:
-    class Waiting(Worked):
-        async def poll_tasks(
-            self, *, room: str | None = None, timeout_s: float = 0.0, limit: int = 1
-        ) -> tuple[TaskView, ...]:
-            os.kill(os.getpid(), signal.SIGTERM)
-            await asyncio.sleep(timeout_s)
-            return ()
-
-    person.machine.daemon = Waiting()
-    seen = person.types("task", "watch", "--exec", "true")
-    assert (seen.code, seen.out, seen.err) == (128 + signal.SIGTERM, "", "")
-
-
-def test_a_result_that_is_being_submitted_is_not_lost_to_a_signal(person: Person) -> None:
-    class Slow(Worked):
-        async def submit_task_result(
-            self, task_id: str, *, success: bool, output: str
-        ) -> SubmitVerdict:
-            os.kill(os.getpid(), signal.SIGINT)
-            await asyncio.sleep(0.1)
-            return await super().submit_task_result(task_id, success=success, output=output)
-
-    person.machine.daemon = Slow()
-    seen = person.types("task", "watch", "--exec", "echo done")
-
-    assert (seen.code, seen.out) == (130, f"task {ID}: done, accepted\n")
-    assert person.machine.daemon.asked[-1] == ("submit_task_result", ID, True, "done")
-
-
-def test_a_signal_that_the_parent_has_it_ignore_does_not_end_the_watch(person: Person) -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        seen = person.types(
-            "task", "watch", "--exec", f"kill -HUP {os.getpid()}; echo done", "--count", "1"
-        )
-    finally:
-        signal.signal(signal.SIGHUP, before)
-    assert (seen.code, seen.out) == (0, f"task {ID}: done, accepted\n")
-
-
 def test_a_reader_of_the_results_that_has_gone_ends_the_watch_and_its_commands(
     person: Person, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -360,6 +269,19 @@ def test_a_claim_that_a_restarted_daemon_shows_again_is_not_done_twice(
 
     assert seen.out.count("done, accepted") == 2
     assert sorted(runs.read_text().split()) == sorted([ID, str(OTHER.id)])
+
+
+def test_claims_that_an_earlier_watch_left_behind_come_at_once_and_are_all_done(
+    person: Person,
+) -> None:
+    person.machine.daemon.claims = [(WORKING, OTHER)]
+    asked = person.asked("task", "watch", "--exec", "echo $BUDDIES_TASK_ID", "--count", "2")
+
+    assert asked[1:] == [
+        ("poll_tasks", None, 50.0, 1),
+        ("submit_task_result", ID, True, ID),
+        ("submit_task_result", str(OTHER.id), True, str(OTHER.id)),
+    ]
 
 
 def test_a_daemon_that_stays_away_ends_no_command_that_runs(
