@@ -141,7 +141,14 @@ async def test_the_last_line_of_a_script_that_writes_through_tee_is_in_the_resul
 
 async def test_runs_leave_no_file_descriptor_and_no_asyncio_task_behind() -> None:
     before, tasks = os.listdir("/proc/self/fd"), asyncio.all_tasks()
-    for command in ("echo done", "yes", "sleep 60 &", "exec sleep 60", "kill -9 $$"):
+    for command in (
+        "setsid sleep 1 &",
+        "echo done",
+        "yes",
+        "sleep 60 &",
+        "exec sleep 60",
+        "kill -9 $$",
+    ):
         await execute(command, timeout_s=0.2).run()
         async with asyncio.TaskGroup() as group:
             run = group.create_task(execute(command).run())
