@@ -6,7 +6,7 @@ nothing, so who waits for it can only wait for so long.
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 from uuid import uuid4
@@ -98,31 +98,29 @@ class LegacySearch:
     async def answers(
         self, question: Question, asked: LegacyQuestion, until_s: float, findings: Findings
     ) -> list[Answer]:
-        """Return what has been answered and will be until then, or until all have answered."""
+        """Return what has been answered and will be until then, or until all have answered.
+
+        What has come is never dropped, however little time is left: an earlier room may have used
+        all of it.
+        """
         waiting = {member.name: member for member in asked.members}
-        answers: list[Answer] = []
+        came: list[tuple[SearchResponse, Member, int]] = []
         now_s = self._clock.now_s()
         patience_s = min(question.left_s(now_s), max(0.0, until_s - now_s))
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
                 while waiting:
                     response = await asked.responses.get()
-                    copies = [(unsigned_copy(entry), RELEVANCE) for entry in response.results]
-                    ranked = await findings.believed(
-                        asked.room, None, copies, self._clock.wall_ms()
-                    )
                     # A name is all there is; it may be one that is not known here.
                     name = response.peer_name
                     unknown = Member(endpoint=EndpointId(b""), name=name, speaks_direct=False)
-                    answers.append(
-                        Answer(
-                            member=waiting.pop(name, unknown),
-                            ranked=ranked,
-                            elapsed_ms=question.elapsed_ms(self._clock.now_s()),
-                        )
-                    )
-        except TimeoutError:
-            pass
+                    elapsed_ms = question.elapsed_ms(self._clock.now_s())
+                    came.append((response, waiting.pop(name, unknown), elapsed_ms))
+        answers = []
+        for response, member, elapsed_ms in came:
+            copies = [(unsigned_copy(entry), RELEVANCE) for entry in response.results]
+            ranked = await findings.believed(asked.room, None, copies, self._clock.wall_ms())
+            answers.append(Answer(member=member, ranked=ranked, elapsed_ms=elapsed_ms))
         reason = "it speaks buddies 0.1.4 and did not answer, as when it finds nothing"
         return answers + [Answer(member=member, silence=reason) for member in waiting.values()]
 

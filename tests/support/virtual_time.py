@@ -1,7 +1,9 @@
-"""An event loop on which nothing takes time: it jumps to the next timer instead of waiting for it.
+"""An event loop on which waiting takes no time: it jumps to the next timer.
 
-TaskGroup, timeout and sleep work unchanged. When everybody waits and no timer is left, that is a
-deadlock, and shows at once.
+Each reading of its clock moves it by a microsecond, as on a real machine no two readings are the
+same: whoever asks whether a deadline of 0 s has passed is told that it has. TaskGroup, timeout and
+sleep work unchanged. When everybody waits and no timer is left, that is a deadlock, and shows at
+once.
 """
 
 import asyncio
@@ -9,6 +11,8 @@ import selectors
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from tests.support.fakes.clocks import TICK_S
 
 T = TypeVar("T")
 
@@ -41,6 +45,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         super().__init__(self._jumping)
 
     def time(self) -> float:
+        self._jumping.now_s += TICK_S
         return self._jumping.now_s
 
 

@@ -1,6 +1,9 @@
-"""A clock that stands still until it is told otherwise."""
+"""A clock that stands still until it is told otherwise, but for the instant that reading it takes."""
 
 from dataclasses import dataclass
+
+TICK_S = 1e-6
+"""How far a reading moves a test's clock, so that a deadline set now has passed at the next one."""
 
 
 @dataclass
@@ -11,6 +14,7 @@ class ManualClock:
     unix_ms: int = 1_700_000_000_000
 
     def now_s(self) -> float:
+        self.monotonic_s += TICK_S
         return self.monotonic_s
 
     def wall_ms(self) -> int:

@@ -23,7 +23,7 @@ from buddies_core.model.memory import MemoryEntry, MemoryFilter, MemoryKind
 from buddies_core.model.room import Member
 from buddies_core.model.views import PeerAnswer, PeerSilence, SearchResult
 from buddies_core.pb import peer_pb2
-from buddies_core.trust.admission import spoke_key
+from buddies_core.trust.admission import Admitted, spoke_key
 from buddies_core.wire.room_messages import open_envelope
 from tests.support.memories import DEMO, an_entry
 from tests.support.worlds.team import Node, Team
@@ -488,6 +488,34 @@ async def test_members_of_0_1_4_are_waited_for_half_a_second_after_the_others(
         ("dora", "it speaks buddies 0.1.4 and did not answer, as when it finds nothing")
     ]
     assert contents(result) == ["a table"]
+
+
+async def test_an_answer_that_has_come_counts_when_no_time_is_left_to_wait_for_more(
+    alice: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("buddies_core.memory.legacy_search.PATIENCE_S", 0.0)
+    alice.rooms.present[OPS].append(OLD_CAROL)
+    admit = alice.rooms.admit
+
+    async def admit_later(
+        room: RoomName, proof: bytes, source: EndpointId | None = None
+    ) -> Admitted:
+        await asyncio.sleep(0)
+        return await admit(room, proof, source)
+
+    def carol_answers(raw: bytes) -> None:
+        body = open_envelope(raw).message.body
+        if isinstance(body, SearchRequest) and body.filters.room == OPS:
+            entry = an_entry(content="carol's table", room=OPS)
+            alice.replies.offer(SearchResponse(body.request_id, (entry,), "carol"))
+
+    monkeypatch.setattr(alice.rooms, "admit", admit_later)
+    alice.rooms.on_send = carol_answers
+
+    result = await search(alice, "table")
+
+    assert contents(result) == ["carol's table"]
+    assert [answer.name for answer in result.answered] == ["carol"]
 
 
 async def test_a_short_query_is_never_broadcast(alice: Node) -> None:

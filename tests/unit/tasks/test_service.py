@@ -155,12 +155,26 @@ def test_a_poll_ends_as_soon_as_a_task_comes_and_at_its_time_out_otherwise() -> 
         alice, bob, claude, codex = await two(world)
         began_s = now_s()
         assert await poll(bob, codex, 7) == []
-        assert now_s() - began_s == pytest.approx(7)
+        assert now_s() - began_s == pytest.approx(7, abs=0.001)
         polling = world.group.create_task(poll(bob, codex, 50))
         await asyncio.sleep(10)
         task, asked_s = await delegate(alice, claude), now_s()
         assert await polling == [task.id]
         assert now_s() - asked_s < 0.1
+
+    story(tell)
+
+
+def test_a_poll_that_waits_for_nothing_claims_what_is_there() -> None:
+    async def tell(world: TaskWorld) -> None:
+        alice, bob, claude, codex = await two(world)
+        tasks = [(await delegate(alice, claude)).id for _ in range(3)]
+        await asyncio.sleep(1)
+        assert await poll(bob, codex, timeout_s=0) == tasks
+        bob.detach(CODEX)
+        await delegate(alice, claude)
+        await asyncio.sleep(1)
+        assert len(await poll(bob, PERSON, timeout_s=0)) == 1
 
     story(tell)
 

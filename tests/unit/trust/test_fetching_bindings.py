@@ -123,7 +123,7 @@ async def test_who_had_none_is_not_asked_again_for_a_minute(me: Node) -> None:
     for _ in range(2):
         assert not await me.fetch(ALICE, ALICE)
     assert me.asked == [ALICE.endpoint]
-    me.clock.monotonic_s = NOT_AGAIN_FOR_S
+    me.clock.monotonic_s += NOT_AGAIN_FOR_S
     await me.fetch(ALICE, ALICE)
     assert me.asked == [ALICE.endpoint] * 2
 

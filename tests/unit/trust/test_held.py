@@ -61,7 +61,7 @@ class Node:
     def hold(self, message: object, sender: EndpointId = ALICE) -> None:
         async def hear() -> None:
             known = self.bindings.signer_of(sender) is not None
-            self.heard.append((message, known, asyncio.get_running_loop().time()))
+            self.heard.append((message, known, round(asyncio.get_running_loop().time(), 3)))
             await asyncio.sleep(0)
 
         self.held.hold(sender, CAROL, self, hear)
