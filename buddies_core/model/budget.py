@@ -1,0 +1,41 @@
+"""How large an answer to a tool call may be, and what a text or a JSON value takes of that. Pure.
+
+Models read answers token by token. We count in quarters of a token: an ASCII character is about a
+quarter of one, a character of any other script about a whole one.
+"""
+
+import json
+
+ANSWER_COST_MAX = 80_000
+"""20,000 tokens. Claude Code refuses answers of more than 25,000."""
+
+
+def answer_cost(text: str) -> int:
+    """Return what a text costs a model, in quarters of a token."""
+    if text.isascii():
+        return len(text)
+    return 4 * len(text) - 3 * len(text.encode("ascii", "ignore"))
+
+
+def json_text(value: object) -> str:
+    """Return a JSON value as models read it: compact, with every script written as it is."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def json_cost(value: object) -> int:
+    """Return what a JSON value costs a model. Quotes, line ends and controls count as escaped."""
+    return answer_cost(json_text(value))
+
+
+def fitting_chars(text: str, cost_max: int) -> int:
+    """Return how many characters from the beginning of a text fit, as a JSON string does."""
+    low, high = 0, min(len(text), max(0, cost_max))
+    if json_cost(text[:high]) <= cost_max:
+        return high
+    while low < high:
+        middle = (low + high + 1) // 2
+        if json_cost(text[:middle]) <= cost_max:
+            low = middle
+        else:
+            high = middle - 1
+    return low
