@@ -122,7 +122,9 @@ class _Watcher:
         tasks: tuple[TaskView, ...] = ()
         try:
             tasks = await through_restarts(
-                lambda: self._daemon.poll_tasks(room=self._plan.room, timeout_s=WAIT_S_MAX, limit=1)
+                lambda: self._daemon.poll_tasks(
+                    room=self._plan.room, timeout_s=WAIT_S_MAX, limit=1, new_only=True
+                )
             )
         except DaemonUnavailable:
             if not self._mine:

@@ -113,6 +113,8 @@ async def _follow(app: App, daemon: DaemonClient, task: TaskView, wait_s: float 
     end_s = None if wait_s is None else loop.time() + wait_s
     latest = task
     told = ""
+    if task.warning:
+        app.note(terminal.line(task.warning))
 
     async def follow_for(left_s: float) -> None:
         nonlocal latest, told

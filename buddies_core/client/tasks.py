@@ -46,10 +46,12 @@ class TaskCalls:
     ) -> TaskView:
         """Return the task once it is on disk and on its way; `wait_task` tells what comes of it.
 
-        The same idempotency key from the same agent is the same task, whatever else was given.
+        The same idempotency key from the same agent is the same task. Its `warning` says if nobody
+        who is present can do it.
 
         Raises:
-            InvalidInput: an argument can't be taken, or the task goes in circles.
+            InvalidInput: an argument can't be taken, the task was handed on too often, or the key
+                belongs to a task with another order.
             NotFound: this machine is not in the room, or the target or the parent is unknown.
         """
         with sendable():
@@ -94,18 +96,28 @@ class TaskCalls:
         return last
 
     async def poll_tasks(
-        self, *, room: str | None = None, timeout_s: float = 0.0, limit: int = 1
+        self,
+        *,
+        room: str | None = None,
+        timeout_s: float = 0.0,
+        limit: int = 1,
+        new_only: bool = False,
     ) -> tuple[TaskView, ...]:
         """Wait for tasks and claim those that are returned; none if the time is up.
 
-        An agent's claims come back to the others when it goes without a result.
+        What an agent has claimed and not answered comes first, marked `already_yours`. With
+        `new_only`, for programs that keep track themselves, what this agent was told of before is
+        left out. Its claims go back to the others when it leaves without a result.
 
         Raises:
             NotFound: this machine is not in the room.
         """
         with sendable():
             request = task_pb2.PollRequest(
-                room=room or "", timeout_s=arguments.wait_s(timeout_s), limit=limit
+                room=room or "",
+                timeout_s=arguments.wait_s(timeout_s),
+                limit=limit,
+                new_only=new_only,
             )
         deadline_s = timeout_s + WAIT_MARGIN_S
         reply = await self._connection.ask(self._tasks.Poll, request, deadline_s)

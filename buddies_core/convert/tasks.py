@@ -14,6 +14,7 @@ from buddies_core.model.task import (
     TaskState,
     TaskSucceeded,
     TaskView,
+    TextPage,
     VerdictWord,
 )
 from buddies_core.pb import daemon_pb2, task_pb2
@@ -39,7 +40,12 @@ def task_to_pb(task: TaskView) -> task_pb2.TaskView:
         late_results=task.late_results,
         left_s=task.left_s,
         created_at_ms=task.created_at_ms,
+        warning=task.warning,
+        already_yours=task.already_yours,
     )
+    if task.description_page is not None:
+        page = task.description_page
+        shown.description_page.CopyFrom(task_pb2.TextPage(offset=page.offset, total=page.total))
     match task.result:
         case TaskSucceeded(output):
             shown.output = output
@@ -71,6 +77,11 @@ def task_from_pb(task: task_pb2.TaskView) -> TaskView:
         late_results=task.late_results,
         left_s=task.left_s if task.HasField("left_s") else None,
         created_at_ms=task.created_at_ms,
+        warning=task.warning,
+        already_yours=task.already_yours,
+        description_page=TextPage(task.description_page.offset, task.description_page.total)
+        if task.HasField("description_page")
+        else None,
     )
 
 

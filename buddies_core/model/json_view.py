@@ -25,6 +25,7 @@ from buddies_core.model.task import (
     TaskState,
     TaskSucceeded,
     TaskView,
+    TextPage,
 )
 from buddies_core.model.views import (
     DaemonInfo,
@@ -247,6 +248,10 @@ def task_json(task: TaskView) -> JsonObject:
             shown["error"] = message
         case None:
             pass
+    if task.warning:
+        shown["warning"] = task.warning
+    if task.already_yours:
+        shown["already_yours"] = True
     return shown
 
 
@@ -304,8 +309,28 @@ _ENDINGS = {
 
 
 def claimed_json(tasks: Sequence[TaskView]) -> JsonObject:
-    """Return what poll_pending_tasks answers."""
-    return {"count": len(tasks), "tasks": [task_json(task) for task in tasks]}
+    """Return what poll_pending_tasks answers.
+
+    A description that is cut has the keys of a page; wait_task reads the rest of it.
+    """
+    return {
+        "count": len(tasks),
+        "tasks": [
+            task_json(task) | _page_json(task.description, task.description_page)
+            if task.description_page
+            else task_json(task)
+            for task in tasks
+        ],
+    }
+
+
+def _page_json(text: str, page: TextPage) -> JsonObject:
+    end = page.offset + len(text)
+    return {
+        "offset": page.offset,
+        "next_offset": end if end < page.total else None,
+        "total": page.total,
+    }
 
 
 def submitted_json(task_id: str, verdict: SubmitVerdict) -> JsonObject:

@@ -12,6 +12,8 @@ OUTPUT_BYTES_MAX = 1 << 20
 PROGRESS_BYTES_MAX = 4 << 10
 REASON_BYTES_MAX = 500
 """Of why a task was canceled or rejected."""
+NAME_BYTES_MAX = 64
+"""The longest name of an agent, a user or a capability."""
 HOPS_MAX = 4
 """A task may be handed on so often; beyond that it goes in circles more likely than not."""
 ATTEMPTS_MAX = 3
@@ -101,6 +103,14 @@ class TaskOrder:
     created_at_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class TextPage:
+    """Which part of a text is shown, in characters."""
+
+    offset: int
+    total: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskView:
     """A task as it is shown, to who asked for it and to who works on it."""
@@ -128,6 +138,12 @@ class TaskView:
     left_s: float | None
     """Until its nearest limit; None where it has none or is over."""
     created_at_ms: int
+    warning: str = ""
+    """Why nobody can do it now, while it waits for somebody who can."""
+    already_yours: bool = False
+    """Whether an earlier poll of this agent, or of one of its name, returned it as claimed."""
+    description_page: TextPage | None = None
+    """Which part of the description this is; None for all of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -853,10 +853,13 @@ class RejectTask(_message.Message):
     ATTEMPT_FIELD_NUMBER: _builtins.int
     AGENT_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    NOT_BEGUN_FIELD_NUMBER: _builtins.int
     task_id: _builtins.bytes
     attempt: _builtins.int
     agent: _builtins.str
     reason: _builtins.str
+    not_begun: _builtins.bool
+    """No agent was told of the task, so the lease does not count as a lost one."""
     def __init__(
         self,
         *,
@@ -864,10 +867,11 @@ class RejectTask(_message.Message):
         attempt: _builtins.int = ...,
         agent: _builtins.str = ...,
         reason: _builtins.str = ...,
+        not_begun: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "attempt", b"attempt", "reason", b"reason", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "attempt", b"attempt", "not_begun", b"not_begun", "reason", b"reason", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -41,6 +41,9 @@ class TaskView(_message.Message):
     LATE_RESULTS_FIELD_NUMBER: _builtins.int
     LEFT_S_FIELD_NUMBER: _builtins.int
     CREATED_AT_MS_FIELD_NUMBER: _builtins.int
+    WARNING_FIELD_NUMBER: _builtins.int
+    ALREADY_YOURS_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_PAGE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     room: _builtins.str
     description: _builtins.str
@@ -60,6 +63,14 @@ class TaskView(_message.Message):
     late_results: _builtins.int
     left_s: _builtins.float
     created_at_ms: _builtins.int
+    warning: _builtins.str
+    """Why nobody who is present can do it; empty where somebody can."""
+    already_yours: _builtins.bool
+    """An earlier poll of this agent, or of one of its name, returned it as claimed."""
+    @_builtins.property
+    def description_page(self) -> Global___TextPage:
+        """Which parts of the texts these are; absent where a text is all there."""
+
     def __init__(
         self,
         *,
@@ -82,21 +93,52 @@ class TaskView(_message.Message):
         late_results: _builtins.int = ...,
         left_s: _builtins.float | None = ...,
         created_at_ms: _builtins.int = ...,
+        warning: _builtins.str = ...,
+        already_yours: _builtins.bool = ...,
+        description_page: Global___TextPage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_left_s", b"_left_s", "error", b"error", "left_s", b"left_s", "output", b"output", "result", b"result"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_description_page", b"_description_page", "_left_s", b"_left_s", "description_page", b"description_page", "error", b"error", "left_s", b"left_s", "output", b"output", "result", b"result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_left_s", b"_left_s", "attempt", b"attempt", "created_at_ms", b"created_at_ms", "description", b"description", "error", b"error", "id", b"id", "late_results", b"late_results", "left_s", b"left_s", "mine", b"mine", "output", b"output", "progress", b"progress", "reason", b"reason", "requester", b"requester", "requester_agent", b"requester_agent", "requester_user", b"requester_user", "result", b"result", "room", b"room", "state", b"state", "worker", b"worker", "worker_agent", b"worker_agent", "worker_user", b"worker_user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_description_page", b"_description_page", "_left_s", b"_left_s", "already_yours", b"already_yours", "attempt", b"attempt", "created_at_ms", b"created_at_ms", "description", b"description", "description_page", b"description_page", "error", b"error", "id", b"id", "late_results", b"late_results", "left_s", b"left_s", "mine", b"mine", "output", b"output", "progress", b"progress", "reason", b"reason", "requester", b"requester", "requester_agent", b"requester_agent", "requester_user", b"requester_user", "result", b"result", "room", b"room", "state", b"state", "warning", b"warning", "worker", b"worker", "worker_agent", b"worker_agent", "worker_user", b"worker_user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__description_page: _TypeAlias = _typing.Literal["description_page"]  # noqa: Y015
+    _WhichOneofArgType__description_page: _TypeAlias = _typing.Literal["_description_page", b"_description_page"]  # noqa: Y015
     _WhichOneofReturnType__left_s: _TypeAlias = _typing.Literal["left_s"]  # noqa: Y015
     _WhichOneofArgType__left_s: _TypeAlias = _typing.Literal["_left_s", b"_left_s"]  # noqa: Y015
     _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["output", "error"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__description_page) -> _WhichOneofReturnType__description_page | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__left_s) -> _WhichOneofReturnType__left_s | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
 Global___TaskView: _TypeAlias = TaskView  # noqa: Y015
+
+@_typing.final
+class TextPage(_message.Message):
+    """A part of a text, in characters."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OFFSET_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    offset: _builtins.int
+    total: _builtins.int
+    def __init__(
+        self,
+        *,
+        offset: _builtins.int = ...,
+        total: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["offset", b"offset", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TextPage: _TypeAlias = TextPage  # noqa: Y015
 
 @_typing.final
 class DelegateRequest(_message.Message):
@@ -120,7 +162,7 @@ class DelegateRequest(_message.Message):
     agent: _builtins.str
     capability: _builtins.str
     idempotency_key: _builtins.str
-    """The same key from the same agent is the same task."""
+    """The same key from the same agent is the same task; with anything else different it is refused."""
     not_retryable: _builtins.bool
     parent_task_id: _builtins.str
     """The task that the calling agent works on and hands a part of on, if any."""
@@ -174,19 +216,25 @@ class PollRequest(_message.Message):
     ROOM_FIELD_NUMBER: _builtins.int
     TIMEOUT_S_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    NEW_ONLY_FIELD_NUMBER: _builtins.int
     room: _builtins.str
     timeout_s: _builtins.float
     limit: _builtins.int
+    new_only: _builtins.bool
+    """For programs that keep track of their tasks: leave out what this very agent was told of before,
+    and cut no description.
+    """
     def __init__(
         self,
         *,
         room: _builtins.str = ...,
         timeout_s: _builtins.float = ...,
         limit: _builtins.int = ...,
+        new_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "room", b"room", "timeout_s", b"timeout_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "new_only", b"new_only", "room", b"room", "timeout_s", b"timeout_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -99,7 +99,8 @@ class TasksServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Poll(self, request, context):
-        """Waits for tasks, and claims those it returns for the calling agent.
+        """Waits for tasks, and claims those it returns for the calling agent, as many as an answer holds.
+        What the agent has claimed before and not answered comes first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

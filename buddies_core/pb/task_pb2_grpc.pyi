@@ -36,7 +36,9 @@ class TasksStub:
     Wait: _grpc.UnaryStreamMultiCallable[_task_pb2.WaitRequest, _task_pb2.TaskView]
     """The task at each change, the last one terminal or at the time-out."""
     Poll: _grpc.UnaryUnaryMultiCallable[_task_pb2.PollRequest, _task_pb2.PollReply]
-    """Waits for tasks, and claims those it returns for the calling agent."""
+    """Waits for tasks, and claims those it returns for the calling agent, as many as an answer holds.
+    What the agent has claimed before and not answered comes first.
+    """
     Submit: _grpc.UnaryUnaryMultiCallable[_task_pb2.SubmitRequest, _task_pb2.SubmitReply]
     Progress: _grpc.UnaryUnaryMultiCallable[_task_pb2.ProgressRequest, _task_pb2.TaskView]
     Cancel: _grpc.UnaryUnaryMultiCallable[_task_pb2.CancelRequest, _task_pb2.TaskView]
@@ -55,7 +57,9 @@ class TasksAsyncStub(TasksStub):
     Wait: _aio.UnaryStreamMultiCallable[_task_pb2.WaitRequest, _task_pb2.TaskView]  # type: ignore[assignment]
     """The task at each change, the last one terminal or at the time-out."""
     Poll: _aio.UnaryUnaryMultiCallable[_task_pb2.PollRequest, _task_pb2.PollReply]  # type: ignore[assignment]
-    """Waits for tasks, and claims those it returns for the calling agent."""
+    """Waits for tasks, and claims those it returns for the calling agent, as many as an answer holds.
+    What the agent has claimed before and not answered comes first.
+    """
     Submit: _aio.UnaryUnaryMultiCallable[_task_pb2.SubmitRequest, _task_pb2.SubmitReply]  # type: ignore[assignment]
     Progress: _aio.UnaryUnaryMultiCallable[_task_pb2.ProgressRequest, _task_pb2.TaskView]  # type: ignore[assignment]
     Cancel: _aio.UnaryUnaryMultiCallable[_task_pb2.CancelRequest, _task_pb2.TaskView]  # type: ignore[assignment]
@@ -89,7 +93,9 @@ class TasksServicer(metaclass=_abc_1.ABCMeta):
         request: _task_pb2.PollRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_pb2.PollReply, _abc.Awaitable[_task_pb2.PollReply]]:
-        """Waits for tasks, and claims those it returns for the calling agent."""
+        """Waits for tasks, and claims those it returns for the calling agent, as many as an answer holds.
+        What the agent has claimed before and not answered comes first.
+        """
 
     @_abc_1.abstractmethod
     def Submit(

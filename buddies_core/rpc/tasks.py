@@ -55,9 +55,15 @@ class TasksService(InboxService, Protocol):
         """Return the task now and at each change, until it is over or the time is up."""
 
     async def poll(
-        self, caller: Caller, room: RoomName | None, timeout_s: float, limit: int
+        self,
+        caller: Caller,
+        room: RoomName | None,
+        timeout_s: float,
+        limit: int,
+        *,
+        new_only: bool = False,
     ) -> tuple[TaskView, ...]:
-        """Wait for tasks and claim those that are returned."""
+        """Wait for tasks, claim some, and return them with what the caller has claimed before."""
 
     async def submit(
         self, task_id: TaskId, success: bool, output: str, caller: Caller
@@ -140,6 +146,7 @@ class TasksRpc(TasksServicer):
                 RoomName(request.room) if request.room else None,
                 arguments.wait_s(request.timeout_s),
                 arguments.limit(request.limit),
+                new_only=request.new_only,
             )
         return pb.PollReply(tasks=map(task_to_pb, tasks))
 

@@ -1,6 +1,6 @@
 """Tasks on disk: those this node asked for, and those it was asked to do.
 
-Of a limit that runs only what is left is kept: no clock of one run means anything to the next.
+A limit is kept as what was left of it when the record was written; `changed_at_ms` says when.
 Decoding raises ValueError for whatever it can't take; the store adds which record it was.
 """
 

@@ -27,9 +27,10 @@ from buddies_core.tasks.asking import FETCH_TIMEOUT_S, Asking
 from buddies_core.tasks.eligibility import agent_may
 from buddies_core.tasks.inbox import Inbox
 from buddies_core.tasks.ledger import Ledger
-from buddies_core.tasks.lifecycle import Task, agent_path, would_accept
+from buddies_core.tasks.lifecycle import Task, would_accept
 from buddies_core.tasks.offering import Offering
 from buddies_core.tasks.outputs import fetched_text, is_complete, output_parts
+from buddies_core.tasks.paths import agent_path
 from buddies_core.tasks.views import LATE
 
 NAME_BYTES_MAX = 256
@@ -156,7 +157,7 @@ class Answering:
         if task is None:
             return []
         reason = reject.reason[:REASON_BYTES_MAX]
-        event: events.Event = events.LeaseReturned(caller, reject.attempt, reason)
+        event: events.Event = events.LeaseReturned(caller, reject.attempt, reason, reject.not_begun)
         if reject.agent:
             if len(reject.agent.encode()) > NAME_BYTES_MAX:
                 raise InvalidInput(f"a name is over {NAME_BYTES_MAX} bytes")

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 
 from buddies_core.errors import InvalidInput, NotFound
 from buddies_core.model.bodies import AgentPresence
-from buddies_core.model.ids import EndpointId, RoomName
+from buddies_core.model.ids import EndpointId, RoomName, short
 from buddies_core.model.room import Member
 from buddies_core.model.task import PERSON, TaskOrder, TaskTarget
-from buddies_core.tasks.lifecycle import agent_path
+from buddies_core.tasks.paths import agent_path
 
 _ENDPOINT_HEX_CHARS = 64
 
@@ -50,6 +50,27 @@ def candidates(
         if agent_may(order, member.endpoint, agent.name, agent.capabilities)
     )
     return tuple(path for path in able if path not in rejected)
+
+
+def why_nobody(order: TaskOrder, members: Sequence[Member], local: Sequence[AgentPresence]) -> str:
+    """Return why nobody who is present may do a task; empty if somebody may."""
+    target, room = order.target, order.room
+    if any(candidates(order, (), member, local) for member in members):
+        return ""
+    if target == TaskTarget() and not all(member.speaks_direct for member in members):
+        return ""  # A 0.1.4 peer may take it.
+    there = f"in room {room!r}"
+    if target.peer is not None:
+        if all(member.endpoint != target.peer for member in members):
+            return f"peer {short(target.peer)} is not {there} now; the task waits for it"
+        there = f"at peer {short(target.peer)}"
+    agent = f"agent called {target.agent!r}" if target.agent else "agent"
+    able = f" that can do {target.capability!r}" if target.capability else ""
+    other = "other " if target.agent in ("", order.requester_agent) else ""
+    return (
+        f"no {other}{agent}{able} is {there} now; the task waits for one (get_room_status shows "
+        "who is there)"
+    )
 
 
 def is_in_room(members: Sequence[Member], agent: str) -> bool:

@@ -60,6 +60,8 @@ class LeaseReturned:
     endpoint: EndpointId
     attempt: int
     reason: str
+    not_begun: bool = False
+    """Whether no agent was told of the task."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@
        ▲         │   └────▶ lost ───┘         lost and done may be offered again
        └─────────┴─ returning
 
-`working` moves them along; this keeps them and knows for whom they are.
+`claiming`, `working` and `tending` move them along; this keeps them and knows for whom they are.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 from buddies_core.clock import Clock
 from buddies_core.errors import Busy
 from buddies_core.model.ids import EndpointId, RoomName, TaskId
-from buddies_core.model.task import Caller, TaskOrder
+from buddies_core.model.task import PERSON, Caller, TaskOrder
 from buddies_core.store.task_records import OfferRecord, OfferState
 from buddies_core.tasks.eligibility import agent_may, is_in_room
 from buddies_core.tasks.ports import RoomsPort, StorePort
@@ -43,10 +43,14 @@ class Held:
     """When an offer that nobody claims is forgotten."""
     holder: UUID | None = None
     """The attached agent that has claimed it; None for a person, and when the agent has gone."""
-    detached_s: float | None = None
-    """Since when the agent is gone."""
+    idle_since_s: float | None = None
+    """Since when nobody is known to work on it: its agent has gone, or has yet to be told."""
+    shown: bool = False
+    """Whether a poll has returned it as claimed."""
     shown_to: UUID | None = None
-    """The attached agent that was told that it has it."""
+    """The attached agent whose poll that was; None for a person, and before this run."""
+    in_answer: bool = False
+    """Whether a poll that runs now is about to return it as claimed."""
     claiming: bool = False
     """A lease is being asked for."""
     not_before_s: float = 0.0
@@ -86,11 +90,17 @@ class Inbox:
         self.changed = Signals()
 
     async def load(self) -> None:
-        """Take up what is on disk. Whose agent was attached is detached now."""
-        now_s = self._clock.now_s()
+        """Take up what is on disk. Agents that were attached are not any more."""
+        now_s, wall_ms = self._clock.now_s(), self._clock.wall_ms()
         for record in await self._store.offers():
             if record.state is not OfferState.DONE:
-                self._held[record.order.id] = self._new(record, now_s, detached_s=now_s)
+                away_s = max(0, wall_ms - record.changed_at_ms) / 1000
+                held = self._held[record.order.id] = self._new(record, now_s - away_s)
+                if record.state is OfferState.CLAIMED:
+                    held.shown = True
+                    held.idle_since_s = None if record.agent == PERSON.agent else now_s
+                    if record.legacy:
+                        held.finish_by_s = now_s - away_s + record.order.limits.finish_s
 
     def all(self) -> tuple[Held, ...]:
         """Return what is not done with, in the order it came."""
@@ -158,7 +168,7 @@ class Inbox:
         await self._store.put_offer(record)
         held = self._held.get(record.order.id)
         if held is None:
-            held = self._new(record, self._clock.now_s(), detached_s=None)
+            held = self._new(record, self._clock.now_s())
         held.record = record
         if record.state is OfferState.DONE:
             self._held.pop(held.id, None)
@@ -195,9 +205,9 @@ class Inbox:
                 async with self.lock(record.order.id):
                     await self.forget(record.order.id)
 
-    def _new(self, record: OfferRecord, now_s: float, detached_s: float | None) -> Held:
-        until_s = now_s + record.order.limits.start_s + OFFER_SLACK_S
-        return Held(record=record, until_s=until_s, detached_s=detached_s)
+    def _new(self, record: OfferRecord, written_s: float) -> Held:
+        until_s = written_s + record.order.limits.start_s + OFFER_SLACK_S
+        return Held(record=record, until_s=until_s)
 
     def _tell(self, held: Held) -> None:
         held.woken()

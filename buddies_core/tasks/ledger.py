@@ -42,12 +42,17 @@ class Ledger:
         self.changed = Signals()
 
     async def load(self) -> None:
-        """Take up what is on disk; workers get time to be heard again."""
-        now_s = self._clock.now_s()
+        """Take up what is on disk; workers get time to be heard again.
+
+        A task's limits went on while the daemon was away. Only the wall clock knows for how long;
+        one that was set back meanwhile counts as no time.
+        """
+        now_s, wall_ms = self._clock.now_s(), self._clock.wall_ms()
         for record in await self._store.tasks():
             self._remember_key(record)
             if not record.state.is_terminal:
-                task = step(task_of(record, now_s), Restarted(), now_s).task
+                away_s = max(0, wall_ms - record.changed_at_ms) / 1000
+                task = step(task_of(record, now_s - away_s), Restarted(), now_s).task
                 self._open[record.order.id] = task
 
     def open_tasks(self) -> tuple[Task, ...]:
@@ -146,11 +151,27 @@ class Ledger:
             slept_s = self._clock.now_s() - loop_s
             slept_by_wall_s = (self._clock.wall_ms() - wall_ms) / 1000
             loop_s, wall_ms = self._clock.now_s(), self._clock.wall_ms()
+            if abs(slept_by_wall_s - slept_s) > GAP_S:
+                await self._keep_limits()
             # Linux' monotonic clock stands still while the machine sleeps, others' goes on.
             if max(slept_s, slept_by_wall_s) > TICK_S + GAP_S:
                 _log.info("sleep_gap seconds=%.0f", max(slept_s, slept_by_wall_s))
                 await self._apply_to_all(Restarted())
             await self._apply_to_all(TimePassed())
+
+    async def _keep_limits(self) -> None:
+        """Write down anew how much time is left, after the wall clock was set.
+
+        A record says when it was written; after a restart, all that the clock was set by would
+        count as time that has passed since.
+        """
+        for id in tuple(self._open):
+            async with self._lock(id):
+                try:
+                    if (task := self._open.get(id)) is not None:
+                        await self._put(task)
+                except StoreError as error:
+                    _log.warning("task_not_kept task=%s: %s", id, error)
 
     async def _apply_to_all(self, event: Event) -> None:
         now_s = self._clock.now_s()
@@ -208,8 +229,11 @@ def record_of(task: Task, now_s: float, wall_ms: int) -> TaskRecord:
     )
 
 
-def task_of(record: TaskRecord, now_s: float) -> Task:
-    """Return the task that was kept. Its lease needs `Restarted` to have an end again."""
+def task_of(record: TaskRecord, written_s: float) -> Task:
+    """Return the task that was kept, by when it was written on this run's clock.
+
+    Its lease needs `Restarted` to have an end again.
+    """
     return Task(
         order=record.order,
         idempotency_key=record.idempotency_key,
@@ -224,7 +248,7 @@ def task_of(record: TaskRecord, now_s: float) -> Task:
         late=record.late,
         rejected_by=record.rejected_by,
         rejections=record.rejections,
-        start_by_s=None if record.start_left_s is None else now_s + record.start_left_s,
-        finish_by_s=None if record.finish_left_s is None else now_s + record.finish_left_s,
+        start_by_s=None if record.start_left_s is None else written_s + record.start_left_s,
+        finish_by_s=None if record.finish_left_s is None else written_s + record.finish_left_s,
         told_legacy=record.told_legacy,
     )

@@ -50,6 +50,7 @@ from buddies_core.tasks.events import (
     Verdict,
     Withdraw,
 )
+from buddies_core.tasks.paths import agent_path
 
 LEASE_S = 60.0
 LATE_RESULTS_MAX = 8
@@ -116,11 +117,6 @@ def new_task(order: TaskOrder, idempotency_key: str, now_s: float) -> Task:
     )
 
 
-def agent_path(endpoint: EndpointId, agent: str) -> str:
-    """Return an agent's name that is good everywhere, as it stands in a task's path."""
-    return f"{endpoint.hex()}/{agent}"
-
-
 def digest(attempt: int, result: TaskResult) -> bytes:
     """Return what tells two results of a task apart."""
     kind = b"output" if isinstance(result, TaskSucceeded) else b"failure"
@@ -165,8 +161,8 @@ def step(task: Task, event: Event, now_s: float) -> Step:
             return _on_sign_of_life(task, endpoint, attempt, text, now_s)
         case TaskRejectedBy():
             return _on_rejection(task, event)
-        case LeaseReturned(endpoint, attempt, reason):
-            return _on_return(task, endpoint, attempt, reason)
+        case LeaseReturned():
+            return _on_return(task, event)
         case CancelRequested(reason):
             return _end(task, TaskState.CANCELED, reason)
 
@@ -319,13 +315,15 @@ def _on_rejection(task: Task, event: TaskRejectedBy) -> Step:
     return Step(_offered(task), (OfferAgain(), TellWaiters()))
 
 
-def _on_return(task: Task, endpoint: EndpointId, attempt: int, reason: str) -> Step:
-    if not _holds(task, endpoint, attempt):
+def _on_return(task: Task, event: LeaseReturned) -> Step:
+    if not _holds(task, event.endpoint, event.attempt):
         return Step(task)
     if task.state is TaskState.SUBMITTED:
         # The lease was lost before. This worker took no offer while it had the task.
         return Step(task, (OfferAgain(),))
-    return _lose(task, reason)
+    if event.not_begun:
+        return Step(_offered(replace(task, worker=None)), (OfferAgain(), TellWaiters()))
+    return _lose(task, event.reason)
 
 
 def _on_time(task: Task, now_s: float) -> Step:
@@ -354,12 +352,13 @@ def _on_time(task: Task, now_s: float) -> Step:
 
 
 def _restarted(task: Task, now_s: float) -> Step:
-    """Give the worker as much time as if it had been heard just now."""
-    if task.state is not TaskState.WORKING:
-        return Step(task, stored_first=False)
-    silence_s = task.order.limits.silence_s
-    afresh = replace(task, lease_until_s=now_s + LEASE_S, silent_by_s=now_s + silence_s)
-    return Step(afresh, stored_first=False)
+    """Give workers time to be heard again, and to bring what they finished meanwhile."""
+    if task.finish_by_s is not None and task.finish_by_s <= now_s:
+        task = replace(task, finish_by_s=now_s + LEASE_S)
+    if task.state is TaskState.WORKING:
+        silent_by_s = now_s + task.order.limits.silence_s
+        task = replace(task, lease_until_s=now_s + LEASE_S, silent_by_s=silent_by_s)
+    return Step(task, stored_first=False)
 
 
 def _lose(task: Task, reason: str) -> Step:

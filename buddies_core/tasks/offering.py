@@ -20,7 +20,7 @@ from buddies_core.model.ids import EndpointId, RoomName, TaskId, short
 from buddies_core.model.task import TaskState, TaskTarget
 from buddies_core.pb.peer_pb2 import OfferTask, PeerRequest, WithdrawTask
 from buddies_core.tasks.asking import Asking
-from buddies_core.tasks.eligibility import candidates
+from buddies_core.tasks.eligibility import candidates, why_nobody
 from buddies_core.tasks.events import LegacyTold, Refused
 from buddies_core.tasks.ledger import Ledger
 from buddies_core.tasks.lifecycle import Task
@@ -147,6 +147,16 @@ class Offering:
                 for path in candidates(task.order, task.rejected_by, member, local)
             ),
         )
+
+    def warning(self, task: Task) -> str:
+        """Return why nobody who is present may do a task that waits; empty if somebody may."""
+        if task.state is not TaskState.SUBMITTED:
+            return ""
+        try:
+            members = self._rooms.members(task.order.room)
+        except NotFound:
+            return f"this machine has left room {task.order.room!r}, so the task is not offered"
+        return why_nobody(task.order, members, self._local_agents())
 
     def name_of(self, peer: EndpointId) -> str:
         """Return a member's display name."""

@@ -1,46 +1,42 @@
 """Tasks: handed to another agent, here or elsewhere, and exactly one result back.
 
-Both sides of it are here, for a machine asks and is asked: `ledger` and `offering` are what it has
-asked for, `inbox`, `working` and `tending` what it was asked to do. What its own agents do for each
-other takes the same way, without the network.
+A machine asks and is asked, so both sides are here. `orders`, `ledger` and `offering` are about the
+tasks it has asked for; `inbox`, `claiming`, `working` and `tending` are about those it was asked to
+do. Its own agents' tasks for each other take the same way, without the network.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from random import Random
 from uuid import UUID
 
 from buddies_core.clock import Clock
-from buddies_core.errors import InvalidInput, NotAllowed, NotFound
+from buddies_core.errors import NotAllowed, NotFound
 from buddies_core.model.bodies import AgentPresence, TaskClaimed, TaskRequest, TaskResponse
 from buddies_core.model.ids import EndpointId, RoomName, TaskId
 from buddies_core.model.task import (
-    DESCRIPTION_BYTES_MAX,
-    HOPS_MAX,
     PERSON,
     PROGRESS_BYTES_MAX,
     REASON_BYTES_MAX,
     Caller,
     InboxChange,
     SubmitVerdict,
-    TaskLimits,
-    TaskOrder,
     TaskState,
-    TaskTarget,
     TaskView,
 )
 from buddies_core.pb.peer_pb2 import PeerRequest
-from buddies_core.store.task_records import OfferState
 from buddies_core.tasks.answering import Answering, Replies
 from buddies_core.tasks.asking import Asking
-from buddies_core.tasks.eligibility import find_target
+from buddies_core.tasks.claiming import Claiming
 from buddies_core.tasks.events import CancelRequested, Effect, OfferAgain, Refused, Withdraw
 from buddies_core.tasks.inbox import Inbox
 from buddies_core.tasks.ledger import Ledger, task_of
 from buddies_core.tasks.legacy import LegacyTasks
-from buddies_core.tasks.lifecycle import Task, agent_path, new_task
+from buddies_core.tasks.lifecycle import Task, new_task
 from buddies_core.tasks.offering import Offering
+from buddies_core.tasks.orders import Orders, Wish, check_text, check_wish
 from buddies_core.tasks.outputs import result_of
 from buddies_core.tasks.ports import AskPort, RoomsPort, StorePort
 from buddies_core.tasks.tending import Tending
@@ -49,7 +45,9 @@ from buddies_core.tasks.waiting import wait_set
 from buddies_core.tasks.working import Working
 from buddies_core.trust.admission import Admitted
 
-KEY_BYTES_MAX = 256
+A_LOOK_S = 0.5
+"""How long a person's poll waits at least: only while it waits is this machine's own work offered
+to it."""
 
 
 class Tasks:
@@ -75,6 +73,9 @@ class Tasks:
         asking = Asking(rooms, network, self.answer)
         self._ledger = Ledger(store, clock, self._act)
         self._inbox = Inbox(store, rooms, self._endpoint, clock)
+        self._orders = Orders(
+            rooms=rooms, inbox=self._inbox, endpoint=self._endpoint, clock=clock, rng=rng
+        )
         self._offering = Offering(
             rooms=rooms,
             asking=asking,
@@ -84,8 +85,15 @@ class Tasks:
             local_agents=self._local_agents,
         )
         self._tending = Tending(inbox=self._inbox, asking=asking, rooms=rooms, clock=clock, rng=rng)
-        self._working = Working(
+        self._claiming = Claiming(
             inbox=self._inbox, tending=self._tending, asking=asking, rooms=rooms, clock=clock
+        )
+        self._working = Working(
+            inbox=self._inbox,
+            claiming=self._claiming,
+            tending=self._tending,
+            asking=asking,
+            clock=clock,
         )
         self._answering = Answering(
             ledger=self._ledger,
@@ -111,6 +119,7 @@ class Tasks:
             group.create_task(self._ledger.run())
             group.create_task(self._offering.run())
             group.create_task(self._tending.run())
+            group.create_task(self._claiming.run())
 
     # Asking for a task
 
@@ -130,42 +139,37 @@ class Tasks:
     ) -> TaskView:
         """Keep a task and offer it to the room; on return it is on disk, and being offered.
 
-        The same idempotency key from the same agent gives the same task, whatever else is said.
+        The same idempotency key from the same agent gives the same task.
 
         Raises:
             NotFound: this node is not in the room, or there is no such peer or parent.
-            InvalidInput: a field is empty or too large, or the task was handed on too often.
+            InvalidInput: a field is empty or too large, the task was handed on too often, or the
+                key belongs to another task.
             NotAllowed: whom it is for has handed it on before.
             Busy: too many tasks of this node are open.
             StoreError: the disk refused; there is no such task.
         """
+        wish = Wish(
+            room=room,
+            description=description,
+            timeout_s=timeout_s,
+            peer=peer,
+            agent=agent_target,
+            capability=capability,
+            idempotency_key=idempotency_key,
+            retryable=retryable,
+            parent=parent,
+        )
+        check_wish(wish)
         if idempotency_key:
             known = self._ledger.id_for_key(caller.agent, idempotency_key)
             if known is not None and (task := await self._ledger.wait_stored(known)) is not None:
+                self._orders.check_same(wish, task.order)
                 return self._asked(task)
-        members = self._rooms.members(room)
-        _check_text("description", description, DESCRIPTION_BYTES_MAX)
-        _check_text("idempotency_key", idempotency_key, KEY_BYTES_MAX, may_be_empty=True)
-        target = find_target(room, members, peer, agent_target, capability)
-        id = TaskId(UUID(int=self._rng.getrandbits(128), version=4))
-        trace_id, path = self._trace(id, parent, target, caller)
-        order = TaskOrder(
-            id=id,
-            room=room,
-            description=description,
-            requester=self._endpoint,
-            requester_user=caller.user or self._rooms.name_of(self._endpoint),
-            requester_agent=caller.agent,
-            target=target,
-            limits=TaskLimits(overall_s=timeout_s),
-            retryable=retryable,
-            trace_id=trace_id,
-            path=path,
-            created_at_ms=self._clock.wall_ms(),
-        )
+        order = self._orders.make(wish, caller)
         task = new_task(order, idempotency_key, self._clock.now_s())
         await self._ledger.add(task)
-        self._offering.offer_again(id)
+        self._offering.offer_again(order.id)
         return self._asked(task)
 
     async def watch(self, task_id: TaskId, timeout_s: float) -> AsyncGenerator[TaskView]:
@@ -194,7 +198,7 @@ class Tasks:
             NotFound: there is no such task here.
             NotAllowed: the caller has not asked for it, or it is over.
         """
-        _check_text("reason", reason, REASON_BYTES_MAX, may_be_empty=True)
+        check_text("reason", reason, REASON_BYTES_MAX, may_be_empty=True)
         task = self._ledger.get(task_id)
         if task is None:
             if self._inbox.find(task_id) is not None:
@@ -218,9 +222,15 @@ class Tasks:
     # Doing a task
 
     async def poll(
-        self, caller: Caller, room: RoomName | None, timeout_s: float, limit: int
+        self,
+        caller: Caller,
+        room: RoomName | None,
+        timeout_s: float,
+        limit: int,
+        *,
+        new_only: bool = False,
     ) -> tuple[TaskView, ...]:
-        """Return tasks that are the caller's now, as soon as there are any; see `Working.poll`.
+        """Return tasks that are the caller's now, as soon as there are any; see `Claiming.poll`.
 
         Raises:
             NotFound: this node is not in the room.
@@ -228,12 +238,13 @@ class Tasks:
         if room is not None:
             self._rooms.members(room)
         if caller.agent_id is not None:
-            return await self._working.poll(caller, room, timeout_s, limit)
+            return await self._claiming.poll(caller, room, timeout_s, limit, new_only=new_only)
         # A person is nobody's agent, and is offered this machine's own tasks while asking for some.
         self._persons_polling += 1
         self._offering.look()
         try:
-            return await self._working.poll(caller, room, timeout_s, limit)
+            wait_s = max(A_LOOK_S, timeout_s)
+            return await self._claiming.poll(caller, room, wait_s, limit, new_only=True)
         finally:
             self._persons_polling -= 1
 
@@ -245,12 +256,12 @@ class Tasks:
 
     async def progress(self, task_id: TaskId, text: str, caller: Caller) -> TaskView:
         """Tell who asked for a task how it goes; see `Working.progress`."""
-        _check_text("text", text, PROGRESS_BYTES_MAX)
+        check_text("text", text, PROGRESS_BYTES_MAX)
         return await self._working.progress(task_id, text, caller)
 
     async def reject(self, task_id: TaskId, reason: str, caller: Caller) -> TaskView:
         """Leave a task to others; see `Working.reject`."""
-        _check_text("reason", reason, REASON_BYTES_MAX, may_be_empty=True)
+        check_text("reason", reason, REASON_BYTES_MAX, may_be_empty=True)
         return await self._working.reject(task_id, reason, caller)
 
     # Knowing things
@@ -271,7 +282,8 @@ class Tasks:
         }
         for kept in await self._store.tasks():
             task = self._ledger.get_open(kept.order.id) or task_of(kept, now_s)
-            views[task.order.id] = self._asked(task)
+            refusals = self._offering.refusals(task.order.id)
+            views[task.order.id] = asked_view(task, now_s, refusals)
         chosen = [
             view
             for view in views.values()
@@ -303,12 +315,12 @@ class Tasks:
         self, agent: UUID, presence: AgentPresence, rooms: Sequence[RoomName] = ()
     ) -> None:
         """Take in that an agent is here; it finds again what one of its name had claimed."""
-        self._working.agent_attached(agent, presence)
+        self._claiming.agent_attached(agent, presence)
         self._offering.look()
 
     def agent_detached(self, agent: UUID) -> None:
         """Take in that an agent has gone; its claims are kept for a while."""
-        self._working.agent_detached(agent)
+        self._claiming.agent_detached(agent)
 
     async def answer(self, caller: EndpointId, room: RoomName, request: PeerRequest) -> Replies:
         """Return what a member of the room is told; raises as `Answering.answer` does."""
@@ -339,36 +351,7 @@ class Tasks:
 
     def _local_agents(self) -> tuple[AgentPresence, ...]:
         person = (AgentPresence(name=PERSON.agent),) if self._persons_polling else ()
-        return (*self._working.agents, *person)
-
-    def _trace(
-        self, id: TaskId, parent: TaskId | None, target: TaskTarget, caller: Caller
-    ) -> tuple[TaskId, tuple[str, ...]]:
-        """Return the trace id and the path of a new task."""
-        me = agent_path(self._endpoint, caller.agent)
-        trace_id = id
-        path: tuple[str, ...] = (me,)
-        if parent is not None:
-            held = self._inbox.get(parent)
-            if held is None or held.record.state is not OfferState.CLAIMED:
-                raise NotFound(
-                    f"parent_task_id {parent} is no task that is being worked on here; leave it "
-                    "out, or give the id of the task you have claimed"
-                )
-            if held.record.agent != caller.agent:
-                raise NotAllowed(f"parent task {parent} is {held.record.agent}'s")
-            trace_id, path = held.record.order.trace_id, (*held.record.order.path, me)
-        if len(path) - 1 > HOPS_MAX:
-            raise InvalidInput(
-                f"this task was handed on {HOPS_MAX} times already, which is the most; do it "
-                "yourself, or submit that it can't be done"
-            )
-        if target.peer is not None and agent_path(target.peer, target.agent) in path:
-            raise NotAllowed(
-                f"agent {target.agent} there has handed on this task itself, so it would go in "
-                "circles; choose another agent, or do it yourself"
-            )
-        return trace_id, path
+        return (*self._claiming.agents, *person)
 
     def _view(self, id: TaskId) -> TaskView:
         task = self._ledger.get(id)
@@ -380,18 +363,9 @@ class Tasks:
         return offered_view(record, self._inbox.get(id), self._endpoint, self._clock.now_s())
 
     def _asked(self, task: Task) -> TaskView:
-        return asked_view(task, self._clock.now_s(), self._offering.refusals(task.order.id))
+        view = asked_view(task, self._clock.now_s(), self._offering.refusals(task.order.id))
+        return replace(view, warning=self._offering.warning(task))
 
 
 def _unknown(id: TaskId) -> NotFound:
     return NotFound(f"there is no task {id} on this machine; list_tasks shows those there are")
-
-
-def _check_text(field: str, text: str, bytes_max: int, *, may_be_empty: bool = False) -> None:
-    if not text.strip() and not may_be_empty:
-        raise InvalidInput(f"{field} is empty; say what is to be told")
-    if len(text.encode()) > bytes_max:
-        raise InvalidInput(
-            f"{field} has {len(text.encode())} bytes, at most {bytes_max} are allowed; shorten "
-            "it, and store what is longer as a memory"
-        )

@@ -19,7 +19,7 @@ from buddies_core.errors import (
     StoreError,
 )
 from buddies_core.model.bodies import TaskResponse
-from buddies_core.model.task import PERSON, TaskSucceeded
+from buddies_core.model.task import TaskSucceeded
 from buddies_core.pb import peer_pb2
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
 from buddies_core.store.task_records import OfferRecord, OfferState
@@ -33,7 +33,8 @@ from buddies_core.tasks.waiting import wait_set
 RENEW_EVERY_S = 20.0
 """A third of a lease, so that two renewals may get lost."""
 RETRY_AFTER_S = 5.0
-DETACHED_KEPT_S = 30.0
+IDLE_KEPT_S = 30.0
+"""An agent that has gone, or whose poll was broken off, is waited for so long."""
 PAUSE_S = 1.0
 PAUSE_S_MAX = 16.0
 FORGET_ENDED_EVERY_S = 60.0
@@ -125,8 +126,8 @@ class Tending:
     def _claim_waits_s(self, held: Held, renew_at_s: float) -> float:
         now_s = self._clock.now_s()
         until = [renew_at_s]
-        if held.detached_s is not None and held.record.agent != PERSON.agent:
-            until.append(held.detached_s + DETACHED_KEPT_S)
+        if held.idle_since_s is not None:
+            until.append(held.idle_since_s + IDLE_KEPT_S)
         if held.record.legacy and held.finish_by_s is not None:
             until.append(held.finish_by_s)
         return max(0.01, min(until) - now_s)
@@ -134,8 +135,7 @@ class Tending:
     async def _keep_claim(self, held: Held, renew_at_s: float) -> float:
         """Do what is due for a claim, and return when its lease is to be renewed next."""
         now_s = self._clock.now_s()
-        gone_s = None if held.detached_s is None else now_s - held.detached_s
-        if gone_s is not None and gone_s >= DETACHED_KEPT_S and held.record.agent != PERSON.agent:
+        if held.idle_since_s is not None and now_s - held.idle_since_s >= IDLE_KEPT_S:
             await self._agent_gone(held)
             return renew_at_s
         if held.record.legacy:
@@ -146,7 +146,7 @@ class Tending:
             return renew_at_s
         record, text = held.record, held.unsent_progress
         try:
-            await self.report(record, text)
+            await self.report(held, record, text)
         except (NotAllowed, NotFound) as error:
             await self._move(held, record, OfferState.LOST, str(error))
             return renew_at_s
@@ -157,7 +157,7 @@ class Tending:
             held.unsent_progress = None
         return self._clock.now_s() + RENEW_EVERY_S * self._rng.uniform(0.75, 1.0)
 
-    async def report(self, record: OfferRecord, progress: str | None) -> None:
+    async def report(self, held: Held, record: OfferRecord, progress: str | None) -> None:
         """Tell the requester that the task is being worked on.
 
         Raises:
@@ -175,7 +175,8 @@ class Tending:
                     task_id=id, attempt=record.attempt, text=progress
                 )
             )
-        await self._asking.ask(record.order.requester, record.order.room, request)
+        reply = await self._asking.ask(record.order.requester, record.order.room, request)
+        held.finish_by_s = self._clock.now_s() + reply.lease.finish_left_s
 
     async def lose(self, held: Held, record: OfferRecord, reason: str) -> None:
         """Keep that a claim is not this node's any more."""
@@ -186,7 +187,7 @@ class Tending:
         if record.legacy:
             await self._move(held, record, OfferState.OFFERED, "")
             return
-        gone = f"its agent {record.agent} went away"
+        gone = f"its agent {record.agent} {'went away' if held.shown else 'did not take it'}"
         await self._move(held, replace(record, agent=""), OfferState.RETURNING, gone)
 
     async def _move(self, held: Held, seen: OfferRecord, state: OfferState, reason: str) -> None:
@@ -207,6 +208,7 @@ class Tending:
             attempt=record.attempt,
             agent=record.agent,
             reason=record.reason,
+            not_begun=not record.agent and not held.shown,
         )
         try:
             await self._asking.ask(

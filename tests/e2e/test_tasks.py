@@ -52,6 +52,11 @@ async def claimed(agent: Agent, wait_secs: float = 20) -> dict[str, Any]:
     return dict(task)
 
 
+async def has_waiting(agent: Agent, tasks: int) -> None:
+    """Wait until so many tasks are here that the agent could claim."""
+    await eventually(lambda: agent.call("list_rooms"), lambda it: it.get("inbox") == tasks)
+
+
 async def kill_shim(machine: Machine, agent: str) -> None:
     """End an agent as a crash would."""
     agents = (await machine.command("daemon", "status"))["agents"]
@@ -229,13 +234,20 @@ async def test_agents_of_one_machine_share_work_and_nobody_gets_its_own_task(
         }
 
         ids = {await delegated(claude) for _ in range(2)}
+        await has_waiting(codex, 2)
         assert (await claude.call("poll_pending_tasks", wait_secs=0))["count"] == 0
-        tasks = [await claimed(codex), await claimed(cursor)]
-        assert {task["task_id"] for task in tasks} == ids
+        for agent in (codex, cursor):
+            task = await claimed(agent, wait_secs=0)
+            ids.remove(task["task_id"])
+            await agent.call(
+                "submit_task_result", task_id=task["task_id"], success=True, output=REPORT
+            )
+        assert ids == set()
 
         id = await delegated(claude, capability="rust")
+        await has_waiting(cursor, 1)
         assert (await codex.call("poll_pending_tasks", wait_secs=0))["count"] == 0
-        assert (await claimed(cursor))["task_id"] == id
+        assert (await claimed(cursor, wait_secs=0))["task_id"] == id
 
 
 async def test_a_task_does_not_go_in_circles(alice: Machine, bob: Machine) -> None:
@@ -248,10 +260,49 @@ async def test_a_task_does_not_go_in_circles(alice: Machine, bob: Machine) -> No
             await delegated(agents.codex, parent_task_id=first, peer="alice", agent="claude")
 
 
-async def test_the_same_key_is_the_same_task(alice: Machine, bob: Machine) -> None:
+async def test_the_same_key_is_the_same_task_and_refused_with_another_order(
+    alice: Machine, bob: Machine
+) -> None:
     async with pair(alice, bob) as agents:
         ids = {await delegated(agents.claude, idempotency_key="build 42") for _ in range(2)}
         assert len(ids) == 1
+        with pytest.raises(CommandFailed, match=f"'build 42' belongs to task {ids.pop()}.*peer;"):
+            await delegated(agents.claude, idempotency_key="build 42", peer="bob")
+
+
+async def test_a_claim_whose_answer_was_lost_comes_again_whole(
+    alice: Machine, bob: Machine
+) -> None:
+    async with pair(alice, bob) as agents:
+        text = "Run the test suite\n" * 2_000
+        await agents.claude.call("delegate_task", room=ROOM, description=text, wait_secs=0)
+        first = await claimed(agents.codex)
+        await bob.kill_daemon()
+        again = await claimed(agents.codex, wait_secs=0)
+        assert (again["task_id"], again["description"]) == (first["task_id"], text)
+        assert ("already_yours" in first, again["already_yours"]) == (False, True)
+
+
+async def test_a_task_expires_when_it_was_to_though_its_daemon_is_killed_meanwhile(
+    alice: Machine, bob: Machine
+) -> None:
+    async with pair(alice, bob) as agents:
+        task = await agents.claude.call(
+            "delegate_task", room=ROOM, description=WORK, timeout_secs=8, capability="gpu",
+            wait_secs=0,
+        )  # fmt: skip
+        began = time.monotonic()
+        assert "no other agent that can do 'gpu' is in room" in task["warning"]
+        # The time that passes is what this is about.
+        pending = await agents.claude.call("wait_task", task_id=task["task_id"], wait_secs=4)
+        assert pending["status"] == "pending"
+        await alice.kill_daemon()
+        over = await agents.claude.call("wait_task", task_id=task["task_id"], wait_secs=20)
+        assert (over["state"], over["error"]) == (
+            "expired",
+            "the task has expired: nobody began within 8 s",
+        )
+        assert time.monotonic() - began < 11
 
 
 async def test_an_output_of_a_megabyte_comes_back_whole(alice: Machine, bob: Machine) -> None:
@@ -334,7 +385,8 @@ async def test_a_person_claims_and_submits_by_hand(alice: Machine, bob: Machine)
         ticket = (await claude.call("join_room", room=ROOM))["ticket"]
         await bob.command("join", ROOM, "--ticket", ticket)
         id = await delegated(claude)
-        [task] = (await bob.command("task", "poll", "--wait", "20"))["tasks"]
+        await eventually(lambda: bob.command("task", "list"), lambda it: it["waiting"] == 1)
+        [task] = (await bob.command("task", "poll"))["tasks"]
         assert task["task_id"] == id
         await bob.command("task", "progress", id, "half of it")
         assert (await bob.command("task", "submit", id, REPORT))["verdict"] == "accepted"

@@ -49,9 +49,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._jumping.now_s
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LoopClock:
-    """The running loop's time as both clocks; the wall's may be wrong by a constant."""
+    """The running loop's time as both clocks; the wall's may be wrong, and may be set."""
 
     skew_ms: int = 0
 

@@ -3,12 +3,19 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import pytest
 
 from buddies_core.client import DaemonClient
 from buddies_core.errors import DaemonUnavailable, InvalidInput, NotFound, TimedOut
-from buddies_core.model.task import InboxChange, SubmitVerdict, TaskList, TaskState
+from buddies_core.model.task import (
+    InboxChange,
+    SubmitVerdict,
+    TaskList,
+    TaskState,
+    TextPage,
+)
 from buddies_core.paths import Paths
 from tests.support.eventually import until
 from tests.support.fakes.node import FakeNode, fake_node
@@ -53,6 +60,17 @@ async def test_a_task_is_delegated_with_all_that_was_given(
         ),
         ("delegate", "feature-a", "Run it", None, "", "", "", "", True, None, "claude"),
     ]  # fmt: skip
+
+
+async def test_a_task_crosses_the_socket_with_its_warning_its_mark_and_its_page(
+    client: DaemonClient, node: FakeNode
+) -> None:
+    whole = replace(
+        SUBMITTED, warning="nobody", already_yours=True, description_page=TextPage(0, 70_000)
+    )
+    node.tasks.story = (whole,)
+
+    assert await client.delegate_task("feature-a", "Run it") == whole
 
 
 async def test_a_person_is_the_caller_where_no_agent_is_attached(
@@ -107,10 +125,10 @@ async def test_polling_claims_in_the_name_of_the_agent_with_its_capabilities(
     await client.attach("codex", "", ("gpu", "rust"))
 
     assert await client.poll_tasks(room="feature-a", timeout_s=7, limit=3) == (WORKING,)
-    assert await client.poll_tasks() == (WORKING,)
+    assert await client.poll_tasks(new_only=True) == (WORKING,)
     assert node.tasks.calls == [
-        ("poll", "codex", ("gpu", "rust"), "feature-a", 7, 3),
-        ("poll", "codex", ("gpu", "rust"), None, 0, 1),
+        ("poll", "codex", ("gpu", "rust"), "feature-a", 7, 3, False),
+        ("poll", "codex", ("gpu", "rust"), None, 0, 1, True),
     ]
 
 

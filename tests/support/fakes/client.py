@@ -257,7 +257,12 @@ class FakeClient(DaemonClient):
         return self._told(self.story)
 
     async def poll_tasks(
-        self, *, room: str | None = None, timeout_s: float = 0.0, limit: int = 1
+        self,
+        *,
+        room: str | None = None,
+        timeout_s: float = 0.0,
+        limit: int = 1,
+        new_only: bool = False,
     ) -> tuple[TaskView, ...]:
         self._answer("poll_tasks", room, timeout_s, limit)
         return self._told(self.claims)

@@ -1,4 +1,4 @@
-"""A clock that stands still until it is told otherwise, but for the instant that reading it takes."""
+"""A clock that stands still until it is told otherwise; reading it takes an instant."""
 
 from dataclasses import dataclass
 

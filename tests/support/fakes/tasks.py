@@ -114,9 +114,17 @@ class FakeTasks:
         await self._wait()
 
     async def poll(
-        self, caller: Caller, room: RoomName | None, timeout_s: float, limit: int
+        self,
+        caller: Caller,
+        room: RoomName | None,
+        timeout_s: float,
+        limit: int,
+        *,
+        new_only: bool = False,
     ) -> tuple[TaskView, ...]:
-        self.calls.append(("poll", caller.agent, caller.capabilities, room, timeout_s, limit))
+        self.calls.append(
+            ("poll", caller.agent, caller.capabilities, room, timeout_s, limit, new_only)
+        )
         await self._wait()
         return (WORKING,)
 

@@ -117,10 +117,10 @@ class Daemon:
         return self.machine.endpoint
 
     def joined(self) -> tuple[RoomName, ...]:
-        return (DEMO,)
+        return self.machine.rooms
 
     def members(self, room: RoomName) -> tuple[Member, ...]:
-        if room != DEMO:
+        if room not in self.machine.rooms:
             raise NotFound(f"this machine is not in room {room!r}")
         return self.machine.members()
 
@@ -155,6 +155,7 @@ class TaskMachine:
         self.store = InMemoryStore()
         self.clock = LoopClock(skew_ms)
         self.agents: dict[UUID, AgentPresence] = {}
+        self.rooms: tuple[RoomName, ...] = (DEMO,)
         self.legacy: tuple[Member, ...] = ()
         self.counters: Counter[str] = Counter()
         self.daemon: Daemon | None = None

@@ -42,6 +42,13 @@ def test_who_does_not_wait_gets_the_id_and_exit_code_4(person: Person) -> None:
     )
 
 
+def test_that_nobody_can_do_a_task_is_told_on_stderr(person: Person) -> None:
+    person.machine.daemon.story = [replace(SUBMITTED, warning="nobody is there")]
+    seen = person.types(*DELEGATE, "--wait", "0")
+    assert (seen.code, seen.out) == (4, "")
+    assert seen.err.startswith(f"task {ID}\nnobody is there\n")
+
+
 @pytest.mark.parametrize(
     ("task", "said"),
     [

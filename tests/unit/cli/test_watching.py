@@ -210,7 +210,12 @@ def test_a_daemon_that_stays_away_ends_the_watch(
 
     class Gone(Worked):
         async def poll_tasks(
-            self, *, room: str | None = None, timeout_s: float = 0.0, limit: int = 1
+            self,
+            *,
+            room: str | None = None,
+            timeout_s: float = 0.0,
+            limit: int = 1,
+            new_only: bool = False,
         ) -> tuple[TaskView, ...]:
             raise DaemonUnavailable("no daemon; start it")
 

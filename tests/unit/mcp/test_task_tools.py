@@ -102,6 +102,20 @@ async def test_a_daemon_that_goes_during_the_wait_leaves_the_task_with_its_id() 
     }
 
 
+async def test_that_nobody_can_do_a_task_is_told_beside_what_became_of_the_wait() -> None:
+    class Dying(FakeClient):
+        async def task_after(self, task_id: str, timeout_s: float) -> Never:
+            raise DaemonUnavailable("the daemon ended")
+
+    for daemon, wait_s, warning in (
+        (FakeClient(), 0, "nobody is there"),
+        (Dying(), 5, "nobody is there; the daemon ended"),
+    ):
+        daemon.story = [replace(SUBMITTED, warning="nobody is there")]
+        answer = await Asked(daemon).call("delegate_task", **TASK, wait_secs=wait_s)
+        assert (answer["status"], answer["warning"]) == ("pending", warning)
+
+
 async def test_waiting_for_a_task_nothing_was_told_of_fails_with_the_daemon() -> None:
     daemon = FakeClient()
     daemon.failure = DaemonUnavailable("no daemon")

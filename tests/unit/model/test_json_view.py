@@ -7,7 +7,14 @@ import pytest
 from buddies_core.model import json_view
 from buddies_core.model.ids import RoomName
 from buddies_core.model.room import LeaveReport, NotifyReport
-from buddies_core.model.task import SubmitVerdict, TaskFailed, TaskList, TaskState, TaskView
+from buddies_core.model.task import (
+    SubmitVerdict,
+    TaskFailed,
+    TaskList,
+    TaskState,
+    TaskView,
+    TextPage,
+)
 from buddies_core.model.views import MemoryList, MemoryPage
 from tests.support.fakes.services import (
     DAEMON_STATUS,
@@ -232,6 +239,20 @@ def test_a_task_shows_who_asked_for_it_and_who_works_on_it() -> None:
         "count": 2,
         "tasks": [SUBMITTED_JSON, WORKING_JSON],
     }
+
+
+def test_a_task_that_is_cut_marked_or_warned_of_says_so() -> None:
+    cut = replace(WORKING, description="Run", description_page=TextPage(0, 10), already_yours=True)
+    assert json_view.claimed_json((cut,)) == {
+        "count": 1,
+        "tasks": [
+            WORKING_JSON
+            | {"description": "Run", "already_yours": True}
+            | {"offset": 0, "next_offset": 3, "total": 10}
+        ],
+    }
+    warned = json_view.outcome_json(replace(SUBMITTED, warning="nobody is there"))
+    assert warned == SUBMITTED_JSON | {"status": "pending", "warning": "nobody is there"}
 
 
 def test_an_outcome_has_the_keys_of_0_1_4_and_a_page_of_the_output() -> None:
