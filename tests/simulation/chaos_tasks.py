@@ -1,5 +1,7 @@
 """Tasks while everything dies: kills, splits, lost and doubled messages, slow and vanishing agents.
 
+Some agents also break their polls off.
+
     python -m tests.simulation.chaos_tasks [--seed N] [--tasks 1000] [--workers 8]
 
 Whole nodes run on a virtual clock. First harm, while the tasks are handed out and worked on; then
@@ -24,7 +26,15 @@ from uuid import UUID
 
 from buddies_core.errors import BuddiesError, Busy
 from buddies_core.model.ids import TaskId
-from buddies_core.model.task import PERSON, Caller, TaskFailed, TaskResult, TaskState, TaskSucceeded
+from buddies_core.model.task import (
+    PERSON,
+    Caller,
+    TaskFailed,
+    TaskResult,
+    TaskState,
+    TaskSucceeded,
+    TaskView,
+)
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest, Verdict
 from tests.support.memories import DEMO
 from tests.support.virtual_time import run_virtually
@@ -243,9 +253,7 @@ class Agent:
                 if caller is None or self.machine.daemon is not daemon:
                     await self.machine.started.wait()
                     caller, daemon = self._attach(), self.machine.daemon
-                for view in await self.machine.call(
-                    self.machine.tasks.poll(caller, None, 50, self.rng.randint(1, 3))
-                ):
+                for view in await self._poll(caller):
                     if self.rng.random() < 0.04:
                         self.chaos.harm["agents gone"] += 1
                         self.machine.detach(_id(caller))
@@ -255,6 +263,17 @@ class Agent:
                     await self._do(view.id, caller)
             except Killed:
                 caller = None
+
+    async def _poll(self, caller: Caller) -> tuple[TaskView, ...]:
+        """Return what the agent gets; nothing if it breaks its call off."""
+        poll = self.machine.tasks.poll(caller, None, 50, self.rng.randint(1, 3))
+        patience_s = self.rng.uniform(0, 5) if self.rng.random() < 0.1 else None
+        try:
+            async with asyncio.timeout(patience_s):
+                return await self.machine.call(poll)
+        except TimeoutError:
+            self.chaos.harm["polls broken off"] += 1
+            return ()
 
     def _attach(self) -> Caller:
         self.session += 1

@@ -132,6 +132,20 @@ async def test_polling_claims_in_the_name_of_the_agent_with_its_capabilities(
     ]
 
 
+async def test_a_poll_that_is_canceled_ends_at_the_daemon_and_the_next_one_is_answered(
+    client: DaemonClient, node: FakeNode
+) -> None:
+    node.tasks.hold = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        polling = group.create_task(client.poll_tasks(timeout_s=50))
+        await until(lambda: node.tasks.waits == 1)
+        polling.cancel()
+    await until(lambda: node.tasks.waits == 0)
+
+    node.tasks.hold.set()
+    assert await client.poll_tasks() == (WORKING,)
+
+
 async def test_results_progress_cancels_rejections_and_lists_cross_the_socket_unchanged(
     client: DaemonClient, node: FakeNode
 ) -> None:
