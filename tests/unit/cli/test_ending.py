@@ -64,7 +64,12 @@ def test_a_second_signal_kills_a_command_that_ignores_the_first(
 def test_a_watch_that_waits_for_a_task_ends_at_once(person: Person) -> None:
     class Waiting(Worked):
         async def poll_tasks(
-            self, *, room: str | None = None, timeout_s: float = 0.0, limit: int = 1
+            self,
+            *,
+            room: str | None = None,
+            timeout_s: float = 0.0,
+            limit: int = 1,
+            new_only: bool = False,
         ) -> tuple[TaskView, ...]:
             os.kill(os.getpid(), signal.SIGTERM)
             await asyncio.sleep(timeout_s)

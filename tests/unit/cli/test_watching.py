@@ -260,9 +260,16 @@ def test_a_claim_that_a_restarted_daemon_shows_again_is_not_done_twice(
 
     class Reminding(Worked):
         async def poll_tasks(
-            self, *, room: str | None = None, timeout_s: float = 0.0, limit: int = 1
+            self,
+            *,
+            room: str | None = None,
+            timeout_s: float = 0.0,
+            limit: int = 1,
+            new_only: bool = False,
         ) -> tuple[TaskView, ...]:
-            tasks = await super().poll_tasks(room=room, timeout_s=timeout_s, limit=limit)
+            tasks = await super().poll_tasks(
+                room=room, timeout_s=timeout_s, limit=limit, new_only=new_only
+            )
             if len(self.asked) > 5:
                 done.touch()
             return tasks
@@ -300,7 +307,12 @@ def test_a_daemon_that_stays_away_ends_no_command_that_runs(
         polls = 0
 
         async def poll_tasks(
-            self, *, room: str | None = None, timeout_s: float = 0.0, limit: int = 1
+            self,
+            *,
+            room: str | None = None,
+            timeout_s: float = 0.0,
+            limit: int = 1,
+            new_only: bool = False,
         ) -> tuple[TaskView, ...]:
             self.polls += 1
             if self.polls == 1:
