@@ -9,6 +9,7 @@ from buddies_core.model.ids import RoomName
 from buddies_core.model.memory import Whole
 
 HASH_HEX_CHARS = 64
+VERSION_MAX = (1 << 32) - 1
 
 _HASH = re.compile(rf"[0-9a-f]{{{HASH_HEX_CHARS}}}")
 

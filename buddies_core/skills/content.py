@@ -19,7 +19,7 @@ from buddies_core.model.memory import (
     TITLE_BYTES_MAX,
     Whole,
 )
-from buddies_core.model.skill import SkillEntry, is_hash
+from buddies_core.model.skill import VERSION_MAX, SkillEntry, is_hash
 from buddies_core.wire.postcard import option, text, u32, u64
 
 NAMESPACE = "buddies"
@@ -112,7 +112,7 @@ def _excess(entry: SkillEntry, whole: Whole | None) -> str | None:
         ("content", content, CONTENT_BYTES_MAX, "bytes"),
         ("tags", len(entry.tags), TAGS_MAX, "tags"),
         ("a tag", longest_tag, TAG_BYTES_MAX, "bytes"),
-        ("version", entry.version, (1 << 32) - 1, "as its number"),
+        ("version", entry.version, VERSION_MAX, "as its number"),
         ("created_at", entry.created_at_s, CREATED_AT_S_MAX, "seconds"),
     )
     for field, size, size_max, unit in sizes:

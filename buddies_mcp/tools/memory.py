@@ -221,6 +221,7 @@ MEMORY_TOOLS: tuple[Tool, ...] = (
             "offset": {
                 "type": "integer",
                 "minimum": 0,
+                "maximum": CONTENT_BYTES_MAX,
                 "default": 0,
                 "description": "Where the page begins, in characters of the content",
             },

@@ -11,7 +11,7 @@ from buddies_core.errors import InvalidInput
 from buddies_core.model import skill_json
 from buddies_core.model.json_view import JsonObject
 from buddies_core.model.memory import CONTENT_BYTES_MAX, TAG_BYTES_MAX, TAGS_MAX, TITLE_BYTES_MAX
-from buddies_core.model.skill import HASH_HEX_CHARS
+from buddies_core.model.skill import HASH_HEX_CHARS, VERSION_MAX
 from buddies_core.model.skill_file import NAME_CHARS_MAX, SkillHost, plan_json
 from buddies_mcp.tools.memory import (
     PAGE_CHARS,
@@ -145,6 +145,7 @@ SKILL_TOOLS: tuple[Tool, ...] = (
             "version": {
                 "type": "integer",
                 "minimum": 0,
+                "maximum": VERSION_MAX,
                 "default": 0,
                 "description": "Its number; if left out one more than the parent's, or 1",
             },
@@ -217,6 +218,7 @@ SKILL_TOOLS: tuple[Tool, ...] = (
             "offset": {
                 "type": "integer",
                 "minimum": 0,
+                "maximum": CONTENT_BYTES_MAX,
                 "default": 0,
                 "description": "Where the page begins, in characters of the content",
             },

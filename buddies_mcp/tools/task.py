@@ -16,6 +16,7 @@ from buddies_core.model.task import (
     TaskState,
     TaskView,
 )
+from buddies_mcp.patience import TOOL_TIMEOUT_S_MAX
 from buddies_mcp.tools.memory import PAGE_CHARS_MAX
 from buddies_mcp.tools.room import ROOM
 from buddies_mcp.tools.tool import Arguments, Tool, at_once
@@ -33,6 +34,7 @@ _TASK_ID: dict[str, Any] = {"type": "string", "minLength": 1, "description": "Id
 _WAIT: dict[str, Any] = {
     "type": "number",
     "minimum": 0,
+    "maximum": TOOL_TIMEOUT_S_MAX,
     "description": "How long to wait at most, in seconds; this tool never waits longer than clients"
     " do, which is 50 s as a rule",
 }
@@ -221,6 +223,7 @@ TASK_TOOLS: tuple[Tool, ...] = (
             "offset": {
                 "type": "integer",
                 "minimum": 0,
+                "maximum": OUTPUT_BYTES_MAX,
                 "default": 0,
                 "description": "Where the page of the output begins, in characters",
             },

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from buddies_core.errors import InvalidInput
 from buddies_core.model.json_view import JsonObject
+from buddies_mcp.tools.fields import SHOWN_CHARS_MAX, problems, taken
 
 if TYPE_CHECKING:  # brings gRPC, which `initialize` must not wait for
     from buddies_core.client import DaemonClient
@@ -18,6 +18,9 @@ if TYPE_CHECKING:  # brings gRPC, which `initialize` must not wait for
 
 Ask: TypeAlias = "Callable[[DaemonClient, Arguments, Patience], Awaitable[JsonObject]]"
 """Asks the daemon, and answers before the call's patience has run out."""
+
+PROBLEMS_MAX = 8
+"""How many problems a refusal names: enough to mend a call, and bounded whatever was sent."""
 
 
 class Arguments:
@@ -46,7 +49,7 @@ class Arguments:
 
     def number(self, name: str) -> float:
         """Return a number that the schema requires or has a default for."""
-        return float(self._values[name])
+        return float(self._values[name]) + 0.0  # -0.0 is 0
 
     def optional_number(self, name: str) -> float | None:
         """Return a number, or None where it was left out."""
@@ -88,20 +91,26 @@ class Tool:
         }
 
     def check(self, given: Mapping[str, Any]) -> Arguments:
-        """Return the arguments if the schema admits them.
+        """Return the arguments if the schema admits them, read as `fields.taken` says.
 
         A null for an argument that may be left out means that it was: models often write it.
 
         Raises:
             InvalidInput: the text names each argument that is wrong and says what is allowed.
         """
+        read = {
+            name: taken(value, self.properties[name]) if name in self.properties else value
+            for name, value in given.items()
+        }
         values = {
             name: value
-            for name, value in given.items()
+            for name, value in read.items()
             if value is not None or name in self.required or name not in self.properties
         }
-        if problems := list(self._problems(values)):
-            raise InvalidInput(f"{self.name} was not called: {'; '.join(problems)}")
+        if found := list(islice(self._problems(values), PROBLEMS_MAX + 1)):
+            more = "; and more" if len(found) > PROBLEMS_MAX else ""
+            told = "; ".join(found[:PROBLEMS_MAX])
+            raise InvalidInput(f"{self.name} was not called: {told}{more}")
         defaults = {
             name: field["default"] for name, field in self.properties.items() if "default" in field
         }
@@ -113,45 +122,7 @@ class Tool:
                 yield f"{name} is missing ({self.properties[name]['description']})"
         for name, value in values.items():
             if name in self.properties:
-                yield from _problems(name, value, self.properties[name])
+                yield from problems(name, value, self.properties[name])
             else:
                 allowed = ", ".join(self.properties) or "none"
-                yield f"there is no argument {name!r}; allowed: {allowed}"
-
-
-def _problems(name: str, value: object, schema: Mapping[str, Any]) -> Iterator[str]:
-    # Imported late: a quarter of the time that the first call has, and no listing needs it.
-    from jsonschema import Draft202012Validator
-
-    if isinstance(value, float) and not math.isfinite(value):
-        yield f"{name} must be a finite number"
-        return
-    for error in Draft202012Validator(schema).iter_errors(value):
-        place = name + "".join(f"[{index}]" for index in error.absolute_path)
-        yield f"{place} {_demand(error.validator, error.validator_value, error.instance)}"
-
-
-def _demand(keyword: str, limit: Any, value: Any) -> str:
-    """Return what the schema's keyword asks for, for a model to read."""
-    match keyword:
-        case "type":
-            return f"must be of type {limit}, not {_shown(value)}"
-        case "enum":
-            return f"must be one of {', '.join(limit)}, not {_shown(value)}"
-        case "minLength":
-            return "must not be empty"
-        case "maxLength":
-            return f"has {len(value)} characters; at most {limit} are allowed"
-        case "maxItems":
-            return f"has {len(value)} items; at most {limit} are allowed"
-        case "minimum":
-            return f"must be at least {limit}, not {_shown(value)}"
-        case "maximum":
-            return f"must be at most {limit}, not {_shown(value)}"
-        case _:
-            raise AssertionError(f"no words for the schema keyword {keyword}")
-
-
-def _shown(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:57]}…"
+                yield f"there is no argument {name[:SHOWN_CHARS_MAX]!r}; allowed: {allowed}"
