@@ -11,7 +11,6 @@ import mcp_types as mcp
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.runner import serve_loop
-from mcp.server.stdio import stdio_server
 from mcp.shared.exceptions import MCPError
 
 from buddies_core import __version__
@@ -22,7 +21,7 @@ from buddies_core.model.task import WAIT_S_MAX, TaskState
 from buddies_mcp import render
 from buddies_mcp.link import DaemonLink
 from buddies_mcp.patience import Patience
-from buddies_mcp.stdin import open_stdin
+from buddies_mcp.stdio import stdio
 from buddies_mcp.tools.memory import MEMORY_TOOLS
 from buddies_mcp.tools.policy import POLICY_TOOLS
 from buddies_mcp.tools.room import ROOM_TOOLS
@@ -203,7 +202,7 @@ async def serve_stdio(server: Server[None]) -> None:
     options = server.create_initialization_options(
         NotificationOptions(), experimental_capabilities={CHANNEL_CAPABILITY: {}}
     )
-    async with stdio_server(stdin=open_stdin()) as (read_stream, write_stream):
+    async with stdio() as (read_stream, write_stream):
         await serve_loop(
             server, read_stream, write_stream, lifespan_state=None, init_options=options
         )

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +21,8 @@ pytestmark = pytest.mark.timeout(60)
 ROOM = "feature-a"
 ANSWERS_WITHIN_S = 30.0
 ENDS_WITHIN_S = 5.0
+STARTS_WITHIN_S = 5.0
+INFO = {"name": "test", "version": "0"}
 
 # Leaves a child that shares its stdin and stdout, and waits for being killed.
 PARENT = """\
@@ -43,9 +46,12 @@ class RawClient:
             return json.loads(await self.process.stdout.readline())
 
     async def tell(self, method: str, **message: Any) -> None:
-        assert self.process.stdin is not None
         line = json.dumps({"jsonrpc": "2.0", "method": method, **message})
-        self.process.stdin.write(line.encode() + b"\n")
+        await self.write(line.encode() + b"\n")
+
+    async def write(self, line: bytes) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(line)
         await self.process.stdin.drain()
 
     async def ask(self, method: str, **params: Any) -> Any:
@@ -59,7 +65,7 @@ class RawClient:
             "initialize",
             protocolVersion=version,
             capabilities={},
-            clientInfo={"name": "test", "version": "0"},
+            clientInfo=INFO,
         )
 
     async def ends(self) -> int:
@@ -140,6 +146,96 @@ async def test_a_text_with_half_of_an_emoji_is_answered(alice: Machine) -> None:
         await client.initialize()
         joined = await client.ask("tools/call", name="join_room", arguments={"room": "a\ud83d"})
         assert joined["result"]["structuredContent"]["room"] == "a\ufffd"
+
+
+LINES: tuple[tuple[bytes, object], ...] = (
+    (b"hello", (None, -32700)),
+    (b'{"jsonrpc":"2.0","id":1,"method":"ping"', (None, -32700)),
+    (b"\0\xff\xfe\x80", (None, -32700)),
+    (b"[" * 1_000_000, (None, -32700)),
+    (b"x" * (17 << 20), (None, -32700)),
+    (b"7", (None, -32600)),
+    (b"[]", (None, -32600)),
+    (b'{"jsonrpc":"2.0","id":true,"method":"ping"}', (None, -32600)),
+    (b'{"id":5,"method":"ping"}', (5, -32600)),
+    (b'{"jsonrpc":"2.0","id":"p","method":"ping","params":[1]}', ("p", -32600)),
+    (b'[{"jsonrpc":"2.0","id":6,"method":"ping"}]', (6, -32600)),
+    (b'{"jsonrpc":"2.0","id":7,"method":"\\ud83d"}', (7, -32601)),
+    (b'{"jsonrpc":"2.0","id":8,"method":"\xed\xa0\xbd"}', (8, -32601)),
+    (
+        b'{"jsonrpc":"2.0","id":9,"method":"ping","params":{"a":' + b"[" * 500 + b"]" * 500 + b"}}",
+        9,
+    ),
+    (b'{"jsonrpc":"2.0","id":10,"method":"ping","params":{"a":NaN,"b":1e999}}', 10),
+)
+
+
+async def test_every_line_that_can_be_answered_is_and_none_ends_the_shim(alice: Machine) -> None:
+    async with raw_client(alice) as client:
+        await client.write(b"\xef\xbb\xbf\n\r\n")
+        await client.initialize()
+        await client.write(b"\xef\xbb\xbf \r\n")
+        for line, said in LINES:
+            await client.write(line + b"\r\n")
+            answer = await client.line()
+            code = answer.get("error", {}).get("code")
+            assert said == ((answer["id"], code) if code else answer["id"]), line[:60]
+        await client.write(b'{"jsonrpc":"2.0","id":"last","method":"ping"}')
+        assert client.process.stdin is not None
+        client.process.stdin.close()
+        assert (await client.line())["id"] == "last"
+        assert await client.ends() == 0
+
+
+async def test_a_batch_is_answered_by_one_array_under_the_version_that_has_batches(
+    alice: Machine,
+) -> None:
+    async with raw_client(alice) as client:
+        await client.initialize("2025-03-26")
+        call = {"jsonrpc": "2.0", "method": "tools/call", "params": {"name": "list_rooms"}}
+        await client.write(json.dumps([call | {"id": 1}, call | {"id": 2}]).encode() + b"\n")
+        answers = await client.line()
+        assert {answer["id"] for answer in answers} == {1, 2}
+        assert {str(it["result"]["structuredContent"]) for it in answers} == {"{'rooms': []}"}
+
+
+def test_it_ends_with_its_client_although_nobody_has_read_its_answers(alice: Machine) -> None:
+    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": INFO}
+    calls = [("initialize", hello), *([("tools/list", {})] * 20)]
+    lines = [
+        json.dumps({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
+        for id, (method, params) in enumerate(calls)
+    ]
+    unread, stdout = os.pipe()
+    with subprocess.Popen(
+        ["buddies"],
+        env=os.environ | alice.environment("raw"),
+        stdin=subprocess.PIPE,
+        stdout=stdout,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            process.communicate("\n".join(lines).encode(), ENDS_WITHIN_S + STARTS_WITHIN_S)
+            assert not os.read(unread, 1 << 20).endswith(b"\n"), "stdout was full"
+        finally:
+            process.kill()
+            os.close(unread)
+            os.close(stdout)
+
+
+async def test_arguments_as_clients_send_them_reach_the_daemon_as_they_are_meant(
+    alice: Machine,
+) -> None:
+    async with agent_on(alice) as claude:
+        await claude.call("join_room", room=ROOM, private="false")
+        kept = await claude.call(
+            "store_memory", room=ROOM, content='["a"]', tags='["db","auth"]', references="[]"
+        )
+        assert (kept["tags"], kept["content"]) == (["db", "auth"], '["a"]')
+        found = await claude.call("list_memories", tags='["db"]', limit="5", kind=None)
+        assert [memory["id"] for memory in found["results"]] == [kept["id"]]
+        page = await claude.call("get_memory", id=kept["id"], offset="1", limit="3")
+        assert page["content"] == '"a"'
 
 
 @pytest.mark.parametrize("version", ["2024-11-05", "2025-11-25"])
