@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
 import select
 import sys
@@ -153,6 +154,21 @@ class Group(click.Group):
 
     command_class = Command
     group_class = type
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds within a range. Unlike click's own range, it does not take NaN."""
+
+    name = "seconds"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the seconds."""
+        seconds = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
+        return seconds
 
 
 class Duration(click.ParamType[float]):

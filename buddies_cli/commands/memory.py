@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 import click
 
 from buddies_cli import terminal
-from buddies_cli.app import App, Group, text_argument
+from buddies_cli.app import App, Group, Seconds, text_argument
 from buddies_core.clock import SystemClock
 from buddies_core.model import json_view
 from buddies_core.model.identity import Verified
@@ -109,7 +109,7 @@ def list_(app: App, **filters: Unpack[Filters]) -> None:
 @click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(0.1, 50),
+    type=Seconds(0.1, 50),
     default=3,
     show_default=True,
     help="Seconds to wait for peers at most.",
@@ -126,8 +126,17 @@ def search(app: App, query: str, timeout_s: float, **filters: Unpack[Filters]) -
 
 @memory.command()
 @click.argument("id")
-@click.option("--offset", type=click.IntRange(0), default=0, help="Begin at this character.")
-@click.option("--limit", type=click.IntRange(1), help="Characters to show; all if left out.")
+@click.option(
+    "--offset",
+    type=click.IntRange(0, CONTENT_BYTES_MAX),
+    default=0,
+    help="Begin at this character.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, CONTENT_BYTES_MAX),
+    help="Characters to show; all if left out.",
+)
 @click.pass_obj
 def get(app: App, id: str, offset: int, limit: int | None) -> None:
     """Read the memory with this ID."""

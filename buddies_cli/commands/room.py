@@ -13,6 +13,7 @@ from buddies_core.errors import InvalidInput
 from buddies_core.model import json_view
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import short
+from buddies_core.model.private import INVITE_USES_MAX
 
 if TYPE_CHECKING:
     from buddies_core.client import DaemonClient
@@ -62,7 +63,11 @@ def _joined(report: JoinReport) -> str:
 
 @click.command(cls=Command)
 @click.argument("room")
-@click.option("--uses", type=int, help="How many may come in by an invite; 10 if left out.")
+@click.option(
+    "--uses",
+    type=click.IntRange(1, INVITE_USES_MAX),
+    help="How many may come in by an invite; 10 if left out.",
+)
 @click.option(
     "--expires", type=Duration(), help="How long an invite lasts: 30m, 24h (if left out), 7d."
 )

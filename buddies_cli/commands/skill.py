@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from buddies_cli import terminal
-from buddies_cli.app import App, Group, text_argument
+from buddies_cli.app import App, Group, Seconds, text_argument
 from buddies_core.clock import SystemClock
 from buddies_core.errors import BuddiesError
 from buddies_core.model import skill_json
 from buddies_core.model.identity import Verified
 from buddies_core.model.memory import CONTENT_BYTES_MAX
+from buddies_core.model.skill import VERSION_MAX
 from buddies_core.model.skill_file import SkillHost, installed_json, plan_json
 from buddies_core.model.skill_views import newest_of_publisher
 
@@ -48,7 +49,7 @@ def skill() -> None:
 @click.option("--parent", default="", help="Hash of the version that this one improves.")
 @click.option(
     "--version",
-    type=click.IntRange(1, (1 << 32) - 1),
+    type=click.IntRange(1, VERSION_MAX),
     help="Its number; one more than the parent's if left out.",
 )
 @click.pass_obj
@@ -87,7 +88,7 @@ def publish(
 @click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(0.1, 50),
+    type=Seconds(0.1, 50),
     default=3,
     show_default=True,
     help="Seconds to wait for peers at most.",

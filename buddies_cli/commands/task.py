@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from buddies_cli import terminal
-from buddies_cli.app import FAILED, TIMED_OUT, App, Group, text_argument
+from buddies_cli.app import FAILED, TIMED_OUT, App, Group, Seconds, text_argument
 from buddies_cli.ending import Ending
 from buddies_cli.restarts import through_restarts
 from buddies_cli.watching import Watch, watch
@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from buddies_core.model.task import TaskView
 
 STATES = click.Choice([state.value for state in TaskState])
-SECONDS = click.FloatRange(0)
+WAIT = Seconds(0, TIMEOUT_S_MAX)
 CLAIMS_MAX = 100
 JOBS_MAX = 16
+TASKS_MAX = 1_000_000
 
 
 @click.group(cls=Group)
@@ -49,13 +50,13 @@ def task() -> None:
 @click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(1, TIMEOUT_S_MAX),
+    type=Seconds(1, TIMEOUT_S_MAX),
     help="Seconds after which the task expires. If left out: 10 min to begin, 1 h to finish.",
 )
 @click.option("--key", default="", help="The same key again is the same task, not another.")
 @click.option("--no-retry", is_flag=True, help="Not to be begun again if its worker is lost.")
 @click.option("--parent", default="", help="Id of the task that this is a part of.")
-@click.option("--wait", "wait_s", type=SECONDS, help="Seconds to wait; to the end if left out.")
+@click.option("--wait", "wait_s", type=WAIT, help="Seconds to wait; to the end if left out.")
 @click.pass_obj
 def delegate(
     app: App,
@@ -96,7 +97,7 @@ def delegate(
 
 @task.command()
 @click.argument("id")
-@click.option("--wait", "wait_s", type=SECONDS, help="Seconds to wait; to the end if left out.")
+@click.option("--wait", "wait_s", type=WAIT, help="Seconds to wait; to the end if left out.")
 @click.pass_obj
 def wait(app: App, id: str, wait_s: float | None) -> None:
     """Wait for the task with this ID, and print its output."""
@@ -156,7 +157,7 @@ def _show_outcome(app: App, task: TaskView) -> None:
 @task.command()
 @click.option("--room", help="Only from this room.")
 @click.option(
-    "--wait", "wait_s", type=SECONDS, default=0, show_default=True, help="Seconds to wait for one."
+    "--wait", "wait_s", type=WAIT, default=0, show_default=True, help="Seconds to wait for one."
 )
 @click.option("--limit", type=click.IntRange(1, CLAIMS_MAX), default=1, show_default=True)
 @click.pass_obj
@@ -287,11 +288,11 @@ def _beginning(text: str, chars: int = 60) -> str:
     help="What it can do; may be given often. BUDDIES_CAPABILITIES if left out.",
 )
 @click.option("--jobs", type=click.IntRange(1, JOBS_MAX), default=1, show_default=True)
-@click.option("--count", type=click.IntRange(1), help="End after so many tasks.")
+@click.option("--count", type=click.IntRange(1, TASKS_MAX), help="End after so many tasks.")
 @click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(0, TIMEOUT_S_MAX, min_open=True),
     default=3600,
     show_default=True,
     help="Seconds that one run may take.",

@@ -128,7 +128,7 @@ async def test_a_person_is_told_the_same_in_one_line_with_an_exit_code(alice: Ma
         ((*store, "x", "--tag", ""), "", 2, "tags holds an empty one"),
         ((*store, "x", "--reference", "7"), "", 2, "reference '7' is no id"),
         (("memory", "search", "q" * 20_000), "", 2, "query is longer than 16384 bytes"),
-        (("memory", "search", "q", "--timeout", "nan"), "", 2, "timeout is nan s; give more"),
+        (("memory", "search", "q", "--timeout", "nan"), "", 2, "nan is not in the range"),
         (("memory", "search", "q", "--room", "elsewhere"), "", 1, "join it first"),
         (("memory", "list", "--room", "elsewhere"), "", 1, "nothing of it is kept here"),
         (("memory", "get", str(uuid4())), "", 1, "no member is present"),

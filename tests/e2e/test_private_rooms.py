@@ -140,7 +140,7 @@ async def test_an_invite_that_is_not_good_any_more_says_what_to_do(
 
     await alice.command("join", "open")
     for words, said in (
-        ((ROOM, "--uses", "0"), "give 1 to 64"),
+        ((ROOM, "--uses", "0"), "0 is not in the range 1<=x<=64"),
         ((ROOM, "--expires", "soon"), "write one such as 30m, 24h or 7d"),
         ((ROOM, "--expires", "31d"), "lasts 1 s to 30 days"),
         (("open", "--uses", "1"), "leave out uses and expiry"),

@@ -1,5 +1,6 @@
 """What callers send, parsed; and values that cross the socket rarely, there and back."""
 
+from collections.abc import Callable
 from uuid import UUID
 
 import pytest
@@ -56,6 +57,32 @@ def test_the_id_shown_as_an_example_is_one() -> None:
 def test_a_timeout_is_positive_finite_and_within_a_long_poll(value: float) -> None:
     with pytest.raises(InvalidInput, match="give more than 0 and at most 50 seconds"):
         arguments.search_timeout_s(value)
+
+
+NO_TIMES = [-1.0, -1e300, 1e300, float("nan"), float("inf"), float("-inf")]
+
+
+@pytest.mark.parametrize("value", [*NO_TIMES, 50.1])
+def test_a_wait_is_finite_and_within_a_long_poll(value: float) -> None:
+    with pytest.raises(InvalidInput, match="; give 0 to 50 seconds"):
+        arguments.wait_s(value)
+    assert arguments.wait_s(-0.0) == 0
+
+
+@pytest.mark.parametrize("value", [*NO_TIMES, 604_800.1])
+def test_a_tasks_timeout_is_positive_finite_and_at_most_a_week(value: float) -> None:
+    with pytest.raises(InvalidInput, match="give more than 0 and at most 604800 seconds"):
+        arguments.task_timeout_s(value)
+    assert arguments.task_timeout_s(-0.0) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "parse"),
+    [(1001, arguments.limit), (2**32 - 1, arguments.limit), (2**20 + 1, arguments.page_chars)],
+)
+def test_a_count_is_within_its_range(value: int, parse: Callable[[int], int]) -> None:
+    with pytest.raises(InvalidInput, match=f"limit is {value}, "):
+        parse(value)
 
 
 def test_a_member_of_0_1_4_that_was_not_heard_directly_has_no_endpoint() -> None:

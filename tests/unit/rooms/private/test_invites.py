@@ -1,6 +1,7 @@
 """Whom an invite lets in: so many, so long, until the keys are changed, and nobody by chance."""
 
 import asyncio
+import math
 from dataclasses import replace
 
 import pytest
@@ -191,7 +192,17 @@ async def test_an_invite_that_is_used_up_is_not_shown_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("uses", "expires_s"), [(0, 60), (65, 60), (-1, 60), (1, 0), (1, 31 * 24 * 3600), (1, 0.5)]
+    ("uses", "expires_s"),
+    [
+        (0, 60),
+        (65, 60),
+        (-1, 60),
+        (1, 0),
+        (1, 31 * 24 * 3600),
+        (1, 0.5),
+        (1, math.nan),
+        (1, math.inf),
+    ],
 )
 async def test_an_invite_of_no_use_or_too_much_is_not_made(uses: int, expires_s: float) -> None:
     alice, _ = await members_of_a_room(2)
