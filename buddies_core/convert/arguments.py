@@ -10,6 +10,7 @@ from buddies_core.model.memory import CONTENT_BYTES_MAX, MemoryFilter, MemoryKin
 from buddies_core.model.skill import HASH_HEX_CHARS, is_hash
 from buddies_core.model.task import TIMEOUT_S_MAX, WAIT_S_MAX, TaskState
 from buddies_core.pb import memory_pb2
+from buddies_core.wire.pasted import bare
 
 LIMIT_DEFAULT = 20
 LIMIT_MAX = 1000
@@ -68,7 +69,7 @@ def wait_s(value: float) -> float:
 
 def skill_hash(text: str, field: str = "hash") -> str:
     """Return a skill's hash, in lower case."""
-    value = text.strip().lower()
+    value = bare(text).lower()
     if not is_hash(value):
         raise InvalidInput(
             f"{field} {text[:80]!r} is no skill's hash, which has {HASH_HEX_CHARS} hex digits;"
@@ -126,7 +127,7 @@ def _kind(text: str) -> MemoryKind:
 
 def _uuid(text: str, field: str) -> UUID:
     try:
-        return UUID(text)
+        return UUID(bare(text))
     except ValueError:
         raise InvalidInput(
             f"{field} {text!r} is no id; one looks like 8d3e5c1a-7f0b-4c52-9a54-1f0c2b7d9e61"

@@ -28,8 +28,11 @@ from buddies_core.model.private import INVITE_USES_MAX, TOKEN_BYTES, Invite
 from buddies_core.model.room import Ticket
 from buddies_core.wire.address_info import decode_address_info, encode_address_info
 from buddies_core.wire.endpoint_ids import endpoint_id
+from buddies_core.wire.pasted import ticket_in
 
 TICKET_CHARS_MAX = 16_384
+PASTED_CHARS_MAX = 4 * TICKET_CHARS_MAX
+"""Of a ticket with what was pasted along."""
 _EXPIRES_AT_S_MAX = 253_402_300_799
 """The last second that can be shown as a date: 9999-12-31 23:59:59 UTC."""
 
@@ -64,14 +67,16 @@ def decode_ticket(text: str) -> Ticket | Invite:
     """Return what a ticket or an invite says.
 
     Whether a ticket's topic is that of its room, and whether an invite has expired, is for the
-    caller to check. White space, as left by line breaks of a terminal or a mail, is taken out.
+    caller to check. Whatever was pasted along with it is passed over: see `wire.pasted`.
 
     Raises:
         InvalidInput: it is neither, or damaged.
     """
     kind = "ticket"
     try:
-        value = _decode("".join(text.split()))
+        if len(text) > PASTED_CHARS_MAX:
+            _refuse(f"it has {len(text)} characters, tickets have at most {TICKET_CHARS_MAX}")
+        value = _decode(ticket_in(text))
         if isinstance(value, dict) and "invite" in value:
             kind = "invite"
             room, inner, endpoints = _fields(value, ("room", "invite", "endpoints"))

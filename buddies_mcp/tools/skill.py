@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _HASH: dict[str, Any] = {
     "type": "string",
     "minLength": 1,
-    "maxLength": HASH_HEX_CHARS,
+    "maxLength": 2 * HASH_HEX_CHARS,  # with quotes around it, or the like
     "description": "Hash of the skill",
 }
 _TAGS: dict[str, Any] = {

@@ -53,6 +53,14 @@ def test_the_id_shown_as_an_example_is_one() -> None:
     assert arguments.memory_id(text) == UUID(text)
 
 
+@pytest.mark.parametrize("around", ["{}", " {}\n", "`{}`", '"{}",', "<{}>.", "\ufeff{}\u200b"])
+def test_an_id_and_a_hash_are_read_as_they_were_copied(around: str) -> None:
+    id, hash = "8d3e5c1a-7f0b-4c52-9a54-1f0c2b7d9e61", "0a" * 32
+    assert arguments.memory_id(around.format(id.upper())) == UUID(id)
+    assert arguments.task_id(around.format(id)) == UUID(id)
+    assert arguments.skill_hash(around.format(hash.upper())) == hash
+
+
 @pytest.mark.parametrize("value", [0.0, -1.0, 50.1, float("nan"), float("inf"), float("-inf")])
 def test_a_timeout_is_positive_finite_and_within_a_long_poll(value: float) -> None:
     with pytest.raises(InvalidInput, match="give more than 0 and at most 50 seconds"):

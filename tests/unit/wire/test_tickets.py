@@ -112,6 +112,85 @@ def test_a_ticket_is_read_however_it_was_copied(text: str) -> None:
     assert decode_ticket(text) == DEMO
 
 
+TICKET = VECTORS["ticket"]
+WRAPPED = fill(TICKET, 76)
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        f"`{TICKET}`",
+        f"```\n{TICKET}\n```",
+        f"```text\n{WRAPPED}\n```\n",
+        f'"{TICKET}"',
+        f"'{TICKET}',",
+        f"“{TICKET}”",
+        f"<{TICKET}>",
+        f"[{TICKET}]({TICKET})",
+        f"**{TICKET}**",
+        f"_{TICKET}_",
+        f"{TICKET}.",
+        f"{TICKET},",
+        f"{TICKET}====",
+        f"ticket: {TICKET}",
+        f"Ticket:{TICKET}",
+        f"TICKET={TICKET}",
+        f"Ticket for feature-a: {TICKET}",
+        f"Ticket for feature-a:\n\n    {WRAPPED}",
+        f"--ticket {TICKET}",
+        f"buddies-cli join demo --ticket '{TICKET}'",
+        f"Joined demo; nobody else is here.\nTicket for others:\n{TICKET}\n",
+        f'{{"room": "demo", "ticket": "{TICKET}", "already_joined": false}}',
+        f"\ufeff{TICKET}",
+        f"\u200b{TICKET[:40]}\u200b\u2060{TICKET[40:]}\u200d\ufe0f",
+        "\u00ad".join(TICKET),
+        WRAPPED.replace("\n", "\r\n"),
+        WRAPPED.replace("\n", "\u2028"),
+        WRAPPED.replace("\n", "\n\n"),
+        WRAPPED.replace("\n", "\\\n"),
+        WRAPPED.replace("\n", " \\\r\n"),
+        WRAPPED.replace("\n", "=\n"),
+        WRAPPED.replace("\n", "\\n"),
+        WRAPPED.replace("\n", "\\\\r\\\\n"),
+        "> " + WRAPPED.replace("\n", "\n> "),
+        "> > Ticket:\n> > " + WRAPPED.replace("\n", "\n> > ").upper(),
+        "│ " + WRAPPED.replace("\n", " │\n│ ").replace(" │\n", "\n"),
+        f"\x1b[1m{TICKET}\x1b[0m",
+        f"Hi Bob,\nhere it is:\n{WRAPPED}\n\nsee you at 8\nAnn",
+        f"{TICKET} thanks",
+        f"{WRAPPED}\nand\n{TICKET}",
+        TICKET.upper(),
+        TICKET.title(),
+    ],
+)
+def test_a_ticket_is_found_in_what_was_pasted_with_it(pasted: str) -> None:
+    assert decode_ticket(pasted) == DEMO
+
+
+@pytest.mark.parametrize("more", ["a", "aaaaaaaa", "7"])
+def test_letters_that_stick_to_a_ticket_are_not_passed_over(more: str) -> None:
+    with pytest.raises(InvalidInput, match="this ticket can't be read"):
+        decode_ticket(f"{TICKET}{more}")
+
+
+@given(st.integers(1, 90), st.sampled_from(["\n", "\r\n> ", " ", "\u200b", "=\n", "\\\n\t"]))
+def test_a_ticket_may_be_wrapped_anywhere_after_its_first_letters(width: int, wrap: str) -> None:
+    rest = [TICKET[at : at + width] for at in range(8, len(TICKET), width)]
+    assert decode_ticket(TICKET[:8] + wrap.join(["", *rest])) == DEMO
+
+
+@given(
+    st.text(st.characters(), max_size=30),
+    st.sampled_from([" ", "\n", '"', "`", ":", "=", "> "]),
+    st.sampled_from([" ", "\n", '"', "`", ".", ",", " \\n"]),
+    st.text(st.characters() | st.sampled_from("a7 \n"), max_size=30),
+)
+def test_whatever_surrounds_a_ticket_it_is_found(
+    before: str, opening: str, closing: str, after: str
+) -> None:
+    assert decode_ticket(f"{before}{opening}{TICKET}{closing}{after}") == DEMO
+
+
 def test_keys_that_a_newer_version_may_add_are_passed_over() -> None:
     endpoint = json.loads(VECTORS["ticket_json"])["endpoints"][0]
     assert read(version=2, endpoints=[{"name": "ann", **endpoint}]) == DEMO
@@ -158,11 +237,14 @@ ONE = {"id": ANN.hex(), "addrs": []}
         ("a" * (TICKET_CHARS_MAX + 1), "it has 16385 characters, tickets have at most 16384"),
         ("feature-a", "it is no base32 text, or a part of it is missing"),
         (VECTORS["ticket_json"], "it is no base32 text, or a part of it is missing"),
-        (f"{written('{}')}==", "it is no base32 text, or a part of it is missing"),
+        (f"ticket: {written('{}')}", "it is no base32 text, or a part of it is missing"),
+        (f"{written('{}')}==", "it lacks room and topic and endpoints"),
+        ("“”", "it is empty"),
+        ("`...`\ufeff", "it is empty"),
         ("mz", "it is no base32 text, or a part of it is missing"),
         ("a", "it is no base32 text, or a part of it is missing"),
         ("\u0131" * 8, "it is no base32 text, or a part of it is missing"),
-        ("\ud800", "it is no base32 text, or a part of it is missing"),
+        ("\ud800", "it is empty"),
         (b32encode(b"\xff\xff\xff\xff\xff").decode(), "it is no base32 text"),
         (written("hello"), "there is no JSON in it, or a part of it is missing"),
         (VECTORS["ticket"][:-8], "there is no JSON in it, or a part of it is missing"),
