@@ -14,6 +14,7 @@ from buddies_core.model import json_view
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import short
 from buddies_core.model.private import INVITE_USES_MAX
+from buddies_core.model.room import typed_room
 
 if TYPE_CHECKING:
     from buddies_core.client import DaemonClient
@@ -129,7 +130,7 @@ def leave(app: App, room: str) -> None:
 
     async def leave_for_all(daemon: DaemonClient) -> LeaveReport:
         for agent in (await daemon.status()).agents:
-            if room in agent.rooms:
+            if typed_room(room) in map(typed_room, agent.rooms):
                 app.note(f"leaving for {agent.name} (process {agent.pid}) too")
         return await daemon.leave_room(room, for_all=True)
 

@@ -1,7 +1,7 @@
 """What a caller sent, parsed: InvalidInput names the field and says what may stand there."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from buddies_core.errors import InvalidInput
@@ -106,10 +106,15 @@ def search_timeout_s(value: float) -> float:
     return value
 
 
-def memory_filter(filter: memory_pb2.Filter) -> MemoryFilter:
-    """Return what a list or a search is limited to. An empty text is a limit that was left out."""
+def memory_filter(
+    filter: memory_pb2.Filter, named: Callable[[str], RoomName] = RoomName
+) -> MemoryFilter:
+    """Return what a list or a search is limited to. An empty text is a limit that was left out.
+
+    `named` returns the name of the room that a caller means.
+    """
     return MemoryFilter(
-        room=RoomName(filter.room) if filter.room else None,
+        room=named(filter.room) if filter.room else None,
         kind=_kind(filter.kind) if filter.kind else None,
         tags=tuple(filter.tags),
         author=filter.author or None,

@@ -1,14 +1,25 @@
 """Rooms as users see them: who is there, and how one got in."""
 
+import unicodedata
 from dataclasses import dataclass
 
 from buddies_core.model.address import PeerAddress
 from buddies_core.model.bodies import AgentPresence
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, RoomName, TopicId
+from buddies_core.model.unseen import trimmed
 
 ROOM_NAME_BYTES_MAX = 256
 STATUS_BYTES_MAX = 1024
+
+
+def typed_room(text: str) -> RoomName:
+    """Return the name that a typed or pasted text means.
+
+    In NFC, as the same name typed on another system must be the same room, and without the white
+    space and the invisible characters around it.
+    """
+    return RoomName(unicodedata.normalize("NFC", trimmed(text)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,12 @@ def without_unseen(text: str) -> str:
     return "".join(char for at, char in enumerate(text) if not _is_unseen(text, at))
 
 
+def trimmed(text: str) -> str:
+    """Return the text without the white space and the unseen characters around it."""
+    seen = [at for at, char in enumerate(text) if not (char.isspace() or _is_unseen(text, at))]
+    return text[seen[0] : seen[-1] + 1] if seen else ""
+
+
 def describe_unseen(text: str) -> str:
     """Return how many characters of the text can't be seen, which, and where; empty if none."""
     found = list(islice(find_unseen(text), COUNTED_MAX))

@@ -48,8 +48,16 @@ class RoomChanges:
             NotAllowed: the invite lets nobody in any more.
             Unreachable: nobody on the ticket could be joined within 10 s; nothing is kept.
         """
-        name = room_name(room)
-        way_in = way_into(name, ticket, private=private) if ticket else None
+        typed = room_name(room)
+        way_in = way_into(typed, ticket, private=private) if ticket else None
+        here = self._rooms.named(typed)
+        name = way_in.room if way_in else here
+        if name != here and self._rooms.get(here) is not None:
+            raise InvalidInput(
+                f"the ticket is for another room than {here!r}, which this machine is in, though "
+                f"their names look the same: {name!a} and {here!a}; leave that one first "
+                f"(buddies-cli leave {here})"
+            )
         # From here on, as another agent may be joining the same room just now.
         until_s = asyncio.get_running_loop().time() + JOIN_DEADLINE_S
         async with self._changing[name]:

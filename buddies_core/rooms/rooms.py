@@ -15,7 +15,7 @@ from buddies_core.model.bodies import AgentPresence, Body, Leave, StatusUpdate
 from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId, RoomName, TopicId, open_room_id, short
 from buddies_core.model.memory import Whole
-from buddies_core.model.room import Member, NotifyReport, RoomStatus
+from buddies_core.model.room import Member, NotifyReport, RoomStatus, typed_room
 from buddies_core.pb.peer_pb2 import EpochReply, PeerReply, PeerRequest
 from buddies_core.rooms.attached import CLI_AGENT, AttachedAgents
 from buddies_core.rooms.ports import Host
@@ -205,6 +205,17 @@ class Rooms:
                 "join it first: join_room, or buddies-cli join ROOM"
             )
         return room
+
+    def named(self, text: str) -> RoomName:
+        """Return the name of the room that a caller means, which may be none that is here.
+
+        A room from before names were in NFC goes by its old spelling, however that is typed.
+        """
+        typed = typed_room(text)
+        for name in (RoomName(text), typed):
+            if name in self._rooms:
+                return name
+        return next((name for name in self._rooms if typed_room(name) == typed), typed)
 
     def get(self, name: RoomName) -> Room | None:
         """Return the room of this name, including one that is still being joined."""

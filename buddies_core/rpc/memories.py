@@ -19,6 +19,7 @@ from buddies_core.model.views import MemoryList, MemoryPage, MemoryView, SearchR
 from buddies_core.pb import memory_pb2 as pb
 from buddies_core.pb.memory_pb2_grpc import MemoriesServicer
 from buddies_core.rpc.agents import Agents
+from buddies_core.rpc.names import RoomNames
 
 
 class MemoriesService(Protocol):
@@ -57,10 +58,17 @@ class SearchService(Protocol):
 class MemoriesRpc(MemoriesServicer):
     """The methods of the Memories service."""
 
-    def __init__(self, memories: MemoriesService, search: SearchService, agents: Agents) -> None:
+    def __init__(
+        self,
+        memories: MemoriesService,
+        search: SearchService,
+        agents: Agents,
+        names: RoomNames,
+    ) -> None:
         self._memories = memories
         self._search = search
         self._agents = agents
+        self._named = names.named
 
     async def Store(
         self, request: pb.StoreRequest, context: ServicerContext[Any, Any]
@@ -68,7 +76,7 @@ class MemoriesRpc(MemoriesServicer):
         """Return the memory once it is on disk; peers may still be receiving it."""
         caller = self._agents.caller(context)
         memory = await self._memories.store(
-            RoomName(request.room),
+            self._named(request.room),
             request.title,
             request.content,
             arguments.memory_kind(request.kind),
@@ -83,7 +91,7 @@ class MemoriesRpc(MemoriesServicer):
         self, request: pb.ListRequest, context: ServicerContext[Any, Any]
     ) -> pb.ListReply:
         """Return this machine's memories, newest first."""
-        filter = arguments.memory_filter(request.filter)
+        filter = arguments.memory_filter(request.filter, self._named)
         return memory_list_to_pb(await self._memories.list(filter, arguments.limit(request.limit)))
 
     async def Get(self, request: pb.GetRequest, context: ServicerContext[Any, Any]) -> pb.GetReply:
@@ -99,7 +107,7 @@ class MemoriesRpc(MemoriesServicer):
         """Return what was found as soon as everybody has answered, or the time is up."""
         result = await self._search.search(
             request.query,
-            arguments.memory_filter(request.filter),
+            arguments.memory_filter(request.filter, self._named),
             arguments.search_timeout_s(request.timeout_s),
             arguments.limit(request.limit),
         )

@@ -11,6 +11,7 @@ from buddies_core.convert.policies import policy_report_to_pb, policy_view_to_pb
 from buddies_core.model.policy import PolicyReport, PolicyView
 from buddies_core.pb import policy_pb2 as pb
 from buddies_core.pb.policy_pb2_grpc import PoliciesServicer
+from buddies_core.rpc.names import RoomNames
 
 
 class PoliciesService(Protocol):
@@ -34,21 +35,22 @@ class PoliciesService(Protocol):
 class PoliciesRpc(PoliciesServicer):
     """The methods of the Policies service."""
 
-    def __init__(self, policies: PoliciesService) -> None:
+    def __init__(self, policies: PoliciesService, names: RoomNames) -> None:
         self._policies = policies
+        self._named = names.named
 
     async def Get(
         self, request: pb.GetRequest, context: ServicerContext[Any, Any]
     ) -> pb.PolicyView:
         """Return the policy of a room."""
-        return policy_view_to_pb(self._policies.get(request.room))
+        return policy_view_to_pb(self._policies.get(self._named(request.room)))
 
     async def Set(
         self, request: pb.SetRequest, context: ServicerContext[Any, Any]
     ) -> pb.ChangeReply:
         """Return what the new policy does, once it is on disk and applies."""
         report = await self._policies.set(
-            request.room,
+            self._named(request.room),
             tuple(request.identities),
             require_signed=request.require_signed,
             confirm=request.confirm,
@@ -59,7 +61,9 @@ class PoliciesRpc(PoliciesServicer):
         self, request: pb.AddRequest, context: ServicerContext[Any, Any]
     ) -> pb.ChangeReply:
         """Return what the longer whitelist does, once it is on disk and applies."""
-        report = await self._policies.add(request.room, request.identity, confirm=request.confirm)
+        report = await self._policies.add(
+            self._named(request.room), request.identity, confirm=request.confirm
+        )
         return policy_report_to_pb(report)
 
     async def Remove(
@@ -67,6 +71,6 @@ class PoliciesRpc(PoliciesServicer):
     ) -> pb.ChangeReply:
         """Return what the shorter whitelist does, once it is on disk and applies."""
         report = await self._policies.remove(
-            request.room, request.identity, confirm=request.confirm
+            self._named(request.room), request.identity, confirm=request.confirm
         )
         return policy_report_to_pb(report)

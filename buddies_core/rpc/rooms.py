@@ -20,9 +20,10 @@ from buddies_core.model.room import JoinReport, LeaveReport, NotifyReport, RoomS
 from buddies_core.pb import room_pb2 as pb
 from buddies_core.pb.room_pb2_grpc import RoomsServicer
 from buddies_core.rpc.agents import Agents
+from buddies_core.rpc.names import RoomNames
 
 
-class RoomsService(Protocol):
+class RoomsService(RoomNames, Protocol):
     """What this service asks of the rooms; see `rooms.rooms.Rooms`."""
 
     def joined(self) -> tuple[RoomName, ...]:
@@ -58,6 +59,7 @@ class RoomsRpc(RoomsServicer):
 
     def __init__(self, rooms: RoomsService, changes: RoomChangesService, agents: Agents) -> None:
         self._rooms = rooms
+        self._named = rooms.named
         self._changes = changes
         self._agents = agents
 
@@ -78,7 +80,7 @@ class RoomsRpc(RoomsServicer):
         """Return whether the node has left too, or for which agents it stays."""
         agent = self._agent(context)
         return leave_report_to_pb(
-            await self._changes.leave(request.room, agent, for_all=request.for_all)
+            await self._changes.leave(self._named(request.room), agent, for_all=request.for_all)
         )
 
     async def List(
@@ -91,7 +93,7 @@ class RoomsRpc(RoomsServicer):
         self, request: pb.StatusRequest, context: ServicerContext[Any, Any]
     ) -> pb.StatusReply:
         """Return who is in the room."""
-        return room_status_to_pb(self._rooms.status(request.room))
+        return room_status_to_pb(self._rooms.status(self._named(request.room)))
 
     async def Ticket(
         self, request: pb.TicketRequest, context: ServicerContext[Any, Any]
@@ -99,20 +101,23 @@ class RoomsRpc(RoomsServicer):
         """Return a ticket for the room, or an invite to a private one."""
         uses = request.uses if request.HasField("uses") else None
         expires_s = request.expires_s if request.HasField("expires_s") else None
-        return pb.TicketReply(ticket=await self._changes.ticket(request.room, uses, expires_s))
+        text = await self._changes.ticket(self._named(request.room), uses, expires_s)
+        return pb.TicketReply(ticket=text)
 
     async def Rotate(
         self, request: pb.RotateRequest, context: ServicerContext[Any, Any]
     ) -> pb.RotateReply:
         """Return who has a private room's new secret."""
-        return rotate_report_to_pb(await self._changes.rotate(request.room, request.without))
+        room = self._named(request.room)
+        return rotate_report_to_pb(await self._changes.rotate(room, request.without))
 
     async def Notify(
         self, request: pb.NotifyRequest, context: ServicerContext[Any, Any]
     ) -> pb.NotifyReply:
         """Return how many members the status went to."""
         agent = self._agent(context)
-        return notify_report_to_pb(await self._rooms.notify(request.room, request.text, agent))
+        room = self._named(request.room)
+        return notify_report_to_pb(await self._rooms.notify(room, request.text, agent))
 
     def _agent(self, context: ServicerContext[Any, Any]) -> UUID | None:
         caller = self._agents.caller(context)

@@ -72,15 +72,17 @@ async def serve(paths: Paths, services: Services) -> AsyncIterator[None]:
     room_pb2_grpc.add_RoomsServicer_to_server(
         RoomsRpc(services.rooms, services.room_changes, services.agents), server
     )
-    policy_pb2_grpc.add_PoliciesServicer_to_server(PoliciesRpc(services.policies), server)
+    policy_pb2_grpc.add_PoliciesServicer_to_server(
+        PoliciesRpc(services.policies, services.rooms), server
+    )
     memory_pb2_grpc.add_MemoriesServicer_to_server(
-        MemoriesRpc(services.memories, services.search, services.agents), server
+        MemoriesRpc(services.memories, services.search, services.agents, services.rooms), server
     )
     task_pb2_grpc.add_TasksServicer_to_server(
-        TasksRpc(services.tasks, services.agents, closing), server
+        TasksRpc(services.tasks, services.agents, closing, services.rooms), server
     )
     skill_pb2_grpc.add_SkillsServicer_to_server(
-        SkillsRpc(services.skills, services.skill_search, services.agents), server
+        SkillsRpc(services.skills, services.skill_search, services.agents, services.rooms), server
     )
     identity_pb2_grpc.add_IdentitiesServicer_to_server(IdentitiesRpc(services.revocations), server)
     healthy = health.aio.HealthServicer()

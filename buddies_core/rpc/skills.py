@@ -25,6 +25,7 @@ from buddies_core.model.skill_views import (
 from buddies_core.pb import skill_pb2 as pb
 from buddies_core.pb.skill_pb2_grpc import SkillsServicer
 from buddies_core.rpc.agents import Agents
+from buddies_core.rpc.names import RoomNames
 
 
 class SkillsService(Protocol):
@@ -73,10 +74,17 @@ class SkillSearchService(Protocol):
 class SkillsRpc(SkillsServicer):
     """The methods of the Skills service."""
 
-    def __init__(self, skills: SkillsService, search: SkillSearchService, agents: Agents) -> None:
+    def __init__(
+        self,
+        skills: SkillsService,
+        search: SkillSearchService,
+        agents: Agents,
+        names: RoomNames,
+    ) -> None:
         self._skills = skills
         self._search = search
         self._agents = agents
+        self._named = names.named
 
     async def Publish(
         self, request: pb.PublishRequest, context: ServicerContext[Any, Any]
@@ -85,7 +93,7 @@ class SkillsRpc(SkillsServicer):
         caller = self._agents.caller(context)
         parent = request.parent_hash
         skill = await self._skills.publish(
-            RoomName(request.room),
+            self._named(request.room),
             request.title,
             request.content,
             tuple(request.tags),
@@ -100,7 +108,7 @@ class SkillsRpc(SkillsServicer):
         self, request: pb.ListRequest, context: ServicerContext[Any, Any]
     ) -> pb.ListReply:
         """Return this machine's skills, the latest arrival first."""
-        room = RoomName(request.room) if request.HasField("room") else None
+        room = self._named(request.room) if request.HasField("room") else None
         limit = arguments.limit(request.limit)
         return skill_list_to_pb(await self._skills.list(room, tuple(request.tags), limit))
 
@@ -117,7 +125,7 @@ class SkillsRpc(SkillsServicer):
         """Return what was found as soon as everybody has answered, or the time is up."""
         result = await self._search.search(
             request.query,
-            RoomName(request.room) if request.HasField("room") else None,
+            self._named(request.room) if request.HasField("room") else None,
             tuple(request.tags),
             arguments.search_timeout_s(request.timeout_s),
             arguments.limit(request.limit),
@@ -130,7 +138,7 @@ class SkillsRpc(SkillsServicer):
         """Return what the vote has made of the skill's rank."""
         caller = self._agents.caller(context)
         report = await self._skills.vote(
-            RoomName(request.room),
+            self._named(request.room),
             arguments.skill_hash(request.hash),
             request.score,
             agent=caller.name if caller else "",

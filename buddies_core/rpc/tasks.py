@@ -23,6 +23,7 @@ from buddies_core.pb import task_pb2 as pb
 from buddies_core.pb.task_pb2_grpc import TasksServicer
 from buddies_core.rpc.agents import Agents, AttachedAgent
 from buddies_core.rpc.closing import Closing
+from buddies_core.rpc.names import RoomNames
 
 
 class InboxService(Protocol):
@@ -100,8 +101,11 @@ def caller_of(agent: AttachedAgent | None) -> Caller:
 class TasksRpc(TasksServicer):
     """The methods of the Tasks service."""
 
-    def __init__(self, tasks: TasksService, agents: Agents, closing: Closing) -> None:
+    def __init__(
+        self, tasks: TasksService, agents: Agents, closing: Closing, names: RoomNames
+    ) -> None:
         self._tasks = tasks
+        self._named = names.named
         self._agents = agents
         self._closing = closing
 
@@ -111,7 +115,7 @@ class TasksRpc(TasksServicer):
         """Return the task once it is on disk; it is being offered."""
         parent = request.parent_task_id
         task = await self._tasks.delegate(
-            RoomName(request.room),
+            self._named(request.room),
             request.description,
             timeout_s=arguments.task_timeout_s(request.timeout_s),
             peer=request.peer,
@@ -143,7 +147,7 @@ class TasksRpc(TasksServicer):
         async with self._closing.cuts():
             tasks = await self._tasks.poll(
                 self._caller(context),
-                RoomName(request.room) if request.room else None,
+                self._named(request.room) if request.room else None,
                 arguments.wait_s(request.timeout_s),
                 arguments.limit(request.limit),
                 new_only=request.new_only,
@@ -195,7 +199,7 @@ class TasksRpc(TasksServicer):
     ) -> pb.ListReply:
         """Return tasks, newest first, and how many wait for the calling agent."""
         tasks, waiting = await self._tasks.list(
-            RoomName(request.room) if request.room else None,
+            self._named(request.room) if request.room else None,
             arguments.task_state(request.state),
             arguments.limit(request.limit),
             self._caller(context),

@@ -1,11 +1,13 @@
 """What may be the name of a room, or the text of a status."""
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 from buddies_core.errors import InvalidInput
 from buddies_core.model.ids import EndpointId, RoomName, short, topic_of
 from buddies_core.model.private import Invite
-from buddies_core.model.room import ROOM_NAME_BYTES_MAX, STATUS_BYTES_MAX, Ticket
+from buddies_core.model.room import ROOM_NAME_BYTES_MAX, STATUS_BYTES_MAX, Ticket, typed_room
+from buddies_core.model.unseen import find_unseen
 from buddies_core.wire.tickets import decode_ticket
 
 ID_CHARS_MIN = 8
@@ -13,34 +15,42 @@ ID_CHARS_MIN = 8
 
 
 def room_name(text: str) -> RoomName:
-    """Return the text as a room's name.
+    """Return the room's name that a text means; see `model.room.typed_room`.
 
     Raises:
-        InvalidInput: it is empty, too long, or would look like another name.
+        InvalidInput: it is empty, too long, or looks like another name.
     """
-    if not text.strip():
+    name = typed_room(text)
+    if not name:
         raise InvalidInput("room is empty; give the name of a room, such as feature-a")
-    if text != text.strip() or not text.isprintable():
+    blanks = (f"U+{ord(char):04X}" for char in name if char.isspace() and char != " ")
+    if bad := next(blanks, None) or next((unseen.name for unseen in find_unseen(name)), None):
         raise InvalidInput(
-            f"room {text!r} begins or ends with a space or holds control characters; "
-            "others would not find it: leave them out"
+            f"room {name!r} contains {bad}, which cannot be seen or told from a space, so others "
+            "would not find the room; write the name without it"
         )
-    if len(text.encode()) > ROOM_NAME_BYTES_MAX:
+    _check_length(name)
+    return name
+
+
+def _check_length(name: RoomName) -> None:
+    if (size := len(name.encode())) > ROOM_NAME_BYTES_MAX:
         raise InvalidInput(
-            f"room is {len(text.encode())} bytes long, {ROOM_NAME_BYTES_MAX} are allowed; "
-            "use a shorter name"
+            f"room is {size} bytes long, {ROOM_NAME_BYTES_MAX} are allowed; use a shorter name"
         )
-    return RoomName(text)
 
 
 def way_into(room: RoomName, text: str, *, private: bool) -> Ticket | Invite:
     """Return the ticket, or the invite to a private room, once it is known to be for this room.
 
+    The room goes by the ticket's spelling of its name: a room from before names were in NFC has the
+    topic of that.
+
     Raises:
         InvalidInput: it is neither, or one for another room.
     """
     given = decode_ticket(text)
-    if given.room != room:
+    if given.room != room and unicodedata.normalize("NFC", given.room) != room:
         raise InvalidInput(
             f"the ticket is for room {given.room!r}, not {room!r}; "
             f"join {given.room!r}, or ask for a ticket of {room!r}"
@@ -50,7 +60,8 @@ def way_into(room: RoomName, text: str, *, private: bool) -> Ticket | Invite:
             f"the ticket is for the open room {room!r}; leave out --private to join that, or ask "
             "for an invite to a private one"
         )
-    if isinstance(given, Ticket) and given.topic != topic_of(room):
+    _check_length(given.room)
+    if isinstance(given, Ticket) and given.topic != topic_of(given.room):
         raise InvalidInput(
             f"the ticket names room {room!r} but leads elsewhere; it is damaged or made up: "
             f"ask for a new one (buddies-cli ticket {room})"

@@ -49,8 +49,12 @@ async def told_at_both_doors(machine: Machine, said: str, *, code: int) -> None:
 WRONG_CALLS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("join_room", {"room": ""}, "room must not be empty"),
     ("join_room", {"room": " "}, "room is empty; give the name of a room"),
-    ("join_room", {"room": "a\nb"}, "holds control characters"),
-    ("join_room", {"room": "a\u202eb"}, "holds control characters"),
+    ("join_room", {"room": "a\nb"}, "contains U+000A, which cannot be seen"),
+    (
+        "join_room",
+        {"room": "a\u202eb"},
+        "contains RIGHT-TO-LEFT OVERRIDE (U+202E), which cannot be seen",
+    ),
     ("join_room", {"room": "é" * 200}, f"400 bytes long, {ROOM_NAME_BYTES_MAX} are allowed"),
     ("join_room", {"room": 7}, "room must be a string, not 7"),
     ("join_room", {"room": ROOM, "ticket": ""}, "ticket must not be empty"),
@@ -137,6 +141,29 @@ async def test_a_person_is_told_the_same_in_one_line_with_an_exit_code(alice: Ma
         assert (answer.code, answer.output, answer.errors.count("\n")) == (code, "", 1), words
         assert said in answer.errors
     assert await alice.command("memory", "list") == {"results": [], "damaged": 0}
+
+
+async def test_a_ticket_and_a_name_are_taken_as_people_paste_them(
+    alice: Machine, bob: Machine
+) -> None:
+    typed, composed = "cafe\u0301", "caf\u00e9"
+    opened = await alice.run("join", f"{typed}\u200b ")
+    async with agent_on(bob) as cursor:
+        mail = "> " + opened.output.replace("\n", "\n> ")  # all that the command has printed
+        joined = await cursor.call("join_room", room=typed, ticket=mail)
+        assert (joined["room"], {it["name"] for it in joined["members"]}) == (
+            composed,
+            {"alice", "bob"},
+        )
+        kept = await cursor.call("store_memory", room=typed, content="x")
+        assert kept["room"] == composed
+        found = await cursor.call("list_memories", room=f"\ufeff{typed}")
+        assert [memory["id"] for memory in found["results"]] == [kept["id"]]
+        again = await bob.command("memory", "get", f"`{kept['id']}`,")
+        assert again["id"] == kept["id"]
+        left = await bob.run("leave", typed)
+        assert (left.output, "leaving for" in left.errors) == (f"Left {composed}.\n", True)
+        assert await cursor.call("list_rooms") == {"rooms": []}
 
 
 async def test_a_ticket_that_leads_nowhere_is_told_from_one_that_is_none(

@@ -21,6 +21,7 @@ from buddies_core.model.room import (
     NotifyReport,
     RoomStatus,
     RotateReport,
+    typed_room,
 )
 from buddies_core.model.views import (
     AgentView,
@@ -184,6 +185,9 @@ class FakeRooms:
 
     def joined(self) -> tuple[RoomName, ...]:
         return (RoomName("a"), RoomName("feature-a"))
+
+    def named(self, text: str) -> RoomName:
+        return typed_room(text)
 
     def status(self, room: str) -> RoomStatus:
         self.calls.append(("status", room))

@@ -287,7 +287,7 @@ async def test_a_peer_that_is_not_in_the_room_is_told_from_one_that_is_off() -> 
     ("name", "text", "says"),
     [
         ("", None, "room is empty"),
-        (" demo", None, "begins or ends with a space"),
+        ("de\u200bmo", None, r"room 'de\\u200bmo' contains ZERO WIDTH SPACE \(U\+200B\)"),
         ("x" * 257, None, "257 bytes long, 256 are allowed"),
         ("other", ticket(ALICE), "for room 'demo', not 'other'"),
         ("demo", ticket(ALICE, topic=TopicId(bytes(32))), "leads elsewhere"),
@@ -302,6 +302,55 @@ async def test_a_name_or_ticket_that_cannot_be_is_refused(
         with pytest.raises(InvalidInput, match=says):
             await changes.join(name, text, None)
         assert rooms.joined() == ()
+
+
+NFC, NFD = RoomName("caf\u00e9"), RoomName("cafe\u0301")
+
+
+async def test_a_name_is_joined_in_its_composed_form_and_found_by_every_form() -> None:
+    async with rooms_of(host(BOB, "bob")) as (rooms, changes):
+        joined = await changes.join(f" \ufeff{NFD}\u200b\n", None, None)
+        assert (joined.room, rooms.joined()) == (NFC, (NFC,))
+        assert rooms.room(NFC).room_id == open_room_id(NFC)
+        assert [rooms.named(text) for text in (NFC, NFD, f"{NFD} ")] == [NFC] * 3
+        assert rooms.named("e\u0301") == "\u00e9"
+
+
+async def test_a_ticket_leads_to_the_room_of_its_own_spelling_which_every_form_then_means() -> None:
+    bob = host(BOB, "bob")
+    network_of(bob).reachable.add(ALICE.endpoint)
+    text = ticket(ALICE, room=NFD, topic=topic_of(NFD))
+    async with rooms_of(bob, let_in_by=(ALICE.endpoint,)) as (rooms, changes):
+        assert (await changes.join(NFC, text, None)).room == NFD
+        assert rooms.room(NFD).room_id == open_room_id(NFD)
+        assert (await changes.join(NFC, None, None)).already_joined
+        assert (await changes.join(NFD, text, None)).already_joined
+    async with rooms_of(bob) as (rooms, changes):  # as one that an older version has kept
+        assert [rooms.named(text) for text in (NFC, NFD)] == [NFD] * 2
+        assert (await changes.leave(rooms.named(NFC), None, for_all=True)).room == NFD
+        assert rooms.joined() == ()
+        assert (await changes.join(NFD, None, None)).room == NFC
+
+
+@pytest.mark.parametrize(("here", "there"), [(NFC, NFD), (NFD, NFC)])
+async def test_no_two_rooms_are_joined_whose_names_look_the_same(
+    here: RoomName, there: RoomName
+) -> None:
+    bob = host(BOB, "bob")
+    network_of(bob).reachable.add(ALICE.endpoint)
+    async with rooms_of(bob, let_in_by=(ALICE.endpoint,)) as (rooms, changes):
+        await changes.join(NFC, ticket(ALICE, room=here, topic=topic_of(here)), None)
+        with pytest.raises(InvalidInput, match="though their names look the same"):
+            await changes.join(NFC, ticket(ALICE, room=there, topic=topic_of(there)), None)
+        assert rooms.joined() == (here,)
+
+
+async def test_a_ticket_of_a_name_that_only_looks_like_the_one_given_is_refused() -> None:
+    async with rooms_of(host(BOB, "bob")) as (_, changes):
+        for name in (RoomName("demo\u200b"), RoomName("d\u0435mo"), RoomName("demo ")):
+            text = ticket(ALICE, room=name, topic=topic_of(name))
+            with pytest.raises(InvalidInput, match="the ticket is for room"):
+                await changes.join("demo", text, None)
 
 
 async def test_joining_again_dials_the_new_ticket_and_says_who_did_not_answer() -> None:
