@@ -129,7 +129,7 @@ async def test_a_person_is_told_the_same_in_one_line_with_an_exit_code(alice: Ma
         ((*store, ""), "", 2, "content is empty"),
         ((*store, "-"), "x" * (MIB + 1), 2, "more than 1048576 bytes"),
         ((*store, "x", "--title", "t" * 513), "", 2, "title has 513 bytes, at most 512"),
-        ((*store, "x", "--tag", ""), "", 2, "tags holds an empty one"),
+        ((*store, "x", "--tag", ""), "", 2, "Invalid value for '--tag': it is empty"),
         ((*store, "x", "--reference", "7"), "", 2, "reference '7' is no id"),
         (("memory", "search", "q" * 20_000), "", 2, "query is longer than 16384 bytes"),
         (("memory", "search", "q", "--timeout", "nan"), "", 2, "nan is not in the range"),
