@@ -7,6 +7,7 @@ import json
 import math
 import re
 import select
+import shlex
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -19,6 +20,15 @@ from buddies_cli import terminal
 from buddies_core import launcher
 from buddies_core.errors import BuddiesError, DaemonUnavailable, InvalidInput, TimedOut
 from buddies_core.model.json_view import JsonObject
+from buddies_core.model.limits import (
+    LIST_ITEMS_DEFAULT,
+    LIST_ITEMS_MAX,
+    OFFSET_MAX,
+    PAGE_CHARS_MAX,
+    SEARCH_TIMEOUT_S_DEFAULT,
+    SEARCH_TIMEOUT_S_MAX,
+    SEARCH_TIMEOUT_S_MIN,
+)
 from buddies_core.paths import Paths
 
 if TYPE_CHECKING:  # brings gRPC, which --help must not wait for
@@ -110,6 +120,11 @@ class App:
         """Print one of many answers, each a line of its own."""
         click.echo(json.dumps(answer) if self.as_json else human)
 
+    def note_more(self, cursor: str | None) -> None:
+        """Tell a person how to get the rest of a list, if there is any."""
+        if cursor is not None:
+            self.note(f"there is more; go on with: --cursor {shlex.quote(cursor)}")
+
     def note(self, text: str) -> None:
         """Tell a person something beside the answer."""
         click.echo(terminal.plain(text), err=True)
@@ -190,6 +205,34 @@ def _choose_json(context: click.Context, _parameter: click.Parameter, chosen: bo
     app = context.find_object(App)
     assert app is not None, "main makes the App"
     app.as_json = chosen
+
+
+cursor_option = click.option(
+    "--cursor", default="", help="Go on where an earlier answer ended: its next_cursor."
+)
+limit_option = click.option(
+    "--limit",
+    type=click.IntRange(1, LIST_ITEMS_MAX),
+    default=LIST_ITEMS_DEFAULT,
+    show_default=True,
+    help="At most so many; fewer if they don't fit into one answer.",
+)
+search_timeout_option = click.option(
+    "--timeout",
+    "timeout_s",
+    type=Seconds(SEARCH_TIMEOUT_S_MIN, SEARCH_TIMEOUT_S_MAX),
+    default=SEARCH_TIMEOUT_S_DEFAULT,
+    show_default=True,
+    help="Seconds to wait for peers at most.",
+)
+offset_option = click.option(
+    "--offset", type=click.IntRange(0, OFFSET_MAX), default=0, help="Begin at this character."
+)
+page_option = click.option(
+    "--limit",
+    type=click.IntRange(1, PAGE_CHARS_MAX),
+    help="Characters to show. If left out: all, or one page with --json.",
+)
 
 
 def text_argument(value: str, limit_bytes: int) -> str:

@@ -12,7 +12,7 @@ from buddies_cli import terminal
 from buddies_cli.execution import Done, Execution, NotDone, NotHere
 from buddies_cli.restarts import PAUSE_S, through_restarts
 from buddies_core.errors import BuddiesError, DaemonUnavailable, NotAllowed, NotFound
-from buddies_core.model import json_view
+from buddies_core.model import task_json
 from buddies_core.model.task import PROGRESS_BYTES_MAX, REASON_BYTES_MAX, WAIT_S_MAX
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ class _Watcher:
             try:
                 now = await through_restarts(show_life)
                 if now.state.is_terminal:
-                    return json_view.ending(now)
+                    return task_json.ending(now)
             except (NotFound, NotAllowed) as error:
                 return str(error)
             except BuddiesError as error:
@@ -209,13 +209,13 @@ async def _give(daemon: DaemonClient, task: TaskView, outcome: Outcome) -> tuple
     match outcome:
         case Done(output):
             verdict = await daemon.submit_task_result(id, success=True, output=output)
-            return json_view.submitted_json(id, verdict), f"task {id}: done, {verdict.verdict}"
+            return task_json.submitted_json(id, verdict), f"task {id}: done, {verdict.verdict}"
         case NotDone(reason):
             verdict = await daemon.submit_task_result(id, success=False, output=reason)
-            return json_view.submitted_json(id, verdict), f"task {id}: failed, {verdict.verdict}"
+            return task_json.submitted_json(id, verdict), f"task {id}: failed, {verdict.verdict}"
         case NotHere(reason):
             view = await daemon.reject_task(id, _cut(reason, REASON_BYTES_MAX))
-            return json_view.task_brief_json(view), f"task {id}: rejected"
+            return task_json.task_json(view), f"task {id}: rejected"
 
 
 def _cut(text: str, bytes_max: int) -> str:

@@ -1,23 +1,65 @@
 """What the daemon said as a tool's result: structured for programs, as text for models."""
 
-import json
+import logging
 
 import mcp_types as mcp
 
-from buddies_core.model.json_view import JsonObject
+from buddies_core.model.budget import ANSWER_COST_MAX, answer_cost, json_text
+from buddies_core.model.json_view import JsonObject, JsonValue
 from buddies_mcp.tools.tool import Tool
+
+FAILURE_CHARS_MAX = 8000
+SHORTENED = (
+    "this answer was too large: long texts end in … and long lists lack items. Ask for less at"
+    " once, or for one thing by its id"
+)
+_SHORTER = ((4000, 200), (1000, 50), (200, 20), (50, 5))
+"""Characters of a text and items of a list, from mild to harsh."""
+
+logger = logging.getLogger(__name__)
 
 
 def result(answer: JsonObject) -> mcp.CallToolResult:
     """Return an answer as structured content and as the same in text: hosts show either."""
-    text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
+    answer = fitting(answer)
+    text = json_text(answer)
     return mcp.CallToolResult(
         content=[mcp.TextContent(type="text", text=text)], structured_content=answer
     )
 
 
+def fitting(answer: JsonObject) -> JsonObject:
+    """Return an answer that is not too large for a model.
+
+    The daemon and the tools see to that. This is the last guard, for what they have overlooked.
+    """
+    if answer_cost(json_text(answer)) <= ANSWER_COST_MAX:
+        return answer
+    logger.warning("answer_shortened keys=%s", ",".join(answer))
+    for chars, items in _SHORTER:
+        shorter = {key: _cut(value, chars, items) for key, value in answer.items()}
+        shorter["shortened"] = SHORTENED
+        if answer_cost(json_text(shorter)) <= ANSWER_COST_MAX:
+            return shorter
+    return {"shortened": SHORTENED}
+
+
+def _cut(value: JsonValue, chars: int, items: int) -> JsonValue:
+    match value:
+        case str():
+            return value if len(value) <= chars else f"{value[:chars]}…"
+        case list():
+            return [_cut(item, chars, items) for item in value[:items]]
+        case dict():
+            return {key: _cut(item, chars, items) for key, item in value.items()}
+        case _:
+            return value
+
+
 def failure(text: str) -> mcp.CallToolResult:
     """Return a failure whose text a model sees; of a JSON-RPC error it often sees nothing."""
+    if len(text) > FAILURE_CHARS_MAX:
+        text = f"{text[:FAILURE_CHARS_MAX]}…"
     return mcp.CallToolResult(content=[mcp.TextContent(type="text", text=text)], is_error=True)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,8 @@ from mcp.shared.exceptions import MCPError
 
 from buddies_core import __version__
 from buddies_core.errors import BuddiesError
-from buddies_core.model import json_view
+from buddies_core.model import task_json
+from buddies_core.model.budget import json_text
 from buddies_core.model.json_view import JsonObject
 from buddies_core.model.task import WAIT_S_MAX, TaskState
 from buddies_mcp import render
@@ -149,7 +149,7 @@ def build_server(
             tasks = await link.ask(lambda daemon: daemon.list_tasks(state=TaskState.SUBMITTED))
         except BuddiesError as error:
             raise MCPError(mcp.INTERNAL_ERROR, str(error)) from error
-        text = json.dumps(json_view.task_list_json(tasks), ensure_ascii=False)
+        text = json_text(render.fitting(task_json.task_list_json(tasks)))
         return mcp.ReadResourceResult(
             contents=[mcp.TextResourceContents(uri=INBOX_URI, mime_type=INBOX.mime_type, text=text)]
         )

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 import click
 
 from buddies_cli import terminal
-from buddies_cli.app import App, Group, Seconds, text_argument
+from buddies_cli.app import (
+    App,
+    Group,
+    cursor_option,
+    limit_option,
+    offset_option,
+    page_option,
+    search_timeout_option,
+    text_argument,
+)
 from buddies_core.clock import SystemClock
 from buddies_core.model import json_view
 from buddies_core.model.identity import Verified
+from buddies_core.model.limits import PAGE_CHARS_DEFAULT
 from buddies_core.model.memory import CONTENT_BYTES_MAX, MemoryKind
 from buddies_core.model.moments import FORMS, moment_ms
 
@@ -22,8 +31,6 @@ if TYPE_CHECKING:
     from buddies_core.model.views import MemoryPage, MemoryView, SearchResult
 
 KINDS = click.Choice([kind.value for kind in MemoryKind])
-PAGE_CHARS = 100_000
-"""How much of a memory is asked for at once when all of it is wanted."""
 SNIPPET_CHARS = 300
 """How much of a content a list shows."""
 
@@ -44,7 +51,7 @@ class Filters(TypedDict):
 def filter_options(command: CommandT) -> CommandT:
     """Give a command the options that fill Filters."""
     for option in (
-        click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True),
+        limit_option,
         click.option("--since", "since_ms", callback=_moment, help=f"Created since then: {FORMS}."),
         click.option("--author", help="From this author: a user name or an endpoint id."),
         click.option("--tag", "tags", multiple=True, help="With this tag, or another one given."),
@@ -93,27 +100,22 @@ def store(
 
 @memory.command(name="list")
 @filter_options
+@cursor_option
 @click.pass_obj
-def list_(app: App, **filters: Unpack[Filters]) -> None:
+def list_(app: App, cursor: str, **filters: Unpack[Filters]) -> None:
     """List this machine's memories, newest first."""
-    found = app.ask(lambda daemon: daemon.list_memories(**filters))
+    found = app.ask(lambda daemon: daemon.list_memories(**filters, cursor=cursor))
     if not found.results:
         app.note("no memory")
     if found.damaged:
         app.note(f"warning: {terminal.count(found.damaged, 'damaged record')} skipped")
     app.show(json_view.memory_list_json(found), _blocks(found.results))
+    app.note_more(found.next_cursor)
 
 
 @memory.command()
 @click.argument("query")
-@click.option(
-    "--timeout",
-    "timeout_s",
-    type=Seconds(0.1, 50),
-    default=3,
-    show_default=True,
-    help="Seconds to wait for peers at most.",
-)
+@search_timeout_option
 @filter_options
 @click.pass_obj
 def search(app: App, query: str, timeout_s: float, **filters: Unpack[Filters]) -> None:
@@ -126,25 +128,16 @@ def search(app: App, query: str, timeout_s: float, **filters: Unpack[Filters]) -
 
 @memory.command()
 @click.argument("id")
-@click.option(
-    "--offset",
-    type=click.IntRange(0, CONTENT_BYTES_MAX),
-    default=0,
-    help="Begin at this character.",
-)
-@click.option(
-    "--limit",
-    type=click.IntRange(1, CONTENT_BYTES_MAX),
-    help="Characters to show; all if left out.",
-)
+@offset_option
+@page_option
 @click.pass_obj
 def get(app: App, id: str, offset: int, limit: int | None) -> None:
     """Read the memory with this ID."""
 
     async def read(daemon: DaemonClient) -> MemoryPage:
-        return await (
-            _rest(daemon, id, offset) if limit is None else daemon.get_memory(id, offset, limit)
-        )
+        if limit is None and not app.as_json:
+            return await daemon.whole_memory(id, offset)
+        return await daemon.get_memory(id, offset, limit or PAGE_CHARS_DEFAULT)
 
     page = app.ask(read)
     view = page.memory
@@ -154,15 +147,6 @@ def get(app: App, id: str, offset: int, limit: int | None) -> None:
         app.note("only its beginning has reached this machine so far")
     human = f"{_heading(view)}\n\n{terminal.plain(view.content)}"
     app.show(json_view.memory_page_json(page), human)
-
-
-async def _rest(daemon: DaemonClient, id: str, offset: int) -> MemoryPage:
-    page = await daemon.get_memory(id, offset, PAGE_CHARS)
-    parts = [page.memory.content]
-    while page.next_offset is not None:
-        page = await daemon.get_memory(id, page.next_offset, PAGE_CHARS)
-        parts.append(page.memory.content)
-    return replace(page, offset=offset, memory=replace(page.memory, content="".join(parts)))
 
 
 def _asked(result: SearchResult) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import click
 
 from buddies_cli import terminal
-from buddies_cli.app import App, Group
+from buddies_cli.app import App, Group, cursor_option
 from buddies_core.errors import InvalidInput, NotAllowed
 from buddies_core.model.ids import short
 from buddies_core.model.policy_json import policy_json, policy_report_json
@@ -37,12 +37,14 @@ def policy() -> None:
 
 @policy.command()
 @click.argument("room")
+@cursor_option
 @click.pass_obj
-def show(app: App, room: str) -> None:
+def show(app: App, room: str, cursor: str) -> None:
     """Show whom this machine hears in ROOM."""
-    view = app.ask(lambda daemon: daemon.get_policy(room))
+    view = app.ask(lambda daemon: daemon.get_policy(room, cursor))
     _warn(app, view)
     app.show(policy_json(view), _table(view))
+    app.note_more(view.next_cursor)
 
 
 @policy.command(name="set")

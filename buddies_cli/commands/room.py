@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from buddies_cli import terminal
-from buddies_cli.app import App, Command, Duration, Group, text_argument
+from buddies_cli.app import App, Command, Duration, Group, cursor_option, text_argument
 from buddies_cli.commands.daemon import status_table
 from buddies_core.errors import InvalidInput
 from buddies_core.model import json_view
@@ -139,19 +139,22 @@ def leave(app: App, room: str) -> None:
 
 
 @click.command(cls=Command)
+@cursor_option
 @click.pass_obj
-def rooms(app: App) -> None:
+def rooms(app: App, cursor: str) -> None:
     """List the rooms that this machine is in."""
-    names = app.ask(lambda daemon: daemon.list_rooms(), start=False)
-    if not names:
+    found = app.ask(lambda daemon: daemon.room_list(cursor), start=False)
+    if not found.rooms:
         app.note("This machine is in no room; join one with: buddies-cli join ROOM")
-    app.show(json_view.rooms_json(names), terminal.columns((name,) for name in names))
+    app.show(json_view.rooms_json(found), terminal.columns((name,) for name in found.rooms))
+    app.note_more(found.next_cursor)
 
 
 @click.command(cls=Command)
 @click.argument("room", required=False)
+@cursor_option
 @click.pass_obj
-def status(app: App, room: str | None) -> None:
+def status(app: App, room: str | None, cursor: str) -> None:
     """Show who is in ROOM, or how the daemon is.
 
     Without ROOM it is the same as: buddies-cli daemon status.
@@ -160,14 +163,16 @@ def status(app: App, room: str | None) -> None:
         overview = app.ask(lambda daemon: daemon.status(), start=False)
         app.show(json_view.status_json(overview), status_table(overview))
     else:
-        seen = app.ask(lambda daemon: daemon.room_status(room), start=False)
+        seen = app.ask(lambda daemon: daemon.room_status(room, cursor), start=False)
         app.show(json_view.room_status_json(seen), _room_table(seen))
+        app.note_more(seen.next_cursor)
 
 
 def _room_table(seen: RoomStatus) -> str:
     kind = " (private)" if seen.private else ""
+    members = seen.members_total or len(seen.members)
     heading = (
-        f"{terminal.line(seen.room)}{kind}: {terminal.count(len(seen.members), 'member')},"
+        f"{terminal.line(seen.room)}{kind}: {terminal.count(members, 'member')},"
         f" {terminal.count(seen.neighbors, 'neighbor')},"
         f" joined {terminal.when(seen.joined_at_ms)}"
     )

@@ -10,11 +10,21 @@ from typing import TYPE_CHECKING
 import click
 
 from buddies_cli import terminal
-from buddies_cli.app import App, Group, Seconds, text_argument
+from buddies_cli.app import (
+    App,
+    Group,
+    cursor_option,
+    limit_option,
+    offset_option,
+    page_option,
+    search_timeout_option,
+    text_argument,
+)
 from buddies_core.clock import SystemClock
 from buddies_core.errors import BuddiesError
 from buddies_core.model import skill_json
 from buddies_core.model.identity import Verified
+from buddies_core.model.limits import PAGE_CHARS_DEFAULT
 from buddies_core.model.memory import CONTENT_BYTES_MAX
 from buddies_core.model.skill import VERSION_MAX
 from buddies_core.model.skill_file import SkillHost, installed_json, plan_json
@@ -28,8 +38,6 @@ if TYPE_CHECKING:
     from buddies_core.model.skill_views import SkillPage, SkillVersion, SkillView
 
 HOSTS = click.Choice([host.value for host in SkillHost])
-PAGE_CHARS = CONTENT_BYTES_MAX
-"""All of any content."""
 SNIPPET_CHARS = 300
 """How much of a content a list shows."""
 SCORES = {"up": 1, "down": -1}
@@ -85,15 +93,8 @@ def publish(
 @click.argument("query")
 @click.option("--room", help="In this room; in all of them if left out.")
 @click.option("--tag", "tags", multiple=True, help="With this tag, or another one given.")
-@click.option(
-    "--timeout",
-    "timeout_s",
-    type=Seconds(0.1, 50),
-    default=3,
-    show_default=True,
-    help="Seconds to wait for peers at most.",
-)
-@click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True)
+@search_timeout_option
+@limit_option
 @click.pass_obj
 def search(
     app: App, query: str, room: str | None, tags: tuple[str, ...], timeout_s: float, limit: int
@@ -131,10 +132,20 @@ def vote(app: App, hash: str, opinion: str, room: str) -> None:
 
 @skill.command()
 @click.argument("hash")
+@offset_option
+@page_option
 @click.pass_obj
-def get(app: App, hash: str) -> None:
+def get(app: App, hash: str, offset: int, limit: int | None) -> None:
     """Read the skill with this HASH, its versions and what it changes."""
-    page = app.ask(lambda daemon: daemon.get_skill(hash, limit=PAGE_CHARS))
+
+    async def read(daemon: DaemonClient) -> SkillPage:
+        if limit is None and not offset and not app.as_json:
+            return await daemon.whole_skill(hash)
+        return await daemon.get_skill(hash, offset, limit or PAGE_CHARS_DEFAULT)
+
+    page = app.ask(read)
+    if page.next_offset is not None:
+        app.note(f"{page.total} characters in all; go on with --offset {page.next_offset}")
     parts = [_heading(page.skill), terminal.plain(page.skill.content)]
     if len(page.chain) > 1:
         rows = [_version_row(version, page.skill.hash) for version in page.chain]
@@ -147,20 +158,26 @@ def get(app: App, hash: str) -> None:
 @skill.command(name="list")
 @click.option("--room", help="In this room; in all of them if left out.")
 @click.option("--tag", "tags", multiple=True, help="With this tag, or another one given.")
-@click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True)
+@limit_option
+@cursor_option
 @click.option("--installed", is_flag=True, help="Those that were installed for agents' clients.")
 @click.pass_obj
-def list_(app: App, room: str | None, tags: tuple[str, ...], limit: int, installed: bool) -> None:
+def list_(
+    app: App, room: str | None, tags: tuple[str, ...], limit: int, cursor: str, installed: bool
+) -> None:
     """List this machine's skills, the latest first."""
     if installed:
         _list_installed(app)
         return
-    found = app.ask(lambda daemon: daemon.list_skills(room=room, tags=tags, limit=limit))
+    found = app.ask(
+        lambda daemon: daemon.list_skills(room=room, tags=tags, limit=limit, cursor=cursor)
+    )
     if not found.results:
         app.note("no skill")
     if found.damaged:
         app.note(f"warning: {terminal.count(found.damaged, 'damaged record')} skipped")
     app.show(skill_json.skill_list_json(found), _blocks(found.results))
+    app.note_more(found.next_cursor)
 
 
 @skill.command()

@@ -11,11 +11,21 @@ from typing import TYPE_CHECKING
 import click
 
 from buddies_cli import terminal
-from buddies_cli.app import FAILED, TIMED_OUT, App, Group, Seconds, text_argument
+from buddies_cli.app import (
+    FAILED,
+    TIMED_OUT,
+    App,
+    Group,
+    Seconds,
+    cursor_option,
+    limit_option,
+    text_argument,
+)
 from buddies_cli.ending import Ending
 from buddies_cli.restarts import through_restarts
 from buddies_cli.watching import Watch, watch
-from buddies_core.model import json_view
+from buddies_core.model import task_json
+from buddies_core.model.limits import CLAIMS_DEFAULT, CLAIMS_MAX, OFFSET_MAX, TASK_TIMEOUT_S_MIN
 from buddies_core.model.task import (
     DESCRIPTION_BYTES_MAX,
     OUTPUT_BYTES_MAX,
@@ -27,11 +37,10 @@ from buddies_core.model.task import (
 
 if TYPE_CHECKING:
     from buddies_core.client import DaemonClient
-    from buddies_core.model.task import TaskView
+    from buddies_core.model.task import TaskView, TextPage
 
 STATES = click.Choice([state.value for state in TaskState])
 WAIT = Seconds(0, TIMEOUT_S_MAX)
-CLAIMS_MAX = 100
 JOBS_MAX = 16
 TASKS_MAX = 1_000_000
 
@@ -50,7 +59,7 @@ def task() -> None:
 @click.option(
     "--timeout",
     "timeout_s",
-    type=Seconds(1, TIMEOUT_S_MAX),
+    type=Seconds(TASK_TIMEOUT_S_MIN, TIMEOUT_S_MAX),
     help="Seconds after which the task expires. If left out: 10 min to begin, 1 h to finish.",
 )
 @click.option("--key", default="", help="The same key again is the same task, not another.")
@@ -90,7 +99,8 @@ def delegate(
             parent_task_id=parent,
         )
         app.note(f"task {given.id}")
-        return await _follow(app, daemon, given, wait_s)
+        last = await _follow(app, daemon, given, wait_s)
+        return last if app.as_json else await daemon.with_whole_result(last)
 
     _show_outcome(app, app.ask(hand_over))
 
@@ -98,17 +108,38 @@ def delegate(
 @task.command()
 @click.argument("id")
 @click.option("--wait", "wait_s", type=WAIT, help="Seconds to wait; to the end if left out.")
+@click.option("--offset", type=click.IntRange(0, OFFSET_MAX), help="Only the page from here on.")
+@click.option("--description", is_flag=True, help="Print the task's text instead; don't wait.")
 @click.pass_obj
-def wait(app: App, id: str, wait_s: float | None) -> None:
+def wait(app: App, id: str, wait_s: float | None, offset: int | None, description: bool) -> None:
     """Wait for the task with this ID, and print its output."""
 
+    async def describe(daemon: DaemonClient) -> TaskView:
+        task = await daemon.task_after(id, 0, offset=offset or 0, description=True)
+        return task if is_page else await daemon.with_whole_description(task)
+
     async def follow(daemon: DaemonClient) -> TaskView:
-        return await _follow(app, daemon, await daemon.task_after(id, 0), wait_s)
+        task = await daemon.task_after(id, 0, offset=offset or 0)
+        task = await _follow(app, daemon, task, wait_s, offset or 0)
+        return task if is_page else await daemon.with_whole_result(task)
 
-    _show_outcome(app, app.ask(follow))
+    is_page = app.as_json or offset is not None
+    if description:
+        found = app.ask(describe)
+        _note_page(app, found.description, found.description_page)
+        app.show(task_json.description_json(found), terminal.plain(found.description))
+    else:
+        _show_outcome(app, app.ask(follow))
 
 
-async def _follow(app: App, daemon: DaemonClient, task: TaskView, wait_s: float | None) -> TaskView:
+def _note_page(app: App, text: str, page: TextPage | None) -> None:
+    if page is not None and (end := page.offset + len(text)) < page.total:
+        app.note(f"{page.total} characters in all; go on with --offset {end}")
+
+
+async def _follow(
+    app: App, daemon: DaemonClient, task: TaskView, wait_s: float | None, offset: int = 0
+) -> TaskView:
     """Return the task when it is over or the wait is; tell meanwhile how it goes."""
     loop = asyncio.get_running_loop()
     end_s = None if wait_s is None else loop.time() + wait_s
@@ -119,7 +150,7 @@ async def _follow(app: App, daemon: DaemonClient, task: TaskView, wait_s: float 
 
     async def follow_for(left_s: float) -> None:
         nonlocal latest, told
-        async for latest in daemon.wait_task(str(task.id), left_s):
+        async for latest in daemon.wait_task(str(task.id), left_s, offset=offset):
             if (how := _how(latest)) != told:
                 app.note(terminal.line(how))
                 told = how
@@ -145,12 +176,13 @@ def _how(task: TaskView) -> str:
 
 def _show_outcome(app: App, task: TaskView) -> None:
     output = task.result.output if isinstance(task.result, TaskSucceeded) else ""
-    app.show(json_view.outcome_json(task), terminal.plain(output))
+    app.show(task_json.outcome_json(task), terminal.plain(output))
+    _note_page(app, task.result_text, task.result_page)
     if not task.state.is_terminal:
         app.note(f"the task goes on; wait again with: buddies-cli task wait {task.id}")
         _exit(TIMED_OUT)
     if task.state is not TaskState.COMPLETED:
-        app.note(f"error: {json_view.ending(task)}")
+        app.note(f"error: {task_json.ending(task)}")
         _exit(FAILED)
 
 
@@ -159,7 +191,9 @@ def _show_outcome(app: App, task: TaskView) -> None:
 @click.option(
     "--wait", "wait_s", type=WAIT, default=0, show_default=True, help="Seconds to wait for one."
 )
-@click.option("--limit", type=click.IntRange(1, CLAIMS_MAX), default=1, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1, CLAIMS_MAX), default=CLAIMS_DEFAULT, show_default=True
+)
 @click.pass_obj
 def poll(app: App, room: str | None, wait_s: float, limit: int) -> None:
     """Claim a task that waits, and print it.
@@ -175,10 +209,12 @@ def poll(app: App, room: str | None, wait_s: float, limit: int) -> None:
             left_s = max(0.0, min(end_s - loop.time(), WAIT_S_MAX))
             tasks = await daemon.poll_tasks(room=room, timeout_s=left_s, limit=limit)
             if tasks or loop.time() >= end_s:
-                return tasks
+                if app.as_json:
+                    return tasks
+                return tuple([await daemon.with_whole_description(task) for task in tasks])
 
     tasks = app.ask(claim)
-    app.show(json_view.claimed_json(tasks), "\n\n".join(map(_block, tasks)))
+    app.show(task_json.claimed_json(tasks), "\n\n".join(map(_block, tasks)))
     if not tasks:
         app.note("no task waits")
         _exit(TIMED_OUT)
@@ -207,7 +243,7 @@ def submit(app: App, id: str, output: str, failed: bool) -> None:
     text = text_argument(output, OUTPUT_BYTES_MAX)
     verdict = app.ask(lambda daemon: daemon.submit_task_result(id, success=not failed, output=text))
     said = f"{verdict.verdict}: {verdict.text}" if verdict.text else verdict.verdict
-    app.show(json_view.submitted_json(id, verdict), terminal.line(said))
+    app.show(task_json.submitted_json(id, verdict), terminal.line(said))
     if verdict.verdict == "late":
         _exit(FAILED)
 
@@ -219,7 +255,7 @@ def submit(app: App, id: str, output: str, failed: bool) -> None:
 def progress(app: App, id: str, text: str) -> None:
     """Tell with TEXT how the task with this ID goes; it is the sign of life too."""
     told = app.ask(lambda daemon: daemon.task_progress(id, text))
-    app.show(json_view.task_brief_json(told), f"Told {terminal.line(told.requester_user)}.")
+    app.show(task_json.task_json(told), f"Told {terminal.line(told.requester_user)}.")
 
 
 @task.command()
@@ -229,7 +265,7 @@ def progress(app: App, id: str, text: str) -> None:
 def cancel(app: App, id: str, reason: str) -> None:
     """End the task with this ID, which this machine asked for."""
     ended = app.ask(lambda daemon: daemon.cancel_task(id, reason))
-    app.show(json_view.task_brief_json(ended), f"The task is {ended.state}.")
+    app.show(task_json.task_json(ended), f"The task is {ended.state}.")
 
 
 @task.command()
@@ -239,20 +275,24 @@ def cancel(app: App, id: str, reason: str) -> None:
 def reject(app: App, id: str, reason: str) -> None:
     """Say that nobody here does the task with this ID, and why."""
     rejected = app.ask(lambda daemon: daemon.reject_task(id, reason))
-    app.show(json_view.task_brief_json(rejected), "Rejected.")
+    app.show(task_json.task_json(rejected), "Rejected.")
 
 
 @task.command(name="list")
 @click.option("--room", help="Only of this room.")
 @click.option("--state", type=STATES, help="Only in this state.")
-@click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True)
+@limit_option
+@cursor_option
 @click.pass_obj
-def list_(app: App, room: str | None, state: str | None, limit: int) -> None:
+def list_(app: App, room: str | None, state: str | None, limit: int, cursor: str) -> None:
     """List tasks that this machine asked for or was asked to do, newest first."""
-    found = app.ask(lambda daemon: daemon.list_tasks(room=room, state=state, limit=limit))
+    found = app.ask(
+        lambda daemon: daemon.list_tasks(room=room, state=state, limit=limit, cursor=cursor)
+    )
     if not found.tasks:
         app.note("no task")
-    app.show(json_view.task_list_json(found), terminal.columns(_row(task) for task in found.tasks))
+    app.show(task_json.task_list_json(found), terminal.columns(_row(task) for task in found.tasks))
+    app.note_more(found.next_cursor)
 
 
 def _row(task: TaskView) -> tuple[str, ...]:

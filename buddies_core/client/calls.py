@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from buddies_core.client.connection import Connection, open_connection, sendable
 from buddies_core.client.identities import IdentityCalls
@@ -27,14 +28,22 @@ from buddies_core.convert.rooms import (
     join_report_from_pb,
     leave_report_from_pb,
     notify_report_from_pb,
+    room_list_from_pb,
     room_status_from_pb,
     rotate_report_from_pb,
 )
 from buddies_core.model.ids import RoomName
+from buddies_core.model.limits import (
+    LIST_ITEMS_DEFAULT,
+    PAGE_CHARS_DEFAULT,
+    PAGE_CHARS_MAX,
+    SEARCH_TIMEOUT_S_DEFAULT,
+)
 from buddies_core.model.room import (
     JoinReport,
     LeaveReport,
     NotifyReport,
+    RoomList,
     RoomStatus,
     RotateReport,
 )
@@ -165,18 +174,29 @@ class DaemonClient(TaskCalls, SkillCalls, IdentityCalls, PolicyCalls):
         return leave_report_from_pb(reply)
 
     async def list_rooms(self) -> tuple[RoomName, ...]:
-        """Return the rooms this machine is in, sorted."""
-        reply = await self._connection.ask(self._rooms.List, room_pb2.ListRequest())
-        return tuple(map(RoomName, reply.rooms))
+        """Return all rooms this machine is in, sorted."""
+        page = await self.room_list()
+        rooms = page.rooms
+        while page.next_cursor is not None:
+            page = await self.room_list(page.next_cursor)
+            rooms += page.rooms
+        return rooms
 
-    async def room_status(self, room: str) -> RoomStatus:
-        """Return who is in the room now.
+    async def room_list(self, cursor: str = "") -> RoomList:
+        """Return the rooms this machine is in, sorted, as many as fit into an answer."""
+        with sendable():
+            request = room_pb2.ListRequest(cursor=cursor)
+        return room_list_from_pb(await self._connection.ask(self._rooms.List, request))
+
+    async def room_status(self, room: str, cursor: str = "") -> RoomStatus:
+        """Return who is in the room now, as many as fit into an answer.
 
         Raises:
             NotFound: this machine is not in the room.
+            InvalidInput: this list has not given the cursor.
         """
         with sendable():
-            request = room_pb2.StatusRequest(room=room)
+            request = room_pb2.StatusRequest(room=room, cursor=cursor)
         return room_status_from_pb(await self._connection.ask(self._rooms.Status, request))
 
     async def room_ticket(
@@ -252,20 +272,26 @@ class DaemonClient(TaskCalls, SkillCalls, IdentityCalls, PolicyCalls):
         tags: Sequence[str] = (),
         author: str | None = None,
         since_ms: int | None = None,
-        limit: int = arguments.LIMIT_DEFAULT,
+        limit: int = LIST_ITEMS_DEFAULT,
+        cursor: str = "",
     ) -> MemoryList:
-        """Return this machine's memories, newest first, with the beginning of each content."""
+        """Return this machine's memories, newest first, with the beginning of each content.
+
+        Raises:
+            InvalidInput: a filter can't be taken, or this list has not given the cursor.
+        """
         with sendable():
             request = memory_pb2.ListRequest(
                 filter=memory_pb2.Filter(
                     room=room, kind=kind, tags=tags, author=author, since_ms=since_ms
                 ),
                 limit=limit,
+                cursor=cursor,
             )
         return memory_list_from_pb(await self._connection.ask(self._memories.List, request))
 
     async def get_memory(
-        self, id: str, offset: int = 0, limit: int = arguments.PAGE_CHARS_DEFAULT
+        self, id: str, offset: int = 0, limit: int = PAGE_CHARS_DEFAULT
     ) -> MemoryPage:
         """Return up to `limit` characters of a memory's content, from `offset` on.
 
@@ -276,6 +302,15 @@ class DaemonClient(TaskCalls, SkillCalls, IdentityCalls, PolicyCalls):
             request = memory_pb2.GetRequest(id=id, offset=offset, limit=limit)
         return memory_page_from_pb(await self._connection.ask(self._memories.Get, request))
 
+    async def whole_memory(self, id: str, offset: int = 0) -> MemoryPage:
+        """Return all of a memory's content from `offset` on, read page by page; raises as `get`."""
+        page = await self.get_memory(id, offset, PAGE_CHARS_MAX)
+        parts = [page.memory.content]
+        while page.next_offset is not None:
+            page = await self.get_memory(id, page.next_offset, PAGE_CHARS_MAX)
+            parts.append(page.memory.content)
+        return replace(page, offset=offset, memory=replace(page.memory, content="".join(parts)))
+
     async def search_memory(
         self,
         query: str,
@@ -285,8 +320,8 @@ class DaemonClient(TaskCalls, SkillCalls, IdentityCalls, PolicyCalls):
         tags: Sequence[str] = (),
         author: str | None = None,
         since_ms: int | None = None,
-        timeout_s: float = arguments.SEARCH_TIMEOUT_S_DEFAULT,
-        limit: int = arguments.LIMIT_DEFAULT,
+        timeout_s: float = SEARCH_TIMEOUT_S_DEFAULT,
+        limit: int = LIST_ITEMS_DEFAULT,
     ) -> SearchResult:
         """Return what was found here and at every present member, best first."""
         with sendable():

@@ -24,14 +24,15 @@ class PolicyCalls:
         self._connection = connection
         self._policies = PoliciesStub(connection.channel)
 
-    async def get_policy(self, room: str) -> PolicyView:
-        """Return the policy of a room.
+    async def get_policy(self, room: str, cursor: str = "") -> PolicyView:
+        """Return the policy of a room, with as many identities as fit into an answer.
 
         Raises:
             NotFound: this machine is not in the room.
+            InvalidInput: this whitelist has not given the cursor.
         """
         with sendable():
-            request = policy_pb2.GetRequest(room=room)
+            request = policy_pb2.GetRequest(room=room, cursor=cursor)
         return policy_view_from_pb(await self._connection.ask(self._policies.Get, request))
 
     async def set_policy(

@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from buddies_core.errors import InvalidInput, NotAllowed, NotFound, StoreError
+from buddies_core.model.budget import fitting_text
 from buddies_core.model.identity import Verified
+from buddies_core.model.memory import CONTENT_BYTES_MAX
 from buddies_core.model.skill_file import (
     InstalledSkill,
     InstallPlan,
@@ -41,8 +43,8 @@ if TYPE_CHECKING:
 
 LOCK_FILE = ".buddies-skills.json"
 LOCK_VERSION = 1
-DIFF_CHARS_MAX = 30_000
-"""Somebody is to read it before they agree."""
+DIFF_COST_MAX = 40_000
+"""Somebody is to read it before they agree; it comes with one answer, see `model.budget`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,19 @@ class SkillDirectory:
         notes = list(warnings(skill))
         if known is not None and current is not None and sha256_hex(current) != known.file_sha256:
             notes.append("it was changed here since it was installed; those changes would be lost")
+        diff = text_diff(
+            current or "",
+            text,
+            f"{name}/SKILL.md as it is",
+            f"{name}/SKILL.md version {skill.version}",
+            4 * CONTENT_BYTES_MAX,
+        )
+        shown = fitting_text(diff, DIFF_COST_MAX)
+        if shown != diff:
+            notes.append(
+                "the changes are too long to be shown whole; read the skill first: get_skill, or"
+                " buddies-cli skill get"
+            )
         seen = "\0".join((str(path), text, current or "", known.hash if known else ""))
         return InstallPlan(
             host=self.host,
@@ -108,13 +123,7 @@ class SkillDirectory:
             path=str(path),
             skill=skill,
             text=text,
-            diff=text_diff(
-                current or "",
-                text,
-                f"{name}/SKILL.md as it is",
-                f"{name}/SKILL.md version {skill.version}",
-                DIFF_CHARS_MAX,
-            ),
+            diff=shown,
             warnings=tuple(notes),
             replaces=known,
             confirm=hashlib.sha256(seen.encode()).hexdigest()[:16],

@@ -15,7 +15,12 @@ from buddies_core.convert.skills import (
     skill_search_from_pb,
     vote_from_pb,
 )
-from buddies_core.model.memory import CONTENT_BYTES_MAX
+from buddies_core.model.limits import (
+    LIST_ITEMS_DEFAULT,
+    PAGE_CHARS_DEFAULT,
+    PAGE_CHARS_MAX,
+    SEARCH_TIMEOUT_S_DEFAULT,
+)
 from buddies_core.pb import skill_pb2
 from buddies_core.pb.skill_pb2_grpc import SkillsStub
 
@@ -77,17 +82,24 @@ class SkillCalls:
         *,
         room: str | None = None,
         tags: Sequence[str] = (),
-        limit: int = arguments.LIMIT_DEFAULT,
+        limit: int = LIST_ITEMS_DEFAULT,
+        cursor: str = "",
     ) -> SkillList:
-        """Return this machine's skills, the latest arrival first, with their beginnings."""
+        """Return this machine's skills, the latest arrival first, with their beginnings.
+
+        Raises:
+            InvalidInput: this list has not given the cursor.
+        """
         with sendable():
-            request = skill_pb2.ListRequest(room=room, tags=tags, limit=limit)
+            request = skill_pb2.ListRequest(room=room, tags=tags, limit=limit, cursor=cursor)
         return skill_list_from_pb(await self._connection.ask(self._skills.List, request))
 
     async def get_skill(
-        self, hash: str, offset: int = 0, limit: int = arguments.PAGE_CHARS_DEFAULT
+        self, hash: str, offset: int = 0, limit: int = PAGE_CHARS_DEFAULT
     ) -> SkillPage:
         """Return up to `limit` characters of a skill's content, from `offset` on.
+
+        Its versions come with the first page alone.
 
         Raises:
             NotFound: neither this machine nor a present member has it.
@@ -97,14 +109,20 @@ class SkillCalls:
         return skill_page_from_pb(await self._connection.ask(self._skills.Get, request))
 
     async def whole_skill(self, hash: str) -> SkillPage:
-        """Return a skill with all of its content.
+        """Return a skill with all of its content, read page by page, and with its versions.
 
         Raises:
             NotFound: neither this machine nor a present member has it.
         """
-        page = await self.get_skill(hash, limit=CONTENT_BYTES_MAX)
-        assert page.next_offset is None, "no content has more characters than bytes"
-        return replace(page, skill=replace(page.skill, truncated=False))
+        page = await self.get_skill(hash, limit=PAGE_CHARS_MAX)
+        parts = [page.skill.content]
+        offset = page.next_offset
+        while offset is not None:
+            more = await self.get_skill(hash, offset, PAGE_CHARS_MAX)
+            parts.append(more.skill.content)
+            offset = more.next_offset
+        skill = replace(page.skill, content="".join(parts), truncated=False)
+        return replace(page, skill=skill, next_offset=None)
 
     async def search_skills(
         self,
@@ -112,8 +130,8 @@ class SkillCalls:
         *,
         room: str | None = None,
         tags: Sequence[str] = (),
-        timeout_s: float = arguments.SEARCH_TIMEOUT_S_DEFAULT,
-        limit: int = arguments.LIMIT_DEFAULT,
+        timeout_s: float = SEARCH_TIMEOUT_S_DEFAULT,
+        limit: int = LIST_ITEMS_DEFAULT,
     ) -> SkillSearchResult:
         """Return what was found here and at every present member, best first."""
         with sendable():

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from buddies_core.client.connection import Connection, sendable
 from buddies_core.convert import arguments
 from buddies_core.convert.tasks import task_from_pb, task_list_from_pb, verdict_from_pb
 from buddies_core.errors import TimedOut
+from buddies_core.model.limits import CLAIMS_DEFAULT, LIST_ITEMS_DEFAULT
+from buddies_core.model.task import result_with
 from buddies_core.pb import task_pb2
 from buddies_core.pb.task_pb2_grpc import TasksStub
 
@@ -68,46 +71,80 @@ class TaskCalls:
             )
         return task_from_pb(await self._connection.ask(self._tasks.Delegate, request))
 
-    async def wait_task(self, task_id: str, timeout_s: float) -> AsyncGenerator[TaskView]:
+    async def wait_task(
+        self, task_id: str, timeout_s: float, *, offset: int = 0, description: bool = False
+    ) -> AsyncGenerator[TaskView]:
         """Return the task now and at each change, until it is over or the time is up.
+
+        Of a long result there is the page that begins at `offset`, and the beginning of a long
+        description; with `description` it is a page of that, and no result.
 
         Raises:
             NotFound: this machine knows no such task.
+            InvalidInput: the text is over before the offset.
         """
         with sendable():
-            request = task_pb2.WaitRequest(task_id=task_id, timeout_s=arguments.wait_s(timeout_s))
+            request = task_pb2.WaitRequest(
+                task_id=task_id,
+                timeout_s=arguments.wait_s(timeout_s),
+                offset=offset,
+                description=description,
+            )
         deadline_s = timeout_s + WAIT_MARGIN_S
         changes = self._connection.follow(self._tasks.Wait, request, deadline_s)
         async with aclosing(changes):
             async for change in changes:
                 yield task_from_pb(change)
 
-    async def task_after(self, task_id: str, timeout_s: float) -> TaskView:
-        """Return the task when it is over, or as it is when the time is up.
+    async def task_after(
+        self, task_id: str, timeout_s: float, *, offset: int = 0, description: bool = False
+    ) -> TaskView:
+        """Return the task when it is over, or as it is when the time is up; see `wait_task`.
 
         Raises:
             NotFound: this machine knows no such task.
+            InvalidInput: the text is over before the offset.
         """
         last: TaskView | None = None
-        async for task in self.wait_task(task_id, timeout_s):
+        changes = self.wait_task(task_id, timeout_s, offset=offset, description=description)
+        async for task in changes:
             last = task
         if last is None:
             raise TimedOut("the daemon ended before it told of the task; ask again")
         return last
+
+    async def with_whole_description(self, task: TaskView) -> TaskView:
+        """Return a task with all of its description, read page by page."""
+        text = task.description
+        while task.description_page is not None and len(text) < task.description_page.total:
+            page = await self.task_after(str(task.id), 0, offset=len(text), description=True)
+            text += page.description
+        return replace(task, description=text, description_page=None)
+
+    async def with_whole_result(self, task: TaskView) -> TaskView:
+        """Return a task with all of its output, or of its error, read page by page."""
+        parts = [task.result_text]
+        page, read = task.result_page, len(task.result_text)
+        while page is not None and read < page.total:
+            part = await self.task_after(str(task.id), 0, offset=read)
+            parts.append(part.result_text)
+            read += len(part.result_text)
+        return replace(task, result=result_with(task.result, "".join(parts)), result_page=None)
 
     async def poll_tasks(
         self,
         *,
         room: str | None = None,
         timeout_s: float = 0.0,
-        limit: int = 1,
+        limit: int = CLAIMS_DEFAULT,
         new_only: bool = False,
     ) -> tuple[TaskView, ...]:
         """Wait for tasks and claim those that are returned; none if the time is up.
 
         What an agent has claimed and not answered comes first, marked `already_yours`. With
         `new_only`, for programs that keep track themselves, what this agent was told of before is
-        left out. Its claims go back to the others when it leaves without a result.
+        left out, and no description is cut; else `with_whole_description` reads the rest of one.
+        Its claims go back to the others when it leaves without a result.
 
         Raises:
             NotFound: this machine is not in the room.
@@ -176,11 +213,18 @@ class TaskCalls:
         *,
         room: str | None = None,
         state: str | None = None,
-        limit: int = arguments.LIMIT_DEFAULT,
+        limit: int = LIST_ITEMS_DEFAULT,
+        cursor: str = "",
     ) -> TaskList:
-        """Return tasks that were asked for or are to be done here, newest first."""
+        """Return tasks that were asked for or are to be done here, newest first, without long ends.
+
+        Raises:
+            InvalidInput: the state is unknown, or this list has not given the cursor.
+        """
         with sendable():
-            request = task_pb2.ListRequest(room=room or "", state=state or "", limit=limit)
+            request = task_pb2.ListRequest(
+                room=room or "", state=state or "", limit=limit, cursor=cursor
+            )
         return task_list_from_pb(await self._connection.ask(self._tasks.List, request))
 
     async def waiting_tasks(self) -> int:

@@ -6,17 +6,23 @@ from uuid import UUID
 
 from buddies_core.errors import InvalidInput
 from buddies_core.model.ids import MemoryId, RoomName, TaskId
-from buddies_core.model.memory import CONTENT_BYTES_MAX, MemoryFilter, MemoryKind
+from buddies_core.model.limits import (
+    CLAIMS_DEFAULT,
+    CLAIMS_MAX,
+    LIST_ITEMS_DEFAULT,
+    LIST_ITEMS_MAX,
+    PAGE_CHARS_DEFAULT,
+    PAGE_CHARS_MAX,
+    QUERY_CHARS_MAX,
+    SEARCH_TIMEOUT_S_MAX,
+    SEARCH_TIMEOUT_S_MIN,
+    TASK_TIMEOUT_S_MIN,
+)
+from buddies_core.model.memory import MemoryFilter, MemoryKind
 from buddies_core.model.skill import HASH_HEX_CHARS, is_hash
 from buddies_core.model.task import TIMEOUT_S_MAX, WAIT_S_MAX, TaskState
 from buddies_core.pb import memory_pb2
 from buddies_core.wire.pasted import bare
-
-LIMIT_DEFAULT = 20
-LIMIT_MAX = 1000
-PAGE_CHARS_DEFAULT = 20_000
-SEARCH_TIMEOUT_S_DEFAULT = 3.0
-SEARCH_TIMEOUT_S_MAX = WAIT_S_MAX
 
 
 def memory_kind(text: str) -> MemoryKind:
@@ -52,9 +58,9 @@ def task_timeout_s(value: float) -> float | None:
     """Return a task's overall deadline in seconds; 0 means that it has the usual limits."""
     if value == 0:
         return None
-    if not (math.isfinite(value) and 0 < value <= TIMEOUT_S_MAX):
+    if not (math.isfinite(value) and TASK_TIMEOUT_S_MIN <= value <= TIMEOUT_S_MAX):
         raise InvalidInput(
-            f"the task's timeout is {value:g} s; give more than 0 and at most {TIMEOUT_S_MAX:g}"
+            f"the task's timeout is {value:g} s; give {TASK_TIMEOUT_S_MIN:g} to {TIMEOUT_S_MAX:g}"
             " seconds, or none for the usual limits"
         )
     return value
@@ -85,23 +91,41 @@ def agent_id(text: str) -> UUID:
 
 def limit(value: int) -> int:
     """Return how many results to give; 0 means the default."""
-    if value > LIMIT_MAX:
-        raise InvalidInput(f"limit is {value}, at most {LIMIT_MAX} are given at once")
-    return value or LIMIT_DEFAULT
+    if value > LIST_ITEMS_MAX:
+        raise InvalidInput(f"limit is {value}, at most {LIST_ITEMS_MAX} are given at once")
+    return value or LIST_ITEMS_DEFAULT
+
+
+def claims(value: int) -> int:
+    """Return how many tasks to claim; 0 means the default."""
+    if value > CLAIMS_MAX:
+        raise InvalidInput(f"limit is {value}, at most {CLAIMS_MAX} tasks are claimed at once")
+    return value or CLAIMS_DEFAULT
 
 
 def page_chars(value: int) -> int:
     """Return how long a page of a content is to be; 0 means the default."""
-    if value > CONTENT_BYTES_MAX:
-        raise InvalidInput(f"limit is {value}, no content is longer than {CONTENT_BYTES_MAX}")
+    if value > PAGE_CHARS_MAX:
+        raise InvalidInput(f"limit is {value}, a page has at most {PAGE_CHARS_MAX} characters")
     return value or PAGE_CHARS_DEFAULT
+
+
+def query(text: str) -> str:
+    """Return what is searched for."""
+    if len(text) > QUERY_CHARS_MAX:
+        raise InvalidInput(
+            f"query has {len(text)} characters, at most {QUERY_CHARS_MAX} are allowed; ask for"
+            " less at once"
+        )
+    return text
 
 
 def search_timeout_s(value: float) -> float:
     """Return how long a search may take, in seconds."""
-    if not (math.isfinite(value) and 0 < value <= SEARCH_TIMEOUT_S_MAX):
+    if not (math.isfinite(value) and SEARCH_TIMEOUT_S_MIN <= value <= SEARCH_TIMEOUT_S_MAX):
         raise InvalidInput(
-            f"timeout is {value:g} s; give more than 0 and at most {SEARCH_TIMEOUT_S_MAX:g} seconds"
+            f"timeout is {value:g} s; give {SEARCH_TIMEOUT_S_MIN:g} to {SEARCH_TIMEOUT_S_MAX:g}"
+            " seconds"
         )
     return value
 

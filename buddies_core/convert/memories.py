@@ -64,13 +64,17 @@ def memory_from_pb(memory: memory_pb2.MemoryView) -> MemoryView:
 def memory_list_to_pb(memories: MemoryList) -> memory_pb2.ListReply:
     """Return the list as the socket carries it."""
     return memory_pb2.ListReply(
-        results=map(memory_to_pb, memories.results), damaged=memories.damaged
+        results=map(memory_to_pb, memories.results),
+        damaged=memories.damaged,
+        next_cursor=memories.next_cursor or "",
     )
 
 
 def memory_list_from_pb(reply: memory_pb2.ListReply) -> MemoryList:
     """Return the list."""
-    return MemoryList(tuple(map(memory_from_pb, reply.results)), reply.damaged)
+    return MemoryList(
+        tuple(map(memory_from_pb, reply.results)), reply.damaged, reply.next_cursor or None
+    )
 
 
 def memory_page_to_pb(page: MemoryPage) -> memory_pb2.GetReply:
@@ -102,6 +106,7 @@ def search_result_to_pb(result: SearchResult) -> memory_pb2.SearchReply:
         unanswered=unanswered,
         method=result.method,
         notes=result.notes,
+        left_out=result.left_out,
     )
 
 
@@ -114,6 +119,7 @@ def search_result_from_pb(reply: memory_pb2.SearchReply) -> SearchResult:
         unanswered=unanswered,
         method=reply.method,
         notes=tuple(reply.notes),
+        left_out=reply.left_out,
     )
 
 

@@ -14,6 +14,8 @@ def policy_view_to_pb(view: PolicyView) -> pb.PolicyView:
         local_identity=view.local_identity,
         warnings=view.warnings,
         private=view.private,
+        left_out=view.left_out,
+        next_cursor=view.next_cursor or "",
     )
 
 
@@ -26,6 +28,8 @@ def policy_view_from_pb(view: pb.PolicyView) -> PolicyView:
         local_identity=view.local_identity,
         warnings=tuple(view.warnings),
         private=view.private,
+        left_out=view.left_out,
+        next_cursor=view.next_cursor or None,
     )
 
 

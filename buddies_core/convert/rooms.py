@@ -10,6 +10,7 @@ from buddies_core.model.room import (
     Member,
     NamedPeer,
     NotifyReport,
+    RoomList,
     RoomStatus,
     RotateReport,
 )
@@ -74,6 +75,8 @@ def room_status_to_pb(status: RoomStatus) -> room_pb2.StatusReply:
         joined_at_ms=status.joined_at_ms,
         private=status.private,
         warnings=status.warnings,
+        next_cursor=status.next_cursor or "",
+        members_total=status.members_total,
     )
 
 
@@ -87,7 +90,19 @@ def room_status_from_pb(reply: room_pb2.StatusReply) -> RoomStatus:
         joined_at_ms=reply.joined_at_ms,
         private=reply.private,
         warnings=tuple(reply.warnings),
+        next_cursor=reply.next_cursor or None,
+        members_total=reply.members_total,
     )
+
+
+def room_list_to_pb(rooms: RoomList) -> room_pb2.ListReply:
+    """Return the list as the socket carries it."""
+    return room_pb2.ListReply(rooms=rooms.rooms, next_cursor=rooms.next_cursor or "")
+
+
+def room_list_from_pb(reply: room_pb2.ListReply) -> RoomList:
+    """Return the list."""
+    return RoomList(tuple(map(RoomName, reply.rooms)), reply.next_cursor or None)
 
 
 def rotate_report_to_pb(report: RotateReport) -> room_pb2.RotateReply:

@@ -106,6 +106,7 @@ def skill_page_to_pb(page: SkillPage) -> pb.GetReply:
         total=page.total,
         chain=map(_version_to_pb, page.chain),
         diff=page.diff,
+        chain_left_out=page.chain_left_out,
     )
 
 
@@ -118,17 +119,24 @@ def skill_page_from_pb(reply: pb.GetReply) -> SkillPage:
         total=reply.total,
         chain=tuple(map(_version_from_pb, reply.chain)),
         diff=reply.diff if reply.HasField("diff") else None,
+        chain_left_out=reply.chain_left_out,
     )
 
 
 def skill_list_to_pb(skills: SkillList) -> pb.ListReply:
     """Return the list as the socket carries it."""
-    return pb.ListReply(results=map(skill_to_pb, skills.results), damaged=skills.damaged)
+    return pb.ListReply(
+        results=map(skill_to_pb, skills.results),
+        damaged=skills.damaged,
+        next_cursor=skills.next_cursor or "",
+    )
 
 
 def skill_list_from_pb(reply: pb.ListReply) -> SkillList:
     """Return the list."""
-    return SkillList(tuple(map(skill_from_pb, reply.results)), reply.damaged)
+    return SkillList(
+        tuple(map(skill_from_pb, reply.results)), reply.damaged, reply.next_cursor or None
+    )
 
 
 def skill_search_to_pb(result: SkillSearchResult) -> pb.SearchReply:
@@ -140,6 +148,7 @@ def skill_search_to_pb(result: SkillSearchResult) -> pb.SearchReply:
         unanswered=unanswered,
         method=result.method,
         notes=result.notes,
+        left_out=result.left_out,
     )
 
 
@@ -152,6 +161,7 @@ def skill_search_from_pb(reply: pb.SearchReply) -> SkillSearchResult:
         unanswered=unanswered,
         method=reply.method,
         notes=tuple(reply.notes),
+        left_out=reply.left_out,
     )
 
 

@@ -42,6 +42,8 @@ def task_to_pb(task: TaskView) -> task_pb2.TaskView:
         created_at_ms=task.created_at_ms,
         warning=task.warning,
         already_yours=task.already_yours,
+        description_page=_page_to_pb(task.description_page),
+        result_page=_page_to_pb(task.result_page),
     )
     if task.description_page is not None:
         page = task.description_page
@@ -79,10 +81,19 @@ def task_from_pb(task: task_pb2.TaskView) -> TaskView:
         created_at_ms=task.created_at_ms,
         warning=task.warning,
         already_yours=task.already_yours,
-        description_page=TextPage(task.description_page.offset, task.description_page.total)
+        description_page=_page(task.description_page)
         if task.HasField("description_page")
         else None,
+        result_page=_page(task.result_page) if task.HasField("result_page") else None,
     )
+
+
+def _page_to_pb(page: TextPage | None) -> task_pb2.TextPage | None:
+    return None if page is None else task_pb2.TextPage(offset=page.offset, total=page.total)
+
+
+def _page(page: task_pb2.TextPage) -> TextPage:
+    return TextPage(page.offset, page.total)
 
 
 def _result(task: task_pb2.TaskView) -> TaskResult | None:
@@ -97,12 +108,16 @@ def _result(task: task_pb2.TaskView) -> TaskResult | None:
 
 def task_list_to_pb(tasks: TaskList) -> task_pb2.ListReply:
     """Return the list as the socket carries it."""
-    return task_pb2.ListReply(tasks=map(task_to_pb, tasks.tasks), waiting=tasks.waiting)
+    return task_pb2.ListReply(
+        tasks=map(task_to_pb, tasks.tasks),
+        waiting=tasks.waiting,
+        next_cursor=tasks.next_cursor or "",
+    )
 
 
 def task_list_from_pb(reply: task_pb2.ListReply) -> TaskList:
     """Return the list."""
-    return TaskList(tuple(map(task_from_pb, reply.tasks)), reply.waiting)
+    return TaskList(tuple(map(task_from_pb, reply.tasks)), reply.waiting, reply.next_cursor or None)
 
 
 def verdict_to_pb(task: TaskId, verdict: SubmitVerdict) -> task_pb2.SubmitReply:

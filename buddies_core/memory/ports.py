@@ -6,7 +6,7 @@ from typing import Protocol
 from buddies_core.model.bodies import Body
 from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId, MemoryId, RoomName
-from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, Whole
+from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, MemoryPlace, Whole
 from buddies_core.model.revocation import Revocation
 from buddies_core.model.room import Member
 from buddies_core.pb import peer_pb2
@@ -26,7 +26,11 @@ class StorePort(Protocol):
         """Return all memories with this id."""
 
     async def list_memories(
-        self, filter: MemoryFilter, limit: int, hides: Callable[[Memory], bool]
+        self,
+        filter: MemoryFilter,
+        limit: int,
+        hides: Callable[[Memory], bool],
+        after: MemoryPlace | None,
     ) -> tuple[tuple[Memory, ...], int]:
         """Return the newest to be shown that pass the filter; and how many damaged were skipped."""
 

@@ -7,6 +7,7 @@ from typing import Protocol, TypeAlias
 from uuid import UUID, uuid4
 
 from buddies_core.clock import Clock
+from buddies_core.convert.cursors import memory_cursor
 from buddies_core.errors import BuddiesError, InvalidInput, NotFound, WireError
 from buddies_core.memory.copies import received_memory
 from buddies_core.memory.fetching import Completion, Fetcher, memory_parts, preference
@@ -17,6 +18,7 @@ from buddies_core.memory.views import page, snippet
 from buddies_core.model.bodies import MemoryCreated
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, MemoryId, RoomName, short
+from buddies_core.model.listing import Listed
 from buddies_core.model.memory import (
     TITLE_BYTES_MAX,
     Memory,
@@ -24,10 +26,11 @@ from buddies_core.model.memory import (
     MemoryFilter,
     MemoryKey,
     MemoryKind,
+    MemoryPlace,
     verified_key,
 )
 from buddies_core.model.revocation import why_hidden
-from buddies_core.model.views import MemoryList, MemoryPage, MemoryView
+from buddies_core.model.views import MemoryPage, MemoryView
 from buddies_core.pb import peer_pb2
 from buddies_core.trust.admission import Admitted
 from buddies_core.wire.shortening import fit_memory
@@ -200,15 +203,29 @@ class Memories:
             )
         return page(memory, self._rooms, offset, limit)
 
-    async def list(self, filter: MemoryFilter, limit: int) -> MemoryList:
+    async def list(
+        self, filter: MemoryFilter, limit: int, after: MemoryPlace | None = None
+    ) -> Listed[MemoryView]:
         """Return this machine's memories, newest first, each with the beginning of its content.
+
+        With `after` the list goes on behind that place.
 
         Raises:
             NotFound: this node is not in that room, and has nothing of it.
         """
-        memories, damaged = await self._store.list_memories(filter, limit, self._hidden.hides)
-        self._check_known(filter.room, memories)
-        return MemoryList(tuple(snippet(memory, self._rooms) for memory in memories), damaged)
+        memories, damaged = await self._store.list_memories(
+            filter, limit, self._hidden.hides, after
+        )
+        if after is None:
+            self._check_known(filter.room, memories)
+        return Listed(
+            tuple(snippet(memory, self._rooms) for memory in memories),
+            damaged,
+            tuple(
+                memory_cursor(MemoryPlace(memory.entry.created_at_s, memory.key))
+                for memory in memories
+            ),
+        )
 
     async def _keep(self, memory: Memory) -> bool:
         kept = await self._store.put_memory(memory)

@@ -9,6 +9,8 @@ import json
 ANSWER_COST_MAX = 80_000
 """20,000 tokens. Claude Code refuses answers of more than 25,000."""
 
+_LAST_LINE_COST = 50
+
 
 def answer_cost(text: str) -> int:
     """Return what a text costs a model, in quarters of a token."""
@@ -39,3 +41,11 @@ def fitting_chars(text: str, cost_max: int) -> int:
         else:
             high = middle - 1
     return low
+
+
+def fitting_text(text: str, cost_max: int) -> str:
+    """Return a text that fits: all of it, or its beginning and a line that says what is missing."""
+    if fitting_chars(text, cost_max) == len(text):
+        return text
+    end = fitting_chars(text, cost_max - _LAST_LINE_COST)
+    return f"{text[:end]}\n… and {len(text) - end} more characters"

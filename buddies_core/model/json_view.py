@@ -8,24 +8,15 @@ from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 from buddies_core.model.bodies import AgentPresence
-from buddies_core.model.ids import RoomName
 from buddies_core.model.room import (
     JoinReport,
     LeaveReport,
     Member,
     NamedPeer,
     NotifyReport,
+    RoomList,
     RoomStatus,
     RotateReport,
-)
-from buddies_core.model.task import (
-    SubmitVerdict,
-    TaskFailed,
-    TaskList,
-    TaskState,
-    TaskSucceeded,
-    TaskView,
-    TextPage,
 )
 from buddies_core.model.views import (
     DaemonInfo,
@@ -41,9 +32,6 @@ from buddies_core.model.views import (
 JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
 JsonObject: TypeAlias = dict[str, JsonValue]
 
-SNIPPET_CHARS = 1000
-"""Of a task's description and output, where it is one of many or was only asked after."""
-
 # Rooms
 
 
@@ -55,7 +43,7 @@ def join_json(report: JoinReport) -> JsonObject:
         "endpoint_id": report.endpoint.hex(),
         "private": report.private,
         "already_joined": report.already_joined,
-        "members": list(_agent_rows(report.members)),
+        "members": list(agent_rows(report.members)),
         "tried": [
             {
                 "endpoint_id": attempt.endpoint.hex(),
@@ -93,9 +81,10 @@ def leave_json(report: LeaveReport) -> JsonObject:
     }
 
 
-def rooms_json(rooms: Sequence[RoomName]) -> JsonObject:
-    """Return what list_rooms answers."""
-    return {"rooms": list(rooms)}
+def rooms_json(rooms: RoomList) -> JsonObject:
+    """Return what list_rooms answers; a `next_cursor` is there only if there are more."""
+    more: JsonObject = {} if rooms.next_cursor is None else {"next_cursor": rooms.next_cursor}
+    return {"rooms": list(rooms.rooms), **more}
 
 
 def room_status_json(status: RoomStatus) -> JsonObject:
@@ -109,8 +98,10 @@ def room_status_json(status: RoomStatus) -> JsonObject:
         "topic": status.topic.hex(),
         "joined_at_ms": status.joined_at_ms,
         "neighbors": status.neighbors,
-        "peers": list(_agent_rows(status.members)),
+        "members": status.members_total or len(status.members),
+        "peers": list(agent_rows(status.members)),
         "warnings": list(status.warnings),
+        "next_cursor": status.next_cursor,
     }
 
 
@@ -124,7 +115,8 @@ def notify_json(report: NotifyReport) -> JsonObject:
     }
 
 
-def _agent_rows(members: Sequence[Member]) -> Iterator[JsonObject]:
+def agent_rows(members: Sequence[Member]) -> Iterator[JsonObject]:
+    """Return a row for each agent of these members, and for a member without agents."""
     for member in members:
         for agent in member.agents or (AgentPresence(name=""),):
             yield {
@@ -172,7 +164,11 @@ def memory_json(memory: MemoryView) -> JsonObject:
 
 def memory_list_json(memories: MemoryList) -> JsonObject:
     """Return what list_memories answers."""
-    return {"results": _memories(memories.results), "damaged": memories.damaged}
+    return {
+        "results": _memories(memories.results),
+        "damaged": memories.damaged,
+        "next_cursor": memories.next_cursor,
+    }
 
 
 def memory_page_json(page: MemoryPage) -> JsonObject:
@@ -188,6 +184,7 @@ def search_json(result: SearchResult) -> JsonObject:
     """Return what search_memory answers."""
     return {
         "results": _memories(result.results),
+        "left_out": result.left_out,
         **asked_json(result.answered, result.unanswered),
         "method": result.method,
         "notes": list(result.notes),
@@ -215,137 +212,6 @@ def asked_json(answered: Sequence[PeerAnswer], unanswered: Sequence[PeerSilence]
 
 def _memories(memories: Sequence[MemoryView]) -> list[JsonValue]:
     return [memory_json(memory) for memory in memories]
-
-
-# Tasks
-
-
-def task_json(task: TaskView) -> JsonObject:
-    """Return a task with its whole description; a result is there only if it has one."""
-    shown: JsonObject = {
-        "task_id": str(task.id),
-        "room": task.room,
-        "description": task.description,
-        "state": task.state.value,
-        "mine": task.mine,
-        "source_peer": task.requester.hex(),
-        "requester_user": task.requester_user,
-        "requester_agent": task.requester_agent,
-        "worker_endpoint_id": None if task.worker is None else task.worker.hex(),
-        "worker_user": task.worker_user,
-        "worker_agent": task.worker_agent,
-        "attempt": task.attempt,
-        "progress": task.progress,
-        "reason": task.reason,
-        "late_results": task.late_results,
-        "timeout_secs": None if task.left_s is None else round(task.left_s, 1),
-        "created_at_ms": task.created_at_ms,
-    }
-    match task.result:
-        case TaskSucceeded(output):
-            shown["output"] = output
-        case TaskFailed(message):
-            shown["error"] = message
-        case None:
-            pass
-    if task.warning:
-        shown["warning"] = task.warning
-    if task.already_yours:
-        shown["already_yours"] = True
-    return shown
-
-
-def task_brief_json(task: TaskView) -> JsonObject:
-    """Return a task with the beginnings of its texts."""
-    return {
-        key: f"{value[:SNIPPET_CHARS]}…"
-        if isinstance(value, str) and len(value) > SNIPPET_CHARS
-        else value
-        for key, value in task_json(task).items()
-    }
-
-
-def outcome_json(task: TaskView, offset: int = 0, limit: int | None = None) -> JsonObject:
-    """Return what delegate_task and wait_task answer: a page of the output, or how things are.
-
-    `status` is completed, error or pending; for an error `state` says which and `error` why.
-    """
-    shown = task_brief_json(task) | {"status": _status(task.state)}
-    match task.result:
-        case TaskSucceeded(output):
-            end = len(output) if limit is None else offset + limit
-            shown["output"] = output[offset:end]
-            shown["offset"] = offset
-            shown["next_offset"] = end if end < len(output) else None
-            shown["total"] = len(output)
-        case TaskFailed() | None:
-            if task.state.is_terminal:
-                shown["error"] = ending(task)
-    return shown
-
-
-def _status(state: TaskState) -> str:
-    if state is TaskState.COMPLETED:
-        return "completed"
-    return "error" if state.is_terminal else "pending"
-
-
-def ending(task: TaskView) -> str:
-    """Return in words why a task is over without an output."""
-    match task.result:
-        case TaskFailed(message) if message:
-            return message
-        case _:
-            how = f"the task {_ENDINGS.get(task.state, task.state)}"
-            return f"{how}: {task.reason}" if task.reason else how
-
-
-_ENDINGS = {
-    TaskState.FAILED: "failed",
-    TaskState.CANCELED: "was canceled",
-    TaskState.REJECTED: "was rejected by all who were asked",
-    TaskState.EXPIRED: "has expired",
-}
-
-
-def claimed_json(tasks: Sequence[TaskView]) -> JsonObject:
-    """Return what poll_pending_tasks answers.
-
-    A description that is cut has the keys of a page; wait_task reads the rest of it.
-    """
-    return {
-        "count": len(tasks),
-        "tasks": [
-            task_json(task) | _page_json(task.description, task.description_page)
-            if task.description_page
-            else task_json(task)
-            for task in tasks
-        ],
-    }
-
-
-def _page_json(text: str, page: TextPage) -> JsonObject:
-    end = page.offset + len(text)
-    return {
-        "offset": page.offset,
-        "next_offset": end if end < page.total else None,
-        "total": page.total,
-    }
-
-
-def submitted_json(task_id: str, verdict: SubmitVerdict) -> JsonObject:
-    """Return what submit_task_result answers; `submitted` is false for a result that is late."""
-    return {
-        "submitted": verdict.verdict != "late",
-        "task_id": task_id,
-        "verdict": verdict.verdict,
-        "text": verdict.text,
-    }
-
-
-def task_list_json(tasks: TaskList) -> JsonObject:
-    """Return what list_tasks answers; `waiting` is how many the caller could claim."""
-    return {"results": [task_brief_json(task) for task in tasks.tasks], "waiting": tasks.waiting}
 
 
 # The daemon

@@ -79,6 +79,14 @@ class Memory:
         return self.whole is not None and len(self.entry.content.encode()) < self.whole.size
 
 
+@dataclass(frozen=True, slots=True)
+class MemoryPlace:
+    """A memory's place in a list that goes by time; other memories that come change nothing."""
+
+    created_at_s: int
+    key: MemoryKey
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryFilter:
     """What a list or a search is limited to; None and empty mean no limit."""

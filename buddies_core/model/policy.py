@@ -57,16 +57,18 @@ class PolicyView:
     private: bool = False
     """Whether members are let into the room one by one; else knowing its name is enough."""
     warnings: tuple[str, ...] = ()
+    left_out: int = 0
+    """Identities on the whitelist that are not in this view, which did not hold them all."""
+    next_cursor: str | None = None
+    """Gives the rest of the whitelist; None at its end."""
 
     @property
     def meaning(self) -> str:
         """Whom it lets in, in a sentence."""
-        if self.identities:
-            if len(self.identities) == 1:
+        if total := len(self.identities) + self.left_out:
+            if total == 1:
                 return "Only what the one identity on the whitelist signs is heard."
-            return (
-                f"Only what the {len(self.identities)} identities on the whitelist sign is heard."
-            )
+            return f"Only what the {total} identities on the whitelist sign is heard."
         if self.require_signed:
             return "Whatever a person's key vouches for is heard, whoever's key it is."
         if self.private:

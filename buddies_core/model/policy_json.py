@@ -12,6 +12,8 @@ def policy_json(view: PolicyView) -> JsonObject:
         "room": view.room,
         "require_signed": view.require_signed,
         "identities": list(view.identities),
+        "left_out": view.left_out,
+        "next_cursor": view.next_cursor,
         "local_identity": view.local_identity or None,
         "meaning": view.meaning,
         "warnings": list(view.warnings),
@@ -29,12 +31,14 @@ def policy_report_json(report: PolicyReport) -> JsonObject:
 
 
 def _members(members: Sequence[AffectedMember]) -> list[JsonValue]:
-    return [
-        {
-            "name": member.name,
-            "endpoint_id": member.endpoint.hex(),
-            "signed_by": member.signed_by or None,
-            "present": member.present,
-        }
-        for member in members
-    ]
+    return [affected_json(member) for member in members]
+
+
+def affected_json(member: AffectedMember) -> JsonObject:
+    """Return a member that a change of policy shuts out or lets in."""
+    return {
+        "name": member.name,
+        "endpoint_id": member.endpoint.hex(),
+        "signed_by": member.signed_by or None,
+        "present": member.present,
+    }

@@ -48,6 +48,21 @@ class Member:
     """The label of the signer that vouches for it."""
 
 
+@dataclass(frozen=True, slots=True)
+class MemberPlace:
+    """A place in a list of members: behind so many of one member's agents."""
+
+    is_self: bool
+    name: str
+    endpoint: EndpointId
+    agents: int
+
+    @property
+    def order(self) -> tuple[bool, str, bytes]:
+        """What members are sorted by: this node first, then by name."""
+        return not self.is_self, self.name.casefold(), self.endpoint
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoomStatus:
     """A room as this node sees it now. Members come sorted by name, this node first."""
@@ -59,6 +74,19 @@ class RoomStatus:
     joined_at_ms: int
     private: bool = False
     warnings: tuple[str, ...] = ()
+    next_cursor: str | None = None
+    """Gives the rest of the members; None at their end."""
+    members_total: int = 0
+    """How many there are in all, where a cursor says that these are not all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoomList:
+    """Rooms that this node is in, sorted."""
+
+    rooms: tuple[RoomName, ...]
+    next_cursor: str | None = None
+    """Gives the rest of the list; None at its end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,8 @@ def skill_page_json(page: SkillPage) -> JsonObject:
         "offset": page.offset,
         "next_offset": page.next_offset,
         "total": page.total,
-        "chain": [_version(version) for version in page.chain],
+        "chain": [version_json(version) for version in page.chain],
+        "chain_left_out": page.chain_left_out,
         "diff_from_parent": page.diff,
     }
 
@@ -54,7 +55,11 @@ def skill_page_json(page: SkillPage) -> JsonObject:
 def skill_list_json(skills: SkillList) -> JsonObject:
     """Return what list_skills answers."""
     results: list[JsonValue] = [skill_json(skill) for skill in skills.results]
-    return {"results": results, "damaged": skills.damaged}
+    return {
+        "results": results,
+        "damaged": skills.damaged,
+        "next_cursor": skills.next_cursor,
+    }
 
 
 def skill_search_json(result: SkillSearchResult) -> JsonObject:
@@ -62,6 +67,7 @@ def skill_search_json(result: SkillSearchResult) -> JsonObject:
     results: list[JsonValue] = [skill_json(skill) for skill in result.results]
     return {
         "results": results,
+        "left_out": result.left_out,
         **asked_json(result.answered, result.unanswered),
         "method": result.method,
         "notes": list(result.notes),
@@ -79,7 +85,8 @@ def vote_json(report: VoteReport) -> JsonObject:
     }
 
 
-def _version(version: SkillVersion) -> JsonObject:
+def version_json(version: SkillVersion) -> JsonObject:
+    """Return one of the versions that get_skill shows."""
     return {
         "hash": version.hash,
         "parent_hash": version.parent_hash,

@@ -102,9 +102,17 @@ class SkillPage:
     total: int
     """Characters in the whole content."""
     chain: tuple[SkillVersion, ...]
-    """From its oldest known ancestor through itself to all known successors, parents first."""
+    """From its oldest known ancestor through itself to all known successors, parents first.
+
+    Empty in a page that is not the first.
+    """
     diff: str | None
-    """What it changes in its parent, as a unified diff; None where the parent is not known here."""
+    """What it changes in its parent, as a unified diff.
+
+    None where the parent is not known here, and in a page that is not the first.
+    """
+    chain_left_out: int = 0
+    """Versions that did not fit into the answer, those furthest from this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +122,8 @@ class SkillList:
     results: tuple[SkillView, ...]
     damaged: int
     """Records that could not be read and were skipped."""
+    next_cursor: str | None = None
+    """Gives the rest of the list; None at its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +136,8 @@ class SkillSearchResult:
     method: str
     """`hybrid`, or `lexical` where the model was not there in time."""
     notes: tuple[str, ...] = ()
+    left_out: int = 0
+    """Results that were found and did not fit into the answer, the least relevant ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

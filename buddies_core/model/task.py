@@ -40,6 +40,17 @@ class TaskFailed:
 TaskResult: TypeAlias = TaskSucceeded | TaskFailed
 
 
+def result_with(result: TaskResult | None, text: str) -> TaskResult | None:
+    """Return a result of the same kind with another text."""
+    match result:
+        case TaskSucceeded():
+            return TaskSucceeded(text)
+        case TaskFailed():
+            return TaskFailed(text)
+        case None:
+            return None
+
+
 class TaskState(StrEnum):
     """Where a task is. The names are A2A's where they coincide; `expired` is ours."""
 
@@ -103,6 +114,14 @@ class TaskOrder:
     created_at_ms: int
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class TaskPlace:
+    """A task's place in a list that goes by time; other tasks that come change nothing."""
+
+    created_at_ms: int
+    id: TaskId
+
+
 @dataclass(frozen=True, slots=True)
 class TextPage:
     """Which part of a text is shown, in characters."""
@@ -144,6 +163,22 @@ class TaskView:
     """Whether an earlier poll of this agent, or of one of its name, returned it as claimed."""
     description_page: TextPage | None = None
     """Which part of the description this is; None for all of it."""
+    result_page: TextPage | None = None
+    """Which part of the output or of the error's text this is; None for all of it."""
+
+    @property
+    def place(self) -> TaskPlace:
+        """Where it stands in lists."""
+        return TaskPlace(self.created_at_ms, self.id)
+
+    @property
+    def result_text(self) -> str:
+        """The output, or why there is none; empty without a result."""
+        match self.result:
+            case TaskSucceeded(text) | TaskFailed(text):
+                return text
+            case None:
+                return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +203,8 @@ class TaskList:
     tasks: tuple[TaskView, ...]
     waiting: int
     """Tasks that the caller could claim now, whatever the list was limited to."""
+    next_cursor: str | None = None
+    """Gives the rest of the list; None at its end."""
 
 
 VerdictWord: TypeAlias = Literal["accepted", "late", "sending"]

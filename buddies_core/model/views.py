@@ -54,6 +54,8 @@ class MemoryList:
     results: tuple[MemoryView, ...]
     damaged: int
     """Records that could not be read and were skipped."""
+    next_cursor: str | None = None
+    """Gives the rest of the list; None at its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,8 @@ class SearchResult:
     method: str
     """`hybrid`, or `lexical` where the model was not there in time."""
     notes: tuple[str, ...] = ()
+    left_out: int = 0
+    """Results that were found and did not fit into the answer, the least relevant ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

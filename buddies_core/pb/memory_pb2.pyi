@@ -176,7 +176,10 @@ class ListRequest(_message.Message):
 
     FILTER_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
     limit: _builtins.int
+    cursor: _builtins.str
+    """Where an earlier answer's `next_cursor` says that the list goes on; empty for its beginning."""
     @_builtins.property
     def filter(self) -> Global___Filter: ...
     def __init__(
@@ -184,10 +187,11 @@ class ListRequest(_message.Message):
         *,
         filter: Global___Filter | None = ...,
         limit: _builtins.int = ...,
+        cursor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "limit", b"limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "filter", b"filter", "limit", b"limit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -199,18 +203,24 @@ class ListReply(_message.Message):
 
     RESULTS_FIELD_NUMBER: _builtins.int
     DAMAGED_FIELD_NUMBER: _builtins.int
+    NEXT_CURSOR_FIELD_NUMBER: _builtins.int
     damaged: _builtins.int
+    next_cursor: _builtins.str
+    """Empty at the end of the list."""
     @_builtins.property
-    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___MemoryView]: ...
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___MemoryView]:
+        """As many as fit into an answer, with shorter contents where there are many."""
+
     def __init__(
         self,
         *,
         results: _abc.Iterable[Global___MemoryView] | None = ...,
         damaged: _builtins.int = ...,
+        next_cursor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["damaged", b"damaged", "results", b"results"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["damaged", b"damaged", "next_cursor", b"next_cursor", "results", b"results"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -310,7 +320,10 @@ class SearchReply(_message.Message):
     UNANSWERED_FIELD_NUMBER: _builtins.int
     METHOD_FIELD_NUMBER: _builtins.int
     NOTES_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_FIELD_NUMBER: _builtins.int
     method: _builtins.str
+    left_out: _builtins.int
+    """Results that were found and do not fit into the answer, the least relevant ones."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___MemoryView]: ...
     @_builtins.property
@@ -327,10 +340,11 @@ class SearchReply(_message.Message):
         unanswered: _abc.Iterable[Global___Silence] | None = ...,
         method: _builtins.str = ...,
         notes: _abc.Iterable[_builtins.str] | None = ...,
+        left_out: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered", b"answered", "method", b"method", "notes", b"notes", "results", b"results", "unanswered", b"unanswered"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered", b"answered", "left_out", b"left_out", "method", b"method", "notes", b"notes", "results", b"results", "unanswered", b"unanswered"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -28,11 +28,17 @@ class PolicyView(_message.Message):
     LOCAL_IDENTITY_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     PRIVATE_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_FIELD_NUMBER: _builtins.int
+    NEXT_CURSOR_FIELD_NUMBER: _builtins.int
     room: _builtins.str
     require_signed: _builtins.bool
     local_identity: _builtins.str
     """This machine's own label; empty without a signer."""
     private: _builtins.bool
+    left_out: _builtins.int
+    """Identities that are not in this view: they came before it or do not fit."""
+    next_cursor: _builtins.str
+    """Empty at the end of the whitelist."""
     @_builtins.property
     def identities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Labels of those on the whitelist."""
@@ -48,10 +54,12 @@ class PolicyView(_message.Message):
         local_identity: _builtins.str = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
         private: _builtins.bool = ...,
+        left_out: _builtins.int = ...,
+        next_cursor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["identities", b"identities", "local_identity", b"local_identity", "private", b"private", "require_signed", b"require_signed", "room", b"room", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["identities", b"identities", "left_out", b"left_out", "local_identity", b"local_identity", "next_cursor", b"next_cursor", "private", b"private", "require_signed", b"require_signed", "room", b"room", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -126,15 +134,19 @@ class GetRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ROOM_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
     room: _builtins.str
+    cursor: _builtins.str
+    """See buddies.memory.ListRequest."""
     def __init__(
         self,
         *,
         room: _builtins.str = ...,
+        cursor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["room", b"room"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "room", b"room"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x62uddies_core/pb/room.proto\x12\x0c\x62uddies.room\"<\n\x0bJoinRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0e\n\x06ticket\x18\x02 \x01(\t\x12\x0f\n\x07private\x18\x03 \x01(\x08\"\xc7\x01\n\tJoinReply\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0e\n\x06ticket\x18\x02 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x03 \x01(\x0c\x12%\n\x07members\x18\x04 \x03(\x0b\x32\x14.buddies.room.Member\x12\x16\n\x0e\x61lready_joined\x18\x05 \x01(\x08\x12(\n\x05tried\x18\x06 \x03(\x0b\x32\x19.buddies.room.DialAttempt\x12\x10\n\x08warnings\x18\x07 \x03(\t\x12\x0f\n\x07private\x18\x08 \x01(\x08\"A\n\x0b\x44ialAttempt\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\x0c\x12\x0f\n\x07reached\x18\x02 \x01(\x08\x12\x0f\n\x07outcome\x18\x03 \x01(\t\"\xaf\x01\n\x06Member\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12#\n\x06\x61gents\x18\x03 \x03(\x0b\x32\x13.buddies.room.Agent\x12\x0f\n\x07is_self\x18\x04 \x01(\x08\x12\x15\n\rspeaks_direct\x18\x05 \x01(\x08\x12\x13\n\x0bheard_at_ms\x18\x06 \x01(\x04\x12\x10\n\x08verified\x18\x07 \x01(\t\x12\x11\n\tsigned_by\x18\x08 \x01(\t\"_\n\x05\x41gent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\x14\n\x0cstatus_at_ms\x18\x04 \x01(\x04\x12\x14\n\x0c\x63\x61pabilities\x18\x05 \x03(\t\"-\n\x0cLeaveRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0f\n\x07\x66or_all\x18\x02 \x01(\x08\"F\n\nLeaveReply\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x11\n\tnode_left\x18\x02 \x01(\x08\x12\x17\n\x0fstill_joined_by\x18\x03 \x03(\t\"\r\n\x0bListRequest\"\x1a\n\tListReply\x12\r\n\x05rooms\x18\x01 \x03(\t\"\x1d\n\rStatusRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\"\x9d\x01\n\x0bStatusReply\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\r\n\x05topic\x18\x02 \x01(\x0c\x12%\n\x07members\x18\x03 \x03(\x0b\x32\x14.buddies.room.Member\x12\x11\n\tneighbors\x18\x04 \x01(\r\x12\x14\n\x0cjoined_at_ms\x18\x05 \x01(\x04\x12\x0f\n\x07private\x18\x06 \x01(\x08\x12\x10\n\x08warnings\x18\x07 \x03(\t\"_\n\rTicketRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x11\n\x04uses\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x16\n\texpires_s\x18\x03 \x01(\x01H\x01\x88\x01\x01\x42\x07\n\x05_usesB\x0c\n\n_expires_s\"\x1d\n\x0bTicketReply\x12\x0e\n\x06ticket\x18\x01 \x01(\t\".\n\rRotateRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0f\n\x07without\x18\x02 \x03(\t\"\x96\x01\n\x0bRotateReply\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12#\n\x07removed\x18\x03 \x03(\x0b\x32\x12.buddies.room.Peer\x12 \n\x04told\x18\x04 \x03(\x0b\x32\x12.buddies.room.Peer\x12#\n\x07waiting\x18\x05 \x03(\x0b\x32\x12.buddies.room.Peer\"&\n\x04Peer\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\"+\n\rNotifyRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\":\n\x0bNotifyReply\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07members\x18\x03 \x01(\r2\xc6\x03\n\x05Rooms\x12:\n\x04Join\x12\x19.buddies.room.JoinRequest\x1a\x17.buddies.room.JoinReply\x12=\n\x05Leave\x12\x1a.buddies.room.LeaveRequest\x1a\x18.buddies.room.LeaveReply\x12:\n\x04List\x12\x19.buddies.room.ListRequest\x1a\x17.buddies.room.ListReply\x12@\n\x06Status\x12\x1b.buddies.room.StatusRequest\x1a\x19.buddies.room.StatusReply\x12@\n\x06Ticket\x12\x1b.buddies.room.TicketRequest\x1a\x19.buddies.room.TicketReply\x12@\n\x06Rotate\x12\x1b.buddies.room.RotateRequest\x1a\x19.buddies.room.RotateReply\x12@\n\x06Notify\x12\x1b.buddies.room.NotifyRequest\x1a\x19.buddies.room.NotifyReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x62uddies_core/pb/room.proto\x12\x0c\x62uddies.room\"<\n\x0bJoinRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0e\n\x06ticket\x18\x02 \x01(\t\x12\x0f\n\x07private\x18\x03 \x01(\x08\"\xc7\x01\n\tJoinReply\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0e\n\x06ticket\x18\x02 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x03 \x01(\x0c\x12%\n\x07members\x18\x04 \x03(\x0b\x32\x14.buddies.room.Member\x12\x16\n\x0e\x61lready_joined\x18\x05 \x01(\x08\x12(\n\x05tried\x18\x06 \x03(\x0b\x32\x19.buddies.room.DialAttempt\x12\x10\n\x08warnings\x18\x07 \x03(\t\x12\x0f\n\x07private\x18\x08 \x01(\x08\"A\n\x0b\x44ialAttempt\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\x0c\x12\x0f\n\x07reached\x18\x02 \x01(\x08\x12\x0f\n\x07outcome\x18\x03 \x01(\t\"\xaf\x01\n\x06Member\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12#\n\x06\x61gents\x18\x03 \x03(\x0b\x32\x13.buddies.room.Agent\x12\x0f\n\x07is_self\x18\x04 \x01(\x08\x12\x15\n\rspeaks_direct\x18\x05 \x01(\x08\x12\x13\n\x0bheard_at_ms\x18\x06 \x01(\x04\x12\x10\n\x08verified\x18\x07 \x01(\t\x12\x11\n\tsigned_by\x18\x08 \x01(\t\"_\n\x05\x41gent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\x14\n\x0cstatus_at_ms\x18\x04 \x01(\x04\x12\x14\n\x0c\x63\x61pabilities\x18\x05 \x03(\t\"-\n\x0cLeaveRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0f\n\x07\x66or_all\x18\x02 \x01(\x08\"F\n\nLeaveReply\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x11\n\tnode_left\x18\x02 \x01(\x08\x12\x17\n\x0fstill_joined_by\x18\x03 \x03(\t\"\x1d\n\x0bListRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\"/\n\tListReply\x12\r\n\x05rooms\x18\x01 \x03(\t\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"-\n\rStatusRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"\xc9\x01\n\x0bStatusReply\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\r\n\x05topic\x18\x02 \x01(\x0c\x12%\n\x07members\x18\x03 \x03(\x0b\x32\x14.buddies.room.Member\x12\x11\n\tneighbors\x18\x04 \x01(\r\x12\x14\n\x0cjoined_at_ms\x18\x05 \x01(\x04\x12\x0f\n\x07private\x18\x06 \x01(\x08\x12\x10\n\x08warnings\x18\x07 \x03(\t\x12\x13\n\x0bnext_cursor\x18\x08 \x01(\t\x12\x15\n\rmembers_total\x18\t \x01(\r\"_\n\rTicketRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x11\n\x04uses\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x16\n\texpires_s\x18\x03 \x01(\x01H\x01\x88\x01\x01\x42\x07\n\x05_usesB\x0c\n\n_expires_s\"\x1d\n\x0bTicketReply\x12\x0e\n\x06ticket\x18\x01 \x01(\t\".\n\rRotateRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0f\n\x07without\x18\x02 \x03(\t\"\x96\x01\n\x0bRotateReply\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12#\n\x07removed\x18\x03 \x03(\x0b\x32\x12.buddies.room.Peer\x12 \n\x04told\x18\x04 \x03(\x0b\x32\x12.buddies.room.Peer\x12#\n\x07waiting\x18\x05 \x03(\x0b\x32\x12.buddies.room.Peer\"&\n\x04Peer\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\"+\n\rNotifyRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\":\n\x0bNotifyReply\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07members\x18\x03 \x01(\r2\xc6\x03\n\x05Rooms\x12:\n\x04Join\x12\x19.buddies.room.JoinRequest\x1a\x17.buddies.room.JoinReply\x12=\n\x05Leave\x12\x1a.buddies.room.LeaveRequest\x1a\x18.buddies.room.LeaveReply\x12:\n\x04List\x12\x19.buddies.room.ListRequest\x1a\x17.buddies.room.ListReply\x12@\n\x06Status\x12\x1b.buddies.room.StatusRequest\x1a\x19.buddies.room.StatusReply\x12@\n\x06Ticket\x12\x1b.buddies.room.TicketRequest\x1a\x19.buddies.room.TicketReply\x12@\n\x06Rotate\x12\x1b.buddies.room.RotateRequest\x1a\x19.buddies.room.RotateReply\x12@\n\x06Notify\x12\x1b.buddies.room.NotifyRequest\x1a\x19.buddies.room.NotifyReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,27 +46,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LEAVEREPLY']._serialized_start=697
   _globals['_LEAVEREPLY']._serialized_end=767
   _globals['_LISTREQUEST']._serialized_start=769
-  _globals['_LISTREQUEST']._serialized_end=782
-  _globals['_LISTREPLY']._serialized_start=784
-  _globals['_LISTREPLY']._serialized_end=810
-  _globals['_STATUSREQUEST']._serialized_start=812
-  _globals['_STATUSREQUEST']._serialized_end=841
-  _globals['_STATUSREPLY']._serialized_start=844
-  _globals['_STATUSREPLY']._serialized_end=1001
-  _globals['_TICKETREQUEST']._serialized_start=1003
-  _globals['_TICKETREQUEST']._serialized_end=1098
-  _globals['_TICKETREPLY']._serialized_start=1100
-  _globals['_TICKETREPLY']._serialized_end=1129
-  _globals['_ROTATEREQUEST']._serialized_start=1131
-  _globals['_ROTATEREQUEST']._serialized_end=1177
-  _globals['_ROTATEREPLY']._serialized_start=1180
-  _globals['_ROTATEREPLY']._serialized_end=1330
-  _globals['_PEER']._serialized_start=1332
-  _globals['_PEER']._serialized_end=1370
-  _globals['_NOTIFYREQUEST']._serialized_start=1372
-  _globals['_NOTIFYREQUEST']._serialized_end=1415
-  _globals['_NOTIFYREPLY']._serialized_start=1417
-  _globals['_NOTIFYREPLY']._serialized_end=1475
-  _globals['_ROOMS']._serialized_start=1478
-  _globals['_ROOMS']._serialized_end=1932
+  _globals['_LISTREQUEST']._serialized_end=798
+  _globals['_LISTREPLY']._serialized_start=800
+  _globals['_LISTREPLY']._serialized_end=847
+  _globals['_STATUSREQUEST']._serialized_start=849
+  _globals['_STATUSREQUEST']._serialized_end=894
+  _globals['_STATUSREPLY']._serialized_start=897
+  _globals['_STATUSREPLY']._serialized_end=1098
+  _globals['_TICKETREQUEST']._serialized_start=1100
+  _globals['_TICKETREQUEST']._serialized_end=1195
+  _globals['_TICKETREPLY']._serialized_start=1197
+  _globals['_TICKETREPLY']._serialized_end=1226
+  _globals['_ROTATEREQUEST']._serialized_start=1228
+  _globals['_ROTATEREQUEST']._serialized_end=1274
+  _globals['_ROTATEREPLY']._serialized_start=1277
+  _globals['_ROTATEREPLY']._serialized_end=1427
+  _globals['_PEER']._serialized_start=1429
+  _globals['_PEER']._serialized_end=1467
+  _globals['_NOTIFYREQUEST']._serialized_start=1469
+  _globals['_NOTIFYREQUEST']._serialized_end=1512
+  _globals['_NOTIFYREPLY']._serialized_start=1514
+  _globals['_NOTIFYREPLY']._serialized_end=1572
+  _globals['_ROOMS']._serialized_start=1575
+  _globals['_ROOMS']._serialized_end=2029
 # @@protoc_insertion_point(module_scope)

@@ -223,8 +223,11 @@ class ListRequest(_message.Message):
     ROOM_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
     room: _builtins.str
     limit: _builtins.int
+    cursor: _builtins.str
+    """See buddies.memory.ListRequest."""
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
@@ -233,10 +236,11 @@ class ListRequest(_message.Message):
         room: _builtins.str | None = ...,
         tags: _abc.Iterable[_builtins.str] | None = ...,
         limit: _builtins.int = ...,
+        cursor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_room", b"_room", "room", b"room"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_room", b"_room", "limit", b"limit", "room", b"room", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_room", b"_room", "cursor", b"cursor", "limit", b"limit", "room", b"room", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__room: _TypeAlias = _typing.Literal["room"]  # noqa: Y015
     _WhichOneofArgType__room: _TypeAlias = _typing.Literal["_room", b"_room"]  # noqa: Y015
@@ -250,7 +254,10 @@ class ListReply(_message.Message):
 
     RESULTS_FIELD_NUMBER: _builtins.int
     DAMAGED_FIELD_NUMBER: _builtins.int
+    NEXT_CURSOR_FIELD_NUMBER: _builtins.int
     damaged: _builtins.int
+    next_cursor: _builtins.str
+    """Empty at the end of the list."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___SkillView]: ...
     def __init__(
@@ -258,10 +265,11 @@ class ListReply(_message.Message):
         *,
         results: _abc.Iterable[Global___SkillView] | None = ...,
         damaged: _builtins.int = ...,
+        next_cursor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["damaged", b"damaged", "results", b"results"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["damaged", b"damaged", "next_cursor", b"next_cursor", "results", b"results"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -302,14 +310,19 @@ class GetReply(_message.Message):
     TOTAL_FIELD_NUMBER: _builtins.int
     CHAIN_FIELD_NUMBER: _builtins.int
     DIFF_FIELD_NUMBER: _builtins.int
+    CHAIN_LEFT_OUT_FIELD_NUMBER: _builtins.int
     offset: _builtins.int
     next_offset: _builtins.int
     total: _builtins.int
     diff: _builtins.str
+    chain_left_out: _builtins.int
+    """Versions that do not fit into the answer, those furthest from this one."""
     @_builtins.property
     def skill(self) -> Global___SkillView: ...
     @_builtins.property
-    def chain(self) -> _containers.RepeatedCompositeFieldContainer[Global___SkillVersion]: ...
+    def chain(self) -> _containers.RepeatedCompositeFieldContainer[Global___SkillVersion]:
+        """The versions and the changes come with the first page alone."""
+
     def __init__(
         self,
         *,
@@ -319,10 +332,11 @@ class GetReply(_message.Message):
         total: _builtins.int = ...,
         chain: _abc.Iterable[Global___SkillVersion] | None = ...,
         diff: _builtins.str | None = ...,
+        chain_left_out: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_diff", b"_diff", "_next_offset", b"_next_offset", "diff", b"diff", "next_offset", b"next_offset", "skill", b"skill"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_diff", b"_diff", "_next_offset", b"_next_offset", "chain", b"chain", "diff", b"diff", "next_offset", b"next_offset", "offset", b"offset", "skill", b"skill", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_diff", b"_diff", "_next_offset", b"_next_offset", "chain", b"chain", "chain_left_out", b"chain_left_out", "diff", b"diff", "next_offset", b"next_offset", "offset", b"offset", "skill", b"skill", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__diff: _TypeAlias = _typing.Literal["diff"]  # noqa: Y015
     _WhichOneofArgType__diff: _TypeAlias = _typing.Literal["_diff", b"_diff"]  # noqa: Y015
@@ -378,7 +392,10 @@ class SearchReply(_message.Message):
     UNANSWERED_FIELD_NUMBER: _builtins.int
     METHOD_FIELD_NUMBER: _builtins.int
     NOTES_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_FIELD_NUMBER: _builtins.int
     method: _builtins.str
+    left_out: _builtins.int
+    """Results that were found and do not fit into the answer, the least relevant ones."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___SkillView]: ...
     @_builtins.property
@@ -395,10 +412,11 @@ class SearchReply(_message.Message):
         unanswered: _abc.Iterable[_memory_pb2.Silence] | None = ...,
         method: _builtins.str = ...,
         notes: _abc.Iterable[_builtins.str] | None = ...,
+        left_out: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered", b"answered", "method", b"method", "notes", b"notes", "results", b"results", "unanswered", b"unanswered"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered", b"answered", "left_out", b"left_out", "method", b"method", "notes", b"notes", "results", b"results", "unanswered", b"unanswered"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -44,6 +44,7 @@ class TaskView(_message.Message):
     WARNING_FIELD_NUMBER: _builtins.int
     ALREADY_YOURS_FIELD_NUMBER: _builtins.int
     DESCRIPTION_PAGE_FIELD_NUMBER: _builtins.int
+    RESULT_PAGE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     room: _builtins.str
     description: _builtins.str
@@ -71,6 +72,8 @@ class TaskView(_message.Message):
     def description_page(self) -> Global___TextPage:
         """Which parts of the texts these are; absent where a text is all there."""
 
+    @_builtins.property
+    def result_page(self) -> Global___TextPage: ...
     def __init__(
         self,
         *,
@@ -96,21 +99,26 @@ class TaskView(_message.Message):
         warning: _builtins.str = ...,
         already_yours: _builtins.bool = ...,
         description_page: Global___TextPage | None = ...,
+        result_page: Global___TextPage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_description_page", b"_description_page", "_left_s", b"_left_s", "description_page", b"description_page", "error", b"error", "left_s", b"left_s", "output", b"output", "result", b"result"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_description_page", b"_description_page", "_left_s", b"_left_s", "_result_page", b"_result_page", "description_page", b"description_page", "error", b"error", "left_s", b"left_s", "output", b"output", "result", b"result", "result_page", b"result_page"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_description_page", b"_description_page", "_left_s", b"_left_s", "already_yours", b"already_yours", "attempt", b"attempt", "created_at_ms", b"created_at_ms", "description", b"description", "description_page", b"description_page", "error", b"error", "id", b"id", "late_results", b"late_results", "left_s", b"left_s", "mine", b"mine", "output", b"output", "progress", b"progress", "reason", b"reason", "requester", b"requester", "requester_agent", b"requester_agent", "requester_user", b"requester_user", "result", b"result", "room", b"room", "state", b"state", "warning", b"warning", "worker", b"worker", "worker_agent", b"worker_agent", "worker_user", b"worker_user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_description_page", b"_description_page", "_left_s", b"_left_s", "_result_page", b"_result_page", "already_yours", b"already_yours", "attempt", b"attempt", "created_at_ms", b"created_at_ms", "description", b"description", "description_page", b"description_page", "error", b"error", "id", b"id", "late_results", b"late_results", "left_s", b"left_s", "mine", b"mine", "output", b"output", "progress", b"progress", "reason", b"reason", "requester", b"requester", "requester_agent", b"requester_agent", "requester_user", b"requester_user", "result", b"result", "result_page", b"result_page", "room", b"room", "state", b"state", "warning", b"warning", "worker", b"worker", "worker_agent", b"worker_agent", "worker_user", b"worker_user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__description_page: _TypeAlias = _typing.Literal["description_page"]  # noqa: Y015
     _WhichOneofArgType__description_page: _TypeAlias = _typing.Literal["_description_page", b"_description_page"]  # noqa: Y015
     _WhichOneofReturnType__left_s: _TypeAlias = _typing.Literal["left_s"]  # noqa: Y015
     _WhichOneofArgType__left_s: _TypeAlias = _typing.Literal["_left_s", b"_left_s"]  # noqa: Y015
+    _WhichOneofReturnType__result_page: _TypeAlias = _typing.Literal["result_page"]  # noqa: Y015
+    _WhichOneofArgType__result_page: _TypeAlias = _typing.Literal["_result_page", b"_result_page"]  # noqa: Y015
     _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["output", "error"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__description_page) -> _WhichOneofReturnType__description_page | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__left_s) -> _WhichOneofReturnType__left_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__result_page) -> _WhichOneofReturnType__result_page | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
@@ -193,17 +201,25 @@ class WaitRequest(_message.Message):
 
     TASK_ID_FIELD_NUMBER: _builtins.int
     TIMEOUT_S_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     timeout_s: _builtins.float
+    offset: _builtins.int
+    """Where the page of the result begins, in characters."""
+    description: _builtins.bool
+    """A page of the description is wanted instead."""
     def __init__(
         self,
         *,
         task_id: _builtins.str = ...,
         timeout_s: _builtins.float = ...,
+        offset: _builtins.int = ...,
+        description: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["task_id", b"task_id", "timeout_s", b"timeout_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "offset", b"offset", "task_id", b"task_id", "timeout_s", b"timeout_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -384,20 +400,24 @@ class ListRequest(_message.Message):
     ROOM_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
     room: _builtins.str
     state: _builtins.str
     """A state, or empty for all."""
     limit: _builtins.int
+    cursor: _builtins.str
+    """See buddies.memory.ListRequest."""
     def __init__(
         self,
         *,
         room: _builtins.str = ...,
         state: _builtins.str = ...,
         limit: _builtins.int = ...,
+        cursor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "room", b"room", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "limit", b"limit", "room", b"room", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -409,8 +429,11 @@ class ListReply(_message.Message):
 
     TASKS_FIELD_NUMBER: _builtins.int
     WAITING_FIELD_NUMBER: _builtins.int
+    NEXT_CURSOR_FIELD_NUMBER: _builtins.int
     waiting: _builtins.int
     """Waiting for the calling agent."""
+    next_cursor: _builtins.str
+    """Empty at the end of the list."""
     @_builtins.property
     def tasks(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaskView]: ...
     def __init__(
@@ -418,10 +441,11 @@ class ListReply(_message.Message):
         *,
         tasks: _abc.Iterable[Global___TaskView] | None = ...,
         waiting: _builtins.int = ...,
+        next_cursor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["tasks", b"tasks", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_cursor", b"next_cursor", "tasks", b"tasks", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

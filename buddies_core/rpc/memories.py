@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from grpc.aio import ServicerContext
 
 from buddies_core.convert import arguments
+from buddies_core.convert.cursors import memory_place
 from buddies_core.convert.memories import (
     memory_list_to_pb,
     memory_page_to_pb,
@@ -14,10 +15,12 @@ from buddies_core.convert.memories import (
     search_result_to_pb,
 )
 from buddies_core.model.ids import MemoryId, RoomName
-from buddies_core.model.memory import MemoryFilter, MemoryKind
-from buddies_core.model.views import MemoryList, MemoryPage, MemoryView, SearchResult
+from buddies_core.model.listing import Listed
+from buddies_core.model.memory import MemoryFilter, MemoryKind, MemoryPlace
+from buddies_core.model.views import MemoryPage, MemoryView, SearchResult
 from buddies_core.pb import memory_pb2 as pb
 from buddies_core.pb.memory_pb2_grpc import MemoriesServicer
+from buddies_core.rpc import fitting
 from buddies_core.rpc.agents import Agents
 from buddies_core.rpc.names import RoomNames
 
@@ -39,8 +42,10 @@ class MemoriesService(Protocol):
     ) -> MemoryView:
         """Keep a memory and tell the room."""
 
-    async def list(self, filter: MemoryFilter, limit: int) -> MemoryList:
-        """Return this machine's memories, newest first."""
+    async def list(
+        self, filter: MemoryFilter, limit: int, after: MemoryPlace | None
+    ) -> Listed[MemoryView]:
+        """Return this machine's memories, newest first, behind a place in the list."""
 
     async def get(self, id: MemoryId, offset: int, limit: int) -> MemoryPage:
         """Return a page of a memory's content, in characters."""
@@ -92,23 +97,25 @@ class MemoriesRpc(MemoriesServicer):
     ) -> pb.ListReply:
         """Return this machine's memories, newest first."""
         filter = arguments.memory_filter(request.filter, self._named)
-        return memory_list_to_pb(await self._memories.list(filter, arguments.limit(request.limit)))
+        limit = arguments.limit(request.limit)
+        listed = await self._memories.list(filter, limit + 1, memory_place(request.cursor))
+        return memory_list_to_pb(fitting.memory_list(listed, limit))
 
     async def Get(self, request: pb.GetRequest, context: ServicerContext[Any, Any]) -> pb.GetReply:
         """Return a page of one memory."""
         page = await self._memories.get(
             arguments.memory_id(request.id), request.offset, arguments.page_chars(request.limit)
         )
-        return memory_page_to_pb(page)
+        return memory_page_to_pb(fitting.memory_page(page))
 
     async def Search(
         self, request: pb.SearchRequest, context: ServicerContext[Any, Any]
     ) -> pb.SearchReply:
         """Return what was found as soon as everybody has answered, or the time is up."""
         result = await self._search.search(
-            request.query,
+            arguments.query(request.query),
             arguments.memory_filter(request.filter, self._named),
             arguments.search_timeout_s(request.timeout_s),
             arguments.limit(request.limit),
         )
-        return search_result_to_pb(result)
+        return search_result_to_pb(fitting.search_result(result))

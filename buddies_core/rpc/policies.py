@@ -11,6 +11,7 @@ from buddies_core.convert.policies import policy_report_to_pb, policy_view_to_pb
 from buddies_core.model.policy import PolicyReport, PolicyView
 from buddies_core.pb import policy_pb2 as pb
 from buddies_core.pb.policy_pb2_grpc import PoliciesServicer
+from buddies_core.rpc import fitting_rooms
 from buddies_core.rpc.names import RoomNames
 
 
@@ -43,7 +44,9 @@ class PoliciesRpc(PoliciesServicer):
         self, request: pb.GetRequest, context: ServicerContext[Any, Any]
     ) -> pb.PolicyView:
         """Return the policy of a room."""
-        return policy_view_to_pb(self._policies.get(self._named(request.room)))
+        return policy_view_to_pb(
+            fitting_rooms.policy_view(self._policies.get(self._named(request.room)), request.cursor)
+        )
 
     async def Set(
         self, request: pb.SetRequest, context: ServicerContext[Any, Any]
@@ -55,7 +58,7 @@ class PoliciesRpc(PoliciesServicer):
             require_signed=request.require_signed,
             confirm=request.confirm,
         )
-        return policy_report_to_pb(report)
+        return policy_report_to_pb(fitting_rooms.policy_report(report))
 
     async def Add(
         self, request: pb.AddRequest, context: ServicerContext[Any, Any]
@@ -64,7 +67,7 @@ class PoliciesRpc(PoliciesServicer):
         report = await self._policies.add(
             self._named(request.room), request.identity, confirm=request.confirm
         )
-        return policy_report_to_pb(report)
+        return policy_report_to_pb(fitting_rooms.policy_report(report))
 
     async def Remove(
         self, request: pb.RemoveRequest, context: ServicerContext[Any, Any]
@@ -73,4 +76,4 @@ class PoliciesRpc(PoliciesServicer):
         report = await self._policies.remove(
             self._named(request.room), request.identity, confirm=request.confirm
         )
-        return policy_report_to_pb(report)
+        return policy_report_to_pb(fitting_rooms.policy_report(report))

@@ -8,10 +8,12 @@ from uuid import UUID
 
 from grpc.aio import ServicerContext
 
+from buddies_core.convert.cursors import member_place, room_place
 from buddies_core.convert.rooms import (
     join_report_to_pb,
     leave_report_to_pb,
     notify_report_to_pb,
+    room_list_to_pb,
     room_status_to_pb,
     rotate_report_to_pb,
 )
@@ -19,6 +21,7 @@ from buddies_core.model.ids import RoomName
 from buddies_core.model.room import JoinReport, LeaveReport, NotifyReport, RoomStatus, RotateReport
 from buddies_core.pb import room_pb2 as pb
 from buddies_core.pb.room_pb2_grpc import RoomsServicer
+from buddies_core.rpc import fitting_rooms
 from buddies_core.rpc.agents import Agents
 from buddies_core.rpc.names import RoomNames
 
@@ -68,11 +71,10 @@ class RoomsRpc(RoomsServicer):
     ) -> pb.JoinReply:
         """Return who is there, once this node is in the room."""
         agent = self._agent(context)
-        return join_report_to_pb(
-            await self._changes.join(
-                request.room, request.ticket or None, agent, private=request.private
-            )
+        report = await self._changes.join(
+            request.room, request.ticket or None, agent, private=request.private
         )
+        return join_report_to_pb(fitting_rooms.join_report(report))
 
     async def Leave(
         self, request: pb.LeaveRequest, context: ServicerContext[Any, Any]
@@ -87,13 +89,16 @@ class RoomsRpc(RoomsServicer):
         self, request: pb.ListRequest, context: ServicerContext[Any, Any]
     ) -> pb.ListReply:
         """Return the rooms this node is in."""
-        return pb.ListReply(rooms=self._rooms.joined())
+        after = room_place(request.cursor)
+        return room_list_to_pb(fitting_rooms.room_list(self._rooms.joined(), after))
 
     async def Status(
         self, request: pb.StatusRequest, context: ServicerContext[Any, Any]
     ) -> pb.StatusReply:
         """Return who is in the room."""
-        return room_status_to_pb(self._rooms.status(self._named(request.room)))
+        status = self._rooms.status(self._named(request.room))
+        after = member_place(request.cursor)
+        return room_status_to_pb(fitting_rooms.room_status(status, after))
 
     async def Ticket(
         self, request: pb.TicketRequest, context: ServicerContext[Any, Any]

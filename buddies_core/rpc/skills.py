@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from grpc.aio import ServicerContext
 
 from buddies_core.convert import arguments
+from buddies_core.convert.cursors import skill_place
 from buddies_core.convert.skills import (
     skill_list_to_pb,
     skill_page_to_pb,
@@ -15,8 +16,9 @@ from buddies_core.convert.skills import (
     vote_to_pb,
 )
 from buddies_core.model.ids import RoomName
+from buddies_core.model.listing import Listed
+from buddies_core.model.skill import SkillKey
 from buddies_core.model.skill_views import (
-    SkillList,
     SkillPage,
     SkillSearchResult,
     SkillView,
@@ -24,6 +26,7 @@ from buddies_core.model.skill_views import (
 )
 from buddies_core.pb import skill_pb2 as pb
 from buddies_core.pb.skill_pb2_grpc import SkillsServicer
+from buddies_core.rpc import fitting
 from buddies_core.rpc.agents import Agents
 from buddies_core.rpc.names import RoomNames
 
@@ -53,8 +56,10 @@ class SkillsService(Protocol):
     async def get(self, hash: str, offset: int, limit: int) -> SkillPage:
         """Return a page of a skill's content, in characters."""
 
-    async def list(self, room: RoomName | None, tags: tuple[str, ...], limit: int) -> SkillList:
-        """Return this machine's skills, the latest arrival first."""
+    async def list(
+        self, room: RoomName | None, tags: tuple[str, ...], limit: int, after: SkillKey | None
+    ) -> Listed[SkillView]:
+        """Return this machine's skills, the latest arrival first, behind one of them."""
 
 
 class SkillSearchService(Protocol):
@@ -110,27 +115,30 @@ class SkillsRpc(SkillsServicer):
         """Return this machine's skills, the latest arrival first."""
         room = self._named(request.room) if request.HasField("room") else None
         limit = arguments.limit(request.limit)
-        return skill_list_to_pb(await self._skills.list(room, tuple(request.tags), limit))
+        listed = await self._skills.list(
+            room, tuple(request.tags), limit + 1, skill_place(request.cursor)
+        )
+        return skill_list_to_pb(fitting.skill_list(listed, limit))
 
     async def Get(self, request: pb.GetRequest, context: ServicerContext[Any, Any]) -> pb.GetReply:
         """Return a page of one skill, and its versions."""
         page = await self._skills.get(
             arguments.skill_hash(request.hash), request.offset, arguments.page_chars(request.limit)
         )
-        return skill_page_to_pb(page)
+        return skill_page_to_pb(fitting.skill_page(page))
 
     async def Search(
         self, request: pb.SearchRequest, context: ServicerContext[Any, Any]
     ) -> pb.SearchReply:
         """Return what was found as soon as everybody has answered, or the time is up."""
         result = await self._search.search(
-            request.query,
+            arguments.query(request.query),
             self._named(request.room) if request.HasField("room") else None,
             tuple(request.tags),
             arguments.search_timeout_s(request.timeout_s),
             arguments.limit(request.limit),
         )
-        return skill_search_to_pb(result)
+        return skill_search_to_pb(fitting.skill_search(result))
 
     async def Vote(
         self, request: pb.VoteRequest, context: ServicerContext[Any, Any]

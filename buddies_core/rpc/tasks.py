@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from grpc.aio import ServicerContext
 
 from buddies_core.convert import arguments
+from buddies_core.convert.cursors import task_place
 from buddies_core.convert.tasks import task_list_to_pb, task_to_pb, verdict_to_pb
 from buddies_core.model.ids import RoomName, TaskId
 from buddies_core.model.task import (
@@ -15,12 +16,13 @@ from buddies_core.model.task import (
     Caller,
     InboxChange,
     SubmitVerdict,
-    TaskList,
+    TaskPlace,
     TaskState,
     TaskView,
 )
 from buddies_core.pb import task_pb2 as pb
 from buddies_core.pb.task_pb2_grpc import TasksServicer
+from buddies_core.rpc import fitting_tasks
 from buddies_core.rpc.agents import Agents, AttachedAgent
 from buddies_core.rpc.closing import Closing
 from buddies_core.rpc.names import RoomNames
@@ -84,9 +86,14 @@ class TasksService(InboxService, Protocol):
         """Return how many tasks the caller could claim now."""
 
     async def list(
-        self, room: RoomName | None, state: TaskState | None, limit: int, caller: Caller
+        self,
+        room: RoomName | None,
+        state: TaskState | None,
+        limit: int,
+        caller: Caller,
+        after: TaskPlace | None,
     ) -> tuple[tuple[TaskView, ...], int]:
-        """Return tasks, newest first, and how many the caller could claim now."""
+        """Return tasks behind a place in the list, and how many the caller could claim now."""
 
 
 def caller_of(agent: AttachedAgent | None) -> Caller:
@@ -126,30 +133,37 @@ class TasksRpc(TasksServicer):
             parent=arguments.task_id(parent, "parent_task_id") if parent else None,
             caller=self._caller(context),
         )
-        return task_to_pb(task)
+        return task_to_pb(fitting_tasks.brief(task))
 
     async def Wait(
         self, request: pb.WaitRequest, context: ServicerContext[Any, Any]
     ) -> AsyncIterator[pb.TaskView]:
-        """Return the task now and at each change, until it is over or the time is up."""
+        """Return the task now and at each change, until it is over or the time is up.
+
+        With a page of its result, or of its description if that is asked for.
+        """
         self._caller(context)
+        fitted = fitting_tasks.description if request.description else fitting_tasks.outcome
         changes = self._tasks.watch(
             arguments.task_id(request.task_id), arguments.wait_s(request.timeout_s)
         )
         async for task in self._closing.until(changes):
-            yield task_to_pb(task)
+            yield task_to_pb(fitted(task, request.offset))
 
     async def Poll(
         self, request: pb.PollRequest, context: ServicerContext[Any, Any]
     ) -> pb.PollReply:
-        """Return tasks that the calling agent has claimed by this; none if the time is up."""
+        """Return tasks that the calling agent has claimed by this; none if the time is up.
+
+        How many fit into an answer decides how many are claimed, so it is the tasks that see to it.
+        """
         tasks: tuple[TaskView, ...] = ()
         async with self._closing.cuts():
             tasks = await self._tasks.poll(
                 self._caller(context),
                 self._named(request.room) if request.room else None,
                 arguments.wait_s(request.timeout_s),
-                arguments.limit(request.limit),
+                arguments.claims(request.limit),
                 new_only=request.new_only,
             )
         return pb.PollReply(tasks=map(task_to_pb, tasks))
@@ -168,43 +182,42 @@ class TasksRpc(TasksServicer):
         self, request: pb.ProgressRequest, context: ServicerContext[Any, Any]
     ) -> pb.TaskView:
         """Return the task as the worker's side knows it."""
-        return task_to_pb(
-            await self._tasks.progress(
-                arguments.task_id(request.task_id), request.text, self._caller(context)
-            )
+        task = await self._tasks.progress(
+            arguments.task_id(request.task_id), request.text, self._caller(context)
         )
+        return task_to_pb(fitting_tasks.brief(task))
 
     async def Cancel(
         self, request: pb.CancelRequest, context: ServicerContext[Any, Any]
     ) -> pb.TaskView:
         """Return the task, which is over."""
-        return task_to_pb(
-            await self._tasks.cancel(
-                arguments.task_id(request.task_id), request.reason, self._caller(context)
-            )
+        task = await self._tasks.cancel(
+            arguments.task_id(request.task_id), request.reason, self._caller(context)
         )
+        return task_to_pb(fitting_tasks.brief(task))
 
     async def Reject(
         self, request: pb.RejectRequest, context: ServicerContext[Any, Any]
     ) -> pb.TaskView:
         """Return the task, which this agent will not be asked for again."""
-        return task_to_pb(
-            await self._tasks.reject(
-                arguments.task_id(request.task_id), request.reason, self._caller(context)
-            )
+        task = await self._tasks.reject(
+            arguments.task_id(request.task_id), request.reason, self._caller(context)
         )
+        return task_to_pb(fitting_tasks.brief(task))
 
     async def List(
         self, request: pb.ListRequest, context: ServicerContext[Any, Any]
     ) -> pb.ListReply:
         """Return tasks, newest first, and how many wait for the calling agent."""
+        limit = arguments.limit(request.limit)
         tasks, waiting = await self._tasks.list(
             self._named(request.room) if request.room else None,
             arguments.task_state(request.state),
-            arguments.limit(request.limit),
+            limit + 1,
             self._caller(context),
+            task_place(request.cursor),
         )
-        return task_list_to_pb(TaskList(tasks, waiting))
+        return task_list_to_pb(fitting_tasks.task_list(tasks, limit, waiting))
 
     async def CountWaiting(
         self, request: pb.CountWaitingRequest, context: ServicerContext[Any, Any]

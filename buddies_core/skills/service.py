@@ -9,14 +9,16 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from buddies_core.clock import Clock
+from buddies_core.convert.cursors import skill_cursor
 from buddies_core.errors import BuddiesError, InvalidInput, NotFound, WireError
 from buddies_core.identity.labels import canonical
 from buddies_core.model.bodies import SkillPublished, SkillVoteCast
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, RoomName, short
+from buddies_core.model.listing import Listed
 from buddies_core.model.revocation import why_hidden
 from buddies_core.model.skill import Skill, SkillEntry, SkillKey, skill_key
-from buddies_core.model.skill_views import Publisher, SkillList, SkillPage, SkillView, VoteReport
+from buddies_core.model.skill_views import Publisher, SkillPage, SkillView, VoteReport
 from buddies_core.pb import peer_pb2
 from buddies_core.skills.ballots import Ballots
 from buddies_core.skills.content import NAMESPACE, check_own, signing_payload, skill_hash
@@ -182,7 +184,8 @@ class Skills:
     async def get(self, hash: str, offset: int, limit: int) -> SkillPage:
         """Return `limit` characters of a skill's content, from the `offset`-th on.
 
-        What is not here is asked of the members present, and kept.
+        What is not here is asked of the members present, and kept. Its versions and what it changes
+        come with the first page alone.
 
         Raises:
             NotFound: nobody has it, and the text says who was asked; or it is hidden, and the text
@@ -206,30 +209,37 @@ class Skills:
             raise InvalidInput(f"offset is {offset}, but the content has {len(content)} characters")
         shown = content[offset : offset + limit]
         end = offset + len(shown)
-        line = self._line(skill)
-        if await self._recheck(line):
-            line = self._line(skill)
-        parent = parent_of(skill, self._shown)
-        return SkillPage(
+        page = SkillPage(
             skill=view(skill, shown, self._ballots, self._rooms),
             offset=offset,
             next_offset=end if end < len(content) else None,
             total=len(content),
-            chain=tuple(version(one, self._ballots, self._rooms) for one in line),
-            diff=None if parent is None else await asyncio.to_thread(changes, parent, skill),
+            chain=(),
+            diff=None,
         )
+        return page if offset else await self._with_versions(page, skill)
 
-    async def list(self, room: RoomName | None, tags: tuple[str, ...], limit: int) -> SkillList:
+    async def list(
+        self,
+        room: RoomName | None,
+        tags: tuple[str, ...],
+        limit: int,
+        after: SkillKey | None = None,
+    ) -> Listed[SkillView]:
         """Return this machine's skills, the latest arrival first, with their beginnings.
+
+        With `after` the list goes on behind that skill.
 
         Raises:
             NotFound: this node is not in that room, and has nothing of it.
         """
-        skills, damaged = await self._store.list_skills(room, tags, limit, self._hidden.hides)
-        if room is not None and not skills:
+        skills, damaged = await self._store.list_skills(
+            room, tags, limit, self._hidden.hides, after
+        )
+        if room is not None and after is None and not skills:
             self._check_joined(room)
         views = tuple(snippet(skill, self._ballots, self._rooms) for skill in skills)
-        return SkillList(views, damaged)
+        return Listed(views, damaged, tuple(skill_cursor(skill.key) for skill in skills))
 
     # What peers do
 
@@ -298,6 +308,17 @@ class Skills:
             )
         self._check_shown(parent)
         return parent
+
+    async def _with_versions(self, page: SkillPage, skill: Skill) -> SkillPage:
+        line = self._line(skill)
+        if await self._recheck(line):
+            line = self._line(skill)
+        parent = parent_of(skill, self._shown)
+        return replace(
+            page,
+            chain=tuple(version(one, self._ballots, self._rooms) for one in line),
+            diff=None if parent is None else await asyncio.to_thread(changes, parent, skill),
+        )
 
     def _shown(self, key: SkillKey) -> Skill | None:
         """Return the skill under this key, if it is to be shown."""

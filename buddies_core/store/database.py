@@ -80,9 +80,16 @@ class Database:
         return value
 
     def scan(
-        self, prefix: bytes, *, start: bytes | None = None, backwards: bool = False
+        self,
+        prefix: bytes,
+        *,
+        start: bytes | None = None,
+        backwards: bool = False,
+        before: bytes | None = None,
     ) -> Iterator[tuple[bytes, bytes]]:
         """Yield what lies under a prefix, in order, from `start` on; backwards: from the end.
+
+        Backwards, `before` leaves out the key that it names and all that lie behind it.
 
         Sees what was committed when it began. To be used up or dropped within one function: RocksDB
         can't be closed while an iterator lives.
@@ -95,7 +102,9 @@ class Database:
         try:
             iterator = self._rocks.iter()
             if backwards:
-                iterator.seek_for_prev(prefix + _AFTER_ANY_SUFFIX)
+                iterator.seek_for_prev(before or prefix + _AFTER_ANY_SUFFIX)
+                if iterator.valid() and iterator.key() == before:
+                    iterator.prev()
             else:
                 iterator.seek(start or prefix)
             step = iterator.prev if backwards else iterator.next

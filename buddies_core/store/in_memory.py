@@ -3,9 +3,17 @@
 from collections.abc import Callable
 
 from buddies_core.model.ids import EndpointId, MemoryId, RoomId, RoomName, TaskId
-from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, prevails, succeeding
+from buddies_core.model.memory import (
+    Memory,
+    MemoryFilter,
+    MemoryKey,
+    MemoryPlace,
+    prevails,
+    succeeding,
+)
 from buddies_core.model.revocation import Revocation
 from buddies_core.store.in_memory_invites import InMemoryInvites
+from buddies_core.store.keys import SEQUENCE_MAX
 from buddies_core.store.policies import InMemoryPolicies
 from buddies_core.store.records import BindingRecord, PresenceRecord, RoomRecord
 from buddies_core.store.task_records import OfferRecord, TaskRecord
@@ -59,6 +67,7 @@ class InMemoryStore:
         filter: MemoryFilter,
         limit: int,
         hides: Callable[[Memory], bool] = lambda _: False,
+        after: MemoryPlace | None = None,
     ) -> tuple[tuple[Memory, ...], int]:
         """Return the newest memories that pass the filter, and 0 damaged ones."""
         places = sorted(
@@ -66,6 +75,10 @@ class InMemoryStore:
             for sequence, memory in self._memories.values()
             if filter.admits(memory) and not hides(memory)
         )
+        if after is not None:
+            kept = self._memories.get(after.key)
+            end = after.created_at_s, SEQUENCE_MAX if kept is None else kept[0]
+            places = [(place, memory) for place, memory in places if place < end]
         return tuple(memory for _, memory in reversed(places))[:limit], 0
 
     async def memories_since(self, sequence: int, limit: int) -> tuple[tuple[int, Memory], ...]:

@@ -53,9 +53,13 @@ class InMemorySkills:
         tags: tuple[str, ...],
         limit: int,
         hides: Callable[[Skill], bool] = lambda _: False,
+        after: SkillKey | None = None,
     ) -> tuple[tuple[Skill, ...], int]:
         """Return the latest arrivals with any of the tags, and 0 damaged ones."""
         latest = sorted(self._skills.values(), key=lambda kept: -kept[0])
+        if after in self._skills:
+            end = self._skills[after][0]
+            latest = [kept for kept in latest if kept[0] < end]
         found = [s for _, s in latest if room in (None, s.entry.room) and has_any(s, tags)]
         return tuple([skill for skill in found if not hides(skill)][:limit]), 0
 

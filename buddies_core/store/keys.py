@@ -38,6 +38,8 @@ TASKS = b"k"
 OFFERS = b"o"
 REVOCATIONS = b"x"
 
+SEQUENCE_MAX = (1 << 64) - 1
+
 _VERIFIED_KEY_BYTES = 1 + 32 + 16
 
 

@@ -10,18 +10,25 @@ from typing import TypeVar
 
 from buddies_core.errors import StoreError
 from buddies_core.model.ids import EndpointId, MemoryId, RoomId, RoomName, TaskId
-from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, prevails, succeeding
+from buddies_core.model.memory import (
+    Memory,
+    MemoryFilter,
+    MemoryKey,
+    MemoryPlace,
+    prevails,
+    succeeding,
+)
 from buddies_core.model.revocation import Revocation
 from buddies_core.store import keys
 from buddies_core.store.database import Changes, Database, Read
 from buddies_core.store.invites import RocksInvites
+from buddies_core.store.memories import list_memories, places, read_memory
 from buddies_core.store.policies import RocksPolicies
 from buddies_core.store.records import (
     BindingRecord,
     PresenceRecord,
     RoomRecord,
     decode_binding,
-    decode_memory,
     decode_presence,
     decode_revocation,
     decode_room,
@@ -89,7 +96,7 @@ class RocksStore:
 
         def decide(read: Read) -> tuple[bool, Changes]:
             try:
-                kept = _read_memory(read, memory.key)
+                kept = read_memory(read, memory.key)
                 is_new = kept is None
             except StoreError:  # What can't be read is replaced.
                 kept, is_new = None, False
@@ -99,8 +106,8 @@ class RocksStore:
             sequence = last_sequence + 1
             changes: dict[bytes, bytes | None] = {}
             if kept is not None:
-                changes |= dict.fromkeys(_places(*kept))
-            changes |= dict.fromkeys(_places(sequence, memory), memory.key)
+                changes |= dict.fromkeys(places(*kept))
+            changes |= dict.fromkeys(places(sequence, memory), memory.key)
             changes[keys.memory_by_id(memory.entry.id, memory.key)] = b""
             if memory.truncated:
                 changes[keys.truncated(memory.key)] = b""
@@ -119,7 +126,7 @@ class RocksStore:
         Raises:
             StoreError: its record is damaged.
         """
-        kept = _read_memory(self._database.get, key)
+        kept = read_memory(self._database.get, key)
         return kept[1] if kept else None
 
     def find_memories(self, id: MemoryId) -> tuple[Memory, ...]:
@@ -144,33 +151,22 @@ class RocksStore:
         return tuple(MemoryKey(place[1:]) for place in itertools.islice(places, limit))
 
     async def list_memories(
-        self, filter: MemoryFilter, limit: int, hides: Callable[[Memory], bool] = _nothing
+        self,
+        filter: MemoryFilter,
+        limit: int,
+        hides: Callable[[Memory], bool] = _nothing,
+        after: MemoryPlace | None = None,
     ) -> tuple[tuple[Memory, ...], int]:
         """Return the newest memories that pass the filter, newest first, and the damaged ones met.
 
         Of two made in the same second the one that arrived later is newer. What `hides` says is to
-        be left out takes no place; it is asked on another thread.
+        be left out takes no place; it is asked on another thread. With `after` the list goes on
+        behind that place. If the memory there can't be read any more, it begins anew with that
+        memory's second, so that none is left out.
         """
-        return await self._database.read(lambda: self._list(filter, limit, hides))
-
-    def _list(
-        self, filter: MemoryFilter, limit: int, hides: Callable[[Memory], bool]
-    ) -> tuple[tuple[Memory, ...], int]:
-        found: dict[bytes, Memory] = {}  # A key has two places if it moved under our eyes.
-        damaged = 0
-        oldest_ms = filter.since_ms or 0
-        for place, key in self._database.scan(keys.timeline(filter.room), backwards=True):
-            if len(found) == limit or keys.timeline_created_at_s(place) * 1000 < oldest_ms:
-                break
-            try:
-                memory = self.get_memory(MemoryKey(key))
-            except StoreError as error:
-                _log.warning("record_damaged reason=%s", error)
-                damaged += 1
-                continue
-            if memory is not None and filter.admits(memory) and not hides(memory):
-                found.setdefault(key, memory)
-        return tuple(found.values()), damaged
+        return await self._database.read(
+            lambda: list_memories(self._database, filter, limit, hides, after)
+        )
 
     async def memories_since(self, sequence: int, limit: int) -> tuple[tuple[int, Memory], ...]:
         """Return what arrived after `sequence`, in order, each with its own sequence.
@@ -187,7 +183,7 @@ class RocksStore:
             if len(found) == limit or size > _SINCE_BYTES_MAX:
                 break
             try:
-                kept = _read_memory(self._database.get, MemoryKey(key))
+                kept = read_memory(self._database.get, MemoryKey(key))
             except StoreError as error:
                 _log.warning("record_damaged reason=%s", error)
                 continue
@@ -364,27 +360,6 @@ class RocksStore:
 
     async def _put(self, key: bytes, value: bytes | None) -> None:
         await self._database.commit(lambda _: (None, {key: value}))
-
-
-def _places(sequence: int, memory: Memory) -> tuple[bytes, ...]:
-    """Return the entries that name a memory in order: the log's and those of its timelines."""
-    entry = memory.entry
-    return (
-        keys.log(sequence),
-        keys.timeline_entry(entry.room, entry.created_at_s, sequence),
-        keys.timeline_entry(None, entry.created_at_s, sequence),
-    )
-
-
-def _read_memory(read: Read, key: MemoryKey) -> tuple[int, Memory] | None:
-    try:
-        data = read(keys.memory(key))
-        return None if data is None else decode_memory(key, data)
-    except (StoreError, ValueError) as error:
-        raise StoreError(
-            f"the record of memory {keys.name_of(key)} is damaged ({error}); nothing else is "
-            "affected, and other members of its room may still have it: search_memory asks them"
-        ) from error
 
 
 def _watermark(read: Read, name: bytes) -> int:

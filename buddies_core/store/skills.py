@@ -71,10 +71,12 @@ class SkillStore(Protocol):
         tags: tuple[str, ...],
         limit: int,
         hides: Callable[[Skill], bool] = _nothing,
+        after: SkillKey | None = None,
     ) -> tuple[tuple[Skill, ...], int]:
         """Return the latest arrivals with any of the tags, and how many damaged were skipped.
 
-        What `hides` says is to be left out takes no place; it is asked on another thread.
+        What `hides` says is to be left out takes no place; it is asked on another thread. With
+        `after` the list goes on behind that skill; if it can't be read, it begins anew.
         """
 
     def successors(self, key: SkillKey, limit: int) -> tuple[SkillKey, ...]:
@@ -159,9 +161,10 @@ class RocksSkills:
         tags: tuple[str, ...],
         limit: int,
         hides: Callable[[Skill], bool] = _nothing,
+        after: SkillKey | None = None,
     ) -> tuple[tuple[Skill, ...], int]:
         """Return the latest arrivals with any of the tags, and how many damaged were skipped."""
-        return await self._database.read(lambda: self._list(room, tags, limit, hides))
+        return await self._database.read(lambda: self._list(room, tags, limit, hides, after))
 
     def _list(
         self,
@@ -169,10 +172,12 @@ class RocksSkills:
         tags: tuple[str, ...],
         limit: int,
         hides: Callable[[Skill], bool],
+        after: SkillKey | None,
     ) -> tuple[tuple[Skill, ...], int]:
         found: dict[bytes, Skill] = {}  # A key has two places if it moved under our eyes.
         damaged = 0
-        for _, key in self._database.scan(_LOG, backwards=True):
+        before = None if after is None else self._place(after)
+        for _, key in self._database.scan(_LOG, backwards=True, before=before):
             if len(found) == limit:
                 break
             if room is not None and room_of_key(SkillKey(key)) != room:
@@ -186,6 +191,13 @@ class RocksSkills:
             if skill is not None and has_any(skill, tags) and not hides(skill):
                 found.setdefault(key, skill)
         return tuple(found.values()), damaged
+
+    def _place(self, key: SkillKey) -> bytes | None:
+        try:
+            kept = _read_skill(self._database.get, key)
+        except StoreError:
+            return None
+        return None if kept is None else _log_entry(kept[0])
 
     def successors(self, key: SkillKey, limit: int) -> tuple[SkillKey, ...]:
         """Return the skills of the same room that name this one as their parent."""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from buddies_core.model.budget import ANSWER_COST_MAX, fitting_chars, json_cost
-from buddies_core.model.json_view import claimed_json
 from buddies_core.model.task import TaskView, TextPage
+from buddies_core.model.task_json import claimed_json
 
 RESERVE = 1000
 """What the claim itself adds to a task, such as its worker, and other parts of the answer."""

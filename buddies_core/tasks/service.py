@@ -23,6 +23,7 @@ from buddies_core.model.task import (
     Caller,
     InboxChange,
     SubmitVerdict,
+    TaskPlace,
     TaskState,
     TaskView,
 )
@@ -40,7 +41,7 @@ from buddies_core.tasks.orders import Orders, Wish, check_text, check_wish
 from buddies_core.tasks.outputs import result_of
 from buddies_core.tasks.ports import AskPort, RoomsPort, StorePort
 from buddies_core.tasks.tending import Tending
-from buddies_core.tasks.views import asked_view, inbox_task, offered_view
+from buddies_core.tasks.views import asked_view, inbox_task, newest, offered_view
 from buddies_core.tasks.waiting import wait_set
 from buddies_core.tasks.working import Working
 from buddies_core.trust.admission import Admitted
@@ -267,11 +268,17 @@ class Tasks:
     # Knowing things
 
     async def list(
-        self, room: RoomName | None, state: TaskState | None, limit: int, caller: Caller
+        self,
+        room: RoomName | None,
+        state: TaskState | None,
+        limit: int,
+        caller: Caller,
+        after: TaskPlace | None = None,
     ) -> tuple[tuple[TaskView, ...], int]:
         """Return tasks, newest first, and how many the caller could claim now.
 
-        These are the tasks asked for here, and those that were asked of this machine.
+        These are the tasks asked for here, and those that were asked of this machine. With `after`
+        the list goes on behind that place.
         """
         now_s = self._clock.now_s()
         views = {
@@ -284,13 +291,7 @@ class Tasks:
             task = self._ledger.get_open(kept.order.id) or task_of(kept, now_s)
             refusals = self._offering.refusals(task.order.id)
             views[task.order.id] = asked_view(task, now_s, refusals)
-        chosen = [
-            view
-            for view in views.values()
-            if room in (None, view.room) and state in (None, view.state)
-        ]
-        chosen.sort(key=lambda view: view.created_at_ms, reverse=True)
-        return tuple(chosen[:limit]), self.waiting_for(caller)
+        return newest(views.values(), room, state, after)[:limit], self.waiting_for(caller)
 
     def waiting_for(self, caller: Caller) -> int:
         """Return how many tasks the caller could claim now."""

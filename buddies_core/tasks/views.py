@@ -1,9 +1,9 @@
 """Tasks as they are shown: as who asked for them knows them, and as who was asked does."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from buddies_core.model.ids import EndpointId
-from buddies_core.model.task import InboxTask, TaskState, TaskSucceeded, TaskView
+from buddies_core.model.ids import EndpointId, RoomName
+from buddies_core.model.task import InboxTask, TaskPlace, TaskState, TaskSucceeded, TaskView
 from buddies_core.store.task_records import OfferRecord, OfferState
 from buddies_core.tasks.inbox import Held
 from buddies_core.tasks.lifecycle import Task
@@ -74,6 +74,23 @@ def offered_view(record: OfferRecord, held: Held | None, me: EndpointId, now_s: 
         left_s=None if until_s is None else max(0.0, until_s - now_s),
         created_at_ms=order.created_at_ms,
     )
+
+
+def newest(
+    views: Iterable[TaskView],
+    room: RoomName | None,
+    state: TaskState | None,
+    after: TaskPlace | None,
+) -> tuple[TaskView, ...]:
+    """Return the tasks of this room and in this state, newest first, behind a place in the list."""
+    chosen = [
+        view
+        for view in views
+        if room in (None, view.room)
+        and state in (None, view.state)
+        and (after is None or view.place < after)
+    ]
+    return tuple(sorted(chosen, key=lambda view: view.place, reverse=True))
 
 
 def inbox_task(record: OfferRecord) -> InboxTask:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from buddies_core.clock import SystemClock
 from buddies_core.model import json_view
 from buddies_core.model.json_view import JsonObject
+from buddies_core.model.limits import QUERY_CHARS_MAX
 from buddies_core.model.memory import (
     CONTENT_BYTES_MAX,
     REFERENCES_MAX,
@@ -16,21 +17,12 @@ from buddies_core.model.memory import (
     MemoryKind,
 )
 from buddies_core.model.moments import FORMS, moment_ms
+from buddies_mcp.tools.paging import CURSOR, LIMIT, OFFSET, PAGE_LIMIT, SEARCH_TIMEOUT
 from buddies_mcp.tools.room import ROOM
 from buddies_mcp.tools.tool import Arguments, Tool, at_once
 
 if TYPE_CHECKING:
     from buddies_core.client import DaemonClient
-
-
-PAGE_CHARS = 20_000
-"""What get_memory shows unless told: hosts cut or refuse results of some 50,000 characters."""
-PAGE_CHARS_MAX = 40_000
-RESULTS_MAX = 500
-QUERY_CHARS_MAX = 4000
-SEARCH_TIMEOUT_S = 3
-SEARCH_TIMEOUT_S_MAX = 45
-"""Some hosts give up on a call after 50 to 60 s."""
 
 _KIND: dict[str, Any] = {
     "type": "string",
@@ -59,13 +51,7 @@ _FILTERS: dict[str, dict[str, Any]] = {
         "minLength": 1,
         "description": f"Only memories created since then: {FORMS}",
     },
-    "limit": {
-        "type": "integer",
-        "minimum": 1,
-        "maximum": RESULTS_MAX,
-        "default": 20,
-        "description": "At most so many results",
-    },
+    "limit": LIMIT,
 }
 
 
@@ -103,7 +89,9 @@ async def _store_memory(daemon: DaemonClient, arguments: Arguments) -> JsonObjec
 
 
 async def _list_memories(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
-    return json_view.memory_list_json(await daemon.list_memories(**_filters(arguments)))
+    return json_view.memory_list_json(
+        await daemon.list_memories(**_filters(arguments), cursor=arguments.text("cursor"))
+    )
 
 
 async def _search_memory(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
@@ -174,8 +162,9 @@ MEMORY_TOOLS: tuple[Tool, ...] = (
             " teammate's machine that is in the room now. Use it before deciding or building"
             " something. Ask in plain words, such as 'how is the DB set up?'. Results come best"
             " first with snippets (get_memory reads the whole), each with its author and how the"
-            " author was verified; `answered` and `unanswered` say which peers were heard. It"
-            " returns as soon as all have answered."
+            " author was verified; `answered` and `unanswered` say which peers were heard, and"
+            " `left_out` how many results did not fit into the answer. It returns as soon as all"
+            " have answered."
         ),
         properties={
             "query": {
@@ -185,13 +174,7 @@ MEMORY_TOOLS: tuple[Tool, ...] = (
                 "description": "What you want to know",
             },
             **_FILTERS,
-            "timeout_secs": {
-                "type": "number",
-                "minimum": 0.1,
-                "maximum": SEARCH_TIMEOUT_S_MAX,
-                "default": SEARCH_TIMEOUT_S,
-                "description": "How long to wait for peers at most, in seconds",
-            },
+            "timeout_secs": SEARCH_TIMEOUT,
         },
         required=("query",),
         ask=at_once(_search_memory),
@@ -202,9 +185,11 @@ MEMORY_TOOLS: tuple[Tool, ...] = (
         title="List memories",
         description=(
             "List the memories that this machine has, newest first, with snippets (get_memory"
-            " reads the whole). It asks no peer: use search_memory to find something."
+            " reads the whole). Snippets are shorter where there are many; `next_cursor` gives the"
+            " rest of the list, and is null at its end. It asks no peer: use search_memory to find"
+            " something."
         ),
-        properties=_FILTERS,
+        properties={**_FILTERS, "cursor": CURSOR},
         ask=at_once(_list_memories),
         read_only=True,
         reaches_peers=False,
@@ -218,20 +203,8 @@ MEMORY_TOOLS: tuple[Tool, ...] = (
         ),
         properties={
             "id": _ID,
-            "offset": {
-                "type": "integer",
-                "minimum": 0,
-                "maximum": CONTENT_BYTES_MAX,
-                "default": 0,
-                "description": "Where the page begins, in characters of the content",
-            },
-            "limit": {
-                "type": "integer",
-                "minimum": 1,
-                "maximum": PAGE_CHARS_MAX,
-                "default": PAGE_CHARS,
-                "description": "Characters in the page",
-            },
+            "offset": OFFSET,
+            "limit": PAGE_LIMIT,
         },
         required=("id",),
         ask=at_once(_get_memory),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from buddies_core.model.json_view import JsonObject
 from buddies_core.model.policy import IDENTITIES_MAX
 from buddies_core.model.policy_json import policy_json, policy_report_json
+from buddies_mcp.tools.paging import CURSOR
 from buddies_mcp.tools.room import ROOM
 from buddies_mcp.tools.tool import Arguments, Tool, at_once
 
@@ -56,7 +57,7 @@ async def _remove_whitelisted_identity(daemon: DaemonClient, arguments: Argument
 
 
 async def _get_identity_policy(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
-    return policy_json(await daemon.get_policy(arguments.text("room")))
+    return policy_json(await daemon.get_policy(arguments.text("room"), arguments.text("cursor")))
 
 
 POLICY_TOOLS: tuple[Tool, ...] = (
@@ -125,9 +126,10 @@ POLICY_TOOLS: tuple[Tool, ...] = (
         title="Who is heard in a room",
         description=(
             "Show whom this machine hears in a room: the whitelisted identities, whether a"
-            " signature is wanted, and this machine's own identity (local_identity)."
+            " signature is wanted, and this machine's own identity (local_identity). `left_out` is"
+            " how many identities are not in this answer; `next_cursor` gives the next ones."
         ),
-        properties={"room": _ROOM},
+        properties={"room": _ROOM, "cursor": CURSOR},
         required=("room",),
         ask=at_once(_get_identity_policy),
         read_only=True,

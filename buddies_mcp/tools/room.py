@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from buddies_core.model import json_view
 from buddies_core.model.json_view import JsonObject
 from buddies_core.model.room import ROOM_NAME_BYTES_MAX, STATUS_BYTES_MAX
+from buddies_mcp.tools.paging import CURSOR
 from buddies_mcp.tools.tool import Arguments, Tool, at_once
 
 if TYPE_CHECKING:
@@ -54,12 +55,14 @@ async def _leave_room(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
     return json_view.leave_json(await daemon.leave_room(arguments.text("room"), for_all=False))
 
 
-async def _list_rooms(daemon: DaemonClient, _arguments: Arguments) -> JsonObject:
-    return json_view.rooms_json(await daemon.list_rooms())
+async def _list_rooms(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
+    return json_view.rooms_json(await daemon.room_list(arguments.text("cursor")))
 
 
 async def _get_room_status(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
-    return json_view.room_status_json(await daemon.room_status(arguments.text("room")))
+    return json_view.room_status_json(
+        await daemon.room_status(arguments.text("room"), arguments.text("cursor"))
+    )
 
 
 async def _notify_peers(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
@@ -115,8 +118,11 @@ ROOM_TOOLS: tuple[Tool, ...] = (
     Tool(
         name="list_rooms",
         title="List rooms",
-        description="List the rooms that this machine is in, by name.",
-        properties={},
+        description=(
+            "List the rooms that this machine is in, by name. If there are too many for one answer,"
+            " `next_cursor` gives the rest."
+        ),
+        properties={"cursor": CURSOR},
         ask=at_once(_list_rooms),
         read_only=True,
         reaches_peers=False,
@@ -126,9 +132,10 @@ ROOM_TOOLS: tuple[Tool, ...] = (
         title="Who is in a room",
         description=(
             "Show who is in a room now: each peer, its agents, and what they last said they were"
-            " doing (see notify_peers)."
+            " doing (see notify_peers). `members` is how many there are; `next_cursor` gives the"
+            " rest of a long list."
         ),
-        properties={"room": ROOM},
+        properties={"room": ROOM, "cursor": CURSOR},
         required=("room",),
         ask=at_once(_get_room_status),
         read_only=True,

@@ -10,17 +10,11 @@ from buddies_core.clock import SystemClock
 from buddies_core.errors import InvalidInput
 from buddies_core.model import skill_json
 from buddies_core.model.json_view import JsonObject
+from buddies_core.model.limits import QUERY_CHARS_MAX
 from buddies_core.model.memory import CONTENT_BYTES_MAX, TAG_BYTES_MAX, TAGS_MAX, TITLE_BYTES_MAX
 from buddies_core.model.skill import HASH_HEX_CHARS, VERSION_MAX
 from buddies_core.model.skill_file import NAME_CHARS_MAX, SkillHost, plan_json
-from buddies_mcp.tools.memory import (
-    PAGE_CHARS,
-    PAGE_CHARS_MAX,
-    QUERY_CHARS_MAX,
-    RESULTS_MAX,
-    SEARCH_TIMEOUT_S,
-    SEARCH_TIMEOUT_S_MAX,
-)
+from buddies_mcp.tools.paging import CURSOR, LIMIT, OFFSET, PAGE_LIMIT, SEARCH_TIMEOUT
 from buddies_mcp.tools.room import ROOM
 from buddies_mcp.tools.tool import Arguments, Tool, at_once
 
@@ -41,13 +35,7 @@ _TAGS: dict[str, Any] = {
 _FILTERS: dict[str, dict[str, Any]] = {
     "room": {**ROOM, "description": "Only this room; leave it out for all that were joined"},
     "tags": {**_TAGS, "description": "Only skills with at least one of these tags"},
-    "limit": {
-        "type": "integer",
-        "minimum": 1,
-        "maximum": RESULTS_MAX,
-        "default": 20,
-        "description": "At most so many results",
-    },
+    "limit": LIMIT,
 }
 
 
@@ -79,6 +67,7 @@ async def _list_skills(daemon: DaemonClient, arguments: Arguments) -> JsonObject
         room=arguments.optional_text("room"),
         tags=arguments.texts("tags"),
         limit=arguments.integer("limit"),
+        cursor=arguments.text("cursor"),
     )
     return skill_json.skill_list_json(skills)
 
@@ -162,7 +151,8 @@ SKILL_TOOLS: tuple[Tool, ...] = (
             "Find procedures that teammates' agents have published, by meaning, on this machine and"
             " at every teammate's machine that is in the room now. Use it before you work out how"
             " something is done. Results come by relevance and votes, with snippets (get_skill"
-            " reads the whole), each with its author and who has signed it."
+            " reads the whole), each with its author and who has signed it; `left_out` says how"
+            " many did not fit into the answer."
         ),
         properties={
             "query": {
@@ -172,13 +162,7 @@ SKILL_TOOLS: tuple[Tool, ...] = (
                 "description": "What you want to do",
             },
             **_FILTERS,
-            "timeout_secs": {
-                "type": "number",
-                "minimum": 0.1,
-                "maximum": SEARCH_TIMEOUT_S_MAX,
-                "default": SEARCH_TIMEOUT_S,
-                "description": "How long to wait for peers at most, in seconds",
-            },
+            "timeout_secs": SEARCH_TIMEOUT,
         },
         required=("query",),
         ask=at_once(_search_skills),
@@ -210,25 +194,14 @@ SKILL_TOOLS: tuple[Tool, ...] = (
         title="Read a skill",
         description=(
             "Read one skill by its hash, with its versions and what it changes in the one before."
-            " A long one comes in pages: go on from next_offset until it is null. What is not on"
-            " this machine is asked of the members who are present, and checked against its hash."
+            " A long one comes in pages: go on from next_offset until it is null; versions and"
+            " changes come with the first page alone. What is not on this machine is asked of the"
+            " members who are present, and checked against its hash."
         ),
         properties={
             "hash": _HASH,
-            "offset": {
-                "type": "integer",
-                "minimum": 0,
-                "maximum": CONTENT_BYTES_MAX,
-                "default": 0,
-                "description": "Where the page begins, in characters of the content",
-            },
-            "limit": {
-                "type": "integer",
-                "minimum": 1,
-                "maximum": PAGE_CHARS_MAX,
-                "default": PAGE_CHARS,
-                "description": "Characters in the page",
-            },
+            "offset": OFFSET,
+            "limit": PAGE_LIMIT,
         },
         required=("hash",),
         ask=at_once(_get_skill),
@@ -239,9 +212,11 @@ SKILL_TOOLS: tuple[Tool, ...] = (
         title="List skills",
         description=(
             "List the skills that this machine has, the latest first, with snippets (get_skill"
-            " reads the whole). It asks no peer: use search_skills to find something."
+            " reads the whole). Snippets are shorter where there are many; `next_cursor` gives the"
+            " rest of the list, and is null at its end. It asks no peer: use search_skills to find"
+            " something."
         ),
-        properties=_FILTERS,
+        properties={**_FILTERS, "cursor": CURSOR},
         ask=at_once(_list_skills),
         read_only=True,
         reaches_peers=False,

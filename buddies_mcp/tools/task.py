@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from buddies_core.errors import DaemonUnavailable
-from buddies_core.model import json_view
+from buddies_core.model import task_json
 from buddies_core.model.json_view import JsonObject
+from buddies_core.model.limits import CLAIMS_DEFAULT, CLAIMS_MAX, TASK_TIMEOUT_S_MIN
 from buddies_core.model.task import (
     DESCRIPTION_BYTES_MAX,
     OUTPUT_BYTES_MAX,
@@ -17,7 +18,7 @@ from buddies_core.model.task import (
     TaskView,
 )
 from buddies_mcp.patience import TOOL_TIMEOUT_S_MAX
-from buddies_mcp.tools.memory import PAGE_CHARS_MAX
+from buddies_mcp.tools.paging import CURSOR, LIMIT, OFFSET
 from buddies_mcp.tools.room import ROOM
 from buddies_mcp.tools.tool import Arguments, Tool, at_once
 
@@ -27,8 +28,11 @@ if TYPE_CHECKING:
 
 POLL_WAIT_S = 30
 """As in 0.1.4."""
-CLAIMS_MAX = 10
-RESULTS_MAX = 200
+RESULT, DESCRIPTION = "result", "description"
+_REST_OF_CLAIMS = (
+    "a description with a next_offset goes on; call wait_task with its task_id, of=description"
+    " and offset=next_offset"
+)
 
 _TASK_ID: dict[str, Any] = {"type": "string", "minLength": 1, "description": "Id of the task"}
 _WAIT: dict[str, Any] = {
@@ -59,9 +63,13 @@ async def _delegate_task(
 
 
 async def _wait_task(daemon: DaemonClient, arguments: Arguments, patience: Patience) -> JsonObject:
-    task = await daemon.task_after(arguments.text("task_id"), timeout_s=0)
+    id, offset = arguments.text("task_id"), arguments.integer("offset")
+    if arguments.text("of") == DESCRIPTION:
+        task = await daemon.task_after(id, 0, offset=offset, description=True)
+        return _with_next(task_json.description_json(task), DESCRIPTION)
+    task = await daemon.task_after(id, 0, offset=offset)
     patience.limit(arguments.optional_number("wait_secs"))
-    return await _outcome(daemon, task, patience, arguments.integer("offset"))
+    return await _outcome(daemon, task, patience, offset)
 
 
 async def _outcome(
@@ -75,15 +83,21 @@ async def _outcome(
     try:
         while not task.state.is_terminal and (wait_s := patience.until_report_s()) > 0:
             await patience.report(_how(task))
-            task = await daemon.task_after(str(task.id), wait_s)
+            task = await daemon.task_after(str(task.id), wait_s, offset=offset)
     except DaemonUnavailable as error:
         note = {"warning": f"{task.warning}; {error}" if task.warning else str(error)}
-    shown = json_view.outcome_json(task, offset, PAGE_CHARS_MAX) | note
+    shown = task_json.outcome_json(task) | note
     if not task.state.is_terminal:
-        shown["next"] = "the task goes on by itself; call wait_task with its task_id"
-    elif shown.get("next_offset") is not None:
-        shown["next"] = "the output goes on; call wait_task with its task_id and next_offset"
-    return shown
+        return shown | {"next": "the task goes on by itself; call wait_task with its task_id"}
+    return _with_next(shown, RESULT)
+
+
+def _with_next(shown: JsonObject, text: str) -> JsonObject:
+    """Return an answer that says how the text goes on of which it has a page."""
+    if shown.get("next_offset") is None:
+        return shown
+    how = f"the {text} goes on; call wait_task with its task_id, of={text} and offset=next_offset"
+    return shown | {"next": how}
 
 
 def _how(task: TaskView) -> str:
@@ -105,7 +119,10 @@ async def _poll_pending_tasks(
             limit=arguments.integer("limit"),
         )
         if tasks or patience.until_report_s() == 0:
-            return json_view.claimed_json(tasks)
+            answer = task_json.claimed_json(tasks)
+            if any(task.description_page for task in tasks):
+                answer["next"] = _REST_OF_CLAIMS
+            return answer
         await patience.report("no task yet")
 
 
@@ -114,33 +131,34 @@ async def _submit_task_result(daemon: DaemonClient, arguments: Arguments) -> Jso
     verdict = await daemon.submit_task_result(
         task_id, success=arguments.flag("success"), output=arguments.text("output")
     )
-    return json_view.submitted_json(task_id, verdict)
+    return task_json.submitted_json(task_id, verdict)
 
 
 async def _task_progress(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
-    return json_view.task_brief_json(
+    return task_json.task_json(
         await daemon.task_progress(arguments.text("task_id"), arguments.text("text"))
     )
 
 
 async def _cancel_task(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
-    return json_view.task_brief_json(
+    return task_json.task_json(
         await daemon.cancel_task(arguments.text("task_id"), arguments.text("reason"))
     )
 
 
 async def _reject_task(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
-    return json_view.task_brief_json(
+    return task_json.task_json(
         await daemon.reject_task(arguments.text("task_id"), arguments.text("reason"))
     )
 
 
 async def _list_tasks(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
-    return json_view.task_list_json(
+    return task_json.task_list_json(
         await daemon.list_tasks(
             room=arguments.optional_text("room"),
             state=arguments.optional_text("state"),
             limit=arguments.integer("limit"),
+            cursor=arguments.text("cursor"),
         )
     )
 
@@ -170,7 +188,7 @@ TASK_TOOLS: tuple[Tool, ...] = (
             },
             "timeout_secs": {
                 "type": "number",
-                "minimum": 1,
+                "minimum": TASK_TIMEOUT_S_MIN,
                 "maximum": TIMEOUT_S_MAX,
                 "description": "When the task expires, in seconds from now. If left out: 10 min to"
                 " begin, 1 h to finish, 10 min between signs of life",
@@ -214,18 +232,19 @@ TASK_TOOLS: tuple[Tool, ...] = (
         description=(
             "Wait for a task that was handed to another agent, and get its result; the same answer"
             " as delegate_task gives. While it is pending, call it again. Results are kept for 7"
-            " days, over restarts too. An output over 40,000 characters comes in pages: go on from"
-            " next_offset."
+            " days, over restarts too. A long output or error comes in pages: go on from"
+            " next_offset. With of=description it shows the description in the same way, whole, and"
+            " does not wait."
         ),
         properties={
             "task_id": _TASK_ID,
             "wait_secs": _WAIT,
-            "offset": {
-                "type": "integer",
-                "minimum": 0,
-                "maximum": OUTPUT_BYTES_MAX,
-                "default": 0,
-                "description": "Where the page of the output begins, in characters",
+            "offset": OFFSET,
+            "of": {
+                "type": "string",
+                "enum": [RESULT, DESCRIPTION],
+                "default": RESULT,
+                "description": "Which text to show pages of",
             },
         },
         required=("task_id",),
@@ -255,7 +274,7 @@ TASK_TOOLS: tuple[Tool, ...] = (
                 "type": "integer",
                 "minimum": 1,
                 "maximum": CLAIMS_MAX,
-                "default": 1,
+                "default": CLAIMS_DEFAULT,
                 "description": "Have at most so many tasks at once, with those you have already",
             },
         },
@@ -352,8 +371,9 @@ TASK_TOOLS: tuple[Tool, ...] = (
         title="List tasks",
         description=(
             "List the tasks that this machine asked for (`mine`) or was asked to do, newest first,"
-            " with the beginnings of their texts. `waiting` is how many you could claim now with"
-            " poll_pending_tasks. It claims none."
+            " with the beginnings of their texts (wait_task reads the whole). `next_cursor` gives"
+            " the rest of the list, and is null at its end. `waiting` is how many you could claim"
+            " now with poll_pending_tasks. It claims none."
         ),
         properties={
             "room": {**ROOM, "description": "Only of this room"},
@@ -362,13 +382,8 @@ TASK_TOOLS: tuple[Tool, ...] = (
                 "enum": [state.value for state in TaskState],
                 "description": "Only in this state",
             },
-            "limit": {
-                "type": "integer",
-                "minimum": 1,
-                "maximum": RESULTS_MAX,
-                "default": 20,
-                "description": "At most so many",
-            },
+            "limit": LIMIT,
+            "cursor": CURSOR,
         },
         ask=at_once(_list_tasks),
         read_only=True,

@@ -54,7 +54,9 @@ async def test_a_skill_is_published_found_voted_on_improved_and_installed(
     assert (shown["version"], shown["author_name"], shown["verified"]) == (2, "alice", "peer")
     assert "+4. tell the team" in shown["diff_from_parent"].splitlines()
     assert [one["hash"] for one in shown["chain"]] == [first["hash"], better["hash"]]
-    assert (await bob.command("skill", "get", long["hash"]))["content"] == LONG
+    assert LONG in (await bob.run("skill", "get", long["hash"])).output
+    page = await bob.command("skill", "get", long["hash"])
+    assert (page["content"], page["next_offset"]) == (LONG[:20_000], 20_000)
 
     preview = await bob.run("skill", "install", first["hash"], "--client", "cursor", stdin="n\n")
     assert (preview.code, "tag the commit" in preview.output) == (0, True)

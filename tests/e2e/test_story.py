@@ -12,7 +12,14 @@ import pytest
 
 from tests.support.eventually import until
 from tests.support.worlds.machines import CommandFailed, Machine, agent_on
-from tests.support.worlds.meeting import ARRIVES_WITHIN_S, ROOM, eventually, meet, names
+from tests.support.worlds.meeting import (
+    ARRIVES_WITHIN_S,
+    ROOM,
+    all_memories,
+    eventually,
+    meet,
+    names,
+)
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -120,8 +127,7 @@ async def test_every_acknowledged_memory_outlives_a_killed_daemon(alice: Machine
                 await until(lambda: len(acknowledged) >= enough, ARRIVES_WITHIN_S)  # noqa: B023
                 await alice.kill_daemon()
             await storing
-        listed = await claude.call("list_memories", limit=500)
-        kept = {memory["id"] for memory in listed["results"]}
+        kept = {memory["id"] for memory in await all_memories(claude)}
     assert len(acknowledged) > 150
     assert set(acknowledged) <= kept
 

@@ -7,7 +7,6 @@ import pytest
 from buddies_core.client import DaemonClient
 from buddies_core.errors import InvalidInput, NotFound
 from buddies_core.model.ids import RoomName
-from buddies_core.model.memory import CONTENT_BYTES_MAX
 from buddies_core.model.skill_views import SkillList
 from tests.support.fakes.node import FakeNode
 from tests.support.fakes.skills import FOUND, HASH, PAGE, PARENT, SEARCH_RESULT, SKILL, VOTED
@@ -35,7 +34,7 @@ async def test_publishing_gives_the_skill_that_the_daemon_made(
 async def test_a_skill_comes_with_its_versions(client: DaemonClient, node: FakeNode) -> None:
     assert await client.get_skill(HASH, 3, 7) == PAGE
     assert await client.whole_skill(HASH) == PAGE
-    assert node.skills.calls == [("get", HASH, 3, 7), ("get", HASH, 0, CONTENT_BYTES_MAX)]
+    assert node.skills.calls == [("get", HASH, 3, 7), ("get", HASH, 0, 40_000)]
     with pytest.raises(NotFound, match=PARENT):
         await client.get_skill(PARENT)
 
@@ -48,8 +47,8 @@ async def test_lists_and_searches_pass_every_limit(client: DaemonClient, node: F
 
     assert found == SEARCH_RESULT
     assert node.skills.calls == [
-        ("list", ROOM, ("a",), 5),
-        ("list", None, (), 20),
+        ("list", ROOM, ("a",), 6, None),  # one more, to know whether the list goes on
+        ("list", None, (), 21, None),
         ("search", "how?", ROOM, ("a",), 0.5, 5),
         ("search", "how?", None, (), 3.0, 20),
     ]

@@ -166,7 +166,7 @@ async def test_results_progress_cancels_rejections_and_lists_cross_the_socket_un
         ("progress", TASK_ID, "half", "buddies-cli"),
         ("cancel", TASK_ID, "not needed", "buddies-cli"),
         ("reject", TASK_ID, "no compiler", "buddies-cli"),
-        ("list", "r", TaskState.WORKING, 5, "buddies-cli"),
+        ("list", "r", TaskState.WORKING, 6, "buddies-cli", None),
         ("waiting", "buddies-cli"),
     ]
 
@@ -243,7 +243,7 @@ BAD_CALLS: dict[str, tuple[Callable[[DaemonClient], Awaitable[object]], str]] = 
     ),
     "timeout": (
         lambda client: client.delegate_task("r", "d", timeout_s=-1),
-        "the task's timeout is -1 s; give more than 0 and at most 604800 seconds",
+        "the task's timeout is -1 s; give 1 to 604800 seconds",
     ),
     "endless": (
         lambda client: client.delegate_task("r", "d", timeout_s=float("nan")),
@@ -251,7 +251,7 @@ BAD_CALLS: dict[str, tuple[Callable[[DaemonClient], Awaitable[object]], str]] = 
     ),
     "wait": (lambda client: client.task_after(ID, 50.1), "the wait is 50.1 s; give 0 to 50 s"),
     "poll": (lambda client: client.poll_tasks(timeout_s=-1), "the wait is -1 s"),
-    "limit": (lambda client: client.poll_tasks(limit=1001), "at most 1000"),
+    "limit": (lambda client: client.poll_tasks(limit=11), "at most 10 tasks are claimed"),
     "state": (
         lambda client: client.list_tasks(state="done"),
         "state 'done' is unknown; use one of submitted, working, completed, failed, canceled,"

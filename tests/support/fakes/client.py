@@ -18,6 +18,7 @@ from buddies_core.model.room import (
     Member,
     NamedPeer,
     NotifyReport,
+    RoomList,
     RoomStatus,
     RotateReport,
 )
@@ -33,6 +34,8 @@ from buddies_core.model.views import (
     PeerSilence,
     SearchResult,
 )
+from buddies_core.rpc import fitting_tasks
+from buddies_core.tasks import answers
 from tests.support.fakes.tasks import CANCELED, COMPLETED, FAILED, REJECTED, SUBMITTED, WORKING
 
 ToldT = TypeVar("ToldT")
@@ -155,8 +158,12 @@ class FakeClient(DaemonClient):
         self._answer("list_rooms")
         return (FEATURE,)
 
-    async def room_status(self, room: str) -> RoomStatus:
-        self._answer("room_status", room)
+    async def room_list(self, cursor: str = "") -> RoomList:
+        self._answer("list_rooms", *filter(None, (cursor,)))
+        return RoomList((FEATURE,))
+
+    async def room_status(self, room: str, cursor: str = "") -> RoomStatus:
+        self._answer("room_status", room, *filter(None, (cursor,)))
         return RoomStatus(
             room=RoomName(room),
             topic=topic_of(RoomName(room)),
@@ -201,8 +208,11 @@ class FakeClient(DaemonClient):
         author: str | None = None,
         since_ms: int | None = None,
         limit: int = 20,
+        cursor: str = "",
     ) -> MemoryList:
-        self._answer("list_memories", room, kind, tags, author, since_ms, limit)
+        self._answer(
+            "list_memories", room, kind, tags, author, since_ms, limit, *filter(None, (cursor,))
+        )
         return MemoryList((MEMORY,), damaged=1)
 
     async def get_memory(self, id: str, offset: int = 0, limit: int = 20_000) -> MemoryPage:
@@ -249,12 +259,18 @@ class FakeClient(DaemonClient):
         )  # fmt: skip
         return self._told(self.story)
 
-    async def wait_task(self, task_id: str, timeout_s: float) -> AsyncGenerator[TaskView]:
-        yield await self.task_after(task_id, timeout_s)
+    async def wait_task(
+        self, task_id: str, timeout_s: float, *, offset: int = 0, description: bool = False
+    ) -> AsyncGenerator[TaskView]:
+        yield await self.task_after(task_id, timeout_s, offset=offset, description=description)
 
-    async def task_after(self, task_id: str, timeout_s: float) -> TaskView:
-        self._answer("task_after", task_id, timeout_s)
-        return self._told(self.story)
+    async def task_after(
+        self, task_id: str, timeout_s: float, *, offset: int = 0, description: bool = False
+    ) -> TaskView:
+        asked = filter(None, (offset, "description" if description else ""))
+        self._answer("task_after", task_id, timeout_s, *asked)
+        fitted = fitting_tasks.description if description else fitting_tasks.outcome
+        return fitted(self._told(self.story), offset)
 
     async def poll_tasks(
         self,
@@ -265,7 +281,8 @@ class FakeClient(DaemonClient):
         new_only: bool = False,
     ) -> tuple[TaskView, ...]:
         self._answer("poll_tasks", room, timeout_s, limit)
-        return self._told(self.claims)
+        claimed = self._told(self.claims)
+        return claimed if new_only else answers.fitted(claimed)
 
     async def submit_task_result(
         self, task_id: str, *, success: bool, output: str
@@ -286,9 +303,14 @@ class FakeClient(DaemonClient):
         return REJECTED
 
     async def list_tasks(
-        self, *, room: str | None = None, state: str | None = None, limit: int = 20
+        self,
+        *,
+        room: str | None = None,
+        state: str | None = None,
+        limit: int = 20,
+        cursor: str = "",
     ) -> TaskList:
-        self._answer("list_tasks", room, state, limit)
+        self._answer("list_tasks", room, state, limit, *filter(None, (cursor,)))
         return TaskList((WORKING, FAILED), self.waiting)
 
     async def waiting_tasks(self) -> int:

@@ -40,10 +40,12 @@ class FakePolicies:
 
     calls: list[tuple[object, ...]] = field(default_factory=list)
     needs_confirm: str = ""
+    view: PolicyView = VIEW
+    report: PolicyReport = REPORT
 
     def get(self, room: str) -> PolicyView:
         self.calls.append(("get", room))
-        return VIEW
+        return self.view
 
     async def set(
         self, room: str, identities: Sequence[str], *, require_signed: bool, confirm: bool
@@ -62,4 +64,4 @@ class FakePolicies:
     def _report(self, confirm: bool) -> PolicyReport:
         if self.needs_confirm and not confirm:
             raise NotAllowed(self.needs_confirm)
-        return REPORT
+        return self.report

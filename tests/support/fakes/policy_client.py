@@ -16,8 +16,8 @@ class PolicyClient(FakeClient):
         self.view = VIEW
         self.needs_confirm = ""
 
-    async def get_policy(self, room: str) -> PolicyView:
-        self._answer("get_policy", room)
+    async def get_policy(self, room: str, cursor: str = "") -> PolicyView:
+        self._answer("get_policy", room, *filter(None, (cursor,)))
         return self.view
 
     async def set_policy(

@@ -11,7 +11,8 @@ from buddies_core.logs import request_context, room_context
 from buddies_core.model.bodies import AgentPresence
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, MemoryId, RoomName, TopicId, topic_of
-from buddies_core.model.memory import MemoryFilter, MemoryKind
+from buddies_core.model.listing import Listed
+from buddies_core.model.memory import MemoryFilter, MemoryKind, MemoryPlace
 from buddies_core.model.room import (
     DialAttempt,
     JoinReport,
@@ -27,7 +28,6 @@ from buddies_core.model.views import (
     AgentView,
     DaemonInfo,
     DaemonStatus,
-    MemoryList,
     MemoryPage,
     MemoryView,
     PeerAnswer,
@@ -162,6 +162,9 @@ class FakeRooms:
     contexts: list[tuple[str, str]] = field(default_factory=list)
     failure: Exception | None = None
     hold: asyncio.Event | None = None
+    names: tuple[RoomName, ...] = (RoomName("a"), RoomName("feature-a"))
+    report: JoinReport = JOIN_REPORT
+    seen: RoomStatus = ROOM_STATUS
 
     def agent_attached(
         self, agent: UUID, presence: AgentPresence, rooms: Sequence[RoomName] = ()
@@ -177,14 +180,14 @@ class FakeRooms:
         self.calls.append(("join", room, ticket, agent, private))
         self.contexts.append((room_context.get(), request_context.get()))
         await self._fail_or_wait()
-        return JOIN_REPORT
+        return self.report
 
     async def leave(self, room: str, agent: UUID | None, *, for_all: bool) -> LeaveReport:
         self.calls.append(("leave", room, agent, for_all))
         return LeaveReport(RoomName(room), node_left=False, still_joined_by=("codex",))
 
     def joined(self) -> tuple[RoomName, ...]:
-        return (RoomName("a"), RoomName("feature-a"))
+        return self.names
 
     def named(self, text: str) -> RoomName:
         return typed_room(text)
@@ -193,7 +196,7 @@ class FakeRooms:
         self.calls.append(("status", room))
         if room != ROOM_STATUS.room:
             raise NotFound(f"this machine is not in room {room!r}")
-        return ROOM_STATUS
+        return self.seen
 
     async def ticket(self, room: str, uses: int | None, expires_s: float | None) -> str:
         self.calls.append(("ticket", room, uses, expires_s))
@@ -219,6 +222,11 @@ class FakeMemories:
     """A store that holds one memory."""
 
     calls: list[tuple[object, ...]] = field(default_factory=list)
+    listed: Listed[MemoryView] = field(
+        default_factory=lambda: Listed((MEMORY, FOUND), 2, ("after the first", "after both"))
+    )
+    page: MemoryPage | None = None
+    """What is read; a page of `MEMORY` if left out."""
 
     async def store(
         self,
@@ -235,15 +243,19 @@ class FakeMemories:
         self.calls.append(("store", room, title, content, kind, tags, references, agent, user))
         return MEMORY
 
-    async def list(self, filter: MemoryFilter, limit: int) -> MemoryList:
-        self.calls.append(("list", filter, limit))
-        return MemoryList((MEMORY, FOUND), 2)
+    async def list(
+        self, filter: MemoryFilter, limit: int, after: MemoryPlace | None
+    ) -> Listed[MemoryView]:
+        self.calls.append(("list", filter, limit, after))
+        return self.listed
 
     async def get(self, id: MemoryId, offset: int, limit: int) -> MemoryPage:
         self.calls.append(("get", id, offset, limit))
         if id != MEMORY_ID:
             raise NotFound(f"no memory has the id {id}")
-        return MemoryPage(memory=MEMORY, offset=offset, next_offset=offset + limit, total=200_000)
+        return self.page or MemoryPage(
+            memory=MEMORY, offset=offset, next_offset=offset + limit, total=200_000
+        )
 
 
 @dataclass
@@ -251,12 +263,13 @@ class FakeSearch:
     """A search that always finds the same."""
 
     calls: list[tuple[object, ...]] = field(default_factory=list)
+    result: SearchResult = SEARCH_RESULT
 
     async def search(
         self, query: str, filter: MemoryFilter, timeout_s: float, limit: int
     ) -> SearchResult:
         self.calls.append(("search", query, filter, timeout_s, limit))
-        return SEARCH_RESULT
+        return self.result
 
 
 @dataclass

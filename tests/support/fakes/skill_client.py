@@ -38,9 +38,14 @@ class SkillClient(FakeClient):
         return replace(SKILL, room=RoomName(room), title=title, content=content)
 
     async def list_skills(
-        self, *, room: str | None = None, tags: Sequence[str] = (), limit: int = 20
+        self,
+        *,
+        room: str | None = None,
+        tags: Sequence[str] = (),
+        limit: int = 20,
+        cursor: str = "",
     ) -> SkillList:
-        self._answer("list_skills", room, tags, limit)
+        self._answer("list_skills", room, tags, limit, *filter(None, (cursor,)))
         return SkillList((SKILL, FOUND), 1)
 
     async def get_skill(self, hash: str, offset: int = 0, limit: int = 20_000) -> SkillPage:

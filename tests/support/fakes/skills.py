@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 from buddies_core.errors import NotFound
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, RoomName
+from buddies_core.model.listing import Listed
+from buddies_core.model.skill import SkillKey
 from buddies_core.model.skill_views import (
-    SkillList,
     SkillPage,
     SkillSearchResult,
     SkillVersion,
@@ -94,6 +95,13 @@ class FakeSkills:
     """Skills and their search; they always answer the same."""
 
     calls: list[tuple[object, ...]] = field(default_factory=list)
+    listed: Listed[SkillView] = field(
+        default_factory=lambda: Listed((SKILL, FOUND), 2, ("after the first", "after both"))
+    )
+    page: SkillPage = PAGE
+    content: str = ""
+    """A long content, which is read page by page in place of that of `page`."""
+    found: SkillSearchResult = SEARCH_RESULT
 
     async def publish(
         self,
@@ -122,11 +130,22 @@ class FakeSkills:
         self.calls.append(("get", hash, offset, limit))
         if hash != HASH:
             raise NotFound(f"skill {hash} is not on this machine")
-        return PAGE
+        if not self.content:
+            return self.page
+        end = min(offset + limit, len(self.content))
+        return replace(
+            self.page,
+            skill=replace(self.page.skill, content=self.content[offset:end]),
+            offset=offset,
+            next_offset=end if end < len(self.content) else None,
+            total=len(self.content),
+        )
 
-    async def list(self, room: RoomName | None, tags: tuple[str, ...], limit: int) -> SkillList:
-        self.calls.append(("list", room, tags, limit))
-        return SkillList((SKILL, FOUND), 2)
+    async def list(
+        self, room: RoomName | None, tags: tuple[str, ...], limit: int, after: SkillKey | None
+    ) -> Listed[SkillView]:
+        self.calls.append(("list", room, tags, limit, after))
+        return self.listed
 
     async def search(
         self,
@@ -137,4 +156,4 @@ class FakeSkills:
         limit: int,
     ) -> SkillSearchResult:
         self.calls.append(("search", query, room, tags, timeout_s, limit))
-        return SEARCH_RESULT
+        return self.found

@@ -13,10 +13,12 @@ from buddies_core.model.task import (
     InboxTask,
     SubmitVerdict,
     TaskFailed,
+    TaskPlace,
     TaskState,
     TaskSucceeded,
     TaskView,
 )
+from buddies_core.tasks import answers
 
 TASK_ID = TaskId(UUID("5f0e7d0a-3c1b-4f7e-9b35-0d5a6f0c7e11"))
 PARENT_ID = TaskId(UUID("7c2f7e58-0a53-4a57-8a4e-93a3f1f1b8aa"))
@@ -77,6 +79,8 @@ class FakeTasks:
 
     calls: list[tuple[object, ...]] = field(default_factory=list)
     story: tuple[TaskView, ...] = (SUBMITTED, WORKING, COMPLETED)
+    claimed: tuple[TaskView, ...] = (WORKING,)
+    kept: tuple[TaskView, ...] = (WORKING, FAILED, REJECTED)
     verdict: SubmitVerdict = field(default_factory=lambda: SubmitVerdict("accepted", "it counts"))
     inbox: tuple[InboxChange, ...] = ()
     hold: asyncio.Event | None = None
@@ -126,7 +130,7 @@ class FakeTasks:
             ("poll", caller.agent, caller.capabilities, room, timeout_s, limit, new_only)
         )
         await self._wait()
-        return (WORKING,)
+        return self.claimed if new_only else answers.fitted(self.claimed)
 
     async def submit(
         self, task_id: TaskId, success: bool, output: str, caller: Caller
@@ -151,10 +155,15 @@ class FakeTasks:
         return 3
 
     async def list(
-        self, room: RoomName | None, state: TaskState | None, limit: int, caller: Caller
+        self,
+        room: RoomName | None,
+        state: TaskState | None,
+        limit: int,
+        caller: Caller,
+        after: TaskPlace | None,
     ) -> tuple[tuple[TaskView, ...], int]:
-        self.calls.append(("list", room, state, limit, caller.agent))
-        return (WORKING, FAILED, REJECTED), 3
+        self.calls.append(("list", room, state, limit, caller.agent, after))
+        return self.kept, 3
 
     async def inbox_changes(self, caller: Caller) -> AsyncGenerator[InboxChange]:
         for change in self.inbox:

@@ -38,3 +38,14 @@ async def meet(*agents: Agent) -> None:
             partial(agent.call, "get_room_status", room=ROOM),
             lambda status: len(names(status)) == len(agents),
         )
+
+
+async def all_memories(agent: Agent) -> list[dict[str, Any]]:
+    """Return all memories that an agent's machine has, newest first, from all of its answers."""
+    memories: list[dict[str, Any]] = []
+    cursor = ""
+    while cursor is not None:
+        listed = await agent.call("list_memories", limit=500, cursor=cursor)
+        memories += listed["results"]
+        cursor = listed["next_cursor"]
+    return memories

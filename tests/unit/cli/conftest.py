@@ -21,7 +21,9 @@ from tests.support.fakes.tasks import WORKING
 class Worked(FakeClient):
     """Knows a task that is worked on until its result comes."""
 
-    async def task_after(self, task_id: str, timeout_s: float) -> TaskView:
+    async def task_after(
+        self, task_id: str, timeout_s: float, *, offset: int = 0, description: bool = False
+    ) -> TaskView:
         await asyncio.sleep(timeout_s)
         return WORKING
 

@@ -3,8 +3,9 @@ import sys
 
 import pytest
 
-from buddies_core.model import json_view
+from buddies_core.model import json_view, task_json
 from buddies_core.model.task import TaskList
+from buddies_core.model.views import MemoryList
 from tests.support.fakes.client import FOUND, MEMORY, STATUS
 from tests.support.fakes.tasks import CANCELED, COMPLETED, FAILED, WORKING
 from tests.unit.cli.conftest import Person
@@ -46,7 +47,7 @@ def pipe_in(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
             "memory search q --room a --timeout 0.5",
             ("search_memory", "q", "a", None, (), None, None, 0.5, 20),
         ),
-        ("memory get m", ("get_memory", "m", 0, 100_000)),
+        ("memory get m", ("get_memory", "m", 0, 40_000)),
         ("memory get m --offset 3 --limit 2", ("get_memory", "m", 3, 2)),
         ("task submit t o", ("submit_task_result", "t", True, "o")),
         ("task submit t o --failed", ("submit_task_result", "t", False, "o")),
@@ -119,11 +120,11 @@ def test_a_command_that_only_looks_says_how_to_start_the_daemon(person: Person, 
         ("daemon restart", json_view.status_json(STATUS)),
         ("daemon stop", {"stopped": 4321}),
         ("memory search q", json_view.search_json(FOUND)),
-        ("task delegate d --room a", json_view.outcome_json(COMPLETED)),
-        ("task wait t", json_view.outcome_json(COMPLETED)),
-        ("task poll", json_view.claimed_json((WORKING,))),
-        ("task cancel t", json_view.task_brief_json(CANCELED)),
-        ("task list", json_view.task_list_json(TaskList((WORKING, FAILED), 0))),
+        ("task delegate d --room a", task_json.outcome_json(COMPLETED)),
+        ("task wait t", task_json.outcome_json(COMPLETED)),
+        ("task poll", task_json.claimed_json((WORKING,))),
+        ("task cancel t", task_json.task_json(CANCELED)),
+        ("task list", task_json.task_list_json(TaskList((WORKING, FAILED), 0))),
     ],
 )
 def test_with_json_stdout_is_the_object_that_the_mcp_tool_returns(
@@ -172,17 +173,15 @@ def test_leaving_names_the_agents_that_it_leaves_for_before_it_does(person: Pers
 
 
 def test_reading_a_memory_reads_all_of_its_pages(person: Person) -> None:
-    content = "x" * 250_000
+    content = "x" * 100_000
     person.machine.daemon.content = content
     seen = person.types("memory", "get", "m")
     assert content in seen.out
     assert person.machine.daemon.asked == [
-        ("get_memory", "m", 0, 100_000),
-        ("get_memory", "m", 100_000, 100_000),
-        ("get_memory", "m", 200_000, 100_000),
+        ("get_memory", "m", 0, 40_000),
+        ("get_memory", "m", 40_000, 40_000),
+        ("get_memory", "m", 80_000, 40_000),
     ]
-    page = person.types("memory", "get", "m", "--json").json
-    assert page["next_offset"] is None
 
 
 def test_reading_a_page_says_where_the_next_one_begins(person: Person) -> None:
@@ -230,3 +229,28 @@ def test_a_room_shows_its_members_and_what_their_agents_do(person: Person) -> No
         "alice (this machine) aaaaaaaaaa ssh-ed25519 …fghijklmnopq claude writing tests",
         "bob bbbbbbbbbb no key codex",
     ]
+
+
+def test_a_list_that_goes_on_says_how_to_get_the_rest(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def list_memories(**_given: object) -> MemoryList:
+        return MemoryList((MEMORY,), 0, "a cursor")
+
+    monkeypatch.setattr(person.machine.daemon, "list_memories", list_memories)
+
+    assert person.types("memory", "list").err == "there is more; go on with: --cursor 'a cursor'\n"
+
+
+@pytest.mark.parametrize("command", ["memory list", "task list", "rooms", "status a"])
+def test_a_cursor_is_handed_to_the_daemon(person: Person, command: str) -> None:
+    person.types(*command.split(), "--cursor", "7.x")
+
+    assert person.machine.daemon.asked[-1][-1] == "7.x"  # type: ignore[index]
+
+
+def test_json_has_the_page_that_the_tool_gives(person: Person) -> None:
+    person.machine.daemon.content = "x" * 30_000
+    page = person.types("memory", "get", "m", "--json").json
+
+    assert (len(page["content"]), page["next_offset"]) == (20_000, 20_000)

@@ -1,12 +1,13 @@
 """What a person sees of tasks."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from buddies_core.errors import DaemonUnavailable
-from buddies_core.model import json_view
-from buddies_core.model.task import SubmitVerdict, TaskState, TaskSucceeded, TaskView
+from buddies_core.model import task_json
+from buddies_core.model.task import SubmitVerdict, TaskFailed, TaskState, TaskSucceeded, TaskView
 from tests.support.fakes.client import FakeClient
 from tests.support.fakes.tasks import COMPLETED, FAILED, REJECTED, SUBMITTED, TASK_ID, WORKING
 from tests.unit.cli.conftest import Person
@@ -37,7 +38,7 @@ def test_who_does_not_wait_gets_the_id_and_exit_code_4(person: Person) -> None:
     seen = person.types(*DELEGATE, "--wait", "0")
     goes_on = f"the task goes on; wait again with: buddies-cli task wait {ID}"
     assert (seen.code, seen.out, seen.err) == (4, "", f"task {ID}\n{goes_on}\n")
-    assert person.types(*DELEGATE, "--wait", "0", "--json").json == json_view.outcome_json(
+    assert person.types(*DELEGATE, "--wait", "0", "--json").json == task_json.outcome_json(
         SUBMITTED
     )
 
@@ -76,11 +77,13 @@ def test_waiting_goes_on_while_the_daemon_is_restarted(
     class Restarting(FakeClient):
         away = 3
 
-        async def task_after(self, task_id: str, timeout_s: float) -> TaskView:
+        async def task_after(
+            self, task_id: str, timeout_s: float, *, offset: int = 0, description: bool = False
+        ) -> TaskView:
             if timeout_s > 0 and self.away:
                 self.away -= 1
                 raise DaemonUnavailable("no daemon")
-            return await super().task_after(task_id, timeout_s)
+            return await super().task_after(task_id, timeout_s, offset=offset)
 
     person.machine.daemon = Restarting()
     assert person.types("task", "wait", ID).out == "all 12 pass\n"
@@ -93,7 +96,9 @@ def test_waiting_ends_when_the_daemon_stays_away(
     monkeypatch.setattr("buddies_cli.restarts.RESTART_S", 0.01)
 
     class Gone(FakeClient):
-        async def task_after(self, task_id: str, timeout_s: float) -> TaskView:
+        async def task_after(
+            self, task_id: str, timeout_s: float, *, offset: int = 0, description: bool = False
+        ) -> TaskView:
             if timeout_s > 0:
                 raise DaemonUnavailable("no daemon; start it")
             return SUBMITTED
@@ -156,3 +161,32 @@ def test_nothing_a_peer_wrote_reaches_the_terminal_as_a_command(person: Person) 
         assert "\x1b" not in seen.out + seen.err
         assert "\x07" not in seen.out + seen.err
         assert not any(line.startswith("error") for line in seen.err.splitlines())
+
+
+def test_a_person_reads_all_of_a_long_output_and_json_has_a_page(person: Person) -> None:
+    output = "".join(f"line {number}\n" for number in range(9000))
+    over = replace(COMPLETED, result=TaskSucceeded(output))
+    person.machine.daemon.story = [over]
+
+    assert person.types("task", "wait", ID).out == f"{output}\n"
+    page = json.loads(person.types("task", "wait", ID, "--json").out)
+    assert (page["output"], page["next_offset"]) == (output[:40_000], 40_000)
+    page = json.loads(person.types("task", "wait", ID, "--json", "--offset", "80000").out)
+    assert (page["output"], page["next_offset"]) == (output[80_000:], None)
+
+
+def test_a_person_reads_all_of_a_long_error(person: Person) -> None:
+    error = "".join(f"line {number}\n" for number in range(9000))
+    person.machine.daemon.story = [replace(FAILED, result=TaskFailed(error))]
+
+    assert person.types("task", "wait", ID).err == f"error: {error}\n"
+
+
+def test_a_person_reads_all_of_a_long_description(person: Person) -> None:
+    text = "".join(f"line {number}\n" for number in range(9000))
+    long = replace(WORKING, description=text)
+    person.machine.daemon.story = [long]
+    person.machine.daemon.claims = [(long,)]
+
+    assert person.types("task", "wait", ID, "--description").out == f"{text}\n"
+    assert "  line 8999" in person.types("task", "poll").out

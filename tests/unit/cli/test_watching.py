@@ -154,7 +154,9 @@ def test_the_command_of_a_canceled_task_is_ended_at_once(person: Person, tmp_pat
     begun = tmp_path / "begun"
 
     class Canceled(FakeClient):
-        async def task_after(self, task_id: str, timeout_s: float) -> TaskView:
+        async def task_after(
+            self, task_id: str, timeout_s: float, *, offset: int = 0, description: bool = False
+        ) -> TaskView:
             await until(begun.exists)
             return CANCELED
 

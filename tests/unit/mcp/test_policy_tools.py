@@ -55,6 +55,8 @@ async def test_the_keys_of_0_1_4_are_there_and_whom_a_change_concerns() -> None:
         "room": "feature-a",
         "require_signed": True,
         "identities": [ANN, BEN],
+        "left_out": 0,
+        "next_cursor": None,
         "local_identity": ANN,
         "meaning": "Only what the 2 identities on the whitelist sign is heard.",
         "warnings": ["a warning"],

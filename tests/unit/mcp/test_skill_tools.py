@@ -6,7 +6,6 @@ import pytest
 from buddies_core.errors import InvalidInput, NotAllowed
 from buddies_core.model import skill_json
 from buddies_core.model.json_view import JsonObject
-from buddies_core.model.memory import CONTENT_BYTES_MAX
 from buddies_core.model.skill_file import skill_md
 from buddies_mcp.patience import Patience
 from buddies_mcp.server import TOOLS
@@ -60,7 +59,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (
             "install_skill",
             {"hash": HASH, "client": "claude"},
-            ("get_skill", HASH, 0, CONTENT_BYTES_MAX),
+            ("get_skill", HASH, 0, 40_000),
         ),
     ],
 )  # fmt: skip

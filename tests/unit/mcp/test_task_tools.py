@@ -10,7 +10,7 @@ import pytest
 from mcp.client import Client
 
 from buddies_core.errors import DaemonUnavailable
-from buddies_core.model import json_view
+from buddies_core.model import task_json
 from buddies_core.model.json_view import JsonObject
 from buddies_core.model.task import SubmitVerdict, TaskSucceeded
 from buddies_mcp.link import DaemonLink
@@ -46,7 +46,7 @@ async def test_delegating_waits_for_the_result_and_tells_how_it_goes_meanwhile()
 
     answer = await asked.call("delegate_task", **TASK)
 
-    assert answer == json_view.outcome_json(COMPLETED, 0, 40_000)
+    assert answer == task_json.outcome_json(COMPLETED)
     assert asked.told == ["nobody has begun yet", "codex of bob: half of it"]
     assert [question[0] for question in asked.daemon.asked] == [  # type: ignore[index]
         "delegate_task",
@@ -69,7 +69,7 @@ async def test_a_task_that_is_not_over_in_time_is_pending() -> None:
 
     answer = await Asked(daemon, 0.05).call("delegate_task", **TASK)
 
-    assert answer == json_view.outcome_json(WORKING) | {"next": NEXT}
+    assert answer == task_json.outcome_json(WORKING) | {"next": NEXT}
     assert answer["status"] == "pending"
 
 
@@ -78,7 +78,7 @@ async def test_an_agent_that_does_not_want_to_wait_has_its_answer_at_once() -> N
 
     answer = await Asked(daemon).call("delegate_task", **TASK, wait_secs=0)
 
-    assert answer == json_view.outcome_json(SUBMITTED) | {"next": NEXT}
+    assert answer == task_json.outcome_json(SUBMITTED) | {"next": NEXT}
     assert len(daemon.asked) == 1
 
 
@@ -86,17 +86,19 @@ async def test_a_failed_task_is_an_answer_not_an_error_of_the_tool() -> None:
     daemon = FakeClient()
     daemon.story = [FAILED]
 
-    assert await Asked(daemon).call("wait_task", task_id=ID) == json_view.outcome_json(FAILED)
+    assert await Asked(daemon).call("wait_task", task_id=ID) == task_json.outcome_json(FAILED)
 
 
 async def test_a_daemon_that_goes_during_the_wait_leaves_the_task_with_its_id() -> None:
     class Dying(FakeClient):
-        async def task_after(self, task_id: str, timeout_s: float) -> Never:
+        async def task_after(
+            self, task_id: str, timeout_s: float, *, offset: int = 0, description: bool = False
+        ) -> Never:
             raise DaemonUnavailable("the daemon ended during the call")
 
     answer = await Asked(Dying()).call("delegate_task", **TASK)
 
-    assert answer == json_view.outcome_json(SUBMITTED) | {
+    assert answer == task_json.outcome_json(SUBMITTED) | {
         "warning": "the daemon ended during the call",
         "next": NEXT,
     }
@@ -104,7 +106,9 @@ async def test_a_daemon_that_goes_during_the_wait_leaves_the_task_with_its_id() 
 
 async def test_that_nobody_can_do_a_task_is_told_beside_what_became_of_the_wait() -> None:
     class Dying(FakeClient):
-        async def task_after(self, task_id: str, timeout_s: float) -> Never:
+        async def task_after(
+            self, task_id: str, timeout_s: float, *, offset: int = 0, description: bool = False
+        ) -> Never:
             raise DaemonUnavailable("the daemon ended")
 
     for daemon, wait_s, warning in (
@@ -143,7 +147,7 @@ async def test_polling_goes_on_until_a_task_comes() -> None:
     daemon.claims = [(), (), (WORKING,)]
     asked = Asked(daemon)
 
-    assert await asked.call("poll_pending_tasks") == json_view.claimed_json((WORKING,))
+    assert await asked.call("poll_pending_tasks") == task_json.claimed_json((WORKING,))
     assert daemon.asked == [("poll_tasks", None, 10.0, 1)] * 3
     assert asked.told == ["no task yet", "no task yet"]
 
@@ -194,7 +198,7 @@ async def test_a_client_that_gave_a_token_gets_growing_progress_with_words() -> 
     async with session(FakeClient()) as client:
         result = await client.call_tool("delegate_task", TASK, progress_callback=hear)
 
-    assert result.structured_content == json_view.outcome_json(COMPLETED, 0, 40_000)
+    assert result.structured_content == task_json.outcome_json(COMPLETED)
     assert [message for _, message in told] == ["nobody has begun yet", "codex of bob: half of it"]
     assert told[0][0] < told[1][0]
 

@@ -36,7 +36,7 @@ def test_every_wrong_argument_is_named_at_once() -> None:
 
 def test_an_unknown_argument_is_refused_with_the_known_ones() -> None:
     assert refusal("list_rooms", {"room": "a"}) == (
-        "list_rooms was not called: there is no argument 'room'; allowed: none"
+        "list_rooms was not called: there is no argument 'room'; allowed: cursor"
     )
     assert refusal("get_memory", {"id": "x", "size": None}) == (
         "get_memory was not called: there is no argument 'size'; allowed: id, offset, limit"

@@ -13,7 +13,7 @@ from mcp.server.session import ServerSession
 from mcp.shared.exceptions import MCPError
 
 from buddies_core.errors import StoreError
-from buddies_core.model import json_view
+from buddies_core.model import task_json
 from buddies_core.model.task import InboxChange, TaskList
 from buddies_mcp.link import DaemonLink
 from buddies_mcp.server import build_server
@@ -126,7 +126,7 @@ async def test_the_inbox_is_a_resource_that_can_be_read_and_subscribed_to() -> N
         await client.unsubscribe_resource(resource.uri)
     assert resource.uri == INBOX_URI
     assert isinstance(content, mcp.TextResourceContents)
-    assert json.loads(content.text) == json_view.task_list_json(TaskList((WORKING, FAILED), 3))
+    assert json.loads(content.text) == task_json.task_list_json(TaskList((WORKING, FAILED), 3))
     assert ("list_tasks", None, "submitted", 20) in daemon.asked
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from buddies_core.convert.cursors import memory_place
 from buddies_core.errors import (
     Busy,
     InvalidInput,
@@ -490,7 +491,13 @@ async def test_lists_show_the_beginning_of_long_contents(alice: Node) -> None:
         (1000, True, 1001),
         (1000, False, 1000),
     ]
-    assert await alice.memories.list(MemoryFilter(), 1) == replace(listed, results=(long,))
+    assert await alice.memories.list(MemoryFilter(), 1) == replace(
+        listed, results=(long,), cursors=listed.cursors[:1]
+    )
+    after_long = memory_place(listed.cursors[0])
+    assert await alice.memories.list(MemoryFilter(), 9, after_long) == replace(
+        listed, results=(short,), cursors=listed.cursors[1:]
+    )
 
 
 async def test_the_list_of_an_unknown_room_is_an_error_and_of_one_that_was_left_is_not(

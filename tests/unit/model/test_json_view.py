@@ -4,14 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from buddies_core.model import json_view
+from buddies_core.model import json_view, task_json
 from buddies_core.model.ids import RoomName
-from buddies_core.model.room import LeaveReport, NotifyReport
+from buddies_core.model.room import LeaveReport, NotifyReport, RoomList
 from buddies_core.model.task import (
     SubmitVerdict,
     TaskFailed,
     TaskList,
     TaskState,
+    TaskSucceeded,
     TaskView,
     TextPage,
 )
@@ -121,6 +122,7 @@ SUBMITTED_JSON: dict[str, object] = {
     "late_results": 0,
     "timeout_secs": 599.5,
     "created_at_ms": 1_700_000_000_000,
+    "truncated": False,
 }
 WORKING_JSON = SUBMITTED_JSON | {
     "state": "working",
@@ -162,8 +164,10 @@ def test_a_room_has_one_row_an_agent_and_one_for_a_member_without() -> None:
         "topic": ROOM_STATUS.topic.hex(),
         "joined_at_ms": 1_700_000_000_003,
         "neighbors": 1,
+        "members": 2,
         "peers": [ALICE_ROW, ALICE_ROW | {"agent": "codex", "user": "alice"}, BOB_ROW],
         "warnings": [],
+        "next_cursor": None,
     }
 
 
@@ -192,7 +196,11 @@ def test_a_leave_says_whether_the_machine_stays() -> None:
 
 
 def test_rooms_and_notify_have_the_keys_of_0_1_4() -> None:
-    assert json_view.rooms_json((RoomName("a"), RoomName("b"))) == {"rooms": ["a", "b"]}
+    assert json_view.rooms_json(RoomList((RoomName("a"), RoomName("b")), "b")) == {
+        "rooms": ["a", "b"],
+        "next_cursor": "b",
+    }
+    assert json_view.rooms_json(RoomList((RoomName("a"),))) == {"rooms": ["a"]}
     assert json_view.notify_json(NotifyReport(RoomName("a"), "hello", 2)) == {
         "notified": True,
         "room": "a",
@@ -205,6 +213,7 @@ def test_a_memory_has_a_score_only_where_it_was_searched_for() -> None:
     assert json_view.memory_list_json(MemoryList((MEMORY, FOUND), 2)) == {
         "results": [MEMORY_JSON, FOUND_JSON],
         "damaged": 2,
+        "next_cursor": None,
     }
 
 
@@ -227,6 +236,7 @@ def test_a_page_is_the_memory_and_where_it_goes_on() -> None:
 def test_a_search_names_who_answered_and_who_did_not() -> None:
     assert json_view.search_json(SEARCH_RESULT) == {
         "results": [FOUND_JSON, MEMORY_JSON],
+        "left_out": 0,
         "answered": [{"endpoint_id": PEER.hex(), "name": "bob", "results": 1, "elapsed_ms": 12}],
         "unanswered": [{"endpoint_id": SELF.hex(), "name": "carol", "reason": "timed out"}],
         "method": "hybrid",
@@ -235,7 +245,7 @@ def test_a_search_names_who_answered_and_who_did_not() -> None:
 
 
 def test_a_task_shows_who_asked_for_it_and_who_works_on_it() -> None:
-    assert json_view.claimed_json((SUBMITTED, WORKING)) == {
+    assert task_json.claimed_json((SUBMITTED, WORKING)) == {
         "count": 2,
         "tasks": [SUBMITTED_JSON, WORKING_JSON],
     }
@@ -243,15 +253,15 @@ def test_a_task_shows_who_asked_for_it_and_who_works_on_it() -> None:
 
 def test_a_task_that_is_cut_marked_or_warned_of_says_so() -> None:
     cut = replace(WORKING, description="Run", description_page=TextPage(0, 10), already_yours=True)
-    assert json_view.claimed_json((cut,)) == {
+    assert task_json.claimed_json((cut,)) == {
         "count": 1,
         "tasks": [
             WORKING_JSON
-            | {"description": "Run", "already_yours": True}
+            | {"description": "Run", "already_yours": True, "truncated": True}
             | {"offset": 0, "next_offset": 3, "total": 10}
         ],
     }
-    warned = json_view.outcome_json(replace(SUBMITTED, warning="nobody is there"))
+    warned = task_json.outcome_json(replace(SUBMITTED, warning="nobody is there"))
     assert warned == SUBMITTED_JSON | {"status": "pending", "warning": "nobody is there"}
 
 
@@ -259,17 +269,65 @@ def test_an_outcome_has_the_keys_of_0_1_4_and_a_page_of_the_output() -> None:
     whole = {"status": "completed", "output": "all 12 pass", "offset": 0, "next_offset": None}
     completed = WORKING_JSON | OVER | {"state": "completed", "total": 11}
 
-    assert json_view.outcome_json(COMPLETED) == completed | whole
-    assert json_view.outcome_json(COMPLETED, 4, 2) == completed | {
+    assert task_json.outcome_json(COMPLETED) == completed | whole
+    page = replace(COMPLETED, result=TaskSucceeded("12"), result_page=TextPage(4, 11))
+    assert task_json.outcome_json(page) == completed | {
         "status": "completed",
         "output": "12",
         "offset": 4,
         "next_offset": 6,
+        "truncated": True,
+    }
+
+
+def test_a_page_of_a_long_error_says_where_it_goes_on() -> None:
+    page = replace(FAILED, result=TaskFailed("no"), result_page=TextPage(0, 11))
+
+    assert task_json.outcome_json(page) == WORKING_JSON | OVER | {
+        "state": "failed",
+        "status": "error",
+        "error": "no",
+        "offset": 0,
+        "next_offset": 2,
+        "total": 11,
+        "truncated": True,
+    }
+
+
+def test_a_page_of_a_description_comes_without_the_result() -> None:
+    page = replace(COMPLETED, description="the", description_page=TextPage(4, 20))
+
+    assert task_json.description_json(page) == WORKING_JSON | OVER | {
+        "state": "completed",
+        "status": "completed",
+        "description": "the",
+        "offset": 4,
+        "next_offset": 7,
+        "total": 20,
+        "truncated": True,
+    }
+
+
+def test_a_claimed_task_with_a_long_description_says_where_it_goes_on() -> None:
+    long = replace(WORKING, description="Run", description_page=TextPage(0, 20))
+
+    assert task_json.claimed_json((long,)) == {
+        "count": 1,
+        "tasks": [
+            WORKING_JSON
+            | {
+                "description": "Run",
+                "truncated": True,
+                "offset": 0,
+                "next_offset": 3,
+                "total": 20,
+            }
+        ],
     }
 
 
 def test_an_outcome_that_is_open_is_pending_and_has_no_error() -> None:
-    assert json_view.outcome_json(WORKING) == WORKING_JSON | {"status": "pending"}
+    assert task_json.outcome_json(WORKING) == WORKING_JSON | {"status": "pending"}
 
 
 @pytest.mark.parametrize(
@@ -283,26 +341,27 @@ def test_an_outcome_that_is_open_is_pending_and_has_no_error() -> None:
     ],
 )
 def test_an_outcome_without_output_says_which_and_why(task: TaskView, error: str) -> None:
-    shown = json_view.outcome_json(task)
+    shown = task_json.outcome_json(task)
 
     assert (shown["status"], shown["state"], shown["error"]) == ("error", task.state, error)
 
 
-def test_a_list_of_tasks_has_the_beginnings_of_long_texts() -> None:
-    long = replace(SUBMITTED, description="x" * 1001)
+def test_a_list_of_tasks_says_which_texts_are_cut_and_where_it_goes_on() -> None:
+    long = replace(SUBMITTED, description="Run", description_page=TextPage(0, 20))
 
-    assert json_view.task_list_json(TaskList((long, FAILED), 3)) == {
+    assert task_json.task_list_json(TaskList((long, FAILED), 3, "a cursor")) == {
         "results": [
-            SUBMITTED_JSON | {"description": "x" * 1000 + "…"},
+            SUBMITTED_JSON | {"description": "Run", "truncated": True},
             WORKING_JSON | OVER | {"state": "failed", "error": "no compiler"},
         ],
         "waiting": 3,
+        "next_cursor": "a cursor",
     }
 
 
 @pytest.mark.parametrize(("verdict", "counts"), [("accepted", True), ("late", False)])
 def test_a_late_result_is_said_not_to_be_submitted(verdict: str, counts: bool) -> None:
-    assert json_view.submitted_json("id", SubmitVerdict(verdict, "why")) == {  # type: ignore[arg-type]
+    assert task_json.submitted_json("id", SubmitVerdict(verdict, "why")) == {  # type: ignore[arg-type]
         "submitted": counts,
         "task_id": "id",
         "verdict": verdict,

@@ -14,11 +14,11 @@ from buddies_core.identity.verifying import Verdict, Verification
 from buddies_core.model.bodies import Body, SkillPublished, SkillVoteCast
 from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity, Verified
 from buddies_core.model.ids import EndpointId, RoomName, open_room_id
+from buddies_core.model.listing import Listed
 from buddies_core.model.memory import Whole
 from buddies_core.model.skill import SkillEntry, skill_key
 from buddies_core.model.skill_views import (
     Publisher,
-    SkillList,
     SkillVersion,
     SkillView,
     Tally,
@@ -142,7 +142,7 @@ async def test_what_can_t_be_published_changes_nothing(
     alice = SkillTeam().skilled("alice")
     with pytest.raises(error, match=text):
         await alice.publish(**{"content": "c"} | arguments)  # type: ignore[arg-type]
-    assert (alice.rooms.sent, await alice.skills.list(None, (), 10)) == ([], SkillList((), 0))
+    assert (alice.rooms.sent, await alice.skills.list(None, (), 10)) == ([], Listed((), 0, ()))
 
 
 # What is not believed
@@ -459,6 +459,8 @@ async def test_versions_are_chained_and_show_what_they_change() -> None:
         "@@ -1,4 +1,5 @@", " Release", " ", " 1. build", "-2. ship", "+2. test", "+3. ship",
     ]  # fmt: skip
     assert (await alice.skills.get(first.hash, 0, 100)).diff is None
+    later = await alice.skills.get(second.hash, 1, 9)
+    assert (later.chain, later.diff) == ((), None), "they come with the first page alone"
 
 
 async def test_a_ring_of_parents_is_named_once() -> None:
@@ -573,7 +575,7 @@ async def test_a_skill_is_its_signers_as_soon_as_a_key_vouches_for_its_endpoint(
     bob.rooms.signers = {alice.endpoint: ann.identity}
     assert await views(bob, hash) == [(Verified.SIGNER, ann.identity.label)] * 4
     assert (await bob.revocations.revoke(ann.identity.label, 0, own_too=False)).hidden.skills == 1
-    assert await bob.skills.list(DEMO, (), 10) == SkillList((), 0)
+    assert await bob.skills.list(DEMO, (), 10) == Listed((), 0, ())
 
 
 async def test_a_key_that_vouches_for_an_endpoint_does_not_for_who_only_names_it() -> None:
@@ -615,7 +617,7 @@ async def test_a_skill_is_its_signers_once_the_key_is_there_when_it_or_its_line_
     assert await followed(bob, await bob.shown(first.hash)) == second.hash
 
     assert (await bob.revocations.revoke(label, 0, own_too=False)).hidden.skills == 2
-    assert await bob.skills.list(DEMO, (), 10) == SkillList((), 0)
+    assert await bob.skills.list(DEMO, (), 10) == Listed((), 0, ())
 
 
 async def test_the_list_of_a_room_that_is_unknown_says_so() -> None:

@@ -10,7 +10,7 @@ import pytest
 from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
 from buddies_core.model.identity import GpgIdentity, SshIdentity, Verified
 from buddies_core.model.ids import RoomName, open_room_id
-from buddies_core.model.memory import MemoryFilter, MemoryKind, Whole
+from buddies_core.model.memory import MemoryFilter, MemoryKey, MemoryKind, MemoryPlace, Whole
 from buddies_core.model.policy import Policy
 from buddies_core.model.private import Epoch, PrivateState, Roster
 from buddies_core.model.revocation import Revocation
@@ -477,3 +477,54 @@ async def test_tasks_and_offers_of_one_id_do_not_meet_and_can_be_forgotten(
     assert await store.offers() == (offer,)
     await store.delete_offer(offer.order.id)
     assert (store.get_offer(offer.order.id), await store.offers()) == (None, ())
+
+
+async def test_a_list_goes_on_behind_a_memory_whatever_has_come_since(
+    store: InMemoryStore | RocksStore,
+) -> None:
+    memories = [
+        a_memory(an_entry(number, created_at_s=1_700_000_000 + number // 2)) for number in range(6)
+    ]
+    for memory in memories:
+        await store.put_memory(memory)
+    newest_first = memories[::-1]
+    place = MemoryPlace(newest_first[2].entry.created_at_s, newest_first[2].key)
+
+    first, _ = await store.list_memories(EVERYTHING, 3)
+    late = a_memory(an_entry(7, created_at_s=1_700_000_000))
+    for memory in (a_memory(an_entry(6, created_at_s=1_800_000_000)), late):
+        await store.put_memory(memory)
+    rest, _ = await store.list_memories(EVERYTHING, 9, after=place)
+    of_room, _ = await store.list_memories(MemoryFilter(room=DEMO), 9, after=place)
+
+    assert (*first, *rest) == (*newest_first[:4], late, *newest_first[4:])
+    assert of_room == rest
+
+
+async def test_a_list_goes_on_behind_one_of_two_memories_with_the_same_id_and_time(
+    store: InMemoryStore | RocksStore,
+) -> None:
+    for memory in (
+        twins := (a_memory(), a_memory(verified=Verified.UNVERIFIED), a_memory(an_entry(2)))
+    ):
+        await store.put_memory(memory)
+
+    for number, memory in enumerate(twins):
+        place = MemoryPlace(memory.entry.created_at_s, memory.key)
+        rest, _ = await store.list_memories(EVERYTHING, 9, after=place)
+        assert rest == twins[:number][::-1]
+
+
+async def test_a_list_behind_a_memory_that_is_gone_begins_anew_with_its_second(
+    store: InMemoryStore | RocksStore,
+) -> None:
+    memories = [
+        a_memory(an_entry(number, created_at_s=1_700_000_000 + number)) for number in range(4)
+    ]
+    for memory in memories:
+        await store.put_memory(memory)
+
+    gone = MemoryPlace(1_700_000_002, MemoryKey(b"v" + bytes(48)))
+    rest, _ = await store.list_memories(EVERYTHING, 9, after=gone)
+
+    assert rest == (memories[2], memories[1], memories[0])

@@ -216,3 +216,16 @@ async def test_a_damaged_skill_is_named_by_get_and_skipped_by_lists(tmp_path: Pa
         assert await store.skills_since(0, 10) == ((2, good),)
         assert await store.put_skill(bad) is True
         assert store.get_skill(bad.key) == bad
+
+
+async def test_a_list_goes_on_behind_a_skill_whatever_has_come_since(store: SkillStore) -> None:
+    skills = [a_skill(a_skill_entry(f"step {number}")) for number in range(6)]
+    for skill in skills[:5]:
+        await store.put_skill(skill)
+
+    first, _ = await store.list_skills(None, (), 2)
+    await store.put_skill(skills[5])
+    rest, _ = await store.list_skills(None, (), 9, after=first[-1].key)
+
+    assert (*first, *rest) == tuple(skills[4::-1])
+    assert await store.list_skills(OPS, (), 9, after=first[-1].key) == ((), 0)

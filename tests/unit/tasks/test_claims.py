@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from buddies_core.errors import NotAllowed
-from buddies_core.model import json_view
+from buddies_core.model import task_json
 from buddies_core.model.budget import ANSWER_COST_MAX, json_cost
 from buddies_core.model.ids import RoomName, TaskId
 from buddies_core.model.task import (
@@ -296,10 +296,10 @@ def test_a_task_of_any_size_can_be_claimed_and_shows_as_much_as_fits(character: 
         await delegate(alice, claude, description=text)
         await asyncio.sleep(5)
         [shown] = answer = await polled(bob, codex)
-        assert json_cost(json_view.claimed_json(answer)) > 0.9 * ANSWER_COST_MAX or (
+        assert json_cost(task_json.claimed_json(answer)) > 0.9 * ANSWER_COST_MAX or (
             shown.description_page is None
         )
-        assert json_cost(json_view.claimed_json(answer)) <= ANSWER_COST_MAX
+        assert json_cost(task_json.claimed_json(answer)) <= ANSWER_COST_MAX
         assert text.startswith(shown.description)
         is_whole = shown.description == text
         assert shown.description_page == (None if is_whole else TextPage(0, len(text)))
@@ -324,7 +324,7 @@ def test_open_claims_that_do_not_fit_together_are_all_shown_the_later_ones_cut()
         answer = await polled(bob, codex, limit=3)
         assert [it.id for it in answer] == tasks[1:]
         assert [it.description_page is None for it in answer] == [True, False]
-        assert json_cost(json_view.claimed_json(answer)) <= ANSWER_COST_MAX
+        assert json_cost(task_json.claimed_json(answer)) <= ANSWER_COST_MAX
 
     story(tell)
 
