@@ -63,6 +63,9 @@ class Machine(Protocol):
     async def stop(self) -> int:
         """Stop the daemon and wait until it is gone; return the process id that it had."""
 
+    async def restart(self) -> None:
+        """Replace the daemon by one with the present settings, once those are found to be good."""
+
 
 class LocalDaemon:
     """The daemon of the data directory that the environment names."""
@@ -84,6 +87,10 @@ class LocalDaemon:
     async def stop(self) -> int:
         """Stop the daemon and wait until it is gone; return the process id that it had."""
         return await launcher.stop_daemon(Paths.from_environment(self._environ))
+
+    async def restart(self) -> None:
+        """Replace the daemon by one with the present settings, once those are found to be good."""
+        await launcher.restart_daemon(Paths.from_environment(self._environ), self._environ)
 
 
 class App:
@@ -107,6 +114,10 @@ class App:
     def stop(self) -> int:
         """Stop the daemon and return the process id that it had."""
         return asyncio.run(self.machine.stop())
+
+    def restart(self) -> None:
+        """Replace the daemon by one with the present settings, once those are found to be good."""
+        asyncio.run(self.machine.restart())
 
     def show(self, answer: JsonObject, human: str) -> None:
         """Print an answer: as JSON if asked for, otherwise for people."""

@@ -16,6 +16,8 @@ from buddies_core.errors import InvalidInput, StoreError
 SOCKET_PATH_BYTES_MAX = 100
 """sun_path holds 107 bytes on Linux and 103 on macOS."""
 
+LOCK_BYTES_MAX = 4096
+"""Far more than a pid and a socket's path."""
 LOCK_TRIES = 6
 LOCK_TRY_PAUSE_S = 0.02
 
@@ -34,8 +36,7 @@ class Paths:
         One data directory has one runtime directory, by whatever symbolic link it is named.
 
         Raises:
-            InvalidInput: there is no such home directory, or the socket's path would not fit into
-                a socket address.
+            InvalidInput: there is no such home directory.
         """
         chosen = environ.get("BUDDIES_DATA_DIR")
         try:
@@ -52,15 +53,15 @@ class Paths:
         runtime_root = Path(environ.get("XDG_RUNTIME_DIR", ""))
         if runtime_root.is_absolute():
             digest = hashlib.sha256(os.fsencode(os.path.realpath(data_dir))).hexdigest()
-            paths = cls(data_dir, runtime_root / "buddies" / digest[:16])
-        else:
-            paths = cls(data_dir, data_dir / "run")
-        _check_socket(paths.socket)
-        return paths
+            return cls(data_dir, runtime_root / "buddies" / digest[:16])
+        return cls(data_dir, data_dir / "run")
 
     @property
     def socket(self) -> Path:
-        """The daemon's door for agents and people."""
+        """Where a daemon that is started in this environment listens for agents and people.
+
+        To connect, use `daemon_socket`: the running daemon may have another environment.
+        """
         return self.runtime_dir / "core.sock"
 
     @property
@@ -111,7 +112,9 @@ class Paths:
 
         Raises:
             StoreError: the system refuses.
+            InvalidInput: the socket's path would not fit into a socket address.
         """
+        check_socket(self.socket)
         try:
             self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             for secret in (self.store, self.index):
@@ -132,7 +135,12 @@ class Paths:
             ) from error
 
 
-def _check_socket(socket: Path) -> None:
+def check_socket(socket: Path) -> None:
+    """Return if a daemon can listen at this path.
+
+    Raises:
+        InvalidInput: it can't; the text says why and what to set.
+    """
     remedy = "set XDG_RUNTIME_DIR, or set BUDDIES_DATA_DIR to a shorter path"
     if (length := len(os.fsencode(socket))) > SOCKET_PATH_BYTES_MAX:
         raise InvalidInput(
@@ -144,6 +152,29 @@ def _check_socket(socket: Path) -> None:
             f"the path of the daemon's socket, {socket}, holds a comma, which gRPC can't take: "
             "set XDG_RUNTIME_DIR, or set BUDDIES_DATA_DIR to a path without one"
         )
+    if "\n" in str(socket):  # the lock has one line for it
+        raise InvalidInput(
+            f"the path of the daemon's socket, {str(socket)!r}, holds a line break: "
+            "set XDG_RUNTIME_DIR, or set BUDDIES_DATA_DIR to a path without one"
+        )
+
+
+# The lock
+#
+#     lock := pid "\n" socket "\n" *(later "\n")
+#
+# An older daemon writes the pid alone. Readers ignore lines that they don't know. The text counts
+# only while a process holds the file's lock: a killed daemon leaves it behind.
+
+
+@dataclass(frozen=True, slots=True)
+class LockHolder:
+    """The process that has the data directory, as it says itself."""
+
+    pid: int
+    """0 if it has not said so (yet, or any more)."""
+    socket: Path | None
+    """Where it listens; None if it has not said so: older daemons don't."""
 
 
 @contextmanager
@@ -162,22 +193,22 @@ def hold_data_lock(paths: Paths) -> Iterator[None]:
         ) from error
     try:
         if not _lock(descriptor):
-            pid = _pid_in(descriptor)
+            pid = _read(descriptor).pid
             who = f"process {pid}" if pid else "another process"
             raise StoreError(
                 f"the data directory {paths.data_dir} is in use by {who}; stop that daemon with "
                 "buddies-cli daemon stop, or set BUDDIES_DATA_DIR to another directory"
             )
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        os.pwrite(descriptor, os.fsencode(f"{os.getpid()}\n{paths.socket}\n"), 0)
         yield
         os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)  # which releases the lock
 
 
-def data_lock_holder(paths: Paths) -> int | None:
-    """Return the pid of the daemon on the data directory, 0 if unknown; None if there is none."""
+def lock_holder(paths: Paths) -> LockHolder | None:
+    """Return the process that is the daemon on the data directory; None if there is none."""
     try:
         descriptor = os.open(paths.lock, os.O_RDONLY)
     except OSError:
@@ -185,16 +216,47 @@ def data_lock_holder(paths: Paths) -> int | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return _pid_in(descriptor)
+        return _read(descriptor)
     else:
         return None
     finally:
         os.close(descriptor)
 
 
+def data_lock_holder(paths: Paths) -> int | None:
+    """Return the pid of the daemon on the data directory, 0 if unknown; None if there is none."""
+    holder = lock_holder(paths)
+    return None if holder is None else holder.pid
+
+
+def daemon_socket(paths: Paths) -> Path:
+    """Return where to connect: where the running daemon listens, or one that we start would.
+
+    Raises:
+        InvalidInput: none runs, and none could listen at the path that the environment leads to.
+    """
+    holder = lock_holder(paths)
+    if holder is not None and holder.socket is not None:
+        return holder.socket
+    check_socket(paths.socket)
+    return paths.socket
+
+
+def last_socket(paths: Paths) -> Path | None:
+    """Return where the daemon listens, or did that was killed; None after one that ended itself."""
+    try:
+        descriptor = os.open(paths.lock, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        return _read(descriptor).socket
+    finally:
+        os.close(descriptor)
+
+
 def _lock(descriptor: int) -> bool:
-    # `data_lock_holder` takes the lock for an instant to see whether it is free, so that being
-    # refused once proves nothing.
+    # `lock_holder` takes the lock for an instant to see whether it is free, so that being refused
+    # once proves nothing.
     for _ in range(LOCK_TRIES):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -205,6 +267,10 @@ def _lock(descriptor: int) -> bool:
     return False
 
 
-def _pid_in(descriptor: int) -> int:
-    text = os.pread(descriptor, 20, 0)
-    return int(text) if text.isdigit() else 0
+def _read(descriptor: int) -> LockHolder:
+    pid, _, more = os.pread(descriptor, LOCK_BYTES_MAX, 0).partition(b"\n")
+    socket, ended, _ = more.partition(b"\n")
+    known = bool(ended) and socket.startswith(b"/")
+    return LockHolder(
+        pid=int(pid) if pid.isdigit() else 0, socket=Path(os.fsdecode(socket)) if known else None
+    )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
 from buddies_cli import terminal
 from buddies_cli.app import App, Command, Group
-from buddies_core.errors import DaemonUnavailable
 from buddies_core.model import json_view
 
 if TYPE_CHECKING:
@@ -32,7 +30,10 @@ def start(app: App) -> None:
 @daemon.command()
 @click.pass_obj
 def stop(app: App) -> None:
-    """Stop the daemon and wait until it is gone."""
+    """Stop the daemon and wait until it is gone.
+
+    One that does not answer is ended after 20 s; nothing is lost that was acknowledged.
+    """
     pid = app.stop()
     app.show({"stopped": pid}, f"Stopped the daemon, which was process {pid}.")
 
@@ -40,9 +41,12 @@ def stop(app: App) -> None:
 @daemon.command()
 @click.pass_context
 def restart(context: click.Context) -> None:
-    """Stop the daemon if one runs, and start one."""
-    with suppress(DaemonUnavailable):
-        context.ensure_object(App).stop()
+    """Replace the daemon by one with the present settings; start one if none runs.
+
+    The settings are checked before the daemon that runs is stopped. One that does not answer is
+    ended after 20 s; nothing is lost that was acknowledged.
+    """
+    context.ensure_object(App).restart()
     context.invoke(start)
 
 

@@ -16,6 +16,7 @@ from buddies_core.client.identities import IdentityCalls
 from buddies_core.client.policies import PolicyCalls
 from buddies_core.client.skills import SkillCalls
 from buddies_core.client.tasks import TaskCalls
+from buddies_core.client.versions import Age, age_of, outdated
 from buddies_core.convert import arguments
 from buddies_core.convert.daemon import status_from_pb
 from buddies_core.convert.memories import (
@@ -32,6 +33,8 @@ from buddies_core.convert.rooms import (
     room_status_from_pb,
     rotate_report_from_pb,
 )
+from buddies_core.errors import BuddiesError
+from buddies_core.local_protocol import PROTOCOL
 from buddies_core.model.ids import RoomName
 from buddies_core.model.limits import (
     LIST_ITEMS_DEFAULT,
@@ -118,6 +121,28 @@ class DaemonClient(TaskCalls, SkillCalls, IdentityCalls, PolicyCalls):
     def agents_attached(self) -> int:
         """How many agents were attached at the last handshake."""
         return self._connection.agents_attached
+
+    @property
+    def daemon_is_older(self) -> bool:
+        """Whether the daemon is of an older version than this program."""
+        return age_of(self.info) is Age.OLDER
+
+    @property
+    def version_warning(self) -> str:
+        """What everybody is told while daemon and program are of two versions; empty otherwise."""
+        return outdated(self.info)
+
+    async def others_attached(self) -> bool:
+        """Return whether an agent of another process is attached; True where that is not clear."""
+        if not self.agents_attached:
+            return False
+        if self.info.protocol != PROTOCOL:
+            return True  # Its status may mean something else.
+        try:
+            agents = (await self.status()).agents
+        except BuddiesError:
+            return True
+        return any(agent.pid != os.getpid() for agent in agents)
 
     def check_version(self) -> None:
         """Return if both ends understand each other.

@@ -8,6 +8,7 @@ import itertools
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 import grpc
@@ -17,6 +18,7 @@ from grpc_status import rpc_status
 
 from buddies_core import __version__, errors
 from buddies_core.client.inbox import Inbox
+from buddies_core.client.versions import mismatch
 from buddies_core.convert.daemon import info_from_pb
 from buddies_core.convert.tasks import inbox_from_pb
 from buddies_core.errors import (
@@ -35,7 +37,7 @@ from buddies_core.local_protocol import (
     grpc_address,
 )
 from buddies_core.model.views import DaemonInfo
-from buddies_core.paths import Paths, data_lock_holder
+from buddies_core.paths import Paths, daemon_socket
 from buddies_core.pb import daemon_pb2
 from buddies_core.pb.daemon_pb2_grpc import DaemonStub
 
@@ -96,11 +98,12 @@ async def open_connection(paths: Paths, timeout_s: float) -> AsyncIterator[Conne
         DaemonUnavailable: none answers.
     """
     failure: Exception | None = None
+    socket = daemon_socket(paths)
     async with (
-        aio.insecure_channel(grpc_address(paths.socket), options=CLIENT_OPTIONS) as channel,
+        aio.insecure_channel(grpc_address(socket), options=CLIENT_OPTIONS) as channel,
         asyncio.TaskGroup() as tasks,
     ):
-        connection = Connection(paths, channel, tasks)
+        connection = Connection(paths, socket, channel, tasks)
         try:
             await connection.shake_hands(timeout_s)
             yield connection
@@ -122,10 +125,13 @@ class Connection:
     inbox: Inbox
     """What the daemon tells of tasks that wait for the attached agent."""
 
-    def __init__(self, paths: Paths, channel: aio.Channel, tasks: asyncio.TaskGroup) -> None:
+    def __init__(
+        self, paths: Paths, socket: Path, channel: aio.Channel, tasks: asyncio.TaskGroup
+    ) -> None:
         self.channel = channel
         self.inbox = Inbox()
         self._paths = paths
+        self._socket = socket
         self._tasks = tasks
         self._daemon = DaemonStub(channel)
         self._attachment: daemon_pb2.AttachRequest | None = None
@@ -148,7 +154,7 @@ class Connection:
                 raise self._nobody() from failed
             if failed.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise DaemonUnavailable(
-                    f"the daemon at {self._paths.socket} does not answer; {self._if_it_hangs()}"
+                    f"the daemon at {self._socket} does not answer; {self._if_it_hangs()}"
                 ) from failed
             raise self._error_of(failed, timeout_s) from failed
         self.info = info_from_pb(reply)
@@ -160,13 +166,8 @@ class Connection:
         Raises:
             VersionMismatch: they don't.
         """
-        if self.info.protocol != PROTOCOL:
-            raise VersionMismatch(
-                f"the daemon that runs is buddies {self.info.version} (protocol "
-                f"{self.info.protocol}), this program is {__version__} (protocol {PROTOCOL}); "
-                "with the newer of both on the PATH run: buddies-cli daemon restart; "
-                "then restart what is older"
-            )
+        if why := mismatch(self.info, self.agents_attached):
+            raise VersionMismatch(why)
 
     async def ask(
         self,
@@ -289,7 +290,7 @@ class Connection:
 
     def _nobody(self) -> DaemonUnavailable:
         return DaemonUnavailable(
-            f"no daemon at {self._paths.socket}; start it with: buddies-cli daemon start"
+            f"no daemon at {self._socket}; start it with: buddies-cli daemon start"
         )
 
     def _late(self, timeout_s: float) -> TimedOut:
@@ -299,9 +300,7 @@ class Connection:
         )
 
     def _if_it_hangs(self) -> str:
-        pid = data_lock_holder(self._paths)
-        remedy = f"kill -9 {pid}" if pid else "buddies-cli daemon restart"
-        return f"its log is {self._paths.log}; if it hangs, end it: {remedy}"
+        return f"its log is {self._paths.log}; if it stays so: buddies-cli daemon restart"
 
     def _error_of(self, failed: aio.AioRpcError, timeout_s: float) -> BuddiesError:
         text = failed.details() or ""
@@ -311,7 +310,7 @@ class Connection:
         match failed.code():
             case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:
                 return DaemonUnavailable(
-                    f"the daemon at {self._paths.socket} ended during the call; what it was asked "
+                    f"the daemon at {self._socket} ended during the call; what it was asked "
                     "for may have happened or not. Start it with: buddies-cli daemon start"
                 )
             case grpc.StatusCode.DEADLINE_EXCEEDED:

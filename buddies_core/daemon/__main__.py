@@ -9,9 +9,10 @@ from buddies_core import __version__, logs, streams
 from buddies_core.errors import BuddiesError
 
 USAGE = """\
-usage: buddies-core [--help] [--version]
+usage: buddies-core [--help] [--version] [--check]
 
 Runs the daemon of this machine in the foreground; agents and buddies-cli start it by themselves.
+With --check it looks at its settings, says what is wrong with them, and ends.
 It is set up by the environment: BUDDIES_USER, BUDDIES_DATA_DIR, BUDDIES_NETWORK, BUDDIES_RELAY_URL,
 BUDDIES_SIGNER, BUDDIES_LOG. The README explains them.
 """
@@ -21,7 +22,7 @@ def main() -> None:
     """Run the daemon; exit with 1 and one line of text if it can't start, with 2 if misused."""
     streams.open_missing()
     match sys.argv[1:]:
-        case []:
+        case [] | ["--check"]:
             pass
         case ["-h"] | ["--help"]:
             raise SystemExit(streams.say(USAGE))
@@ -34,6 +35,7 @@ def main() -> None:
     # core (p99 12 against 212 ms, measured); a backtrace costs iroh 100 ms with every refused dial.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     os.environ["RUST_BACKTRACE"] = "0"
+    from buddies_core.daemon.checking import check
     from buddies_core.daemon.config import Config
     from buddies_core.daemon.run import run
 
@@ -42,6 +44,9 @@ def main() -> None:
     failed = False
     try:
         config = Config.from_environment()
+        if sys.argv[1:] == ["--check"]:
+            asyncio.run(check(config))
+            return
         config.paths.create()
         logs.configure(os.environ, config.paths.log)
         asyncio.run(run(config))

@@ -230,9 +230,18 @@ class _Preset(iroh.Preset):
 def _relay_mode(relay_url: str | None, *, n0: bool) -> iroh.RelayMode:
     if relay_url is None:
         return iroh.RelayMode.default_mode() if n0 else iroh.RelayMode.disabled()
-    if not _is_relay(relay_url):
-        raise InvalidInput(f"{relay_url!r} is no URL of a relay; give one with https://")
+    check_relay(relay_url)
     return iroh.RelayMode.custom_from_urls([relay_url])
+
+
+def check_relay(url: str) -> None:
+    """Return if this can be the URL of a relay.
+
+    Raises:
+        InvalidInput: it can't.
+    """
+    if not _is_relay(url):
+        raise InvalidInput(f"{url!r} is not a URL of a relay; give one with https://")
 
 
 def _is_relay(url: str) -> bool:

@@ -2,20 +2,31 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
-from buddies_core import launcher
+from buddies_core import __version__, launcher
 from buddies_core.client import DaemonClient
-from buddies_core.errors import DaemonUnavailable, StoreError, VersionMismatch
+from buddies_core.errors import (
+    DaemonUnavailable,
+    InvalidInput,
+    StoreError,
+    TimedOut,
+    VersionMismatch,
+)
+from buddies_core.launcher import starting, stopping
 from buddies_core.local_protocol import PROTOCOL
-from buddies_core.paths import Paths, data_lock_holder, hold_data_lock
+from buddies_core.paths import Paths, daemon_socket, data_lock_holder, hold_data_lock
 from tests.support.eventually import until
+from tests.support.processes import foster_parent, parent_of, running
+from tests.support.worlds.meeting import eventually
 
 ROOT = Path(__file__).parents[2]
 STUB = (sys.executable, "-m", "tests.support.worlds.stub_daemon")
@@ -64,8 +75,18 @@ async def test_a_daemon_is_started_where_none_runs_in_a_session_of_its_own(paths
     [pid] = starts(paths)
     assert data_lock_holder(paths) == pid
     assert os.getsid(pid) == pid
+    init = foster_parent()
+    await until(lambda: parent_of(pid) == init)
     async with DaemonClient.connect(paths) as client:
         assert client.info.pid == pid
+
+
+async def test_the_starter_and_the_watcher_are_gone_once_the_daemon_answers(paths: Paths) -> None:
+    before = running("detaching.py")
+
+    await ensure(paths)
+
+    await until(lambda: running("detaching.py") <= before)
 
 
 async def test_a_daemon_that_runs_is_left_alone(paths: Paths) -> None:
@@ -140,9 +161,15 @@ async def test_an_older_daemon_with_an_agent_is_not_replaced(paths: Paths) -> No
             older = await stack.enter_async_context(DaemonClient.connect(paths))
             await older.attach("claude", "alice")
 
-        with pytest.raises(VersionMismatch, match="run: buddies-cli daemon restart"):
+        with pytest.raises(VersionMismatch) as caught:
             await ensure(paths)
 
+    assert str(caught.value) == (
+        f"the daemon that runs is buddies {__version__} (protocol {PROTOCOL - 1}), this program is "
+        f"{__version__} (protocol {PROTOCOL}): the daemon is older, and an agent is attached to "
+        "it. Replace it: buddies-cli daemon restart. Then restart agents that still run the older "
+        "buddies"
+    )
     assert len(starts(paths)) == 1
 
 
@@ -150,9 +177,55 @@ async def test_a_newer_daemon_is_never_replaced(paths: Paths) -> None:
     with speaking(PROTOCOL + 1):
         await ensure(paths, STUB_PROTOCOL=str(PROTOCOL + 1))
 
-    with pytest.raises(VersionMismatch, match="run: buddies-cli daemon restart"):
+    with pytest.raises(VersionMismatch) as caught:
         await ensure(paths)
 
+    assert str(caught.value) == (
+        f"the daemon that runs is buddies {__version__} (protocol {PROTOCOL + 1}), this program is "
+        f"{__version__} (protocol {PROTOCOL}): this program is older. If an agent's client started "
+        "it, restart that client; otherwise update buddies"
+    )
+    assert len(starts(paths)) == 1
+
+
+async def test_a_daemon_of_an_older_version_is_replaced_when_no_agent_is_attached(
+    paths: Paths,
+) -> None:
+    await ensure(paths, STUB_VERSION="0.1.9")
+
+    await ensure(paths)
+
+    [_, newer] = starts(paths)
+    assert data_lock_holder(paths) == newer
+
+
+async def test_a_daemon_of_an_older_version_with_an_agent_serves_on_and_that_is_said(
+    paths: Paths,
+) -> None:
+    await ensure(paths, STUB_VERSION="0.1.9")
+    async with DaemonClient.connect(paths) as older:
+        await older.attach("claude", "alice")
+
+        await ensure(paths)
+
+        async with DaemonClient.connect(paths) as client:
+            assert client.version_warning == (
+                f"the daemon is still buddies 0.1.9, and this program is {__version__}: it is "
+                "replaced when no other agent is attached, or now by: buddies-cli daemon restart"
+            )
+    assert len(starts(paths)) == 1
+
+
+async def test_a_daemon_of_a_newer_version_is_left_alone_and_that_is_said(paths: Paths) -> None:
+    await ensure(paths, STUB_VERSION="100.0")
+
+    await ensure(paths)
+
+    async with DaemonClient.connect(paths) as client:
+        assert client.version_warning == (
+            f"this program is buddies {__version__}, and the daemon is 100.0: restart the agent's "
+            "client that started it to use the newer one"
+        )
     assert len(starts(paths)) == 1
 
 
@@ -160,32 +233,74 @@ async def test_a_newer_daemon_is_never_replaced(paths: Paths) -> None:
 def speaking(protocol: int) -> Iterator[None]:
     """Be a program of another protocol until the block ends."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("buddies_core.launcher.PROTOCOL", protocol)
-        patch.setattr("buddies_core.client.connection.PROTOCOL", protocol)
+        for module in ("calls", "connection", "versions"):
+            patch.setattr(f"buddies_core.client.{module}.PROTOCOL", protocol)
         yield
 
 
-async def test_a_daemon_that_hangs_is_named_and_no_second_one_started(
+async def test_a_daemon_that_hangs_is_named_with_the_way_out_and_no_second_one_started(
     paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await ensure(paths)
     [pid] = starts(paths)
-    monkeypatch.setattr(launcher, "HANDSHAKE_TIMEOUT_S", 0.1)
-    monkeypatch.setattr(launcher, "START_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(starting, "HANDSHAKE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(starting, "START_TIMEOUT_S", 0.3)
 
-    with paused(pid):
-        with pytest.raises(DaemonUnavailable, match=f"kill -9 {pid}"):
-            await ensure(paths)
-        with pytest.raises(DaemonUnavailable, match=f"kill -9 {pid}"):
-            await launcher.stop_daemon(paths)
+    with paused(pid), pytest.raises(DaemonUnavailable) as caught:
+        await ensure(paths)
 
-    assert len(starts(paths)) == 1
+    assert str(caught.value) == (
+        f"a daemon, process {pid}, has the data directory {paths.data_dir}, but did not answer at "
+        f"{paths.socket} within 0.3 s; its log is {paths.log}. If it stays so, replace it: "
+        "buddies-cli daemon restart"
+    )
+    assert starts(paths) == [pid]
+
+
+async def test_stop_ends_a_daemon_that_hangs_by_force_after_asking_and_waiting(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ensure(paths)
+    [pid] = starts(paths)
+    monkeypatch.setattr(stopping, "HANDSHAKE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(stopping, "STOP_TIMEOUT_S", 0.2)
+    sent: list[tuple[int, int]] = []
+    kill = os.kill
+
+    def recording(process: int, number: int) -> None:
+        sent.append((process, number))
+        kill(process, number)
+
+    monkeypatch.setattr(os, "kill", recording)
+    kill(pid, signal.SIGSTOP)
+
+    assert await launcher.stop_daemon(paths) == pid
+    assert sent == [(pid, signal.SIGTERM), (pid, signal.SIGKILL)]
+    assert data_lock_holder(paths) is None
+
+
+async def test_no_signal_is_sent_to_a_process_that_has_not_the_lock(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock may be held from another machine or container, where its pid is another process."""
+    monkeypatch.setattr(stopping, "HANDSHAKE_TIMEOUT_S", 0.1)
+    bystander = await asyncio.create_subprocess_exec("sleep", "60")
+    try:
+        paths.create()
+        with hold_data_lock(paths):
+            paths.lock.write_text(f"{bystander.pid}\n{paths.socket}\n")
+            with pytest.raises(TimedOut, match=f"process {bystander.pid}, .* can't be ended from"):
+                await launcher.stop_daemon(paths)
+        assert bystander.returncode is None
+    finally:
+        bystander.kill()
+        assert await bystander.wait() == -signal.SIGKILL, "it lived until now"
 
 
 async def test_no_daemon_is_started_while_another_process_has_the_data_directory(
     paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launcher, "START_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(starting, "START_TIMEOUT_S", 0.2)
     paths.create()
 
     with (
@@ -223,3 +338,120 @@ async def test_stop_works_across_versions(paths: Paths) -> None:
 async def test_stop_says_so_where_no_daemon_runs(paths: Paths) -> None:
     with pytest.raises(DaemonUnavailable, match="start it with: buddies-cli daemon start"):
         await launcher.stop_daemon(paths)
+
+
+# Elsewhere than where this environment would have it
+
+
+@pytest.fixture
+def with_runtime_dir() -> Iterator[dict[str, str]]:
+    """Yield what an environment has whose daemon is elsewhere than in the data directory."""
+    with tempfile.TemporaryDirectory("", "bud-", "/tmp", ignore_cleanup_errors=True) as short:
+        yield {"XDG_RUNTIME_DIR": short}
+
+
+def seen_from(environ: Mapping[str, str], paths: Paths) -> Paths:
+    """Return the paths as a program with this environment derives them."""
+    return Paths.from_environment({**environ, "BUDDIES_DATA_DIR": str(paths.data_dir)})
+
+
+@pytest.mark.parametrize("daemon_has_it", [True, False])
+async def test_a_daemon_is_found_from_an_environment_with_another_runtime_directory(
+    paths: Paths, with_runtime_dir: dict[str, str], daemon_has_it: bool
+) -> None:
+    theirs, ours = (with_runtime_dir, {}) if daemon_has_it else ({}, with_runtime_dir)
+    started_by, asked_by = seen_from(theirs, paths), seen_from(ours, paths)
+    assert started_by.socket != asked_by.socket
+
+    await launcher.ensure_daemon(started_by, environ(**theirs), STUB)
+    await launcher.ensure_daemon(asked_by, environ(**ours), STUB)
+
+    [pid] = starts(paths)
+    assert daemon_socket(asked_by) == started_by.socket
+    async with DaemonClient.connect(asked_by) as client:
+        assert client.info.pid == pid
+    assert await launcher.stop_daemon(asked_by) == pid
+
+
+@pytest.mark.parametrize("daemon_has_it", [True, False])
+async def test_a_daemon_that_replaces_another_listens_where_that_did(
+    paths: Paths, with_runtime_dir: dict[str, str], daemon_has_it: bool
+) -> None:
+    """Agents that are attached look for it there."""
+    theirs, ours = (with_runtime_dir, {}) if daemon_has_it else ({}, with_runtime_dir)
+    started_by, asked_by = seen_from(theirs, paths), seen_from(ours, paths)
+    await launcher.ensure_daemon(started_by, environ(**theirs), STUB)
+    async with DaemonClient.connect(started_by) as agent:
+        await agent.attach("claude", "alice")
+
+        await launcher.restart_daemon(asked_by, environ(**ours), STUB)
+
+        assert daemon_socket(asked_by) == started_by.socket
+        [_, second] = starts(paths)
+        async with DaemonClient.connect(asked_by) as person:
+            await eventually(lambda: agents_of(person), lambda number: number == 1)
+            assert person.info.pid == second
+    os.kill(second, signal.SIGKILL)
+    await until_released(paths)
+
+    await launcher.ensure_daemon(asked_by, environ(**ours), STUB)
+
+    assert daemon_socket(asked_by) == started_by.socket, "after a crash, too"
+    await launcher.stop_daemon(asked_by)
+    await launcher.ensure_daemon(asked_by, environ(**ours), STUB)
+    assert daemon_socket(asked_by) == asked_by.socket, "whoever stops it has it move"
+
+
+async def test_a_runtime_directory_that_is_gone_is_not_used_again(
+    paths: Paths, with_runtime_dir: dict[str, str]
+) -> None:
+    """As when somebody has logged out: the system removes it."""
+    started_by, asked_by = seen_from(with_runtime_dir, paths), seen_from({}, paths)
+    await launcher.ensure_daemon(started_by, environ(**with_runtime_dir), STUB)
+    shutil.rmtree(with_runtime_dir["XDG_RUNTIME_DIR"])
+
+    await launcher.restart_daemon(asked_by, environ(), STUB)
+
+    assert daemon_socket(asked_by) == asked_by.socket
+    async with DaemonClient.connect(asked_by) as client:
+        assert client.info.pid == starts(paths)[-1]
+
+
+# Replacing it by one with other settings
+
+
+async def test_a_restart_with_settings_that_are_wrong_leaves_the_daemon_alone(paths: Paths) -> None:
+    await ensure(paths)
+
+    with pytest.raises(InvalidInput) as caught:
+        await launcher.restart_daemon(paths, environ(STUB_CHECK="error: no such moon"), STUB)
+
+    assert str(caught.value) == "the daemon was not restarted and goes on as it was: no such moon"
+    assert starts(paths) == [data_lock_holder(paths)]
+
+
+async def test_a_restart_starts_a_daemon_where_none_runs(paths: Paths) -> None:
+    paths.create()
+
+    await launcher.restart_daemon(paths, environ(), STUB)
+
+    assert starts(paths) == [data_lock_holder(paths)]
+
+
+async def test_a_restart_replaces_a_daemon_that_hangs(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ensure(paths)
+    monkeypatch.setattr(stopping, "HANDSHAKE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(stopping, "STOP_TIMEOUT_S", 0.2)
+    os.kill(starts(paths)[0], signal.SIGSTOP)
+
+    await launcher.restart_daemon(paths, environ(), STUB)
+
+    [_, second] = starts(paths)
+    assert data_lock_holder(paths) == second
+
+
+async def agents_of(client: DaemonClient) -> int:
+    async with DaemonClient.connect(client._connection._paths) as fresh:
+        return fresh.agents_attached

@@ -2,12 +2,22 @@
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from buddies_core.errors import InvalidInput, StoreError
-from buddies_core.paths import Paths, data_lock_holder, hold_data_lock
+from buddies_core.paths import (
+    LockHolder,
+    Paths,
+    daemon_socket,
+    data_lock_holder,
+    hold_data_lock,
+    last_socket,
+    lock_holder,
+)
 
 
 def test_without_any_variable_everything_is_where_the_platform_keeps_data(
@@ -97,22 +107,33 @@ def test_a_data_directory_has_one_socket_by_whatever_link_it_is_named(tmp_path: 
 
 def test_a_socket_path_of_100_bytes_fits_and_one_of_101_does_not() -> None:
     fits = "/" + "x" * (99 - len("/run/core.sock"))
-    assert len(str(Paths.from_environment({"BUDDIES_DATA_DIR": fits}).socket)) == 100
+    socket = daemon_socket(Paths.from_environment({"BUDDIES_DATA_DIR": fits}))
+    assert len(str(socket)) == 100
 
-    with pytest.raises(
-        InvalidInput, match="set XDG_RUNTIME_DIR, or set BUDDIES_DATA_DIR to a shorter path"
-    ):
-        Paths.from_environment({"BUDDIES_DATA_DIR": fits + "x"})
+    for use in (daemon_socket, Paths.create):
+        with pytest.raises(
+            InvalidInput, match="set XDG_RUNTIME_DIR, or set BUDDIES_DATA_DIR to a shorter path"
+        ):
+            use(Paths.from_environment({"BUDDIES_DATA_DIR": fits + "x"}))
 
 
 def test_the_length_is_counted_in_bytes() -> None:
     with pytest.raises(InvalidInput, match="is 114 bytes long"):
-        Paths.from_environment({"BUDDIES_DATA_DIR": "/" + "ü" * 49 + "x"})
+        daemon_socket(Paths.from_environment({"BUDDIES_DATA_DIR": "/" + "ü" * 49 + "x"}))
 
 
-def test_a_comma_in_the_sockets_path_is_refused_because_grpc_would_cut_it_there() -> None:
-    with pytest.raises(InvalidInput, match="holds a comma"):
-        Paths.from_environment({"BUDDIES_DATA_DIR": "/a,b"})
+@pytest.mark.parametrize(
+    ("directory", "problem"),
+    [
+        ("/a,b", "holds a comma"),  # gRPC would cut it there
+        ("/a\nb", "holds a line break"),  # and the lock has one line for it
+    ],
+)
+def test_a_socket_path_that_can_not_be_told_to_others_is_refused(
+    directory: str, problem: str
+) -> None:
+    with pytest.raises(InvalidInput, match=problem):
+        daemon_socket(Paths.from_environment({"BUDDIES_DATA_DIR": directory}))
 
 
 def test_both_directories_are_made_for_their_owner_alone(tmp_path: Path) -> None:
@@ -207,17 +228,80 @@ def test_the_lock_is_free_again_after_a_failure_inside(paths: Paths) -> None:
         assert data_lock_holder(paths) == os.getpid()
 
 
-def test_what_a_killed_daemon_left_in_the_lock_names_nobody(paths: Paths) -> None:
-    paths.lock.write_text("1")
+def seen_elsewhere(paths: Paths) -> Paths:
+    """Return the same data directory as a program with another XDG_RUNTIME_DIR sees it."""
+    return Paths(paths.data_dir, paths.data_dir / "elsewhere")
 
-    assert data_lock_holder(paths) is None
 
-
-def test_a_lock_file_with_nonsense_in_it_names_no_process(paths: Paths) -> None:
+def test_the_holders_socket_is_known_in_every_environment(paths: Paths) -> None:
+    other = seen_elsewhere(paths)
     with hold_data_lock(paths):
-        paths.lock.write_text("²")
+        assert lock_holder(other) == LockHolder(os.getpid(), paths.socket)
+        assert daemon_socket(other) == paths.socket
 
-        assert data_lock_holder(paths) == 0
+    assert daemon_socket(other) == other.socket
+
+
+def test_a_holder_that_was_killed_passes_for_nobody_and_its_place_is_remembered(
+    paths: Paths,
+) -> None:
+    """Its pid may be another process's by now, and at its socket nobody answers."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(paths.data_dir), str(paths.runtime_dir)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as daemon:
+        assert daemon.stdout is not None
+        assert daemon.stdout.readline() == b"holds\n"
+        other = seen_elsewhere(paths)
+        assert lock_holder(other) == LockHolder(daemon.pid, paths.socket)
+        daemon.kill()
+
+    assert paths.lock.read_text().startswith(f"{daemon.pid}\n")
+    assert (lock_holder(other), data_lock_holder(other)) == (None, None)
+    assert daemon_socket(other) == other.socket
+    assert last_socket(other) == paths.socket
+    with hold_data_lock(other):
+        assert lock_holder(paths) == LockHolder(os.getpid(), other.socket)
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from buddies_core.paths import Paths, hold_data_lock
+
+with hold_data_lock(Paths(*map(Path, sys.argv[1:]))):
+    print("holds", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_one_that_ended_by_itself_leaves_no_place(paths: Paths) -> None:
+    with hold_data_lock(paths):
+        pass
+
+    assert last_socket(paths) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "holder"),
+    [
+        ("4711", LockHolder(4711, None)),  # an older daemon
+        ("4711\n/run/x\n", LockHolder(4711, Path("/run/x"))),
+        ("4711\n/run/x\nwhat comes yet\n", LockHolder(4711, Path("/run/x"))),
+        ("4711\n/run/hal", LockHolder(4711, None)),  # being written
+        ("4711\nrelative\n", LockHolder(4711, None)),
+        ("²", LockHolder(0, None)),
+        ("", LockHolder(0, None)),
+    ],
+)
+def test_the_lock_is_read_whatever_version_wrote_it(
+    paths: Paths, text: str, holder: LockHolder
+) -> None:
+    with hold_data_lock(paths):
+        paths.lock.write_text(text)
+
+        assert lock_holder(paths) == holder
 
 
 def test_a_lock_that_can_not_be_opened_is_a_clear_error(paths: Paths) -> None:

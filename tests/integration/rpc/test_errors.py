@@ -127,14 +127,18 @@ async def test_a_socket_that_nobody_answers_is_a_daemon_that_hangs(paths: Paths)
                 pass
 
 
-@pytest.mark.parametrize("protocol", [PROTOCOL - 1, PROTOCOL + 1])
+@pytest.mark.parametrize(
+    ("protocol", "remedy"),
+    [
+        (PROTOCOL - 1, "the daemon is older. Replace it: buddies-cli daemon restart"),
+        (PROTOCOL + 1, "this program is older. If an agent's client started it, restart that"),
+    ],
+)
 async def test_another_protocol_is_refused_with_both_versions_and_what_to_do(
-    paths: Paths, protocol: int
+    paths: Paths, protocol: int, remedy: str
 ) -> None:
     async with fake_node(paths, daemon_info(protocol=protocol)):
-        with pytest.raises(
-            VersionMismatch, match=rf"protocol {protocol}\).*buddies-cli daemon restart"
-        ):
+        with pytest.raises(VersionMismatch, match=rf"protocol {protocol}\).*{remedy}"):
             async with DaemonClient.connect(paths):
                 pass
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from buddies_core import __version__
 from buddies_core.errors import NotFound
 from buddies_core.local_protocol import PROTOCOL
 from buddies_core.logs import request_context, room_context
@@ -124,11 +125,17 @@ SEARCH_RESULT = SearchResult(
 )
 
 
-def daemon_info(*, protocol: int = PROTOCOL, pid: int = 4711, data_dir: str = "/d") -> DaemonInfo:
-    """Return what a daemon of that protocol says of itself."""
+def daemon_info(
+    *,
+    protocol: int = PROTOCOL,
+    version: str = __version__,
+    pid: int = 4711,
+    data_dir: str = "/d",
+) -> DaemonInfo:
+    """Return what a daemon of that protocol and version says of itself."""
     return DaemonInfo(
         protocol=protocol,
-        version="0.2.0",
+        version=version,
         pid=pid,
         endpoint=SELF,
         user="alice",

@@ -113,7 +113,7 @@ class Machine:
     def daemon_pid(self) -> int | None:
         """Return the pid of the daemon that holds this machine's data directory."""
         with contextlib.suppress(OSError, ValueError):
-            pid = int((self.data_dir / "lock").read_text())
+            pid = int((self.data_dir / "lock").read_text().partition("\n")[0])
             os.kill(pid, 0)
             return pid
         return None

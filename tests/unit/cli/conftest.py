@@ -46,6 +46,9 @@ class FakeMachine:
         self.runs = False
         return STATUS.info.pid
 
+    async def restart(self) -> None:
+        self.runs = True
+
     def _check(self) -> None:
         if not self.runs:
             raise DaemonUnavailable("no daemon; start it with: buddies-cli daemon start")

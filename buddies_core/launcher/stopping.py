@@ -1,0 +1,104 @@
+"""Stops this machine's daemon, also one that does not answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+from buddies_core.errors import DaemonUnavailable, TimedOut
+from buddies_core.paths import Paths, data_lock_holder
+
+STOP_TIMEOUT_S = 20.0
+"""A daemon ends itself after 15 s, if closing in order takes longer."""
+KILL_TIMEOUT_S = 5.0
+HANDSHAKE_TIMEOUT_S = 2.0
+PAUSE_S = 0.03
+
+
+async def stop_daemon(paths: Paths) -> int:
+    """End the daemon, whatever its version, and return the pid it had once it has let go.
+
+    One that does not answer gets SIGTERM. One that has not ended 20 s later gets SIGKILL, by which
+    nothing is lost that was acknowledged.
+
+    Raises:
+        DaemonUnavailable: none runs.
+        TimedOut: it can't be ended; the text names the process.
+    """
+    from buddies_core.client import DaemonClient
+
+    try:
+        async with DaemonClient.connect_any_version(paths, HANDSHAKE_TIMEOUT_S) as client:
+            pid = await client.stop()
+    except (DaemonUnavailable, TimedOut):
+        holder = data_lock_holder(paths)
+        if holder is None:
+            raise
+        pid = holder
+        _signal(paths, pid, signal.SIGTERM)
+    if not await _has_let_go(paths, pid, STOP_TIMEOUT_S):
+        _signal(paths, pid, signal.SIGKILL)
+        if not await _has_let_go(paths, pid, KILL_TIMEOUT_S):
+            raise _cannot_end(paths, pid)
+    return pid
+
+
+async def _has_let_go(paths: Paths, pid: int, timeout_s: float) -> bool:
+    try:
+        async with asyncio.timeout(timeout_s):
+            # The lock tells more than the process: a child that nobody has waited for is still
+            # listed after its end. It names no process for an instant before it is released.
+            while data_lock_holder(paths) in (pid, 0):  # noqa: ASYNC110 - nothing tells us
+                await asyncio.sleep(PAUSE_S)
+    except TimeoutError:
+        return False
+    return True
+
+
+def _signal(paths: Paths, pid: int, number: signal.Signals) -> None:
+    """Send this to the daemon, after making sure that the pid is still that of the daemon.
+
+    Raises:
+        TimedOut: it is not known which process has the lock, or it is another user's.
+    """
+    if data_lock_holder(paths) != pid:
+        return  # It has ended meanwhile.
+    if pid == 0 or not _has_open(pid, paths.lock):
+        raise _cannot_end(paths, pid)
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+    except PermissionError:
+        raise _cannot_end(paths, pid) from None
+
+
+def _has_open(pid: int, file: Path) -> bool:
+    """Whether the process has this file open, where the system tells.
+
+    The lock may be held from another machine or container, where its pid is another process's.
+    """
+    descriptors = Path(f"/proc/{pid}/fd")
+    if not Path("/proc/self/fd").exists():
+        return True  # macOS: the lock names it, and is held
+    wanted = file.stat()
+    try:
+        for descriptor in descriptors.iterdir():
+            with contextlib.suppress(OSError):  # closed meanwhile
+                if os.path.samestat(descriptor.stat(), wanted):
+                    return True
+    except OSError:
+        pass  # it has ended, or is another user's
+    return False
+
+
+def _cannot_end(paths: Paths, pid: int) -> TimedOut:
+    return TimedOut(
+        f"the daemon, process {pid or 'unknown'}, has the data directory {paths.data_dir} and "
+        "can't be ended from here: it runs on another machine, in a container or as another user, "
+        "or the system can't end it. Stop it where it runs, or restart that machine; its log is "
+        f"{paths.log}"
+    )

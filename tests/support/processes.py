@@ -1,0 +1,50 @@
+"""The system's processes and whose children they are. Linux alone."""
+
+import contextlib
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+
+def parent_of(pid: int) -> int:
+    """Return the pid of a process's parent."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def descendants_of(pid: int) -> list[int]:
+    """Return the process's children, their children and so on."""
+    children: dict[int, set[int]] = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has just ended
+            child = int(process.name)
+            children.setdefault(parent_of(child), set()).add(child)
+    found: list[int] = []
+    waiting = [pid]
+    while waiting:
+        of_one = children.get(waiting.pop(), set())
+        found += of_one
+        waiting += of_one
+    return found
+
+
+def foster_parent() -> int:
+    """Return who becomes the parent of processes here whose own has ended: init, or its deputy."""
+    shell = subprocess.run(
+        ["sh", "-c", "sleep 60 >/dev/null & echo $!"], check=True, stdout=subprocess.PIPE
+    )
+    orphan = int(shell.stdout)
+    try:
+        return parent_of(orphan)
+    finally:
+        os.kill(orphan, signal.SIGKILL)
+
+
+def running(script: str) -> set[int]:
+    """Return the pids of the processes whose command line names this script."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if script.encode() in (process / "cmdline").read_bytes():
+                found.add(int(process.name))
+    return found
