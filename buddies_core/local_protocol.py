@@ -3,9 +3,11 @@
 from pathlib import Path
 from urllib.parse import quote
 
-PROTOCOL = 1
-"""Raised whenever an older program would misunderstand a newer one. Handshake and Stop stay as they
-are for ever, so that any two versions can at least part."""
+PROTOCOL = 2
+"""Raised with every change of `proto/`: an older program drops silently what it does not know.
+Handshake and Stop stay as they are for ever, so that any two versions can at least part."""
+PROTO_HASH = "9c2485054a702c43"
+"""Stands for `proto/` without its comments; a test compares it, so that nobody forgets PROTOCOL."""
 
 AGENT_METADATA = "buddies-agent"
 """The metadata key under which a call names the attached agent that makes it."""

@@ -78,8 +78,10 @@ def ticket(app: App, room: str, uses: int | None, expires: float | None) -> None
 
     Of a private room it is a new invite, which ends; this machine has to be on to let them in.
     """
-    text = app.ask(lambda daemon: daemon.room_ticket(room, uses=uses, expires_s=expires))
-    app.show({"room": room, "ticket": text}, text)
+    report = app.ask(lambda daemon: daemon.room_ticket(room, uses=uses, expires_s=expires))
+    for warning in report.warnings:
+        app.note(f"warning: {warning}")
+    app.show(json_view.ticket_json(report), report.ticket)
 
 
 @click.group(cls=Group)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from buddies_core.client.as_asked import not_as_asked, not_as_limited
 from buddies_core.client.connection import Connection, open_connection, sendable
 from buddies_core.client.identities import IdentityCalls
 from buddies_core.client.policies import PolicyCalls
@@ -32,8 +33,9 @@ from buddies_core.convert.rooms import (
     room_list_from_pb,
     room_status_from_pb,
     rotate_report_from_pb,
+    ticket_report_from_pb,
 )
-from buddies_core.errors import BuddiesError
+from buddies_core.errors import BuddiesError, VersionMismatch
 from buddies_core.local_protocol import PROTOCOL
 from buddies_core.model.ids import RoomName
 from buddies_core.model.limits import (
@@ -49,6 +51,7 @@ from buddies_core.model.room import (
     RoomList,
     RoomStatus,
     RotateReport,
+    TicketReport,
 )
 from buddies_core.model.views import (
     DaemonInfo,
@@ -183,8 +186,27 @@ class DaemonClient(TaskCalls, SkillCalls, IdentityCalls, PolicyCalls):
         with sendable():
             request = room_pb2.JoinRequest(room=room, ticket=ticket or "", private=private)
         reply = await self._connection.ask(self._rooms.Join, request, JOIN_TIMEOUT_S)
+        if private and not reply.private:
+            raise await self._opened_to_all(reply)
         self._connection.remember_room(reply.room, joined=True)
         return join_report_from_pb(reply)
+
+    async def _opened_to_all(self, reply: room_pb2.JoinReply) -> VersionMismatch:
+        """Leave a room that was to be private and is not, and return the error that says so."""
+        room = reply.room
+        if reply.already_joined:
+            return self._not_as_asked(
+                f"took open room {room!r}, which it was in, for a private one"
+            )
+        now = "this machine has left it again"
+        try:
+            await self.leave_room(room, for_all=True)
+        except BuddiesError as error:
+            now = f"this machine could not leave it ({error}); do so: buddies-cli leave {room}"
+        return self._not_as_asked(f"opened room {room!r} to everybody; {now}")
+
+    def _not_as_asked(self, what: str) -> VersionMismatch:
+        return VersionMismatch(not_as_asked(self.info, what))
 
     async def leave_room(self, room: str, *, for_all: bool) -> LeaveReport:
         """Return whether this machine has left the room, or for which agents it stays.
@@ -226,7 +248,7 @@ class DaemonClient(TaskCalls, SkillCalls, IdentityCalls, PolicyCalls):
 
     async def room_ticket(
         self, room: str, *, uses: int | None = None, expires_s: float | None = None
-    ) -> str:
+    ) -> TicketReport:
         """Return what brings others into the room: a ticket, or a new invite to a private one.
 
         Raises:
@@ -235,7 +257,10 @@ class DaemonClient(TaskCalls, SkillCalls, IdentityCalls, PolicyCalls):
         """
         with sendable():
             request = room_pb2.TicketRequest(room=room, uses=uses, expires_s=expires_s)
-        return (await self._connection.ask(self._rooms.Ticket, request)).ticket
+        reply = await self._connection.ask(self._rooms.Ticket, request)
+        if wrong := not_as_limited(reply.ticket, uses, expires_s):
+            raise self._not_as_asked(f"made {wrong}, which was not handed out")
+        return ticket_report_from_pb(reply)
 
     async def rotate_room(self, room: str, without: Sequence[str] = ()) -> RotateReport:
         """Give a private room a new secret, which these members don't get.
@@ -247,6 +272,8 @@ class DaemonClient(TaskCalls, SkillCalls, IdentityCalls, PolicyCalls):
         with sendable():
             request = room_pb2.RotateRequest(room=room, without=without)
         reply = await self._connection.ask(self._rooms.Rotate, request, JOIN_TIMEOUT_S)
+        if without and not reply.removed:
+            raise self._not_as_asked(f"gave the new keys of room {room!r} to all members")
         return rotate_report_from_pb(reply)
 
     async def notify(self, room: str, text: str) -> NotifyReport:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from buddies_core.client.as_asked import not_as_asked, not_as_narrow
 from buddies_core.client.connection import Connection, sendable
 from buddies_core.convert.policies import policy_report_from_pb, policy_view_from_pb
+from buddies_core.errors import VersionMismatch
 from buddies_core.pb import policy_pb2
 from buddies_core.pb.policy_pb2_grpc import PoliciesStub
 
@@ -55,6 +57,7 @@ class PolicyCalls:
                 room=room, identities=identities, require_signed=require_signed, confirm=confirm
             )
         reply = await self._connection.ask(self._policies.Set, request, CHANGE_TIMEOUT_S)
+        self._check(reply, identities, require_signed=require_signed)
         return policy_report_from_pb(reply)
 
     async def add_to_policy(
@@ -64,6 +67,7 @@ class PolicyCalls:
         with sendable():
             request = policy_pb2.AddRequest(room=room, identity=identity, confirm=confirm)
         reply = await self._connection.ask(self._policies.Add, request, CHANGE_TIMEOUT_S)
+        self._check(reply, [identity])
         return policy_report_from_pb(reply)
 
     async def remove_from_policy(
@@ -77,3 +81,14 @@ class PolicyCalls:
             request = policy_pb2.RemoveRequest(room=room, identity=identity, confirm=confirm)
         reply = await self._connection.ask(self._policies.Remove, request, CHANGE_TIMEOUT_S)
         return policy_report_from_pb(reply)
+
+    def _check(
+        self,
+        reply: policy_pb2.ChangeReply,
+        identities: Sequence[str],
+        *,
+        require_signed: bool = False,
+    ) -> None:
+        """Return if the policy is as narrow as was asked for."""
+        if wrong := not_as_narrow(reply.policy, identities, require_signed=require_signed):
+            raise VersionMismatch(not_as_asked(self._connection.info, wrong))

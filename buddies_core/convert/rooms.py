@@ -13,6 +13,7 @@ from buddies_core.model.room import (
     RoomList,
     RoomStatus,
     RotateReport,
+    TicketReport,
 )
 from buddies_core.pb import room_pb2
 
@@ -51,6 +52,16 @@ def join_report_from_pb(reply: room_pb2.JoinReply) -> JoinReport:
         warnings=tuple(reply.warnings),
         private=reply.private,
     )
+
+
+def ticket_report_to_pb(report: TicketReport) -> room_pb2.TicketReply:
+    """Return the report as the socket carries it."""
+    return room_pb2.TicketReply(room=report.room, ticket=report.ticket, warnings=report.warnings)
+
+
+def ticket_report_from_pb(reply: room_pb2.TicketReply) -> TicketReport:
+    """Return the report."""
+    return TicketReport(RoomName(reply.room), reply.ticket, tuple(reply.warnings))
 
 
 def leave_report_to_pb(report: LeaveReport) -> room_pb2.LeaveReply:

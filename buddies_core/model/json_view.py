@@ -17,6 +17,7 @@ from buddies_core.model.room import (
     RoomList,
     RoomStatus,
     RotateReport,
+    TicketReport,
 )
 from buddies_core.model.views import (
     DaemonInfo,
@@ -54,6 +55,11 @@ def join_json(report: JoinReport) -> JsonObject:
         ],
         "warnings": list(report.warnings),
     }
+
+
+def ticket_json(report: TicketReport) -> JsonObject:
+    """Return what `ticket` answers."""
+    return {"room": report.room, "ticket": report.ticket, "warnings": list(report.warnings)}
 
 
 def rotate_json(report: RotateReport) -> JsonObject:

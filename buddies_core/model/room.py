@@ -114,6 +114,16 @@ class JoinReport:
 
 
 @dataclass(frozen=True, slots=True)
+class TicketReport:
+    """What brings others into a room."""
+
+    room: RoomName
+    ticket: str
+    """An invite, where the room is private."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class NamedPeer:
     """A peer and the display name last heard of it."""
 

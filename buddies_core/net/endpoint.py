@@ -75,11 +75,17 @@ class Endpoint:
         # iroh names loopback addresses only where no other interface is up.
         if self._mode is NetworkMode.LOOPBACK:
             bound = tuple(it for it in self._bound if it.host in self._mode.hosts)
-            return PeerAddress(self.id, AddressInfo(direct=bound))
+            relay_url = self._endpoint.addr().relay_url()
+            return PeerAddress(self.id, AddressInfo(relay_url, bound))
         address = self._endpoint.addr()
         direct = tuple(socket_address(text) for text in address.direct_addresses())
         info = AddressInfo(address.relay_url(), direct[:ADDRESSES_PER_PEER_MAX])
         return PeerAddress(self.id, info)
+
+    def is_reachable(self) -> bool:
+        """Return whether `address` is complete: it takes iroh some seconds to reach a relay."""
+        info = self.address().info
+        return info.relay_url is not None if self._relayed else bool(info.direct)
 
     async def dial(self, peer: EndpointId, alpn: bytes, timeout_s: float) -> Link:
         """Return a new connection to the peer, made by way of all its known addresses.

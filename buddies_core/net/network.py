@@ -37,6 +37,7 @@ from buddies_core.wire.gossip_messages import check_content_size
 _BROADCAST_TIMEOUT_S = 5.0
 """Our broadcasts wait for nothing but each other and peers on slow lines. Half of what a client
 waits for the daemon, so that the client hears the daemon's own words."""
+_REACHABLE_PAUSE_S = 0.05
 # What is left after that waits for peers that are gone.
 _END_TIMEOUT_S = 0.5
 
@@ -119,6 +120,18 @@ class Network:
     def address(self) -> PeerAddress:
         """Return where this node may be reached now."""
         return self._endpoint.address()
+
+    async def wait_reachable(self, timeout_s: float) -> bool:
+        """Return whether `address` says all it should, as soon as it does or that time is up.
+
+        It lacks the relay until the endpoint has reached one, which takes about 3 s.
+        """
+        until_s = self._context.clock.now_s() + timeout_s
+        while not (known := self._endpoint.is_reachable()):
+            if self._context.clock.now_s() >= until_s:
+                break
+            await asyncio.sleep(_REACHABLE_PAUSE_S)
+        return known
 
     def learn(self, address: PeerAddress, source: Source = Source.DIALLED) -> None:
         """Remember where a peer may be reached, besides what is known already."""

@@ -25,6 +25,9 @@ class NetworkPort(Protocol):
     def address(self) -> PeerAddress:
         """Return where this node may be reached now."""
 
+    async def wait_reachable(self, timeout_s: float) -> bool:
+        """Return whether that is complete, after waiting for it for so long at most."""
+
     def learn(self, address: PeerAddress, source: Source = Source.DIALLED) -> None:
         """Remember where a peer may be reached."""
 

@@ -11,10 +11,25 @@ from buddies_core.errors import BuddiesError, InvalidInput, StoreError
 from buddies_core.model.bodies import Leave
 from buddies_core.model.ids import RoomName
 from buddies_core.model.private import Invite
-from buddies_core.model.room import DialAttempt, JoinReport, LeaveReport, NamedPeer, RotateReport
+from buddies_core.model.room import (
+    DialAttempt,
+    JoinReport,
+    LeaveReport,
+    NamedPeer,
+    RotateReport,
+    TicketReport,
+)
 from buddies_core.rooms.claims import claim
 from buddies_core.rooms.entering import WayIn, check_same, record_of
-from buddies_core.rooms.joining import JOIN_DEADLINE_S, dial_more, find_neighbor, missed, others_on
+from buddies_core.rooms.joining import (
+    JOIN_DEADLINE_S,
+    REACHABLE_WITHIN_S,
+    dial_more,
+    find_neighbor,
+    missed,
+    others_on,
+    wait_reachable,
+)
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.private.invites import EXPIRES_S, USES, is_left_out, redeem
 from buddies_core.rooms.room import Room
@@ -59,7 +74,8 @@ class RoomChanges:
                 f"(buddies-cli leave {here})"
             )
         # From here on, as another agent may be joining the same room just now.
-        until_s = asyncio.get_running_loop().time() + JOIN_DEADLINE_S
+        began_s = asyncio.get_running_loop().time()
+        until_s = began_s + JOIN_DEADLINE_S
         async with self._changing[name]:
             known = self._rooms.get(name)
             if known is None:
@@ -74,6 +90,7 @@ class RoomChanges:
             joined.joined_by.add(agent)
             joined.left_by.discard(agent)
         joined.announce(self._rooms.agents.shown_in(joined))
+        warned = await wait_reachable(name, self._host.network, began_s + REACHABLE_WITHIN_S)
         return JoinReport(
             room=name,
             ticket=await self._ticket(joined),
@@ -82,7 +99,7 @@ class RoomChanges:
             already_joined=known is not None,
             tried=tried,
             private=joined.epochs is not None,
-            warnings=(*self._host.warnings, *joined.warnings(), *missed(tried)),
+            warnings=(*self._host.warnings, *joined.warnings(), *missed(tried), *warned),
         )
 
     async def leave(self, room: str, agent: UUID | None, *, for_all: bool) -> LeaveReport:
@@ -108,7 +125,7 @@ class RoomChanges:
 
     async def ticket(
         self, room: str, uses: int | None = None, expires_s: float | None = None
-    ) -> str:
+    ) -> TicketReport:
         """Return what brings others into the room: a ticket, or a new invite to a private one.
 
         Raises:
@@ -117,16 +134,19 @@ class RoomChanges:
             Busy: too many invites are out.
         """
         asked = self._rooms.room(room)
-        if asked.epochs is not None:
-            uses = USES if uses is None else uses
-            expires_s = EXPIRES_S if expires_s is None else expires_s
-            return encode_invite(await self._rooms.invites.make(asked, uses, expires_s))
-        if uses is not None or expires_s is not None:
+        if asked.epochs is None and (uses is not None or expires_s is not None):
             raise InvalidInput(
                 f"room {asked.name!r} is open: its ticket does not expire and is not used "
                 "up, as whoever knows the name may come in; leave out uses and expiry"
             )
-        return await self._ticket(asked)
+        until_s = asyncio.get_running_loop().time() + REACHABLE_WITHIN_S
+        warned = await wait_reachable(asked.name, self._host.network, until_s)
+        if asked.epochs is None:
+            return TicketReport(asked.name, encode_ticket(asked.ticket()), warned)
+        uses = USES if uses is None else uses
+        expires_s = EXPIRES_S if expires_s is None else expires_s
+        invite = await self._rooms.invites.make(asked, uses, expires_s)
+        return TicketReport(asked.name, encode_invite(invite), warned)
 
     async def _ticket(self, room: Room) -> str:
         if room.epochs is None:

@@ -16,9 +16,17 @@ from buddies_core.convert.rooms import (
     room_list_to_pb,
     room_status_to_pb,
     rotate_report_to_pb,
+    ticket_report_to_pb,
 )
 from buddies_core.model.ids import RoomName
-from buddies_core.model.room import JoinReport, LeaveReport, NotifyReport, RoomStatus, RotateReport
+from buddies_core.model.room import (
+    JoinReport,
+    LeaveReport,
+    NotifyReport,
+    RoomStatus,
+    RotateReport,
+    TicketReport,
+)
 from buddies_core.pb import room_pb2 as pb
 from buddies_core.pb.room_pb2_grpc import RoomsServicer
 from buddies_core.rpc import fitting_rooms
@@ -50,7 +58,7 @@ class RoomChangesService(Protocol):
     async def leave(self, room: str, agent: UUID | None, *, for_all: bool) -> LeaveReport:
         """Leave it, for one agent or for all."""
 
-    async def ticket(self, room: str, uses: int | None, expires_s: float | None) -> str:
+    async def ticket(self, room: str, uses: int | None, expires_s: float | None) -> TicketReport:
         """Return what brings others into a room: a ticket, or an invite to a private one."""
 
     async def rotate(self, room: str, without: Sequence[str]) -> RotateReport:
@@ -106,8 +114,8 @@ class RoomsRpc(RoomsServicer):
         """Return a ticket for the room, or an invite to a private one."""
         uses = request.uses if request.HasField("uses") else None
         expires_s = request.expires_s if request.HasField("expires_s") else None
-        text = await self._changes.ticket(self._named(request.room), uses, expires_s)
-        return pb.TicketReply(ticket=text)
+        room = self._named(request.room)
+        return ticket_report_to_pb(await self._changes.ticket(room, uses, expires_s))
 
     async def Rotate(
         self, request: pb.RotateRequest, context: ServicerContext[Any, Any]

@@ -50,6 +50,7 @@ async def test_json_is_the_very_object_that_the_mcp_tool_returns(alice: Machine)
         assert await alice.command("ticket", ROOM) == {
             "room": ROOM,
             "ticket": (await claude.call("join_room", room=ROOM))["ticket"],
+            "warnings": [],
         }
         assert await alice.command("memory", "list") == await claude.call("list_memories")
         assert await alice.command("memory", "get", kept["id"]) == await claude.call(

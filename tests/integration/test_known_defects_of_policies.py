@@ -49,7 +49,7 @@ async def a_policy_is_kept_over_a_restart_and_over_leaving(world: HostileRoom) -
     async with world.second() as bob:
         assert await bob.client.list_rooms() == (DEMO,)
         await bob.client.leave_room(DEMO, for_all=True)
-        await bob.client.join_room(DEMO, await world.alice.client.room_ticket(DEMO))
+        await bob.client.join_room(DEMO, (await world.alice.client.room_ticket(DEMO)).ticket)
         assert bob.parts.inbound.gate.policies.of(ROOM_ID) == policy
         await world.mallory.says(unsigned(memory("forged")))
         await eventually(bob.counters, lambda it: it["rejected_policy"] > 0)

@@ -122,7 +122,7 @@ def everything_there_is_to_ask() -> tuple[PeerRequest, ...]:
 async def test_an_invite_lets_in_as_many_as_it_says() -> None:
     async with people("alice", "bob", "carol") as (alice, bob, carol):
         await alice.join(private=True)
-        once = await alice.on.client.room_ticket(SECRET, uses=1)
+        once = (await alice.on.client.room_ticket(SECRET, uses=1)).ticket
         await bob.join(once)
         await bob.on.client.leave_room(SECRET, for_all=True)
         await bob.join(once)  # The same machine again: it may not have heard the answer.
@@ -140,7 +140,7 @@ async def test_an_invite_lets_in_as_many_as_it_says() -> None:
 async def test_uses_are_counted_over_restarts() -> None:
     async with people("alice", "bob", "carol") as (alice, bob, carol):
         await alice.join(private=True)
-        once = await alice.on.client.room_ticket(SECRET, uses=1)
+        once = (await alice.on.client.room_ticket(SECRET, uses=1)).ticket
         await bob.join(once)
         await alice.stop()
         with pytest.raises(Unreachable, match="Only who made an invite can let you in"):
@@ -160,7 +160,7 @@ async def test_whom_a_rotation_leaves_out_reads_nothing_new() -> None:
         await bob.sees("alice", "carol")
         await alice.stores("before")
         await carol.hears("before")
-        of_carol = await carol.on.client.room_ticket(SECRET)
+        of_carol = (await carol.on.client.room_ticket(SECRET)).ticket
 
         report = await alice.on.client.rotate_room(SECRET, ["carol"])
 
@@ -236,9 +236,9 @@ async def test_invites_from_before_a_rotation_are_void_and_a_new_one_brings_back
         await eventually(lambda: bob.on.client.room_status(SECRET), lambda it: bool(it.warnings))
         with pytest.raises(NotAllowed, match="the room's keys were changed since"):
             await bob.join(old)
-        await bob.join(await alice.on.client.room_ticket(SECRET))
+        await bob.join((await alice.on.client.room_ticket(SECRET)).ticket)
         await bob.sees("alice")
-        of_bob = await bob.on.client.room_ticket(SECRET)
+        of_bob = (await bob.on.client.room_ticket(SECRET)).ticket
         await alice.on.client.rotate_room(SECRET)
         await until(lambda: bob.number() == 2)
         with pytest.raises(NotAllowed, match="ask for a new one"):
@@ -298,7 +298,7 @@ async def test_a_name_is_free_again_for_who_keeps_nothing_of_the_private_room() 
         await alice.join(private=True)
         await bob.join(private=True)  # Both, by mistake.
         await bob.on.client.leave_room(SECRET, for_all=True)
-        await bob.join(await alice.on.client.room_ticket(SECRET))
+        await bob.join((await alice.on.client.room_ticket(SECRET)).ticket)
         await bob.sees("alice")
         await bob.on.client.leave_room(SECRET, for_all=True)
         assert not (await bob.join()).private
@@ -338,7 +338,7 @@ async def test_who_is_let_in_again_by_one_member_is_heard_by_the_others() -> Non
         await alice.on.client.rotate_room(SECRET, ["carol"])
         await until(lambda: bob.number() == 1)
         # At once: it need not have noticed yet that it was left out.
-        await carol.join(await bob.on.client.room_ticket(SECRET))
+        await carol.join((await bob.on.client.room_ticket(SECRET)).ticket)
         await alice.sees("bob", "carol")
         await alice.stores("welcome back")
         await carol.hears("welcome back")

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from buddies_core.errors import (
@@ -75,7 +75,8 @@ class Invites:
         if shown is None or not self._is_good(shown):
             shown = await self.make(room, USES, EXPIRES_S)
             self._shown[room.room_id] = shown
-        return shown
+        # Where this node can be reached may have changed since the invite was made.
+        return replace(shown, endpoints=(self._host.network.address(),))
 
     async def make(self, room: RoomPort, uses: int, expires_s: float) -> Invite:
         """Return a new invite to a private room, by this node; on return it is on disk.

@@ -40,7 +40,7 @@ async def test_a_relay_of_ones_own_can_be_named_in_every_mode(mode: NetworkMode)
 
 
 async def test_a_relay_that_is_no_url_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="'nonsense' is no URL of a relay"):
+    with pytest.raises(InvalidInput, match="'nonsense' is not a URL of a relay"):
         async with Network.open(_open(NetworkMode.LAN, "nonsense"), SystemClock(), Random(1)):
             pass
 

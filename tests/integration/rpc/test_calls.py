@@ -2,6 +2,7 @@
 
 import stat
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -9,9 +10,11 @@ from buddies_core.client import DaemonClient
 from buddies_core.errors import InvalidInput, NotFound
 from buddies_core.model.ids import RoomName
 from buddies_core.model.memory import MemoryFilter, MemoryKind
-from buddies_core.model.room import LeaveReport, NotifyReport
+from buddies_core.model.private import Invite
+from buddies_core.model.room import LeaveReport, NotifyReport, TicketReport
 from buddies_core.model.views import MemoryList, MemoryPage
 from buddies_core.paths import Paths
+from buddies_core.wire.tickets import decode_ticket
 from tests.support.fakes.node import FakeNode
 from tests.support.fakes.services import (
     DAEMON_STATUS,
@@ -41,7 +44,7 @@ async def test_the_handshake_tells_who_the_daemon_is(client: DaemonClient) -> No
 
 async def test_joining_gives_the_whole_report(client: DaemonClient, node: FakeNode) -> None:
     assert await client.join_room("feature-a", "a ticket") == JOIN_REPORT
-    assert await client.join_room("feature-a", private=True) == JOIN_REPORT
+    assert await client.join_room("feature-a", private=True) == replace(JOIN_REPORT, private=True)
     assert node.rooms.calls == [
         ("join", "feature-a", "a ticket", None, False),
         ("join", "feature-a", None, None, True),
@@ -72,8 +75,13 @@ async def test_rooms_status_ticket_and_notify_cross_the_socket_unchanged(
 ) -> None:
     assert await client.list_rooms() == ("a", "feature-a")
     assert await client.room_status("feature-a") == ROOM_STATUS
-    assert await client.room_ticket("feature-a") == "ticket-text"
-    assert await client.room_ticket("feature-a", uses=2, expires_s=0.5) == "ticket-text"
+    assert await client.room_ticket("feature-a") == TicketReport(
+        RoomName("feature-a"), "ticket-text", ("it may work here alone",)
+    )
+    limited = (await client.room_ticket("feature-a", uses=2, expires_s=0.5)).ticket
+    invite = decode_ticket(limited)
+    assert isinstance(invite, Invite)
+    assert invite.uses == 2
     assert await client.rotate_room("feature-a", ["bob"]) == ROTATED
     assert await client.notify("feature-a", "reading ☺") == NotifyReport(
         RoomName("feature-a"), "reading ☺", 3

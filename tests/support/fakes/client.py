@@ -21,6 +21,7 @@ from buddies_core.model.room import (
     RoomList,
     RoomStatus,
     RotateReport,
+    TicketReport,
 )
 from buddies_core.model.task import InboxChange, SubmitVerdict, TaskList, TaskView
 from buddies_core.model.views import (
@@ -147,6 +148,7 @@ class FakeClient(DaemonClient):
             endpoint=ALICE,
             members=MEMBERS,
             already_joined=False,
+            private=private,
             tried=(DialAttempt(BOB, True, "connected"), DialAttempt(CAROL, False, "refused")),
         )
 
@@ -174,9 +176,9 @@ class FakeClient(DaemonClient):
 
     async def room_ticket(
         self, room: str, *, uses: int | None = None, expires_s: float | None = None
-    ) -> str:
+    ) -> TicketReport:
         self._answer("room_ticket", room, uses, expires_s)
-        return "buddiesticket"
+        return TicketReport(RoomName(room), "buddiesticket", ("it may work here alone",))
 
     async def rotate_room(self, room: str, without: Sequence[str] = ()) -> RotateReport:
         self._answer("rotate_room", room, tuple(without))

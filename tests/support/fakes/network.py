@@ -29,10 +29,19 @@ class FakeNetwork:
         self.dialled: list[EndpointId] = []
         self.answers: dict[EndpointId, Callable[[PeerRequest], list[PeerReply]]] = {}
         self.neighbors_of: dict[TopicId, tuple[EndpointId, ...]] = {}
+        self.reachable_after_s: float = 0.0
+        """From now on; until then its address lacks something."""
         self.on_join: Callable[[TopicId, EndpointId], None] = lambda topic, peer: None
 
     def address(self) -> PeerAddress:
         return PeerAddress(self.me, AddressInfo(None, (SocketAddress("127.0.0.1", 1),)))
+
+    async def wait_reachable(self, timeout_s: float) -> bool:
+        waits_s = min(timeout_s, self.reachable_after_s)
+        if waits_s > 0:
+            await asyncio.sleep(waits_s)
+            self.reachable_after_s -= waits_s
+        return self.reachable_after_s <= 0
 
     def learn(self, address: PeerAddress, source: Source = Source.DIALLED) -> None:
         self.learned[address.endpoint] = address.info

@@ -2,18 +2,20 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from buddies_core import __version__
+from buddies_core.clock import SystemClock
 from buddies_core.errors import NotFound
 from buddies_core.local_protocol import PROTOCOL
 from buddies_core.logs import request_context, room_context
 from buddies_core.model.bodies import AgentPresence
 from buddies_core.model.identity import Verified
-from buddies_core.model.ids import EndpointId, MemoryId, RoomName, TopicId, topic_of
+from buddies_core.model.ids import EndpointId, MemoryId, RoomId, RoomName, TopicId, topic_of
 from buddies_core.model.listing import Listed
 from buddies_core.model.memory import MemoryFilter, MemoryKind, MemoryPlace
+from buddies_core.model.private import TOKEN_BYTES, Invite
 from buddies_core.model.room import (
     DialAttempt,
     JoinReport,
@@ -23,6 +25,7 @@ from buddies_core.model.room import (
     NotifyReport,
     RoomStatus,
     RotateReport,
+    TicketReport,
     typed_room,
 )
 from buddies_core.model.views import (
@@ -36,6 +39,7 @@ from buddies_core.model.views import (
     SearchResult,
 )
 from buddies_core.rpc.agents import Agents
+from buddies_core.wire.tickets import encode_invite
 
 SELF = EndpointId(bytes(range(32)))
 PEER = EndpointId(bytes(range(1, 33)))
@@ -160,6 +164,20 @@ DAEMON_STATUS = DaemonStatus(
 )
 
 
+def invite_text(uses: int | None, expires_s: float | None) -> str:
+    """Return an invite with these limits, from now on."""
+    return encode_invite(
+        Invite(
+            room=RoomName("feature-a"),
+            room_id=RoomId(bytes(32)),
+            endpoints=(),
+            token=bytes(TOKEN_BYTES),
+            expires_at_s=SystemClock().wall_ms() // 1000 + round(expires_s or 0),
+            uses=uses or 10,
+        )
+    )
+
+
 @dataclass
 class FakeRooms:
     """A node that is in one room; listens to agents too."""
@@ -172,6 +190,8 @@ class FakeRooms:
     names: tuple[RoomName, ...] = (RoomName("a"), RoomName("feature-a"))
     report: JoinReport = JOIN_REPORT
     seen: RoomStatus = ROOM_STATUS
+    knows_private: bool = True
+    """Otherwise it takes no notice of what makes a room private, as an older daemon."""
 
     def agent_attached(
         self, agent: UUID, presence: AgentPresence, rooms: Sequence[RoomName] = ()
@@ -187,7 +207,7 @@ class FakeRooms:
         self.calls.append(("join", room, ticket, agent, private))
         self.contexts.append((room_context.get(), request_context.get()))
         await self._fail_or_wait()
-        return self.report
+        return replace(self.report, private=private and self.knows_private)
 
     async def leave(self, room: str, agent: UUID | None, *, for_all: bool) -> LeaveReport:
         self.calls.append(("leave", room, agent, for_all))
@@ -205,13 +225,15 @@ class FakeRooms:
             raise NotFound(f"this machine is not in room {room!r}")
         return self.seen
 
-    async def ticket(self, room: str, uses: int | None, expires_s: float | None) -> str:
+    async def ticket(self, room: str, uses: int | None, expires_s: float | None) -> TicketReport:
         self.calls.append(("ticket", room, uses, expires_s))
-        return "ticket-text"
+        limited = (uses or expires_s) and self.knows_private
+        text = invite_text(uses, expires_s) if limited else "ticket-text"
+        return TicketReport(RoomName(room), text, ("it may work here alone",))
 
     async def rotate(self, room: str, without: Sequence[str]) -> RotateReport:
         self.calls.append(("rotate", room, tuple(without)))
-        return ROTATED
+        return ROTATED if self.knows_private else replace(ROTATED, removed=())
 
     async def notify(self, room: str, text: str, agent: UUID | None) -> NotifyReport:
         self.calls.append(("notify", room, text, agent))

@@ -40,7 +40,7 @@ class HostileRoom:
         person = person or self.other
         environ = person.environ | {"BUDDIES_USER": "bob"} | environ
         async with a_whole_daemon(person.home, environ) as daemon:
-            await daemon.client.join_room(DEMO, await self.alice.client.room_ticket(DEMO))
+            await daemon.client.join_room(DEMO, (await self.alice.client.room_ticket(DEMO)).ticket)
             endpoint = daemon.client.info.endpoint
             await eventually(lambda: members(self.alice), lambda it: endpoint in it)
             yield daemon

@@ -115,7 +115,10 @@ def test_a_command_that_only_looks_says_how_to_start_the_daemon(person: Person, 
     ("typed", "answer"),
     [
         ("rooms", {"rooms": ["feature-a"]}),
-        ("ticket a", {"room": "a", "ticket": "buddiesticket"}),
+        (
+            "ticket a",
+            {"room": "a", "ticket": "buddiesticket", "warnings": ["it may work here alone"]},
+        ),
         ("status", json_view.status_json(STATUS)),
         ("daemon restart", json_view.status_json(STATUS)),
         ("daemon stop", {"stopped": 4321}),
@@ -163,6 +166,15 @@ def test_what_is_no_text_or_too_much_is_not_stored(
     assert seen.code == 2
     assert problem in seen.err
     assert person.machine.daemon.asked == []
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_what_is_to_be_known_of_a_ticket_is_told_beside_it(
+    person: Person, options: tuple[str, ...]
+) -> None:
+    seen = person.types("ticket", "a", *options)
+    assert seen.err == "warning: it may work here alone\n"
+    assert options or seen.out == "buddiesticket\n"
 
 
 def test_leaving_names_the_agents_that_it_leaves_for_before_it_does(person: Person) -> None:

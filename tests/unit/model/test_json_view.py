@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from buddies_core import __version__
+from buddies_core.local_protocol import PROTOCOL
 from buddies_core.model import json_view, task_json
 from buddies_core.model.ids import RoomName
 from buddies_core.model.room import LeaveReport, NotifyReport, RoomList
@@ -371,8 +373,8 @@ def test_a_late_result_is_said_not_to_be_submitted(verdict: str, counts: bool) -
 
 def test_the_status_shows_everything_the_daemon_says() -> None:
     assert json_view.status_json(DAEMON_STATUS) == {
-        "version": "0.2.0",
-        "protocol": 1,
+        "version": __version__,
+        "protocol": PROTOCOL,
         "pid": 4711,
         "uptime_s": 1.5,
         "user": "alice",

@@ -1,0 +1,93 @@
+"""A ticket is given out when it works elsewhere, or with a warning; time is virtual here."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
+from buddies_core.model.private import Invite
+from buddies_core.model.room import Ticket
+from buddies_core.rooms.room_changes import RoomChanges
+from buddies_core.wire.tickets import decode_ticket
+from tests.support.virtual_time import run_virtually
+from tests.unit.rooms.test_rooms import ALICE, BOB, host, network_of, rooms_of, ticket
+
+WARNING = (
+    "this machine does not know yet how machines in other networks can reach it (it has not "
+    "reached a relay), so this ticket may work in its own network alone; for one that works "
+    "everywhere, ask again in a while: buddies-cli ticket demo"
+)
+
+
+async def joins(rooms: RoomChanges) -> tuple[str, ...]:
+    return (await rooms.join("demo", None, None)).warnings
+
+
+async def asks(rooms: RoomChanges) -> tuple[str, ...]:
+    return (await rooms.ticket("demo")).warnings
+
+
+@pytest.mark.parametrize("gives", [joins, asks])
+@pytest.mark.parametrize(
+    ("known_after_s", "takes_s", "warnings"),
+    [(0.0, 0.0, ()), (2.9, 2.9, ()), (3.1, 3.0, (WARNING,))],
+)
+def test_a_ticket_waits_until_it_works_elsewhere_but_not_for_ever(
+    gives: Callable[[RoomChanges], Awaitable[tuple[str, ...]]],
+    known_after_s: float,
+    takes_s: float,
+    warnings: tuple[str, ...],
+) -> None:
+    async def ask() -> tuple[tuple[str, ...], float]:
+        alice = host(ALICE, "alice")
+        async with rooms_of(alice) as (_, rooms):
+            await rooms.join("demo", None, None)
+            network_of(alice).reachable_after_s = known_after_s
+            loop = asyncio.get_running_loop()
+            began_s = loop.time()
+            return await gives(rooms), loop.time() - began_s
+
+    said, took_s = run_virtually(ask())
+
+    assert said == warnings
+    assert took_s == pytest.approx(takes_s)
+
+
+def test_the_wait_counts_from_the_beginning_of_the_join() -> None:
+    """Peers that are dialled for 10 s make nobody wait 3 s more."""
+
+    async def join() -> float:
+        bob = host(BOB, "bob")
+        async with rooms_of(bob) as (_, rooms):
+            await rooms.join("demo", None, None)
+            network = network_of(bob)
+            network.silent.add(ALICE.endpoint)
+            network.reachable_after_s = 60.0
+            loop = asyncio.get_running_loop()
+            began_s = loop.time()
+            report = await rooms.join("demo", ticket(ALICE), None)
+            assert report.warnings[-1] == WARNING
+            return loop.time() - began_s
+
+    assert run_virtually(join()) == pytest.approx(10.0)
+
+
+def test_an_invite_that_is_shown_again_leads_to_where_this_node_is_by_then() -> None:
+    async def twice() -> list[Ticket | Invite]:
+        alice = host(ALICE, "alice")
+        async with rooms_of(alice) as (_, rooms):
+            first = await rooms.join("demo", None, None, private=True)
+            moved = PeerAddress(
+                ALICE.endpoint, AddressInfo("https://relay.example/", (SocketAddress("::1", 7),))
+            )
+            network_of(alice).address = lambda: moved  # type: ignore[method-assign]
+            again = await rooms.join("demo", None, None)
+            return [decode_ticket(it.ticket) for it in (first, again)]
+
+    first, again = run_virtually(twice())
+
+    assert isinstance(first, Invite)
+    assert isinstance(again, Invite)
+    assert again.token == first.token
+    assert again.endpoints[0].info.relay_url == "https://relay.example/"
