@@ -104,13 +104,16 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             store, verifier.verify, counters, key.endpoint, signer.binding, policies
         )
         gate = Gate(policies, bindings, key.endpoint, clock, counters)
+        composer = Composer(key, store, clock, _message_signer(signer))
         host = Host(
             endpoint=key.endpoint,
             user=config.user,
             network=network,
             store=store,
-            composer=Composer(key, store, clock, _message_signer(signer)),
-            admission=Admission(store, verifier.verify, counters, gate.check_message),
+            composer=composer,
+            admission=Admission(
+                store, verifier.verify, counters, gate.check_message, composer.twin
+            ),
             clock=clock,
             rng=rng,
             counters=counters,
@@ -182,6 +185,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             clock=clock,
             counters=counters,
             gate=gate,
+            twin=composer.twin,
             started_s=started_s,
             warnings=(*network.warnings, *problems),
             stop=stop,

@@ -18,6 +18,7 @@ from buddies_core.rooms.rooms import Rooms
 from buddies_core.rpc.agents import Agents
 from buddies_core.store.rocks import RocksStore
 from buddies_core.trust.gate import Gate
+from buddies_core.trust.twin import Twin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class DaemonSelf:
     clock: Clock
     counters: Counter[str]
     gate: Gate
+    twin: Twin
     started_s: float
     warnings: tuple[str, ...]
     stop: asyncio.Event
@@ -77,7 +79,12 @@ class DaemonSelf:
             index=self.index.state(),
             model=self.embedder.state(),
             counters=tuple(sorted((self.counters + self.network.counters).items())),
-            warnings=(*self.warnings, *self._of_rooms(), *self.gate.warnings()),
+            warnings=(
+                *self.warnings,
+                *self.twin.warnings(),
+                *self._of_rooms(),
+                *self.gate.warnings(),
+            ),
         )
 
     def _of_rooms(self) -> tuple[str, ...]:

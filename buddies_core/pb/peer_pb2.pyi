@@ -360,16 +360,20 @@ class Hello(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PRESENCE_FIELD_NUMBER: _builtins.int
+    ABOUT_FIELD_NUMBER: _builtins.int
     presence: _builtins.bytes
     """The caller's own presence: P2PMessage ‖ trailer."""
+    about: _builtins.bytes
+    """The endpoint id of the one member that the caller asks about; empty for all."""
     def __init__(
         self,
         *,
         presence: _builtins.bytes = ...,
+        about: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["presence", b"presence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "presence", b"presence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -382,7 +386,7 @@ class HelloReply(_message.Message):
     PRESENCES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def presences(self) -> _containers.RepeatedCompositeFieldContainer[Global___PresenceCopy]:
-        """The latest presence of each present member, the answering one first."""
+        """The latest presence of each present member, the answering one first; or of the one asked about."""
 
     def __init__(
         self,

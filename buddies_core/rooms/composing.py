@@ -15,6 +15,7 @@ from buddies_core.model.bodies import Body, Presence, UnknownBody
 from buddies_core.model.ids import RoomId
 from buddies_core.model.memory import Whole
 from buddies_core.trust.admission import LEGACY_NAMESPACE
+from buddies_core.trust.twin import Twin
 from buddies_core.wire.room_messages import (
     RoomMessage,
     Trailer,
@@ -68,6 +69,8 @@ class Composer:
         self._clock = clock
         self._person = person
         self._last_sent_at_ms = marks.watermark(SENT_AT)
+        self.twin = Twin(key.endpoint, self._last_sent_at_ms, clock)
+        """Hears if somebody else does the same with our key."""
 
     def sign(self, payload: bytes) -> bytes:
         """Return our endpoint's signature over something that is no message."""
@@ -93,8 +96,9 @@ class Composer:
 
         `for_legacy` adds our signer's signature, if there is a signer and a place for it.
         """
-        sent_at_ms = max(self._clock.wall_ms(), self._last_sent_at_ms + 1)
+        sent_at_ms = max(self._clock.wall_ms(), self._last_sent_at_ms + 1, self.twin.latest_ms + 1)
         self._last_sent_at_ms = sent_at_ms
+        self.twin.said(sent_at_ms)
         await self._marks.raise_watermark(SENT_AT, sent_at_ms)
         message = RoomMessage(nonce=secrets.token_bytes(16), body=body)
         trailer = Trailer(

@@ -1,6 +1,7 @@
 """One room: its members, and the tasks that keep this node in it."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Iterable, Sequence
 from uuid import UUID
@@ -13,7 +14,7 @@ from buddies_core.model.ids import EndpointId, RoomId, TopicId, short
 from buddies_core.model.provenance import Source
 from buddies_core.model.room import DialAttempt, Member, Ticket
 from buddies_core.pb import peer_pb2
-from buddies_core.rooms.hello import HELLO_TIMEOUT_S, hello_replies
+from buddies_core.rooms.hello import ABOUT_US_EVERY_S, HELLO_TIMEOUT_S, hello_replies, hello_reply
 from buddies_core.rooms.last_seen import LastSeen
 from buddies_core.rooms.legacy import LegacyMembers, LegacyPeers
 from buddies_core.rooms.line import RoomLine
@@ -55,6 +56,7 @@ class Room:
         self._host = host
         self._last_seen = LastSeen(host.store.presences(record.room_id))
         self._reunion = Reunion(host.rng)
+        self._asked_about_us_s = host.clock.now_s()
         self._introduced = False
         """Whether the swarm that we are in has heard our Join."""
         private = record.private
@@ -253,14 +255,15 @@ class Room:
         await self.line.join((peer,))
         return DialAttempt(peer, True, "was reached")
 
-    async def _greet(self, peer: EndpointId) -> None:
-        """Ask a peer for the members. One that does not speak the direct protocol is let be.
+    async def _greet(self, peer: EndpointId, about: bytes = b"") -> None:
+        """Ask a peer for the members, or about one. Peers without direct requests are let be.
 
         Raises:
             NotFound: it is not in the room.
             NotAllowed: it does not want us there.
         """
-        hello = peer_pb2.Hello(presence=await self._own_presence())
+        presence = b"" if about else await self._own_presence()
+        hello = peer_pb2.Hello(presence=presence, about=about)
         try:
             replies = await self.ask(peer, peer_pb2.PeerRequest(hello=hello), HELLO_TIMEOUT_S)
         except (NotFound, NotAllowed):
@@ -282,7 +285,9 @@ class Room:
             await self.on_presence(admitted, age_s)
 
     async def answer_hello(self, hello: peer_pb2.Hello) -> list[peer_pb2.HelloReply]:
-        """Return the members' latest presences, ours first, and take in the caller's."""
+        """Return the latest presences of the members, or of the one asked about."""
+        if hello.about:
+            return [hello_reply(await self.presence_of(EndpointId(hello.about)))]
         if hello.presence:
             await self._take_copy(hello.presence)
         others = self.presences.copies(self._host.clock.now_s())
@@ -342,7 +347,18 @@ class Room:
                     short(attempt.endpoint),
                     attempt.outcome,
                 )
+            await self._ask_about_us(neighbors)
             await asyncio.sleep(REUNITE_EVERY_S * host.rng.uniform(0.8, 1.2))
+
+    async def _ask_about_us(self, neighbors: Sequence[EndpointId]) -> None:
+        """Ask a neighbor now and then what it has heard of us: admission finds a twin by that."""
+        now_s = self._host.clock.now_s()
+        if not neighbors or now_s - self._asked_about_us_s < ABOUT_US_EVERY_S:
+            return
+        self._asked_about_us_s = now_s
+        peer = neighbors[int(now_s / ABOUT_US_EVERY_S) % len(neighbors)]
+        with contextlib.suppress(BuddiesError):
+            await self._greet(peer, about=self._host.endpoint)
 
     def _absent(self, *, alone: bool) -> dict[EndpointId, PeerAddress]:
         """Return the known members that are not heard, by endpoint, with where they last were.

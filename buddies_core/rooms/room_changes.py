@@ -99,7 +99,13 @@ class RoomChanges:
             already_joined=known is not None,
             tried=tried,
             private=joined.epochs is not None,
-            warnings=(*self._host.warnings, *joined.warnings(), *missed(tried), *warned),
+            warnings=(
+                *self._host.warnings,
+                *self._host.composer.twin.warnings(),
+                *joined.warnings(),
+                *missed(tried),
+                *warned,
+            ),
         )
 
     async def leave(self, room: str, agent: UUID | None, *, for_all: bool) -> LeaveReport:

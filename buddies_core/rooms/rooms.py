@@ -236,7 +236,7 @@ class Rooms:
             room=asked.name,
             topic=asked.line.topic,
             private=asked.epochs is not None,
-            warnings=asked.warnings(),
+            warnings=(*self._host.composer.twin.warnings(), *asked.warnings()),
             members=asked.members(),
             neighbors=len(asked.line.neighbors()),
             joined_at_ms=asked.joined_at_ms,

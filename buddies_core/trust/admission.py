@@ -19,6 +19,7 @@ from buddies_core.model.bodies import (
 )
 from buddies_core.model.identity import SignerIdentity, Verified
 from buddies_core.model.ids import EndpointId, RoomId, RoomName, short
+from buddies_core.trust.twin import Twin
 from buddies_core.wire.room_messages import (
     Envelope,
     RoomMessage,
@@ -87,11 +88,13 @@ class Admission:
         verify: Verify,
         counters: Counter[str],
         check_policy: Check | None = None,
+        twin: Twin | None = None,
     ) -> None:
         self._speakers = speakers
         self._verify_signer = verify
         self._counters = counters
         self._check_policy = check_policy
+        self._twin = twin
 
     async def admit(self, room: RoomName, room_id: RoomId, raw: bytes) -> Admitted:
         """Return the message that these bytes are, once its signature and author are checked.
@@ -106,6 +109,8 @@ class Admission:
         """
         try:
             admitted = self._admit(room, room_id, raw)
+            if self._twin is not None and admitted.trailer is not None:
+                self._twin.heard(admitted.trailer.sender, admitted.trailer.sent_at_ms)
             if admitted.trailer is None:
                 admitted = await self._signed(admitted)
             if self._check_policy is not None:
