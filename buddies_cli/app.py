@@ -107,6 +107,8 @@ class App:
 
         async def asked() -> AnswerT:
             async with self.machine.client(start=start) as daemon:
+                if daemon.version_warning:
+                    self.note(f"warning: {daemon.version_warning}")
                 return await question(daemon)
 
         return asyncio.run(asked())

@@ -37,6 +37,8 @@ class DaemonLink:
         self._tasks = tasks
         self._holder: asyncio.Task[None] | None = None
         self._connected: asyncio.Future[DaemonClient] | None = None
+        self._questions = 0
+        """How many are being put now."""
 
     @classmethod
     @asynccontextmanager
@@ -55,15 +57,20 @@ class DaemonLink:
         Raises:
             DaemonUnavailable: none can be started, or it went away before it answered.
         """
-        daemon = await self._daemon()
+        self._questions += 1
         try:
-            return await question(daemon)
-        except VersionMismatch:
-            raise
-        except DaemonUnavailable as error:
-            raise DaemonUnavailable(
-                f"{error}. The next call does so by itself; look first whether this one was done"
-            ) from error
+            daemon = await self._daemon()
+            try:
+                return await question(daemon)
+            except VersionMismatch:
+                raise
+            except DaemonUnavailable as error:
+                raise DaemonUnavailable(
+                    f"{error}. The next call does so by itself; look first whether this one was "
+                    "done"
+                ) from error
+        finally:
+            self._questions -= 1
 
     async def warm_up(self) -> None:
         """Begin to connect, so that the first question need not wait; failing is for it to tell."""
@@ -87,12 +94,14 @@ class DaemonLink:
             return True
         if connected.exception() is not None or self._holder is None or self._holder.done():
             return False
+        daemon = connected.result()
         try:
-            await connected.result().list_rooms()
+            await daemon.list_rooms()
+            # Connecting replaces it. Another question that is being put to it would be cut off.
+            return self._questions > 1 or not await daemon.is_replaceable()
         except DaemonUnavailable as error:
             logger.info("daemon_lost reason=%s", error)
             return False
-        return True
 
     def _begin(self) -> None:
         self._let_go()

@@ -76,7 +76,7 @@ async def call_tool(
 
         async def question(daemon: DaemonClient) -> JsonObject:
             answer = await tool.ask(daemon, arguments, patience)
-            return answer | await _inbox(daemon)
+            return _warned(answer | await _inbox(daemon), daemon.version_warning)
 
         return render.result(await link.ask(question))
     except BuddiesError as error:
@@ -98,6 +98,14 @@ async def _inbox(daemon: DaemonClient) -> JsonObject:
         logger.debug("inbox_unknown reason=%s", error)
         waiting = 0
     return {"inbox": waiting} if waiting else {}
+
+
+def _warned(answer: JsonObject, warning: str) -> JsonObject:
+    """Return the answer with one more warning, if there is one."""
+    if not warning:
+        return answer
+    others = answer.get("warnings")
+    return answer | {"warnings": [*(others if isinstance(others, list) else ()), warning]}
 
 
 INBOX = mcp.Resource(

@@ -126,26 +126,24 @@ class DaemonClient(TaskCalls, SkillCalls, IdentityCalls, PolicyCalls):
         return self._connection.agents_attached
 
     @property
-    def daemon_is_older(self) -> bool:
-        """Whether the daemon is of an older version than this program."""
-        return age_of(self.info) is Age.OLDER
-
-    @property
     def version_warning(self) -> str:
         """What everybody is told while daemon and program are of two versions; empty otherwise."""
         return outdated(self.info)
 
-    async def others_attached(self) -> bool:
-        """Return whether an agent of another process is attached; True where that is not clear."""
-        if not self.agents_attached:
+    async def is_replaceable(self) -> bool:
+        """Return whether the daemon is of an older version, and no other process's agent uses it.
+
+        Where that is not clear, it is not.
+        """
+        if age_of(self.info) is not Age.OLDER:
             return False
-        if self.info.protocol != PROTOCOL:
-            return True  # Its status may mean something else.
+        if self.info.protocol != PROTOCOL:  # Its status may mean something else.
+            return self.agents_attached == 0
         try:
             agents = (await self.status()).agents
         except BuddiesError:
-            return True
-        return any(agent.pid != os.getpid() for agent in agents)
+            return False
+        return all(agent.pid == os.getpid() for agent in agents)
 
     def check_version(self) -> None:
         """Return if both ends understand each other.

@@ -69,8 +69,7 @@ async def _look(paths: Paths, *, may_replace: bool = True) -> _Found:
         return _Found.NOTHING
     try:
         async with DaemonClient.connect_any_version(paths, HANDSHAKE_TIMEOUT_S) as client:
-            older = client.daemon_is_older
-            if older and may_replace and not await client.others_attached():
+            if may_replace and await client.is_replaceable():
                 return _Found.REPLACEABLE
             client.check_version()
             return _Found.READY

@@ -6,8 +6,8 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -203,9 +203,7 @@ async def test_a_daemon_of_an_older_version_with_an_agent_serves_on_and_that_is_
     paths: Paths,
 ) -> None:
     await ensure(paths, STUB_VERSION="0.1.9")
-    async with DaemonClient.connect(paths) as older:
-        await older.attach("claude", "alice")
-
+    async with agent_of_another_process(paths):
         await ensure(paths)
 
         async with DaemonClient.connect(paths) as client:
@@ -214,6 +212,32 @@ async def test_a_daemon_of_an_older_version_with_an_agent_serves_on_and_that_is_
                 "replaced when no other agent is attached, or now by: buddies-cli daemon restart"
             )
     assert len(starts(paths)) == 1
+
+
+async def test_a_daemon_of_an_older_version_is_replaced_when_only_this_agent_is_attached(
+    paths: Paths,
+) -> None:
+    await ensure(paths, STUB_VERSION="0.1.9")
+    async with DaemonClient.connect(paths) as older:
+        await older.attach("claude", "alice")
+        async with agent_of_another_process(paths):
+            assert not await older.is_replaceable()
+        await eventually(older.is_replaceable, bool)
+
+        await ensure(paths)
+
+    [_, newer] = starts(paths)
+    assert data_lock_holder(paths) == newer
+
+
+@asynccontextmanager
+async def agent_of_another_process(paths: Paths) -> AsyncIterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("buddies_core.client.calls.os.getpid", lambda: 1)
+        async with DaemonClient.connect(paths) as other:
+            await other.attach("codex", "alice")
+            patch.undo()
+            yield
 
 
 async def test_a_daemon_of_a_newer_version_is_left_alone_and_that_is_said(paths: Paths) -> None:

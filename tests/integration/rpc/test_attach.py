@@ -122,6 +122,26 @@ async def test_the_first_call_after_a_restart_is_made_in_the_agents_name(paths: 
             assert after.rooms.calls == [("join", "r", None, agent.id, False)]
 
 
+async def test_a_daemon_that_comes_after_knows_the_rooms_that_the_agent_is_in_and_no_others(
+    paths: Paths,
+) -> None:
+    async with AsyncExitStack() as stack:
+        async with fake_node(paths):
+            client = await stack.enter_async_context(DaemonClient.connect(paths))
+            await client.attach("claude", "ann")
+            for room in ("stays", "left", "again"):
+                await client.join_room(room)
+            for room in ("left", "again"):
+                await client.leave_room(room, for_all=False)
+            await client.join_room("again")
+            await client.join_room("stays")
+
+        async with fake_node(paths) as after:
+            await until(lambda: bool(after.rooms.joined_before))
+
+            assert after.rooms.joined_before == [("again", "stays")]
+
+
 async def test_while_no_daemon_runs_a_call_says_so_soon(
     paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -104,7 +104,7 @@ async def test_one_failed_call_leaves_the_others_alone(
         await client.join_room("r")
     node.rooms.failure = None
 
-    assert await client.join_room("r") == JOIN_REPORT
+    assert await client.join_room("feature-a") == JOIN_REPORT
 
 
 async def test_without_a_daemon_the_text_says_how_to_start_one(paths: Paths) -> None:

@@ -125,10 +125,20 @@ class FakeClient(DaemonClient):
         self.verdict = SubmitVerdict("accepted", "it counts")
         self.waiting = 0
         self.inbox: asyncio.Queue[InboxChange] = asyncio.Queue()
+        self.warning = ""
+        """That it is of another version."""
+        self.replaceable = False
 
     @property
     def info(self) -> DaemonInfo:
         return STATUS.info
+
+    @property
+    def version_warning(self) -> str:
+        return self.warning
+
+    async def is_replaceable(self) -> bool:
+        return self.replaceable
 
     async def attach(self, agent: str, user: str, capabilities: tuple[str, ...] = ()) -> None:
         self._answer("attach", agent, user, capabilities)

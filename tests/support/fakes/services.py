@@ -184,6 +184,8 @@ class FakeRooms:
 
     calls: list[tuple[object, ...]] = field(default_factory=list)
     agents: dict[UUID, AgentPresence] = field(default_factory=dict)
+    joined_before: list[tuple[RoomName, ...]] = field(default_factory=list)
+    """Of each agent that was attached: the rooms that it had joined before."""
     contexts: list[tuple[str, str]] = field(default_factory=list)
     failure: Exception | None = None
     hold: asyncio.Event | None = None
@@ -197,6 +199,7 @@ class FakeRooms:
         self, agent: UUID, presence: AgentPresence, rooms: Sequence[RoomName] = ()
     ) -> None:
         self.agents[agent] = presence
+        self.joined_before.append(tuple(rooms))
 
     def agent_detached(self, agent: UUID) -> None:
         del self.agents[agent]
@@ -207,7 +210,7 @@ class FakeRooms:
         self.calls.append(("join", room, ticket, agent, private))
         self.contexts.append((room_context.get(), request_context.get()))
         await self._fail_or_wait()
-        return replace(self.report, private=private and self.knows_private)
+        return replace(self.report, room=RoomName(room), private=private and self.knows_private)
 
     async def leave(self, room: str, agent: UUID | None, *, for_all: bool) -> LeaveReport:
         self.calls.append(("leave", room, agent, for_all))
@@ -308,12 +311,20 @@ class FakeDaemon:
     shown: DaemonInfo
     agents: Agents
     stop_requested: asyncio.Event = field(default_factory=asyncio.Event)
+    shows_attached: bool = False
+    """Its status shows who is attached, in place of an agent that is always the same."""
 
     def info(self) -> DaemonInfo:
         return self.shown
 
     async def status(self) -> DaemonStatus:
-        return DAEMON_STATUS
+        if not self.shows_attached:
+            return DAEMON_STATUS
+        attached = tuple(
+            AgentView(id=agent.id, name=agent.name, user=agent.user, pid=agent.pid, rooms=())
+            for agent in self.agents.attached()
+        )
+        return replace(DAEMON_STATUS, agents=attached)
 
     def request_stop(self) -> None:
         self.stop_requested.set()

@@ -33,6 +33,7 @@ async def main() -> None:
     )
     with hold_data_lock(paths):
         async with fake_node(paths, info) as node:
+            node.daemon.shows_attached = True
             async with asyncio.timeout(LIFE_S):
                 await node.daemon.stop_requested.wait()
 

@@ -177,6 +177,13 @@ def test_what_is_to_be_known_of_a_ticket_is_told_beside_it(
     assert options or seen.out == "buddiesticket\n"
 
 
+def test_each_command_says_that_a_daemon_of_another_version_serves(person: Person) -> None:
+    person.machine.daemon.warning = "the daemon is still buddies 0.1.9"
+    seen = person.types("rooms", "--json")
+    assert seen.err == "warning: the daemon is still buddies 0.1.9\n"
+    assert seen.json == {"rooms": ["feature-a"]}
+
+
 def test_leaving_names_the_agents_that_it_leaves_for_before_it_does(person: Person) -> None:
     seen = person.types("leave", "feature-a")
     assert (seen.code, seen.out) == (0, "Left feature-a.\n")

@@ -4,6 +4,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from buddies_core.client import DaemonClient
 from buddies_core.errors import DaemonUnavailable, InvalidInput, TimedOut
 from buddies_core.model.ids import RoomName
 from buddies_core.model.task import InboxChange
@@ -70,6 +71,37 @@ async def test_a_daemon_that_went_away_is_replaced_before_the_next_question_is_p
         await link.ask(lambda daemon: daemon.notify("a", "testing"))
         assert machine.daemons[1].asked == [("notify", "a", "testing")]
         assert machine.open == 1
+
+
+async def test_an_older_daemon_is_left_for_a_new_one_as_soon_as_no_other_agent_uses_it() -> None:
+    machine = Connector()
+    async with DaemonLink.open(machine.connect) as link:
+        await link.ask(lambda daemon: daemon.list_rooms())
+        await link.ask(lambda daemon: daemon.notify("a", "another agent is attached"))
+        machine.daemons[0].replaceable = True
+        await link.ask(lambda daemon: daemon.notify("a", "it has gone"))
+        assert [daemon.asked[-1] for daemon in machine.daemons] == [
+            ("list_rooms",),
+            ("notify", "a", "it has gone"),
+        ]
+        assert machine.open == 1
+
+
+async def test_an_older_daemon_is_not_replaced_under_a_question_that_is_being_put_to_it() -> None:
+    machine = Connector()
+    put, may_end = asyncio.Event(), asyncio.Event()
+
+    async def wait(_daemon: DaemonClient) -> None:
+        put.set()
+        await may_end.wait()
+
+    async with DaemonLink.open(machine.connect) as link, asyncio.TaskGroup() as agents:
+        agents.create_task(link.ask(wait))
+        await put.wait()
+        machine.daemons[0].replaceable = True
+        await link.ask(lambda daemon: daemon.list_rooms())
+        assert len(machine.daemons) == 1
+        may_end.set()
 
 
 async def test_questions_to_a_daemon_that_hangs_do_not_wait_for_each_other(

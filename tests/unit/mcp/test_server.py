@@ -68,6 +68,20 @@ async def test_a_result_is_given_although_nobody_knows_how_many_tasks_wait() -> 
     assert result.structured_content == {"rooms": ["feature-a"]}
 
 
+@pytest.mark.parametrize(("tool", "arguments"), [("list_rooms", {}), ("join_room", {"room": "a"})])
+async def test_every_result_says_that_a_daemon_of_another_version_serves(
+    tool: str, arguments: dict[str, object]
+) -> None:
+    daemon = FakeClient()
+    plain = (await call(daemon, tool, arguments)).structured_content
+    daemon.warning = "the daemon is still buddies 0.1.9"
+
+    warned = (await call(daemon, tool, arguments)).structured_content
+
+    assert plain is not None
+    assert warned == plain | {"warnings": ["the daemon is still buddies 0.1.9"]}
+
+
 async def test_what_the_daemon_refuses_is_told_in_its_words() -> None:
     daemon = FakeClient()
     daemon.failure = NotFound("not in room x; join it first with join_room")
