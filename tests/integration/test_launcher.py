@@ -25,7 +25,7 @@ from buddies_core.launcher import starting, stopping
 from buddies_core.local_protocol import PROTOCOL
 from buddies_core.paths import Paths, daemon_socket, data_lock_holder, hold_data_lock
 from tests.support.eventually import until
-from tests.support.processes import foster_parent, parent_of, running
+from tests.support.processes import descendants_of, foster_parent, parent_of, running
 from tests.support.worlds.meeting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -79,6 +79,17 @@ async def test_a_daemon_is_started_where_none_runs_in_a_session_of_its_own(paths
     await until(lambda: parent_of(pid) == init)
     async with DaemonClient.connect(paths) as client:
         assert client.info.pid == pid
+
+
+async def test_a_daemon_is_no_descendant_of_who_starts_it_while_that_waits_for_it_either(
+    paths: Paths, tmp_path: Path
+) -> None:
+    async with asyncio.TaskGroup() as group:
+        starting_it = group.create_task(ensure(paths, STUB_WAITS_FOR=str(tmp_path / "go")))
+        await until(lambda: starts(paths) != [])
+        await until(lambda: not set(starts(paths)) & set(descendants_of(os.getpid())))
+        assert not starting_it.done()
+        (tmp_path / "go").touch()
 
 
 async def test_the_starter_and_the_watcher_are_gone_once_the_daemon_answers(paths: Paths) -> None:

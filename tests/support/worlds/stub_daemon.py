@@ -1,12 +1,13 @@
 """A daemon as a process, with nothing behind its socket: what the launcher starts in tests.
 
 It is told what to be by STUB_PROTOCOL, STUB_VERSION and STUB_FAILS, and what its settings are worth
-by STUB_CHECK. It writes its pid into `starts`.
+by STUB_CHECK. It writes its pid into `starts`, then waits for the file that STUB_WAITS_FOR names.
 """
 
 import asyncio
 import os
 import sys
+from pathlib import Path
 
 from buddies_core import __version__
 from buddies_core.local_protocol import PROTOCOL
@@ -26,6 +27,8 @@ async def main() -> None:
         starts.write(f"{os.getpid()}\n")
     if reason := os.environ.get("STUB_FAILS"):
         raise SystemExit(reason)
+    while not Path(os.environ.get("STUB_WAITS_FOR", "/")).exists():  # noqa: ASYNC110, ASYNC240
+        await asyncio.sleep(0.01)
     info = daemon_info(
         protocol=int(os.environ.get("STUB_PROTOCOL", PROTOCOL)),
         version=os.environ.get("STUB_VERSION", __version__),

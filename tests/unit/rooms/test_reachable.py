@@ -51,7 +51,7 @@ def test_a_ticket_waits_until_it_works_elsewhere_but_not_for_ever(
     said, took_s = run_virtually(ask())
 
     assert said == warnings
-    assert took_s == pytest.approx(takes_s)
+    assert took_s == pytest.approx(takes_s, abs=0.01)
 
 
 def test_the_wait_counts_from_the_beginning_of_the_join() -> None:
@@ -70,7 +70,7 @@ def test_the_wait_counts_from_the_beginning_of_the_join() -> None:
             assert report.warnings[-1] == WARNING
             return loop.time() - began_s
 
-    assert run_virtually(join()) == pytest.approx(10.0)
+    assert run_virtually(join()) == pytest.approx(10.0, abs=0.01)
 
 
 def test_an_invite_that_is_shown_again_leads_to_where_this_node_is_by_then() -> None:
