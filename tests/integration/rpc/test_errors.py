@@ -154,7 +154,7 @@ async def test_of_another_protocol_info_and_stop_still_work(paths: Paths) -> Non
 async def test_a_call_that_takes_too_long_times_out(
     client: DaemonClient, node: FakeNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("buddies_core.client.calls.JOIN_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("buddies_core.client.rooms.JOIN_TIMEOUT_S", 0.1)
     node.rooms.hold = asyncio.Event()
 
     with pytest.raises(TimedOut, match=r"did not answer within 0\.1 s"):
