@@ -17,6 +17,7 @@ from grpc import aio
 from grpc_status import rpc_status
 
 from buddies_core import __version__, errors
+from buddies_core.client.answers import answer_of, nobody_cancelled
 from buddies_core.client.inbox import Inbox
 from buddies_core.client.versions import mismatch
 from buddies_core.convert.daemon import info_from_pb
@@ -44,6 +45,8 @@ from buddies_core.pb.daemon_pb2_grpc import DaemonStub
 CALL_TIMEOUT_S = 10.0
 RECONNECT_TIMEOUT_S = 1.0
 """A daemon that is back is found within the longest pause of gRPC, 0.5 s below."""
+CLOSE_GRACE_S = 60.0
+"""For calls that others still make on a connection that closes; no single one waits longer."""
 REATTACH_PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
 CLIENT_OPTIONS = (
@@ -94,23 +97,27 @@ def sendable() -> Iterator[None]:
 async def open_connection(paths: Paths, timeout_s: float) -> AsyncIterator[Connection]:
     """Be connected to the daemon, whatever its version, until the block ends.
 
+    At the end the agent is detached at once and new calls fail. Calls that other tasks are making
+    are answered as long as the daemon answers within a minute; after that they fail too.
+
     Raises:
         DaemonUnavailable: none answers.
     """
     failure: Exception | None = None
     socket = daemon_socket(paths)
-    async with (
-        aio.insecure_channel(grpc_address(socket), options=CLIENT_OPTIONS) as channel,
-        asyncio.TaskGroup() as tasks,
-    ):
-        connection = Connection(paths, socket, channel, tasks)
-        try:
-            await connection.shake_hands(timeout_s)
-            yield connection
-        except Exception as error:  # noqa: BLE001 - raised below; the group would wrap it
-            failure = error
-        finally:
-            connection.detach()
+    channel = aio.insecure_channel(grpc_address(socket), options=CLIENT_OPTIONS)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            connection = Connection(paths, socket, channel, tasks)
+            try:
+                await connection.shake_hands(timeout_s)
+                yield connection
+            except Exception as error:  # noqa: BLE001 - raised below; the group would wrap it
+                failure = error
+            finally:
+                connection.detach()
+    finally:
+        await channel.close(CLOSE_GRACE_S)
     if failure is not None:
         raise failure
 
@@ -139,6 +146,7 @@ class Connection:
         self._stream: AttachStream | None = None
         self._attaching = asyncio.Lock()
         self._keeper: asyncio.Task[None] | None = None
+        self._detached = False
 
     async def shake_hands(self, timeout_s: float) -> None:
         """Learn who answers.
@@ -147,16 +155,17 @@ class Connection:
             DaemonUnavailable: nobody does.
         """
         request = daemon_pb2.HandshakeRequest(protocol=PROTOCOL, version=__version__)
-        try:
-            reply = await self._daemon.Handshake(request, timeout=timeout_s)
-        except aio.AioRpcError as failed:
-            if failed.code() is grpc.StatusCode.UNAVAILABLE:
-                raise self._nobody() from failed
-            if failed.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-                raise DaemonUnavailable(
-                    f"the daemon at {self._socket} does not answer; {self._if_it_hangs()}"
-                ) from failed
-            raise self._error_of(failed, timeout_s) from failed
+        with self._our_errors(timeout_s):
+            try:
+                reply = await answer_of(self._daemon.Handshake(request, timeout=timeout_s))
+            except aio.AioRpcError as failed:
+                if failed.code() is grpc.StatusCode.UNAVAILABLE:
+                    raise self._nobody() from failed
+                if failed.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                    raise DaemonUnavailable(
+                        f"the daemon at {self._socket} does not answer; {self._if_it_hangs()}"
+                    ) from failed
+                raise
         self.info = info_from_pb(reply)
         self.agents_attached = reply.agents
 
@@ -190,10 +199,8 @@ class Connection:
         timeout_s: float,
     ) -> ReplyT:
         metadata = await self._metadata()
-        try:
-            return await method(request, timeout=timeout_s, metadata=metadata)
-        except aio.AioRpcError as failed:
-            raise self._error_of(failed, timeout_s) from failed
+        with self._our_errors(timeout_s):
+            return await answer_of(method(request, timeout=timeout_s, metadata=metadata))
 
     def _was_replaced(self) -> bool:
         """Return whether attaching again is worth trying: to a daemon started this moment.
@@ -210,12 +217,17 @@ class Connection:
         timeout_s: float,
     ) -> AsyncGenerator[ReplyT]:
         """Return the daemon's answers to one question, as they come."""
-        call = method(request, timeout=timeout_s, metadata=await self._metadata())
+        metadata = await self._metadata()
+        with self._our_errors(timeout_s):
+            call = method(request, timeout=timeout_s, metadata=metadata)
+        replies = aiter(call)
         try:
-            async for reply in call:
+            while True:
+                with self._our_errors(timeout_s):
+                    reply = await answer_of(call, anext(replies, None))
+                if reply is None:
+                    return
                 yield reply
-        except aio.AioRpcError as failed:
-            raise self._error_of(failed, timeout_s) from failed
         finally:
             call.cancel()  # for a reader that has had enough; otherwise it has ended
 
@@ -227,9 +239,12 @@ class Connection:
         self._keeper = self._tasks.create_task(self._stay_attached(request, stream))
 
     def detach(self) -> None:
-        """Hang up for the agent; the daemon sees it at once."""
+        """Hang up for the agent, for good; the daemon sees it at once."""
+        self._detached = True
         if self._keeper is not None:
             self._keeper.cancel()
+        if self._stream is not None:
+            self._stream.cancel()
 
     def remember_room(self, room: str, *, joined: bool) -> None:
         """Have a restarted daemon know whether the attached agent has joined this room."""
@@ -239,8 +254,8 @@ class Connection:
 
     async def _stay_attached(self, request: daemon_pb2.AttachRequest, stream: AttachStream) -> None:
         while True:
-            with contextlib.suppress(aio.AioRpcError):
-                while isinstance(event := await stream.read(), daemon_pb2.AttachEvent):
+            with contextlib.suppress(BuddiesError):
+                while (event := await self._next_event(stream)) is not None:
                     if event.HasField("inbox"):
                         self.inbox.put(inbox_from_pb(event.inbox))
             for pause_s in itertools.chain(
@@ -260,19 +275,27 @@ class Connection:
                 return self._stream
             await self.shake_hands(CALL_TIMEOUT_S)
             self.check_version()  # the daemon may have been replaced by a newer one
-            stream = self._daemon.Attach(request)
+            with self._our_errors(CALL_TIMEOUT_S):
+                stream = self._daemon.Attach(request)
             try:
                 async with asyncio.timeout(CALL_TIMEOUT_S):
-                    event = await stream.read()
-            except aio.AioRpcError as failed:
-                raise self._error_of(failed, CALL_TIMEOUT_S) from failed
+                    event = await self._next_event(stream)
             except TimeoutError as late:
                 raise self._late(CALL_TIMEOUT_S) from late
-            if not isinstance(event, daemon_pb2.AttachEvent):
+            if event is None:
                 raise self._nobody()  # it is ending and hung up at once
+            if self._detached:
+                stream.cancel()
+                raise self._closed()
             self._agent_id = event.attached.agent_id
             self._stream = stream
             return stream
+
+    async def _next_event(self, stream: AttachStream) -> daemon_pb2.AttachEvent | None:
+        """Return what the daemon tells the attached agent next; None when it has hung up."""
+        with self._our_errors(CALL_TIMEOUT_S):
+            event = await answer_of(stream, stream.read())
+        return event if isinstance(event, daemon_pb2.AttachEvent) else None
 
     async def _metadata(self) -> tuple[tuple[str, str], ...]:
         """Return in whose name a call is made, after making sure that somebody answers it."""
@@ -283,10 +306,31 @@ class Connection:
 
     async def _reconnect(self) -> None:
         try:
-            async with asyncio.timeout(RECONNECT_TIMEOUT_S):
-                await self.channel.channel_ready()
+            with self._our_errors(RECONNECT_TIMEOUT_S):
+                async with asyncio.timeout(RECONNECT_TIMEOUT_S):
+                    await self.channel.channel_ready()
         except TimeoutError:
             raise self._nobody() from None
+
+    @contextmanager
+    def _our_errors(self, timeout_s: float) -> Iterator[None]:
+        """Raise an error of `errors` for whatever gRPC raises, except where we are cancelled."""
+        try:
+            yield
+        except aio.AioRpcError as failed:
+            raise self._error_of(failed, timeout_s) from failed
+        except aio.UsageError as closed:  # gRPC's name for a call on a closed channel
+            raise self._closed() from closed
+        except asyncio.CancelledError as cancelled:
+            if nobody_cancelled():
+                raise self._closed() from cancelled
+            raise
+
+    def _closed(self) -> DaemonUnavailable:
+        return DaemonUnavailable(
+            f"the connection to the daemon at {self._socket} was closed; what it was asked "
+            "for may have happened or not"
+        )
 
     def _nobody(self) -> DaemonUnavailable:
         return DaemonUnavailable(

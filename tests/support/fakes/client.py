@@ -7,6 +7,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from buddies_core.client import DaemonClient
+from buddies_core.errors import DaemonUnavailable, TimedOut
 from buddies_core.model.bodies import AgentPresence
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, MemoryId, RoomName, topic_of
@@ -116,6 +117,12 @@ class FakeClient(DaemonClient):
     def __init__(self, *, content: str = MEMORY.content, found: SearchResult = FOUND) -> None:
         self.asked: list[object] = []
         self.failure: Exception | None = None
+        self.hold: asyncio.Event | None = None
+        """Every question waits for it."""
+        self.waits = 0
+        """How many questions wait now."""
+        self.deadline_s: float | None = None
+        """How long a question waits for its answer."""
         self.content = content
         self.found = found
         self.story: list[TaskView] = [SUBMITTED, WORKING, COMPLETED]
@@ -141,17 +148,32 @@ class FakeClient(DaemonClient):
         return self.replaceable
 
     async def attach(self, agent: str, user: str, capabilities: tuple[str, ...] = ()) -> None:
-        self._answer("attach", agent, user, capabilities)
+        await self._answer("attach", agent, user, capabilities)
 
-    def _answer(self, *question: object) -> None:
+    def end(self) -> None:
+        """Be without a daemon: questions that wait fail, and later ones too."""
+        self.failure = DaemonUnavailable("the daemon ended during the call")
+        if self.hold is not None:
+            self.hold.set()
+
+    async def _answer(self, *question: object) -> None:
+        """Take a question. As with the real client, the caller can be cancelled while it waits."""
         self.asked.append(question)
+        self.waits += 1
+        try:
+            async with asyncio.timeout(self.deadline_s):
+                await (asyncio.sleep(0) if self.hold is None else self.hold.wait())
+        except TimeoutError:
+            raise TimedOut(f"the daemon did not answer within {self.deadline_s} s") from None
+        finally:
+            self.waits -= 1
         if self.failure is not None:
             raise self.failure
 
     async def join_room(
         self, room: str, ticket: str | None = None, *, private: bool = False
     ) -> JoinReport:
-        self._answer("join_room", room, ticket, *(("private",) if private else ()))
+        await self._answer("join_room", room, ticket, *(("private",) if private else ()))
         return JoinReport(
             room=RoomName(room),
             ticket="buddiesticket",
@@ -163,19 +185,19 @@ class FakeClient(DaemonClient):
         )
 
     async def leave_room(self, room: str, *, for_all: bool) -> LeaveReport:
-        self._answer("leave_room", room, for_all)
+        await self._answer("leave_room", room, for_all)
         return LeaveReport(RoomName(room), node_left=True, still_joined_by=())
 
     async def list_rooms(self) -> tuple[RoomName, ...]:
-        self._answer("list_rooms")
+        await self._answer("list_rooms")
         return (FEATURE,)
 
     async def room_list(self, cursor: str = "") -> RoomList:
-        self._answer("list_rooms", *filter(None, (cursor,)))
+        await self._answer("list_rooms", *filter(None, (cursor,)))
         return RoomList((FEATURE,))
 
     async def room_status(self, room: str, cursor: str = "") -> RoomStatus:
-        self._answer("room_status", room, *filter(None, (cursor,)))
+        await self._answer("room_status", room, *filter(None, (cursor,)))
         return RoomStatus(
             room=RoomName(room),
             topic=topic_of(RoomName(room)),
@@ -187,15 +209,15 @@ class FakeClient(DaemonClient):
     async def room_ticket(
         self, room: str, *, uses: int | None = None, expires_s: float | None = None
     ) -> TicketReport:
-        self._answer("room_ticket", room, uses, expires_s)
+        await self._answer("room_ticket", room, uses, expires_s)
         return TicketReport(RoomName(room), "buddiesticket", ("it may work here alone",))
 
     async def rotate_room(self, room: str, without: Sequence[str] = ()) -> RotateReport:
-        self._answer("rotate_room", room, tuple(without))
+        await self._answer("rotate_room", room, tuple(without))
         return ROTATED
 
     async def notify(self, room: str, text: str) -> NotifyReport:
-        self._answer("notify", room, text)
+        await self._answer("notify", room, text)
         return NotifyReport(RoomName(room), text, members=1)
 
     async def store_memory(
@@ -208,7 +230,7 @@ class FakeClient(DaemonClient):
         tags: Sequence[str] = (),
         references: Sequence[str] = (),
     ) -> MemoryView:
-        self._answer("store_memory", room, content, title, kind, tags, references)
+        await self._answer("store_memory", room, content, title, kind, tags, references)
         return replace(MEMORY, room=RoomName(room), content=content, title=title)
 
     async def list_memories(
@@ -222,13 +244,13 @@ class FakeClient(DaemonClient):
         limit: int = 20,
         cursor: str = "",
     ) -> MemoryList:
-        self._answer(
+        await self._answer(
             "list_memories", room, kind, tags, author, since_ms, limit, *filter(None, (cursor,))
         )
         return MemoryList((MEMORY,), damaged=1)
 
     async def get_memory(self, id: str, offset: int = 0, limit: int = 20_000) -> MemoryPage:
-        self._answer("get_memory", id, offset, limit)
+        await self._answer("get_memory", id, offset, limit)
         end = min(offset + limit, len(self.content))
         return MemoryPage(
             memory=replace(MEMORY, content=self.content[offset:end]),
@@ -249,7 +271,7 @@ class FakeClient(DaemonClient):
         timeout_s: float = 3.0,
         limit: int = 20,
     ) -> SearchResult:
-        self._answer("search_memory", query, room, kind, tags, author, since_ms, timeout_s, limit)
+        await self._answer("search_memory", query, room, kind, tags, author, since_ms, timeout_s, limit)
         return self.found
 
     async def delegate_task(
@@ -265,7 +287,7 @@ class FakeClient(DaemonClient):
         retryable: bool = True,
         parent_task_id: str = "",
     ) -> TaskView:
-        self._answer(
+        await self._answer(
             "delegate_task", room, description, timeout_s, peer, agent, capability,
             idempotency_key, retryable, parent_task_id,
         )  # fmt: skip
@@ -280,7 +302,7 @@ class FakeClient(DaemonClient):
         self, task_id: str, timeout_s: float, *, offset: int = 0, description: bool = False
     ) -> TaskView:
         asked = filter(None, (offset, "description" if description else ""))
-        self._answer("task_after", task_id, timeout_s, *asked)
+        await self._answer("task_after", task_id, timeout_s, *asked)
         fitted = fitting_tasks.description if description else fitting_tasks.outcome
         return fitted(self._told(self.story), offset)
 
@@ -292,26 +314,26 @@ class FakeClient(DaemonClient):
         limit: int = 1,
         new_only: bool = False,
     ) -> tuple[TaskView, ...]:
-        self._answer("poll_tasks", room, timeout_s, limit)
+        await self._answer("poll_tasks", room, timeout_s, limit)
         claimed = self._told(self.claims)
         return claimed if new_only else answers.fitted(claimed)
 
     async def submit_task_result(
         self, task_id: str, *, success: bool, output: str
     ) -> SubmitVerdict:
-        self._answer("submit_task_result", task_id, success, output)
+        await self._answer("submit_task_result", task_id, success, output)
         return self.verdict
 
     async def task_progress(self, task_id: str, text: str) -> TaskView:
-        self._answer("task_progress", task_id, text)
+        await self._answer("task_progress", task_id, text)
         return WORKING
 
     async def cancel_task(self, task_id: str, reason: str = "") -> TaskView:
-        self._answer("cancel_task", task_id, reason)
+        await self._answer("cancel_task", task_id, reason)
         return CANCELED
 
     async def reject_task(self, task_id: str, reason: str) -> TaskView:
-        self._answer("reject_task", task_id, reason)
+        await self._answer("reject_task", task_id, reason)
         return REJECTED
 
     async def list_tasks(
@@ -322,7 +344,7 @@ class FakeClient(DaemonClient):
         limit: int = 20,
         cursor: str = "",
     ) -> TaskList:
-        self._answer("list_tasks", room, state, limit, *filter(None, (cursor,)))
+        await self._answer("list_tasks", room, state, limit, *filter(None, (cursor,)))
         return TaskList((WORKING, FAILED), self.waiting)
 
     async def waiting_tasks(self) -> int:
@@ -338,5 +360,5 @@ class FakeClient(DaemonClient):
         return items.pop(0) if len(items) > 1 else items[0]
 
     async def status(self) -> DaemonStatus:
-        self._answer("status")
+        await self._answer("status")
         return STATUS

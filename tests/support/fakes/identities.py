@@ -67,13 +67,13 @@ class IdentityClient(FakeClient):
     async def revoke_identity(
         self, label: str, since_ms: int, *, own_too: bool = False
     ) -> RevocationView:
-        self._answer("revoke_identity", label, since_ms, own_too)
+        await self._answer("revoke_identity", label, since_ms, own_too)
         return _revoke(label, own_too=own_too)
 
     async def restore_identity(self, label: str) -> RevocationView:
-        self._answer("restore_identity", label)
+        await self._answer("restore_identity", label)
         return _VIEWS[label]
 
     async def revoked_identities(self) -> tuple[RevocationView, ...]:
-        self._answer("revoked_identities")
+        await self._answer("revoked_identities")
         return self.revoked

@@ -17,7 +17,7 @@ class PolicyClient(FakeClient):
         self.needs_confirm = ""
 
     async def get_policy(self, room: str, cursor: str = "") -> PolicyView:
-        self._answer("get_policy", room, *filter(None, (cursor,)))
+        await self._answer("get_policy", room, *filter(None, (cursor,)))
         return self.view
 
     async def set_policy(
@@ -28,19 +28,19 @@ class PolicyClient(FakeClient):
         require_signed: bool = False,
         confirm: bool = False,
     ) -> PolicyReport:
-        self._answer("set_policy", room, tuple(identities), require_signed, confirm)
+        await self._answer("set_policy", room, tuple(identities), require_signed, confirm)
         return self._report(confirm)
 
     async def add_to_policy(
         self, room: str, identity: str, *, confirm: bool = False
     ) -> PolicyReport:
-        self._answer("add_to_policy", room, identity, confirm)
+        await self._answer("add_to_policy", room, identity, confirm)
         return self._report(confirm)
 
     async def remove_from_policy(
         self, room: str, identity: str, *, confirm: bool = False
     ) -> PolicyReport:
-        self._answer("remove_from_policy", room, identity, confirm)
+        await self._answer("remove_from_policy", room, identity, confirm)
         return self._report(confirm)
 
     def _report(self, confirm: bool) -> PolicyReport:

@@ -189,6 +189,9 @@ class FakeRooms:
     contexts: list[tuple[str, str]] = field(default_factory=list)
     failure: Exception | None = None
     hold: asyncio.Event | None = None
+    """Joins wait for it."""
+    waits: int = 0
+    """How many joins wait now."""
     names: tuple[RoomName, ...] = (RoomName("a"), RoomName("feature-a"))
     report: JoinReport = JOIN_REPORT
     seen: RoomStatus = ROOM_STATUS
@@ -243,8 +246,12 @@ class FakeRooms:
         return NotifyReport(RoomName(room), text, 3)
 
     async def _fail_or_wait(self) -> None:
-        if self.hold is not None:
-            await self.hold.wait()
+        self.waits += 1
+        try:
+            if self.hold is not None:
+                await self.hold.wait()
+        finally:
+            self.waits -= 1
         if self.failure is not None:
             raise self.failure
 

@@ -34,7 +34,7 @@ class SkillClient(FakeClient):
         version: int = 0,
         parent_hash: str = "",
     ) -> SkillView:
-        self._answer("publish_skill", room, title, content, tags, version, parent_hash)
+        await self._answer("publish_skill", room, title, content, tags, version, parent_hash)
         return replace(SKILL, room=RoomName(room), title=title, content=content)
 
     async def list_skills(
@@ -45,11 +45,11 @@ class SkillClient(FakeClient):
         limit: int = 20,
         cursor: str = "",
     ) -> SkillList:
-        self._answer("list_skills", room, tags, limit, *filter(None, (cursor,)))
+        await self._answer("list_skills", room, tags, limit, *filter(None, (cursor,)))
         return SkillList((SKILL, FOUND), 1)
 
     async def get_skill(self, hash: str, offset: int = 0, limit: int = 20_000) -> SkillPage:
-        self._answer("get_skill", hash, offset, limit)
+        await self._answer("get_skill", hash, offset, limit)
         if hash not in self.pages:
             raise NotFound(f"skill {hash} is not on this machine")
         return self.pages[hash]
@@ -63,9 +63,9 @@ class SkillClient(FakeClient):
         timeout_s: float = 3.0,
         limit: int = 20,
     ) -> SkillSearchResult:
-        self._answer("search_skills", query, room, tags, timeout_s, limit)
+        await self._answer("search_skills", query, room, tags, timeout_s, limit)
         return self.skills_found
 
     async def vote_skill(self, *, room: str, hash: str, score: int) -> VoteReport:
-        self._answer("vote_skill", room, hash, score)
+        await self._answer("vote_skill", room, hash, score)
         return VOTED

@@ -87,6 +87,8 @@ class FakeTasks:
     """Polls, and watches whose story has no end, wait for it."""
     waits: int = 0
     """How many wait now."""
+    failure: Exception | None = None
+    """What watches end with."""
 
     async def delegate(
         self,
@@ -113,6 +115,8 @@ class FakeTasks:
     async def watch(self, task_id: TaskId, timeout_s: float) -> AsyncGenerator[TaskView]:
         self.calls.append(("watch", task_id, timeout_s))
         self._known(task_id)
+        if self.failure is not None:
+            raise self.failure
         for view in self.story:
             yield view
         await self._wait()

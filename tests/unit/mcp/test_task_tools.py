@@ -207,11 +207,11 @@ async def test_a_client_that_cancels_its_call_ends_the_wait_and_nothing_else() -
     class Slow(FakeClient):
         def __init__(self) -> None:
             super().__init__()
-            self.waits = asyncio.Event()
+            self.began = asyncio.Event()
             self.cancelled = asyncio.Event()
 
         async def poll_tasks(self, **_given: object) -> Never:
-            self.waits.set()
+            self.began.set()
             try:
                 await asyncio.Event().wait()
             finally:
@@ -222,7 +222,7 @@ async def test_a_client_that_cancels_its_call_ends_the_wait_and_nothing_else() -
     async with session(daemon) as client, asyncio.timeout(2):
         async with asyncio.TaskGroup() as group:
             call = group.create_task(client.call_tool("poll_pending_tasks", {}))
-            await daemon.waits.wait()
+            await daemon.began.wait()
             call.cancel()
         await daemon.cancelled.wait()
         assert not (await client.call_tool("list_rooms", {})).is_error
