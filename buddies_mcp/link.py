@@ -66,8 +66,8 @@ class DaemonLink:
                 raise
             except DaemonUnavailable as error:
                 raise DaemonUnavailable(
-                    f"{error}. The next call does so by itself; look first whether this one was "
-                    "done"
+                    f"{error}. The next call starts the daemon if it has to; before you repeat "
+                    "this one, check whether it was done"
                 ) from error
         finally:
             self._questions -= 1
@@ -113,7 +113,10 @@ class DaemonLink:
             self._holder.cancel()
 
     async def _hold(self, connected: asyncio.Future[DaemonClient]) -> None:
-        """Keep a connection until cancelled; opened and closed here, as its tasks belong to one."""
+        """Keep a connection until cancelled; opened and closed here, as its tasks belong to one.
+
+        Questions that are still put by it when it is cancelled have a minute to be answered.
+        """
         try:
             async with self._connect() as daemon:
                 connected.set_result(daemon)
@@ -124,4 +127,7 @@ class DaemonLink:
                 logger.warning("daemon_connection_ended reason=%r", error)
             else:
                 connected.set_exception(error)
-                connected.exception()  # seen, even if nobody asks
+        finally:
+            if not connected.done():
+                connected.set_exception(DaemonUnavailable("this MCP server is ending"))
+            connected.exception()  # seen, even if nobody asks

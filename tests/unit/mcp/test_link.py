@@ -151,7 +151,7 @@ async def test_a_question_during_which_the_daemon_goes_away_is_not_put_again() -
         await daemon.store_memory(room="a", content="c")
 
     async with DaemonLink.open(machine.connect) as link:
-        with pytest.raises(DaemonUnavailable, match="look first whether this one was done"):
+        with pytest.raises(DaemonUnavailable, match="check whether it was done"):
             await link.ask(store_and_die)  # type: ignore[arg-type]
     assert len(machine.daemons) == 1
 

@@ -1,7 +1,7 @@
 """How a client hears that a task waits."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, cast
@@ -18,6 +18,7 @@ from buddies_core.model.task import InboxChange, TaskList
 from buddies_mcp.link import DaemonLink
 from buddies_mcp.server import build_server
 from buddies_mcp.waking import INBOX_URI, Waking
+from tests.support.eventually import until
 from tests.support.fakes.client import FakeClient
 from tests.support.fakes.tasks import ARRIVED, FAILED, TASK_ID, WORKING
 
@@ -91,12 +92,24 @@ async def test_who_has_subscribed_hears_of_each_change_until_it_unsubscribes() -
     assert session.sent == [("notifications/resources/updated", {"uri": INBOX_URI})]
 
 
-async def test_a_client_that_has_not_shaken_hands_is_told_nothing() -> None:
-    await Waking().tell(ARRIVED)
+async def test_a_client_is_told_only_of_what_comes_after_it_has_shaken_hands() -> None:
+    waking, session = Waking(), FakeSession()
+    waking.subscribe(subscribed=True)
+    await waking.tell(ARRIVED)
+    waking.ready(cast("ServerSession", session))
+    assert session.sent == []
+    await waking.tell(InboxChange(waiting=0))
+    assert session.sent == [("notifications/resources/updated", {"uri": INBOX_URI})]
+
+
+async def hear_nothing(_message: object) -> None:
+    pass
 
 
 @asynccontextmanager
-async def client_of(daemon: FakeClient) -> AsyncIterator[Client]:
+async def client_of(
+    daemon: FakeClient, hear: Callable[[object], Awaitable[None]] = hear_nothing
+) -> AsyncIterator[Client]:
     @asynccontextmanager
     async def connect() -> AsyncIterator[FakeClient]:
         yield daemon
@@ -104,7 +117,7 @@ async def client_of(daemon: FakeClient) -> AsyncIterator[Client]:
     waking = Waking()
     async with (
         DaemonLink.open(connect, waking.tell) as link,
-        Client(build_server(link, waking), mode="legacy") as client,
+        Client(build_server(link, waking), mode="legacy", message_handler=hear) as client,
     ):
         yield client
 
@@ -128,6 +141,32 @@ async def test_the_inbox_is_a_resource_that_can_be_read_and_subscribed_to() -> N
     assert isinstance(content, mcp.TextResourceContents)
     assert json.loads(content.text) == task_json.task_list_json(TaskList((WORKING, FAILED), 3))
     assert ("list_tasks", None, "submitted", 20) in daemon.asked
+
+
+@subscribing
+async def test_a_client_hears_of_changes_of_the_inbox_only_while_it_is_subscribed() -> None:
+    daemon = FakeClient()
+    heard: list[str] = []
+
+    async def hear(message: object) -> None:
+        assert isinstance(message, mcp.ResourceUpdatedNotification)
+        heard.append(message.params.uri)
+
+    async def change() -> None:
+        daemon.inbox.put_nowait(InboxChange(waiting=0))
+        await until(daemon.inbox.empty)
+
+    async with client_of(daemon, hear) as client:
+        await client.subscribe_resource(INBOX_URI)
+        await change()
+        await until(lambda: len(heard) == 1)
+        await client.unsubscribe_resource(INBOX_URI)
+        await change()
+        await client.subscribe_resource(INBOX_URI)
+        await change()
+        await until(lambda: len(heard) >= 2)
+        await client.list_tools()  # Its answer comes after all that was told before.
+    assert heard == [INBOX_URI] * 2
 
 
 @subscribing
