@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
+import anyio.lowlevel
+
 from buddies_core.errors import DaemonUnavailable, VersionMismatch
 
 if TYPE_CHECKING:
@@ -69,6 +71,12 @@ class DaemonLink:
                     f"{error}. The next call starts the daemon if it has to; before you repeat "
                     "this one, check whether it was done"
                 ) from error
+        except asyncio.CancelledError as cancelled:
+            await _raise_own_cancellation()
+            raise DaemonUnavailable(
+                "the call was cut off inside buddies; before you repeat it, check whether it was "
+                "done"
+            ) from cancelled
         finally:
             self._questions -= 1
 
@@ -131,3 +139,15 @@ class DaemonLink:
             if not connected.done():
                 connected.set_exception(DaemonUnavailable("this MCP server is ending"))
             connected.exception()  # seen, even if nobody asks
+
+
+async def _raise_own_cancellation() -> None:
+    """Raise the cancellation of this task as anyio knows it; return if nobody has cancelled it.
+
+    A library may raise a CancelledError of its own. If one of the server's tasks ended in it, anyio
+    would cancel the whole server.
+    """
+    await anyio.lowlevel.checkpoint_if_cancelled()
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -1,6 +1,7 @@
 """What agents see of tasks, and how long a call lets them wait."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -17,6 +18,7 @@ from buddies_mcp.link import DaemonLink
 from buddies_mcp.patience import Patience
 from buddies_mcp.server import TOOLS, build_server
 from buddies_mcp.waking import Waking
+from tests.support.eventually import until
 from tests.support.fakes.client import FakeClient
 from tests.support.fakes.tasks import COMPLETED, FAILED, SUBMITTED, TASK_ID, WORKING
 
@@ -203,26 +205,39 @@ async def test_a_client_that_gave_a_token_gets_growing_progress_with_words() -> 
     assert told[0][0] < told[1][0]
 
 
+class Slow(FakeClient):
+    """Polls without an end; cancelled, it raises an error of its own, as gRPC does by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began = asyncio.Event()
+        self.may_end = asyncio.Event()
+        self.cancelled = False
+
+    async def poll_tasks(self, **_given: object) -> Never:
+        self.began.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.may_end.wait()
+        self.cancelled = not self.may_end.is_set()
+        raise asyncio.CancelledError
+
+
 async def test_a_client_that_cancels_its_call_ends_the_wait_and_nothing_else() -> None:
-    class Slow(FakeClient):
-        def __init__(self) -> None:
-            super().__init__()
-            self.began = asyncio.Event()
-            self.cancelled = asyncio.Event()
-
-        async def poll_tasks(self, **_given: object) -> Never:
-            self.began.set()
-            try:
-                await asyncio.Event().wait()
-            finally:
-                self.cancelled.set()
-            raise AssertionError("nothing sets it")
-
     daemon = Slow()
     async with session(daemon) as client, asyncio.timeout(2):
         async with asyncio.TaskGroup() as group:
             call = group.create_task(client.call_tool("poll_pending_tasks", {}))
             await daemon.began.wait()
             call.cancel()
-        await daemon.cancelled.wait()
+        await until(lambda: daemon.cancelled)
+        assert not (await client.call_tool("list_rooms", {})).is_error
+
+
+async def test_a_cancellation_that_nobody_has_asked_for_fails_that_call_alone() -> None:
+    daemon = Slow()
+    daemon.may_end.set()
+    async with session(daemon) as client, asyncio.timeout(2):
+        result = await client.call_tool("poll_pending_tasks", {})
+        assert result.is_error
+        assert "check whether it was done" in str(result.content)
         assert not (await client.call_tool("list_rooms", {})).is_error

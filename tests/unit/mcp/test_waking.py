@@ -1,7 +1,7 @@
 """How a client hears that a task waits."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, cast
@@ -9,6 +9,7 @@ from typing import Any, cast
 import mcp_types as mcp
 import pytest
 from mcp.client import Client
+from mcp.client.session import MessageHandlerFnT
 from mcp.server.session import ServerSession
 from mcp.shared.exceptions import MCPError
 
@@ -102,13 +103,13 @@ async def test_a_client_is_told_only_of_what_comes_after_it_has_shaken_hands() -
     assert session.sent == [("notifications/resources/updated", {"uri": INBOX_URI})]
 
 
-async def hear_nothing(_message: object) -> None:
+async def hear_nothing(message: object) -> None:
     pass
 
 
 @asynccontextmanager
 async def client_of(
-    daemon: FakeClient, hear: Callable[[object], Awaitable[None]] = hear_nothing
+    daemon: FakeClient, hear: MessageHandlerFnT = hear_nothing
 ) -> AsyncIterator[Client]:
     @asynccontextmanager
     async def connect() -> AsyncIterator[FakeClient]:

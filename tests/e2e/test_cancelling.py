@@ -1,0 +1,331 @@
+"""Cancelled calls, clients that die and daemons that end: nothing of that breaks a shim."""
+
+import asyncio
+import itertools
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from buddies_mcp.server import TOOLS
+from tests.support.worlds.machines import Machine
+
+pytestmark = pytest.mark.timeout(180)
+
+ROOM = "feature-a"
+MOMENTS_S = (0, 0.005, 0.05)
+"""When after a call its cancellation is sent."""
+ANSWERS_WITHIN_S = 60.0
+ENDS_WITHIN_S = 5.0
+AGENTS = 20
+LINE_BYTES_MAX = 1 << 24
+
+# A server whose loop is cut short, as by a cancellation that anyio does not know.
+CUT_SHORT = """\
+from buddies_mcp import __main__, server
+
+async def serve_loop(_server, read_stream, _write_stream, **_options):
+    await read_stream.receive()
+
+server.serve_loop = serve_loop
+__main__.main()
+"""
+
+
+def valid_arguments(memory: str, task: str, skill: str) -> Mapping[str, dict[str, Any]]:
+    """Return arguments for every tool with which it has something to do."""
+    identity = (
+        "ssh:ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKHEChX2Yz7MAhB/F5Z3uPbDNHjmWh8aGqYpaEbVbJ4E"
+    )
+    return {
+        "join_room": {"room": "elsewhere"},
+        "leave_room": {"room": "elsewhere"},
+        "list_rooms": {},
+        "get_room_status": {"room": ROOM},
+        "notify_peers": {"room": ROOM, "text": "cancelling"},
+        "store_memory": {"room": ROOM, "content": "a note"},
+        "search_memory": {"query": "a note"},
+        "list_memories": {},
+        "get_memory": {"id": memory},
+        "delegate_task": {"room": ROOM, "description": "d", "idempotency_key": "once"},
+        "wait_task": {"task_id": task},
+        "poll_pending_tasks": {},
+        "submit_task_result": {"task_id": task, "success": True, "output": "done"},
+        "task_progress": {"task_id": task, "text": "half of it"},
+        "cancel_task": {"task_id": task},
+        "reject_task": {"task_id": task, "reason": "no time"},
+        "list_tasks": {},
+        "publish_skill": {"room": ROOM, "title": "How to cancel", "content": "Press Esc."},
+        "search_skills": {"query": "cancel"},
+        "vote_skill": {"room": ROOM, "hash": skill, "score": 1},
+        "get_skill": {"hash": skill},
+        "list_skills": {},
+        "install_skill": {"hash": skill, "client": "project"},
+        "set_identity_policy": {"room": ROOM, "identities": []},
+        "add_whitelisted_identity": {"room": ROOM, "identity": identity},
+        "remove_whitelisted_identity": {"room": ROOM, "identity": identity},
+        "get_identity_policy": {"room": ROOM},
+    }
+
+
+def test_the_matrix_has_valid_arguments_for_every_tool() -> None:
+    arguments = valid_arguments("m", "t", "s")
+    assert list(arguments) == list(TOOLS)
+    for name, given in arguments.items():
+        TOOLS[name].check(given)
+
+
+class Shim:
+    """A shim, and a client that has many calls under way at once."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self._ids = itertools.count()
+        self._answers: dict[int, asyncio.Future[Any]] = {}
+
+    async def read(self) -> None:
+        """Take in every answer until the shim ends."""
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            message = json.loads(line)
+            if (answer := self._answers.get(message.get("id", -1))) is not None:
+                answer.set_result(message)
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(AssertionError("the shim has ended"))
+
+    def tell(self, method: str, params: Mapping[str, Any], **more: Any) -> None:
+        """Send a line; never waits, as what is sent here is short."""
+        assert self.process.stdin is not None
+        line = json.dumps({"jsonrpc": "2.0", "method": method, "params": params, **more})
+        self.process.stdin.write(line.encode() + b"\n")
+
+    def ask(self, method: str, **params: Any) -> int:
+        """Send a request and return its id."""
+        number = next(self._ids)
+        self._answers[number] = asyncio.get_running_loop().create_future()
+        self.tell(method, params, id=number)
+        return number
+
+    def call(self, name: str, arguments: Mapping[str, Any]) -> int:
+        """Send a call of a tool and return its id."""
+        return self.ask("tools/call", name=name, arguments=arguments)
+
+    def cancel(self, number: int) -> None:
+        """Send the cancellation of a request, whose answer nobody waits for any more."""
+        self.tell("notifications/cancelled", {"requestId": number, "reason": "Esc"})
+        self._answers.pop(number, None)
+
+    async def answer(self, number: int) -> Any:
+        """Wait for the answer to a request and return its result."""
+        async with asyncio.timeout(ANSWERS_WITHIN_S):
+            answer = await self._answers[number]
+        del self._answers[number]
+        assert "result" in answer, answer
+        return answer["result"]
+
+    async def result(self, name: str, **arguments: Any) -> Any:
+        """Call a tool and return its result."""
+        result = await self.answer(self.call(name, arguments))
+        assert not result.get("isError"), result
+        return result["structuredContent"]
+
+    async def volley(self, calls: Mapping[str, dict[str, Any]], moment_s: float) -> None:
+        """Make calls at once and cancel them all after a moment."""
+        numbers = [self.call(name, arguments) for name, arguments in calls.items()]
+        await asyncio.sleep(moment_s)
+        for number in numbers:
+            self.cancel(number)
+
+    async def is_well(self) -> None:
+        """Assert that it answers a ping and a call."""
+        await self.answer(self.ask("ping"))
+        assert ROOM in (await self.result("list_rooms"))["rooms"]
+
+    def hang_up(self) -> None:
+        """Close both pipes, as the kernel does for a client that is killed."""
+        for descriptor in (0, 1):
+            self.process._transport.get_pipe_transport(descriptor).close()  # type: ignore[attr-defined]
+
+
+@asynccontextmanager
+async def shim_on(machine: Machine, *command: str, agent: str = "claude") -> AsyncIterator[Shim]:
+    """Start a shim as a client does, up to the handshake; it is killed at the end."""
+    process = await asyncio.create_subprocess_exec(
+        *(command or ("buddies",)),
+        env=os.environ | machine.environment(agent),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        cwd=machine.home,
+        limit=LINE_BYTES_MAX,
+    )
+    shim = Shim(process)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            reading = tasks.create_task(shim.read())
+            try:
+                yield shim
+            finally:
+                reading.cancel()
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def shake_hands(shim: Shim) -> None:
+    client = {"name": "test", "version": "0"}
+    await shim.answer(
+        shim.ask("initialize", protocolVersion="2025-06-18", capabilities={}, clientInfo=client)
+    )
+    shim.tell("notifications/initialized", {})
+
+
+async def set_up(shim: Shim) -> Mapping[str, dict[str, Any]]:
+    """Join the room, leave something of each kind in it, and return calls that use them."""
+    await shake_hands(shim)
+    await shim.result("join_room", room=ROOM)
+    memory = await shim.result("store_memory", room=ROOM, content="a note")
+    skill = await shim.result("publish_skill", room=ROOM, title="How", content="Press Esc.")
+    task = await shim.result("delegate_task", room=ROOM, description="d", wait_secs=0)
+    return valid_arguments(memory["id"], task["task_id"], skill["hash"])
+
+
+async def test_every_call_can_be_cancelled_at_every_moment(alice: Machine) -> None:
+    async with shim_on(alice) as shim:
+        calls = await set_up(shim)
+        for (name, arguments), moment_s in itertools.product(calls.items(), MOMENTS_S):
+            await shim.volley({name: arguments}, moment_s)
+            await shim.answer(shim.ask("ping"))
+        for moment_s in (*MOMENTS_S, 0.3):
+            await shim.volley(calls, moment_s)
+            await shim.is_well()
+
+
+async def test_every_call_can_be_cancelled_before_the_daemon_runs_and_while_it_starts(
+    alice: Machine,
+) -> None:
+    async with shim_on(alice) as shim:
+        calls = await set_up(shim)
+        # The first cancelled calls have it started, which the later ones meet.
+        for moments_s in zip(MOMENTS_S, MOMENTS_S[::-1], strict=True):
+            await alice.kill_daemon()
+            for moment_s in moments_s:
+                await shim.volley(calls, moment_s)
+            await shim.is_well()
+
+
+@pytest.mark.parametrize("words", [("daemon", "stop"), ("daemon", "restart")])
+async def test_every_call_can_be_cancelled_while_the_daemon_stops_and_restarts(
+    alice: Machine, words: tuple[str, ...]
+) -> None:
+    async with shim_on(alice) as shim:
+        calls = await set_up(shim)
+        async with asyncio.TaskGroup() as tasks:
+            command = tasks.create_task(alice.run(*words))
+            for moment_s in itertools.cycle(MOMENTS_S):
+                await shim.volley(calls, moment_s)
+                await asyncio.sleep(0.05)
+                if command.done():
+                    break
+        await shim.is_well()
+
+
+async def test_the_first_call_of_all_can_be_cancelled(alice: Machine) -> None:
+    async with shim_on(alice) as shim:
+        await shake_hands(shim)
+        await shim.volley(valid_arguments("m", "t", "s"), 0)
+        await shim.result("join_room", room=ROOM)
+        await shim.is_well()
+
+
+async def test_calls_that_come_while_the_daemon_restarts_are_all_answered(alice: Machine) -> None:
+    async with shim_on(alice) as shim:
+        await set_up(shim)
+        waiting = shim.call("poll_pending_tasks", {"wait_secs": 3})
+        numbers: list[int] = []
+        async with asyncio.TaskGroup() as tasks:
+            command = tasks.create_task(alice.run("daemon", "restart"))
+            while not command.done():
+                numbers.append(shim.call("get_room_status", {"room": ROOM}))
+                await asyncio.sleep(0.05)
+        for number in (waiting, *numbers):
+            await shim.answer(number)
+        await shim.is_well()
+
+
+async def test_a_client_that_is_killed_in_the_middle_of_its_calls_takes_along_its_agent_alone(
+    alice: Machine,
+) -> None:
+    async with (
+        shim_on(alice, agent="other") as other,
+        shim_on(alice) as killed,
+        shim_on(alice) as hung_up,
+    ):
+        calls = await set_up(other)
+        for shim in (killed, hung_up):
+            await shake_hands(shim)
+            await shim.is_well()
+            for name, arguments in calls.items():
+                shim.call(name, arguments)
+        await asyncio.sleep(MOMENTS_S[-1])
+        killed.process.kill()
+        hung_up.hang_up()
+        async with asyncio.timeout(ENDS_WITHIN_S):
+            await killed.process.wait()
+            await hung_up.process.wait()
+        await _shows(alice, ["other"])
+        await other.is_well()
+
+
+async def test_twenty_agents_cancel_lose_their_daemon_and_are_killed_at_once(
+    alice: Machine,
+) -> None:
+    async with shim_on(alice, agent="person") as person:
+        calls = await set_up(person)
+
+        async def live(number: int) -> None:
+            async with AsyncExitStack() as stack:
+                async with starts:
+                    shim = await stack.enter_async_context(shim_on(alice, agent=f"a{number}"))
+                    await shake_hands(shim)
+                    await shim.is_well()
+                await ready.wait()
+                await shim.volley(calls, MOMENTS_S[number % len(MOMENTS_S)])
+                await shim.is_well()
+                for name, arguments in calls.items():
+                    shim.call(name, arguments)
+                await asyncio.sleep(MOMENTS_S[-1])
+                shim.hang_up() if number % 2 else shim.process.kill()
+                async with asyncio.timeout(ANSWERS_WITHIN_S):
+                    await shim.process.wait()
+
+        starts = asyncio.Semaphore(2)  # Twenty at once would starve the tests beside this one.
+        ready = asyncio.Barrier(AGENTS + 1)
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(AGENTS):
+                tasks.create_task(live(number))
+            await ready.wait()
+            await alice.kill_daemon(signal.SIGTERM)
+        await person.is_well()
+        await _shows(alice, ["person"])
+
+
+async def test_a_server_that_ends_before_its_client_does_ends_the_process(alice: Machine) -> None:
+    async with shim_on(alice, sys.executable, "-c", CUT_SHORT) as shim:
+        shim.tell("notifications/initialized", {})
+        async with asyncio.timeout(ANSWERS_WITHIN_S):
+            assert await shim.process.wait() == 0
+
+
+async def _shows(machine: Machine, agents: list[str]) -> None:
+    """Wait until the daemon shows these agents and no others."""
+    async with asyncio.timeout(ANSWERS_WITHIN_S):
+        while [agent["name"] for agent in (await machine.command("status"))["agents"]] != agents:
+            pass
