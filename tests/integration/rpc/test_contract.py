@@ -18,6 +18,7 @@ from tests.support.fakes.node import FakeNode, fake_node
 from tests.support.fakes.tasks import TASK_ID
 
 DEADLINE_S = 0.2
+ENOUGH_S = 10.0
 TURNS_MAX = 5_000
 
 
@@ -245,6 +246,7 @@ async def test_a_call_that_takes_too_long_times_out_and_the_next_is_answered(
     with pytest.raises(TimedOut, match=r"did not answer within"):
         await ask(side.client)
     side.let_go()
+    side.limit(ENOUGH_S)
     await ask(side.client)
 
 

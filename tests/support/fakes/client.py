@@ -271,7 +271,9 @@ class FakeClient(DaemonClient):
         timeout_s: float = 3.0,
         limit: int = 20,
     ) -> SearchResult:
-        await self._answer("search_memory", query, room, kind, tags, author, since_ms, timeout_s, limit)
+        await self._answer(
+            "search_memory", query, room, kind, tags, author, since_ms, timeout_s, limit
+        )
         return self.found
 
     async def delegate_task(

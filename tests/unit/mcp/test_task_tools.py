@@ -13,7 +13,7 @@ from mcp.client import Client
 from buddies_core.errors import DaemonUnavailable
 from buddies_core.model import task_json
 from buddies_core.model.json_view import JsonObject
-from buddies_core.model.task import SubmitVerdict, TaskSucceeded
+from buddies_core.model.task import SubmitVerdict, TaskSucceeded, TaskView
 from buddies_mcp.link import DaemonLink
 from buddies_mcp.patience import Patience
 from buddies_mcp.server import TOOLS, build_server
@@ -21,6 +21,7 @@ from buddies_mcp.waking import Waking
 from tests.support.eventually import until
 from tests.support.fakes.client import FakeClient
 from tests.support.fakes.tasks import COMPLETED, FAILED, SUBMITTED, TASK_ID, WORKING
+from tests.support.virtual_time import run_virtually
 
 ID = str(TASK_ID)
 NEXT = "the task goes on by itself; call wait_task with its task_id"
@@ -65,11 +66,23 @@ async def test_the_daemon_is_asked_again_every_ten_seconds_at_most() -> None:
     assert daemon.asked[1:] == [("task_after", ID, 10.0)] * 2
 
 
-async def test_a_task_that_is_not_over_in_time_is_pending() -> None:
-    daemon = FakeClient()
-    daemon.story = [SUBMITTED, WORKING]
+class Unhurried(FakeClient):
+    """Waits for a task as long as it may."""
 
-    answer = await Asked(daemon, 0.05).call("delegate_task", **TASK)
+    async def task_after(
+        self, task_id: str, timeout_s: float, *, offset: int = 0, description: bool = False
+    ) -> TaskView:
+        await asyncio.sleep(timeout_s)
+        return await super().task_after(task_id, timeout_s, offset=offset, description=description)
+
+
+def test_a_task_that_is_not_over_in_time_is_pending() -> None:
+    async def delegate() -> JsonObject:
+        daemon = Unhurried()
+        daemon.story = [SUBMITTED, WORKING]
+        return await Asked(daemon, wait_s=15).call("delegate_task", **TASK)
+
+    answer = run_virtually(delegate())
 
     assert answer == task_json.outcome_json(WORKING) | {"next": NEXT}
     assert answer["status"] == "pending"
@@ -224,7 +237,7 @@ class Slow(FakeClient):
 
 async def test_a_client_that_cancels_its_call_ends_the_wait_and_nothing_else() -> None:
     daemon = Slow()
-    async with session(daemon) as client, asyncio.timeout(2):
+    async with session(daemon) as client, asyncio.timeout(10):
         async with asyncio.TaskGroup() as group:
             call = group.create_task(client.call_tool("poll_pending_tasks", {}))
             await daemon.began.wait()
