@@ -127,7 +127,7 @@ class RealSide:
         return self._node.rooms.waits + self._node.tasks.waits
 
     def limit(self, deadline_s: float) -> None:
-        self._monkeypatch.setattr("buddies_core.client.calls.JOIN_TIMEOUT_S", deadline_s)
+        self._monkeypatch.setattr("buddies_core.client.rooms.JOIN_TIMEOUT_S", deadline_s)
         # The stream's deadline is what the caller waits, and this.
         self._monkeypatch.setattr("buddies_core.client.tasks.WAIT_MARGIN_S", deadline_s - 5)
 

@@ -45,7 +45,7 @@ async def machine(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 
 async def _join(link: DaemonLink) -> JoinReport:
-    return await link.ask(lambda daemon: daemon.join_room("r"))
+    return await link.ask(lambda daemon: daemon.join_room("feature-a"))
 
 
 async def test_a_call_that_the_old_daemon_still_answers_outlives_the_change_to_the_new_one(

@@ -170,10 +170,24 @@ def some_machines(*users: str) -> Iterator[tuple[Machine, ...]]:
             (machine.home / "run").mkdir(parents=True)
         yield machines
     finally:
-        for machine in machines:
-            if (pid := machine.daemon_pid()) is not None:
+        for pid in filter(None, [machine.daemon_pid() for machine in machines]):
+            _end(pid)
+        # A daemon that is only just starting does not hold the lock yet.
+        while left := _programs_of(homes):
+            for pid in left:
                 _end(pid)
         shutil.rmtree(homes, ignore_errors=True)
+
+
+def _programs_of(homes: Path) -> set[int]:
+    """Return the pids of the programs that run on machines in this directory. Linux alone."""
+    wanted = f"BUDDIES_DATA_DIR={homes}/".encode()
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has just ended
+            if wanted in (process / "environ").read_bytes():
+                found.add(int(process.name))
+    return found
 
 
 def _end(pid: int) -> None:
