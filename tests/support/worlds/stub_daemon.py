@@ -27,8 +27,9 @@ async def main() -> None:
         starts.write(f"{os.getpid()}\n")
     if reason := os.environ.get("STUB_FAILS"):
         raise SystemExit(reason)
-    while not Path(os.environ.get("STUB_WAITS_FOR", "/")).exists():  # noqa: ASYNC110, ASYNC240
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(LIFE_S):
+        while not Path(os.environ.get("STUB_WAITS_FOR", "/")).exists():  # noqa: ASYNC110, ASYNC240
+            await asyncio.sleep(0.01)
     info = daemon_info(
         protocol=int(os.environ.get("STUB_PROTOCOL", PROTOCOL)),
         version=os.environ.get("STUB_VERSION", __version__),
