@@ -3,6 +3,7 @@
 import ast
 import re
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -12,23 +13,39 @@ DOCS = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
 TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
-pytestmark = pytest.mark.parametrize(
+WAITS = re.compile(r"^ {4}(\S.*?) +→ (\S.*?)(?: {2,}.*)?$", re.MULTILINE)
+
+each_doc = pytest.mark.parametrize(
     "doc", [pytest.param(doc, id=str(doc.relative_to(ROOT))) for doc in DOCS]
 )
 
 
+def test_no_two_queues_wait_for_each_other() -> None:
+    text = (ROOT / "docs" / "ARCHITECTURE.md").read_text("utf-8")
+    section = text.partition("## Who waits for whom")[2].partition("\n## ")[0]
+    waits = WAITS.findall(section)
+    assert len(waits) > 10
+    graph: dict[str, set[str]] = {}
+    for who, whom in waits:
+        graph.setdefault(who, set()).add(whom)
+    TopologicalSorter(graph).prepare()  # It raises CycleError, which names the cycle.
+
+
+@each_doc
 def test_every_test_that_is_named_exists(doc: Path) -> None:
     named = TEST.findall(doc.read_text("utf-8"))
     missing = [f"{path}::{name}" for path, name in named if name not in named_in(path)]
     assert missing == []
 
 
+@each_doc
 def test_every_mention_of_tests_can_be_looked_up(doc: Path) -> None:
     """One that is written another way would not be checked by the test above."""
     text = doc.read_text("utf-8")
     assert text.count(".py::") == len(TEST.findall(text))
 
 
+@each_doc
 def test_every_relative_link_leads_to_a_file(doc: Path) -> None:
     links = LINK.findall(doc.read_text("utf-8"))
     paths = [link.partition("#")[0] for link in links if "://" not in link]
