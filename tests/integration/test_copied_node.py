@@ -12,7 +12,7 @@ from tests.support.worlds.meeting import eventually
 from tests.support.worlds.person import some_person
 from tests.support.worlds.whole_daemon import WholeDaemon, a_whole_daemon
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 
 SAYS = "another machine uses this machine's key; it spoke "
 
@@ -50,7 +50,7 @@ async def test_both_say_so_at_every_door() -> None:
     async with a_copied_node() as nodes:
         for node in nodes:
             # Asked only: a join has the node speak, which hides the other for a moment.
-            await eventually(node.client.status, lambda status: says_so(status.warnings))
+            await eventually(node.client.status, lambda status: says_so(status.warnings), 45)
             assert says_so((await node.client.room_status(DEMO)).warnings)
             assert says_so((await node.client.join_room(DEMO)).warnings)
 
