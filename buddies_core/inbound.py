@@ -22,6 +22,7 @@ from buddies_core.errors import (
     WireError,
 )
 from buddies_core.gossip.messages import SwarmScope
+from buddies_core.legacy.service import Legacy
 from buddies_core.memory.search import Search
 from buddies_core.memory.service import Memories
 from buddies_core.model.bodies import (
@@ -47,7 +48,6 @@ from buddies_core.net.incoming import IncomingRequest
 from buddies_core.net.network import Network
 from buddies_core.net.rates import PeerRates
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest, Refusal
-from buddies_core.rooms.replies import Replies
 from buddies_core.rooms.room import Room
 from buddies_core.rooms.rooms import Rooms
 from buddies_core.skills.search import SkillSearch
@@ -56,7 +56,7 @@ from buddies_core.tasks.service import Tasks
 from buddies_core.trust.admission import Admitted
 from buddies_core.trust.gate import Gate, SignerUnknown
 from buddies_core.trust.held import HeldMessages
-from buddies_core.wire.room_messages import has_trailer
+from buddies_core.wire.room_messages import Trailer, has_trailer
 
 MESSAGES_PER_S = 200.0
 MESSAGES_BURST = 1000.0
@@ -81,8 +81,7 @@ class Inbound:
     tasks: Tasks
     skills: Skills
     skill_search: SkillSearch
-    replies: Replies[SearchResponse]
-    skill_replies: Replies[SkillSearchResponse]
+    legacy: Legacy
     clock: Clock
     counters: Counter[str]
     said: PeerRates = field(
@@ -117,6 +116,7 @@ class Inbound:
                     room.on_neighbor_up(peer)
                 case NeighborWentDown(peer=peer) if room:
                     room.on_neighbor_down(peer)
+                    self.legacy.neighbor_down(room, peer)
 
     async def _on_delivery(self, room: Room | None, delivery: ContentDelivered) -> None:
         try:
@@ -140,11 +140,12 @@ class Inbound:
             trailer = admitted.trailer
             if trailer is None:
                 self.passed_on.take(neighbor, now_s)
-            elif not self.said.take(trailer.sender, now_s):
+                straight = delivery.scope == SwarmScope(0)
+                await self.legacy.hear(room, admitted, neighbor if straight else None)
+            elif self.said.take(trailer.sender, now_s):
+                await self._on_message(room, admitted, trailer)
+            else:
                 self.counters["messages_over_rate"] += 1
-                return
-            straight = delivery.scope == SwarmScope(0)
-            await self._on_message(room, admitted, delivery.delivered_from if straight else None)
         except SignerUnknown as unknown:
             self.held.hold(
                 unknown.sender,
@@ -163,51 +164,29 @@ class Inbound:
             self.counters["bugs"] += 1
             log.exception("message_met_bug room=%s", room.name)
 
-    async def _on_message(self, room: Room, admitted: Admitted, author: EndpointId | None) -> None:
-        """Act on a message. `author` is given where it came straight from whoever wrote it."""
-        body, trailer = admitted.message.body, admitted.trailer
-        if trailer is None:
-            room.legacy.heard(body, author)
+    async def _on_message(self, room: Room, admitted: Admitted, trailer: Trailer) -> None:
+        """Act on a message of one of ours."""
+        body = admitted.message.body
         match body:
             case Presence():
                 await room.on_presence(admitted)
-            case Join():
-                pass  # Ours tell by their presence that they are here.
             case Leave():
-                if trailer is not None:
-                    await room.on_leave(trailer.sender, trailer.sent_at_ms)
+                await room.on_leave(trailer.sender, trailer.sent_at_ms)
             case StatusUpdate(_, text):
-                if trailer is not None:
-                    room.presences.status(
-                        trailer.sender, trailer.agent or "", text, trailer.sent_at_ms
-                    )
+                room.presences.status(trailer.sender, trailer.agent or "", text, trailer.sent_at_ms)
             case MemoryCreated():
                 await self.memories.receive(admitted)
-            case SearchRequest():
-                # Ours are asked directly; only a 0.1.4 peer waits for a broadcast answer.
-                if trailer is None:
-                    response = await self.search.answer_legacy(body, admitted.room)
-                    if response is not None:
-                        await self.rooms.publish(admitted.room, response)
-            case SearchResponse():
-                self.replies.offer(body)
-            case TaskRequest():
-                await self.tasks.on_task_request(admitted, body)
-            case TaskClaimed():
-                await self.tasks.on_task_claimed(admitted, body)
-            case TaskResponse():
-                await self.tasks.on_task_response(admitted, body)
             case SkillPublished():
                 await self.skills.receive(admitted)
             case SkillVoteCast():
                 await self.skills.receive_vote(admitted)
-            case SkillSearchRequest():
-                if trailer is None:
-                    found = await self.skill_search.answer_legacy(body, admitted.room)
-                    if found is not None:
-                        await self.rooms.publish(admitted.room, found)
-            case SkillSearchResponse():
-                self.skill_replies.offer(body)
+            case TaskClaimed():
+                # Of a 0.1.4 peer's task, which was broadcast to all of us.
+                await self.tasks.broadcast.begun(body.task_id)
+            case Join() | SearchRequest() | SkillSearchRequest() | TaskRequest():
+                pass  # These are for 0.1.4 peers: ours see a presence, and are asked directly.
+            case SearchResponse() | SkillSearchResponse() | TaskResponse():
+                pass  # These answer 0.1.4 peers.
             case UnknownBody():
                 self.counters["ignored_unknown_kind"] += 1
 

@@ -12,15 +12,18 @@ from random import SystemRandom
 
 from buddies_core.clock import SystemClock
 from buddies_core.daemon.config import Config
+from buddies_core.daemon.legacy import LegacyPorts, message_signer
 from buddies_core.daemon.service import DaemonSelf
 from buddies_core.daemon.skills import open_skills
 from buddies_core.errors import StoreError
-from buddies_core.identity.choosing import SignerState, open_signer
+from buddies_core.identity.choosing import open_signer
 from buddies_core.identity.gpg import Gpg
 from buddies_core.identity.node_key import load_or_create
 from buddies_core.identity.resolving import Resolver
 from buddies_core.identity.verifying import Verifier
 from buddies_core.inbound import Inbound
+from buddies_core.legacy.members import LegacyMembers
+from buddies_core.legacy.service import Legacy
 from buddies_core.memory.embedder import Embedder
 from buddies_core.memory.findings import RecentFinds
 from buddies_core.memory.index import MemoryIndex
@@ -28,10 +31,9 @@ from buddies_core.memory.local_search import LocalSearch
 from buddies_core.memory.search import Search
 from buddies_core.memory.service import Memories
 from buddies_core.net.network import NetConfig, Network
-from buddies_core.rooms.composing import Composer, MessageSigner
+from buddies_core.rooms.composing import Composer
 from buddies_core.rooms.policy_changes import PolicyChanges
 from buddies_core.rooms.ports import Host
-from buddies_core.rooms.replies import Replies
 from buddies_core.rooms.room_changes import RoomChanges
 from buddies_core.rooms.rooms import Rooms
 from buddies_core.rpc.agents import Agents
@@ -46,7 +48,6 @@ from buddies_core.trust.gate import Gate
 from buddies_core.trust.held import HeldMessages
 from buddies_core.trust.policies import Policies
 from buddies_core.trust.revocations import Revocations
-from buddies_core.wire.shortening import LegacySignature
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Parts:
     """What `run` sets going: both doors, and what works behind them."""
 
     inbound: Inbound
+    legacy: Legacy
     services: Services
     memories: Memories
     tasks: Tasks
@@ -104,7 +106,8 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             store, verifier.verify, counters, key.endpoint, signer.binding, policies
         )
         gate = Gate(policies, bindings, key.endpoint, clock, counters)
-        composer = Composer(key, store, clock, _message_signer(signer))
+        members = LegacyMembers(store, clock)
+        composer = Composer(key, store, clock, message_signer(signer, members))
         host = Host(
             endpoint=key.endpoint,
             user=config.user,
@@ -119,6 +122,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             counters=counters,
             bindings=bindings,
             gate=gate,
+            legacy=members,
             warnings=problems,
         )
         rooms = await stack.enter_async_context(Rooms.open(host))
@@ -131,7 +135,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             endpoint=key.endpoint,
             clock=clock,
         )
-        replies = Replies()
+        old_peers = LegacyPorts.over(rooms, members, clock)
         finds = RecentFinds()
         memories = Memories(
             store=store,
@@ -148,14 +152,20 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             store=store,
             rooms=rooms,
             network=rooms,
-            replies=replies,
             clock=clock,
             counters=counters,
             finds=finds,
             hidden=revocations,
+            legacy=old_peers.questions,
         )
         tasks = Tasks(
-            store=store, rooms=rooms, network=rooms, clock=clock, rng=rng, counters=counters
+            store=store,
+            rooms=rooms,
+            network=rooms,
+            clock=clock,
+            rng=rng,
+            counters=counters,
+            legacy=old_peers.tasks,
         )
         await tasks.load()
         skills = await stack.enter_async_context(
@@ -170,7 +180,19 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
                 revocations=revocations,
                 clock=clock,
                 counters=counters,
+                legacy=old_peers.skill_questions,
             )
+        )
+        legacy = old_peers.door(
+            rooms=rooms,
+            memories=memories,
+            search=search,
+            skills=skills.skills,
+            skill_search=skills.search,
+            tasks=tasks,
+            clock=clock,
+            rng=rng,
+            counters=counters,
         )
         agents = Agents(config.user, rooms.agents, tasks)
         daemon = DaemonSelf(
@@ -201,11 +223,11 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
                 tasks=tasks,
                 skills=skills.skills,
                 skill_search=skills.search,
-                replies=replies,
-                skill_replies=skills.replies,
+                legacy=legacy,
                 clock=clock,
                 counters=counters,
             ),
+            legacy=legacy,
             services=Services(
                 daemon=daemon,
                 rooms=rooms,
@@ -223,15 +245,6 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             tasks=tasks,
             skills=skills.skills,
         )
-
-
-def _message_signer(state: SignerState) -> MessageSigner | None:
-    if state.signer is None or state.binding is None:
-        return None
-    # The binding's is over as little, in a namespace with a longer name; of some kinds of keys
-    # each signature differs by a few bytes.
-    takes = LegacySignature(state.binding.signer, len(state.binding.signature) + 16)
-    return MessageSigner(state.signer, takes)
 
 
 def _remembered_port(path: Path) -> int:

@@ -33,6 +33,7 @@ async def run(config: Config) -> None:
         async with build(config, stop) as parts, asyncio.TaskGroup() as group:
             working = [
                 group.create_task(parts.inbound.run()),
+                group.create_task(parts.legacy.run()),
                 group.create_task(parts.memories.run()),
                 group.create_task(parts.tasks.run()),
                 group.create_task(parts.skills.run()),

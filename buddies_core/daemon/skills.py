@@ -10,14 +10,12 @@ from buddies_core.clock import Clock
 from buddies_core.memory.embedder import Embedder
 from buddies_core.memory.index import MemoryIndex
 from buddies_core.memory.local_search import LocalSearch
-from buddies_core.model.bodies import SkillSearchResponse
-from buddies_core.rooms.replies import Replies
 from buddies_core.rooms.rooms import Rooms
 from buddies_core.skills.ballots import Ballots
 from buddies_core.skills.copies import Copies
 from buddies_core.skills.documents import SkillDocuments
 from buddies_core.skills.ports import Signer, Verify
-from buddies_core.skills.search import SkillSearch
+from buddies_core.skills.search import LegacyPort, SkillSearch
 from buddies_core.skills.service import Skills
 from buddies_core.skills.votes import Electorate
 from buddies_core.store.skills import SkillStore
@@ -30,7 +28,6 @@ class SkillParts:
 
     skills: Skills
     search: SkillSearch
-    replies: Replies[SkillSearchResponse]
     index: MemoryIndex
 
 
@@ -47,6 +44,7 @@ async def open_skills(
     revocations: Revocations,
     clock: Clock,
     counters: Counter[str],
+    legacy: LegacyPort | None,
 ) -> AsyncIterator[SkillParts]:
     """Give the skills of this node, found by an index of their own.
 
@@ -55,7 +53,6 @@ async def open_skills(
     """
     documents = SkillDocuments(store)
     async with MemoryIndex.open(index_directory, documents, embedder) as index:
-        replies = Replies[SkillSearchResponse]()
         copies = Copies(rooms, verify, clock, counters)
         ballots = Ballots(store, electorate, rooms.endpoint, revocations, counters)
         yield SkillParts(
@@ -76,13 +73,12 @@ async def open_skills(
                 store=store,
                 rooms=rooms,
                 network=rooms,
-                replies=replies,
                 copies=copies,
                 ballots=ballots,
                 hidden=revocations,
                 clock=clock,
                 counters=counters,
+                legacy=legacy,
             ),
-            replies=replies,
             index=index,
         )

@@ -1,30 +1,28 @@
 """Search: here and at every present member at once, and the answers to those who ask us.
 
 Members are asked directly and answer also when they find nothing, so a search ends when the last
-has answered. 0.1.4 members are asked as well where some are present; see `legacy_search`.
+has answered.
 """
 
 import asyncio
 import logging
 from collections import Counter
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from buddies_core.clock import Clock
 from buddies_core.errors import BuddiesError, InvalidInput, NotFound, StoreError, TimedOut
-from buddies_core.memory import legacy_search
 from buddies_core.memory.embedder import Vectors
 from buddies_core.memory.fetching import MEMBERS_ASKED_MAX
 from buddies_core.memory.findings import Findings, RecentFinds
-from buddies_core.memory.legacy_search import LegacySearch, RepliesPort
 from buddies_core.memory.local_search import LocalSearch
 from buddies_core.memory.ports import AskPort, HiddenPort, RoomsPort, StorePort
 from buddies_core.memory.question import Answer, Question, by_member, reason_of
 from buddies_core.memory.views import snippet
-from buddies_core.model.bodies import SearchRequest, SearchResponse
 from buddies_core.model.ids import EndpointId, RoomName, short
 from buddies_core.model.memory import Memory, MemoryFilter, MemoryKind
-from buddies_core.model.room import Member
+from buddies_core.model.room import BroadcastAnswer, Member
 from buddies_core.model.views import SearchResult
 from buddies_core.pb import peer_pb2
 
@@ -35,8 +33,25 @@ MODEL_PATIENCE = 2 / 3
 """Of the time a search has: the rest is for the members, who could not be asked otherwise."""
 ANSWER_WITHIN_S = 2.0
 """Until then we give a peer an answer by words if the model is not ready; it waits 3 s."""
+LEGACY_RELEVANCE = 0.5
+"""The relevance of what 0.1.4 finds: it holds the whole query, so its words cover all of it; see
+`ranking`."""
 
 _log = logging.getLogger(__name__)
+
+
+class LegacyPort(Protocol):
+    """Members that can't be asked directly; see `legacy.asking.MemoryQuestions`."""
+
+    async def search(
+        self,
+        query: str,
+        filter: MemoryFilter,
+        rooms: Sequence[RoomName],
+        direct_done: asyncio.Event,
+        until_s: float,
+    ) -> list[BroadcastAnswer]:
+        """Return what they answer until all have, a while after the direct answers, or the end."""
 
 
 class Search:
@@ -49,17 +64,18 @@ class Search:
         store: StorePort,
         rooms: RoomsPort,
         network: AskPort,
-        replies: RepliesPort,
         clock: Clock,
         counters: Counter[str],
         finds: RecentFinds,
         hidden: HiddenPort,
+        legacy: LegacyPort | None = None,
     ) -> None:
+        """Search without 0.1.4 members if there is no `legacy`."""
         self._local = local
         self._store = store
         self._rooms = rooms
         self._network = network
-        self._legacy = LegacySearch(rooms, replies, clock)
+        self._legacy = legacy
         self._clock = clock
         self._counters = counters
         self._finds = finds
@@ -111,25 +127,22 @@ class Search:
         """Take in what is found, and return who answered what, and what there is to note."""
         request = self._request(question)
         asked_of = [(room, member) for room in rooms for member in self._direct_members(room)]
-        with ExitStack() as open_questions:
-            legacy = self._legacy.questions(rooms, open_questions)
-            async with asyncio.TaskGroup() as group:
-                here = [group.create_task(self._find_here(question, room)) for room in rooms]
-                told = [group.create_task(self._legacy.ask(question, asked)) for asked in legacy]
+        direct_done = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            old = group.create_task(self._ask_legacy(question, rooms, direct_done, findings))
+            async with asyncio.TaskGroup() as direct:
+                here = [direct.create_task(self._find_here(question, room)) for room in rooms]
                 there = [
-                    group.create_task(self._ask(question, room, member, request, findings))
+                    direct.create_task(self._ask(question, room, member, request, findings))
                     for room, member in asked_of[:MEMBERS_ASKED_MAX]
                 ]
-            until_s = self._clock.now_s() + legacy_search.PATIENCE_S
-            answers = [task.result() for task in there]
-            answers += [
-                Answer(member=member, silence="not_asked: a search asks 64 members at most")
-                for _, member in asked_of[MEMBERS_ASKED_MAX:]
-            ]
-            for asked, task in zip(legacy, told, strict=True):
-                answers += task.result() or await self._legacy.answers(
-                    question, asked, until_s, findings
-                )
+            direct_done.set()
+        answers = [task.result() for task in there]
+        answers += [
+            Answer(member=member, silence="not_asked: a search asks 64 members at most")
+            for _, member in asked_of[MEMBERS_ASKED_MAX:]
+        ]
+        answers += old.result()
         # Not as they came in: what is equally good comes in the same order each time.
         notes = []
         for found, note in (task.result() for task in here):
@@ -204,6 +217,35 @@ class Search:
             lexical_only=any(reply.search.lexical_only for reply in replies),
         )
 
+    async def _ask_legacy(
+        self,
+        question: Question,
+        rooms: tuple[RoomName, ...],
+        direct_done: asyncio.Event,
+        findings: Findings,
+    ) -> list[Answer]:
+        """Ask the members that can't be asked directly, if there are any."""
+        if self._legacy is None:
+            return []
+        until_s = question.asked_at_s + question.timeout_s
+        said = await self._legacy.search(
+            question.query, question.filter, rooms, direct_done, until_s
+        )
+        return [
+            Answer(
+                member=it.member,
+                ranked=await findings.believed(
+                    it.room,
+                    None,
+                    [(copy, LEGACY_RELEVANCE) for copy in it.copies],
+                    self._clock.wall_ms(),
+                ),
+                elapsed_ms=question.elapsed_ms(it.came_at_s),
+                silence=it.silence,
+            )
+            for it in said
+        ]
+
     # Answering
 
     async def answer(
@@ -226,18 +268,14 @@ class Search:
             lexical_only=vector is None,
         )
 
-    async def answer_legacy(self, request: SearchRequest, room: RoomName) -> SearchResponse | None:
-        """Return what a 0.1.4 member of the room gets, the best that fits; None for nothing."""
-        filter = legacy_search.filter_of_request(request, room)
-        if filter is None or len(request.query) > QUERY_BYTES_MAX:
-            return None
-        query = request.query.strip()
+    async def find_for_peer(self, query: str, filter: MemoryFilter, limit: int) -> list[Memory]:
+        """Return what a peer that can't rank may see of this machine's memories, best first.
+
+        Raises:
+            TimedOut: the index did not answer in time.
+        """
         vector, _ = await self._local.vector(query, ANSWER_WITHIN_S)
-        found = await self._find_for_peer(query, vector, filter, legacy_search.FOUND_MAX)
-        name = self._rooms.name_of(self._network.endpoint)
-        return legacy_search.fitting_response(
-            request, (memory for memory, _ in found), name, self._rooms.message_bytes_max(room)
-        )
+        return [memory for memory, _ in await self._find_for_peer(query, vector, filter, limit)]
 
     async def _find_for_peer(
         self, query: str, vector: Vectors | None, filter: MemoryFilter, limit: int

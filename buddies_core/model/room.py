@@ -89,6 +89,20 @@ class RoomList:
     """Gives the rest of the list; None at its end."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BroadcastAnswer:
+    """What a 0.1.4 member broadcast in a room when it was asked; or, in `silence`, why it did not.
+
+    Each copy is as 0.1.4 would have broadcast it, so that it is admitted by the same rules.
+    """
+
+    room: RoomName
+    member: Member
+    copies: tuple[bytes, ...] = ()
+    came_at_s: float = 0.0
+    silence: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class DialAttempt:
     """One peer that a join tried, and what came of it in words."""

@@ -8,11 +8,10 @@ from dataclasses import replace
 from buddies_core.gossip.messages import CONTENT_BYTES_MAX
 from buddies_core.model.bodies import Body, Presence
 from buddies_core.model.bodies import Join as JoinBody
-from buddies_core.model.ids import EndpointId, TopicId
+from buddies_core.model.ids import EndpointId, RoomId, TopicId
 from buddies_core.model.memory import Whole
 from buddies_core.model.private import PrivateState
 from buddies_core.pb import peer_pb2
-from buddies_core.rooms.legacy import LegacyPeers
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.private.keyring import Keyring
 from buddies_core.store.records import RoomRecord
@@ -30,9 +29,7 @@ from buddies_core.wire.private import (
 class RoomLine:
     """This node's line into one room. One event loop owns this."""
 
-    def __init__(
-        self, record: RoomRecord, keyring: Keyring | None, legacy: LegacyPeers, host: Host
-    ) -> None:
+    def __init__(self, record: RoomRecord, keyring: Keyring | None, host: Host) -> None:
         self.entered = False
         """Set once a join has succeeded; until then the room is not shown, nor kept on disk."""
         self.say_again = asyncio.Event()
@@ -40,7 +37,6 @@ class RoomLine:
         self._record = replace(record, private=None)
         self._keyring = keyring
         """None for an open room: whoever knows its name knows its topic, and nothing is sealed."""
-        self._legacy = legacy
         self._host = host
         self._has_neighbor = asyncio.Event()
         self._closed = False
@@ -147,19 +143,18 @@ class RoomLine:
             user=user or self._host.user,
             address=address,
             whole=whole,
-            for_legacy=self._for_legacy,
         )
 
     @property
     def message_bytes_max(self) -> int:
-        """How large a message may be with its trailer, and without 0.1.4's signature on it."""
-        legacy = self._host.composer.legacy_signature if self._for_legacy else None
+        """How large a message may be with its trailer, and without a person's signature on it."""
         sealing = SEALED_OVERHEAD_BYTES if self._keyring else 0
-        return CONTENT_BYTES_MAX - sealing - (legacy.size if legacy else 0)
+        return CONTENT_BYTES_MAX - sealing - self._host.composer.cosigned_bytes(self.room_id)
 
     @property
-    def _for_legacy(self) -> bool:
-        return self._legacy.want_signatures(self._host.clock.wall_ms())
+    def room_id(self) -> RoomId:
+        """The room, by the id that never changes."""
+        return self._record.room_id
 
     # Direct requests
 

@@ -145,7 +145,7 @@ class PolicyChanges:
         ]
         for member, is_present in shut_out:
             if is_present:
-                _forget(room, member)
+                room.forget(member)
         if admitted:
             room.meet_again()
         return PolicyReport(
@@ -213,13 +213,6 @@ class PolicyChanges:
 
 def _everybody(room: Room) -> str:
     return "every member" if room.epochs else "everybody who knows the room's name"
-
-
-def _forget(room: Room, member: Member) -> None:
-    if member.speaks_direct:
-        room.presences.forget(member.endpoint)
-    else:
-        room.presences.legacy_left(member.name)
 
 
 def _missing(named: Sequence[Resolved]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """What rooms need from the layers below, as small as that is."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Protocol
@@ -10,6 +10,7 @@ from buddies_core.clock import Clock
 from buddies_core.model.address import AddressInfo, PeerAddress
 from buddies_core.model.ids import EndpointId, RoomId, RoomName, TopicId
 from buddies_core.model.provenance import Source
+from buddies_core.model.room import Member
 from buddies_core.pb import peer_pb2
 from buddies_core.rooms.composing import Composer
 from buddies_core.store.invites import InviteStore
@@ -96,6 +97,23 @@ class StorePort(Protocol):
         """The invites that this node has given out."""
 
 
+class LegacyRoomPort(Protocol):
+    """The 0.1.4 peers in one room; see `legacy.members.RoomOfLegacy`."""
+
+    def members(self, neighbors: Collection[EndpointId]) -> tuple[Member, ...]:
+        """Return those that are here; those among the neighbors need not say anything."""
+
+    def forget(self, name: str) -> None:
+        """Have the peer of this name here no more."""
+
+
+class LegacyPort(Protocol):
+    """The 0.1.4 peers in all rooms; see `legacy.members.LegacyMembers`."""
+
+    def enter(self, room_id: RoomId) -> LegacyRoomPort:
+        """Return a room that this node enters, with nobody in it yet."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
     """The node that a room lives on."""
@@ -111,5 +129,7 @@ class Host:
     counters: Counter[str]
     bindings: Bindings
     gate: Gate
+    legacy: LegacyPort | None = None
+    """None: no 0.1.4 peer is a member, and none is told that this node is here."""
     warnings: tuple[str, ...] = ()
     """What everybody who joins a room is to know of this node."""

@@ -1,11 +1,9 @@
 """Who is in a room now, from what peers say of themselves. Pure: time comes in with each call.
 
-A peer of ours is present while its Presence is fresh; a 0.1.4 peer, which announces itself once,
-while it is a neighbor, and for a while after anything it said. Names are for display: two members
-may share one.
+A peer is present while its Presence is fresh. Names are for display: two members may share one.
 """
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from buddies_core.model.address import AddressInfo
@@ -15,7 +13,6 @@ from buddies_core.model.room import Member
 
 PRESENCE_LASTS_S = 90.0
 """Three presences of 30 s may get lost."""
-LEGACY_LASTS_S = 15 * 60.0
 MEMBERS_MAX = 4096
 """Of one room; a newcomer beyond it is not listed. Bounds what a stranger can make us keep."""
 STAMPS_MAX = 2 * MEMBERS_MAX
@@ -54,6 +51,11 @@ def fit_presence(presence: Presence) -> Presence:
     return replace(presence, agents=agents)
 
 
+def by_name(members: Iterable[Member]) -> tuple[Member, ...]:
+    """Return them in the order in which members are shown."""
+    return tuple(sorted(members, key=lambda member: (member.name.casefold(), member.endpoint)))
+
+
 def _weight(agent: AgentPresence) -> int:
     """Return an upper bound of an agent's bytes on the wire."""
     texts = (agent.name, agent.user, agent.status, *agent.capabilities)
@@ -66,7 +68,6 @@ class Presences:
     def __init__(self) -> None:
         self._peers: dict[EndpointId, Heard] = {}
         self._newest_ms: dict[EndpointId, int] = {}
-        self._legacy: dict[str, Heard] = {}
 
     def heard(
         self,
@@ -134,78 +135,16 @@ class Presences:
             member = replace(heard.member, agents=tuple(agents.values()))
             self._peers[endpoint] = replace(heard, member=member)
 
-    def legacy_heard(
-        self,
-        name: str,
-        agent: str | None,
-        endpoint: EndpointId | None,
-        *,
-        now_s: float,
-        wall_ms: int,
-    ) -> bool:
-        """Take in a sign of life of a 0.1.4 peer, and say whether it was not present before.
-
-        `endpoint` is given where the message came straight from its author.
-        """
-        known = self._legacy.get(name)
-        if known is None and len(self._legacy) >= MEMBERS_MAX:
-            return False
-        agents = known.member.agents if known else ()
-        if agent is not None and agent not in (shown.name for shown in agents):
-            agents = (AgentPresence(name=agent),)
-        if endpoint is None:
-            endpoint = known.member.endpoint if known else EndpointId(b"")
-        self._legacy[name] = Heard(
-            member=Member(
-                endpoint=endpoint,
-                name=name[:NAME_CHARS_MAX],
-                agents=agents,
-                speaks_direct=False,
-                heard_at_ms=wall_ms,
-            ),
-            until_s=now_s + LEGACY_LASTS_S,
-            heard_s=now_s,
-        )
-        return known is None
-
-    def legacy_alive(self, who: EndpointId | str, *, now_s: float, wall_ms: int) -> None:
-        """Take in that a present 0.1.4 peer, by its endpoint or its name, has said something."""
-        for name, heard in self._legacy.items():
-            if who in (name, heard.member.endpoint):
-                member = replace(heard.member, heard_at_ms=wall_ms)
-                self._legacy[name] = replace(
-                    heard, member=member, until_s=now_s + LEGACY_LASTS_S, heard_s=now_s
-                )
-
-    def legacy_left(self, name: str) -> bool:
-        """Take in the Leave of a 0.1.4 peer, and say whether there was one of that name."""
-        return self._legacy.pop(name, None) is not None
-
-    def legacy_gone(self, endpoint: EndpointId) -> None:
-        """Forget the 0.1.4 peer whose connection ended."""
-        gone = [name for name, heard in self._legacy.items() if heard.member.endpoint == endpoint]
-        for name in gone:
-            del self._legacy[name]
-
-    def expire(
-        self, now_s: float, neighbors: Collection[EndpointId] = ()
-    ) -> tuple[EndpointId, ...]:
-        """Forget who was silent for too long, and name the peers of ours among them.
-
-        A 0.1.4 peer that is a neighbor has no reason to say anything, and is there.
-        """
+    def expire(self, now_s: float) -> tuple[EndpointId, ...]:
+        """Forget the peers that were silent for too long, and name them."""
         silent = tuple(peer for peer, heard in self._peers.items() if heard.until_s <= now_s)
         for peer in silent:
             del self._peers[peer]
-        for name, heard in tuple(self._legacy.items()):
-            if heard.until_s <= now_s and heard.member.endpoint not in neighbors:
-                del self._legacy[name]
         return silent
 
     def members(self) -> tuple[Member, ...]:
         """Return everyone present, sorted by name."""
-        known = [heard.member for heard in (*self._peers.values(), *self._legacy.values())]
-        return tuple(sorted(known, key=lambda member: (member.name.casefold(), member.endpoint)))
+        return by_name(heard.member for heard in self._peers.values())
 
     def present(self) -> tuple[EndpointId, ...]:
         """Return the present peers that speak the direct protocol."""

@@ -16,10 +16,9 @@ from buddies_core.model.room import DialAttempt, Member, Ticket
 from buddies_core.pb import peer_pb2
 from buddies_core.rooms.hello import ABOUT_US_EVERY_S, HELLO_TIMEOUT_S, hello_replies, hello_reply
 from buddies_core.rooms.last_seen import LastSeen
-from buddies_core.rooms.legacy import LegacyMembers, LegacyPeers
 from buddies_core.rooms.line import RoomLine
 from buddies_core.rooms.ports import Host
-from buddies_core.rooms.presence import Presences, fit_presence
+from buddies_core.rooms.presence import Presences, by_name, fit_presence
 from buddies_core.rooms.private.epochs import Epochs
 from buddies_core.rooms.private.keyring import Keyring
 from buddies_core.rooms.reunion import Reunion
@@ -61,13 +60,12 @@ class Room:
         """Whether the swarm that we are in has heard our Join."""
         private = record.private
         keyring = Keyring(record.room_id, host.endpoint, private) if private else None
-        signatures = LegacyPeers(record.room_id, host.store)
-        self.line = RoomLine(record, keyring, signatures, host)
+        self.line = RoomLine(record, keyring, host)
         self.epochs = (
             Epochs(keyring, self.line, self.presences, self._last_seen, host) if keyring else None
         )
         """What makes it private; None for an open room."""
-        self.legacy = LegacyMembers(signatures, self.presences, host, self._say_join)
+        self._legacy = host.legacy.enter(record.room_id) if host.legacy else None
         self._greetings: asyncio.Queue[EndpointId] = asyncio.Queue(GREETINGS_MAX)
 
     async def live(self) -> None:
@@ -76,7 +74,6 @@ class Room:
             group.create_task(self._keep_present())
             group.create_task(self._keep_together())
             group.create_task(self._keep_greeting())
-            group.create_task(self.legacy.keep_answering())
 
     # What this node says
 
@@ -91,7 +88,6 @@ class Room:
         others = (
             PeerAddress(member.endpoint, network.vouched(member.endpoint))
             for member in self.presences.members()
-            if member.speaks_direct
         )
         reachable = [address for address in others if address.info.direct or address.info.relay_url]
         return Ticket(
@@ -109,7 +105,10 @@ class Room:
             is_self=True,
             heard_at_ms=self._host.clock.wall_ms(),
         )
-        return tuple(map(self._host.bindings.shown, (me, *self.presences.members())))
+        others = self.presences.members()
+        if self._legacy:
+            others = by_name((*others, *self._legacy.members(self.line.neighbors())))
+        return tuple(map(self._host.bindings.shown, (me, *others)))
 
     def warnings(self) -> tuple[str, ...]:
         """Return what is to be known about this node's place in the room."""
@@ -173,7 +172,6 @@ class Room:
 
     def on_neighbor_down(self, peer: EndpointId) -> None:
         """Take note that a neighbor is gone."""
-        self.presences.legacy_gone(peer)
         if self.line.neighbor_down():
             self._introduced = False
             self._reunion.reset()
@@ -313,10 +311,9 @@ class Room:
     async def _keep_present(self) -> None:
         while True:
             self.line.say_again.clear()
-            await self.legacy.keep()
             try:
-                if self.line.has_neighbor and not self._introduced and self.epochs is None:
-                    await self._say_join()
+                if self._wants_introduction():
+                    await self.say_join()
                     self._introduced = True
                 await self.line.say(self._presence())
             except BuddiesError as error:
@@ -335,7 +332,7 @@ class Room:
                 topic = self.line.topic
                 self._reunion.reset()
             neighbors = self.line.neighbors()
-            for peer in self.presences.expire(host.clock.now_s(), neighbors):
+            for peer in self.presences.expire(host.clock.now_s()):
                 log.info("member_silent room=%s peer=%s", self.name, short(peer))
             alone = not neighbors
             absent = self._absent(alone=alone)
@@ -389,7 +386,19 @@ class Room:
             except BuddiesError as error:
                 log.info("hello_refused room=%s peer=%s: %s", self.name, short(peer), error)
 
-    async def _say_join(self) -> None:
+    def forget(self, member: Member) -> None:
+        """Have a member here no more, whatever it says of itself."""
+        if member.speaks_direct:
+            self.presences.forget(member.endpoint)
+        elif self._legacy:
+            self._legacy.forget(member.name)
+
+    def _wants_introduction(self) -> bool:
+        """Whether 0.1.4 peers in the swarm have yet to hear that we are here."""
+        is_open = self._legacy is not None and self.epochs is None
+        return is_open and self.line.has_neighbor and not self._introduced
+
+    async def say_join(self) -> None:
         """Tell 0.1.4 peers that we are here; ours read our presence."""
         agent = self.agents[0].name if self.agents else "buddies"
         await self.line.say(JoinBody(self._host.user, agent), agent=agent)

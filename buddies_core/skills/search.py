@@ -8,8 +8,9 @@ believed, and none are summed.
 import asyncio
 import logging
 from collections import Counter
-from contextlib import ExitStack, suppress
-from typing import Any
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Protocol
 
 from buddies_core.clock import Clock
 from buddies_core.errors import (
@@ -20,16 +21,14 @@ from buddies_core.errors import (
     TimedOut,
     WireError,
 )
-from buddies_core.model.bodies import SkillSearchRequest, SkillSearchResponse
 from buddies_core.model.ids import EndpointId, RoomName, short
 from buddies_core.model.memory import MemoryFilter
-from buddies_core.model.room import Member
+from buddies_core.model.room import BroadcastAnswer, Member
 from buddies_core.model.skill import Skill, SkillKey, Vote
 from buddies_core.model.skill_views import SkillSearchResult
 from buddies_core.pb import peer_pb2
-from buddies_core.skills import legacy_search
 from buddies_core.skills.ballots import Ballots
-from buddies_core.skills.copies import Copies, unsigned_copy
+from buddies_core.skills.copies import Copies
 from buddies_core.skills.fetching import MEMBERS_ASKED_MAX, believed_votes, reason_of
 from buddies_core.skills.findings import Findings, Heard, Question, credible
 from buddies_core.skills.ports import AskPort, HiddenPort, LocalPort, RoomsPort
@@ -48,8 +47,24 @@ MODEL_PATIENCE = 2 / 3
 """Of the time a search has: the rest is for the members, who could not be asked otherwise."""
 ANSWER_WITHIN_S = 2.0
 """Until then we give a peer an answer by words if the model is not ready; it waits 3 s."""
+LEGACY_RELEVANCE = 0.5
+"""The relevance of what 0.1.4 finds: it holds the whole query, so its words cover all of it."""
 
 _log = logging.getLogger(__name__)
+
+
+class LegacyPort(Protocol):
+    """Members that can't be asked directly; see `legacy.asking.SkillQuestions`."""
+
+    async def search(
+        self,
+        query: str,
+        tags: tuple[str, ...],
+        rooms: Sequence[RoomName],
+        direct_done: asyncio.Event,
+        until_s: float,
+    ) -> list[BroadcastAnswer]:
+        """Return what they answer until all have, a while after the direct answers, or the end."""
 
 
 class SkillSearch:
@@ -62,23 +77,24 @@ class SkillSearch:
         store: SkillStore,
         rooms: RoomsPort,
         network: AskPort,
-        replies: legacy_search.RepliesPort,
         copies: Copies,
         ballots: Ballots,
         hidden: HiddenPort,
         clock: Clock,
         counters: Counter[str],
+        legacy: LegacyPort | None = None,
     ) -> None:
+        """Search without 0.1.4 members if there is no `legacy`."""
         self._local = local
         self._store = store
         self._rooms = rooms
         self._network = network
-        self._replies = replies
         self._copies = copies
         self._ballots = ballots
         self._hidden = hidden
         self._clock = clock
         self._counters = counters
+        self._legacy = legacy
 
     async def search(
         self,
@@ -146,24 +162,15 @@ class SkillSearch:
         ]
         for _, member in targets[MEMBERS_ASKED_MAX:]:
             heard.silence(member, "not_asked: a search asks 64 members at most")
-        with ExitStack() as open_questions:
-            legacy = legacy_search.legacy_questions(
-                self._rooms, self._replies, rooms, open_questions
-            )
-            async with asyncio.TaskGroup() as group:
+        direct_done = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._ask_legacy(question, rooms, direct_done, findings, heard))
+            async with asyncio.TaskGroup() as direct:
                 for room in rooms:
-                    group.create_task(self._find_here(question, room, findings, heard))
-                told = [
-                    group.create_task(
-                        legacy_search.tell(self._rooms, asked, question.query, question.tags)
-                    )
-                    for asked in legacy
-                ]
+                    direct.create_task(self._find_here(question, room, findings, heard))
                 for room, member in targets[:MEMBERS_ASKED_MAX]:
-                    group.create_task(self._ask(question, room, member, findings, heard))
-            until_s = self._clock.now_s() + legacy_search.PATIENCE_S
-            for asked, task in zip(legacy, told, strict=True):
-                await self._hear_legacy(question, asked, task.result(), until_s, findings, heard)
+                    direct.create_task(self._ask(question, room, member, findings, heard))
+            direct_done.set()
 
     async def _find_here(
         self, question: Question, room: RoomName, findings: Findings, heard: Heard
@@ -254,37 +261,30 @@ class SkillSearch:
         # What is kept of it may have come before its author was revoked.
         return None if self._hidden.hides(skill) and not self._shown(skill.key) else skill
 
-    async def _hear_legacy(
+    async def _ask_legacy(
         self,
         question: Question,
-        asked: legacy_search.LegacyQuestion,
-        why_not: str,
-        until_s: float,
+        rooms: tuple[RoomName, ...],
+        direct_done: asyncio.Event,
         findings: Findings,
         heard: Heard,
     ) -> None:
-        """Take in what the 0.1.4 members of a room answer."""
-        silent = {member.name: member for member in asked.members}
-        if not why_not:
-            patience_s = min(
-                question.left_s(self._clock.now_s()), max(0.0, until_s - self._clock.now_s())
-            )
-            for response in await legacy_search.responses(asked, patience_s):
-                believed = 0
-                for ranked in response.results:
-                    skill = await self._read(asked.room, None, unsigned_copy(ranked.entry))
-                    if skill is not None and has_any(skill, question.tags):
-                        findings.add(skill, legacy_search.RELEVANCE)
-                        believed += 1
-                # A name is all there is; it may be one that is not known here.
-                name = response.peer_name
-                unknown = Member(endpoint=EndpointId(b""), name=name, speaks_direct=False)
-                heard.answer(
-                    silent.pop(name, unknown), believed, question.elapsed_ms(self._clock.now_s())
-                )
-        reason = why_not or "it speaks buddies 0.1.4 and did not answer, as when it finds nothing"
-        for member in silent.values():
-            heard.silence(member, reason)
+        """Ask the members that can't be asked directly, if there are any."""
+        if self._legacy is None:
+            return
+        until_s = question.asked_at_s + question.timeout_s
+        said = await self._legacy.search(question.query, question.tags, rooms, direct_done, until_s)
+        for it in said:
+            if it.silence:
+                heard.silence(it.member, it.silence)
+                continue
+            believed = 0
+            for copy in it.copies:
+                skill = await self._read(it.room, None, copy)
+                if skill is not None and has_any(skill, question.tags):
+                    findings.add(skill, LEGACY_RELEVANCE)
+                    believed += 1
+            heard.answer(it.member, believed, question.elapsed_ms(it.came_at_s))
 
     # Answering
 
@@ -320,24 +320,17 @@ class SkillSearch:
         frames[0].lexical_only = vector is None
         return [peer_pb2.PeerReply(skills_found=frame) for frame in frames]
 
-    async def answer_legacy(
-        self, request: SkillSearchRequest, room: RoomName
-    ) -> SkillSearchResponse | None:
-        """Return what a 0.1.4 member of the room gets, the best that fits; None for nothing."""
-        query, filters = request.query.strip(), request.filters
-        if filters.room not in (None, room) or not (
-            legacy_search.QUERY_CHARS_MIN <= len(query) <= QUERY_BYTES_MAX
-        ):
-            return None
+    async def find_for_peer(
+        self, query: str, room: RoomName, tags: tuple[str, ...], limit: int
+    ) -> list[tuple[Skill, int]]:
+        """Return what a peer that can't rank may see of a room, best first, each with its rank.
+
+        Raises:
+            TimedOut: the index did not answer in time.
+        """
         vector, _ = await self._local.vector(query, ANSWER_WITHIN_S)
-        found, _ = await self._find(
-            query, vector, room, filters.tags or (), legacy_search.FOUND_MAX, ANSWER_WITHIN_S
-        )
-        name = self._rooms.name_of(self._network.endpoint)
-        ranked = ((s, self._ballots.standing(s.key).votes.rank) for s, _ in found)
-        return legacy_search.fitting_response(
-            request, ranked, name, self._rooms.message_bytes_max(room)
-        )
+        found, _ = await self._find(query, vector, room, tags, limit, ANSWER_WITHIN_S)
+        return [(skill, self._ballots.standing(skill.key).votes.rank) for skill, _ in found]
 
     # Both
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from buddies_core.clock import Clock
 from buddies_core.errors import BuddiesError, InvalidInput, NotAllowed, NotFound, StoreError
-from buddies_core.model.bodies import AgentPresence, TaskClaimed
+from buddies_core.model.bodies import AgentPresence
 from buddies_core.model.ids import RoomName
 from buddies_core.model.task import WAIT_S_MAX, Caller, TaskView
 from buddies_core.pb.peer_pb2 import Lease, LeaseTask, PeerRequest
@@ -20,7 +20,7 @@ from buddies_core.store.task_records import OfferRecord, OfferState
 from buddies_core.tasks import answers
 from buddies_core.tasks.asking import Asking
 from buddies_core.tasks.inbox import Held, Inbox
-from buddies_core.tasks.ports import RoomsPort
+from buddies_core.tasks.ports import LegacyPort, RoomsPort
 from buddies_core.tasks.tending import Tending
 from buddies_core.tasks.views import offered_view
 from buddies_core.tasks.waiting import wait_set
@@ -41,13 +41,21 @@ class Claiming:
     """The agents that are attached, and what they claim. One event loop owns this."""
 
     def __init__(
-        self, *, inbox: Inbox, tending: Tending, asking: Asking, rooms: RoomsPort, clock: Clock
+        self,
+        *,
+        inbox: Inbox,
+        tending: Tending,
+        asking: Asking,
+        rooms: RoomsPort,
+        clock: Clock,
+        legacy: LegacyPort | None,
     ) -> None:
         self._inbox = inbox
         self._tending = tending
         self._asking = asking
         self._rooms = rooms
         self._clock = clock
+        self._legacy = legacy
         self._attached: dict[UUID, AgentPresence] = {}
         self._group: asyncio.TaskGroup | None = None
         self._running = asyncio.Event()
@@ -257,10 +265,9 @@ class Claiming:
             held.finish_by_s = now_s + finish_left_s
             await self._inbox.put(claim)
         self._tending.start(held)
-        if claim.legacy:
-            name = self._rooms.name_of(self._asking.endpoint)
+        if claim.legacy and self._legacy:
             with suppress(BuddiesError):
-                await self._rooms.publish(claim.order.room, TaskClaimed(held.id, name))
+                await self._legacy.begin(claim.order)
         return True
 
     async def _drop(self, held: Held, seen: OfferRecord, reason: str) -> None:

@@ -14,19 +14,17 @@ from random import Random
 
 from buddies_core.clock import Clock
 from buddies_core.errors import BuddiesError, InvalidInput, NotAllowed, NotFound
-from buddies_core.gossip.messages import CONTENT_BYTES_MAX
-from buddies_core.model.bodies import AgentPresence, TaskRequest
+from buddies_core.model.bodies import AgentPresence
 from buddies_core.model.ids import EndpointId, RoomName, TaskId, short
-from buddies_core.model.task import TaskState, TaskTarget
+from buddies_core.model.task import TaskState
 from buddies_core.pb.peer_pb2 import OfferTask, PeerRequest, WithdrawTask
 from buddies_core.tasks.asking import Asking
 from buddies_core.tasks.eligibility import candidates, why_nobody
 from buddies_core.tasks.events import LegacyTold, Refused
 from buddies_core.tasks.ledger import Ledger
 from buddies_core.tasks.lifecycle import Task
-from buddies_core.tasks.ports import RoomsPort
+from buddies_core.tasks.ports import LegacyPort, RoomsPort
 from buddies_core.tasks.waiting import Signal, wait_set
-from buddies_core.wire.bodies import encode_body
 
 LOOK_EVERY_S = 2.0
 """Until a member that has just appeared is noticed."""
@@ -36,8 +34,6 @@ REFUSED_PAUSE_S = 60.0
 """Until a task is offered anew to a member that has refused it."""
 REFUSAL_CHARS_MAX = 200
 """Of what it said to that."""
-LEGACY_ENVELOPE_BYTES = 260
-"""Of a broadcast's 4057: trailer and vouching, with names of 64 bytes."""
 
 _log = logging.getLogger(__name__)
 
@@ -78,6 +74,7 @@ class Offering:
         clock: Clock,
         rng: Random,
         local_agents: Callable[[], Sequence[AgentPresence]],
+        legacy: LegacyPort | None,
     ) -> None:
         """Offer what is open in `ledger`; `local_agents` are those of this node."""
         self._rooms = rooms
@@ -86,6 +83,7 @@ class Offering:
         self._clock = clock
         self._rng = rng
         self._local_agents = local_agents
+        self._legacy = legacy
         self._mails: dict[EndpointId, _Mail] = {}
         # Who has taken the offer, by task, and until when who refused it is not asked again.
         self._offered: dict[TaskId, dict[EndpointId, None]] = {}
@@ -201,8 +199,8 @@ class Offering:
                     and candidates(order, task.rejected_by, member, local)
                 ):
                     self._mail(peer).offers[order.id] = None
-            if any(not member.speaks_direct for member in present.values()):
-                await self._tell_legacy(task)
+            if self._legacy and any(not member.speaks_direct for member in present.values()):
+                await self._tell_legacy(task, self._legacy)
 
     def _mail(self, peer: EndpointId) -> _Mail:
         mail = self._mails.get(peer)
@@ -299,27 +297,17 @@ class Offering:
             start_left_s=task.left_s(self._clock.now_s()) or 0.0,
         )
 
-    async def _tell_legacy(self, task: Task) -> None:
-        """Broadcast an untargeted task once, if it fits, for members that speak 0.1.4."""
+    async def _tell_legacy(self, task: Task, legacy: LegacyPort) -> None:
+        """Broadcast a task once, if it can be, for members that can't be offered it directly."""
         order = task.order
-        if order.id in self._broadcast or order.target != TaskTarget():
+        if order.id in self._broadcast or not legacy.can_offer(order):
             return
         self._broadcast[order.id] = None
-        body = TaskRequest(
-            task_id=order.id,
-            source_peer=order.requester_user,
-            room=order.room,
-            description=order.description,
-            timeout_s=max(1, round(task.left_s(self._clock.now_s()) or 0)),
-            created_at_s=self._clock.wall_ms() // 1000,
-        )
-        if len(encode_body(body)) + LEGACY_ENVELOPE_BYTES > CONTENT_BYTES_MAX:
-            return
         try:
             # On disk first: an answer to it counts only if it is known to have been asked.
             told = await self._ledger.apply(order.id, LegacyTold())
             if told is not None and not isinstance(told.answer, Refused):
-                await self._rooms.publish(order.room, body)
+                await legacy.offer(order, task.left_s(self._clock.now_s()) or 0.0)
                 return
         except BuddiesError as error:
             _log.info("task_not_broadcast task=%s: %s", order.id, error)

@@ -1,10 +1,9 @@
-"""Results on their way: small ones within a request, large ones fetched, 0.1.4's shortened."""
+"""Results on their way: small ones within a request, large ones fetched."""
 
 import hashlib
 from collections.abc import Sequence
 
 from buddies_core.errors import InvalidInput
-from buddies_core.gossip.messages import CONTENT_BYTES_MAX
 from buddies_core.model.task import OUTPUT_BYTES_MAX, TaskFailed, TaskResult, TaskSucceeded
 from buddies_core.pb.peer_pb2 import OutputPart, PeerReply, SubmitResult
 from buddies_core.tasks.lifecycle import result_text
@@ -12,9 +11,6 @@ from buddies_core.tasks.lifecycle import result_text
 INLINE_BYTES_MAX = 64 << 10
 PART_BYTES = 128 << 10
 """Of an output, in one frame of at most 256 KiB."""
-LEGACY_ENVELOPE_BYTES = 300
-"""Of a broadcast's 4057, without the sender's name."""
-_CUT = "\n[cut off: buddies 0.1.4 takes no more in one message]"
 
 
 def result_of(success: bool, output: str) -> TaskResult:
@@ -66,14 +62,3 @@ def fetched_text(submit: SubmitResult, replies: Sequence[PeerReply]) -> str:
         return content.decode()
     except UnicodeDecodeError:
         raise InvalidInput("the output is not UTF-8") from None
-
-
-def shortened_for_legacy(result: TaskResult, name: str) -> TaskResult:
-    """Return as much of a result as one broadcast carries, with a word on what is missing."""
-    size_max = CONTENT_BYTES_MAX - LEGACY_ENVELOPE_BYTES - 2 * len(name.encode())
-    content = result_text(result).encode()
-    if len(content) <= size_max:
-        return result
-    # Only the last character can be incomplete: "ignore" drops it.
-    text = content[: size_max - len(_CUT)].decode(errors="ignore") + _CUT
-    return TaskSucceeded(text) if isinstance(result, TaskSucceeded) else TaskFailed(text)

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from buddies_core.model.bodies import Body
 from buddies_core.model.ids import EndpointId, RoomName, TaskId
 from buddies_core.model.room import Member
+from buddies_core.model.task import TaskOrder, TaskResult
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
 from buddies_core.store.task_records import OfferRecord, TaskRecord
 
@@ -50,9 +50,6 @@ class RoomsPort(Protocol):
     def name_of(self, endpoint: EndpointId) -> str:
         """Return a peer's display name, or the start of its id."""
 
-    async def publish(self, room: RoomName, body: Body) -> bytes:
-        """Say something to the room."""
-
 
 class AskPort(Protocol):
     """Asking the members of a room; see `rooms.rooms.Rooms`."""
@@ -65,3 +62,22 @@ class AskPort(Protocol):
         self, peer: EndpointId, room: RoomName, request: PeerRequest, timeout_s: float
     ) -> Sequence[PeerReply]:
         """Ask a peer and return its whole answer; raises BuddiesError, with the reason in words."""
+
+
+class LegacyPort(Protocol):
+    """Members that know neither offers nor leases; see `legacy.tasks.TaskBroadcasts`.
+
+    Its methods raise BuddiesError if something could not be said.
+    """
+
+    def can_offer(self, order: TaskOrder) -> bool:
+        """Return whether a task of ours can be broadcast to them."""
+
+    async def offer(self, order: TaskOrder, left_s: float) -> None:
+        """Broadcast a task of ours."""
+
+    async def begin(self, order: TaskOrder) -> None:
+        """Broadcast that this node does a task of theirs."""
+
+    async def finish(self, order: TaskOrder, result: TaskResult) -> None:
+        """Broadcast the result of a task of theirs."""

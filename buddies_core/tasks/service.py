@@ -14,7 +14,7 @@ from uuid import UUID
 
 from buddies_core.clock import Clock
 from buddies_core.errors import NotAllowed, NotFound
-from buddies_core.model.bodies import AgentPresence, TaskClaimed, TaskRequest, TaskResponse
+from buddies_core.model.bodies import AgentPresence
 from buddies_core.model.ids import EndpointId, RoomName, TaskId
 from buddies_core.model.task import (
     PERSON,
@@ -30,21 +30,20 @@ from buddies_core.model.task import (
 from buddies_core.pb.peer_pb2 import PeerRequest
 from buddies_core.tasks.answering import Answering, Replies
 from buddies_core.tasks.asking import Asking
+from buddies_core.tasks.broadcasts import BroadcastTasks
 from buddies_core.tasks.claiming import Claiming
 from buddies_core.tasks.events import CancelRequested, Effect, OfferAgain, Refused, Withdraw
 from buddies_core.tasks.inbox import Inbox
 from buddies_core.tasks.ledger import Ledger, task_of
-from buddies_core.tasks.legacy import LegacyTasks
 from buddies_core.tasks.lifecycle import Task, new_task
 from buddies_core.tasks.offering import Offering
 from buddies_core.tasks.orders import Orders, Wish, check_text, check_wish
 from buddies_core.tasks.outputs import result_of
-from buddies_core.tasks.ports import AskPort, RoomsPort, StorePort
+from buddies_core.tasks.ports import AskPort, LegacyPort, RoomsPort, StorePort
 from buddies_core.tasks.tending import Tending
 from buddies_core.tasks.views import asked_view, inbox_task, newest, offered_view
 from buddies_core.tasks.waiting import wait_set
 from buddies_core.tasks.working import Working
-from buddies_core.trust.admission import Admitted
 
 A_LOOK_S = 0.5
 """How long a person's poll waits at least: only while it waits is this machine's own work offered
@@ -63,8 +62,12 @@ class Tasks:
         clock: Clock,
         rng: Random,
         counters: Counter[str],
+        legacy: LegacyPort | None = None,
     ) -> None:
-        """Keep tasks in `store`; ids are drawn from `rng`, so it should not be guessable."""
+        """Keep tasks in `store`; ids are drawn from `rng`, so it should not be guessable.
+
+        Without `legacy` nothing is broadcast.
+        """
         self._store = store
         self._rooms = rooms
         self._clock = clock
@@ -84,10 +87,18 @@ class Tasks:
             clock=clock,
             rng=rng,
             local_agents=self._local_agents,
+            legacy=legacy,
         )
-        self._tending = Tending(inbox=self._inbox, asking=asking, rooms=rooms, clock=clock, rng=rng)
+        self._tending = Tending(
+            inbox=self._inbox, asking=asking, rooms=rooms, clock=clock, rng=rng, legacy=legacy
+        )
         self._claiming = Claiming(
-            inbox=self._inbox, tending=self._tending, asking=asking, rooms=rooms, clock=clock
+            inbox=self._inbox,
+            tending=self._tending,
+            asking=asking,
+            rooms=rooms,
+            clock=clock,
+            legacy=legacy,
         )
         self._working = Working(
             inbox=self._inbox,
@@ -103,7 +114,8 @@ class Tasks:
             asking=asking,
             clock=clock,
         )
-        self._legacy = LegacyTasks(self._ledger, self._inbox, clock.wall_ms, counters)
+        self.broadcast = BroadcastTasks(self._ledger, self._inbox, counters)
+        """What others broadcast about tasks."""
 
     async def load(self) -> None:
         """Take up the tasks that are on disk.
@@ -326,18 +338,6 @@ class Tasks:
     async def answer(self, caller: EndpointId, room: RoomName, request: PeerRequest) -> Replies:
         """Return what a member of the room is told; raises as `Answering.answer` does."""
         return await self._answering.answer(caller, room, request)
-
-    async def on_task_request(self, admitted: Admitted, body: TaskRequest) -> None:
-        """Take in a 0.1.4 peer's task."""
-        await self._legacy.on_request(admitted, body)
-
-    async def on_task_claimed(self, admitted: Admitted, body: TaskClaimed) -> None:
-        """Take in that somebody has begun a 0.1.4 peer's task."""
-        await self._legacy.on_claimed(body)
-
-    async def on_task_response(self, admitted: Admitted, body: TaskResponse) -> None:
-        """Take in a 0.1.4 peer's result."""
-        await self._legacy.on_response(admitted, body)
 
     # Within
 

@@ -18,15 +18,14 @@ from buddies_core.errors import (
     NotFound,
     StoreError,
 )
-from buddies_core.model.bodies import TaskResponse
 from buddies_core.model.task import TaskSucceeded
 from buddies_core.pb import peer_pb2
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
 from buddies_core.store.task_records import OfferRecord, OfferState
 from buddies_core.tasks.asking import ASK_TIMEOUT_S, FETCH_TIMEOUT_S, Asking
 from buddies_core.tasks.inbox import Held, Inbox
-from buddies_core.tasks.outputs import inline_output, is_complete, shortened_for_legacy
-from buddies_core.tasks.ports import RoomsPort
+from buddies_core.tasks.outputs import inline_output, is_complete
+from buddies_core.tasks.ports import LegacyPort, RoomsPort
 from buddies_core.tasks.views import ACCEPTED, LATE
 from buddies_core.tasks.waiting import wait_set
 
@@ -41,6 +40,9 @@ FORGET_ENDED_EVERY_S = 60.0
 FORGET_OLD_EVERY_S = 3600.0
 TENDED = (OfferState.CLAIMED, OfferState.RETURNING, OfferState.SUBMITTED)
 LEGACY_VERDICT = "it was broadcast; buddies 0.1.4 does not tell whether it counts"
+LEGACY_OFF = (
+    "who asked for it runs buddies 0.1.4, and this machine does not talk to such peers any more"
+)
 
 _log = logging.getLogger(__name__)
 
@@ -49,13 +51,21 @@ class Tending:
     """What is done for claimed tasks while their agents work. One event loop owns this."""
 
     def __init__(
-        self, *, inbox: Inbox, asking: Asking, rooms: RoomsPort, clock: Clock, rng: Random
+        self,
+        *,
+        inbox: Inbox,
+        asking: Asking,
+        rooms: RoomsPort,
+        clock: Clock,
+        rng: Random,
+        legacy: LegacyPort | None,
     ) -> None:
         self._inbox = inbox
         self._asking = asking
         self._rooms = rooms
         self._clock = clock
         self._rng = rng
+        self._legacy = legacy
         self._group: asyncio.TaskGroup | None = None
 
     def start(self, held: Held) -> None:
@@ -228,11 +238,10 @@ class Tending:
         record = held.record
         assert record.result is not None, "what was submitted has a result"
         if record.legacy:
-            name = self._rooms.name_of(self._asking.endpoint)
-            result = shortened_for_legacy(record.result, name)
-            await self._rooms.publish(
-                record.order.room, TaskResponse(record.order.id, result, name)
-            )
+            if self._legacy is None:
+                await self._done(held, record, f"{LATE}: {LEGACY_OFF}")
+                return
+            await self._legacy.finish(record.order, record.result)
             await self._done(held, record, f"{ACCEPTED}: {LEGACY_VERDICT}")
             return
         text, size, sha256 = inline_output(record.result)

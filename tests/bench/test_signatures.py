@@ -14,11 +14,13 @@ from buddies_core.identity.choosing import open_signer
 from buddies_core.identity.labels import canonical
 from buddies_core.identity.node_key import NodeKey
 from buddies_core.identity.verifying import Verifier
+from buddies_core.legacy.members import LegacyMembers
+from buddies_core.legacy.signing import MessageSigner
 from buddies_core.model.bodies import Leave
 from buddies_core.model.ids import EndpointId, RoomName, open_room_id
 from buddies_core.model.policy import Policy
 from buddies_core.model.private import Epoch
-from buddies_core.rooms.composing import Composer, MessageSigner
+from buddies_core.rooms.composing import Composer
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.trust.admission import Admission
 from buddies_core.trust.bindings import Bindings
@@ -82,7 +84,10 @@ def environment(person: Person, kind: str) -> dict[str, str]:
 async def test_admit(kind: str) -> None:
     """Ours by the endpoint's signature; 0.1.4's by an Ed25519 signer's on each."""
     store, clock, signer = InMemoryStore(), SystemClock(), an_ed25519_signer(b"1")
-    person = MessageSigner(signer, LegacySignature(signer.identity, 320))
+    members = LegacyMembers(store, clock)
+    if kind.startswith("0.1.4"):
+        members.enter(ROOM_ID).heard(Leave("olga"), None)
+    person = MessageSigner(signer, LegacySignature(signer.identity, 320), members)
     key, counters = NodeKey(b"a" * 32), Counter[str]()
     composer = Composer(key, store, clock, person)
     verify = Verifier({}, clock).verify
@@ -97,7 +102,7 @@ async def test_admit(kind: str) -> None:
     contents = []
     for number in range(2000):
         legacy = kind.startswith("0.1.4")
-        raw = await composer.compose(ROOM_ID, Leave(f"ann {number}"), for_legacy=legacy)
+        raw = await composer.compose(ROOM_ID, Leave(f"ann {number}"))
         raw = encode_room_message(open_envelope(raw).message) if legacy else raw
         contents.append(seal_content(keys, raw, urandom(24)) if keys else raw)
 

@@ -6,16 +6,17 @@ from collections import Counter
 from dataclasses import dataclass
 
 from buddies_core.identity.verifying import Verdict, Verification
+from buddies_core.legacy.answering import SkillAnswers
+from buddies_core.legacy.asking import SkillQuestions
 from buddies_core.memory.embedder import Vectors
 from buddies_core.memory.index import IndexHit
 from buddies_core.memory.local_search import LocalSearch
-from buddies_core.model.bodies import SkillPublished, SkillSearchResponse, SkillVoteCast
+from buddies_core.model.bodies import SkillPublished, SkillVoteCast
 from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity
 from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.memory import MemoryFilter
 from buddies_core.model.skill_views import SkillView, VoteReport
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
-from buddies_core.rooms.replies import Replies
 from buddies_core.skills.ballots import Ballots
 from buddies_core.skills.copies import Copies
 from buddies_core.skills.documents import SkillDocuments
@@ -104,7 +105,7 @@ class SkillNode(Node):
         electorate: Electorate | None,
     ) -> None:
         super().__init__(team, name, rooms)
-        self.skill_replies = Replies[SkillSearchResponse]()
+        self.skill_questions = SkillQuestions(self.rooms, self.clock)
         documents = SkillDocuments(self.kept)
         self.skill_index = FakeSkillIndex(documents)
         self.ballots = Ballots(
@@ -132,13 +133,14 @@ class SkillNode(Node):
             store=self.kept,
             rooms=self.rooms,
             network=self.network,
-            replies=self.skill_replies,
             copies=self.copies,
             ballots=self.ballots,
             hidden=self.revocations,
             clock=self.clock,
             counters=self.counters,
+            legacy=self.skill_questions,
         )
+        self.skill_answers = SkillAnswers(self.rooms, self.skill_search)
 
     async def answer(
         self, caller: EndpointId, room: RoomName, request: PeerRequest

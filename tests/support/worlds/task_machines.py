@@ -16,6 +16,7 @@ from uuid import UUID
 
 from buddies_core.errors import BuddiesError, NotFound, StoreError, TimedOut, Unreachable
 from buddies_core.identity.node_key import NodeKey
+from buddies_core.legacy.tasks import TaskBroadcasts
 from buddies_core.model.bodies import AgentPresence, Body
 from buddies_core.model.ids import EndpointId, RoomName, TaskId, short
 from buddies_core.model.room import Member
@@ -206,6 +207,7 @@ class TaskMachine:
                     clock=self.clock,
                     rng=rng,
                     counters=self.counters,
+                    legacy=TaskBroadcasts(daemon, self.clock),
                 )
                 await tasks.load()
                 self.daemon, self._tasks = daemon, tasks

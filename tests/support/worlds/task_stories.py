@@ -5,12 +5,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
-from buddies_core.model.bodies import Body
-from buddies_core.model.identity import Verified
 from buddies_core.model.ids import TaskId
 from buddies_core.model.task import PERSON, Caller, SubmitVerdict, TaskView
-from buddies_core.trust.admission import Admitted
-from buddies_core.wire.room_messages import RoomMessage
 from tests.support.memories import DEMO
 from tests.support.virtual_time import run_virtually
 from tests.support.worlds.task_machines import TaskMachine, TaskWorld
@@ -65,9 +61,3 @@ async def two(world: TaskWorld) -> tuple[TaskMachine, TaskMachine, Caller, Calle
 
 def now_s() -> float:
     return asyncio.get_running_loop().time()
-
-
-def unsigned(body: Body) -> Admitted:
-    """Return a 0.1.4 peer's message."""
-    message = RoomMessage(nonce=bytes(16), body=body)
-    return Admitted(room=DEMO, message=message, trailer=None, verified=Verified.UNVERIFIED, raw=b"")

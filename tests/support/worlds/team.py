@@ -16,6 +16,8 @@ from buddies_core.identity.gpg import Gpg
 from buddies_core.identity.node_key import NodeKey
 from buddies_core.identity.resolving import Resolver
 from buddies_core.identity.verifying import Verifier
+from buddies_core.legacy.answering import MemoryAnswers
+from buddies_core.legacy.asking import MemoryQuestions
 from buddies_core.memory.embedder import DIMENSIONS, Vectors
 from buddies_core.memory.findings import RecentFinds
 from buddies_core.memory.index import IndexHit
@@ -30,7 +32,6 @@ from buddies_core.model.room import Member
 from buddies_core.model.views import MemoryView
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
 from buddies_core.rooms.composing import Composer
-from buddies_core.rooms.replies import Replies
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.in_memory_skills import InMemorySkills
 from buddies_core.trust.admission import Admission, Admitted
@@ -54,6 +55,10 @@ class TeamRooms:
         self.sent: list[tuple[RoomName, bytes]] = []
         self.published: list[tuple[RoomName, Body]] = []
         self.on_send: Callable[[bytes], None] = lambda proof: None
+
+    @property
+    def endpoint(self) -> EndpointId:
+        return self._node.key.endpoint
 
     def joined(self) -> tuple[RoomName, ...]:
         return tuple(sorted(self.present))
@@ -200,7 +205,7 @@ class Node:
         self.index = FakeIndex(self.store)
         self.embedder = FakeEmbedder()
         self.network = TeamNetwork(self.key.endpoint, team)
-        self.replies = Replies()
+        self.questions = MemoryQuestions(self.rooms, self.clock)
         self.finds = RecentFinds()
         self.revocations = Revocations(
             store=self.store,
@@ -225,12 +230,13 @@ class Node:
             store=self.store,
             rooms=self.rooms,
             network=self.network,
-            replies=self.replies,
             clock=self.clock,
             counters=self.counters,
             finds=self.finds,
             hidden=self.revocations,
+            legacy=self.questions,
         )
+        self.answers = MemoryAnswers(self.rooms, self.search)
 
     @property
     def endpoint(self) -> EndpointId:

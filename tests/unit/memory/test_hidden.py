@@ -21,7 +21,7 @@ from buddies_core.wire.room_messages import (
 from tests.support.memories import CAROL, DEMO, an_entry
 from tests.support.worlds.person import an_ed25519_signer
 from tests.support.worlds.team import Node, Team
-from tests.unit.memory.test_search import answering
+from tests.unit.legacy.test_memory_searches import answering
 
 EVERYTHING = MemoryFilter(room=DEMO)
 STRANGER = EndpointId(b"x" * 32)
@@ -181,9 +181,9 @@ async def test_a_0_1_4_member_is_neither_believed_nor_answered_with_what_is_hidd
     await bob.store_memory("bob's table")
     await bob.revocations.revoke(peer_label(bob.endpoint), 0, own_too=True)
     asked = SearchRequest(RequestId(UUID(int=5)), "table", SearchFilters())
-    assert await bob.search.answer_legacy(asked, DEMO) is None
+    assert await bob.answers.to(asked, DEMO) is None
     await bob.revocations.restore(peer_label(bob.endpoint))
-    assert await bob.search.answer_legacy(asked, DEMO) is not None
+    assert await bob.answers.to(asked, DEMO) is not None
 
 
 async def test_a_copy_without_proof_of_what_is_hidden_brings_it_back_neither_here_nor_there(

@@ -1,7 +1,6 @@
 """Searching at home and at every member, among nodes that share rooms."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 from uuid import UUID
 
@@ -9,22 +8,17 @@ import numpy as np
 import pytest
 
 from buddies_core.errors import InvalidInput, NotFound, StoreError
-from buddies_core.gossip.messages import CONTENT_BYTES_MAX as BROADCAST_BYTES_MAX
 from buddies_core.memory.embedder import DIMENSIONS, ModelUnavailable
 from buddies_core.model.bodies import (
     MemoryCreated,
     SearchFilters,
-    SearchRequest,
     SearchResponse,
 )
-from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, RequestId, RoomName
-from buddies_core.model.memory import MemoryEntry, MemoryFilter, MemoryKind
+from buddies_core.model.memory import MemoryFilter, MemoryKind
 from buddies_core.model.room import Member
 from buddies_core.model.views import PeerAnswer, PeerSilence, SearchResult
 from buddies_core.pb import peer_pb2
-from buddies_core.trust.admission import Admitted, spoke_key
-from buddies_core.wire.room_messages import open_envelope
 from tests.support.memories import DEMO, an_entry
 from tests.support.worlds.team import Node, Team
 
@@ -434,194 +428,3 @@ async def test_a_question_that_makes_no_sense_is_refused(
 ) -> None:
     with pytest.raises(InvalidInput):
         await ask(alice, peer_pb2.Search(**request_))  # type: ignore[arg-type]
-
-
-# 0.1.4 members
-
-
-def answering(node: Node, *entries: MemoryEntry, name: str = "carol") -> Callable[[bytes], None]:
-    """Have a 0.1.4 member answer the node's broadcast questions."""
-
-    def on_send(raw: bytes) -> None:
-        body = open_envelope(raw).message.body
-        if isinstance(body, SearchRequest):
-            node.replies.offer(SearchResponse(body.request_id, entries, name))
-
-    node.rooms.on_send = on_send
-    return on_send
-
-
-async def test_members_of_0_1_4_are_asked_by_broadcast_and_believed_as_far_as_possible(
-    alice: Node,
-) -> None:
-    alice.rooms.present[DEMO].append(OLD_CAROL)
-    entry = replace(an_entry(content="carol's table", room=OPS), author="carol's endpoint")
-    answering(alice, entry)
-
-    result = await search(alice, "table", MemoryFilter(room=DEMO, kind=MemoryKind.DECISION))
-
-    [(room, question)] = alice.rooms.published
-    assert isinstance(question, SearchRequest)
-    assert (room, question.query, question.filters) == (
-        DEMO,
-        "table",
-        SearchFilters(room=DEMO, kind="decision"),
-    )
-    [view] = result.results
-    assert (view.content, view.verified, view.room) == ("carol's table", Verified.UNVERIFIED, DEMO)
-    assert result.answered == (
-        PeerAnswer(endpoint=EndpointId(b""), name="carol", results=1, elapsed_ms=0),
-    )
-
-
-async def test_members_of_0_1_4_are_waited_for_half_a_second_after_the_others(
-    alice: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("buddies_core.memory.legacy_search.PATIENCE_S", 0.05)
-    alice.rooms.present[DEMO] += [OLD_CAROL, replace(OLD_CAROL, name="dora")]
-    answering(alice, replace(an_entry(content="a table"), author="carol"))
-
-    result = await search(alice, "table", MemoryFilter(room=DEMO))
-
-    assert [answer.name for answer in result.answered] == ["carol"]
-    assert [(silence.name, silence.reason) for silence in result.unanswered] == [
-        ("dora", "it speaks buddies 0.1.4 and did not answer, as when it finds nothing")
-    ]
-    assert contents(result) == ["a table"]
-
-
-async def test_an_answer_that_has_come_counts_when_no_time_is_left_to_wait_for_more(
-    alice: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("buddies_core.memory.legacy_search.PATIENCE_S", 0.0)
-    alice.rooms.present[OPS].append(OLD_CAROL)
-    admit = alice.rooms.admit
-
-    async def admit_later(
-        room: RoomName, proof: bytes, source: EndpointId | None = None
-    ) -> Admitted:
-        await asyncio.sleep(0)
-        return await admit(room, proof, source)
-
-    def carol_answers(raw: bytes) -> None:
-        body = open_envelope(raw).message.body
-        if isinstance(body, SearchRequest) and body.filters.room == OPS:
-            entry = an_entry(content="carol's table", room=OPS)
-            alice.replies.offer(SearchResponse(body.request_id, (entry,), "carol"))
-
-    monkeypatch.setattr(alice.rooms, "admit", admit_later)
-    alice.rooms.on_send = carol_answers
-
-    result = await search(alice, "table")
-
-    assert contents(result) == ["carol's table"]
-    assert [answer.name for answer in result.answered] == ["carol"]
-
-
-async def test_a_short_query_is_never_broadcast(alice: Node) -> None:
-    alice.rooms.present[DEMO].append(OLD_CAROL)
-
-    result = await search(alice, "db", MemoryFilter(room=DEMO))
-
-    assert alice.rooms.published == []
-    [silence] = result.unanswered
-    assert silence.reason.startswith("not_asked: it speaks buddies 0.1.4")
-
-
-async def test_nothing_is_broadcast_where_all_can_be_asked_directly(alice: Node, bob: Node) -> None:
-    await search(alice, "table")
-    assert alice.rooms.published == []
-
-
-async def test_an_unproven_copy_of_a_memory_whose_proof_is_known_counts_as_that_memory(
-    team: Team, alice: Node, bob: Node
-) -> None:
-    stored = await alice.store_memory("a table")
-    await team.deliver(alice)
-    own = await bob.store_memory("bob's table")
-    bob.rooms.present[DEMO].append(OLD_CAROL)
-    echoed = an_entry(author=alice.endpoint, content="a table, forged")
-    answering(
-        bob, replace(echoed, id=stored.id), replace(echoed, id=own.id, author=bob.endpoint.hex())
-    )
-
-    result = await search(bob, "table")
-
-    assert sorted((view.content, view.verified) for view in result.results) == [
-        ("a table", Verified.PEER),
-        ("bob's table", Verified.PEER),
-    ]
-
-
-async def test_an_unproven_memory_in_the_name_of_one_who_signs_is_dropped(
-    alice: Node, bob: Node
-) -> None:
-    await bob.store.raise_watermark(spoke_key(alice.endpoint), 1)
-    bob.rooms.present[DEMO].append(OLD_CAROL)
-    answering(bob, an_entry(author=alice.endpoint, content="a forged table"))
-
-    assert (await search(bob, "table")).results == ()
-    assert bob.counters["rejected_impersonation"] == 1
-
-
-def legacy(query: str, filters: SearchFilters = NO_FILTERS) -> SearchRequest:
-    return SearchRequest(REQUEST_ID, query, filters)
-
-
-async def test_a_0_1_4_member_gets_the_best_that_fits_into_a_broadcast(alice: Node) -> None:
-    for number in range(30):
-        await alice.store_memory(f"table {number} " * 40, title="t")
-    await alice.store_memory("best table " + "x" * 2000, title="t")
-
-    response = await alice.search.answer_legacy(legacy("best table"), DEMO)
-
-    assert response is not None
-    assert len(await alice.rooms.publish(DEMO, response)) <= BROADCAST_BYTES_MAX
-    assert response.request_id == REQUEST_ID
-    assert response.peer_name == "alice"
-    assert response.results[0].content == "best table " + "x" * 989 + "…"
-    assert 4 <= len(response.results) <= 20
-
-
-async def test_a_name_of_any_length_leaves_an_answer_that_fits(team: Team) -> None:
-    node = team.node("n" * 32)
-    node.name = "ü" * 500
-    for number in range(30):
-        await node.store_memory(f"table {number:02}")
-
-    response = await node.search.answer_legacy(legacy("table"), DEMO)
-
-    assert response is not None
-    size = len(await node.rooms.publish(DEMO, response))
-    assert BROADCAST_BYTES_MAX - 400 < size <= BROADCAST_BYTES_MAX
-
-
-@pytest.mark.parametrize(
-    "request_",
-    [
-        legacy("chair"),
-        legacy("ta"),
-        legacy("  ta  "),
-        legacy("table", SearchFilters(room=OPS)),
-        legacy("table", SearchFilters(kind="tea")),
-        legacy("table", SearchFilters(tags=("x",))),
-    ],
-)
-async def test_a_0_1_4_member_gets_no_answer_where_there_is_nothing_to_say(
-    alice: Node, request_: SearchRequest
-) -> None:
-    await alice.store_memory("a table")
-    await alice.store_memory("a table", room=OPS)
-
-    assert await alice.search.answer_legacy(request_, DEMO) is None
-
-
-async def test_a_0_1_4_member_s_filters_are_heeded(alice: Node) -> None:
-    await alice.store_memory("table one", tags=("x",))
-    await alice.store_memory("table two")
-    filters = SearchFilters(room=DEMO, kind="Decision", tags=("x", "y"))
-
-    response = await alice.search.answer_legacy(legacy("table", filters), DEMO)
-
-    assert response is not None
-    assert [entry.content for entry in response.results] == ["table one"]

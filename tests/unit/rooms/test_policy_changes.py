@@ -21,7 +21,7 @@ from buddies_core.rooms.rooms import Rooms
 from buddies_core.store.in_memory import InMemoryStore
 from tests.support.fakes.clocks import ManualClock
 from tests.support.worlds.person import an_ed25519_signer
-from tests.unit.rooms.test_rooms import DEMO, host, rooms_of
+from tests.unit.rooms.test_rooms import DEMO, host, old_peers_in, rooms_of
 
 ALICE, BOB, CAROL = (NodeKey(name * 32) for name in (b"a", b"b", b"c"))
 OWN_KEY, ANNS_KEY, BENS_KEY = (an_ed25519_signer(seed) for seed in (b"0", b"1", b"2"))
@@ -117,7 +117,7 @@ async def test_who_is_let_in_anew_is_told(bob: BobsRooms) -> None:
 
 
 async def test_a_0_1_4_member_that_signs_nothing_is_shut_out(bob: BobsRooms) -> None:
-    bob.rooms.room(DEMO).legacy.heard(Join("old", "claude"), None)
+    old_peers_in(bob.host).heard(Join("old", "claude"), None)
     assert "old" in bob.present()
     report = await bob.changes.set(DEMO, [OWN, ANN], require_signed=False, confirm=False)
     assert [m.name for m in report.shut_out] == ["carol", "old"]

@@ -8,7 +8,6 @@ from buddies_core.rooms import presence
 from buddies_core.rooms.presence import (
     AGENTS_BYTES_MAX,
     AGENTS_SHOWN_MAX,
-    LEGACY_LASTS_S,
     PRESENCE_LASTS_S,
     Presences,
     fit_presence,
@@ -52,9 +51,6 @@ def test_a_peer_is_present_once_heard() -> None:
 def test_a_name_is_shown_only_as_long_as_a_name_may_be() -> None:
     presences = Presences()
     hear(presences, name="n" * 4000)
-    presences.legacy_heard("o" * 4000, "cursor", None, now_s=0.0, wall_ms=5_000)
-    assert [member.name for member in presences.members()] == ["n" * 64, "o" * 64]
-    presences.legacy_left("o" * 4000)
     assert [member.name for member in presences.members()] == ["n" * 64]
 
 
@@ -131,48 +127,6 @@ def test_the_newest_status_of_an_agent_is_shown() -> None:
     presences.status(BOB, "codex", "of somebody absent", sent_at_ms=20)
     [member] = presences.members()
     assert member.agents == (AgentPresence(name="claude", status="testing", status_at_ms=20),)
-
-
-def test_an_old_peer_stays_until_it_leaves_is_cut_off_or_falls_silent() -> None:
-    presences = Presences()
-
-    def hear_old(name: str, endpoint: EndpointId | None = None) -> bool:
-        return presences.legacy_heard(name, "cursor", endpoint, now_s=0.0, wall_ms=5_000)
-
-    assert hear_old("olga", ANN)
-    assert not hear_old("olga")
-    assert hear_old("otto", BOB)
-    assert hear_old("oona")
-    assert {member.speaks_direct for member in presences.members()} == {False}
-    presences.legacy_gone(BOB)
-    presences.legacy_left("oona")
-    assert presences.members() == (
-        Member(
-            endpoint=ANN,
-            name="olga",
-            agents=(AgentPresence(name="cursor"),),
-            speaks_direct=False,
-            heard_at_ms=5_000,
-        ),
-    )
-    presences.expire(LEGACY_LASTS_S, neighbors=(ANN,))
-    assert [member.name for member in presences.members()] == ["olga"]
-    presences.expire(LEGACY_LASTS_S)
-    assert presences.members() == ()
-
-
-def test_an_old_peer_that_says_something_stays_for_another_while() -> None:
-    presences = Presences()
-    for name, endpoint in (("olga", ANN), ("otto", BOB), ("oona", None)):
-        presences.legacy_heard(name, "cursor", endpoint, now_s=0.0, wall_ms=5_000)
-    presences.legacy_alive(ANN, now_s=1.0, wall_ms=6_000)
-    presences.legacy_alive("oona", now_s=1.0, wall_ms=6_000)
-    presences.legacy_alive("nobody we know", now_s=1.0, wall_ms=6_000)
-    presences.expire(LEGACY_LASTS_S)
-    assert [(member.name, member.heard_at_ms) for member in presences.members()] == [
-        ("olga", 6_000),
-        ("oona", 6_000),
-    ]
 
 
 def test_a_presence_of_many_busy_agents_still_fits_a_broadcast() -> None:

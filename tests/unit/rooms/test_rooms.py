@@ -10,10 +10,10 @@ from uuid import UUID
 import pytest
 
 from buddies_core.errors import Busy, InvalidInput, NotFound, Unreachable
-from buddies_core.gossip.messages import CONTENT_BYTES_MAX
 from buddies_core.identity.binding import bind
 from buddies_core.identity.node_key import NodeKey
 from buddies_core.identity.verifying import Verifier
+from buddies_core.legacy.members import LegacyMembers, RoomOfLegacy
 from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
 from buddies_core.model.bodies import (
     AgentPresence,
@@ -21,20 +21,18 @@ from buddies_core.model.bodies import (
     Join,
     Leave,
     Presence,
-    SearchResponse,
     StatusUpdate,
 )
 from buddies_core.model.identity import Binding, Verified
-from buddies_core.model.ids import EndpointId, RequestId, RoomName, TopicId, open_room_id, topic_of
+from buddies_core.model.ids import EndpointId, RoomName, TopicId, open_room_id, topic_of
 from buddies_core.model.room import DialAttempt, JoinReport, Ticket
 from buddies_core.pb.peer_pb2 import Hello, HelloReply, PeerReply, PeerRequest, PresenceCopy
 from buddies_core.rooms import hello, joining, last_seen
 from buddies_core.rooms import room as room_module
 from buddies_core.rooms import room_changes as changes_module
 from buddies_core.rooms import rooms as rooms_module
-from buddies_core.rooms.composing import Composer, MessageSigner
+from buddies_core.rooms.composing import Composer
 from buddies_core.rooms.ports import Host
-from buddies_core.rooms.presence import LEGACY_LASTS_S
 from buddies_core.rooms.room_changes import RoomChanges
 from buddies_core.rooms.rooms import Rooms
 from buddies_core.store.in_memory import InMemoryStore
@@ -48,7 +46,6 @@ from buddies_core.wire.room_messages import (
     encode_room_message,
     open_envelope,
 )
-from buddies_core.wire.shortening import LegacySignature
 from buddies_core.wire.tickets import decode_ticket, encode_ticket
 from tests.support.eventually import until
 from tests.support.fakes.clocks import ManualClock
@@ -87,7 +84,14 @@ def host(
         counters=counters,
         bindings=bindings,
         gate=gate,
+        legacy=LegacyMembers(store, clock),
     )
+
+
+def old_peers_in(host: Host, room: RoomName = DEMO) -> RoomOfLegacy:
+    """Return the 0.1.4 peers in a room that was entered."""
+    assert isinstance(host.legacy, LegacyMembers)
+    return host.legacy.of(open_room_id(room))
 
 
 def network_of(host: Host) -> FakeNetwork:
@@ -145,21 +149,6 @@ async def test_a_member_is_shown_with_the_key_that_vouches_for_it() -> None:
         ]
         (herself,) = theirs.members(DEMO)
         assert (herself.verified, herself.signed_by) == (Verified.SIGNER, label)
-
-
-async def test_messages_are_signed_singly_once_an_old_peer_was_heard() -> None:
-    person = MessageSigner(ALICES_SIGNER, LegacySignature(ALICES_SIGNER.identity, 320))
-    alice = host(ALICE, "alice")
-    alice = replace(alice, composer=Composer(ALICE, InMemoryStore(), alice.clock, person))
-    async with rooms_of(alice) as (rooms, changes):
-        await changes.join("demo", None, None)
-        before = await rooms.compose(DEMO, Leave("alice"))
-        assert rooms.message_bytes_max(DEMO) == CONTENT_BYTES_MAX
-        assert open_envelope(before).message.signed_by is None
-        rooms.room(DEMO).legacy.heard(Join("olga", "cursor"), BOB.endpoint)
-        after = await rooms.compose(DEMO, Leave("alice"))
-        assert rooms.message_bytes_max(DEMO) == CONTENT_BYTES_MAX - person.takes.size
-        assert open_envelope(after).message.signed_by == ALICES_SIGNER.identity
 
 
 async def test_a_room_without_a_ticket_is_entered_at_once_and_its_ticket_leads_to_us() -> None:
@@ -651,22 +640,26 @@ async def test_of_too_many_members_the_one_that_was_silent_for_longest_is_forgot
         assert [it.endpoint for it in alice.store.presences(open_room_id(DEMO))] == [CAROL.endpoint]
 
 
-async def test_an_old_peer_is_a_member_from_its_join_to_its_leave_while_it_says_something() -> None:
+async def test_an_old_peer_is_shown_among_the_others_until_it_leaves() -> None:
     alice = host(ALICE, "alice")
-    assert isinstance(alice.clock, ManualClock)
     async with rooms_of(alice) as (rooms, changes):
         await changes.join("demo", None, None)
         room = rooms.room("demo")
-        room.legacy.heard(Join("olga", "cursor"), BOB.endpoint)
-        alice.clock.monotonic_s += LEGACY_LASTS_S - 1
-        room.legacy.heard(StatusUpdate(BOB.endpoint.hex(), "busy"), BOB.endpoint)
-        alice.clock.monotonic_s += LEGACY_LASTS_S - 1
-        room.legacy.heard(SearchResponse(RequestId(UUID(int=1)), (), "olga"), None)
-        alice.clock.monotonic_s += LEGACY_LASTS_S - 1
-        room.presences.expire(alice.clock.now_s())
-        assert [member.name for member in room.members()] == ["alice", "olga"]
-        room.legacy.heard(Leave("olga"), None)
-        assert [member.name for member in room.members()] == ["alice"]
+        await room.on_presence(await rooms.admit(DEMO, await presence_of(CAROL, "Zoe")))
+        old_peers_in(alice).heard(Join("olga", "cursor"), BOB.endpoint)
+        shown = [(member.name, member.speaks_direct) for member in room.members()]
+        assert shown == [("alice", True), ("olga", False), ("Zoe", True)]
+        old_peers_in(alice).left("olga")
+        assert [member.name for member in room.members()] == ["alice", "Zoe"]
+
+
+async def test_without_old_peers_nobody_is_told_by_join() -> None:
+    bob = replace(host(BOB, "bob"), legacy=None)
+    network_of(bob).reachable.add(ALICE.endpoint)
+    async with rooms_of(bob, let_in_by=(ALICE.endpoint,)) as (_, changes):
+        await changes.join("demo", ticket(ALICE), None)
+        await until(lambda: bool(network_of(bob).said))
+        assert list(map(type, said(bob))) == [Presence]
 
 
 async def test_the_leave_of_somebody_unknown_takes_no_place_on_disk() -> None:

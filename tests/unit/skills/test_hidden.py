@@ -196,6 +196,6 @@ async def test_a_0_1_4_member_is_not_answered_with_what_is_hidden(
 ) -> None:
     await alice.publish("release it")
     await team.deliver(alice)
-    assert await bob.skill_search.answer_legacy(LEGACY, DEMO) is not None
+    assert await bob.skill_answers.to(LEGACY, DEMO) is not None
     await revoke(bob, ANN.identity.label)
-    assert await bob.skill_search.answer_legacy(LEGACY, DEMO) is None
+    assert await bob.skill_answers.to(LEGACY, DEMO) is None

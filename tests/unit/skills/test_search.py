@@ -1,30 +1,20 @@
 """Search for skills, here and at members, and what votes do to the order."""
 
-from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
 from buddies_core.errors import InvalidInput, NotFound
-from buddies_core.gossip.messages import CONTENT_BYTES_MAX
 from buddies_core.memory.index import MemoryIndex
-from buddies_core.model.bodies import (
-    Body,
-    SkillSearchFilters,
-    SkillSearchRequest,
-    SkillSearchResponse,
-)
 from buddies_core.model.ids import EndpointId, RequestId, RoomName
 from buddies_core.model.memory import MemoryFilter
 from buddies_core.model.room import Member
-from buddies_core.model.skill import RankedSkill
 from buddies_core.model.skill_views import SkillSearchResult, Tally
 from buddies_core.model.views import PeerAnswer, PeerSilence
 from buddies_core.pb.peer_pb2 import FoundSkill, PeerReply, SkillsFound
 from buddies_core.skills.documents import SkillDocuments
 from buddies_core.store.in_memory_skills import InMemorySkills
-from buddies_core.wire.bodies import encode_body
 from tests.support.fakes.embedder import ToyEmbedder
 from tests.support.memories import CAROL, DEMO
 from tests.support.skills import a_skill, a_skill_entry
@@ -179,63 +169,6 @@ async def test_many_answers_come_in_frames_that_fit() -> None:
         await alice.publish(f"release {number} " + "x" * 3000, title=f"{number}")
 
     assert len((await find(bob, "release", limit=50)).results) == 20
-
-
-# 0.1.4
-
-
-async def test_a_0_1_4_member_is_asked_by_broadcast_and_its_answer_checked() -> None:
-    bob = SkillTeam().skilled("bob")
-    bob.rooms.present[DEMO].append(OLD)
-    good = a_skill_entry("release it", author=CAROL)
-    tampered = replace(a_skill_entry("release this", author=CAROL), content="evil")
-    publish = bob.rooms.publish
-
-    async def answered(room: RoomName, body: Body) -> bytes:
-        assert isinstance(body, SkillSearchRequest)
-        results = (RankedSkill(good, 1000), RankedSkill(tampered, 99))
-        bob.skill_replies.offer(SkillSearchResponse(body.request_id, results, "carol"))
-        return await publish(room, body)
-
-    bob.rooms.publish = answered  # type: ignore[method-assign]
-    found = await find(bob, "release")
-
-    [skill] = found.results
-    assert (skill.hash, skill.votes, skill.uncounted) == (good.hash, Tally(), Tally())
-    assert [(a.name, a.results) for a in found.answered] == [("carol", 1)]
-    assert bob.counters["skills_rejected_hash"] == 1
-
-
-async def test_a_0_1_4_member_gets_what_fits_whole_with_our_count_of_votes() -> None:
-    alice = SkillTeam().skilled("alice")
-    short = await alice.publish("release short", title="S")
-    await alice.publish("release long " * 500, title="L")
-    await alice.vote(short.hash, -1)
-    request = SkillSearchRequest(ID, "release", SkillSearchFilters(room=DEMO))
-
-    response = await alice.skill_search.answer_legacy(request, DEMO)
-
-    assert response is not None
-    assert [(r.entry.hash, r.rank) for r in response.results] == [(short.hash, -1)]
-    assert len(encode_body(response)) < CONTENT_BYTES_MAX
-
-
-@pytest.mark.parametrize(
-    ("query", "filters"),
-    [
-        ("re", SkillSearchFilters()),
-        ("release", SkillSearchFilters(room=RoomName("ops"))),
-        ("release", SkillSearchFilters(tags=("none",))),
-        ("nothing", SkillSearchFilters()),
-    ],
-)
-async def test_a_0_1_4_member_gets_no_answer_where_there_is_none(
-    query: str, filters: SkillSearchFilters
-) -> None:
-    alice = SkillTeam().skilled("alice")
-    await alice.publish("release")
-    request = SkillSearchRequest(ID, query, filters)
-    assert await alice.skill_search.answer_legacy(request, DEMO) is None
 
 
 # The engine

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from buddies_core.legacy.tasks import order_of
 from buddies_core.model.bodies import TaskRequest
 from buddies_core.model.task import TaskState, TaskSucceeded
 from tests.support.memories import DEMO
@@ -17,7 +18,6 @@ from tests.support.worlds.task_stories import (
     poll,
     story,
     two,
-    unsigned,
 )
 
 HOUR_MS = 3_600_000
@@ -169,7 +169,7 @@ def test_a_task_of_a_legacy_peer_ends_when_it_was_to_whatever_restarts_meanwhile
             timeout_s=300,
             created_at_s=0,
         )
-        await bob.tasks.on_task_request(unsigned(request), request)
+        await bob.tasks.broadcast.offered(order_of(request, DEMO, bob.clock.wall_ms()))
         if claimed:
             assert await poll(bob, codex, 5) == [task_id(7)]
         await asyncio.sleep(200)

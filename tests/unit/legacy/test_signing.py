@@ -2,18 +2,17 @@
 
 from dataclasses import dataclass
 
-import pytest
-
 from buddies_core.errors import InvalidInput
 from buddies_core.gossip.messages import CONTENT_BYTES_MAX
 from buddies_core.identity.node_key import NodeKey
 from buddies_core.identity.signers import Signer
 from buddies_core.identity.verifying import Verifier
+from buddies_core.legacy.members import LegacyMembers
+from buddies_core.legacy.signing import MessageSigner
 from buddies_core.model.bodies import Leave, Presence, StatusUpdate
 from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import RoomName, open_room_id
-from buddies_core.rooms.composing import Composer, MessageSigner
-from buddies_core.rooms.legacy import WANT_SIGNATURES_MS, LegacyPeers
+from buddies_core.rooms.composing import Composer
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.wire.room_messages import RoomMessage, legacy_signed_payload, open_envelope
 from buddies_core.wire.shortening import LegacySignature
@@ -34,9 +33,15 @@ class BrokenSigner:
         raise InvalidInput("the agent is gone")
 
 
-def composer(signer: Signer | None = ANN) -> Composer:
-    person = MessageSigner(signer, TAKES) if signer else None
-    return Composer(NodeKey(b"a" * 32), InMemoryStore(), ManualClock(), person)
+def composer(signer: Signer | None = ANN, *, old_peer: bool = True) -> Composer:
+    """Return what composes in a room where a 0.1.4 peer was heard, or none."""
+    marks, clock = InMemoryStore(), ManualClock()
+    members = LegacyMembers(marks, clock)
+    room = members.enter(ROOM_ID)
+    if old_peer:
+        room.heard(Leave("olga"), None)
+    person = MessageSigner(signer, TAKES, members) if signer else None
+    return Composer(NodeKey(b"a" * 32), marks, clock, person)
 
 
 def message_in(raw: bytes) -> RoomMessage:
@@ -46,7 +51,7 @@ def message_in(raw: bytes) -> RoomMessage:
 
 
 async def test_a_message_for_old_peers_carries_their_kind_of_signature() -> None:
-    message = message_in(await composer().compose(ROOM_ID, Leave("ann"), for_legacy=True))
+    message = message_in(await composer().compose(ROOM_ID, Leave("ann")))
     assert message.signed_by == ANN.identity  # with the comment: 0.1.4 compares whole lines
     assert message.signature is not None
     payload = legacy_signed_payload(message)
@@ -54,11 +59,18 @@ async def test_a_message_for_old_peers_carries_their_kind_of_signature() -> None
     assert await verifier.is_good(message.signed_by, payload, message.signature, "buddies")
 
 
+def test_a_message_has_less_place_where_it_is_to_be_signed() -> None:
+    sizes = [
+        it.cosigned_bytes(ROOM_ID) for it in (composer(), composer(old_peer=False), composer(None))
+    ]
+    assert sizes == [TAKES.size, 0, 0]
+
+
 async def test_others_do_without() -> None:
     for raw in (
-        await composer().compose(ROOM_ID, Leave("ann")),
-        await composer(None).compose(ROOM_ID, Leave("ann"), for_legacy=True),
-        await composer().compose(ROOM_ID, Presence("ann", ()), for_legacy=True),
+        await composer(old_peer=False).compose(ROOM_ID, Leave("ann")),
+        await composer(None).compose(ROOM_ID, Leave("ann")),
+        await composer().compose(ROOM_ID, Presence("ann", ())),
     ):
         assert message_in(raw).signed_by is None
 
@@ -66,25 +78,8 @@ async def test_others_do_without() -> None:
 async def test_where_the_key_fails_or_there_is_no_place_the_message_goes_out_by_our_trailer() -> (
     None
 ):
-    broken = await composer(BrokenSigner()).compose(ROOM_ID, Leave("ann"), for_legacy=True)
+    broken = await composer(BrokenSigner()).compose(ROOM_ID, Leave("ann"))
     assert message_in(broken).signed_by is None
     long = StatusUpdate("a" * 64, "x" * (CONTENT_BYTES_MAX - 300))
-    raw = await composer().compose(ROOM_ID, long, for_legacy=True)
+    raw = await composer().compose(ROOM_ID, long)
     assert (message_in(raw).signed_by, len(raw) <= CONTENT_BYTES_MAX) == (None, True)
-
-
-@pytest.mark.parametrize(
-    ("since_ms", "wanted"), [(0, True), (WANT_SIGNATURES_MS - 1, True), (WANT_SIGNATURES_MS, False)]
-)
-async def test_old_peers_want_signatures_for_a_day_over_restarts_too(
-    since_ms: int, wanted: bool
-) -> None:
-    marks = InMemoryStore()
-    before = LegacyPeers(ROOM_ID, marks)
-    assert not before.want_signatures(1_000)
-    before.heard(1_000)
-    await before.keep()
-    after = LegacyPeers(ROOM_ID, marks)
-    for peers in (before, after):
-        assert peers.want_signatures(1_000 + since_ms) is wanted
-    assert not LegacyPeers(open_room_id(RoomName("other")), marks).want_signatures(1_000)

@@ -1,0 +1,141 @@
+"""Answers to what 0.1.4 members search for: broadcasts of what fits into one message."""
+
+from dataclasses import replace
+from typing import Protocol
+
+from buddies_core.legacy.asking import QUERY_CHARS_MIN
+from buddies_core.model.bodies import (
+    SearchRequest,
+    SearchResponse,
+    SkillSearchRequest,
+    SkillSearchResponse,
+)
+from buddies_core.model.ids import EndpointId, RoomName
+from buddies_core.model.memory import (
+    SNIPPET_CHARS_MAX,
+    Memory,
+    MemoryEntry,
+    MemoryFilter,
+    MemoryKind,
+)
+from buddies_core.model.skill import RankedSkill, Skill
+from buddies_core.wire.bodies import encode_body
+
+QUERY_BYTES_MAX = 16 << 10
+FOUND_MAX = 20
+_ENVELOPE_BYTES = 160
+"""Of an answer's 4057, without the name in the trailer: measured 133, the rest is in reserve."""
+
+
+class MemoriesPort(Protocol):
+    """This machine's memories; see `memory.search.Search`."""
+
+    async def find_for_peer(self, query: str, filter: MemoryFilter, limit: int) -> list[Memory]:
+        """Return what a peer may see of them, best first."""
+
+
+class SkillsPort(Protocol):
+    """This machine's skills; see `skills.search.SkillSearch`."""
+
+    async def find_for_peer(
+        self, query: str, room: RoomName, tags: tuple[str, ...], limit: int
+    ) -> list[tuple[Skill, int]]:
+        """Return what a peer may see of them, best first, each with its rank."""
+
+
+class RoomsPort(Protocol):
+    """The rooms this node is in; see `rooms.rooms.Rooms`."""
+
+    @property
+    def endpoint(self) -> EndpointId:
+        """This node."""
+
+    def name_of(self, endpoint: EndpointId) -> str:
+        """Return a peer's display name, or the start of its id."""
+
+    def message_bytes_max(self, room: RoomName) -> int:
+        """Return how large a message of ours, with its trailer, may be in this room now."""
+
+
+class MemoryAnswers:
+    """Answers questions about memories."""
+
+    def __init__(self, rooms: RoomsPort, memories: MemoriesPort) -> None:
+        self._rooms = rooms
+        self._memories = memories
+
+    async def to(self, request: SearchRequest, room: RoomName) -> SearchResponse | None:
+        """Return what a 0.1.4 member of the room gets, the best that fits; None for nothing.
+
+        Raises:
+            TimedOut: the index did not answer in time.
+        """
+        filter = _filter_of(request, room)
+        if filter is None or not _is_question(request.query):
+            return None
+        found = await self._memories.find_for_peer(request.query.strip(), filter, FOUND_MAX)
+        response = SearchResponse(request.request_id, (), _own_name(self._rooms))
+        size_max = _size_max(self._rooms, room)
+        for memory in found:
+            longer = replace(response, results=(*response.results, _shortened(memory.entry)))
+            if len(encode_body(longer)) <= size_max:
+                response = longer
+        return response if response.results else None
+
+
+class SkillAnswers:
+    """Answers questions about skills."""
+
+    def __init__(self, rooms: RoomsPort, skills: SkillsPort) -> None:
+        self._rooms = rooms
+        self._skills = skills
+
+    async def to(self, request: SkillSearchRequest, room: RoomName) -> SkillSearchResponse | None:
+        """Return what a 0.1.4 member of the room gets, the best that fits; None for nothing.
+
+        A skill that does not fit is left out: shortened, its hash would not be that of its content.
+
+        Raises:
+            TimedOut: the index did not answer in time.
+        """
+        query, filters = request.query.strip(), request.filters
+        if filters.room not in (None, room) or not _is_question(query):
+            return None
+        found = await self._skills.find_for_peer(query, room, filters.tags or (), FOUND_MAX)
+        response = SkillSearchResponse(request.request_id, (), _own_name(self._rooms))
+        size_max = _size_max(self._rooms, room)
+        for skill, rank in found:
+            longer = replace(response, results=(*response.results, RankedSkill(skill.entry, rank)))
+            if len(encode_body(longer)) <= size_max:
+                response = longer
+        return response if response.results else None
+
+
+def _own_name(rooms: RoomsPort) -> str:
+    return rooms.name_of(rooms.endpoint)
+
+
+def _size_max(rooms: RoomsPort, room: RoomName) -> int:
+    """Return how large an answer's body may be."""
+    return rooms.message_bytes_max(room) - _ENVELOPE_BYTES - len(_own_name(rooms).encode())
+
+
+def _is_question(query: str) -> bool:
+    return len(query.strip()) >= QUERY_CHARS_MIN and len(query) <= QUERY_BYTES_MAX
+
+
+def _filter_of(request: SearchRequest, room: RoomName) -> MemoryFilter | None:
+    """Return what a 0.1.4 member of the room asks for; None if we have nothing to say to that."""
+    asked = request.filters
+    kind = None if asked.kind is None else asked.kind.lower()
+    if asked.room not in (None, room) or kind not in (None, *MemoryKind):
+        return None
+    return MemoryFilter(
+        room=room, kind=None if kind is None else MemoryKind(kind), tags=asked.tags or ()
+    )
+
+
+def _shortened(entry: MemoryEntry) -> MemoryEntry:
+    if len(entry.content) <= SNIPPET_CHARS_MAX:
+        return entry
+    return replace(entry, content=entry.content[:SNIPPET_CHARS_MAX] + "…")

@@ -1,0 +1,195 @@
+"""What 0.1.4 peers say: the one way into this node for a message without a trailer.
+
+Nobody can prove who wrote such a message. It is heard as the protocol of 0.1.4 means it, and what
+there is to say in return is broadcast by a task of this package's own: whoever brings a message in
+never waits for a broadcast of ours.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from random import Random
+from typing import Protocol
+
+from buddies_core.clock import Clock
+from buddies_core.errors import BuddiesError
+from buddies_core.legacy.answering import MemoryAnswers, SkillAnswers
+from buddies_core.legacy.asking import MemoryQuestions, SkillQuestions
+from buddies_core.legacy.members import LegacyMembers
+from buddies_core.legacy.tasks import order_of
+from buddies_core.model.bodies import (
+    Body,
+    Join,
+    Leave,
+    MemoryCreated,
+    SearchRequest,
+    SearchResponse,
+    SkillPublished,
+    SkillSearchRequest,
+    SkillSearchResponse,
+    SkillVoteCast,
+    StatusUpdate,
+    TaskClaimed,
+    TaskRequest,
+    TaskResponse,
+)
+from buddies_core.model.ids import EndpointId, RoomName
+from buddies_core.rooms.room import Room
+from buddies_core.tasks.broadcasts import BroadcastTasks
+from buddies_core.trust.admission import Admitted
+
+ANSWER_JOIN_WITHIN_S = 2.0
+"""A newcomer is answered by everybody: not all at the same instant."""
+KEEP_EVERY_S = 30.0
+"""How often it is kept on disk when a 0.1.4 peer was last heard."""
+ANSWERS_WAITING_MAX = 32
+"""Answers that wait to be broadcast. Further ones are dropped and counted: nobody waits for them
+longer than half a second."""
+
+log = logging.getLogger(__name__)
+
+
+class RoomsPort(Protocol):
+    """The rooms this node is in; see `rooms.rooms.Rooms`."""
+
+    async def publish(self, room: RoomName, body: Body) -> bytes:
+        """Say something to the room."""
+
+
+class ReceivePort(Protocol):
+    """Who keeps what is said; see `memory.service.Memories` and `skills.service.Skills`."""
+
+    async def receive(self, admitted: Admitted) -> None:
+        """Take in an admitted message."""
+
+
+class SkillsPort(ReceivePort, Protocol):
+    """Who keeps skills and votes."""
+
+    async def receive_vote(self, admitted: Admitted) -> None:
+        """Take in an admitted vote."""
+
+
+class Legacy:
+    """The door for 0.1.4 peers. One event loop owns this."""
+
+    def __init__(
+        self,
+        *,
+        rooms: RoomsPort,
+        members: LegacyMembers,
+        questions: MemoryQuestions,
+        skill_questions: SkillQuestions,
+        answers: MemoryAnswers,
+        skill_answers: SkillAnswers,
+        memories: ReceivePort,
+        skills: SkillsPort,
+        tasks: BroadcastTasks,
+        clock: Clock,
+        rng: Random,
+        counters: Counter[str],
+    ) -> None:
+        self._rooms = rooms
+        self._members = members
+        self._questions = questions
+        self._skill_questions = skill_questions
+        self._memory_answers = answers
+        self._skill_answers = skill_answers
+        self._memories = memories
+        self._skills = skills
+        self._tasks = tasks
+        self._clock = clock
+        self._rng = rng
+        self._counters = counters
+        self._answers: asyncio.Queue[tuple[RoomName, Body]] = asyncio.Queue(ANSWERS_WAITING_MAX)
+        self._with_newcomers: dict[RoomName, Room] = {}
+        self._newcomer = asyncio.Event()
+
+    async def run(self) -> None:
+        """Answer until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_saying_answers())
+            group.create_task(self._keep_answering_newcomers())
+            group.create_task(self._keep_marks())
+
+    async def hear(self, room: Room, admitted: Admitted, author: EndpointId | None) -> None:
+        """Act on an admitted message without a trailer.
+
+        `author` is given where the message came straight from whoever wrote it.
+
+        Raises:
+            BuddiesError: it is not to be believed, or the disk refused.
+        """
+        body, name = admitted.message.body, admitted.room
+        if self._members.of(room.room_id).heard(body, author):
+            self._with_newcomers[name] = room
+            self._newcomer.set()
+        match body:
+            case Leave(who):
+                if not self._members.of(room.room_id).left(who):
+                    self._counters["leaves_of_strangers"] += 1
+            case MemoryCreated():
+                await self._memories.receive(admitted)
+            case SkillPublished():
+                await self._skills.receive(admitted)
+            case SkillVoteCast():
+                await self._skills.receive_vote(admitted)
+            case SearchRequest():
+                self._answer(name, await self._memory_answers.to(body, name))
+            case SkillSearchRequest():
+                self._answer(name, await self._skill_answers.to(body, name))
+            case SearchResponse():
+                self._questions.answered(body)
+            case SkillSearchResponse():
+                self._skill_questions.answered(body)
+            case TaskRequest():
+                await self._tasks.offered(order_of(body, name, self._clock.wall_ms()))
+            case TaskClaimed(task_id=id):
+                await self._tasks.begun(id)
+            case TaskResponse():
+                await self._tasks.finished(body.task_id, name, body.result, body.completed_by)
+            case Join() | StatusUpdate():
+                pass  # It was a sign of life; a status says of nobody whose it is.
+            case _:
+                raise AssertionError("admission lets nothing else pass without a trailer")
+
+    def neighbor_down(self, room: Room, peer: EndpointId) -> None:
+        """Take note that a neighbor is gone."""
+        self._members.of(room.room_id).cut_off(peer)
+
+    def _answer(self, room: RoomName, answer: Body | None) -> None:
+        if answer is None:
+            return
+        if self._answers.full():
+            self._counters["legacy_answers_dropped"] += 1
+            return
+        self._answers.put_nowait((room, answer))
+
+    async def _keep_saying_answers(self) -> None:
+        while True:
+            room, answer = await self._answers.get()
+            try:
+                await self._rooms.publish(room, answer)
+            except BuddiesError as error:
+                log.info("answer_not_said room=%s: %s", room, error)
+
+    async def _keep_answering_newcomers(self) -> None:
+        """Say in return that we are here, once for all newcomers of a room."""
+        while True:
+            await self._newcomer.wait()
+            await asyncio.sleep(self._rng.uniform(0, ANSWER_JOIN_WITHIN_S))
+            self._newcomer.clear()
+            rooms, self._with_newcomers = self._with_newcomers, {}
+            for room in rooms.values():
+                try:
+                    await room.say_join()
+                except BuddiesError as error:
+                    log.warning("join_not_answered room=%s: %s", room.name, error)
+
+    async def _keep_marks(self) -> None:
+        while True:
+            try:
+                await self._members.keep()
+            except BuddiesError as error:
+                log.warning("marks_not_kept: %s", error)
+            await asyncio.sleep(KEEP_EVERY_S)
