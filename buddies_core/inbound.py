@@ -60,10 +60,8 @@ from buddies_core.wire.room_messages import Trailer, has_trailer
 
 MESSAGES_PER_S = 200.0
 MESSAGES_BURST = 1000.0
-"""Of one author, over all rooms; further ones are relayed, but not acted on here. Nobody can prove
-who wrote what has no trailer or a wrong one, so that is charged to the neighbor that passed it on:
-apart from what it says itself, as it can't help what it relays.
-"""
+"""Of one author, over all rooms; further ones are relayed, but not acted on here. What has no
+trailer has no author that can be proven: see `legacy.budget`."""
 
 log = logging.getLogger(__name__)
 
@@ -81,13 +79,11 @@ class Inbound:
     tasks: Tasks
     skills: Skills
     skill_search: SkillSearch
-    legacy: Legacy
+    legacy: Legacy | None
+    """Hears what has no trailer; None: it is refused."""
     clock: Clock
     counters: Counter[str]
     said: PeerRates = field(
-        default_factory=lambda: PeerRates(MESSAGES_PER_S, MESSAGES_BURST), init=False
-    )
-    passed_on: PeerRates = field(
         default_factory=lambda: PeerRates(MESSAGES_PER_S, MESSAGES_BURST), init=False
     )
 
@@ -116,7 +112,8 @@ class Inbound:
                     room.on_neighbor_up(peer)
                 case NeighborWentDown(peer=peer) if room:
                     room.on_neighbor_down(peer)
-                    self.legacy.neighbor_down(room, peer)
+                    if self.legacy:
+                        self.legacy.neighbor_down(room, peer)
 
     async def _on_delivery(self, room: Room | None, delivery: ContentDelivered) -> None:
         try:
@@ -126,26 +123,11 @@ class Inbound:
             delivery.done()
 
     async def _on_content(self, room: Room, delivery: ContentDelivered) -> None:
-        neighbor, now_s = delivery.delivered_from, self.clock.now_s()
-        if (
-            self.passed_on.is_used_up(neighbor, now_s)
-            and room.epochs is None
-            and not has_trailer(delivery.content)
-        ):
-            # Not even verified: a signature by gpg takes a process.
-            self.counters["messages_over_rate"] += 1
-            return
         try:
-            admitted = await room.hear(delivery.content)
-            trailer = admitted.trailer
-            if trailer is None:
-                self.passed_on.take(neighbor, now_s)
-                straight = delivery.scope == SwarmScope(0)
-                await self.legacy.hear(room, admitted, neighbor if straight else None)
-            elif self.said.take(trailer.sender, now_s):
-                await self._on_message(room, admitted, trailer)
+            if room.epochs is None and not has_trailer(delivery.content):
+                await self._hear_unsigned(room, delivery)
             else:
-                self.counters["messages_over_rate"] += 1
+                await self._hear_ours(room, delivery)
         except SignerUnknown as unknown:
             self.held.hold(
                 unknown.sender,
@@ -154,7 +136,6 @@ class Inbound:
                 partial(self._on_content, room, delivery),
             )
         except WireError as error:
-            self.passed_on.take(neighbor, now_s)
             log.info("message_rejected room=%s: %s", room.name, error)
         except BuddiesError as error:
             self.counters["messages_failed"] += 1
@@ -163,6 +144,22 @@ class Inbound:
             # Whatever a message sets off, the next one may be another peer's.
             self.counters["bugs"] += 1
             log.exception("message_met_bug room=%s", room.name)
+
+    async def _hear_unsigned(self, room: Room, delivery: ContentDelivered) -> None:
+        if self.legacy is None:
+            self.counters["legacy_refused"] += 1
+            return
+        is_author = delivery.scope == SwarmScope(0)
+        await self.legacy.hear(room, delivery.content, delivery.delivered_from, is_author=is_author)
+
+    async def _hear_ours(self, room: Room, delivery: ContentDelivered) -> None:
+        admitted = await room.hear(delivery.content)
+        trailer = admitted.trailer
+        assert trailer is not None, "what has none was left to legacy, or refused"
+        if self.said.take(trailer.sender, self.clock.now_s()):
+            await self._on_message(room, admitted, trailer)
+        else:
+            self.counters["messages_over_rate"] += 1
 
     async def _on_message(self, room: Room, admitted: Admitted, trailer: Trailer) -> None:
         """Act on a message of one of ours."""

@@ -68,6 +68,7 @@ def status_table(status: DaemonStatus) -> str:
         ("endpoint", info.endpoint.hex()),
         ("identity", _identity(info)),
         ("network", network),
+        ("0.1.4 peers", "" if info.legacy else "refused (BUDDIES_LEGACY=off)"),
         ("addresses", ", ".join(status.addresses)),
         ("data", info.data_dir),
         ("rooms", ", ".join(status.rooms) or "none"),

@@ -22,6 +22,7 @@ def info_to_pb(info: DaemonInfo, agents: int) -> daemon_pb2.HandshakeReply:
         signer=info.signer,
         identity=info.identity,
         signer_problem=info.signer_problem,
+        legacy=info.legacy,
     )
 
 
@@ -39,6 +40,7 @@ def info_from_pb(reply: daemon_pb2.HandshakeReply) -> DaemonInfo:
         signer=reply.signer,
         identity=reply.identity,
         signer_problem=reply.signer_problem,
+        legacy=reply.legacy,
     )
 
 

@@ -57,7 +57,8 @@ class Parts:
     """What `run` sets going: both doors, and what works behind them."""
 
     inbound: Inbound
-    legacy: Legacy
+    legacy: Legacy | None
+    """None where BUDDIES_LEGACY is off."""
     services: Services
     memories: Memories
     tasks: Tasks
@@ -106,7 +107,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             store, verifier.verify, counters, key.endpoint, signer.binding, policies
         )
         gate = Gate(policies, bindings, key.endpoint, clock, counters)
-        members = LegacyMembers(store, clock)
+        members = LegacyMembers(store, clock) if config.legacy else None
         composer = Composer(key, store, clock, message_signer(signer, members))
         host = Host(
             endpoint=key.endpoint,
@@ -135,7 +136,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             endpoint=key.endpoint,
             clock=clock,
         )
-        old_peers = LegacyPorts.over(rooms, members, clock)
+        old_peers = LegacyPorts.over(rooms, members, clock) if members else None
         finds = RecentFinds()
         memories = Memories(
             store=store,
@@ -156,7 +157,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             counters=counters,
             finds=finds,
             hidden=revocations,
-            legacy=old_peers.questions,
+            legacy=old_peers.questions if old_peers else None,
         )
         tasks = Tasks(
             store=store,
@@ -165,7 +166,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             clock=clock,
             rng=rng,
             counters=counters,
-            legacy=old_peers.tasks,
+            legacy=old_peers.tasks if old_peers else None,
         )
         await tasks.load()
         skills = await stack.enter_async_context(
@@ -180,20 +181,22 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
                 revocations=revocations,
                 clock=clock,
                 counters=counters,
-                legacy=old_peers.skill_questions,
+                legacy=old_peers.skill_questions if old_peers else None,
             )
         )
-        legacy = old_peers.door(
-            rooms=rooms,
-            memories=memories,
-            search=search,
-            skills=skills.skills,
-            skill_search=skills.search,
-            tasks=tasks,
-            clock=clock,
-            rng=rng,
-            counters=counters,
-        )
+        legacy = None
+        if old_peers:
+            legacy = old_peers.door(
+                rooms=rooms,
+                memories=memories,
+                search=search,
+                skills=skills.skills,
+                skill_search=skills.search,
+                tasks=tasks,
+                clock=clock,
+                rng=rng,
+                counters=counters,
+            )
         agents = Agents(config.user, rooms.agents, tasks)
         daemon = DaemonSelf(
             config=config,

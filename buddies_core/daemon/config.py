@@ -21,6 +21,8 @@ class Config:
     user: str
     network: NetworkMode
     relay_url: str | None
+    legacy: bool
+    """Whether this node talks with peers of buddies 0.1.4."""
     environ: Mapping[str, str] = field(repr=False)
     """For the signer, and the programs that it runs."""
 
@@ -36,6 +38,7 @@ class Config:
             user=_user(environ),
             network=_network(environ.get("BUDDIES_NETWORK", "")),
             relay_url=_relay_url(environ.get("BUDDIES_RELAY_URL", "")),
+            legacy=_legacy(environ.get("BUDDIES_LEGACY", "")),
             environ=dict(environ),
         )
 
@@ -68,6 +71,12 @@ def _network(text: str) -> NetworkMode:
         raise InvalidInput(
             f"BUDDIES_NETWORK is {text!r}; it must be one of {known}, or not set"
         ) from None
+
+
+def _legacy(text: str) -> bool:
+    if text not in ("", "on", "off"):
+        raise InvalidInput(f"BUDDIES_LEGACY is {text!r}; it must be on or off, or not set")
+    return text != "off"
 
 
 def _relay_url(text: str) -> str | None:

@@ -21,9 +21,9 @@ from buddies_core.tasks.service import Tasks
 from buddies_core.wire.shortening import LegacySignature
 
 
-def message_signer(state: SignerState, members: LegacyMembers) -> MessageSigner | None:
+def message_signer(state: SignerState, members: LegacyMembers | None) -> MessageSigner | None:
     """Return what signs single messages where 0.1.4 peers want it; None without a signer."""
-    if state.signer is None or state.binding is None:
+    if members is None or state.signer is None or state.binding is None:
         return None
     # The binding's is over as little, in a namespace with a longer name; of some kinds of keys
     # each signature differs by a few bytes.

@@ -33,11 +33,12 @@ async def run(config: Config) -> None:
         async with build(config, stop) as parts, asyncio.TaskGroup() as group:
             working = [
                 group.create_task(parts.inbound.run()),
-                group.create_task(parts.legacy.run()),
                 group.create_task(parts.memories.run()),
                 group.create_task(parts.tasks.run()),
                 group.create_task(parts.skills.run()),
             ]
+            if parts.legacy:
+                working.append(group.create_task(parts.legacy.run()))
             async with serve(config.paths, parts.services):
                 log.info("daemon_ready pid=%d socket=%s", os.getpid(), config.paths.socket)
                 await stop.wait()

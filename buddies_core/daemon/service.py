@@ -55,6 +55,7 @@ class DaemonSelf:
             signer=self.signer.kind.value,
             identity=self.signer.signer.label if self.signer.signer else "",
             signer_problem=self.signer.problem,
+            legacy=self.config.legacy,
         )
 
     async def status(self) -> DaemonStatus:

@@ -7,6 +7,7 @@ votes, which nobody can check: it is not used.
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Generic, Protocol, TypeVar
@@ -35,6 +36,7 @@ PATIENCE_S = 0.5
 """How long 0.1.4 members are waited for when all others have answered."""
 ANSWERS_MAX = 32
 """Waiting for one question; further ones are dropped, for anybody can send them."""
+ANSWERS_PER_NEIGHBOR_MAX = 16
 
 ResponseT = TypeVar("ResponseT", SearchResponse, SkillSearchResponse)
 
@@ -54,22 +56,27 @@ class Replies(Generic[ResponseT]):
 
     def __init__(self) -> None:
         self._open: dict[RequestId, asyncio.Queue[ResponseT]] = {}
+        self._delivered: dict[RequestId, Counter[EndpointId]] = {}
 
     @contextmanager
     def expect(self, request_id: RequestId) -> Iterator[asyncio.Queue[ResponseT]]:
         """Collect the answers to this question in the queue for as long as the block runs."""
         answers: asyncio.Queue[ResponseT] = asyncio.Queue(ANSWERS_MAX)
-        self._open[request_id] = answers
+        self._open[request_id], self._delivered[request_id] = answers, Counter()
         try:
             yield answers
         finally:
-            del self._open[request_id]
+            del self._open[request_id], self._delivered[request_id]
 
-    def offer(self, answer: ResponseT) -> bool:
+    def offer(self, answer: ResponseT, neighbor: EndpointId) -> bool:
         """Hand an answer to the question it is for; False if that is not open or has enough."""
         answers = self._open.get(answer.request_id)
         if answers is None or answers.full():
             return False
+        delivered = self._delivered[answer.request_id]
+        if delivered[neighbor] >= ANSWERS_PER_NEIGHBOR_MAX:
+            return False
+        delivered[neighbor] += 1
         answers.put_nowait(answer)
         return True
 
@@ -82,9 +89,9 @@ class _Questions(ABC, Generic[ResponseT]):
         self._clock = clock
         self._replies: Replies[ResponseT] = Replies()
 
-    def answered(self, response: ResponseT) -> None:
-        """Take in an answer; one that nobody waits for is dropped."""
-        self._replies.offer(response)
+    def answered(self, response: ResponseT, neighbor: EndpointId) -> None:
+        """Take in an answer that a neighbor delivered; one that nobody waits for is dropped."""
+        self._replies.offer(response, neighbor)
 
     @abstractmethod
     def _copies(self, response: ResponseT) -> tuple[bytes, ...]:

@@ -11,12 +11,17 @@ from typing import Protocol
 from buddies_core.clock import Clock
 from buddies_core.model.bodies import AgentPresence, Body, Join, SearchResponse
 from buddies_core.model.ids import EndpointId, RoomId
+from buddies_core.model.provenance import Provenance, Source
 from buddies_core.model.room import Member
-from buddies_core.rooms.presence import MEMBERS_MAX, NAME_CHARS_MAX
+from buddies_core.rooms.presence import NAME_CHARS_MAX
 
 WANT_SIGNATURES_MS = 24 * 3600 * 1000
 """After one was last heard in the room."""
 LASTS_S = 15 * 60.0
+MEMBERS_MAX = 512
+"""0.1.4 peers that are known of one room. Names cost nothing: the one that only others have told
+of goes first, the oldest of those."""
+MEMBERS_PER_NEIGHBOR_MAX = 128
 
 
 class Marks(Protocol):
@@ -44,16 +49,18 @@ class RoomOfLegacy:
         self._clock = clock
         self._heard_at_ms = marks.watermark(self._mark)
         self._known: dict[str, _Known] = {}
+        self._places: Provenance[str] = Provenance(MEMBERS_MAX, MEMBERS_PER_NEIGHBOR_MAX)
 
-    def heard(self, body: Body, endpoint: EndpointId | None) -> bool:
+    def heard(self, body: Body, neighbor: EndpointId, *, is_author: bool) -> bool:
         """Take in what a message without a trailer tells, and return whether its author is new.
 
-        `endpoint` is given where the message came straight from its author.
+        `is_author` says that the neighbor that delivered it has written it, too.
         """
+        endpoint = neighbor if is_author else None
         self._heard_at_ms = self._clock.wall_ms()
         match body:
             case Join(name, agent):
-                return self._joined(name, agent, endpoint)
+                return self._joined(name, agent, endpoint, neighbor)
             case SearchResponse(peer_name=name):
                 self._alive(name)
             case _:
@@ -63,25 +70,26 @@ class RoomOfLegacy:
 
     def left(self, name: str) -> bool:
         """Take in the Leave of a peer, and return whether there was one of that name."""
+        self._places.forget(name)
         return self._known.pop(name, None) is not None
 
     def forget(self, name: str) -> None:
         """Have the peer that is shown by this name here no more."""
         for known in [it for it, heard in self._known.items() if heard.member.name == name]:
-            del self._known[known]
+            self.left(known)
 
     def cut_off(self, endpoint: EndpointId) -> None:
         """Forget the peer whose connection ended."""
         gone = [name for name, known in self._known.items() if known.member.endpoint == endpoint]
         for name in gone:
-            del self._known[name]
+            self.left(name)
 
     def members(self, neighbors: Collection[EndpointId]) -> tuple[Member, ...]:
         """Return those that are here; one that is a neighbor has no reason to say anything."""
         now_s = self._clock.now_s()
         for name, known in tuple(self._known.items()):
             if known.until_s <= now_s and known.member.endpoint not in neighbors:
-                del self._known[name]
+                self.left(name)
         return tuple(known.member for known in self._known.values())
 
     def want_signatures(self) -> bool:
@@ -98,9 +106,15 @@ class RoomOfLegacy:
         if self._heard_at_ms > self._marks.watermark(self._mark):
             await self._marks.raise_watermark(self._mark, self._heard_at_ms)
 
-    def _joined(self, name: str, agent: str | None, endpoint: EndpointId | None) -> bool:
+    def _joined(
+        self, name: str, agent: str | None, endpoint: EndpointId | None, neighbor: EndpointId
+    ) -> bool:
         known = self._known.get(name)
-        if known is None and len(self._known) >= MEMBERS_MAX:
+        rank = Source.HEARD if endpoint is None else Source.SIGNED
+        gone = self._places.admit(name, rank, neighbor)
+        for it in gone:
+            self._known.pop(it, None)
+        if name in gone:
             return False
         agents = known.member.agents if known else ()
         if agent is not None and agent not in (shown.name for shown in agents):
@@ -141,6 +155,12 @@ class LegacyMembers:
     def of(self, room_id: RoomId) -> RoomOfLegacy:
         """Return a room that was entered."""
         return self._rooms[room_id]
+
+    def cut_off(self, room_id: RoomId, endpoint: EndpointId) -> None:
+        """Forget the peer whose connection ended, if the room is one where there are any."""
+        room = self._rooms.get(room_id)
+        if room is not None:
+            room.cut_off(endpoint)
 
     def want_signatures(self, room_id: RoomId) -> bool:
         """Return whether messages in this room are to be signed singly."""

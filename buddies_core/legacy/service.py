@@ -12,9 +12,10 @@ from random import Random
 from typing import Protocol
 
 from buddies_core.clock import Clock
-from buddies_core.errors import BuddiesError
+from buddies_core.errors import BuddiesError, WireError
 from buddies_core.legacy.answering import MemoryAnswers, SkillAnswers
 from buddies_core.legacy.asking import MemoryQuestions, SkillQuestions
+from buddies_core.legacy.budget import Budget
 from buddies_core.legacy.members import LegacyMembers
 from buddies_core.legacy.tasks import order_of
 from buddies_core.model.bodies import (
@@ -22,6 +23,7 @@ from buddies_core.model.bodies import (
     Join,
     Leave,
     MemoryCreated,
+    Presence,
     SearchRequest,
     SearchResponse,
     SkillPublished,
@@ -32,11 +34,12 @@ from buddies_core.model.bodies import (
     TaskClaimed,
     TaskRequest,
     TaskResponse,
+    UnknownBody,
 )
-from buddies_core.model.ids import EndpointId, RoomName
-from buddies_core.rooms.room import Room
+from buddies_core.model.ids import EndpointId, RoomId, RoomName
 from buddies_core.tasks.broadcasts import BroadcastTasks
 from buddies_core.trust.admission import Admitted
+from buddies_core.wire.room_messages import RoomMessage, open_envelope
 
 ANSWER_JOIN_WITHIN_S = 2.0
 """A newcomer is answered by everybody: not all at the same instant."""
@@ -54,6 +57,19 @@ class RoomsPort(Protocol):
 
     async def publish(self, room: RoomName, body: Body) -> bytes:
         """Say something to the room."""
+
+
+class RoomPort(Protocol):
+    """A room this node is in; see `rooms.room.Room`."""
+
+    name: RoomName
+    room_id: RoomId
+
+    async def hear(self, content: bytes) -> Admitted:
+        """Return the message that was broadcast in it; raises WireError if it is not believed."""
+
+    async def say_join(self) -> None:
+        """Tell 0.1.4 peers that we are here."""
 
 
 class ReceivePort(Protocol):
@@ -101,8 +117,9 @@ class Legacy:
         self._clock = clock
         self._rng = rng
         self._counters = counters
+        self._budget = Budget()
         self._answers: asyncio.Queue[tuple[RoomName, Body]] = asyncio.Queue(ANSWERS_WAITING_MAX)
-        self._with_newcomers: dict[RoomName, Room] = {}
+        self._with_newcomers: dict[RoomName, RoomPort] = {}
         self._newcomer = asyncio.Event()
 
     async def run(self) -> None:
@@ -112,21 +129,38 @@ class Legacy:
             group.create_task(self._keep_answering_newcomers())
             group.create_task(self._keep_marks())
 
-    async def hear(self, room: Room, admitted: Admitted, author: EndpointId | None) -> None:
-        """Act on an admitted message without a trailer.
+    async def hear(
+        self, room: RoomPort, content: bytes, neighbor: EndpointId, *, is_author: bool
+    ) -> None:
+        """Act on a broadcast without a trailer, as far as the budget goes.
 
-        `author` is given where the message came straight from whoever wrote it.
+        `is_author` says that it came straight from whoever wrote it.
 
         Raises:
             BuddiesError: it is not to be believed, or the disk refused.
         """
+        now_s = self._clock.now_s()
+        if not self._budget.take_message(neighbor, now_s):
+            self._counters["legacy_messages_over_budget"] += 1
+            return
+        message = _decoded(content)
+        if message and not self._budget.take_signatures(message, neighbor, now_s):
+            self._counters["legacy_signatures_over_budget"] += 1
+            return
+        await self._act_on(room, await room.hear(content), neighbor, is_author=is_author)
+
+    async def _act_on(
+        self, room: RoomPort, admitted: Admitted, neighbor: EndpointId, *, is_author: bool
+    ) -> None:
         body, name = admitted.message.body, admitted.room
-        if self._members.of(room.room_id).heard(body, author):
+        here = self._members.of(room.room_id)
+        is_new = here.heard(body, neighbor, is_author=is_author)
+        if is_new and self._may_answer(neighbor):
             self._with_newcomers[name] = room
             self._newcomer.set()
         match body:
             case Leave(who):
-                if not self._members.of(room.room_id).left(who):
+                if not here.left(who):
                     self._counters["leaves_of_strangers"] += 1
             case MemoryCreated():
                 await self._memories.receive(admitted)
@@ -134,28 +168,34 @@ class Legacy:
                 await self._skills.receive(admitted)
             case SkillVoteCast():
                 await self._skills.receive_vote(admitted)
-            case SearchRequest():
+            case SearchRequest() if self._may_answer(neighbor):
                 self._answer(name, await self._memory_answers.to(body, name))
-            case SkillSearchRequest():
+            case SkillSearchRequest() if self._may_answer(neighbor):
                 self._answer(name, await self._skill_answers.to(body, name))
             case SearchResponse():
-                self._questions.answered(body)
+                self._questions.answered(body, neighbor)
             case SkillSearchResponse():
-                self._skill_questions.answered(body)
+                self._skill_questions.answered(body, neighbor)
             case TaskRequest():
                 await self._tasks.offered(order_of(body, name, self._clock.wall_ms()))
             case TaskClaimed(task_id=id):
                 await self._tasks.begun(id)
             case TaskResponse():
                 await self._tasks.finished(body.task_id, name, body.result, body.completed_by)
-            case Join() | StatusUpdate():
+            case Join() | StatusUpdate() | SearchRequest() | SkillSearchRequest():
                 pass  # It was a sign of life; a status says of nobody whose it is.
-            case _:
-                raise AssertionError("admission lets nothing else pass without a trailer")
+            case Presence() | UnknownBody():
+                raise AssertionError("admission lets these pass with a trailer alone")
 
-    def neighbor_down(self, room: Room, peer: EndpointId) -> None:
+    def neighbor_down(self, room: RoomPort, peer: EndpointId) -> None:
         """Take note that a neighbor is gone."""
-        self._members.of(room.room_id).cut_off(peer)
+        self._members.cut_off(room.room_id, peer)
+
+    def _may_answer(self, neighbor: EndpointId) -> bool:
+        if self._budget.take_answer(neighbor, self._clock.now_s()):
+            return True
+        self._counters["legacy_answers_over_budget"] += 1
+        return False
 
     def _answer(self, room: RoomName, answer: Body | None) -> None:
         if answer is None:
@@ -193,3 +233,11 @@ class Legacy:
             except BuddiesError as error:
                 log.warning("marks_not_kept: %s", error)
             await asyncio.sleep(KEEP_EVERY_S)
+
+
+def _decoded(content: bytes) -> RoomMessage | None:
+    """Return the message in a broadcast, unverified; None where admission will find none."""
+    try:
+        return open_envelope(content).message
+    except WireError:
+        return None

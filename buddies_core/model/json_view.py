@@ -246,6 +246,7 @@ def status_json(status: DaemonStatus) -> JsonObject:
         "signer": status.info.signer,
         "local_identity": status.info.identity or None,
         "signer_problem": status.info.signer_problem or None,
+        "legacy": "on" if status.info.legacy else "off",
         "network": status.info.network,
         "relay_url": status.info.relay_url or None,
         "addresses": list(status.addresses),

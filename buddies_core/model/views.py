@@ -109,6 +109,8 @@ class DaemonInfo:
     """The label of that key; empty if there is none."""
     signer_problem: str = ""
     """Why a key that is configured can't work, and the way out."""
+    legacy: bool = True
+    """Whether it talks with peers of buddies 0.1.4."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,6 +56,7 @@ class HandshakeReply(_message.Message):
     SIGNER_FIELD_NUMBER: _builtins.int
     IDENTITY_FIELD_NUMBER: _builtins.int
     SIGNER_PROBLEM_FIELD_NUMBER: _builtins.int
+    LEGACY_FIELD_NUMBER: _builtins.int
     protocol: _builtins.int
     version: _builtins.str
     pid: _builtins.int
@@ -70,6 +71,8 @@ class HandshakeReply(_message.Message):
     """What BUDDIES_SIGNER chose, the identity that came of it, and why a configured key can't work."""
     identity: _builtins.str
     signer_problem: _builtins.str
+    legacy: _builtins.bool
+    """Whether it talks with peers of buddies 0.1.4 (BUDDIES_LEGACY)."""
     def __init__(
         self,
         *,
@@ -85,10 +88,11 @@ class HandshakeReply(_message.Message):
         signer: _builtins.str = ...,
         identity: _builtins.str = ...,
         signer_problem: _builtins.str = ...,
+        legacy: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "data_dir", b"data_dir", "endpoint", b"endpoint", "identity", b"identity", "network", b"network", "pid", b"pid", "protocol", b"protocol", "relay_url", b"relay_url", "signer", b"signer", "signer_problem", b"signer_problem", "user", b"user", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "data_dir", b"data_dir", "endpoint", b"endpoint", "identity", b"identity", "legacy", b"legacy", "network", b"network", "pid", b"pid", "protocol", b"protocol", "relay_url", b"relay_url", "signer", b"signer", "signer_problem", b"signer_problem", "user", b"user", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

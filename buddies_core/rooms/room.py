@@ -65,7 +65,7 @@ class Room:
             Epochs(keyring, self.line, self.presences, self._last_seen, host) if keyring else None
         )
         """What makes it private; None for an open room."""
-        self._legacy = host.legacy.enter(record.room_id) if host.legacy else None
+        self._legacy = host.legacy.enter(self.room_id) if host.legacy and not keyring else None
         self._greetings: asyncio.Queue[EndpointId] = asyncio.Queue(GREETINGS_MAX)
 
     async def live(self) -> None:
@@ -85,10 +85,8 @@ class Room:
     def ticket(self) -> Ticket:
         """Return what brings somebody in: by us, or by members while we are off."""
         network = self._host.network
-        others = (
-            PeerAddress(member.endpoint, network.vouched(member.endpoint))
-            for member in self.presences.members()
-        )
+        peers = (member.endpoint for member in self.presences.members())
+        others = (PeerAddress(peer, network.vouched(peer)) for peer in peers)
         reachable = [address for address in others if address.info.direct or address.info.relay_url]
         return Ticket(
             self.name,
@@ -105,10 +103,9 @@ class Room:
             is_self=True,
             heard_at_ms=self._host.clock.wall_ms(),
         )
-        others = self.presences.members()
-        if self._legacy:
-            others = by_name((*others, *self._legacy.members(self.line.neighbors())))
-        return tuple(map(self._host.bindings.shown, (me, *others)))
+        old = self._legacy.members(self.line.neighbors()) if self._legacy else ()
+        present = (me, *by_name((*self.presences.members(), *old)))
+        return tuple(map(self._host.bindings.shown, present))
 
     def warnings(self) -> tuple[str, ...]:
         """Return what is to be known about this node's place in the room."""
@@ -152,10 +149,10 @@ class Room:
             Rejected: it is not what its author said in this room.
         """
         admitted = await self._host.admission.admit(self.name, self.room_id, proof)
-        if self.epochs and admitted.trailer is None:
-            # Only a member could seal it, but nothing says for whom that member speaks.
-            self._host.counters["rejected_unsigned"] += 1
-            raise Rejected("unsigned", "a message in a private room came without a trailer")
+        if admitted.trailer is None and self._legacy is None:
+            # In a private room a member sealed it, but nothing says for whom that member speaks.
+            self._host.counters["rejected_unsigned" if self.epochs else "legacy_refused"] += 1
+            raise Rejected("unsigned", "a message without a trailer is not heard in this room")
         return admitted
 
     def on_neighbor_up(self, peer: EndpointId) -> None:
@@ -312,7 +309,7 @@ class Room:
         while True:
             self.line.say_again.clear()
             try:
-                if self._wants_introduction():
+                if self._legacy and self.line.has_neighbor and not self._introduced:
                     await self.say_join()
                     self._introduced = True
                 await self.line.say(self._presence())
@@ -388,15 +385,9 @@ class Room:
 
     def forget(self, member: Member) -> None:
         """Have a member here no more, whatever it says of itself."""
-        if member.speaks_direct:
-            self.presences.forget(member.endpoint)
-        elif self._legacy:
+        self.presences.forget(member.endpoint)
+        if self._legacy and not member.speaks_direct:
             self._legacy.forget(member.name)
-
-    def _wants_introduction(self) -> bool:
-        """Whether 0.1.4 peers in the swarm have yet to hear that we are here."""
-        is_open = self._legacy is not None and self.epochs is None
-        return is_open and self.line.has_neighbor and not self._introduced
 
     async def say_join(self) -> None:
         """Tell 0.1.4 peers that we are here; ours read our presence."""

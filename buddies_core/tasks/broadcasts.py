@@ -36,6 +36,17 @@ class BroadcastTasks:
                 self._inbox.check_room(NOBODY)
                 await self._inbox.put(OfferRecord(order=order, legacy=True))
 
+    async def forget_offered(self) -> None:
+        """Forget the tasks of NOBODY that no agent here has claimed.
+
+        Raises:
+            StoreError: the disk refused.
+        """
+        for held in self._inbox.all():
+            async with self._inbox.lock(held.id):
+                if held.record.legacy and held.record.state is OfferState.OFFERED:
+                    await self._inbox.forget(held.id)
+
     async def begun(self, id: TaskId) -> None:
         """Leave such a task to whoever says to have begun it.
 

@@ -74,6 +74,7 @@ class Tasks:
         self._rng = rng
         self._endpoint = network.endpoint
         self._persons_polling = 0
+        self._legacy = legacy
         asking = Asking(rooms, network, self.answer)
         self._ledger = Ledger(store, clock, self._act)
         self._inbox = Inbox(store, rooms, self._endpoint, clock)
@@ -125,6 +126,8 @@ class Tasks:
         """
         await self._ledger.load()
         await self._inbox.load()
+        if self._legacy is None:
+            await self.broadcast.forget_offered()
 
     async def run(self) -> None:
         """Offer, renew, deliver and let time pass until cancelled."""

@@ -171,7 +171,7 @@ class Working:
 
 def _verdict(record: OfferRecord) -> SubmitVerdict:
     word, _, text = record.verdict.partition(": ")
-    if record.legacy:
+    if record.legacy and word != LATE:
         return SubmitVerdict("sending", text or LEGACY_VERDICT)
     if record.state is not OfferState.DONE:
         return SubmitVerdict(

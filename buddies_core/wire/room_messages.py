@@ -146,6 +146,8 @@ def open_envelope(raw: bytes) -> Envelope:
 
 def has_trailer(content: bytes) -> bool:
     """Whether a broadcast says which endpoint it is of; whether that is true is not looked at."""
+    if _MAGIC not in content:
+        return False  # Without decoding it: this is what a flood of unsigned messages costs.
     try:
         return open_envelope(content).trailer is not None
     except WireError:

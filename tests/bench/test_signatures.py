@@ -86,7 +86,7 @@ async def test_admit(kind: str) -> None:
     store, clock, signer = InMemoryStore(), SystemClock(), an_ed25519_signer(b"1")
     members = LegacyMembers(store, clock)
     if kind.startswith("0.1.4"):
-        members.enter(ROOM_ID).heard(Leave("olga"), None)
+        members.enter(ROOM_ID).heard(Leave("olga"), ENDPOINT, is_author=False)
     person = MessageSigner(signer, LegacySignature(signer.identity, 320), members)
     key, counters = NodeKey(b"a" * 32), Counter[str]()
     composer = Composer(key, store, clock, person)

@@ -13,7 +13,7 @@ import pytest
 
 from buddies_core.model.bodies import SearchFilters, SearchRequest
 from buddies_core.model.ids import RequestId
-from tests.support.worlds.attacker import an_attacker, memory_mb
+from tests.support.worlds.attacker import an_attacker, cpu_s, memory_mb
 from tests.support.worlds.machines import Agent, Machine, agent_on, some_machines
 from tests.support.worlds.meeting import ROOM, eventually, meet
 from tests.support.worlds.whole_daemon import unsigned
@@ -22,6 +22,8 @@ pytestmark = pytest.mark.timeout(120)
 
 ANSWERS_WITHIN_S = 1.0
 GROWS_AT_MOST_MB = 50
+FLOOD_CPU_S = 6.0
+READ_AT_MOST = 200
 
 
 @dataclass(slots=True)
@@ -85,3 +87,23 @@ async def test_a_flood_of_unsigned_searches_silences_nobody() -> None:
                 await attacker.says(unsigned(request))
             await asyncio.sleep(5)
         await team.bob_has_all()
+
+
+async def test_a_flood_of_unsigned_searches_costs_a_machine_little() -> None:
+    async with a_team() as team, an_attacker(team.alice, ROOM) as attacker:
+        for number in range(50):
+            await team.alices.call("store_memory", room=ROOM, content=f"the launch is on {number}")
+        before_s = cpu_s(team.alice)
+        for number in range(3500):
+            request = SearchRequest(RequestId(uuid4()), f"launch {number}", SearchFilters())
+            await attacker.says(unsigned(request))
+        status = partial(team.alice.command, "status")
+        # Whatever is over the budget is counted; the rest is answered or waits no longer.
+        await eventually(status, lambda it: _refused(it["counters"]) > 3500 - READ_AT_MOST)
+        used_s = cpu_s(team.alice) - before_s
+        print(f"3,500 unsigned searches: {used_s:.1f} s of a processor")  # noqa: T201 - a figure
+        assert used_s < FLOOD_CPU_S
+
+
+def _refused(counters: dict[str, int]) -> int:
+    return sum(n for name, n in counters.items() if name.endswith("_over_budget"))

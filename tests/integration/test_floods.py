@@ -50,4 +50,4 @@ async def test_what_nobody_can_be_held_to_is_charged_to_who_passes_it_on() -> No
             async with a_stranger_among(alice) as mallory:
                 for number in range(TOO_MANY):
                     await mallory.says(unsigned(StatusUpdate(f"{number:064x}", "look at me")))
-                await eventually(alice.counters, lambda it: it["messages_over_rate"] > 0)
+                await eventually(alice.counters, lambda it: it["legacy_messages_over_budget"] > 0)

@@ -1,6 +1,7 @@
 """A stranger who knows an open room's name, beside real daemons: it speaks the wire as it likes."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -60,6 +61,13 @@ async def address_of(machine: Machine, room: str) -> PeerAddress:
 async def endpoint_of(machine: Machine) -> EndpointId:
     """Return the endpoint id of the machine's daemon."""
     return EndpointId(bytes.fromhex((await machine.command("status"))["endpoint_id"]))
+
+
+def cpu_s(machine: Machine) -> float:
+    """Return how much time of a processor the machine's daemon has used, in seconds."""
+    stat = Path(f"/proc/{machine.daemon_pid()}/stat").read_text()
+    user, system = stat.rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def memory_mb(machine: Machine) -> float:

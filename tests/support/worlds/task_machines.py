@@ -158,6 +158,7 @@ class TaskMachine:
         self.agents: dict[UUID, AgentPresence] = {}
         self.rooms: tuple[RoomName, ...] = (DEMO,)
         self.legacy: tuple[Member, ...] = ()
+        self.talks_legacy = True
         self.counters: Counter[str] = Counter()
         self.daemon: Daemon | None = None
         self.started = asyncio.Event()
@@ -207,7 +208,7 @@ class TaskMachine:
                     clock=self.clock,
                     rng=rng,
                     counters=self.counters,
-                    legacy=TaskBroadcasts(daemon, self.clock),
+                    legacy=TaskBroadcasts(daemon, self.clock) if self.talks_legacy else None,
                 )
                 await tasks.load()
                 self.daemon, self._tasks = daemon, tasks

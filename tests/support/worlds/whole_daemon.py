@@ -92,6 +92,7 @@ async def a_whole_daemon(home: Path, environ: Mapping[str, str]) -> AsyncIterato
             working = [
                 group.create_task(part.run())
                 for part in (parts.inbound, parts.legacy, parts.memories, parts.tasks, parts.skills)
+                if part
             ]
             async with (
                 serve(config.paths, parts.services),

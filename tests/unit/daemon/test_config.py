@@ -15,12 +15,14 @@ def test_what_the_environment_says_is_read_once(tmp_path: Path) -> None:
         "BUDDIES_USER": " ann ",
         "BUDDIES_NETWORK": "lan",
         "BUDDIES_RELAY_URL": "https://relay.example",
+        "BUDDIES_LEGACY": "off",
     }
     assert Config.from_environment(environ) == Config(
         paths=Paths(tmp_path, tmp_path / "run"),
         user="ann",
         network=NetworkMode.LAN,
         relay_url="https://relay.example",
+        legacy=False,
         environ=environ,
     )
 
@@ -31,6 +33,7 @@ def test_what_the_environment_says_is_read_once(tmp_path: Path) -> None:
         ("BUDDIES_USER", "x" * 65),
         ("BUDDIES_USER", "a\nb"),
         ("BUDDIES_NETWORK", "wan"),
+        ("BUDDIES_LEGACY", "no"),
         ("BUDDIES_RELAY_URL", "relay.example"),
         ("BUDDIES_RELAY_URL", "https://"),
         ("BUDDIES_RELAY_URL", "https://["),
@@ -39,6 +42,12 @@ def test_what_the_environment_says_is_read_once(tmp_path: Path) -> None:
 def test_a_variable_that_cannot_be_is_named(name: str, value: str) -> None:
     with pytest.raises(InvalidInput, match=name):
         Config.from_environment({"BUDDIES_USER": "ann", name: value})
+
+
+@pytest.mark.parametrize(("value", "talks"), [("", True), ("on", True), ("off", False)])
+def test_old_peers_are_talked_with_unless_that_is_off(value: str, talks: bool) -> None:
+    environ = {"BUDDIES_USER": "ann", "BUDDIES_LEGACY": value}
+    assert Config.from_environment(environ).legacy is talks
 
 
 @pytest.mark.parametrize("failure", [KeyError("uid not found"), OSError("no such user")])

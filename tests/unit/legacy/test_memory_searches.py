@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from buddies_core.gossip.messages import CONTENT_BYTES_MAX as BROADCAST_BYTES_MAX
+from buddies_core.legacy.asking import ANSWERS_MAX, ANSWERS_PER_NEIGHBOR_MAX, Replies
 from buddies_core.model.bodies import (
     SearchFilters,
     SearchRequest,
@@ -20,7 +21,7 @@ from buddies_core.model.room import Member
 from buddies_core.model.views import PeerAnswer, SearchResult
 from buddies_core.trust.admission import Admitted, spoke_key
 from buddies_core.wire.room_messages import open_envelope
-from tests.support.memories import DEMO, an_entry
+from tests.support.memories import CAROL, DEMO, an_entry
 from tests.support.worlds.team import Node, Team
 
 OPS = RoomName("ops")
@@ -68,7 +69,7 @@ def answering(node: Node, *entries: MemoryEntry, name: str = "carol") -> Callabl
     def on_send(raw: bytes) -> None:
         body = open_envelope(raw).message.body
         if isinstance(body, SearchRequest):
-            node.questions.answered(SearchResponse(body.request_id, entries, name))
+            node.questions.answered(SearchResponse(body.request_id, entries, name), CAROL)
 
     node.rooms.on_send = on_send
     return on_send
@@ -130,7 +131,7 @@ async def test_an_answer_that_has_come_counts_when_no_time_is_left_to_wait_for_m
         body = open_envelope(raw).message.body
         if isinstance(body, SearchRequest) and body.filters.room == OPS:
             entry = an_entry(content="carol's table", room=OPS)
-            alice.questions.answered(SearchResponse(body.request_id, (entry,), "carol"))
+            alice.questions.answered(SearchResponse(body.request_id, (entry,), "carol"), CAROL)
 
     monkeypatch.setattr(alice.rooms, "admit", admit_later)
     alice.rooms.on_send = carol_answers
@@ -251,3 +252,29 @@ async def test_a_0_1_4_member_s_filters_are_heeded(alice: Node) -> None:
 
     assert response is not None
     assert [entry.content for entry in response.results] == ["table one"]
+
+
+async def test_a_search_without_old_peers_asks_the_others_and_broadcasts_nothing(
+    alice: Node, bob: Node
+) -> None:
+    await bob.store_memory("bob's table")
+    alice.rooms.present[DEMO].append(OLD_CAROL)
+    alice.search._legacy = None
+
+    result = await search(alice, "table", MemoryFilter(room=DEMO))
+
+    assert contents(result) == ["bob's table"]
+    assert alice.rooms.published == []
+    assert result.unanswered == ()
+
+
+async def test_one_neighbor_can_fill_half_of_the_places_for_answers(alice: Node) -> None:
+    replies: Replies[SearchResponse] = Replies()
+    answer = SearchResponse(REQUEST_ID, (), "carol")
+    with replies.expect(REQUEST_ID):
+        taken = [replies.offer(answer, CAROL) for _ in range(ANSWERS_MAX)]
+        assert taken == [True] * ANSWERS_PER_NEIGHBOR_MAX + [False] * (
+            ANSWERS_MAX - ANSWERS_PER_NEIGHBOR_MAX
+        )
+        assert replies.offer(answer, alice.endpoint)
+    assert not replies.offer(answer, alice.endpoint)

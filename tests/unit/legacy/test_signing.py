@@ -11,7 +11,7 @@ from buddies_core.legacy.members import LegacyMembers
 from buddies_core.legacy.signing import MessageSigner
 from buddies_core.model.bodies import Leave, Presence, StatusUpdate
 from buddies_core.model.identity import SignerIdentity
-from buddies_core.model.ids import RoomName, open_room_id
+from buddies_core.model.ids import EndpointId, RoomName, open_room_id
 from buddies_core.rooms.composing import Composer
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.wire.room_messages import RoomMessage, legacy_signed_payload, open_envelope
@@ -20,6 +20,7 @@ from tests.support.fakes.clocks import ManualClock
 from tests.support.worlds.person import an_ed25519_signer
 
 ANN = an_ed25519_signer(b"1", "ann@home")
+OLGA = EndpointId(b"o" * 32)
 TAKES = LegacySignature(ANN.identity, 320)
 ROOM_ID = open_room_id(RoomName("demo"))
 
@@ -39,7 +40,7 @@ def composer(signer: Signer | None = ANN, *, old_peer: bool = True) -> Composer:
     members = LegacyMembers(marks, clock)
     room = members.enter(ROOM_ID)
     if old_peer:
-        room.heard(Leave("olga"), None)
+        room.heard(Leave("olga"), OLGA, is_author=False)
     person = MessageSigner(signer, TAKES, members) if signer else None
     return Composer(NodeKey(b"a" * 32), marks, clock, person)
 

@@ -39,7 +39,7 @@ async def test_a_0_1_4_member_is_asked_by_broadcast_and_its_answer_checked() -> 
     async def answered(room: RoomName, body: Body) -> bytes:
         assert isinstance(body, SkillSearchRequest)
         results = (RankedSkill(good, 1000), RankedSkill(tampered, 99))
-        bob.skill_questions.answered(SkillSearchResponse(body.request_id, results, "carol"))
+        bob.skill_questions.answered(SkillSearchResponse(body.request_id, results, "carol"), CAROL)
         return await publish(room, body)
 
     bob.rooms.publish = answered  # type: ignore[method-assign]
@@ -81,3 +81,16 @@ async def test_a_0_1_4_member_gets_no_answer_where_there_is_none(
     await alice.publish("release")
     request = SkillSearchRequest(ID, query, filters)
     assert await alice.skill_answers.to(request, DEMO) is None
+
+
+async def test_a_search_without_old_peers_asks_the_others_and_broadcasts_nothing() -> None:
+    team = SkillTeam()
+    alice, bob = team.skilled("alice"), team.skilled("bob")
+    published = await alice.publish("release it")
+    bob.rooms.present[DEMO].append(OLD)
+    bob.skill_search._legacy = None
+
+    found = await find(bob, "release")
+
+    assert [skill.hash for skill in found.results] == [published.hash]
+    assert (bob.rooms.published, found.unanswered) == ([], ())

@@ -2,6 +2,9 @@
 
 import asyncio
 
+import pytest
+
+from buddies_core.errors import NotFound
 from buddies_core.legacy.tasks import order_of
 from buddies_core.model.bodies import TaskClaimed, TaskRequest, TaskResponse
 from buddies_core.model.ids import EndpointId, RoomName, TaskId
@@ -16,6 +19,7 @@ from tests.support.memories import DEMO
 from tests.support.tasks import task_id
 from tests.support.worlds.task_machines import TaskMachine, TaskWorld
 from tests.support.worlds.task_stories import (
+    ACCEPTED,
     CLAUDE,
     CODEX,
     delegate,
@@ -133,5 +137,53 @@ def test_a_legacy_peer_is_told_once_and_its_answer_counts_while_nobody_has_a_lea
         await answer_unsigned(alice, leased.id, DEMO)
         working = await last(alice, leased.id, 0)
         assert (working.state, working.late_results) == (TaskState.WORKING, 1)
+
+    story(tell)
+
+
+def test_a_machine_that_is_done_with_old_peers_forgets_their_tasks_and_sends_no_result() -> None:
+    async def tell(world: TaskWorld) -> None:
+        bob = await world.machine("bob")
+        codex = bob.attach(CODEX, "codex")
+        for number in (7, 8):
+            request = TaskRequest(
+                task_id=task_id(number),
+                source_peer="rusty",
+                room=DEMO,
+                description="do it",
+                timeout_s=600,
+                created_at_s=0,
+            )
+            await bob.tasks.broadcast.offered(order_of(request, DEMO, bob.clock.wall_ms()))
+        assert await poll(bob, codex, 5, 1) == [task_id(7)]
+        bob.kill()
+        bob.talks_legacy = False
+        await bob.start()
+        codex = bob.attach(CODEX, "codex")
+        verdict = await bob.tasks.submit(task_id(7), True, "done", codex)
+        assert (verdict.verdict, "buddies 0.1.4" in verdict.text) == ("late", True)
+        with pytest.raises(NotFound):
+            await last(bob, task_id(8), 0)
+        assert bob.daemon is not None
+        assert bob.daemon.said == []
+
+    story(tell)
+
+
+def test_tasks_go_their_usual_way_on_machines_without_old_peers() -> None:
+    async def tell(world: TaskWorld) -> None:
+        alice, bob, claude, codex = await two(world)
+        for machine in (alice, bob):
+            machine.kill()
+            machine.talks_legacy = False
+            await machine.start()
+        claude, codex = alice.attach(CLAUDE, "claude"), bob.attach(CODEX, "codex")
+        alice.legacy = (RUSTY,)
+        task = await delegate(alice, claude)
+        assert await poll(bob, codex) == [task.id]
+        assert await bob.tasks.submit(task.id, True, "done", codex) == ACCEPTED
+        assert (await last(alice, task.id)).result == TaskSucceeded("done")
+        assert alice.daemon is not None
+        assert alice.daemon.said == []
 
     story(tell)

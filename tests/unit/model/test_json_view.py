@@ -382,6 +382,7 @@ def test_the_status_shows_everything_the_daemon_says() -> None:
         "signer": "none",
         "local_identity": None,
         "signer_problem": None,
+        "legacy": "on",
         "network": "loopback",
         "relay_url": None,
         "addresses": ["127.0.0.1:5"],

@@ -117,7 +117,7 @@ async def test_who_is_let_in_anew_is_told(bob: BobsRooms) -> None:
 
 
 async def test_a_0_1_4_member_that_signs_nothing_is_shut_out(bob: BobsRooms) -> None:
-    old_peers_in(bob.host).heard(Join("old", "claude"), None)
+    old_peers_in(bob.host).heard(Join("old", "claude"), CAROL.endpoint, is_author=False)
     assert "old" in bob.present()
     report = await bob.changes.set(DEMO, [OWN, ANN], require_signed=False, confirm=False)
     assert [m.name for m in report.shut_out] == ["carol", "old"]

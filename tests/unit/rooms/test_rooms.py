@@ -646,7 +646,7 @@ async def test_an_old_peer_is_shown_among_the_others_until_it_leaves() -> None:
         await changes.join("demo", None, None)
         room = rooms.room("demo")
         await room.on_presence(await rooms.admit(DEMO, await presence_of(CAROL, "Zoe")))
-        old_peers_in(alice).heard(Join("olga", "cursor"), BOB.endpoint)
+        old_peers_in(alice).heard(Join("olga", "cursor"), BOB.endpoint, is_author=True)
         shown = [(member.name, member.speaks_direct) for member in room.members()]
         assert shown == [("alice", True), ("olga", False), ("Zoe", True)]
         old_peers_in(alice).left("olga")
