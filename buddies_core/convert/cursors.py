@@ -1,6 +1,6 @@
 """Cursors: where a list goes on, as a text that callers hand back as they got it.
 
-    memory   := created_at_s "." hex of the memory's key
+    memory   := at_s "." hex of the memory's key
     skill    := hash "." room
     task     := created_at_ms "." id
     member   := "0." agents passed | "1." agents passed "." hex of the endpoint "." name
@@ -28,15 +28,15 @@ PlaceT = TypeVar("PlaceT")
 
 def memory_cursor(place: MemoryPlace) -> str:
     """Return the cursor that leads on from a memory."""
-    return f"{place.created_at_s}.{place.key.hex()}"
+    return f"{place.at_s}.{place.key.hex()}"
 
 
 def memory_place(cursor: str) -> MemoryPlace | None:
     """Return the place that a cursor names; None for the beginning of the list."""
 
     def parse() -> MemoryPlace:
-        created_at_s, key = cursor.split(".")
-        return MemoryPlace(_number(created_at_s), MemoryKey(bytes.fromhex(key)))
+        at_s, key = cursor.split(".")
+        return MemoryPlace(_number(at_s), MemoryKey(bytes.fromhex(key)))
 
     return _parsed(cursor, parse)
 

@@ -12,10 +12,9 @@ from buddies_core.model.bodies import (
 )
 from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.memory import (
-    SNIPPET_CHARS_MAX,
-    Memory,
     MemoryEntry,
     MemoryFilter,
+    MemoryHead,
     MemoryKind,
 )
 from buddies_core.model.skill import RankedSkill, Skill
@@ -30,7 +29,7 @@ _ENVELOPE_BYTES = 160
 class MemoriesPort(Protocol):
     """This machine's memories; see `memory.search.Search`."""
 
-    async def find_for_peer(self, query: str, filter: MemoryFilter, limit: int) -> list[Memory]:
+    async def find_for_peer(self, query: str, filter: MemoryFilter, limit: int) -> list[MemoryHead]:
         """Return what a peer may see of them, best first."""
 
 
@@ -77,7 +76,7 @@ class MemoryAnswers:
         response = SearchResponse(request.request_id, (), _own_name(self._rooms))
         size_max = _size_max(self._rooms, room)
         for memory in found:
-            longer = replace(response, results=(*response.results, _shortened(memory.entry)))
+            longer = replace(response, results=(*response.results, _shortened(memory)))
             if len(encode_body(longer)) <= size_max:
                 response = longer
         return response if response.results else None
@@ -135,7 +134,8 @@ def _filter_of(request: SearchRequest, room: RoomName) -> MemoryFilter | None:
     )
 
 
-def _shortened(entry: MemoryEntry) -> MemoryEntry:
-    if len(entry.content) <= SNIPPET_CHARS_MAX:
+def _shortened(memory: MemoryHead) -> MemoryEntry:
+    entry = memory.entry
+    if len(entry.content.encode()) == memory.size:
         return entry
-    return replace(entry, content=entry.content[:SNIPPET_CHARS_MAX] + "…")
+    return replace(entry, content=entry.content + "…")

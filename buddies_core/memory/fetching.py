@@ -169,7 +169,7 @@ def preference(memory: Memory) -> tuple[bool, bool, int]:
 
     One that is verified, then one that is all there, then the newest.
     """
-    return _is_verified(memory), not memory.truncated, memory.entry.created_at_s
+    return _is_verified(memory), not memory.truncated, memory.at_s
 
 
 def _is_verified(memory: Memory) -> bool:

@@ -16,6 +16,7 @@ from buddies_core.model.ids import EndpointId, MemoryId, RoomName
 from buddies_core.model.memory import (
     Memory,
     MemoryFilter,
+    MemoryHead,
     MemoryKey,
     prevails,
     same_words,
@@ -69,11 +70,11 @@ class Findings:
         self._rooms = rooms
         self._hidden = hidden
         self._counters = counters
-        self._memories: dict[MemoryKey, Memory] = {}
+        self._memories: dict[MemoryKey, Memory | MemoryHead] = {}
         self._lists: list[list[tuple[MemoryKey, float]]] = []
         self._by_copy: dict[tuple[RoomName, bytes], Memory | None] = {}
 
-    def add(self, ranked: Sequence[tuple[Memory, float]]) -> None:
+    def add(self, ranked: Sequence[tuple[Memory | MemoryHead, float]]) -> None:
         """Take in what one node knows of one room, best first."""
         for memory, _ in ranked:
             known = self._memories.get(memory.key)
@@ -98,7 +99,7 @@ class Findings:
         ]
         return [(memory, score) for memory, score in ranked if memory is not None]
 
-    def ranked(self, limit: int) -> list[tuple[Memory, float]]:
+    def ranked(self, limit: int) -> list[tuple[Memory | MemoryHead, float]]:
         """Return the best of all that was taken in."""
         known = {key: self._proven(memory) for key, memory in self._memories.items()}
         lists = [[(known[key].key, score) for key, score in ranked] for ranked in self._lists]
@@ -134,7 +135,7 @@ class Findings:
         known = kept if kept is not None and same_words(kept, memory) else self._proven(memory)
         return self._hidden.hides(known)
 
-    def _proven(self, memory: Memory) -> Memory:
+    def _proven(self, memory: Memory | MemoryHead) -> Memory | MemoryHead:
         """Return the memory that this one is an unproven copy of, if its author's bytes are known.
 
         0.1.4 peers hand on our own memories without them.
@@ -144,7 +145,7 @@ class Findings:
             return memory
         key = verified_key(author, memory.entry.id)
         try:
-            proven = self._memories.get(key) or self._store.get_memory(key)
+            proven = self._memories.get(key) or self._store.get_head(key)
         except StoreError:
             return memory
         return memory if proven is None or self._hidden.hides(proven) else proven

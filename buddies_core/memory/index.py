@@ -288,7 +288,7 @@ class MemoryIndex:
             sequence=sequence,
             key=memory.key,
             labels=labels_of(memory),
-            created_at_s=entry.created_at_s,
+            created_at_s=memory.at_s,
             scales=scales,
             rows=rows,
         )

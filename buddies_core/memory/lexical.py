@@ -239,7 +239,7 @@ def _document(sequence: int, memory: Memory) -> Document:
     document = Document()
     document.add_text("key", memory.key.hex())
     document.add_unsigned("sequence", sequence)
-    document.add_unsigned("created_at_s", entry.created_at_s)
+    document.add_unsigned("created_at_s", memory.at_s)
     for label in labels_of(memory):
         document.add_text("label", label)
     document.add_text("words", _SPACELESS.sub(" ", text))

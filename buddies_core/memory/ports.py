@@ -6,7 +6,14 @@ from typing import Protocol
 from buddies_core.model.bodies import Body
 from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId, MemoryId, RoomName
-from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, MemoryPlace, Whole
+from buddies_core.model.memory import (
+    Memory,
+    MemoryFilter,
+    MemoryHead,
+    MemoryKey,
+    MemoryPlace,
+    Whole,
+)
 from buddies_core.model.revocation import Revocation
 from buddies_core.model.room import Member
 from buddies_core.pb import peer_pb2
@@ -22,6 +29,9 @@ class StorePort(Protocol):
     def get_memory(self, key: MemoryKey) -> Memory | None:
         """Return the memory under this key."""
 
+    def get_head(self, key: MemoryKey) -> MemoryHead | None:
+        """Return the head of the memory under this key."""
+
     def find_memories(self, id: MemoryId) -> tuple[Memory, ...]:
         """Return all memories with this id."""
 
@@ -29,9 +39,9 @@ class StorePort(Protocol):
         self,
         filter: MemoryFilter,
         limit: int,
-        hides: Callable[[Memory], bool],
+        hides: Callable[[MemoryHead], bool],
         after: MemoryPlace | None,
-    ) -> tuple[tuple[Memory, ...], int]:
+    ) -> tuple[tuple[MemoryHead, ...], int]:
         """Return the newest to be shown that pass the filter; and how many damaged were skipped."""
 
     def truncated_memories(
@@ -43,10 +53,10 @@ class StorePort(Protocol):
 class HiddenPort(Protocol):
     """What a person has had hidden; see `trust.revocations.Revocations`."""
 
-    def hides(self, item: Memory) -> bool:
+    def hides(self, item: Memory | MemoryHead) -> bool:
         """Return whether this memory is not to be shown, nor to be handed on."""
 
-    def hiding(self, item: Memory) -> Revocation | None:
+    def hiding(self, item: Memory | MemoryHead) -> Revocation | None:
         """Return why, if it is not to be."""
 
 

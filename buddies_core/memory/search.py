@@ -21,7 +21,7 @@ from buddies_core.memory.ports import AskPort, HiddenPort, RoomsPort, StorePort
 from buddies_core.memory.question import Answer, Question, by_member, reason_of
 from buddies_core.memory.views import snippet
 from buddies_core.model.ids import EndpointId, RoomName, short
-from buddies_core.model.memory import Memory, MemoryFilter, MemoryKind
+from buddies_core.model.memory import Memory, MemoryFilter, MemoryHead, MemoryKind
 from buddies_core.model.room import BroadcastAnswer, Member
 from buddies_core.model.views import SearchResult
 from buddies_core.pb import peer_pb2
@@ -109,7 +109,8 @@ class Search:
         answers, notes = await self._ask_everywhere(question, rooms, findings)
         ranked = findings.ranked(limit)
         for memory, _ in ranked:
-            self._remember(memory)
+            if isinstance(memory, Memory):  # What is here already is found as a head.
+                self._remember(memory)
         answered, unanswered = by_member(answers)
         return SearchResult(
             results=tuple(snippet(memory, self._rooms, score) for memory, score in ranked),
@@ -156,7 +157,7 @@ class Search:
 
     async def _find_here(
         self, question: Question, room: RoomName
-    ) -> tuple[list[tuple[Memory, float]], str]:
+    ) -> tuple[list[tuple[MemoryHead, float]], str]:
         """Return what this machine has of one room, and what there is to note about it."""
         try:
             found, damaged = await self._local.find(
@@ -268,7 +269,7 @@ class Search:
             lexical_only=vector is None,
         )
 
-    async def find_for_peer(self, query: str, filter: MemoryFilter, limit: int) -> list[Memory]:
+    async def find_for_peer(self, query: str, filter: MemoryFilter, limit: int) -> list[MemoryHead]:
         """Return what a peer that can't rank may see of this machine's memories, best first.
 
         Raises:
@@ -279,7 +280,7 @@ class Search:
 
     async def _find_for_peer(
         self, query: str, vector: Vectors | None, filter: MemoryFilter, limit: int
-    ) -> list[tuple[Memory, float]]:
+    ) -> list[tuple[MemoryHead, float]]:
         try:
             found, _ = await self._local.find(query, vector, filter, limit, ANSWER_WITHIN_S)
         except TimeoutError:
@@ -305,7 +306,7 @@ class Search:
     def _remember(self, memory: Memory) -> None:
         """Keep what is not on disk at hand, so that it can be read whole."""
         try:
-            kept = self._store.get_memory(memory.key)
+            kept = self._store.get_head(memory.key)
         except StoreError:
             kept = None
         if kept is None:

@@ -221,10 +221,7 @@ class Memories:
         return Listed(
             tuple(snippet(memory, self._rooms) for memory in memories),
             damaged,
-            tuple(
-                memory_cursor(MemoryPlace(memory.entry.created_at_s, memory.key))
-                for memory in memories
-            ),
+            tuple(memory_cursor(MemoryPlace(memory.at_s, memory.key)) for memory in memories),
         )
 
     async def _keep(self, memory: Memory) -> bool:
@@ -259,7 +256,7 @@ class Memories:
             self._finds.keep(whole)
         return whole
 
-    def _check_known(self, room: RoomName | None, memories: Sequence[Memory]) -> None:
+    def _check_known(self, room: RoomName | None, memories: Sequence[object]) -> None:
         if room is not None and not memories and room not in self._rooms.joined():
             raise NotFound(f"{_not_joined(room)}; nothing of it is kept here")
 

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from buddies_core.model.identity import SignerIdentity, Verified
 from buddies_core.model.ids import EndpointId
-from buddies_core.model.memory import SNIPPET_CHARS_MAX, Memory
+from buddies_core.model.memory import SNIPPET_CHARS_MAX, Memory, MemoryHead
 from buddies_core.model.views import MemoryPage, MemoryView
 
 
@@ -15,7 +15,9 @@ class Bindings(Protocol):
         """Return whose key vouches for what this endpoint says, if anybody's does."""
 
 
-def snippet(memory: Memory, bindings: Bindings, score: float | None = None) -> MemoryView:
+def snippet(
+    memory: Memory | MemoryHead, bindings: Bindings, score: float | None = None
+) -> MemoryView:
     """Return the memory with the beginning of its content."""
     return _view(memory, memory.entry.content[:SNIPPET_CHARS_MAX], bindings, score)
 
@@ -38,8 +40,10 @@ def page(memory: Memory, bindings: Bindings, offset: int, limit: int) -> MemoryP
     )
 
 
-def _view(memory: Memory, shown: str, bindings: Bindings, score: float | None) -> MemoryView:
-    entry = memory.entry
+def _view(
+    memory: Memory | MemoryHead, shown: str, bindings: Bindings, score: float | None
+) -> MemoryView:
+    entry, size = memory.entry, memory.size
     # Asked now, not when the memory came: the binding may have come later.
     signer = None
     if memory.verified is Verified.PEER:
@@ -56,9 +60,9 @@ def _view(memory: Memory, shown: str, bindings: Bindings, score: float | None) -
         content=shown,
         tags=entry.tags,
         references=entry.references,
-        created_at_s=entry.created_at_s,
-        truncated=memory.truncated or len(shown) < len(entry.content),
-        size=memory.whole.size if memory.whole else len(entry.content.encode()),
+        created_at_s=memory.at_s,
+        truncated=memory.truncated or len(shown.encode()) < size,
+        size=memory.whole.size if memory.whole else size,
         score=score,
         signed_by=signer.label if signer else memory.signed_by,
     )

@@ -57,8 +57,8 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
-    """A memory as it is kept here: the entry, and what is known of its origin."""
+class _Kept:
+    """The entry, and what is known of its origin."""
 
     key: MemoryKey
     entry: MemoryEntry
@@ -74,16 +74,66 @@ class Memory:
     """The label of the key that signed the message itself, where a 0.1.4 peer's did."""
 
     @property
+    def at_s(self) -> int:
+        """When it was made, as it is shown and sorted.
+
+        That is its author's word, but no later than when it came here: a clock that is ahead puts
+        nothing in front of what comes after it.
+        """
+        return min(self.entry.created_at_s, self.received_at_ms // 1000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory(_Kept):
+    """A memory with all of its content that is here."""
+
+    @property
+    def size(self) -> int:
+        """How much of the content is here, in bytes of UTF-8."""
+        return len(self.entry.content.encode())
+
+    @property
     def truncated(self) -> bool:
         """Whether the rest of the content has not been fetched yet."""
-        return self.whole is not None and len(self.entry.content.encode()) < self.whole.size
+        return self.whole is not None and self.size < self.whole.size
+
+    def head(self) -> "MemoryHead":
+        """Return what lists and searches show of it."""
+        return MemoryHead(
+            key=self.key,
+            entry=replace(self.entry, content=self.entry.content[:SNIPPET_CHARS_MAX]),
+            author_name=self.author_name,
+            agent=self.agent,
+            verified=self.verified,
+            whole=self.whole,
+            proof=self.proof,
+            received_at_ms=self.received_at_ms,
+            signed_by=self.signed_by,
+            size=self.size,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryHead(_Kept):
+    """A memory with the first `SNIPPET_CHARS_MAX` characters of its content.
+
+    To read a content of 1 MiB takes milliseconds, and lists show many memories.
+    """
+
+    size: int
+    """How much of the content is here, in bytes of UTF-8."""
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the rest of the content has not been fetched yet."""
+        return self.whole is not None and self.size < self.whole.size
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlace:
     """A memory's place in a list that goes by time; other memories that come change nothing."""
 
-    created_at_s: int
+    at_s: int
     key: MemoryKey
 
 
@@ -99,7 +149,7 @@ class MemoryFilter:
     """An endpoint id in hex or a display name, compared without case."""
     since_ms: int | None = None
 
-    def admits(self, memory: Memory) -> bool:
+    def admits(self, memory: Memory | MemoryHead) -> bool:
         """Whether this memory passes every limit."""
         entry = memory.entry
         return (
@@ -111,7 +161,7 @@ class MemoryFilter:
                 or self.author.casefold()
                 in (entry.author.casefold(), memory.author_name.casefold())
             )
-            and (self.since_ms is None or entry.created_at_s * 1000 >= self.since_ms)
+            and (self.since_ms is None or memory.at_s * 1000 >= self.since_ms)
         )
 
 
@@ -125,7 +175,7 @@ def unverified_key(encoded_entry: bytes) -> MemoryKey:
     return MemoryKey(b"u" + hashlib.sha256(encoded_entry).digest())
 
 
-def prevails(new: Memory, kept: Memory) -> bool:
+def prevails(new: Memory | MemoryHead, kept: Memory | MemoryHead) -> bool:
     """Whether `new` replaces `kept`, which has the same key. Every node decides alike.
 
     The same memory with more of its content prevails; of two different ones the smaller SHA-256 of

@@ -12,10 +12,10 @@ from typing import TypeAlias
 
 from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId
-from buddies_core.model.memory import Memory
-from buddies_core.model.skill import Skill, Vote
+from buddies_core.model.memory import Memory, MemoryHead
+from buddies_core.model.skill import Skill, SkillHead, Vote
 
-Item: TypeAlias = Memory | Skill | Vote
+Item: TypeAlias = Memory | MemoryHead | Skill | SkillHead | Vote
 """What somebody said and this machine keeps."""
 
 PEER_SCHEME = "peer"
@@ -112,9 +112,9 @@ def why_hidden(what: str, revocation: Revocation) -> str:
 def _said_by(item: Item) -> tuple[str, str]:
     """Return the endpoint that it names as its author, and the label of who signed it itself."""
     match item:
-        case Memory():
+        case Memory() | MemoryHead():
             return item.entry.author, item.signed_by
-        case Skill():
+        case Skill() | SkillHead():
             signer = item.entry.signed_by
             return item.entry.author, signer.label if signer else ""
         case Vote():

@@ -6,7 +6,7 @@ from typing import NewType
 
 from buddies_core.model.identity import SignerIdentity, Verified
 from buddies_core.model.ids import RoomName
-from buddies_core.model.memory import Whole
+from buddies_core.model.memory import SNIPPET_CHARS_MAX, Whole
 
 HASH_HEX_CHARS = 64
 VERSION_MAX = (1 << 32) - 1
@@ -43,8 +43,8 @@ class RankedSkill:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Skill:
-    """A skill as it is kept here: the entry, and what is known of its origin."""
+class _Kept:
+    """The entry, and what is known of its origin."""
 
     key: SkillKey
     entry: SkillEntry
@@ -60,9 +60,54 @@ class Skill:
     received_at_ms: int
 
     @property
+    def at_s(self) -> int:
+        """When it was made, as it is shown: by its author's word, but no later than it came."""
+        return min(self.entry.created_at_s, self.received_at_ms // 1000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skill(_Kept):
+    """A skill with all of its content that is here."""
+
+    @property
+    def size(self) -> int:
+        """How much of the content is here, in bytes of UTF-8."""
+        return len(self.entry.content.encode())
+
+    @property
     def truncated(self) -> bool:
         """Whether it is an announcement: its content is not all there, its hash only claimed."""
-        return self.whole is not None and len(self.entry.content.encode()) < self.whole.size
+        return self.whole is not None and self.size < self.whole.size
+
+    def head(self) -> "SkillHead":
+        """Return what lists, searches and lines of versions show of it."""
+        return SkillHead(
+            key=self.key,
+            entry=replace(self.entry, content=self.entry.content[:SNIPPET_CHARS_MAX]),
+            author_name=self.author_name,
+            agent=self.agent,
+            verified=self.verified,
+            whole=self.whole,
+            proof=self.proof,
+            received_at_ms=self.received_at_ms,
+            size=self.size,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkillHead(_Kept):
+    """A skill with the first `SNIPPET_CHARS_MAX` characters of its content.
+
+    To read a content of 1 MiB takes milliseconds, and lists show many skills.
+    """
+
+    size: int
+    """How much of the content is here, in bytes of UTF-8."""
+
+    @property
+    def truncated(self) -> bool:
+        """Whether its content is not all there."""
+        return self.whole is not None and self.size < self.whole.size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +150,7 @@ def room_of_key(key: SkillKey) -> RoomName:
 _TRUST = {Verified.UNVERIFIED: 0, Verified.PEER: 1, Verified.SIGNER: 2}
 
 
-def prevails(new: Skill, kept: Skill) -> bool:
+def prevails(new: Skill | SkillHead, kept: Skill | SkillHead) -> bool:
     """Whether `new` replaces `kept`, which has the same content in the same room.
 
     Only a better verified one does: an unsigned copy never replaces a signed one, and of two that

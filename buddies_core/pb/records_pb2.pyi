@@ -41,7 +41,9 @@ class MemoryRecord(_message.Message):
     PROOF_FIELD_NUMBER: _builtins.int
     RECEIVED_AT_MS_FIELD_NUMBER: _builtins.int
     SIGNED_BY_FIELD_NUMBER: _builtins.int
+    CONTENT_SIZE_FIELD_NUMBER: _builtins.int
     version: _builtins.int
+    """1; 2 where most of the content lies apart, see buddies_core/store/keys.py."""
     sequence: _builtins.int
     """Position in the order of arrival, from 1."""
     id: _builtins.bytes
@@ -59,6 +61,8 @@ class MemoryRecord(_message.Message):
     proof: _builtins.bytes
     received_at_ms: _builtins.int
     signed_by: _builtins.str
+    content_size: _builtins.int
+    """Of a content that lies apart, in bytes; `content` is then its beginning."""
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -85,10 +89,11 @@ class MemoryRecord(_message.Message):
         proof: _builtins.bytes = ...,
         received_at_ms: _builtins.int = ...,
         signed_by: _builtins.str = ...,
+        content_size: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "author", b"author", "author_name", b"author_name", "content", b"content", "created_at_s", b"created_at_s", "id", b"id", "kind", b"kind", "proof", b"proof", "received_at_ms", b"received_at_ms", "references", b"references", "room", b"room", "sequence", b"sequence", "signed_by", b"signed_by", "tags", b"tags", "title", b"title", "verified", b"verified", "version", b"version", "whole_sha256", b"whole_sha256", "whole_size", b"whole_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "author", b"author", "author_name", b"author_name", "content", b"content", "content_size", b"content_size", "created_at_s", b"created_at_s", "id", b"id", "kind", b"kind", "proof", b"proof", "received_at_ms", b"received_at_ms", "references", b"references", "room", b"room", "sequence", b"sequence", "signed_by", b"signed_by", "tags", b"tags", "title", b"title", "verified", b"verified", "version", b"version", "whole_sha256", b"whole_sha256", "whole_size", b"whole_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -737,7 +742,9 @@ class SkillRecord(_message.Message):
     WHOLE_SIZE_FIELD_NUMBER: _builtins.int
     PROOF_FIELD_NUMBER: _builtins.int
     RECEIVED_AT_MS_FIELD_NUMBER: _builtins.int
+    CONTENT_SIZE_FIELD_NUMBER: _builtins.int
     version: _builtins.int
+    """1; 2 where most of the content lies apart, see buddies_core/store/keys.py."""
     sequence: _builtins.int
     """Position in the order of arrival of skills, from 1; 0 in an announcement."""
     hash: _builtins.str
@@ -758,6 +765,8 @@ class SkillRecord(_message.Message):
     whole_size: _builtins.int
     proof: _builtins.bytes
     received_at_ms: _builtins.int
+    content_size: _builtins.int
+    """Of a content that lies apart, in bytes; `content` is then its beginning."""
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
@@ -784,10 +793,11 @@ class SkillRecord(_message.Message):
         whole_size: _builtins.int = ...,
         proof: _builtins.bytes = ...,
         received_at_ms: _builtins.int = ...,
+        content_size: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_gpg_key_id", b"_gpg_key_id", "_parent_hash", b"_parent_hash", "_signature", b"_signature", "_ssh_public_key", b"_ssh_public_key", "gpg_key_id", b"gpg_key_id", "parent_hash", b"parent_hash", "signature", b"signature", "ssh_public_key", b"ssh_public_key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_gpg_key_id", b"_gpg_key_id", "_parent_hash", b"_parent_hash", "_signature", b"_signature", "_ssh_public_key", b"_ssh_public_key", "agent", b"agent", "author", b"author", "author_name", b"author_name", "content", b"content", "created_at_s", b"created_at_s", "gpg_key_id", b"gpg_key_id", "hash", b"hash", "parent_hash", b"parent_hash", "proof", b"proof", "received_at_ms", b"received_at_ms", "room", b"room", "sequence", b"sequence", "signature", b"signature", "skill_version", b"skill_version", "ssh_public_key", b"ssh_public_key", "tags", b"tags", "title", b"title", "verified", b"verified", "version", b"version", "whole_sha256", b"whole_sha256", "whole_size", b"whole_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_gpg_key_id", b"_gpg_key_id", "_parent_hash", b"_parent_hash", "_signature", b"_signature", "_ssh_public_key", b"_ssh_public_key", "agent", b"agent", "author", b"author", "author_name", b"author_name", "content", b"content", "content_size", b"content_size", "created_at_s", b"created_at_s", "gpg_key_id", b"gpg_key_id", "hash", b"hash", "parent_hash", b"parent_hash", "proof", b"proof", "received_at_ms", b"received_at_ms", "room", b"room", "sequence", b"sequence", "signature", b"signature", "skill_version", b"skill_version", "ssh_public_key", b"ssh_public_key", "tags", b"tags", "title", b"title", "verified", b"verified", "version", b"version", "whole_sha256", b"whole_sha256", "whole_size", b"whole_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__gpg_key_id: _TypeAlias = _typing.Literal["gpg_key_id"]  # noqa: Y015
     _WhichOneofArgType__gpg_key_id: _TypeAlias = _typing.Literal["_gpg_key_id", b"_gpg_key_id"]  # noqa: Y015
@@ -821,6 +831,7 @@ class VoteRecord(_message.Message):
     SENT_AT_MS_FIELD_NUMBER: _builtins.int
     PROOF_FIELD_NUMBER: _builtins.int
     RECEIVED_AT_MS_FIELD_NUMBER: _builtins.int
+    NEIGHBOR_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     hash: _builtins.str
     room: _builtins.str
@@ -830,6 +841,8 @@ class VoteRecord(_message.Message):
     sent_at_ms: _builtins.int
     proof: _builtins.bytes
     received_at_ms: _builtins.int
+    neighbor: _builtins.bytes
+    """The endpoint that it came from; empty in records of older versions."""
     def __init__(
         self,
         *,
@@ -842,10 +855,11 @@ class VoteRecord(_message.Message):
         sent_at_ms: _builtins.int = ...,
         proof: _builtins.bytes = ...,
         received_at_ms: _builtins.int = ...,
+        neighbor: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hash", b"hash", "proof", b"proof", "received_at_ms", b"received_at_ms", "room", b"room", "score", b"score", "sent_at_ms", b"sent_at_ms", "verified", b"verified", "version", b"version", "voter", b"voter"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hash", b"hash", "neighbor", b"neighbor", "proof", b"proof", "received_at_ms", b"received_at_ms", "room", b"room", "score", b"score", "sent_at_ms", b"sent_at_ms", "verified", b"verified", "version", b"version", "voter", b"voter"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -48,7 +48,7 @@ class Ballots:
         Raises:
             StoreError: the disk refused, or the skill's record is damaged.
         """
-        if self._store.get_skill(vote.skill) is None:
+        if self._store.get_head(vote.skill) is None:
             self._wait(vote)
             return False
         kept = await self._put(vote)

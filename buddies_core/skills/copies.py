@@ -11,7 +11,7 @@ from buddies_core.model.bodies import SkillPublished, SkillVoteCast
 from buddies_core.model.identity import SignerIdentity, Verified
 from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.memory import Whole
-from buddies_core.model.skill import Skill, SkillEntry, Vote, is_hash, skill_key
+from buddies_core.model.skill import Skill, SkillEntry, SkillHead, Vote, is_hash, skill_key
 from buddies_core.skills.content import (
     NAMESPACE,
     SkillRejected,
@@ -54,8 +54,8 @@ class Copies:
             self._count("skills", error, admitted.room)
             raise
 
-    async def rechecked(self, skill: Skill) -> Skill | None:
-        """Return a skill as its signer's, if that can be told now and could not when it came.
+    async def signer_now(self, skill: SkillHead) -> SignerIdentity | None:
+        """Return who has signed a skill, if that can be told now and could not when it came.
 
         Its signer's key may have been imported since.
         """
@@ -65,10 +65,7 @@ class Copies:
         found = await self._verify(
             entry.signed_by, signing_payload(entry), entry.signature, NAMESPACE
         )
-        if not found.good:
-            return None
-        entry = replace(entry, signed_by=found.signer or entry.signed_by)
-        return replace(skill, entry=entry, verified=Verified.SIGNER)
+        return (found.signer or entry.signed_by) if found.good else None
 
     def vote(self, admitted: Admitted) -> Vote:
         """Return the vote in a message.

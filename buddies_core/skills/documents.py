@@ -3,8 +3,8 @@
 from uuid import UUID
 
 from buddies_core.model.ids import MemoryId
-from buddies_core.model.memory import Memory, MemoryEntry, MemoryKey, MemoryKind
-from buddies_core.model.skill import Skill, SkillKey
+from buddies_core.model.memory import Memory, MemoryEntry, MemoryHead, MemoryKey, MemoryKind
+from buddies_core.model.skill import Skill, SkillHead, SkillKey
 from buddies_core.store.skills import SkillStore
 
 
@@ -23,32 +23,56 @@ class SkillDocuments:
         """Return the sequence of the latest arrival; 0 if there was none."""
         return self._store.last_skill_sequence()
 
-    def get_memory(self, key: MemoryKey) -> Memory | None:
-        """Return the skill under this key."""
-        skill = self._store.get_skill(SkillKey(bytes(key)))
-        return None if skill is None else as_memory(skill)
+    def get_head(self, key: MemoryKey) -> MemoryHead | None:
+        """Return the head of the skill under this key."""
+        skill = self._store.get_head(SkillKey(bytes(key)))
+        return None if skill is None else as_memory_head(skill)
 
 
 def as_memory(skill: Skill) -> Memory:
     """Return the skill as a memory; its key is the skill's."""
-    entry = skill.entry
     return Memory(
         key=MemoryKey(bytes(skill.key)),
-        entry=MemoryEntry(
-            id=MemoryId(UUID(bytes=skill.key[:16])),
-            author=entry.author,
-            created_at_s=entry.created_at_s,
-            room=entry.room,
-            kind=MemoryKind.SKILL,
-            title=entry.title,
-            content=entry.content,
-            tags=entry.tags,
-        ),
+        entry=_entry(skill),
         author_name=skill.author_name,
         agent=skill.agent,
         verified=skill.verified,
         whole=None,
         proof=skill.proof,
         received_at_ms=skill.received_at_ms,
-        signed_by=entry.signed_by.label if entry.signed_by else "",
+        signed_by=_signed_by(skill),
     )
+
+
+def as_memory_head(skill: SkillHead) -> MemoryHead:
+    """Return the head of a skill as that of a memory."""
+    return MemoryHead(
+        key=MemoryKey(bytes(skill.key)),
+        entry=_entry(skill),
+        author_name=skill.author_name,
+        agent=skill.agent,
+        verified=skill.verified,
+        whole=None,
+        proof=skill.proof,
+        received_at_ms=skill.received_at_ms,
+        signed_by=_signed_by(skill),
+        size=skill.size,
+    )
+
+
+def _entry(skill: Skill | SkillHead) -> MemoryEntry:
+    entry = skill.entry
+    return MemoryEntry(
+        id=MemoryId(UUID(bytes=skill.key[:16])),
+        author=entry.author,
+        created_at_s=entry.created_at_s,
+        room=entry.room,
+        kind=MemoryKind.SKILL,
+        title=entry.title,
+        content=entry.content,
+        tags=entry.tags,
+    )
+
+
+def _signed_by(skill: Skill | SkillHead) -> str:
+    return skill.entry.signed_by.label if skill.entry.signed_by else ""

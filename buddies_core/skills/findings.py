@@ -7,7 +7,7 @@ from typing import Any
 
 from buddies_core.model.ids import EndpointId
 from buddies_core.model.room import Member
-from buddies_core.model.skill import Skill, SkillKey, Vote, prevails
+from buddies_core.model.skill import Skill, SkillHead, SkillKey, Vote, prevails
 from buddies_core.model.views import PeerAnswer, PeerSilence
 
 RELEVANCE_MAX = 1.5
@@ -38,12 +38,12 @@ class Question:
 class Findings:
     """What the answers to one question hold: each skill once."""
 
-    skills: dict[SkillKey, Skill] = field(default_factory=dict)
+    skills: dict[SkillKey, Skill | SkillHead] = field(default_factory=dict)
     relevance: dict[SkillKey, float] = field(default_factory=dict)
     votes: dict[SkillKey, dict[bytes, Vote]] = field(default_factory=dict)
     """By proof, those that are not on disk here."""
 
-    def add(self, skill: Skill, relevance: float, votes: Sequence[Vote] = ()) -> None:
+    def add(self, skill: Skill | SkillHead, relevance: float, votes: Sequence[Vote] = ()) -> None:
         """Take in a skill; of several copies the best is kept, one with a checked hash first."""
         known = self.skills.get(skill.key)
         if known is None or (

@@ -7,10 +7,10 @@ from buddies_core.identity.verifying import Verification
 from buddies_core.model.bodies import Body
 from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId, RoomName
-from buddies_core.model.memory import Memory, MemoryFilter, Whole
+from buddies_core.model.memory import MemoryFilter, MemoryHead, Whole
 from buddies_core.model.revocation import Revocation
 from buddies_core.model.room import Member
-from buddies_core.model.skill import Skill, Vote
+from buddies_core.model.skill import Skill, SkillHead, Vote
 from buddies_core.pb import peer_pb2
 from buddies_core.trust.admission import Admitted
 
@@ -33,10 +33,10 @@ class Signer(Protocol):
 class HiddenPort(Protocol):
     """What a person has had hidden; see `trust.revocations.Revocations`."""
 
-    def hides(self, item: Skill | Vote) -> bool:
+    def hides(self, item: Skill | SkillHead | Vote) -> bool:
         """Return whether this is not to be shown, nor to be handed on, nor to count."""
 
-    def hiding(self, item: Skill | Vote) -> Revocation | None:
+    def hiding(self, item: Skill | SkillHead | Vote) -> Revocation | None:
         """Return why, if it is not to be."""
 
 
@@ -120,5 +120,5 @@ class LocalPort(Protocol):
 
     async def find(
         self, query: str, vector: Any | None, filter: MemoryFilter, limit: int, timeout_s: float
-    ) -> tuple[list[tuple[Memory, float]], int]:
+    ) -> tuple[list[tuple[MemoryHead, float]], int]:
         """Return what one room holds here, best first, and how many were damaged."""

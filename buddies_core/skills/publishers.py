@@ -3,13 +3,13 @@
 from buddies_core.errors import WireError
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId
-from buddies_core.model.skill import Skill
+from buddies_core.model.skill import Skill, SkillHead
 from buddies_core.model.skill_views import Publisher
 from buddies_core.skills.votes import Signers
 from buddies_core.wire.room_messages import open_envelope
 
 
-def publisher_of(skill: Skill, signers: Signers) -> Publisher:
+def publisher_of(skill: Skill | SkillHead, signers: Signers) -> Publisher:
     """Return who vouches for a skill, and which endpoint has said it, each as far as it is known.
 
     The signature in it counts before the word of a key for its endpoint.
@@ -22,7 +22,7 @@ def publisher_of(skill: Skill, signers: Signers) -> Publisher:
     return Publisher(signer=signer.label if signer else "", endpoint=endpoint)
 
 
-def _has_trailer(skill: Skill) -> bool:
+def _has_trailer(skill: Skill | SkillHead) -> bool:
     """Whether the endpoint that it names as its author has said it; admission has checked that."""
     match skill.verified:
         case Verified.PEER:

@@ -24,7 +24,7 @@ from buddies_core.errors import (
 from buddies_core.model.ids import EndpointId, RoomName, short
 from buddies_core.model.memory import MemoryFilter
 from buddies_core.model.room import BroadcastAnswer, Member
-from buddies_core.model.skill import Skill, SkillKey, Vote
+from buddies_core.model.skill import Skill, SkillHead, SkillKey, Vote
 from buddies_core.model.skill_views import SkillSearchResult
 from buddies_core.pb import peer_pb2
 from buddies_core.skills.ballots import Ballots
@@ -330,7 +330,9 @@ class SkillSearch:
         """
         vector, _ = await self._local.vector(query, ANSWER_WITHIN_S)
         found, _ = await self._find(query, vector, room, tags, limit, ANSWER_WITHIN_S)
-        return [(skill, self._ballots.standing(skill.key).votes.rank) for skill, _ in found]
+        bytes_max = self._rooms.message_bytes_max(room)
+        short = (self._store.get_skill(it.key) for it, _ in found if it.size < bytes_max)
+        return [(it, self._ballots.standing(it.key).votes.rank) for it in short if it is not None]
 
     # Both
 
@@ -342,7 +344,7 @@ class SkillSearch:
         tags: tuple[str, ...],
         limit: int,
         timeout_s: float,
-    ) -> tuple[list[tuple[Skill, float]], int]:
+    ) -> tuple[list[tuple[SkillHead, float]], int]:
         try:
             found, damaged = await self._local.find(
                 query, vector, MemoryFilter(room=room, tags=tags), limit, timeout_s
@@ -352,7 +354,7 @@ class SkillSearch:
         kept = [(self._shown(SkillKey(bytes(hit.key))), relevance) for hit, relevance in found]
         return [(skill, relevance) for skill, relevance in kept if skill is not None], damaged
 
-    def _ranked(self, findings: Findings) -> list[tuple[Skill, float, list[Vote]]]:
+    def _ranked(self, findings: Findings) -> list[tuple[Skill | SkillHead, float, list[Vote]]]:
         """Return all that was found, best first: by relevance, as votes weigh it."""
         ranked = []
         for key, found in findings.skills.items():
@@ -363,10 +365,10 @@ class SkillSearch:
             ranked.append((skill, weighed(findings.relevance[key], rank), votes))
         return sorted(ranked, key=lambda item: (-item[1], item[0].key))
 
-    def _shown(self, key: SkillKey) -> Skill | None:
+    def _shown(self, key: SkillKey) -> SkillHead | None:
         """Return what is kept of a skill, if it can be read and is not hidden."""
         try:
-            kept = self._store.get_skill(key)
+            kept = self._store.get_head(key)
         except StoreError as error:
             _log.warning("record_damaged reason=%s", error)
             return None

@@ -17,7 +17,7 @@ from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, RoomName, short
 from buddies_core.model.listing import Listed
 from buddies_core.model.revocation import why_hidden
-from buddies_core.model.skill import Skill, SkillEntry, SkillKey, skill_key
+from buddies_core.model.skill import Skill, SkillEntry, SkillHead, SkillKey, skill_key
 from buddies_core.model.skill_views import Publisher, SkillPage, SkillView, VoteReport
 from buddies_core.pb import peer_pb2
 from buddies_core.skills.ballots import Ballots
@@ -167,9 +167,9 @@ class Skills:
             raise InvalidInput(f"score is {score}; vote 1 for a skill or -1 against it")
         self._check_joined(room)
         key = skill_key(hash, room)
-        if self._store.get_skill(key) is None:
+        if self._store.get_head(key) is None:
             await self._keep_fetched(await self._fetcher.from_anybody(hash, GET_TIMEOUT_S))
-        skill = self._store.get_skill(key)
+        skill = self._store.get_head(key)
         if skill is None:
             raise NotFound(f"skill {hash} is not in room {room!r}; vote in the room it is in")
         self._check_shown(skill)
@@ -197,7 +197,7 @@ class Skills:
         if not kept:
             await self._keep_fetched(await self._fetcher.from_anybody(hash, GET_TIMEOUT_S))
             kept = self._store.find_skills(hash)
-        if await self._recheck(kept):
+        if await self._recheck([skill.head() for skill in kept]):
             kept = self._store.find_skills(hash)
         found = [skill for skill in kept if not self._hidden.hides(skill)]
         if not found:
@@ -296,12 +296,12 @@ class Skills:
 
     # Both
 
-    async def _parent(self, room: RoomName, hash: str) -> Skill:
+    async def _parent(self, room: RoomName, hash: str) -> SkillHead:
         """Return the skill that a new one was made of, from a member if it is not here."""
         key = skill_key(hash, room)
-        if self._store.get_skill(key) is None:
+        if self._store.get_head(key) is None:
             await self._keep_fetched(await self._fetcher.from_anybody(hash, GET_TIMEOUT_S))
-        parent = self._store.get_skill(key)
+        parent = self._store.get_head(key)
         if parent is None:
             raise NotFound(
                 f"parent_hash {hash} is in another room than {room!r}; publish there, or without it"
@@ -325,24 +325,29 @@ class Skills:
         kept = self._store.get_skill(key)
         return None if kept is None or self._hidden.hides(kept) else kept
 
-    def _check_shown(self, skill: Skill) -> None:
+    def _shown_head(self, key: SkillKey) -> SkillHead | None:
+        """Return the head of the skill under this key, if it is to be shown."""
+        kept = self._store.get_head(key)
+        return None if kept is None or self._hidden.hides(kept) else kept
+
+    def _check_shown(self, skill: Skill | SkillHead) -> None:
         revocation = self._hidden.hiding(skill)
         if revocation is not None:
             raise NotFound(why_hidden(f"skill {skill.entry.hash}", revocation))
 
-    def _of(self, skill: Skill) -> Publisher:
+    def _of(self, skill: Skill | SkillHead) -> Publisher:
         return publisher_of(skill, self._rooms)
 
-    def _line(self, skill: Skill) -> tuple[Skill, ...]:
+    def _line(self, skill: Skill) -> tuple[SkillHead, ...]:
         """Return the line of versions that a skill stands in, without those that are hidden."""
         return line_of(
-            skill,
-            self._shown,
+            skill.head(),
+            self._shown_head,
             lambda key: self._store.successors(key, CHILDREN_MAX),
             self._of,
         )
 
-    async def _recheck(self, skills: Iterable[Skill]) -> bool:
+    async def _recheck(self, skills: Iterable[SkillHead]) -> bool:
         """Keep as their signers' what could not be told when it came; return if any could now.
 
         What takes too long is left as it is until it is read again.
@@ -350,8 +355,12 @@ class Skills:
         any_kept = False
         with suppress(TimeoutError):
             async with asyncio.timeout(RECHECK_TIMEOUT_S):
-                for skill in skills:
-                    if (signed := await self._copies.rechecked(skill)) is not None:
+                for head in skills:
+                    signer = await self._copies.signer_now(head)
+                    skill = signer and self._store.get_skill(head.key)
+                    if signer and skill:
+                        entry = replace(skill.entry, signed_by=signer)
+                        signed = replace(skill, entry=entry, verified=Verified.SIGNER)
                         any_kept |= await self._keep(signed)
         return any_kept
 

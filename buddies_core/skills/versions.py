@@ -1,10 +1,13 @@
 """The line of versions that a skill stands in. Pure, but for the lookups it is given."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
-from buddies_core.model.skill import Skill, SkillKey, skill_key
+from buddies_core.model.skill import Skill, SkillHead, SkillKey, skill_key
 from buddies_core.model.skill_views import Publisher
 from buddies_core.model.text_diff import text_diff
+
+KeptT = TypeVar("KeptT", Skill, SkillHead)
 
 CHAIN_MAX = 16
 """Ancestors, and as many successors."""
@@ -13,17 +16,17 @@ CHILDREN_MAX = 64
 
 
 def line_of(
-    skill: Skill,
-    get: Callable[[SkillKey], Skill | None],
+    skill: SkillHead,
+    get: Callable[[SkillKey], SkillHead | None],
     successors: Callable[[SkillKey], tuple[SkillKey, ...]],
-    publisher: Callable[[Skill], Publisher],
-) -> tuple[Skill, ...]:
+    publisher: Callable[[SkillHead], Publisher],
+) -> tuple[SkillHead, ...]:
     """Return its known ancestors, itself and its known successors, parents first.
 
     A hash does not cover the parent's, so a chain may close to a ring; each skill is named once.
     """
     seen = {skill.key}
-    ancestors: list[Skill] = []
+    ancestors: list[SkillHead] = []
     youngest = skill
     while len(ancestors) < CHAIN_MAX and (parent := parent_of(youngest, get)) is not None:
         if parent.key in seen:
@@ -32,7 +35,7 @@ def line_of(
         ancestors.append(parent)
         youngest = parent
     own = publisher(skill)
-    after: list[Skill] = []
+    after: list[SkillHead] = []
     waiting = [skill.key]
     while waiting and len(after) < CHAIN_MAX:
         children = [get(key) for key in successors(waiting.pop(0)) if key not in seen]
@@ -45,7 +48,7 @@ def line_of(
     return (*reversed(ancestors), skill, *after)
 
 
-def parent_of(skill: Skill, get: Callable[[SkillKey], Skill | None]) -> Skill | None:
+def parent_of(skill: Skill | SkillHead, get: Callable[[SkillKey], KeptT | None]) -> KeptT | None:
     """Return the skill that this one says it was made of, if it is known in the same room."""
     parent = skill.entry.parent_hash
     return None if parent is None else get(skill_key(parent, skill.entry.room))

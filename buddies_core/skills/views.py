@@ -2,7 +2,7 @@
 
 from buddies_core.model.identity import Verified
 from buddies_core.model.memory import SNIPPET_CHARS_MAX
-from buddies_core.model.skill import Skill
+from buddies_core.model.skill import Skill, SkillHead
 from buddies_core.model.skill_views import Publisher, SkillVersion, SkillView
 from buddies_core.skills.ballots import Ballots
 from buddies_core.skills.publishers import publisher_of
@@ -10,7 +10,7 @@ from buddies_core.skills.votes import Signers, Standing
 
 
 def snippet(
-    skill: Skill,
+    skill: Skill | SkillHead,
     ballots: Ballots,
     signers: Signers,
     standing: Standing | None = None,
@@ -21,7 +21,7 @@ def snippet(
 
 
 def view(
-    skill: Skill,
+    skill: Skill | SkillHead,
     shown: str,
     ballots: Ballots,
     signers: Signers,
@@ -29,7 +29,7 @@ def view(
     score: float | None = None,
 ) -> SkillView:
     """Return the skill with this part of its content; votes are those on disk unless given."""
-    entry = skill.entry
+    entry, size = skill.entry, skill.size
     standing = standing or ballots.standing(skill.key)
     publisher = publisher_of(skill, signers)
     return SkillView(
@@ -45,9 +45,9 @@ def view(
         tags=entry.tags,
         version=entry.version,
         parent_hash=entry.parent_hash,
-        created_at_s=entry.created_at_s,
-        truncated=skill.truncated or len(shown) < len(entry.content),
-        size=skill.whole.size if skill.whole else len(entry.content.encode()),
+        created_at_s=skill.at_s,
+        truncated=skill.truncated or len(shown.encode()) < size,
+        size=skill.whole.size if skill.whole else size,
         votes=standing.votes,
         uncounted=standing.uncounted,
         your_score=ballots.own(skill.key),
@@ -55,7 +55,7 @@ def view(
     )
 
 
-def version(skill: Skill, ballots: Ballots, signers: Signers) -> SkillVersion:
+def version(skill: Skill | SkillHead, ballots: Ballots, signers: Signers) -> SkillVersion:
     """Return the skill as one of several versions."""
     entry = skill.entry
     publisher = publisher_of(skill, signers)
@@ -69,10 +69,10 @@ def version(skill: Skill, ballots: Ballots, signers: Signers) -> SkillVersion:
         verified=_verified(skill, publisher),
         signed_by=publisher.signer,
         by_endpoint=bool(publisher.endpoint),
-        created_at_s=entry.created_at_s,
+        created_at_s=skill.at_s,
         rank=ballots.standing(skill.key).votes.rank,
     )
 
 
-def _verified(skill: Skill, publisher: Publisher) -> Verified:
+def _verified(skill: Skill | SkillHead, publisher: Publisher) -> Verified:
     return Verified.SIGNER if publisher.signer else skill.verified

@@ -6,6 +6,7 @@ from buddies_core.model.ids import EndpointId, MemoryId, RoomId, RoomName, TaskI
 from buddies_core.model.memory import (
     Memory,
     MemoryFilter,
+    MemoryHead,
     MemoryKey,
     MemoryPlace,
     prevails,
@@ -50,6 +51,11 @@ class InMemoryStore:
         """Return the memory under this key."""
         return self._memories[key][1] if key in self._memories else None
 
+    def get_head(self, key: MemoryKey) -> MemoryHead | None:
+        """Return the head of the memory under this key."""
+        memory = self.get_memory(key)
+        return None if memory is None else memory.head()
+
     def find_memories(self, id: MemoryId) -> tuple[Memory, ...]:
         """Return all memories with this id, by key."""
         return tuple(m for _, (_, m) in sorted(self._memories.items()) if m.entry.id == id)
@@ -66,20 +72,20 @@ class InMemoryStore:
         self,
         filter: MemoryFilter,
         limit: int,
-        hides: Callable[[Memory], bool] = lambda _: False,
+        hides: Callable[[MemoryHead], bool] = lambda _: False,
         after: MemoryPlace | None = None,
-    ) -> tuple[tuple[Memory, ...], int]:
+    ) -> tuple[tuple[MemoryHead, ...], int]:
         """Return the newest memories that pass the filter, and 0 damaged ones."""
         places = sorted(
-            ((memory.entry.created_at_s, sequence), memory)
+            ((memory.at_s, sequence), memory.head())
             for sequence, memory in self._memories.values()
-            if filter.admits(memory) and not hides(memory)
+            if filter.admits(memory) and not hides(memory.head())
         )
         if after is not None:
             kept = self._memories.get(after.key)
-            end = after.created_at_s, SEQUENCE_MAX if kept is None else kept[0]
-            places = [(place, memory) for place, memory in places if place < end]
-        return tuple(memory for _, memory in reversed(places))[:limit], 0
+            end = after.at_s, SEQUENCE_MAX if kept is None else kept[0]
+            places = [(place, head) for place, head in places if place < end]
+        return tuple(head for _, head in reversed(places))[:limit], 0
 
     async def memories_since(self, sequence: int, limit: int) -> tuple[tuple[int, Memory], ...]:
         """Return what arrived after `sequence`, in order."""

@@ -6,6 +6,7 @@ from buddies_core.model.identity import Verified
 from buddies_core.model.ids import RoomName
 from buddies_core.model.skill import (
     Skill,
+    SkillHead,
     SkillKey,
     Vote,
     hash_of_key,
@@ -43,6 +44,11 @@ class InMemorySkills:
         """Return the skill under this key."""
         return self._skills[key][1] if key in self._skills else None
 
+    def get_head(self, key: SkillKey) -> SkillHead | None:
+        """Return the head of the skill under this key."""
+        skill = self.get_skill(key)
+        return None if skill is None else skill.head()
+
     def find_skills(self, hash: str) -> tuple[Skill, ...]:
         """Return the skills with this hash, one a room, by room."""
         return tuple(s for key, (_, s) in sorted(self._skills.items()) if hash_of_key(key) == hash)
@@ -52,15 +58,16 @@ class InMemorySkills:
         room: RoomName | None,
         tags: tuple[str, ...],
         limit: int,
-        hides: Callable[[Skill], bool] = lambda _: False,
+        hides: Callable[[SkillHead], bool] = lambda _: False,
         after: SkillKey | None = None,
-    ) -> tuple[tuple[Skill, ...], int]:
+    ) -> tuple[tuple[SkillHead, ...], int]:
         """Return the latest arrivals with any of the tags, and 0 damaged ones."""
         latest = sorted(self._skills.values(), key=lambda kept: -kept[0])
         if after in self._skills:
             end = self._skills[after][0]
             latest = [kept for kept in latest if kept[0] < end]
-        found = [s for _, s in latest if room in (None, s.entry.room) and has_any(s, tags)]
+        heads = (skill.head() for _, skill in latest)
+        found = [s for s in heads if room in (None, s.entry.room) and has_any(s, tags)]
         return tuple([skill for skill in found if not hides(skill)][:limit]), 0
 
     def successors(self, key: SkillKey, limit: int) -> tuple[SkillKey, ...]:

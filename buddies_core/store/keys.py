@@ -3,7 +3,7 @@
     memory    := "m" · MemoryKey                      → MemoryRecord
     by id     := "i" · id:16 · MemoryKey              → nothing
     log       := "l" · sequence:u64be                 → MemoryKey
-    timeline  := "t" · length:u16be · room · created_at_s:u64be · sequence:u64be → MemoryKey
+    timeline  := "t" · length:u16be · room · at_s:u64be · sequence:u64be → MemoryKey
     truncated := "f" · MemoryKey                      → nothing
     room      := "r" · name                           → RoomRecord
     presence  := "p" · room id:32 · endpoint:32         → PresenceRecord
@@ -13,6 +13,7 @@
     offer     := "o" · id:16                          → OfferRecord
     policy    := "q" · room id:32                     → PolicyRecord
     revoked   := "x" · label of an identity           → RevocationRecord
+    content   := "d" · place of a record              → a content of over 4 KiB
     totals    := "z"                                  → last sequence:u64be · memories:u64be
 
 What begins with "c", "e", "j", "n", "s" or "v" is about skills; see `store.skills`. What
@@ -20,7 +21,8 @@ begins with "a" is an invite to a private room; see `store.invites`.
 
 Each memory is in two timelines, its room's and that of all rooms, which has the empty name. A log
 entry counts only if the memory it names still carries that sequence. Those under "f" are the
-memories whose content has yet to be fetched.
+memories whose content has yet to be fetched. The record of a memory or skill with a long content
+has only the beginning of it, so that a list does not read the rest.
 """
 
 import struct
@@ -30,6 +32,7 @@ from buddies_core.model.ids import EndpointId, MemoryId, RoomId, RoomName, TaskI
 from buddies_core.model.memory import MemoryKey
 
 LOG = b"l"
+MEMORIES = b"m"
 TRUNCATED = b"f"
 ROOMS = b"r"
 BINDINGS = b"b"
@@ -45,7 +48,7 @@ _VERIFIED_KEY_BYTES = 1 + 32 + 16
 
 def memory(key: MemoryKey) -> bytes:
     """Return where a memory lies."""
-    return b"m" + key
+    return MEMORIES + key
 
 
 def memories_by_id(id: MemoryId) -> bytes:
@@ -79,14 +82,19 @@ def timeline(room: RoomName | None) -> bytes:
     return b"t" + struct.pack(">H", len(name)) + name
 
 
-def timeline_entry(room: RoomName | None, created_at_s: int, sequence: int) -> bytes:
-    """Return a memory's place in a timeline: by the time it was made, then by arrival."""
-    return timeline(room) + struct.pack(">QQ", created_at_s, sequence)
+def timeline_entry(room: RoomName | None, at_s: int, sequence: int) -> bytes:
+    """Return a memory's place in a timeline: by `Memory.at_s`, then by arrival."""
+    return timeline(room) + struct.pack(">QQ", at_s, sequence)
 
 
-def timeline_created_at_s(key: bytes) -> int:
+def timeline_at_s(key: bytes) -> int:
     """Return the time that `timeline_entry` packed."""
     return int.from_bytes(key[-16:-8], "big")
+
+
+def content(record: bytes) -> bytes:
+    """Return where the content of the record in this place lies, if it is long."""
+    return b"d" + record
 
 
 def room(name: RoomName) -> bytes:

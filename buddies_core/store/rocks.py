@@ -13,16 +13,17 @@ from buddies_core.model.ids import EndpointId, MemoryId, RoomId, RoomName, TaskI
 from buddies_core.model.memory import (
     Memory,
     MemoryFilter,
+    MemoryHead,
     MemoryKey,
     MemoryPlace,
     prevails,
     succeeding,
 )
 from buddies_core.model.revocation import Revocation
-from buddies_core.store import keys
+from buddies_core.store import contents, keys
 from buddies_core.store.database import Changes, Database, Read
 from buddies_core.store.invites import RocksInvites
-from buddies_core.store.memories import list_memories, places, read_memory
+from buddies_core.store.memories import list_memories, places, read_head, read_memory
 from buddies_core.store.policies import RocksPolicies
 from buddies_core.store.records import (
     BindingRecord,
@@ -47,6 +48,7 @@ from buddies_core.store.task_records import (
     encode_offer,
     encode_task,
 )
+from buddies_core.store.upgrade import upgrade
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +58,7 @@ _SINCE_BYTES_MAX = 16 << 20
 """How much content one call of `memories_since` gives, so that a reader's memory stays bounded."""
 
 
-def _nothing(_: Memory) -> bool:
+def _nothing(_: MemoryHead) -> bool:
     return False
 
 
@@ -78,10 +80,13 @@ class RocksStore:
     async def open(cls, path: Path) -> AsyncIterator["RocksStore"]:
         """Give the store in this directory, which is made if missing; close it afterwards.
 
+        What an older buddies wrote is brought into today's layout first.
+
         Raises:
             StoreError: it is in use, damaged or not writable; the text says what to do.
         """
         async with Database.open(path) as database:
+            await upgrade(database)
             yield cls(database)
 
     async def put_memory(self, memory: Memory) -> bool:
@@ -105,16 +110,18 @@ class RocksStore:
             last_sequence, count = self._totals(read)
             sequence = last_sequence + 1
             changes: dict[bytes, bytes | None] = {}
+            place = keys.memory(memory.key)
             if kept is not None:
-                changes |= dict.fromkeys(places(*kept))
-            changes |= dict.fromkeys(places(sequence, memory), memory.key)
+                changes |= dict.fromkeys((*places(*kept), keys.content(place)))
+            arrived = memory if kept is None else succeeding(memory, kept[1])
+            changes |= dict.fromkeys(places(sequence, arrived), memory.key)
             changes[keys.memory_by_id(memory.entry.id, memory.key)] = b""
             if memory.truncated:
                 changes[keys.truncated(memory.key)] = b""
             elif not is_new:
                 changes[keys.truncated(memory.key)] = None
-            arrived = memory if kept is None else succeeding(memory, kept[1])
-            changes[keys.memory(memory.key)] = encode_memory(arrived, sequence)
+            changes[place] = encode_memory(arrived, sequence)
+            changes |= contents.beside(place, arrived.entry.content)
             changes[keys.TOTALS] = struct.pack(">QQ", sequence, count + is_new)
             return True, changes
 
@@ -127,6 +134,15 @@ class RocksStore:
             StoreError: its record is damaged.
         """
         kept = read_memory(self._database.get, key)
+        return kept[1] if kept else None
+
+    def get_head(self, key: MemoryKey) -> MemoryHead | None:
+        """Return the head of the memory under this key.
+
+        Raises:
+            StoreError: its record is damaged.
+        """
+        kept = read_head(self._database.get, key)
         return kept[1] if kept else None
 
     def find_memories(self, id: MemoryId) -> tuple[Memory, ...]:
@@ -154,9 +170,9 @@ class RocksStore:
         self,
         filter: MemoryFilter,
         limit: int,
-        hides: Callable[[Memory], bool] = _nothing,
+        hides: Callable[[MemoryHead], bool] = _nothing,
         after: MemoryPlace | None = None,
-    ) -> tuple[tuple[Memory, ...], int]:
+    ) -> tuple[tuple[MemoryHead, ...], int]:
         """Return the newest memories that pass the filter, newest first, and the damaged ones met.
 
         Of two made in the same second the one that arrived later is newer. What `hides` says is to

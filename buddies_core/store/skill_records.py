@@ -3,34 +3,43 @@
 Decoding raises ValueError for whatever it can't take; the store adds which record it was.
 """
 
+from collections.abc import Callable
+
 from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity, Verified
 from buddies_core.model.ids import RoomName
-from buddies_core.model.memory import Whole
+from buddies_core.model.memory import SNIPPET_CHARS_MAX, Whole
 from buddies_core.model.skill import (
     Skill,
     SkillEntry,
+    SkillHead,
     Vote,
     hash_of_key,
     room_of_key,
     skill_key,
 )
 from buddies_core.pb import records_pb2 as pb
+from buddies_core.store.contents import VERSION_APART, split
 from buddies_core.store.records import VERSION, parse
 
 
 def encode_skill(skill: Skill, sequence: int) -> bytes:
-    """Return the record of a skill that arrived as the `sequence`-th."""
+    """Return the record of a skill that arrived as the `sequence`-th.
+
+    Of a long content it holds the beginning; see `contents`.
+    """
     entry = skill.entry
+    content, content_size = split(entry.content)
     signer = entry.signed_by
     return pb.SkillRecord(
-        version=VERSION,
+        version=VERSION_APART if content_size else VERSION,
         sequence=sequence,
         hash=entry.hash,
         room=entry.room,
         author=entry.author,
         created_at_s=entry.created_at_s,
         title=entry.title,
-        content=entry.content,
+        content=content,
+        content_size=content_size,
         tags=entry.tags,
         skill_version=entry.version,
         parent_hash=entry.parent_hash,
@@ -47,38 +56,76 @@ def encode_skill(skill: Skill, sequence: int) -> bytes:
     ).SerializeToString()
 
 
-def decode_skill(data: bytes) -> tuple[int, Skill]:
+def decode_skill(data: bytes, content: Callable[[str, int], str]) -> tuple[int, Skill]:
     """Return the sequence and the skill that `encode_skill` wrote.
+
+    Args:
+        data: The record.
+        content: Returns the whole content for what the record holds of it; see `contents.joined`.
 
     Raises:
         ValueError: these bytes are not such a record.
+        StoreError: the disk could not be read.
     """
-    record = pb.SkillRecord()
-    parse(record, data)
-    room = RoomName(record.room)
+    record = _skill_record(data)
     skill = Skill(
-        key=skill_key(record.hash, room),
-        entry=SkillEntry(
-            hash=record.hash,
-            author=record.author,
-            created_at_s=record.created_at_s,
-            room=room,
-            title=record.title,
-            content=record.content,
-            tags=tuple(record.tags),
-            version=record.skill_version,
-            parent_hash=record.parent_hash if record.HasField("parent_hash") else None,
-            signed_by=_signer(record),
-            signature=record.signature if record.HasField("signature") else None,
-        ),
+        key=skill_key(record.hash, RoomName(record.room)),
+        entry=_entry(record, content(record.content, record.content_size)),
         author_name=record.author_name,
         agent=record.agent,
         verified=Verified(record.verified),
-        whole=Whole(record.whole_sha256, record.whole_size) if record.whole_sha256 else None,
+        whole=_whole(record),
         proof=record.proof,
         received_at_ms=record.received_at_ms,
     )
     return record.sequence, skill
+
+
+def decode_skill_head(data: bytes) -> tuple[int, SkillHead]:
+    """Return the sequence and the head of the skill that `encode_skill` wrote.
+
+    Raises:
+        ValueError: these bytes are not such a record.
+    """
+    record = _skill_record(data)
+    head = SkillHead(
+        key=skill_key(record.hash, RoomName(record.room)),
+        entry=_entry(record, record.content[:SNIPPET_CHARS_MAX]),
+        author_name=record.author_name,
+        agent=record.agent,
+        verified=Verified(record.verified),
+        whole=_whole(record),
+        proof=record.proof,
+        received_at_ms=record.received_at_ms,
+        size=record.content_size or len(record.content.encode()),
+    )
+    return record.sequence, head
+
+
+def _skill_record(data: bytes) -> pb.SkillRecord:
+    record = pb.SkillRecord()
+    parse(record, data, VERSION_APART)
+    return record
+
+
+def _entry(record: pb.SkillRecord, content: str) -> SkillEntry:
+    return SkillEntry(
+        hash=record.hash,
+        author=record.author,
+        created_at_s=record.created_at_s,
+        room=RoomName(record.room),
+        title=record.title,
+        content=content,
+        tags=tuple(record.tags),
+        version=record.skill_version,
+        parent_hash=record.parent_hash if record.HasField("parent_hash") else None,
+        signed_by=_signer(record),
+        signature=record.signature if record.HasField("signature") else None,
+    )
+
+
+def _whole(record: pb.SkillRecord) -> Whole | None:
+    return Whole(record.whole_sha256, record.whole_size) if record.whole_sha256 else None
 
 
 def encode_vote(vote: Vote) -> bytes:

@@ -19,6 +19,7 @@ import itertools
 import logging
 import struct
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Protocol
 
 from buddies_core.errors import StoreError
@@ -26,6 +27,7 @@ from buddies_core.model.identity import Verified
 from buddies_core.model.ids import RoomName
 from buddies_core.model.skill import (
     Skill,
+    SkillHead,
     SkillKey,
     Vote,
     hash_of_key,
@@ -33,20 +35,27 @@ from buddies_core.model.skill import (
     room_of_key,
     succeeding,
 )
+from buddies_core.store import contents, keys
 from buddies_core.store.database import Changes, Database, Read
-from buddies_core.store.skill_records import decode_skill, decode_vote, encode_skill, encode_vote
+from buddies_core.store.skill_records import (
+    decode_skill,
+    decode_skill_head,
+    decode_vote,
+    encode_skill,
+    encode_vote,
+)
 
 ANNOUNCEMENTS_MAX = 1000
 UNVERIFIED_VOTES_MAX = 100
 """On one skill: anybody can make up as many voters as they like."""
 
-_SKILLS, _LOG, _SUCCESSORS, _ANNOUNCEMENTS, _VOTES, _LAST = b"s", b"j", b"c", b"e", b"v", b"n"
+SKILLS, _LOG, _SUCCESSORS, _ANNOUNCEMENTS, _VOTES, _LAST = b"s", b"j", b"c", b"e", b"v", b"n"
 _SINCE_BYTES_MAX = 16 << 20
 
 _log = logging.getLogger(__name__)
 
 
-def _nothing(_: Skill) -> bool:
+def _nothing(_: SkillHead) -> bool:
     return False
 
 
@@ -62,6 +71,9 @@ class SkillStore(Protocol):
     def get_skill(self, key: SkillKey) -> Skill | None:
         """Return the skill under this key; raises StoreError if its record is damaged."""
 
+    def get_head(self, key: SkillKey) -> SkillHead | None:
+        """Return the head of the skill under this key; raises StoreError if that is damaged."""
+
     def find_skills(self, hash: str) -> tuple[Skill, ...]:
         """Return the skills with this hash, one a room, by room."""
 
@@ -70,9 +82,9 @@ class SkillStore(Protocol):
         room: RoomName | None,
         tags: tuple[str, ...],
         limit: int,
-        hides: Callable[[Skill], bool] = _nothing,
+        hides: Callable[[SkillHead], bool] = _nothing,
         after: SkillKey | None = None,
-    ) -> tuple[tuple[Skill, ...], int]:
+    ) -> tuple[tuple[SkillHead, ...], int]:
         """Return the latest arrivals with any of the tags, and how many damaged were skipped.
 
         What `hides` says is to be left out takes no place; it is asked on another thread. With
@@ -104,7 +116,7 @@ class SkillStore(Protocol):
         """Return the votes on a skill, one a voter; damaged ones are left out."""
 
 
-def has_any(skill: Skill, tags: tuple[str, ...]) -> bool:
+def has_any(skill: Skill | SkillHead, tags: tuple[str, ...]) -> bool:
     """Whether a skill has one of the tags; none asked for are had by all."""
     return not tags or not set(tags).isdisjoint(skill.entry.tags)
 
@@ -125,20 +137,21 @@ class RocksSkills:
                 place for place, _ in self._database.scan(announced)
             )
             try:
-                kept = _read_skill(read, skill.key)
+                kept = read_skill(read, skill.key)
             except StoreError:  # What can't be read is replaced.
                 kept = None
             if kept is not None and not prevails(skill, kept[1]):
                 return False, forgotten
             sequence = int.from_bytes(read(_LAST) or b"", "big") + 1
-            changes = forgotten
+            changes, place = forgotten, SKILLS + skill.key
             if kept is not None:
                 changes[_log_entry(kept[0])] = None
-                changes |= dict.fromkeys(_successor_of(kept[1]))
+                changes |= dict.fromkeys((*_successor_of(kept[1]), keys.content(place)))
             changes |= dict.fromkeys(_successor_of(skill), b"")
             changes[_log_entry(sequence)] = skill.key
             arrived = skill if kept is None else succeeding(skill, kept[1])
-            changes[_SKILLS + skill.key] = encode_skill(arrived, sequence)
+            changes[place] = encode_skill(arrived, sequence)
+            changes |= contents.beside(place, arrived.entry.content)
             changes[_LAST] = struct.pack(">Q", sequence)
             return True, changes
 
@@ -146,12 +159,20 @@ class RocksSkills:
 
     def get_skill(self, key: SkillKey) -> Skill | None:
         """Return the skill under this key."""
-        kept = _read_skill(self._database.get, key)
+        kept = read_skill(self._database.get, key)
         return kept[1] if kept else None
+
+    def get_head(self, key: SkillKey) -> SkillHead | None:
+        """Return the head of the skill under this key."""
+        try:
+            data = self._database.get(SKILLS + key)
+            return None if data is None else decode_skill_head(data)[1]
+        except (StoreError, ValueError) as error:
+            raise _damaged(key, error) from error
 
     def find_skills(self, hash: str) -> tuple[Skill, ...]:
         """Return the skills with this hash, one a room, by room."""
-        prefix = _SKILLS + bytes.fromhex(hash)
+        prefix = SKILLS + bytes.fromhex(hash)
         found = [self.get_skill(SkillKey(place[1:])) for place, _ in self._database.scan(prefix)]
         return tuple(skill for skill in found if skill is not None)
 
@@ -160,9 +181,9 @@ class RocksSkills:
         room: RoomName | None,
         tags: tuple[str, ...],
         limit: int,
-        hides: Callable[[Skill], bool] = _nothing,
+        hides: Callable[[SkillHead], bool] = _nothing,
         after: SkillKey | None = None,
-    ) -> tuple[tuple[Skill, ...], int]:
+    ) -> tuple[tuple[SkillHead, ...], int]:
         """Return the latest arrivals with any of the tags, and how many damaged were skipped."""
         return await self._database.read(lambda: self._list(room, tags, limit, hides, after))
 
@@ -171,10 +192,10 @@ class RocksSkills:
         room: RoomName | None,
         tags: tuple[str, ...],
         limit: int,
-        hides: Callable[[Skill], bool],
+        hides: Callable[[SkillHead], bool],
         after: SkillKey | None,
-    ) -> tuple[tuple[Skill, ...], int]:
-        found: dict[bytes, Skill] = {}  # A key has two places if it moved under our eyes.
+    ) -> tuple[tuple[SkillHead, ...], int]:
+        found: dict[bytes, SkillHead] = {}  # A key has two places if it moved under our eyes.
         damaged = 0
         before = None if after is None else self._place(after)
         for _, key in self._database.scan(_LOG, backwards=True, before=before):
@@ -183,7 +204,7 @@ class RocksSkills:
             if room is not None and room_of_key(SkillKey(key)) != room:
                 continue
             try:
-                skill = self.get_skill(SkillKey(key))
+                skill = self.get_head(SkillKey(key))
             except StoreError as error:
                 _log.warning("record_damaged reason=%s", error)
                 damaged += 1
@@ -194,7 +215,7 @@ class RocksSkills:
 
     def _place(self, key: SkillKey) -> bytes | None:
         try:
-            kept = _read_skill(self._database.get, key)
+            kept = read_skill(self._database.get, key)
         except StoreError:
             return None
         return None if kept is None else _log_entry(kept[0])
@@ -216,7 +237,7 @@ class RocksSkills:
             if len(found) == limit or size > _SINCE_BYTES_MAX:
                 break
             try:
-                kept = _read_skill(self._database.get, SkillKey(key))
+                kept = read_skill(self._database.get, SkillKey(key))
             except StoreError as error:
                 _log.warning("record_damaged reason=%s", error)
                 continue
@@ -247,7 +268,7 @@ class RocksSkills:
         found = []
         for place, data in self._database.scan(_ANNOUNCEMENTS):
             try:
-                found.append(decode_skill(data)[1])
+                found.append(decode_skill(data, _inline)[1])
             except ValueError as error:
                 _log.warning("record_damaged key=%s reason=%s", place.hex(), error)
         return tuple(found)
@@ -281,6 +302,11 @@ class RocksSkills:
 
 
 _UNVERIFIED = b"u"
+
+
+def _inline(content: str, _size: int) -> str:
+    """Return the content of an announcement, which is never long."""
+    return content
 
 
 def _in_room(key: SkillKey) -> bytes:
@@ -317,15 +343,27 @@ def _vote(vote: Vote) -> bytes:
     return _VOTES + _in_room(vote.skill) + voter
 
 
-def _read_skill(read: Read, key: SkillKey) -> tuple[int, Skill] | None:
+def read_skill(read: Read, key: SkillKey) -> tuple[int, Skill] | None:
+    """Return the sequence and the skill under this key.
+
+    Raises:
+        StoreError: its record is damaged.
+    """
+    place = SKILLS + key
     try:
-        data = read(_SKILLS + key)
-        return None if data is None else decode_skill(data)
+        data = read(place)
+        if data is None:
+            return None
+        return decode_skill(data, partial(contents.joined, read, place))
     except (StoreError, ValueError) as error:
-        raise StoreError(
-            f"the record of skill {hash_of_key(key)} is damaged ({error}); nothing else is "
-            "affected, and other members of its room may still have it: search_skills asks them"
-        ) from error
+        raise _damaged(key, error) from error
+
+
+def _damaged(key: SkillKey, error: Exception) -> StoreError:
+    return StoreError(
+        f"the record of skill {hash_of_key(key)} is damaged ({error}); nothing else is affected, "
+        "and other members of its room may still have it: search_skills asks them"
+    )
 
 
 def _read_vote(place: bytes, data: bytes | None) -> Vote | None:

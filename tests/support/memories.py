@@ -8,6 +8,7 @@ from buddies_core.model.ids import EndpointId, MemoryId, RoomName
 from buddies_core.model.memory import (
     Memory,
     MemoryEntry,
+    MemoryHead,
     MemoryKind,
     Whole,
     unverified_key,
@@ -58,10 +59,15 @@ def a_memory(
     verified: Verified = Verified.PEER,
     whole: Whole | None = None,
     proof: bytes | None = None,
-    received_at_ms: int = 1_700_000_000_123,
+    received_at_ms: int | None = None,
 ) -> Memory:
-    """Return the memory of an entry; its proof is made up, and differs where the entry does."""
+    """Return the memory of an entry; its proof is made up, and differs where the entry does.
+
+    Unless told otherwise, it came in the second in which it was made.
+    """
     entry = entry or an_entry()
+    if received_at_ms is None:
+        received_at_ms = entry.created_at_s * 1000 + 123
     described = repr(entry).encode()
     return Memory(
         key=unverified_key(described)
@@ -75,6 +81,11 @@ def a_memory(
         proof=b"proof of " + described if proof is None else proof,
         received_at_ms=received_at_ms,
     )
+
+
+def heads(*memories: Memory) -> tuple[MemoryHead, ...]:
+    """Return what lists show of them."""
+    return tuple(memory.head() for memory in memories)
 
 
 def whole_of(content: str) -> Whole:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from buddies_core.model.identity import SignerIdentity, Verified
 from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.memory import Whole
-from buddies_core.model.skill import Skill, SkillEntry, Vote, skill_key
+from buddies_core.model.skill import Skill, SkillEntry, SkillHead, Vote, skill_key
 from buddies_core.skills.content import skill_hash
 from tests.support.memories import ALICE, BOB, DEMO
 
@@ -57,6 +57,11 @@ def a_skill(
         proof=b"proof of " + repr(entry).encode() if proof is None else proof,
         received_at_ms=1_700_000_000_123,
     )
+
+
+def heads(*skills: Skill) -> tuple[SkillHead, ...]:
+    """Return what lists show of them."""
+    return tuple(skill.head() for skill in skills)
 
 
 def announced(skill: Skill, chars: int = 5) -> Skill:

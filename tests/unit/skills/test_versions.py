@@ -34,10 +34,12 @@ def test_who_only_claims_to_be_its_publisher_crowds_out_none_of_its_versions(
         for number in range(CHAIN_MAX)
     ]
     own = a_skill(replace(successor, hash="f" * 64))
-    known = {skill.key: skill for skill in (FIRST, *claimed, own)}
+    known = {skill.key: skill.head() for skill in (FIRST, *claimed, own)}
 
     def successors(key: SkillKey) -> tuple[SkillKey, ...]:
         return tuple(known)[1:] if key == FIRST.key else ()
 
-    line = line_of(FIRST, known.get, successors, lambda skill: publisher_of(skill, Unbound()))
-    assert own in line
+    line = line_of(
+        FIRST.head(), known.get, successors, lambda skill: publisher_of(skill, Unbound())
+    )
+    assert own.head() in line

@@ -40,6 +40,7 @@ from tests.support.memories import (
     DEMO,
     a_memory,
     an_entry,
+    heads,
     memory_id,
     whole_of,
 )
@@ -69,7 +70,7 @@ async def test_a_memory_comes_back_with_every_field(store: InMemoryStore | Rocks
     assert await store.put_memory(memory) is True
     assert store.get_memory(memory.key) == memory
     assert store.find_memories(entry.id) == (memory,)
-    assert await store.list_memories(EVERYTHING, 10) == ((memory,), 0)
+    assert await store.list_memories(EVERYTHING, 10) == (heads(memory), 0)
     assert await store.memories_since(0, 10) == ((1, memory),)
     assert (store.last_sequence(), store.count_memories()) == (1, 1)
 
@@ -105,7 +106,7 @@ async def test_of_two_memories_under_one_key_the_smaller_hash_stays_whatever_the
         await store.put_memory(memory)
 
     assert store.get_memory(winner.key) == winner
-    assert await store.list_memories(EVERYTHING, 10) == ((winner,), 0)
+    assert await store.list_memories(EVERYTHING, 10) == (heads(winner), 0)
     assert store.count_memories() == 1
 
 
@@ -149,8 +150,8 @@ async def test_lists_are_newest_first_and_a_later_arrival_is_newer(
     for memory in (first, second, older, newest):
         await store.put_memory(memory)
 
-    assert await store.list_memories(EVERYTHING, 10) == ((newest, second, first, older), 0)
-    assert await store.list_memories(EVERYTHING, 2) == ((newest, second), 0)
+    assert await store.list_memories(EVERYTHING, 10) == (heads(newest, second, first, older), 0)
+    assert await store.list_memories(EVERYTHING, 2) == (heads(newest, second), 0)
     assert await store.list_memories(EVERYTHING, 0) == ((), 0)
 
 
@@ -173,7 +174,8 @@ async def test_a_list_holds_what_passes_every_filter(store: InMemoryStore | Rock
         MemoryFilter(since_ms=30_000): (of_bob, elsewhere),
         MemoryFilter(room=DEMO, since_ms=10_001): (of_bob, tagged),
     }
-    assert {f: (await store.list_memories(f, 10))[0] for f in expected} == expected
+    listed = {f: (await store.list_memories(f, 10))[0] for f in expected}
+    assert listed == {f: heads(*memories) for f, memories in expected.items()}
 
 
 async def test_the_log_is_read_in_steps_without_loss(store: InMemoryStore | RocksStore) -> None:
@@ -248,8 +250,42 @@ async def test_what_is_hidden_takes_no_place_in_a_list(store: InMemoryStore | Ro
     for memory in memories:
         await store.put_memory(memory)
 
-    listed = await store.list_memories(EVERYTHING, 2, lambda memory: memory in memories[2:5])
-    assert listed == ((memories[5], memories[1]), 0)
+    hidden = heads(*memories[2:5])
+    listed = await store.list_memories(EVERYTHING, 2, lambda head: head in hidden)
+    assert listed == (heads(memories[5], memories[1]), 0)
+
+
+async def test_what_is_dated_ahead_stands_where_it_came_also_when_it_is_replaced(
+    store: InMemoryStore | RocksStore,
+) -> None:
+    ahead = an_entry(2, created_at_s=253_402_300_799)
+    ordinary, late = (a_memory(an_entry(n, created_at_s=50 + n)) for n in (1, 3))
+    beginning = a_memory(ahead, whole=Whole(b"h" * 32, 99), received_at_ms=52_000)
+    whole = replace(beginning, entry=replace(ahead, content="c" * 99), received_at_ms=60_000)
+    for memory in (beginning, ordinary, late):
+        await store.put_memory(memory)
+
+    assert await store.list_memories(EVERYTHING, 9) == (heads(late, beginning, ordinary), 0)
+    await store.put_memory(whole)
+    kept = replace(whole, received_at_ms=52_000)
+    assert await store.list_memories(EVERYTHING, 9) == (heads(late, kept, ordinary), 0)
+    assert (await store.list_memories(MemoryFilter(since_ms=53_000), 9))[0] == heads(late)
+    assert kept.at_s == 52
+
+
+@pytest.mark.parametrize("content", ["short", "ä" * 2049, "日本" * 100_000, "🙂" + "x" * 999])
+async def test_a_list_holds_the_beginning_and_the_size_of_a_content(
+    store: InMemoryStore | RocksStore, content: str
+) -> None:
+    memory = a_memory(an_entry(content=content))
+    await store.put_memory(memory)
+
+    head = store.get_head(memory.key)
+    assert head is not None
+    assert (head.entry.content, head.size) == (content[:1000], len(content.encode()))
+    assert (await store.list_memories(EVERYTHING, 9))[0] == (head,)
+    assert store.get_memory(memory.key) == memory
+    assert await store.memories_since(0, 9) == ((1, memory),)
 
 
 async def test_an_identity_is_revoked_until_that_is_forgotten(
@@ -497,7 +533,7 @@ async def test_a_list_goes_on_behind_a_memory_whatever_has_come_since(
     rest, _ = await store.list_memories(EVERYTHING, 9, after=place)
     of_room, _ = await store.list_memories(MemoryFilter(room=DEMO), 9, after=place)
 
-    assert (*first, *rest) == (*newest_first[:4], late, *newest_first[4:])
+    assert (*first, *rest) == heads(*newest_first[:4], late, *newest_first[4:])
     assert of_room == rest
 
 
@@ -512,7 +548,7 @@ async def test_a_list_goes_on_behind_one_of_two_memories_with_the_same_id_and_ti
     for number, memory in enumerate(twins):
         place = MemoryPlace(memory.entry.created_at_s, memory.key)
         rest, _ = await store.list_memories(EVERYTHING, 9, after=place)
-        assert rest == twins[:number][::-1]
+        assert rest == heads(*twins[:number][::-1])
 
 
 async def test_a_list_behind_a_memory_that_is_gone_begins_anew_with_its_second(
@@ -527,4 +563,4 @@ async def test_a_list_behind_a_memory_that_is_gone_begins_anew_with_its_second(
     gone = MemoryPlace(1_700_000_002, MemoryKey(b"v" + bytes(48)))
     rest, _ = await store.list_memories(EVERYTHING, 9, after=gone)
 
-    assert rest == (memories[2], memories[1], memories[0])
+    assert rest == heads(memories[2], memories[1], memories[0])

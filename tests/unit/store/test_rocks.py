@@ -16,13 +16,16 @@ from buddies_core.model.ids import RoomName, open_room_id
 from buddies_core.model.memory import Memory, MemoryFilter
 from buddies_core.model.policy import Policy
 from buddies_core.pb import records_pb2 as pb
-from buddies_core.store import keys
+from buddies_core.store import contents, keys
+from buddies_core.store.database import Database
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.policies import PolicyRecord
-from buddies_core.store.records import RoomRecord
+from buddies_core.store.records import RoomRecord, encode_memory
 from buddies_core.store.rocks import RocksStore
+from buddies_core.store.skill_records import encode_skill
 from buddies_core.store.task_records import OfferRecord
-from tests.support.memories import ALICE, BOB, DEMO, a_memory, an_entry, memory_id, whole_of
+from tests.support.memories import ALICE, BOB, DEMO, a_memory, an_entry, heads, memory_id, whole_of
+from tests.support.skills import a_skill, a_skill_entry
 from tests.support.tasks import an_order
 
 EVERYTHING = MemoryFilter()
@@ -34,6 +37,12 @@ def overwrite(path: Path, key: bytes, value: bytes) -> None:
     assert key in database
     database[key] = value
     database.close()
+
+
+async def overwrite_all(path: Path, changes: dict[bytes, bytes | None]) -> None:
+    """Write or delete records of a store that is closed."""
+    async with Database.open(path) as database:
+        await database.commit(lambda _: (None, changes))
 
 
 def damage_tables(path: Path) -> None:
@@ -92,8 +101,48 @@ async def test_a_damaged_memory_is_named_when_asked_for_and_skipped_otherwise(
             store.get_memory(bad.key)
         with pytest.raises(StoreError, match=str(memory_id(2))):
             store.find_memories(memory_id(2))
-        assert await store.list_memories(EVERYTHING, 9) == ((good,), 1)
+        assert await store.list_memories(EVERYTHING, 9) == (heads(good), 1)
         assert await store.memories_since(0, 9) == ((1, good),)
+
+
+async def test_a_store_of_an_older_layout_shows_the_same(tmp_path: Path) -> None:
+    long = a_memory(an_entry(1, content="x" * 5000, created_at_s=40))
+    ahead = a_memory(an_entry(2, created_at_s=99), received_at_ms=50_000)
+    skill = a_skill(a_skill_entry("y" * 5000))
+    async with RocksStore.open(tmp_path) as store:
+        for memory in (long, ahead):
+            await store.put_memory(memory)
+        await store.skills.put_skill(skill)
+    as_before: dict[bytes, bytes | None] = {keys.watermark(b"layout"): None}
+    with pytest.MonkeyPatch.context() as older:
+        older.setattr(contents, "INLINE_BYTES_MAX", 1 << 20)
+        as_before[keys.memory(long.key)] = encode_memory(long, 1)
+        as_before[b"s" + skill.key] = encode_skill(skill, 1)
+    for place in (keys.memory(long.key), b"s" + skill.key):
+        as_before[keys.content(place)] = None
+    for room in (None, DEMO):
+        as_before[keys.timeline_entry(room, 50, 2)] = None
+        as_before[keys.timeline_entry(room, 99, 2)] = ahead.key
+    await overwrite_all(tmp_path, as_before)
+
+    async with RocksStore.open(tmp_path) as store:
+        assert await store.list_memories(EVERYTHING, 9) == (heads(ahead, long), 0)
+        assert await store.list_memories(MemoryFilter(since_ms=51_000), 9) == ((), 0)
+        assert (store.get_memory(long.key), store.skills.get_skill(skill.key)) == (long, skill)
+    async with Database.open(tmp_path) as database:
+        for place in (keys.memory(long.key), b"s" + skill.key):
+            assert len(database.get(keys.content(place)) or b"") == 5000
+
+
+async def test_a_content_that_is_lost_is_named(tmp_path: Path) -> None:
+    memory = a_memory(an_entry(content="x" * 5000))
+    async with RocksStore.open(tmp_path) as store:
+        await store.put_memory(memory)
+    await overwrite_all(tmp_path, {keys.content(keys.memory(memory.key)): None})
+
+    async with RocksStore.open(tmp_path) as store:
+        with pytest.raises(StoreError, match="its content is not there"):
+            store.get_memory(memory.key)
 
 
 async def test_a_damaged_memory_is_healed_by_the_next_copy(tmp_path: Path) -> None:
@@ -104,7 +153,7 @@ async def test_a_damaged_memory_is_healed_by_the_next_copy(tmp_path: Path) -> No
 
     async with RocksStore.open(tmp_path) as store:
         assert await store.put_memory(memory) is True
-        assert await store.list_memories(EVERYTHING, 9) == ((memory,), 0)
+        assert await store.list_memories(EVERYTHING, 9) == (heads(memory), 0)
         assert await store.memories_since(0, 9) == ((2, memory),)
         assert store.count_memories() == 1
 

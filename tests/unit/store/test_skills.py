@@ -14,7 +14,7 @@ from buddies_core.store.database import Database
 from buddies_core.store.in_memory_skills import InMemorySkills
 from buddies_core.store.skills import RocksSkills, SkillStore
 from tests.support.memories import ALICE, BOB
-from tests.support.skills import a_skill, a_skill_entry, a_vote, announced
+from tests.support.skills import a_skill, a_skill_entry, a_vote, announced, heads
 
 OPS = RoomName("ops")
 
@@ -41,7 +41,7 @@ async def test_a_skill_comes_back_with_every_field(
     assert await store.put_skill(skill) is True
     assert store.get_skill(skill.key) == skill
     assert store.find_skills(entry.hash) == (skill,)
-    assert await store.list_skills(None, (), 10) == ((skill,), 0)
+    assert await store.list_skills(None, (), 10) == (heads(skill), 0)
     assert await store.skills_since(0, 10) == ((1, skill),)
     assert store.last_skill_sequence() == 1
 
@@ -68,8 +68,23 @@ async def test_what_is_hidden_takes_no_place_in_a_list(store: SkillStore) -> Non
     for skill in skills:
         await store.put_skill(skill)
 
-    listed = await store.list_skills(None, (), 2, lambda skill: skill in skills[2:5])
-    assert listed == ((skills[5], skills[1]), 0)
+    hidden = heads(*skills[2:5])
+    listed = await store.list_skills(None, (), 2, lambda head: head in hidden)
+    assert listed == (heads(skills[5], skills[1]), 0)
+
+
+@pytest.mark.parametrize("content", ["short", "ä" * 2049, "日本" * 100_000])
+async def test_a_list_holds_the_beginning_and_the_size_of_a_content(
+    store: SkillStore, content: str
+) -> None:
+    skill = a_skill(a_skill_entry(content))
+    await store.put_skill(skill)
+
+    head = store.get_head(skill.key)
+    assert head is not None
+    assert (head.entry.content, head.size) == (content[:1000], len(content.encode()))
+    assert (await store.list_skills(None, (), 9))[0] == (head,)
+    assert store.get_skill(skill.key) == skill
 
 
 async def test_an_empty_store_has_no_skill(store: SkillStore) -> None:
@@ -112,7 +127,7 @@ async def test_one_content_in_two_rooms_is_two_skills(store: SkillStore) -> None
     assert (await store.put_skill(demo), await store.put_skill(ops)) == (True, True)
 
     assert store.find_skills(demo.entry.hash) == (demo, ops)
-    assert await store.list_skills(OPS, (), 10) == ((ops,), 0)
+    assert await store.list_skills(OPS, (), 10) == (heads(ops), 0)
 
 
 async def test_a_list_begins_with_the_latest_and_filters_by_tag(store: SkillStore) -> None:
@@ -120,8 +135,8 @@ async def test_a_list_begins_with_the_latest_and_filters_by_tag(store: SkillStor
     for skill in tagged:
         await store.put_skill(skill)
 
-    assert await store.list_skills(None, ("odd", "none"), 10) == ((tagged[3], tagged[1]), 0)
-    assert await store.list_skills(None, (), 2) == ((tagged[4], tagged[3]), 0)
+    assert await store.list_skills(None, ("odd", "none"), 10) == (heads(tagged[3], tagged[1]), 0)
+    assert await store.list_skills(None, (), 2) == (heads(tagged[4], tagged[3]), 0)
 
 
 async def test_successors_are_those_of_the_same_room(store: SkillStore) -> None:
@@ -212,7 +227,7 @@ async def test_a_damaged_skill_is_named_by_get_and_skipped_by_lists(tmp_path: Pa
 
         with pytest.raises(StoreError, match=bad.entry.hash):
             store.get_skill(bad.key)
-        assert await store.list_skills(None, (), 10) == ((good,), 1)
+        assert await store.list_skills(None, (), 10) == (heads(good), 1)
         assert await store.skills_since(0, 10) == ((2, good),)
         assert await store.put_skill(bad) is True
         assert store.get_skill(bad.key) == bad
@@ -227,5 +242,5 @@ async def test_a_list_goes_on_behind_a_skill_whatever_has_come_since(store: Skil
     await store.put_skill(skills[5])
     rest, _ = await store.list_skills(None, (), 9, after=first[-1].key)
 
-    assert (*first, *rest) == tuple(skills[4::-1])
+    assert (*first, *rest) == heads(*skills[4::-1])
     assert await store.list_skills(OPS, (), 9, after=first[-1].key) == ((), 0)

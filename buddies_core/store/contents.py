@@ -1,0 +1,41 @@
+"""Long contents lie apart from their records, so that a list reads no more than it shows.
+
+RocksDB's binding holds the interpreter's lock while it reads, and 1 MiB takes it milliseconds.
+"""
+
+from buddies_core.model.memory import SNIPPET_CHARS_MAX
+from buddies_core.store import keys
+from buddies_core.store.database import Changes, Read
+
+INLINE_BYTES_MAX = 4096
+"""What fits into a broadcast stays in its record."""
+
+VERSION_APART = 2
+"""Of a record without its content, which a reader of version 1 would take for the whole."""
+
+
+def split(content: str) -> tuple[str, int]:
+    """Return what a record holds of a content, and its size if that is not all; else 0."""
+    size = len(content.encode())
+    return (content, 0) if size <= INLINE_BYTES_MAX else (content[:SNIPPET_CHARS_MAX], size)
+
+
+def beside(place: bytes, content: str) -> Changes:
+    """Return the changes that keep what a record in this place does not hold of a content."""
+    data = content.encode()
+    return {keys.content(place): data} if len(data) > INLINE_BYTES_MAX else {}
+
+
+def joined(read: Read, place: bytes, beginning: str, size: int) -> str:
+    """Return the content of a record.
+
+    Raises:
+        ValueError: a part of it is missing.
+        StoreError: the disk could not be read.
+    """
+    if not size:
+        return beginning
+    data = read(keys.content(place))
+    if data is None or len(data) != size:
+        raise ValueError("its content is not there")
+    return data.decode()
