@@ -157,12 +157,14 @@ class Inbound:
         trailer = admitted.trailer
         assert trailer is not None, "what has none was left to legacy, or refused"
         if self.said.take(trailer.sender, self.clock.now_s()):
-            await self._on_message(room, admitted, trailer)
+            await self._on_message(room, admitted, trailer, delivery.delivered_from)
         else:
             self.counters["messages_over_rate"] += 1
 
-    async def _on_message(self, room: Room, admitted: Admitted, trailer: Trailer) -> None:
-        """Act on a message of one of ours."""
+    async def _on_message(
+        self, room: Room, admitted: Admitted, trailer: Trailer, neighbor: EndpointId
+    ) -> None:
+        """Act on a message of one of ours, which a neighbor passed on."""
         body = admitted.message.body
         match body:
             case Presence():
@@ -172,11 +174,11 @@ class Inbound:
             case StatusUpdate(_, text):
                 room.presences.status(trailer.sender, trailer.agent or "", text, trailer.sent_at_ms)
             case MemoryCreated():
-                await self.memories.receive(admitted)
+                await self.memories.receive(admitted, neighbor)
             case SkillPublished():
-                await self.skills.receive(admitted)
+                await self.skills.receive(admitted, neighbor)
             case SkillVoteCast():
-                await self.skills.receive_vote(admitted)
+                await self.skills.receive_vote(admitted, neighbor)
             case TaskClaimed():
                 # Of a 0.1.4 peer's task, which was broadcast to all of us.
                 await self.tasks.broadcast.begun(body.task_id)

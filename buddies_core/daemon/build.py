@@ -39,7 +39,7 @@ from buddies_core.rooms.rooms import Rooms
 from buddies_core.rpc.agents import Agents
 from buddies_core.rpc.server import Services
 from buddies_core.skills.service import Skills
-from buddies_core.skills.votes import WhoeverIsHeard
+from buddies_core.skills.votes import KnownAndHeard
 from buddies_core.store.rocks import RocksStore
 from buddies_core.tasks.service import Tasks
 from buddies_core.trust.admission import Admission
@@ -177,7 +177,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
                 rooms=rooms,
                 signer=signer.for_signing,
                 verify=verifier.verify,
-                electorate=WhoeverIsHeard(rooms),
+                electorate=KnownAndHeard(rooms),
                 revocations=revocations,
                 clock=clock,
                 counters=counters,

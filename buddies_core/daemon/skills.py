@@ -54,7 +54,7 @@ async def open_skills(
     documents = SkillDocuments(store)
     async with MemoryIndex.open(index_directory, documents, embedder) as index:
         copies = Copies(rooms, verify, clock, counters)
-        ballots = Ballots(store, electorate, rooms.endpoint, revocations, counters)
+        ballots = Ballots(store, electorate, rooms.endpoint, revocations, clock, counters)
         yield SkillParts(
             skills=Skills(
                 store=store,

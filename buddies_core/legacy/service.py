@@ -75,15 +75,15 @@ class RoomPort(Protocol):
 class ReceivePort(Protocol):
     """Who keeps what is said; see `memory.service.Memories` and `skills.service.Skills`."""
 
-    async def receive(self, admitted: Admitted) -> None:
-        """Take in an admitted message."""
+    async def receive(self, admitted: Admitted, neighbor: EndpointId) -> None:
+        """Take in an admitted message that this neighbor delivered."""
 
 
 class SkillsPort(ReceivePort, Protocol):
     """Who keeps skills and votes."""
 
-    async def receive_vote(self, admitted: Admitted) -> None:
-        """Take in an admitted vote."""
+    async def receive_vote(self, admitted: Admitted, neighbor: EndpointId) -> None:
+        """Take in an admitted vote that this neighbor delivered."""
 
 
 class Legacy:
@@ -163,11 +163,11 @@ class Legacy:
                 if not here.left(who):
                     self._counters["leaves_of_strangers"] += 1
             case MemoryCreated():
-                await self._memories.receive(admitted)
+                await self._memories.receive(admitted, neighbor)
             case SkillPublished():
-                await self._skills.receive(admitted)
+                await self._skills.receive(admitted, neighbor)
             case SkillVoteCast():
-                await self._skills.receive_vote(admitted)
+                await self._skills.receive_vote(admitted, neighbor)
             case SearchRequest() if self._may_answer(neighbor):
                 self._answer(name, await self._memory_answers.to(body, name))
             case SkillSearchRequest() if self._may_answer(neighbor):

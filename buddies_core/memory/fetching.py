@@ -3,34 +3,25 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Protocol
 
 from buddies_core.clock import Clock
-from buddies_core.errors import BuddiesError, NotFound, StoreError, TimedOut, WireError
+from buddies_core.errors import BuddiesError, NotFound, TimedOut, WireError
 from buddies_core.memory.copies import claimed_author, received_memory, with_content
 from buddies_core.memory.ports import AskPort, RoomsPort
 from buddies_core.memory.question import reason_of
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, MemoryId, RoomName, short
-from buddies_core.model.memory import Memory, MemoryKey
+from buddies_core.model.memory import Memory
 from buddies_core.pb import peer_pb2
+from buddies_core.rooms.completion import members_to_ask
 
 MEMBERS_ASKED_MAX = 64
 PART_BYTES = 128 << 10
 """Of a content, in one frame of at most 256 KiB."""
-FETCHES_AT_ONCE = 4
-BACKLOG_MAX = 1000
-"""Contents looked at in one round; if none of them can be had now, the next round looks further."""
-FAILURES_MAX = 10_000
-"""Contents that are remembered as given by nobody; beyond it the first are asked for anew."""
 BACKGROUND_ASK_S = 30.0
 """For 1 MiB over a slow line."""
-CHECK_EVERY_S = 2.0
-RETRY_AFTER_S = 5.0
-RETRY_AFTER_S_MAX = 600.0
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +52,7 @@ class Fetcher:
     def holders(self, memory: Memory) -> tuple[EndpointId, ...]:
         """Return who may have all of it and is present: its author first."""
         author = claimed_author(memory.entry)
-        members = self._direct_members(memory.entry.room)
+        members = members_to_ask(self._rooms, memory.entry.room)
         return tuple(sorted(members, key=lambda member: member != author))
 
     async def whole(self, memory: Memory, timeout_s: float, one_peer_s: float) -> Memory:
@@ -71,20 +62,32 @@ class Fetcher:
             NotFound: nobody present could give it; the text says who was asked.
         """
         failures: list[str] = []
-        request = peer_pb2.FetchMemory(key=memory.key)
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 for peer in self.holders(memory):
                     try:
-                        replies = await self._ask(peer, memory.entry.room, request, one_peer_s)
-                        return with_content(memory, _content(replies))
+                        return await self.whole_of(peer, memory, one_peer_s)
                     except BuddiesError as error:
-                        failures.append(self._failure(peer, error))
+                        failures.append(f"{self._rooms.name_of(peer)}: {reason_of(error)}")
         raise NotFound(
             f"the rest of memory {memory.entry.id} is not on this machine, and no member gave it "
             f"({'; '.join(failures) or 'none is present'}); try again when {memory.author_name} "
             "is there"
         )
+
+    async def whole_of(self, peer: EndpointId, memory: Memory, timeout_s: float) -> Memory:
+        """Return the memory with all of its content, as this peer has it.
+
+        Raises:
+            BuddiesError: it has not, did not answer, or gave something else.
+        """
+        try:
+            request = peer_pb2.FetchMemory(key=memory.key)
+            replies = await self._ask(peer, memory.entry.room, request, timeout_s)
+            return with_content(memory, _content(replies))
+        except BuddiesError as error:
+            self._note(peer, error)
+            raise
 
     async def by_id(self, id: MemoryId, timeout_s: float) -> Memory:
         """Return a memory that is not here, from any member of any joined room.
@@ -109,10 +112,13 @@ class Fetcher:
             except NotFound:
                 answered.add(peer)
             except BuddiesError as error:
-                failures.append(self._failure(peer, error))
+                self._note(peer, error)
+                failures.append(f"{self._rooms.name_of(peer)}: {reason_of(error)}")
 
         targets = [
-            (room, peer) for room in self._rooms.joined() for peer in self._direct_members(room)
+            (room, peer)
+            for room in self._rooms.joined()
+            for peer in members_to_ask(self._rooms, room)
         ][:MEMBERS_ASKED_MAX]
         async with asyncio.TaskGroup() as group:
             asking = {group.create_task(ask(room, peer)) for room, peer in targets}
@@ -127,15 +133,6 @@ class Fetcher:
         raise NotFound(
             f"memory {id} is not on this machine ({'; '.join(said) or 'no member is present'}); "
             "list_memories and search_memory show the ids there are"
-        )
-
-    def _direct_members(self, room: RoomName) -> tuple[EndpointId, ...]:
-        if room not in self._rooms.joined():
-            return ()
-        return tuple(
-            member.endpoint
-            for member in self._rooms.members(room)
-            if member.speaks_direct and not member.is_self
         )
 
     async def _ask(
@@ -157,11 +154,10 @@ class Fetcher:
         content = _content(replies)
         return with_content(memory, content) if content else memory
 
-    def _failure(self, peer: EndpointId, error: BuddiesError) -> str:
+    def _note(self, peer: EndpointId, error: BuddiesError) -> None:
         if isinstance(error, WireError):
             self._counters["fetched_memories_rejected"] += 1
         _log.info("fetch_failed peer=%s: %s", short(peer), error)
-        return f"{self._rooms.name_of(peer)}: {reason_of(error)}"
 
 
 def preference(memory: Memory) -> tuple[bool, bool, int]:
@@ -178,121 +174,3 @@ def _is_verified(memory: Memory) -> bool:
 
 def _content(replies: Sequence[peer_pb2.PeerReply]) -> bytes:
     return b"".join(reply.memory_part.content for reply in replies)
-
-
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    asked: frozenset[EndpointId]
-    times: int
-    again_at_s: float
-
-
-class TruncatedStore(Protocol):
-    """Where the memories are that have yet to be completed; see `store.rocks.RocksStore`."""
-
-    def truncated_memories(
-        self, limit: int, after: MemoryKey | None = None
-    ) -> tuple[MemoryKey, ...]:
-        """Return the keys of memories whose content is not all there, in order, after this one."""
-
-    def get_memory(self, key: MemoryKey) -> Memory | None:
-        """Return the memory under this key."""
-
-
-class Completion:
-    """Fetches what is truncated on disk, until nothing is. The store is the queue."""
-
-    def __init__(
-        self,
-        fetcher: Fetcher,
-        store: TruncatedStore,
-        keep: Callable[[Memory], Awaitable[bool]],
-        clock: Clock,
-        check_every_s: float = CHECK_EVERY_S,
-    ) -> None:
-        self._fetcher = fetcher
-        self._store = store
-        self._keep = keep
-        self._clock = clock
-        self._check_every_s = check_every_s
-        self._work = asyncio.Event()
-        self._under_way: set[MemoryKey] = set()
-        self._failures: dict[MemoryKey, _Failure] = {}
-        self._after: MemoryKey | None = None
-        """What the next round begins behind."""
-
-    def wake(self) -> None:
-        """Look at once for contents that are to be fetched."""
-        self._work.set()
-
-    async def run(self) -> None:
-        """Fetch until cancelled.
-
-        What nobody gave is asked for again, ever more seldom, and at once when a member is present
-        that has not been asked.
-        """
-        async with asyncio.TaskGroup() as group:
-            while True:
-                self._work.clear()
-                try:
-                    is_more = self._begin_some(group)
-                except StoreError as error:
-                    _log.warning("contents_not_looked_for: %s", error)
-                    is_more = True
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._check_every_s if is_more else None):
-                        await self._work.wait()
-
-    def _begin_some(self, group: asyncio.TaskGroup) -> bool:
-        """Begin to fetch what is due, as much as goes at once; return whether anything is left."""
-        after, self._after = self._after, None
-        keys = self._store.truncated_memories(BACKLOG_MAX, after)
-        for key in keys:
-            if len(self._under_way) < FETCHES_AT_ONCE and key not in self._under_way:
-                self._begin(key, group)
-        if len(self._under_way) == FETCHES_AT_ONCE:
-            self._after = after
-        elif len(keys) == BACKLOG_MAX:
-            # Else so many that nobody can give would keep the others from being asked for.
-            self._after = keys[-1]
-        return bool(keys) or after is not None
-
-    def _begin(self, key: MemoryKey, group: asyncio.TaskGroup) -> None:
-        try:
-            memory = self._store.get_memory(key)
-        except StoreError:
-            return
-        holders = frozenset(self._fetcher.holders(memory)) if memory else frozenset()
-        failure = self._failures.get(key)
-        has_rest = failure and holders <= failure.asked and self._clock.now_s() < failure.again_at_s
-        if memory is None or not holders or has_rest:
-            return
-        self._under_way.add(key)
-        group.create_task(self._fetch(memory, holders))
-
-    async def _fetch(self, memory: Memory, holders: frozenset[EndpointId]) -> None:
-        try:
-            whole = await self._fetcher.whole(
-                memory, BACKGROUND_ASK_S * len(holders), BACKGROUND_ASK_S
-            )
-            await self._keep(whole)
-            self._failures.pop(memory.key, None)
-            _log.info("content_fetched memory=%s", memory.entry.id)
-        except NotFound as error:
-            _log.info("content_missing: %s", error)
-            self._rest(memory.key, holders)
-        except StoreError as error:
-            _log.warning("content_not_kept memory=%s: %s", memory.entry.id, error)
-            self._rest(memory.key, holders)
-        finally:
-            self._under_way.discard(memory.key)
-            self._work.set()
-
-    def _rest(self, key: MemoryKey, asked: frozenset[EndpointId]) -> None:
-        failure = self._failures.get(key)
-        times = failure.times + 1 if failure else 1
-        pause_s = min(RETRY_AFTER_S_MAX, RETRY_AFTER_S * 2 ** (times - 1))
-        self._failures.pop(key, None)
-        if len(self._failures) >= FAILURES_MAX:
-            del self._failures[next(iter(self._failures))]
-        self._failures[key] = _Failure(asked, times, self._clock.now_s() + pause_s)

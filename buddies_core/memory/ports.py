@@ -14,6 +14,7 @@ from buddies_core.model.memory import (
     MemoryPlace,
     Whole,
 )
+from buddies_core.model.provenance import Trust
 from buddies_core.model.revocation import Revocation
 from buddies_core.model.room import Member
 from buddies_core.pb import peer_pb2
@@ -74,6 +75,9 @@ class RoomsPort(Protocol):
 
     def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
         """Return whose key vouches for what this endpoint says, if anybody's does."""
+
+    def trust(self, room: RoomName, endpoint: EndpointId) -> Trust:
+        """Return how far an endpoint is known in the room."""
 
     async def admit(
         self, room: RoomName, proof: bytes, source: EndpointId | None = None

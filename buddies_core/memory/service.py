@@ -1,16 +1,18 @@
 """Memories: stored here and told to the room, received from it, listed, read and handed on."""
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol, TypeAlias
 from uuid import UUID, uuid4
 
 from buddies_core.clock import Clock
 from buddies_core.convert.cursors import memory_cursor
-from buddies_core.errors import BuddiesError, InvalidInput, NotFound, WireError
+from buddies_core.errors import BuddiesError, InvalidInput, NotFound, StoreError, WireError
 from buddies_core.memory.copies import received_memory
-from buddies_core.memory.fetching import Completion, Fetcher, memory_parts, preference
+from buddies_core.memory.fetching import BACKGROUND_ASK_S, Fetcher, memory_parts, preference
 from buddies_core.memory.findings import RecentFinds
 from buddies_core.memory.limits import check_own
 from buddies_core.memory.ports import AskPort, HiddenPort, RoomsPort, StorePort
@@ -27,11 +29,13 @@ from buddies_core.model.memory import (
     MemoryKey,
     MemoryKind,
     MemoryPlace,
+    author_of_key,
     verified_key,
 )
 from buddies_core.model.revocation import why_hidden
 from buddies_core.model.views import MemoryPage, MemoryView
 from buddies_core.pb import peer_pb2
+from buddies_core.rooms.completion import CHECK_EVERY_S, Completion
 from buddies_core.trust.admission import Admitted
 from buddies_core.wire.shortening import fit_memory
 
@@ -40,6 +44,8 @@ PeerReplies: TypeAlias = list[peer_pb2.PeerReply]
 GET_TIMEOUT_S = 8.0
 GET_ONE_PEER_S = 3.0
 """A content of 1 MiB within it takes 3 Mbit/s; what is slower arrives in the background."""
+TRUNCATED_AT_ONCE = 100
+"""Looked at before others get a turn."""
 
 _log = logging.getLogger(__name__)
 
@@ -75,11 +81,13 @@ class Memories:
         self._finds = finds
         self._hidden = hidden
         self._fetcher = Fetcher(rooms, network, clock, counters)
-        self._completion = Completion(self._fetcher, store, self._keep, clock)
+        self._completion = Completion(rooms, self._complete, _stays_truncated, clock, counters)
 
     async def run(self) -> None:
         """Fetch the contents that were too long for a broadcast, until cancelled."""
-        await self._completion.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._completion.run())
+            await self._want_truncated()
 
     async def store(
         self,
@@ -147,8 +155,10 @@ class Memories:
             _log.warning("memory_not_told memory=%s room=%s: %s", entry.id, room, error)
         return snippet(memory, self._rooms)
 
-    async def receive(self, admitted: Admitted) -> None:
+    async def receive(self, admitted: Admitted, neighbor: EndpointId | None = None) -> None:
         """Keep a memory that a peer told the room, unless it is too large; fetch its rest later.
+
+        `neighbor` is who passed it on.
 
         Raises:
             StoreError: the disk refused.
@@ -160,7 +170,7 @@ class Memories:
             _log.info("memory_rejected room=%s: %s", admitted.room, error)
             return
         if await self._keep(memory) and memory.truncated:
-            self._completion.wake()
+            await self._want(memory.key, memory.entry.room, neighbor)
 
     async def answer_fetch(
         self, caller: EndpointId, room: RoomName, request: peer_pb2.FetchMemory
@@ -224,6 +234,37 @@ class Memories:
             tuple(memory_cursor(MemoryPlace(memory.at_s, memory.key)) for memory in memories),
         )
 
+    async def _want(
+        self, key: MemoryKey, room: RoomName, neighbor: EndpointId | None = None
+    ) -> None:
+        """Have the rest of a memory fetched, unless there are too many; `get` asks for it then."""
+        await self._completion.want(key, room, author_of_key(key), neighbor)
+
+    async def _want_truncated(self) -> None:
+        """Have the rest of those memories fetched that are not all on disk."""
+        after: MemoryKey | None = None
+        while True:
+            try:
+                keys = self._store.truncated_memories(TRUNCATED_AT_ONCE, after)
+            except StoreError as error:
+                _log.warning("contents_not_looked_for: %s", error)
+                await asyncio.sleep(CHECK_EVERY_S)
+                continue
+            for key in keys:
+                with suppress(StoreError):
+                    if (head := self._store.get_head(key)) is not None:
+                        await self._want(key, head.entry.room)
+            if len(keys) < TRUNCATED_AT_ONCE:
+                return
+            after = keys[-1]
+            await asyncio.sleep(0)
+
+    async def _complete(self, key: MemoryKey, _room: RoomName, member: EndpointId) -> None:
+        memory = self._store.get_memory(key)
+        if memory is not None and memory.truncated:
+            await self._keep(await self._fetcher.whole_of(member, memory, BACKGROUND_ASK_S))
+            _log.info("content_fetched memory=%s", memory.entry.id)
+
     async def _keep(self, memory: Memory) -> bool:
         kept = await self._store.put_memory(memory)
         if kept:
@@ -259,6 +300,10 @@ class Memories:
     def _check_known(self, room: RoomName | None, memories: Sequence[object]) -> None:
         if room is not None and not memories and room not in self._rooms.joined():
             raise NotFound(f"{_not_joined(room)}; nothing of it is kept here")
+
+
+async def _stays_truncated(_: MemoryKey) -> None:
+    """Do nothing: its beginning is here, and `get` asks for the rest."""
 
 
 def _not_joined(room: RoomName) -> str:

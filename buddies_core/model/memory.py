@@ -170,6 +170,12 @@ def verified_key(author: EndpointId, id: MemoryId) -> MemoryKey:
     return MemoryKey(b"v" + author + id.bytes)
 
 
+def author_of_key(key: MemoryKey) -> EndpointId:
+    """Return the author that `verified_key` was made of."""
+    assert key[:1] == b"v", "nobody is known to be the author of an unverified one"
+    return EndpointId(key[1:33])
+
+
 def unverified_key(encoded_entry: bytes) -> MemoryKey:
     """Return `"u" ‖ SHA-256(entry as postcard)`: it can neither hide nor replace a verified one."""
     return MemoryKey(b"u" + hashlib.sha256(encoded_entry).digest())

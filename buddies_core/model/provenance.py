@@ -6,6 +6,7 @@ how far it is trusted and which neighbor brought it in; a neighbor may bring in 
 """
 
 from collections import OrderedDict
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Generic, TypeVar
 
@@ -23,6 +24,32 @@ class Source(IntEnum):
     """The peer itself says so: it has signed it, or said it over a connection of its own."""
     DIALLED = 2
     """This node has reached the peer by it, or was told to by its user."""
+
+
+class Trust(IntEnum):
+    """How far the author of something is known in a room; the least first.
+
+    It decides who makes way for whom, not what is true: what somebody signed is theirs in any case.
+    """
+
+    STRANGER = 0
+    """A key that nothing is known of. Anybody can make any number of them."""
+    MEMBER = 1
+    """It is present in the room, or this node remembers it as a member."""
+    VOUCHED = 2
+    """A person's key vouches for it."""
+    NAMED = 3
+    """A policy of this machine names that person; or it is this machine itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where something came from that is kept on disk."""
+
+    rank: int = 0
+    """Such as a `Trust`: the higher, the later it goes."""
+    neighbor: EndpointId | None = None
+    """Who brought it in; None if nobody did, or that is not known any more."""
 
 
 class Provenance(Generic[KeyT]):

@@ -45,7 +45,7 @@ class SkillView:
     votes: Tally
     """Of those who count: one each, the newest."""
     uncounted: Tally
-    """Of voters that are not verified, or that the room's policy does not admit."""
+    """Of voters that are not verified, not known here, or that the room's policy does not admit."""
     your_score: int | None = None
     """What this machine has voted."""
     score: float | None = None

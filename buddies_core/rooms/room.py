@@ -116,6 +116,10 @@ class Room:
         """Return the display name last heard of a peer in this room."""
         return self.presences.name_of(endpoint) or self._last_seen.name_of(endpoint)
 
+    def knows(self, endpoint: EndpointId) -> bool:
+        """Whether this peer is present, or remembered as a member."""
+        return self.presences.has(endpoint) or self._last_seen.name_of(endpoint) is not None
+
     def heard_of(self) -> tuple[EndpointId, ...]:
         """Return the peers that were ever heard in this room, present or not."""
         return tuple(self._last_seen.since(0))

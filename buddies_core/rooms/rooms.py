@@ -15,6 +15,7 @@ from buddies_core.model.bodies import AgentPresence, Body, Leave, StatusUpdate
 from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId, RoomName, TopicId, open_room_id, short
 from buddies_core.model.memory import Whole
+from buddies_core.model.provenance import Trust
 from buddies_core.model.room import Member, NotifyReport, RoomStatus, typed_room
 from buddies_core.pb.peer_pb2 import EpochReply, PeerReply, PeerRequest
 from buddies_core.rooms.attached import CLI_AGENT, AttachedAgents
@@ -275,11 +276,25 @@ class Rooms:
         """Return whose key vouches for what this endpoint says, if anybody's does."""
         return self._host.bindings.signer_of(endpoint)
 
+    def trust(self, room: RoomName, endpoint: EndpointId) -> Trust:
+        """Return how far an endpoint is known in the room."""
+        if endpoint == self._host.endpoint:
+            return Trust.NAMED
+        signer, known = self.signer_of(endpoint), self._rooms.get(room)
+        if signer is not None:
+            named = self._host.gate.policies.names(signer)
+            return Trust.NAMED if named else Trust.VOUCHED
+        return Trust.MEMBER if known and known.knows(endpoint) else Trust.STRANGER
+
     def hears(self, room: RoomName, endpoint: EndpointId) -> bool:
         """Return whether the room's policy lets in what this endpoint says; also of a room left."""
         known = self._rooms.get(room)
         room_id = known.room_id if known else open_room_id(room)
         return self._host.gate.hears(room_id, endpoint)
+
+    def policy_revision(self) -> int:
+        """Return a number that changes whenever this machine's policies do."""
+        return self._host.gate.policies.revision
 
     def name_of(self, endpoint: EndpointId) -> str:
         """Return the display name last heard of a peer, or the start of its id."""

@@ -5,33 +5,29 @@ A content is known by its hash, so that whoever has it can give it, whoever anno
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from buddies_core.clock import Clock
-from buddies_core.errors import BuddiesError, NotFound, StoreError, TimedOut, WireError
+from buddies_core.errors import BuddiesError, NotFound, TimedOut, WireError
 from buddies_core.model.identity import Verified
-from buddies_core.model.ids import EndpointId, RoomName, short
+from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.skill import Skill, SkillKey, Vote
 from buddies_core.pb import peer_pb2
+from buddies_core.rooms.completion import members_to_ask
+from buddies_core.skills.ballot_box import VOTES_PER_NEIGHBOR_MAX
 from buddies_core.skills.copies import Copies
 from buddies_core.skills.ports import AskPort, RoomsPort
-from buddies_core.store.skills import SkillStore
 
 MEMBERS_ASKED_MAX = 64
 PART_BYTES = 128 << 10
 """Of a content, in one frame of at most 256 KiB."""
 VOTES_IN_PART = 256
 """At some 350 bytes each."""
-VOTES_HANDED_ON_MAX = 1024
+VOTES_HANDED_ON_MAX = VOTES_PER_NEIGHBOR_MAX
+"""Whoever asks keeps no more of them."""
 BACKGROUND_ASK_S = 30.0
 """For 1 MiB over a slow line."""
-CHECK_EVERY_S = 2.0
-RETRY_AFTER_S = 5.0
-RETRY_AFTER_S_MAX = 600.0
-ANNOUNCED_FOR_MS = 7 * 24 * 3600 * 1000
-"""What nobody gave in a week was never there, or is gone."""
 _REASON_CHARS_MAX = 200
 
 _log = logging.getLogger(__name__)
@@ -43,6 +39,8 @@ class Fetched:
 
     skill: Skill
     votes: tuple[Vote, ...]
+    source: EndpointId
+    """Who gave it."""
 
 
 def reason_of(error: BuddiesError) -> str:
@@ -74,16 +72,6 @@ class Fetcher:
         self._network = network
         self._copies = copies
 
-    def members(self, room: RoomName) -> tuple[EndpointId, ...]:
-        """Return who is present in the room and may be asked."""
-        if room not in self._rooms.joined():
-            return ()
-        return tuple(
-            member.endpoint
-            for member in self._rooms.members(room)
-            if member.speaks_direct and not member.is_self
-        )
-
     async def ask(self, peer: EndpointId, room: RoomName, hash: str, timeout_s: float) -> Fetched:
         """Return the skill as this peer has it.
 
@@ -108,7 +96,7 @@ class Fetcher:
             skill = self._copies.with_content(skill, content)
         proofs = [vote for part in parts for vote in part.votes][:VOTES_HANDED_ON_MAX]
         votes = await believed_votes(self._rooms, self._copies, skill.key, peer, proofs)
-        return Fetched(skill, votes)
+        return Fetched(skill, votes, peer)
 
     async def from_anybody(self, hash: str, timeout_s: float) -> Fetched:
         """Return a skill that is not here, from any member of any joined room.
@@ -130,7 +118,11 @@ class Fetcher:
             except BuddiesError as error:
                 failures.append(f"{self._rooms.name_of(peer)}: {reason_of(error)}")
 
-        targets = [(room, peer) for room in self._rooms.joined() for peer in self.members(room)]
+        targets = [
+            (room, peer)
+            for room in self._rooms.joined()
+            for peer in members_to_ask(self._rooms, room)
+        ]
         async with asyncio.TaskGroup() as group:
             asking = {group.create_task(ask(*target)) for target in targets[:MEMBERS_ASKED_MAX]}
             while asking and not any(map(_is_verified, found)):
@@ -171,93 +163,3 @@ async def believed_votes(
 
 def _is_verified(fetched: Fetched) -> bool:
     return fetched.skill.verified is not Verified.UNVERIFIED
-
-
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    asked: frozenset[EndpointId]
-    times: int
-    again_at_s: float
-
-
-class Completion:
-    """Fetches what is announced, one skill after the other. The store is the queue."""
-
-    def __init__(
-        self,
-        fetcher: Fetcher,
-        copies: Copies,
-        store: SkillStore,
-        keep: Callable[[Fetched], Awaitable[object]],
-        clock: Clock,
-        check_every_s: float = CHECK_EVERY_S,
-    ) -> None:
-        self._fetcher = fetcher
-        self._copies = copies
-        self._store = store
-        self._keep = keep
-        self._clock = clock
-        self._check_every_s = check_every_s
-        self._work = asyncio.Event()
-        self._failures: dict[bytes, _Failure] = {}
-
-    def wake(self) -> None:
-        """Look at once for contents that are to be fetched."""
-        self._work.set()
-
-    async def run(self) -> None:
-        """Fetch until cancelled.
-
-        What nobody gave is asked for again, ever more seldom, and at once when a member is present
-        that has not been asked.
-        """
-        while True:
-            self._work.clear()
-            waiting = self._store.announcements()
-            proofs = {skill.proof for skill in waiting}
-            self._failures = {p: f for p, f in self._failures.items() if p in proofs}
-            for skill in waiting:
-                try:
-                    await self._complete(skill)
-                except StoreError as error:
-                    _log.warning("skill_not_kept skill=%s: %s", skill.entry.hash, error)
-                    self._rest(skill, frozenset(self._fetcher.members(skill.entry.room)))
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._check_every_s if waiting else None):
-                    await self._work.wait()
-
-    async def _complete(self, skill: Skill) -> None:
-        if self._clock.wall_ms() - skill.received_at_ms > ANNOUNCED_FOR_MS:
-            await self._store.drop_announcement(skill)
-            return
-        members = self._fetcher.members(skill.entry.room)
-        failure = self._failures.get(skill.proof)
-        rests = failure and set(members) <= failure.asked
-        if not members or (failure and rests and self._clock.now_s() < failure.again_at_s):
-            return
-        author = skill.entry.author
-        for peer in sorted(members, key=lambda member: member.hex() != author):
-            try:
-                fetched = await self._fetcher.ask(
-                    peer, skill.entry.room, skill.entry.hash, BACKGROUND_ASK_S
-                )
-            except StoreError:
-                raise
-            except BuddiesError as error:
-                _log.info("skill_fetch_failed peer=%s: %s", short(peer), error)
-                continue
-            # The holder's copy may be less well verified than the one that was announced. If that
-            # one is not of this content, it ends here: its hash was a lie.
-            with suppress(WireError):
-                whole = self._copies.with_content(skill, fetched.skill.entry.content.encode())
-                await self._keep(Fetched(whole, ()))
-            await self._keep(fetched)
-            _log.info("skill_fetched skill=%s", skill.entry.hash)
-            return
-        self._rest(skill, frozenset(members))
-
-    def _rest(self, skill: Skill, asked: frozenset[EndpointId]) -> None:
-        failure = self._failures.get(skill.proof)
-        times = failure.times + 1 if failure else 1
-        pause_s = min(RETRY_AFTER_S_MAX, RETRY_AFTER_S * 2 ** (times - 1))
-        self._failures[skill.proof] = _Failure(asked, times, self._clock.now_s() + pause_s)

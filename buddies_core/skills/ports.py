@@ -8,6 +8,7 @@ from buddies_core.model.bodies import Body
 from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.memory import MemoryFilter, MemoryHead, Whole
+from buddies_core.model.provenance import Trust
 from buddies_core.model.revocation import Revocation
 from buddies_core.model.room import Member
 from buddies_core.model.skill import Skill, SkillHead, Vote
@@ -33,6 +34,10 @@ class Signer(Protocol):
 class HiddenPort(Protocol):
     """What a person has had hidden; see `trust.revocations.Revocations`."""
 
+    @property
+    def revision(self) -> int:
+        """A number that changes with each revocation."""
+
     def hides(self, item: Skill | SkillHead | Vote) -> bool:
         """Return whether this is not to be shown, nor to be handed on, nor to count."""
 
@@ -54,6 +59,9 @@ class RoomsPort(Protocol):
 
     def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
         """Return whose key vouches for what this endpoint says, if anybody's does."""
+
+    def trust(self, room: RoomName, endpoint: EndpointId) -> Trust:
+        """Return how far an endpoint is known in the room."""
 
     async def admit(
         self, room: RoomName, proof: bytes, source: EndpointId | None = None

@@ -20,19 +20,19 @@ from buddies_core.model.revocation import why_hidden
 from buddies_core.model.skill import Skill, SkillEntry, SkillHead, SkillKey, skill_key
 from buddies_core.model.skill_views import Publisher, SkillPage, SkillView, VoteReport
 from buddies_core.pb import peer_pb2
+from buddies_core.skills.announcements import Announcements
 from buddies_core.skills.ballots import Ballots
 from buddies_core.skills.content import NAMESPACE, check_own, signing_payload, skill_hash
 from buddies_core.skills.copies import Copies
 from buddies_core.skills.fetching import (
     VOTES_HANDED_ON_MAX,
-    Completion,
-    Fetched,
     Fetcher,
     skill_parts,
 )
+from buddies_core.skills.keeping import Keeper
 from buddies_core.skills.ports import AskPort, HiddenPort, IndexPort, RoomsPort, Signer
 from buddies_core.skills.publishers import publisher_of
-from buddies_core.skills.versions import CHILDREN_MAX, changes, line_of, parent_of
+from buddies_core.skills.versions import changes, line_of, parent_of
 from buddies_core.skills.views import snippet, version, view
 from buddies_core.store.skills import SkillStore
 from buddies_core.trust.admission import Admitted
@@ -65,7 +65,6 @@ class Skills:
         counters: Counter[str],
     ) -> None:
         self._store = store
-        self._index = index
         self._rooms = rooms
         self._network = network
         self._signer = signer
@@ -73,13 +72,15 @@ class Skills:
         self._ballots = ballots
         self._hidden = hidden
         self._clock = clock
-        self._counters = counters
         self._fetcher = Fetcher(rooms, network, copies)
-        self._completion = Completion(self._fetcher, copies, store, self._keep_fetched, clock)
+        self._keeper = Keeper(store, index, rooms, ballots)
+        self._announcements = Announcements(
+            rooms, self._fetcher, copies, self._keeper, store, clock, counters
+        )
 
     async def run(self) -> None:
         """Fetch the contents that were too long for a broadcast, until cancelled."""
-        await self._completion.run()
+        await self._announcements.run()
 
     # What our agents do
 
@@ -146,7 +147,7 @@ class Skills:
             proof=proof,
             received_at_ms=wall_ms,
         )
-        if await self._keep(skill):
+        if await self._keeper.keep(skill):
             await self._tell(room, proof)
         elif (kept := self._store.get_skill(skill.key)) is not None:
             self._check_shown(kept)
@@ -168,7 +169,7 @@ class Skills:
         self._check_joined(room)
         key = skill_key(hash, room)
         if self._store.get_head(key) is None:
-            await self._keep_fetched(await self._fetcher.from_anybody(hash, GET_TIMEOUT_S))
+            await self._keeper.keep_fetched(await self._fetcher.from_anybody(hash, GET_TIMEOUT_S))
         skill = self._store.get_head(key)
         if skill is None:
             raise NotFound(f"skill {hash} is not in room {room!r}; vote in the room it is in")
@@ -195,7 +196,7 @@ class Skills:
         """
         kept = self._store.find_skills(hash)
         if not kept:
-            await self._keep_fetched(await self._fetcher.from_anybody(hash, GET_TIMEOUT_S))
+            await self._keeper.keep_fetched(await self._fetcher.from_anybody(hash, GET_TIMEOUT_S))
             kept = self._store.find_skills(hash)
         if await self._recheck([skill.head() for skill in kept]):
             kept = self._store.find_skills(hash)
@@ -243,10 +244,11 @@ class Skills:
 
     # What peers do
 
-    async def receive(self, admitted: Admitted) -> None:
+    async def receive(self, admitted: Admitted, neighbor: EndpointId | None = None) -> None:
         """Keep a skill that a peer told the room, if it is what it claims; else count it.
 
-        Of a long one the content is fetched later, and until then it is not shown.
+        Of a long one the content is fetched later, and until then it is not shown. `neighbor` is
+        who passed it on.
 
         Raises:
             StoreError: the disk refused.
@@ -257,16 +259,15 @@ class Skills:
             return
         if skill.truncated and (kept := self._store.get_skill(skill.key)) is not None:
             with suppress(WireError):
-                await self._keep(self._copies.with_content(skill, kept.entry.content.encode()))
+                whole = self._copies.with_content(skill, kept.entry.content.encode())
+                await self._keeper.keep(whole, neighbor)
         elif not skill.truncated:
-            await self._keep(skill)
-        elif await self._store.put_announcement(skill):
-            self._completion.wake()
+            await self._keeper.keep(skill, neighbor)
         else:
-            self._counters["skills_announced_too_many"] += 1
+            await self._announcements.want(skill, neighbor)
 
-    async def receive_vote(self, admitted: Admitted) -> None:
-        """Count a vote that a peer told the room, if it is one.
+    async def receive_vote(self, admitted: Admitted, neighbor: EndpointId | None = None) -> None:
+        """Count a vote that a peer told the room, if it is one; `neighbor` has passed it on.
 
         Raises:
             StoreError: the disk refused.
@@ -275,7 +276,7 @@ class Skills:
             vote = self._copies.vote(admitted)
         except WireError:
             return
-        await self._ballots.take(vote)
+        await self._ballots.take(vote, neighbor)
 
     def answer_fetch(
         self, caller: EndpointId, room: RoomName, request: peer_pb2.FetchSkill
@@ -300,7 +301,7 @@ class Skills:
         """Return the skill that a new one was made of, from a member if it is not here."""
         key = skill_key(hash, room)
         if self._store.get_head(key) is None:
-            await self._keep_fetched(await self._fetcher.from_anybody(hash, GET_TIMEOUT_S))
+            await self._keeper.keep_fetched(await self._fetcher.from_anybody(hash, GET_TIMEOUT_S))
         parent = self._store.get_head(key)
         if parent is None:
             raise NotFound(
@@ -343,7 +344,7 @@ class Skills:
         return line_of(
             skill.head(),
             self._shown_head,
-            lambda key: self._store.successors(key, CHILDREN_MAX),
+            self._store.successors,
             self._of,
         )
 
@@ -361,7 +362,7 @@ class Skills:
                     if signer and skill:
                         entry = replace(skill.entry, signed_by=signer)
                         signed = replace(skill, entry=entry, verified=Verified.SIGNER)
-                        any_kept |= await self._keep(signed)
+                        any_kept |= await self._keeper.keep(signed)
         return any_kept
 
     async def _signed(self, entry: SkillEntry) -> SkillEntry:
@@ -370,17 +371,6 @@ class Skills:
         signature = await self._signer.sign(signing_payload(entry), NAMESPACE)
         # As it is known to who verifies it: without the comment that an SSH key may have.
         return replace(entry, signed_by=canonical(self._signer.identity), signature=signature)
-
-    async def _keep(self, skill: Skill) -> bool:
-        kept = await self._store.put_skill(skill)
-        if kept:
-            self._index.notice()
-            await self._ballots.skill_came(skill.key)
-        return kept
-
-    async def _keep_fetched(self, fetched: Fetched) -> None:
-        await self._keep(fetched.skill)
-        await self._ballots.take_all(fetched.votes)
 
     async def _tell(self, room: RoomName, proof: bytes) -> None:
         try:

@@ -1,5 +1,6 @@
 """The line of versions that a skill stands in. Pure, but for the lookups it is given."""
 
+from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -10,9 +11,7 @@ from buddies_core.model.text_diff import text_diff
 KeptT = TypeVar("KeptT", Skill, SkillHead)
 
 CHAIN_MAX = 16
-"""Ancestors, and as many successors."""
-CHILDREN_MAX = 64
-"""Looked at for one skill. Anybody may publish some, so those of its own publisher come first."""
+"""Ancestors, and as many successors by its own publisher, and by others."""
 
 
 def line_of(
@@ -24,6 +23,7 @@ def line_of(
     """Return its known ancestors, itself and its known successors, parents first.
 
     A hash does not cover the parent's, so a chain may close to a ring; each skill is named once.
+    Successors by others, however many, take no place of those by the skill's own publisher.
     """
     seen = {skill.key}
     ancestors: list[SkillHead] = []
@@ -35,17 +35,24 @@ def line_of(
         ancestors.append(parent)
         youngest = parent
     own = publisher(skill)
-    after: list[SkillHead] = []
-    waiting = [skill.key]
-    while waiting and len(after) < CHAIN_MAX:
-        children = [get(key) for key in successors(waiting.pop(0)) if key not in seen]
-        known = [child for child in children if child is not None]
-        known.sort(key=lambda child: not publisher(child).is_same_as(own))
-        for child in known[: CHAIN_MAX - len(after)]:
-            seen.add(child.key)
-            after.append(child)
-            waiting.append(child.key)
-    return (*reversed(ancestors), skill, *after)
+    updates: list[SkillHead] = []
+    by_others: list[SkillHead] = []
+    waiting, others = deque([skill.key]), deque[SkillHead]()
+    while waiting or (others and len(by_others) < CHAIN_MAX):
+        if not waiting:  # All that its own publisher has made of it was looked at.
+            by_others.append(others.popleft())
+            waiting.append(by_others[-1].key)
+        for key in successors(waiting.popleft()):
+            found = None if key in seen else get(key)
+            if found is None:
+                continue
+            seen.add(key)
+            if by_others or not publisher(found).is_same_as(own):
+                others.append(found)
+            elif len(updates) < CHAIN_MAX:
+                updates.append(found)
+                waiting.append(key)
+    return (*reversed(ancestors), skill, *updates, *by_others)
 
 
 def parent_of(skill: Skill | SkillHead, get: Callable[[SkillKey], KeptT | None]) -> KeptT | None:

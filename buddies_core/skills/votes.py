@@ -6,6 +6,7 @@ from typing import Protocol
 
 from buddies_core.model.identity import SignerIdentity, Verified
 from buddies_core.model.ids import EndpointId, RoomName
+from buddies_core.model.provenance import Trust
 from buddies_core.model.skill import Vote
 from buddies_core.model.skill_views import Tally
 
@@ -22,7 +23,13 @@ class Electorate(Protocol):
         """Return the label of the signer bound to the endpoint, else the endpoint in hex."""
 
     def may_vote(self, room: RoomName, endpoint: EndpointId) -> bool:
-        """Return whether the room's policy lets in who vouches for the endpoint."""
+        """Return whether the endpoint is known, and the room's policy lets it in."""
+
+    def trust(self, room: RoomName, endpoint: EndpointId) -> Trust:
+        """Return how far an endpoint is known in the room."""
+
+    def revision(self) -> int:
+        """Return a number that changes whenever this machine's policies do."""
 
 
 class Signers(Protocol):
@@ -32,13 +39,21 @@ class Signers(Protocol):
         """Return whose key vouches for what this endpoint says, if anybody's does."""
 
 
-class Everybody:
-    """The electorate of rooms without a policy: each signer has a vote, on however many machines.
+class Known(Signers, Protocol):
+    """Who vouches for whom, and how far each is known; see `rooms.rooms.Rooms`."""
 
-    An endpoint that nobody vouches for has one of its own.
+    def trust(self, room: RoomName, endpoint: EndpointId) -> Trust:
+        """Return how far an endpoint is known in the room."""
+
+
+class EverybodyKnown:
+    """The electorate of rooms without a policy.
+
+    Each signer has one vote, on however many machines, and so has each member that nobody vouches
+    for. A key of which nothing else is known has none: anybody can make ten thousand of them.
     """
 
-    def __init__(self, signers: Signers) -> None:
+    def __init__(self, signers: Known) -> None:
         self._signers = signers
 
     def voter(self, _room: RoomName, endpoint: EndpointId) -> str:
@@ -46,28 +61,43 @@ class Everybody:
         signer = self._signers.signer_of(endpoint)
         return signer.label if signer else endpoint.hex()
 
-    def may_vote(self, _room: RoomName, _endpoint: EndpointId) -> bool:
-        """Return that it counts."""
-        return True
+    def may_vote(self, room: RoomName, endpoint: EndpointId) -> bool:
+        """Return whether the endpoint is known in the room."""
+        return self.trust(room, endpoint) > Trust.STRANGER
+
+    def trust(self, room: RoomName, endpoint: EndpointId) -> Trust:
+        """Return how far an endpoint is known in the room."""
+        return self._signers.trust(room, endpoint)
+
+    def revision(self) -> int:
+        """Return the same number always: there are no policies."""
+        return 0
 
 
-class Hearing(Signers, Protocol):
+class Hearing(Known, Protocol):
     """Who vouches for whom, and who is heard where; see `rooms.rooms.Rooms`."""
 
     def hears(self, room: RoomName, endpoint: EndpointId) -> bool:
         """Return whether the room's policy lets in what this endpoint says."""
 
+    def policy_revision(self) -> int:
+        """Return a number that changes whenever this machine's policies do."""
 
-class WhoeverIsHeard(Everybody):
-    """The electorate of rooms with policies: who is heard there has a vote."""
+
+class KnownAndHeard(EverybodyKnown):
+    """The electorate of rooms with policies: known members that are heard there have a vote."""
 
     def __init__(self, rooms: Hearing) -> None:
         super().__init__(rooms)
         self._rooms = rooms
 
     def may_vote(self, room: RoomName, endpoint: EndpointId) -> bool:
-        """Return whether the room's policy, as it is now, lets in what this endpoint says."""
-        return self._rooms.hears(room, endpoint)
+        """Return whether it is known, and the room's policy, as it is now, lets in what it says."""
+        return super().may_vote(room, endpoint) and self._rooms.hears(room, endpoint)
+
+    def revision(self) -> int:
+        """Return a number that changes whenever this machine's policies do."""
+        return self._rooms.policy_revision()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +107,7 @@ class Standing:
     votes: Tally
     """Of those who count."""
     uncounted: Tally
-    """Of voters that are not verified, or that the room's policy does not admit."""
+    """Of voters that are not verified, not known, or that the room's policy does not admit."""
 
 
 def standing(votes: Iterable[Vote], room: RoomName, electorate: Electorate) -> Standing:

@@ -1,9 +1,10 @@
 """The contract of `store.skills` in plain dicts, for tests. Nothing outlives it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from buddies_core.model.identity import Verified
-from buddies_core.model.ids import RoomName
+from buddies_core.model.ids import EndpointId, RoomName
+from buddies_core.model.provenance import Origin, Provenance
 from buddies_core.model.skill import (
     Skill,
     SkillHead,
@@ -11,10 +12,12 @@ from buddies_core.model.skill import (
     Vote,
     hash_of_key,
     prevails,
-    room_of_key,
+    skill_key,
     succeeding,
 )
-from buddies_core.store.skills import ANNOUNCEMENTS_MAX, UNVERIFIED_VOTES_MAX, has_any
+from buddies_core.store.skill_keys import AnnouncementId, announcement_id
+from buddies_core.store.skills import UNKNOWN_ORIGIN, has_any
+from buddies_core.store.succession import SUCCESSORS_MAX, SUCCESSORS_PER_NEIGHBOR_MAX
 
 
 class InMemorySkills:
@@ -23,22 +26,35 @@ class InMemorySkills:
     def __init__(self) -> None:
         self._skills: dict[SkillKey, tuple[int, Skill]] = {}
         self._last_sequence = 0
-        self._announcements: dict[tuple[SkillKey, bytes], Skill] = {}
-        self._votes: dict[tuple[SkillKey, bool, str], Vote] = {}
+        self._announcements: dict[AnnouncementId, Skill] = {}
+        self._votes: dict[tuple[SkillKey, bool, str], tuple[Vote, EndpointId | None]] = {}
+        self._links: dict[tuple[SkillKey, SkillKey], tuple[Origin, int]] = {}
 
-    async def put_skill(self, skill: Skill) -> bool:
+    async def put_skill(self, skill: Skill, origin: Origin = UNKNOWN_ORIGIN) -> bool:
         """Keep a skill unless one that prevails has its key; return whether it is kept now."""
         assert not skill.truncated, "only what has all of its content has a checked hash"
         announced = self._announcements
-        self._announcements = {key: a for key, a in announced.items() if a.key != skill.key}
+        self._announcements = {id: a for id, a in announced.items() if a.key != skill.key}
         if skill.key in self._skills:
             kept = self._skills[skill.key][1]
             if not prevails(skill, kept):
                 return False
             skill = succeeding(skill, kept)
+            self._links = {key: it for key, it in self._links.items() if key[1] != skill.key}
         self._last_sequence += 1
         self._skills[skill.key] = self._last_sequence, skill
+        if skill.entry.parent_hash is not None:
+            parent = skill_key(skill.entry.parent_hash, skill.entry.room)
+            self._links[parent, skill.key] = origin, self._last_sequence
+            self._cut(parent)
         return True
+
+    def _cut(self, parent: SkillKey) -> None:
+        links = [(child, link) for (of, child), link in self._links.items() if of == parent]
+        provenance: Provenance[SkillKey] = Provenance(SUCCESSORS_MAX, SUCCESSORS_PER_NEIGHBOR_MAX)
+        for child, (origin, _) in sorted(links, key=lambda it: it[1][1]):
+            for gone in provenance.admit(child, origin.rank, origin.neighbor):
+                del self._links[parent, gone]
 
     def get_skill(self, key: SkillKey) -> Skill | None:
         """Return the skill under this key."""
@@ -70,15 +86,17 @@ class InMemorySkills:
         found = [s for s in heads if room in (None, s.entry.room) and has_any(s, tags)]
         return tuple([skill for skill in found if not hides(skill)][:limit]), 0
 
-    def successors(self, key: SkillKey, limit: int) -> tuple[SkillKey, ...]:
+    def successors(self, key: SkillKey) -> tuple[SkillKey, ...]:
         """Return the skills of the same room that name this one as their parent."""
-        parent, room = hash_of_key(key), room_of_key(key)
-        found = [
-            other
-            for other, (_, skill) in sorted(self._skills.items())
-            if skill.entry.parent_hash == parent and skill.entry.room == room
-        ]
-        return tuple(found[:limit])
+        links = [(child, link) for (of, child), link in self._links.items() if of == key]
+        links.sort(key=lambda it: (-it[1][0].rank, -it[1][1]))
+        return tuple(child for child, _ in links)
+
+    async def rank_successor(self, skill: SkillHead, origin: Origin) -> None:
+        """Take note that the publisher of a successor is better known than it was."""
+        for (parent, child), (_, sequence) in tuple(self._links.items()):
+            if child == skill.key:
+                self._links[parent, child] = origin, sequence
 
     async def skills_since(self, sequence: int, limit: int) -> tuple[tuple[int, Skill], ...]:
         """Return what arrived after `sequence`, in order."""
@@ -89,37 +107,43 @@ class InMemorySkills:
         """Return the sequence of the latest arrival; 0 if there was none."""
         return self._last_sequence
 
-    async def put_announcement(self, skill: Skill) -> bool:
-        """Keep what is known of a skill whose content has yet to be fetched; False if too many."""
+    async def put_announcement(self, skill: Skill) -> None:
+        """Keep what is known of a skill whose content has yet to be fetched."""
         assert skill.truncated, "what is all there is no announcement"
-        place = (skill.key, skill.proof)
-        if place not in self._announcements and len(self._announcements) == ANNOUNCEMENTS_MAX:
-            return False
-        self._announcements[place] = skill
-        return True
+        self._announcements[announcement_id(skill)] = skill
+
+    def get_announcement(self, id: AnnouncementId) -> Skill | None:
+        """Return what is announced, unless it is here by now."""
+        return self._announcements.get(id)
 
     def announcements(self) -> tuple[Skill, ...]:
         """Return what is announced and not here, each once."""
         return tuple(self._announcements.values())
 
-    async def drop_announcement(self, skill: Skill) -> None:
+    async def drop_announcement(self, id: AnnouncementId) -> None:
         """Forget an announcement."""
-        self._announcements.pop((skill.key, skill.proof), None)
+        self._announcements.pop(id, None)
 
-    async def put_vote(self, vote: Vote) -> bool:
+    async def put_vote(
+        self, vote: Vote, neighbor: EndpointId | None = None, gone: Collection[Vote] = ()
+    ) -> bool:
         """Keep a vote unless a newer one of its voter is kept; return whether it is kept now."""
-        unverified = vote.verified is Verified.UNVERIFIED
-        place = (vote.skill, unverified, vote.voter)
-        kept = self._votes.get(place)
-        if kept is not None and kept.sent_at_ms >= vote.sent_at_ms:
+        for it in gone:
+            self._votes.pop(_place(it), None)
+        kept = self._votes.get(_place(vote))
+        if vote in gone or (kept is not None and kept[0].sent_at_ms >= vote.sent_at_ms):
             return False
-        if kept is None and unverified:
-            others = [key for key in self._votes if key[:2] == (vote.skill, True)]
-            if len(others) == UNVERIFIED_VOTES_MAX:
-                return False
-        self._votes[place] = vote
+        self._votes[_place(vote)] = vote, neighbor
         return True
+
+    def ballots(self, key: SkillKey) -> tuple[tuple[Vote, EndpointId | None], ...]:
+        """Return the votes on a skill, each with who brought it in."""
+        return tuple(ballot for ballot in self._votes.values() if ballot[0].skill == key)
 
     def votes(self, key: SkillKey) -> tuple[Vote, ...]:
         """Return the votes on a skill, one a voter."""
-        return tuple(vote for vote in self._votes.values() if vote.skill == key)
+        return tuple(vote for vote, _ in self.ballots(key))
+
+
+def _place(vote: Vote) -> tuple[SkillKey, bool, str]:
+    return vote.skill, vote.verified is Verified.UNVERIFIED, vote.voter

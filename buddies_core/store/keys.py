@@ -16,7 +16,7 @@
     content   := "d" · place of a record              → a content of over 4 KiB
     totals    := "z"                                  → last sequence:u64be · memories:u64be
 
-What begins with "c", "e", "j", "n", "s" or "v" is about skills; see `store.skills`. What
+What begins with "c", "e", "j", "n", "s" or "v" is about skills; see `skill_keys`. What
 begins with "a" is an invite to a private room; see `store.invites`.
 
 Each memory is in two timelines, its room's and that of all rooms, which has the empty name. A log

@@ -6,7 +6,7 @@ Decoding raises ValueError for whatever it can't take; the store adds which reco
 from collections.abc import Callable
 
 from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity, Verified
-from buddies_core.model.ids import RoomName
+from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.memory import SNIPPET_CHARS_MAX, Whole
 from buddies_core.model.skill import (
     Skill,
@@ -128,8 +128,8 @@ def _whole(record: pb.SkillRecord) -> Whole | None:
     return Whole(record.whole_sha256, record.whole_size) if record.whole_sha256 else None
 
 
-def encode_vote(vote: Vote) -> bytes:
-    """Return the record of a vote."""
+def encode_vote(vote: Vote, neighbor: EndpointId | None) -> bytes:
+    """Return the record of a vote that this neighbor brought in."""
     return pb.VoteRecord(
         version=VERSION,
         hash=hash_of_key(vote.skill),
@@ -140,18 +140,19 @@ def encode_vote(vote: Vote) -> bytes:
         sent_at_ms=vote.sent_at_ms,
         proof=vote.proof,
         received_at_ms=vote.received_at_ms,
+        neighbor=neighbor or b"",
     ).SerializeToString()
 
 
-def decode_vote(data: bytes) -> Vote:
-    """Return the vote that `encode_vote` wrote.
+def decode_vote(data: bytes) -> tuple[Vote, EndpointId | None]:
+    """Return the vote that `encode_vote` wrote, and who brought it in.
 
     Raises:
         ValueError: these bytes are not such a record.
     """
     record = pb.VoteRecord()
     parse(record, data)
-    return Vote(
+    vote = Vote(
         skill=skill_key(record.hash, RoomName(record.room)),
         voter=record.voter,
         verified=Verified(record.verified),
@@ -160,6 +161,7 @@ def decode_vote(data: bytes) -> Vote:
         proof=record.proof,
         received_at_ms=record.received_at_ms,
     )
+    return vote, EndpointId(record.neighbor) if record.neighbor else None
 
 
 def _signer(record: pb.SkillRecord) -> SignerIdentity | None:

@@ -1,30 +1,20 @@
 """The skills and votes in the store, and what a store promises about them.
 
-Where each record lies, in the key space that `keys` describes:
-
-    skill        := "s" · hash:32 · room                             → SkillRecord
-    log          := "j" · sequence:u64be                             → hash:32 · room
-    successor    := "c" · parent:32 · length:u16be · room · hash:32  → nothing
-    announcement := "e" · hash:32 · length:u16be · room · digest:32  → SkillRecord
-    vote         := "v" · hash:32 · length:u16be · room · voter:33   → VoteRecord
-    last         := "n"                                              → last sequence:u64be
-
 A skill is kept only once its hash was checked against all of its content. Until then what is known
 of it is an announcement, of which there can be several, for anybody may claim any hash. A log entry
-counts only if the skill it names still carries that sequence.
+counts only if the skill it names still carries that sequence. Anybody may publish successors of
+anything, so a skill is linked to so many only; those whose publishers are known best stay.
 """
 
-import hashlib
-import itertools
 import logging
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Protocol
 
 from buddies_core.errors import StoreError
-from buddies_core.model.identity import Verified
-from buddies_core.model.ids import RoomName
+from buddies_core.model.ids import EndpointId, RoomName
+from buddies_core.model.provenance import Origin
 from buddies_core.model.skill import (
     Skill,
     SkillHead,
@@ -35,8 +25,9 @@ from buddies_core.model.skill import (
     room_of_key,
     succeeding,
 )
-from buddies_core.store import contents, keys
+from buddies_core.store import contents, keys, skill_keys, succession
 from buddies_core.store.database import Changes, Database, Read
+from buddies_core.store.skill_keys import AnnouncementId
 from buddies_core.store.skill_records import (
     decode_skill,
     decode_skill_head,
@@ -45,11 +36,8 @@ from buddies_core.store.skill_records import (
     encode_vote,
 )
 
-ANNOUNCEMENTS_MAX = 1000
-UNVERIFIED_VOTES_MAX = 100
-"""On one skill: anybody can make up as many voters as they like."""
+UNKNOWN_ORIGIN = Origin()
 
-SKILLS, _LOG, _SUCCESSORS, _ANNOUNCEMENTS, _VOTES, _LAST = b"s", b"j", b"c", b"e", b"v", b"n"
 _SINCE_BYTES_MAX = 16 << 20
 
 _log = logging.getLogger(__name__)
@@ -62,10 +50,11 @@ def _nothing(_: SkillHead) -> bool:
 class SkillStore(Protocol):
     """What both stores promise about skills."""
 
-    async def put_skill(self, skill: Skill) -> bool:
+    async def put_skill(self, skill: Skill, origin: Origin = UNKNOWN_ORIGIN) -> bool:
         """Keep a skill unless one that prevails has its key; return whether it is kept now.
 
-        Its announcements are forgotten in any case. On return it is on disk.
+        Its announcements are forgotten in any case. On return it is on disk. Its origin decides
+        which successors of its parent make way for it.
         """
 
     def get_skill(self, key: SkillKey) -> Skill | None:
@@ -91,8 +80,14 @@ class SkillStore(Protocol):
         `after` the list goes on behind that skill; if it can't be read, it begins anew.
         """
 
-    def successors(self, key: SkillKey, limit: int) -> tuple[SkillKey, ...]:
-        """Return the skills of the same room that name this one as their parent."""
+    def successors(self, key: SkillKey) -> tuple[SkillKey, ...]:
+        """Return the skills of the same room that name this one as their parent.
+
+        Those whose publishers are known best come first, then the latest.
+        """
+
+    async def rank_successor(self, skill: SkillHead, origin: Origin) -> None:
+        """Take note that the publisher of a successor is better known than it was."""
 
     async def skills_since(self, sequence: int, limit: int) -> tuple[tuple[int, Skill], ...]:
         """Return what arrived after `sequence`, in order; none only at the end."""
@@ -100,17 +95,28 @@ class SkillStore(Protocol):
     def last_skill_sequence(self) -> int:
         """Return the sequence of the latest arrival; 0 if there was none."""
 
-    async def put_announcement(self, skill: Skill) -> bool:
-        """Keep what is known of a skill whose content has yet to be fetched; False if too many."""
+    async def put_announcement(self, skill: Skill) -> None:
+        """Keep what is known of a skill whose content has yet to be fetched."""
+
+    def get_announcement(self, id: AnnouncementId) -> Skill | None:
+        """Return what is announced, unless it is here by now."""
 
     def announcements(self) -> tuple[Skill, ...]:
         """Return what is announced and not here, each once."""
 
-    async def drop_announcement(self, skill: Skill) -> None:
+    async def drop_announcement(self, id: AnnouncementId) -> None:
         """Forget an announcement."""
 
-    async def put_vote(self, vote: Vote) -> bool:
-        """Keep a vote unless a newer one of its voter is kept; return whether it is kept now."""
+    async def put_vote(
+        self, vote: Vote, neighbor: EndpointId | None = None, gone: Collection[Vote] = ()
+    ) -> bool:
+        """Keep a vote unless a newer one of its voter is kept; return whether it is kept now.
+
+        Those which are gone, maybe this one itself, are forgotten. `neighbor` is who brought it in.
+        """
+
+    def ballots(self, key: SkillKey) -> tuple[tuple[Vote, EndpointId | None], ...]:
+        """Return the votes on a skill as `votes` does, each with who brought it in."""
 
     def votes(self, key: SkillKey) -> tuple[Vote, ...]:
         """Return the votes on a skill, one a voter; damaged ones are left out."""
@@ -127,12 +133,12 @@ class RocksSkills:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def put_skill(self, skill: Skill) -> bool:
+    async def put_skill(self, skill: Skill, origin: Origin = UNKNOWN_ORIGIN) -> bool:
         """Keep a skill unless one that prevails has its key; return whether it is kept now."""
         assert not skill.truncated, "only what has all of its content has a checked hash"
 
         def decide(read: Read) -> tuple[bool, Changes]:
-            announced = _announcements_of(skill.key)
+            announced = skill_keys.announcements_of(skill.key)
             forgotten: dict[bytes, bytes | None] = dict.fromkeys(
                 place for place, _ in self._database.scan(announced)
             )
@@ -142,17 +148,18 @@ class RocksSkills:
                 kept = None
             if kept is not None and not prevails(skill, kept[1]):
                 return False, forgotten
-            sequence = int.from_bytes(read(_LAST) or b"", "big") + 1
-            changes, place = forgotten, SKILLS + skill.key
+            sequence = int.from_bytes(read(skill_keys.LAST) or b"", "big") + 1
+            changes, place = forgotten, skill_keys.SKILLS + skill.key
             if kept is not None:
-                changes[_log_entry(kept[0])] = None
-                changes |= dict.fromkeys((*_successor_of(kept[1]), keys.content(place)))
-            changes |= dict.fromkeys(_successor_of(skill), b"")
-            changes[_log_entry(sequence)] = skill.key
+                changes[skill_keys.log(kept[0])] = None
+                changes |= dict.fromkeys((*skill_keys.links_of(kept[1]), keys.content(place)))
+            for link in skill_keys.links_of(skill):
+                changes |= self._linked(link, succession.link(origin, sequence))
+            changes[skill_keys.log(sequence)] = skill.key
             arrived = skill if kept is None else succeeding(skill, kept[1])
             changes[place] = encode_skill(arrived, sequence)
             changes |= contents.beside(place, arrived.entry.content)
-            changes[_LAST] = struct.pack(">Q", sequence)
+            changes[skill_keys.LAST] = struct.pack(">Q", sequence)
             return True, changes
 
         return await self._database.commit(decide)
@@ -165,14 +172,14 @@ class RocksSkills:
     def get_head(self, key: SkillKey) -> SkillHead | None:
         """Return the head of the skill under this key."""
         try:
-            data = self._database.get(SKILLS + key)
+            data = self._database.get(skill_keys.SKILLS + key)
             return None if data is None else decode_skill_head(data)[1]
         except (StoreError, ValueError) as error:
             raise _damaged(key, error) from error
 
     def find_skills(self, hash: str) -> tuple[Skill, ...]:
         """Return the skills with this hash, one a room, by room."""
-        prefix = SKILLS + bytes.fromhex(hash)
+        prefix = skill_keys.SKILLS + bytes.fromhex(hash)
         found = [self.get_skill(SkillKey(place[1:])) for place, _ in self._database.scan(prefix)]
         return tuple(skill for skill in found if skill is not None)
 
@@ -198,7 +205,7 @@ class RocksSkills:
         found: dict[bytes, SkillHead] = {}  # A key has two places if it moved under our eyes.
         damaged = 0
         before = None if after is None else self._place(after)
-        for _, key in self._database.scan(_LOG, backwards=True, before=before):
+        for _, key in self._database.scan(skill_keys.LOG, backwards=True, before=before):
             if len(found) == limit:
                 break
             if room is not None and room_of_key(SkillKey(key)) != room:
@@ -218,13 +225,30 @@ class RocksSkills:
             kept = read_skill(self._database.get, key)
         except StoreError:
             return None
-        return None if kept is None else _log_entry(kept[0])
+        return None if kept is None else skill_keys.log(kept[0])
 
-    def successors(self, key: SkillKey, limit: int) -> tuple[SkillKey, ...]:
+    def _linked(self, place: bytes, link: bytes) -> Changes:
+        """Return the changes that link a successor to its parent, in place of others if need be."""
+        links = {**dict(self._database.scan(place[:-32])), place: link}
+        return {place: link, **dict.fromkeys(succession.superfluous(links))}
+
+    def successors(self, key: SkillKey) -> tuple[SkillKey, ...]:
         """Return the skills of the same room that name this one as their parent."""
-        prefix, room = _SUCCESSORS + _in_room(key), key[32:]
-        places = itertools.islice(self._database.scan(prefix), limit)
-        return tuple(SkillKey(place[-32:] + room) for place, _ in places)
+        links = dict(self._database.scan(skill_keys.SUCCESSORS + skill_keys.in_room(key)))
+        return tuple(SkillKey(it[-32:] + key[32:]) for it in succession.best_first(links))
+
+    async def rank_successor(self, skill: SkillHead, origin: Origin) -> None:
+        """Take note that the publisher of a successor is better known than it was."""
+
+        def decide(read: Read) -> tuple[None, Changes]:
+            links = {place: read(place) for place in skill_keys.links_of(skill)}
+            return None, {
+                place: succession.link(origin, succession.sequence_of(link))
+                for place, link in links.items()
+                if link is not None
+            }
+
+        await self._database.commit(decide, synced=False)
 
     async def skills_since(self, sequence: int, limit: int) -> tuple[tuple[int, Skill], ...]:
         """Return what arrived after `sequence`, in order; none only at the end."""
@@ -233,7 +257,7 @@ class RocksSkills:
     def _since(self, sequence: int, limit: int) -> tuple[tuple[int, Skill], ...]:
         found: list[tuple[int, Skill]] = []
         size = 0
-        for place, key in self._database.scan(_LOG, start=_log_entry(sequence + 1)):
+        for place, key in self._database.scan(skill_keys.LOG, start=skill_keys.log(sequence + 1)):
             if len(found) == limit or size > _SINCE_BYTES_MAX:
                 break
             try:
@@ -241,106 +265,74 @@ class RocksSkills:
             except StoreError as error:
                 _log.warning("record_damaged reason=%s", error)
                 continue
-            if kept is not None and _log_entry(kept[0]) == place:
+            if kept is not None and skill_keys.log(kept[0]) == place:
                 found.append(kept)
                 size += len(kept[1].entry.content)
         return tuple(found)
 
     def last_skill_sequence(self) -> int:
         """Return the sequence of the latest arrival; 0 if there was none."""
-        return int.from_bytes(self._database.get(_LAST) or b"", "big")
+        return int.from_bytes(self._database.get(skill_keys.LAST) or b"", "big")
 
-    async def put_announcement(self, skill: Skill) -> bool:
-        """Keep what is known of a skill whose content has yet to be fetched; False if too many."""
+    async def put_announcement(self, skill: Skill) -> None:
+        """Keep what is known of a skill whose content has yet to be fetched."""
         assert skill.truncated, "what is all there is no announcement"
-        place = _announcement(skill)
+        place = skill_keys.ANNOUNCEMENTS + skill_keys.announcement_id(skill)
+        await self._database.commit(lambda _: (None, {place: encode_skill(skill, 0)}))
 
-        def decide(read: Read) -> tuple[bool, Changes]:
-            waiting = itertools.islice(self._database.scan(_ANNOUNCEMENTS), ANNOUNCEMENTS_MAX)
-            if read(place) is None and sum(1 for _ in waiting) == ANNOUNCEMENTS_MAX:
-                return False, {}
-            return True, {place: encode_skill(skill, 0)}
-
-        return await self._database.commit(decide)
+    def get_announcement(self, id: AnnouncementId) -> Skill | None:
+        """Return what is announced, unless it is here by now; damaged ones are left out."""
+        data = self._database.get(skill_keys.ANNOUNCEMENTS + id)
+        try:
+            return None if data is None else decode_skill(data, _inline)[1]
+        except ValueError:
+            return None
 
     def announcements(self) -> tuple[Skill, ...]:
         """Return what is announced and not here, each once; damaged ones are left out."""
         found = []
-        for place, data in self._database.scan(_ANNOUNCEMENTS):
+        for place, data in self._database.scan(skill_keys.ANNOUNCEMENTS):
             try:
                 found.append(decode_skill(data, _inline)[1])
             except ValueError as error:
                 _log.warning("record_damaged key=%s reason=%s", place.hex(), error)
         return tuple(found)
 
-    async def drop_announcement(self, skill: Skill) -> None:
+    async def drop_announcement(self, id: AnnouncementId) -> None:
         """Forget an announcement."""
-        await self._database.commit(lambda _: (None, {_announcement(skill): None}))
+        await self._database.commit(lambda _: (None, {skill_keys.ANNOUNCEMENTS + id: None}))
 
-    async def put_vote(self, vote: Vote) -> bool:
+    async def put_vote(
+        self, vote: Vote, neighbor: EndpointId | None = None, gone: Collection[Vote] = ()
+    ) -> bool:
         """Keep a vote unless a newer one of its voter is kept; return whether it is kept now."""
-        place = _vote(vote)
+        place = skill_keys.vote_of(vote)
+        forgotten = dict.fromkeys(skill_keys.vote_of(it) for it in gone)
+        if forgotten.keys() == {place}:
+            return False
 
         def decide(read: Read) -> tuple[bool, Changes]:
             kept = _read_vote(place, read(place))
-            if kept is not None and kept.sent_at_ms >= vote.sent_at_ms:
-                return False, {}
-            if kept is None and vote.verified is Verified.UNVERIFIED:
-                of_skill = self._database.scan(_VOTES + _in_room(vote.skill) + _UNVERIFIED)
-                if sum(1 for _ in itertools.islice(of_skill, UNVERIFIED_VOTES_MAX)) == (
-                    UNVERIFIED_VOTES_MAX
-                ):
-                    return False, {}
-            return True, {place: encode_vote(vote)}
+            if place in forgotten or (kept is not None and kept[0].sent_at_ms >= vote.sent_at_ms):
+                return False, forgotten
+            return True, {**forgotten, place: encode_vote(vote, neighbor)}
 
         return await self._database.commit(decide)
 
+    def ballots(self, key: SkillKey) -> tuple[tuple[Vote, EndpointId | None], ...]:
+        """Return the votes on a skill, each with who brought it in; damaged ones are left out."""
+        records = self._database.scan(skill_keys.VOTES + skill_keys.in_room(key))
+        ballots = (_read_vote(place, data) for place, data in records)
+        return tuple(ballot for ballot in ballots if ballot is not None)
+
     def votes(self, key: SkillKey) -> tuple[Vote, ...]:
         """Return the votes on a skill, one a voter; damaged ones are left out."""
-        records = self._database.scan(_VOTES + _in_room(key))
-        return _present(_read_vote(place, data) for place, data in records)
-
-
-_UNVERIFIED = b"u"
+        return tuple(vote for vote, _ in self.ballots(key))
 
 
 def _inline(content: str, _size: int) -> str:
     """Return the content of an announcement, which is never long."""
     return content
-
-
-def _in_room(key: SkillKey) -> bytes:
-    """Return `hash:32 · length:u16be · room`, which no other key's begins with."""
-    return key[:32] + struct.pack(">H", len(key) - 32) + key[32:]
-
-
-def _log_entry(sequence: int) -> bytes:
-    return _LOG + struct.pack(">Q", sequence)
-
-
-def _successor_of(skill: Skill) -> tuple[bytes, ...]:
-    """Return where it stands among the successors of its parent, if it has one."""
-    parent = skill.entry.parent_hash
-    if parent is None:
-        return ()
-    place = _in_room(SkillKey(bytes.fromhex(parent) + skill.key[32:]))
-    return (_SUCCESSORS + place + skill.key[:32],)
-
-
-def _announcements_of(key: SkillKey) -> bytes:
-    return _ANNOUNCEMENTS + _in_room(key)
-
-
-def _announcement(skill: Skill) -> bytes:
-    return _announcements_of(skill.key) + hashlib.sha256(skill.proof).digest()
-
-
-def _vote(vote: Vote) -> bytes:
-    if vote.verified is Verified.UNVERIFIED:
-        voter = _UNVERIFIED + hashlib.sha256(vote.voter.encode()).digest()
-    else:
-        voter = b"v" + bytes.fromhex(vote.voter)
-    return _VOTES + _in_room(vote.skill) + voter
 
 
 def read_skill(read: Read, key: SkillKey) -> tuple[int, Skill] | None:
@@ -349,7 +341,7 @@ def read_skill(read: Read, key: SkillKey) -> tuple[int, Skill] | None:
     Raises:
         StoreError: its record is damaged.
     """
-    place = SKILLS + key
+    place = skill_keys.SKILLS + key
     try:
         data = read(place)
         if data is None:
@@ -366,13 +358,9 @@ def _damaged(key: SkillKey, error: Exception) -> StoreError:
     )
 
 
-def _read_vote(place: bytes, data: bytes | None) -> Vote | None:
+def _read_vote(place: bytes, data: bytes | None) -> tuple[Vote, EndpointId | None] | None:
     try:
         return None if data is None else decode_vote(data)
     except ValueError as error:
         _log.warning("record_damaged key=%s reason=%s", place.hex(), error)
         return None
-
-
-def _present(votes: Iterable[Vote | None]) -> tuple[Vote, ...]:
-    return tuple(vote for vote in votes if vote is not None)

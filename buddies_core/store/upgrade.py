@@ -16,8 +16,9 @@ from buddies_core.store import contents, keys
 from buddies_core.store.database import Changes, Database, Read
 from buddies_core.store.memories import places, read_memory
 from buddies_core.store.records import encode_memory
+from buddies_core.store.skill_keys import SKILLS
 from buddies_core.store.skill_records import encode_skill
-from buddies_core.store.skills import SKILLS, read_skill
+from buddies_core.store.skills import read_skill
 
 LAYOUT = 2
 

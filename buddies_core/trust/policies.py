@@ -29,6 +29,8 @@ class Policies:
     def __init__(self, store: StorePort) -> None:
         self._store = store.policies
         self._policies: dict[RoomId, Policy | None] = _by_room(self._store.all())
+        self.revision = 0
+        """Changes with each policy."""
 
     def of(self, room_id: RoomId) -> Policy:
         """Return the policy of a room; one that was never given any has an open one.
@@ -82,6 +84,7 @@ class Policies:
         else:
             await self._store.put(room_id, policy)
             self._policies[room_id] = policy
+        self.revision += 1
 
 
 def _by_room(records: Iterable[PolicyRecord]) -> dict[RoomId, Policy | None]:

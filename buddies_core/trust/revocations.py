@@ -94,6 +94,8 @@ class Revocations:
         self._clock = clock
         # Replaced, never changed: the store's readers ask `hides` from threads of theirs.
         self._known = {revocation.label: revocation for revocation in store.revocations()}
+        self.revision = 0
+        """Changes with each revocation."""
 
     def hiding(self, item: Item) -> Revocation | None:
         """Return the revocation that hides this item, if one does."""
@@ -133,6 +135,7 @@ class Revocations:
         revocation = Revocation(label=label, since_ms=since_ms, revoked_at_ms=now_ms)
         await self._store.put_revocation(revocation)
         self._known = {**self._known, label: revocation}
+        self.revision += 1
         (view,) = await self._views([revocation], lambda _: True)
         return view
 
@@ -153,6 +156,7 @@ class Revocations:
             raise NotFound(f"{label} is not revoked here; buddies-cli identity list shows what is")
         await self._store.delete_revocation(label)
         self._known = {name: it for name, it in self._known.items() if name != label}
+        self.revision += 1
         (view,) = await self._views([revocation], lambda item: not self.hides(item))
         return view
 

@@ -23,7 +23,7 @@ from buddies_core.skills.documents import SkillDocuments
 from buddies_core.skills.ports import Signer, Verify
 from buddies_core.skills.search import SkillSearch
 from buddies_core.skills.service import Skills
-from buddies_core.skills.votes import Electorate, Everybody
+from buddies_core.skills.votes import Electorate, EverybodyKnown
 from tests.support.memories import DEMO
 from tests.support.worlds.team import Node, Team
 
@@ -110,9 +110,10 @@ class SkillNode(Node):
         self.skill_index = FakeSkillIndex(documents)
         self.ballots = Ballots(
             self.kept,
-            electorate or Everybody(self.rooms),
+            electorate or EverybodyKnown(self.rooms),
             self.endpoint,
             self.revocations,
+            self.clock,
             self.counters,
         )
         self.copies = Copies(self.rooms, verify, self.clock, self.counters)

@@ -28,6 +28,7 @@ from buddies_core.model.bodies import Body
 from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId, RoomName, open_room_id, short
 from buddies_core.model.memory import MemoryFilter, MemoryKind, Whole
+from buddies_core.model.provenance import Trust
 from buddies_core.model.room import Member
 from buddies_core.model.views import MemoryView
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
@@ -50,6 +51,8 @@ class TeamRooms:
         self._composer = Composer(node.key, node.store, node.clock)
         self._admission = Admission(node.store, Verifier({}, node.clock).verify, node.counters)
         self.present: dict[RoomName, list[Member]] = {room: [] for room in rooms}
+        self.remembered: set[EndpointId] = set()
+        """Members that have gone."""
         self.signers: dict[EndpointId, SignerIdentity] = {}
         self.bytes_max = CONTENT_BYTES_MAX
         self.sent: list[tuple[RoomName, bytes]] = []
@@ -78,6 +81,14 @@ class TeamRooms:
 
     def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
         return self.signers.get(endpoint)
+
+    def trust(self, room: RoomName, endpoint: EndpointId) -> Trust:
+        if endpoint == self._node.key.endpoint:
+            return Trust.NAMED
+        if endpoint in self.signers:
+            return Trust.VOUCHED
+        present = {member.endpoint for member in self.present.get(room, [])}
+        return Trust.MEMBER if endpoint in present | self.remembered else Trust.STRANGER
 
     async def admit(
         self, room: RoomName, proof: bytes, source: EndpointId | None = None
@@ -299,5 +310,6 @@ class Team:
         """Take a node away: nobody sees or reaches it any more."""
         del self.nodes[node.endpoint]
         for other in self.nodes.values():
+            other.rooms.remembered.add(node.endpoint)
             for room, members in other.rooms.present.items():
                 other.rooms.present[room] = [m for m in members if m.endpoint != node.endpoint]

@@ -16,9 +16,9 @@ from buddies_core.errors import (
     StoreError,
 )
 from buddies_core.gossip.messages import CONTENT_BYTES_MAX as BROADCAST_BYTES_MAX
-from buddies_core.memory import fetching
-from buddies_core.memory.copies import unsigned_copy
-from buddies_core.memory.fetching import PART_BYTES, Completion
+from buddies_core.memory import service
+from buddies_core.memory.copies import received_memory, unsigned_copy
+from buddies_core.memory.fetching import PART_BYTES
 from buddies_core.model.bodies import MemoryCreated
 from buddies_core.model.identity import SshIdentity, Verified
 from buddies_core.model.ids import RoomName
@@ -35,7 +35,8 @@ from buddies_core.model.memory import (
 )
 from buddies_core.model.views import MemoryView
 from buddies_core.pb.peer_pb2 import FetchMemory, MemoryPart, PeerReply, PeerRequest
-from buddies_core.store.in_memory import InMemoryStore
+from buddies_core.rooms import completion
+from buddies_core.rooms.wanted import WANTED_PER_AUTHOR_MAX
 from buddies_core.wire.room_messages import (
     RoomMessage,
     encode_room_message,
@@ -76,26 +77,6 @@ async def running(*nodes: Node) -> AsyncIterator[None]:
         finally:
             for task in tasks:
                 task.cancel()
-
-
-class CountedRounds:
-    """A store that counts how often it was asked what is truncated."""
-
-    def __init__(self, store: InMemoryStore) -> None:
-        self._store = store
-        self.count = 0
-        self.failures = 0
-        """How many more times the disk refuses."""
-        self.get_memory = store.get_memory
-
-    def truncated_memories(
-        self, limit: int, after: MemoryKey | None = None
-    ) -> tuple[MemoryKey, ...]:
-        self.count += 1
-        if self.failures:
-            self.failures -= 1
-            raise StoreError("the disk is damaged")
-        return self._store.truncated_memories(limit, after)
 
 
 def only(node: Node) -> Memory:
@@ -392,67 +373,52 @@ async def test_a_content_that_is_not_the_announced_one_is_refused(
         await until(lambda: not only(bob).truncated)
 
 
+async def stopped_before_it_was_fetched(alice: Node, bob: Node) -> None:
+    """Have what Alice has told on Bob's disk."""
+    admitted = await bob.rooms.admit(DEMO, alice.rooms.sent[0][1])
+    await bob.store.put_memory(received_memory(admitted, bob.rooms, bob.clock.wall_ms()))
+    assert only(bob).truncated
+
+
 async def test_what_was_truncated_at_the_last_stop_is_fetched_at_start(
     alice: Node, bob: Node
 ) -> None:
     await alice.store_memory(LONG)
-    await bob.hear(DEMO, alice.rooms.sent[0][1])
-    assert only(bob).truncated
+    await stopped_before_it_was_fetched(alice, bob)
 
     async with running(bob):
         await until(lambda: not only(bob).truncated)
 
 
-async def test_a_member_that_appears_is_asked_at_once_and_the_others_ever_more_seldom(
-    team: Team, alice: Node, bob: Node
+async def test_a_content_comes_from_a_member_that_appears_later(
+    team: Team, alice: Node, bob: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    carol = team.node("carol")  # Has never heard of it.
+    monkeypatch.setattr(completion, "CHECK_EVERY_S", 0.001)
     await alice.store_memory(LONG)
     await bob.hear(DEMO, alice.rooms.sent[0][1])
     team.goes(alice)
-    memories, rounds = bob.memories, CountedRounds(bob.store)
-    completion = Completion(
-        memories._fetcher, rounds, memories._keep, team.clock, check_every_s=0.001
-    )
+    carol = team.node("carol")  # Has never heard of it.
 
-    async with asyncio.TaskGroup() as group:
-        run = group.create_task(completion.run())
-        await until(lambda: len(bob.network.asked) == 1)
-        for pause_s in (5, 10, 20):
-            team.clock.monotonic_s += pause_s - 0.5
-            asked, begun = len(bob.network.asked), rounds.count
-            await until(lambda begun=begun: rounds.count > begun + 2)  # type: ignore[misc]
-            assert len(bob.network.asked) == asked
-            team.clock.monotonic_s += 0.5
-            await until(lambda asked=asked: len(bob.network.asked) == asked + 1)  # type: ignore[misc]
-        assert {peer for peer, _ in bob.network.asked} == {carol.endpoint}
-        assert len(bob.network.asked) == 4
-
+    async with running(bob):
+        await until(lambda: [peer for peer, _ in bob.network.asked] == [carol.endpoint])
         team.nodes[alice.endpoint] = alice
         bob.rooms.present[DEMO].append(alice.member())
         await until(lambda: not only(bob).truncated)
-        run.cancel()
 
 
 async def test_what_nobody_can_give_keeps_nothing_else_from_being_fetched(
-    team: Team, alice: Node, bob: Node, monkeypatch: pytest.MonkeyPatch
+    team: Team, alice: Node, bob: Node
 ) -> None:
-    monkeypatch.setattr(fetching, "BACKLOG_MAX", 2)
     mallory = team.node("mallory")
-    for _ in range(9):
+    for _ in range(WANTED_PER_AUTHOR_MAX + 9):
         await mallory.store_memory(LONG)
     await alice.store_memory(LONG)
     for _, proof in (*mallory.rooms.sent, *alice.rooms.sent):
         await bob.hear(DEMO, proof)
     team.answers[mallory.endpoint] = refusing_to_give
-    completion = Completion(
-        bob.memories._fetcher, bob.store, bob.memories._keep, team.clock, check_every_s=0.001
-    )
 
-    async with asyncio.TaskGroup() as group:
-        run = group.create_task(completion.run())
-        await until(lambda: len(bob.store.truncated_memories(99)) == 9)
-        run.cancel()
+    async with running(bob):
+        await until(lambda: len(bob.store.truncated_memories(999)) == WANTED_PER_AUTHOR_MAX + 9)
 
 
 def refusing_to_give(_request: PeerRequest) -> list[PeerReply]:
@@ -460,20 +426,20 @@ def refusing_to_give(_request: PeerRequest) -> list[PeerReply]:
 
 
 async def test_what_the_disk_does_not_say_is_looked_for_again(
-    team: Team, alice: Node, bob: Node, caplog: pytest.LogCaptureFixture
+    alice: Node, bob: Node, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(service, "CHECK_EVERY_S", 0.001)
     await alice.store_memory(LONG)
-    await bob.hear(DEMO, alice.rooms.sent[0][1])
-    memories, rounds = bob.memories, CountedRounds(bob.store)
-    rounds.failures = 1
-    completion = Completion(
-        memories._fetcher, rounds, memories._keep, team.clock, check_every_s=0.001
-    )
+    await stopped_before_it_was_fetched(alice, bob)
+    readable = bob.store.truncated_memories
 
-    async with asyncio.TaskGroup() as group:
-        run = group.create_task(completion.run())
+    def damaged_once(limit: int, after: MemoryKey | None = None) -> tuple[MemoryKey, ...]:
+        monkeypatch.setattr(bob.store, "truncated_memories", readable)
+        raise StoreError("the disk is damaged")
+
+    monkeypatch.setattr(bob.store, "truncated_memories", damaged_once)
+    async with running(bob):
         await until(lambda: not only(bob).truncated)
-        run.cancel()
     assert "contents_not_looked_for: the disk is damaged" in caplog.text
 
 

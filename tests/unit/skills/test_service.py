@@ -16,6 +16,7 @@ from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity
 from buddies_core.model.ids import EndpointId, RoomName, open_room_id
 from buddies_core.model.listing import Listed
 from buddies_core.model.memory import Whole
+from buddies_core.model.provenance import Trust
 from buddies_core.model.skill import SkillEntry, skill_key
 from buddies_core.model.skill_views import (
     Publisher,
@@ -25,6 +26,7 @@ from buddies_core.model.skill_views import (
     VoteReport,
     newest_of_publisher,
 )
+from buddies_core.skills.ballot_box import VOTES_MAX
 from buddies_core.skills.content import NAMESPACE, signing_payload, skill_hash
 from buddies_core.skills.versions import CHAIN_MAX
 from buddies_core.wire.room_messages import RoomMessage, Trailer, encode_room_message, seal
@@ -317,6 +319,12 @@ async def test_a_thousand_keys_outside_the_whitelist_move_no_rank() -> None:
         def may_vote(self, room: RoomName, endpoint: EndpointId) -> bool:
             return endpoint == alice.endpoint
 
+        def trust(self, room: RoomName, endpoint: EndpointId) -> Trust:
+            return Trust.NAMED if endpoint == alice.endpoint else Trust.STRANGER
+
+        def revision(self) -> int:
+            return 0
+
     team = SkillTeam()
     alice = team.skilled("alice", electorate=Whitelist())
     hash = (await alice.publish()).hash
@@ -326,7 +334,8 @@ async def test_a_thousand_keys_outside_the_whitelist_move_no_rank() -> None:
         await alice.hear(DEMO, said(SkillVoteCast(hash, key.endpoint.hex(), -1), key))
 
     shown = await alice.shown(hash)
-    assert (shown.votes, shown.uncounted) == (Tally(1, 0), Tally(0, 1000))
+    assert (shown.votes, shown.uncounted) == (Tally(1, 0), Tally(0, VOTES_MAX - 1))
+    assert len(alice.kept.votes(skill_key(hash, DEMO))) == VOTES_MAX
 
 
 async def test_who_may_not_vote_is_told_so() -> None:
@@ -336,6 +345,12 @@ async def test_who_may_not_vote_is_told_so() -> None:
 
         def may_vote(self, room: RoomName, endpoint: EndpointId) -> bool:
             return False
+
+        def trust(self, room: RoomName, endpoint: EndpointId) -> Trust:
+            return Trust.NAMED
+
+        def revision(self) -> int:
+            return 0
 
     alice = SkillTeam().skilled("alice", electorate=Nobody())
     hash = (await alice.publish()).hash
@@ -483,6 +498,34 @@ async def test_a_long_chain_is_cut() -> None:
 
     assert len((await alice.skills.get(shown[-1].hash, 0, 9)).chain) == CHAIN_MAX + 1
     assert len((await alice.skills.get(shown[0].hash, 0, 9)).chain) == CHAIN_MAX + 1
+
+
+@pytest.mark.parametrize("junk_comes_first", [True, False])
+async def test_junk_successors_hide_no_update_however_their_hashes_lie(
+    junk_comes_first: bool,
+) -> None:
+    team = SkillTeam()
+    alice, bob = team.skilled("alice"), team.skilled("bob")
+    first = await alice.publish("1. build\n")
+    second = await alice.publish("1. build\n2. ship\n", parent=first.hash)
+    third = await alice.publish("1. build\n2. test\n3. ship\n", parent=second.hash)
+    junk = []
+    for number in range(1000):
+        entry = a_skill_entry(f"junk {number}", author=MALLORY.endpoint, parent_hash=first.hash)
+        if entry.hash < second.hash:
+            junk.append(said(SkillPublished(entry)))
+    assert len(junk) > 64
+    (_, one), *updates = alice.rooms.sent
+    await bob.hear(DEMO, one)
+    for raw in (*junk, *(it for _, it in updates)) if junk_comes_first else (
+        *(it for _, it in updates), *junk,
+    ):  # fmt: skip
+        await bob.hear(DEMO, raw)
+
+    page = await bob.skills.get(first.hash, 0, 10)
+    newest = newest_of_publisher(page.chain, first.hash, Publisher())
+    assert newest is not None
+    assert newest.hash == third.hash
 
 
 async def test_the_successor_of_another_publisher_is_no_update() -> None:

@@ -4,8 +4,9 @@ import pytest
 
 from buddies_core.model.identity import SignerIdentity, SshIdentity
 from buddies_core.model.ids import EndpointId, RoomName
+from buddies_core.model.provenance import Trust
 from buddies_core.model.skill_views import Tally
-from buddies_core.skills.votes import Everybody, Standing, WhoeverIsHeard, standing, weighed
+from buddies_core.skills.votes import EverybodyKnown, KnownAndHeard, Standing, standing, weighed
 from tests.support.memories import ALICE, BOB, CAROL, DEMO
 from tests.support.skills import a_skill, a_vote
 
@@ -25,25 +26,42 @@ class Listed:
     def may_vote(self, room: RoomName, endpoint: EndpointId) -> bool:
         return self.voter(room, endpoint) in self.admitted
 
+    def trust(self, room: RoomName, endpoint: EndpointId) -> Trust:
+        return Trust.VOUCHED
+
+    def revision(self) -> int:
+        return 0
+
 
 @dataclass
 class Bound:
     signers: dict[EndpointId, SignerIdentity] = field(default_factory=dict)
+    strangers: set[EndpointId] = field(default_factory=set)
 
     def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
         return self.signers.get(endpoint)
 
+    def trust(self, room: RoomName, endpoint: EndpointId) -> Trust:
+        return Trust.STRANGER if endpoint in self.strangers else Trust.MEMBER
 
-def test_each_endpoint_has_a_vote_where_there_is_no_policy() -> None:
+
+def test_each_member_has_a_vote_where_there_is_no_policy() -> None:
     votes = [a_vote(SKILL, ALICE), a_vote(SKILL, BOB), a_vote(SKILL, CAROL, score=-1)]
-    assert standing(votes, DEMO, Everybody(Bound())) == Standing(Tally(2, 1), Tally())
+    assert standing(votes, DEMO, EverybodyKnown(Bound())) == Standing(Tally(2, 1), Tally())
+
+
+def test_keys_that_nothing_is_known_of_move_no_rank() -> None:
+    sybils = [EndpointId(n.to_bytes(32, "big")) for n in range(1000)]
+    votes = [a_vote(SKILL, ALICE), *(a_vote(SKILL, it, score=-1) for it in sybils)]
+    electorate = EverybodyKnown(Bound(strangers=set(sybils)))
+    assert standing(votes, DEMO, electorate) == Standing(Tally(1, 0), Tally(0, 1000))
 
 
 def test_a_signer_has_one_vote_also_where_there_is_no_policy() -> None:
     votes = [a_vote(SKILL, ALICE), a_vote(SKILL, BOB), a_vote(SKILL, CAROL, score=-1)]
     ann = SshIdentity("ssh-ed25519 AAAA")
     bound = Bound({ALICE: ann, BOB: ann})
-    assert standing(votes, DEMO, Everybody(bound)) == Standing(Tally(1, 1), Tally())
+    assert standing(votes, DEMO, EverybodyKnown(bound)) == Standing(Tally(1, 1), Tally())
 
 
 def test_one_signer_with_two_endpoints_has_one_vote_its_newest() -> None:
@@ -86,9 +104,12 @@ class Heard(Bound):
     def hears(self, room: RoomName, endpoint: EndpointId) -> bool:
         return endpoint in self.heard
 
+    def policy_revision(self) -> int:
+        return 0
+
 
 def test_who_is_not_heard_in_the_room_has_no_vote() -> None:
     votes = [a_vote(SKILL, ALICE), a_vote(SKILL, BOB), a_vote(SKILL, CAROL, score=-1)]
     ann = SshIdentity("ssh-ed25519 AAAA")
-    heard = Heard({ALICE: ann, BOB: ann}, {ALICE, BOB})
-    assert standing(votes, DEMO, WhoeverIsHeard(heard)) == Standing(Tally(1, 0), Tally(0, 1))
+    heard = Heard({ALICE: ann, BOB: ann}, heard={ALICE, BOB})
+    assert standing(votes, DEMO, KnownAndHeard(heard)) == Standing(Tally(1, 0), Tally(0, 1))

@@ -9,10 +9,13 @@ import pytest
 from buddies_core.errors import StoreError
 from buddies_core.model.identity import GpgIdentity, SshIdentity, Verified
 from buddies_core.model.ids import EndpointId, RoomName
-from buddies_core.store import skills
+from buddies_core.model.provenance import Origin
+from buddies_core.model.skill import Skill
 from buddies_core.store.database import Database
 from buddies_core.store.in_memory_skills import InMemorySkills
+from buddies_core.store.skill_keys import announcement_id
 from buddies_core.store.skills import RocksSkills, SkillStore
+from buddies_core.store.succession import OWN, SUCCESSORS_MAX, SUCCESSORS_PER_NEIGHBOR_MAX
 from tests.support.memories import ALICE, BOB
 from tests.support.skills import a_skill, a_skill_entry, a_vote, announced, heads
 
@@ -146,8 +149,8 @@ async def test_successors_are_those_of_the_same_room(store: SkillStore) -> None:
     for skill in (parent, child, elsewhere):
         await store.put_skill(skill)
 
-    assert store.successors(parent.key, 10) == (child.key,)
-    assert store.successors(child.key, 10) == ()
+    assert store.successors(parent.key) == (child.key,)
+    assert store.successors(child.key) == ()
 
 
 async def test_a_skill_that_is_replaced_is_its_new_parents_successor_only(
@@ -159,8 +162,8 @@ async def test_a_skill_that_is_replaced_is_its_new_parents_successor_only(
     for skill in (of_one, of_other):
         await store.put_skill(skill)
 
-    assert store.successors(one.key, 10) == ()
-    assert store.successors(other.key, 10) == (of_other.key,)
+    assert store.successors(one.key) == ()
+    assert store.successors(other.key) == (of_other.key,)
 
 
 async def test_an_announcement_is_forgotten_when_its_skill_is_here(store: SkillStore) -> None:
@@ -169,25 +172,15 @@ async def test_an_announcement_is_forgotten_when_its_skill_is_here(store: SkillS
     forged = replace(announced(skill, 3), proof=b"another claim")
     other = announced(a_skill(a_skill_entry("something else")))
     for announcement in (honest, forged, other):
-        assert await store.put_announcement(announcement) is True
+        await store.put_announcement(announcement)
     assert len(store.announcements()) == 3
     assert store.get_skill(skill.key) is None
 
     await store.put_skill(skill)
     assert store.announcements() == (other,)
-    await store.drop_announcement(other)
-    assert store.announcements() == ()
-
-
-async def test_announcements_are_bounded(
-    store: SkillStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for module in ("skills", "in_memory_skills"):
-        monkeypatch.setattr(f"buddies_core.store.{module}.ANNOUNCEMENTS_MAX", 2)
-    waiting = [announced(a_skill(a_skill_entry(f"content {n}"))) for n in range(3)]
-
-    kept = [await store.put_announcement(skill) for skill in (*waiting, waiting[0])]
-    assert kept == [True, True, False, True]
+    assert store.get_announcement(announcement_id(other)) == other
+    await store.drop_announcement(announcement_id(other))
+    assert (store.announcements(), store.get_announcement(announcement_id(other))) == ((), None)
 
 
 async def test_the_newest_vote_of_an_endpoint_counts(store: SkillStore) -> None:
@@ -208,13 +201,53 @@ async def test_a_claimed_vote_stands_beside_the_endpoints_own(store: SkillStore)
     assert set(store.votes(skill.key)) == {own, claimed}
 
 
-async def test_claimed_voters_of_a_skill_are_bounded(store: SkillStore) -> None:
+async def test_a_vote_is_kept_with_who_brought_it_in_and_others_go_for_it(
+    store: SkillStore,
+) -> None:
     skill = a_skill()
-    count = skills.UNVERIFIED_VOTES_MAX
-    kept = [await store.put_vote(a_vote(skill, f"sybil {n}")) for n in range(count + 1)]
-    verified = await store.put_vote(a_vote(skill, EndpointId(b"v" * 32)))
+    one, other, third = (a_vote(skill, EndpointId(bytes([n]) * 32)) for n in range(3))
+    assert await store.put_vote(one, ALICE) is True
+    assert await store.put_vote(other, BOB, (one,)) is True
+    assert await store.put_vote(third, BOB, (third,)) is False
+    assert store.ballots(skill.key) == ((other, BOB),)
 
-    assert (kept, verified) == ([True] * count + [False], True)
+
+def successors_of(parent: Skill, count: int) -> list[Skill]:
+    return [a_skill(a_skill_entry(f"{n}", parent_hash=parent.entry.hash)) for n in range(count)]
+
+
+async def test_successors_come_best_known_first_then_the_latest(store: SkillStore) -> None:
+    parent = a_skill()
+    unknown, own, member, late = successors_of(parent, 4)
+    for skill, rank in ((unknown, 0), (own, OWN), (member, 1), (late, 1)):
+        await store.put_skill(skill, Origin(rank))
+    assert store.successors(parent.key) == (own.key, late.key, member.key, unknown.key)
+
+    await store.rank_successor(unknown.head(), Origin(OWN))
+    assert store.successors(parent.key) == (own.key, unknown.key, late.key, member.key)
+
+
+async def test_what_strangers_publish_after_a_skill_takes_no_place_of_those_known_better(
+    store: SkillStore,
+) -> None:
+    parent = a_skill()
+    skills = successors_of(parent, 500)
+    for n, skill in enumerate(skills):
+        if n == 250:
+            await store.put_skill(skill, Origin(1, BOB))
+        else:
+            await store.put_skill(skill, Origin(0, BOB if n % 2 else ALICE))
+
+    linked = store.successors(parent.key)
+    assert linked[0] == skills[250].key
+    assert len(linked) == 2 * SUCCESSORS_PER_NEIGHBOR_MAX
+
+
+async def test_a_skill_has_only_so_many_successors_whoever_brought_them(store: SkillStore) -> None:
+    parent = a_skill()
+    for skill in successors_of(parent, SUCCESSORS_MAX + 9):
+        await store.put_skill(skill)
+    assert len(store.successors(parent.key)) == SUCCESSORS_MAX
 
 
 async def test_a_damaged_skill_is_named_by_get_and_skipped_by_lists(tmp_path: Path) -> None:

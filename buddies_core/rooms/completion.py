@@ -1,0 +1,134 @@
+"""Fetches in the background what members have announced and this node lacks; see `wanted`."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Generic, Protocol, TypeVar
+
+from buddies_core.clock import Clock
+from buddies_core.errors import BuddiesError, StoreError, TimedOut
+from buddies_core.model.ids import EndpointId, RoomName, short
+from buddies_core.model.provenance import Trust
+from buddies_core.model.room import Member
+from buddies_core.rooms.wanted import Attempt, Wanted
+
+FETCHES_AT_ONCE = 4
+STRANGERS_AT_ONCE = 2
+"""Of those. A member that announces a content may take 30 s to give nothing of it."""
+CHECK_EVERY_S = 2.0
+"""Members come and go, and nothing tells of it."""
+
+_log = logging.getLogger(__name__)
+
+KeyT = TypeVar("KeyT")
+
+
+class RoomsPort(Protocol):
+    """The rooms this node is in; see `rooms.Rooms`."""
+
+    def joined(self) -> tuple[RoomName, ...]:
+        """Return the rooms this node is in."""
+
+    def members(self, room: RoomName) -> tuple[Member, ...]:
+        """Return who is present, this node included."""
+
+    def trust(self, room: RoomName, endpoint: EndpointId) -> Trust:
+        """Return how far an endpoint is known in the room."""
+
+
+def members_to_ask(rooms: RoomsPort, room: RoomName) -> tuple[EndpointId, ...]:
+    """Return who is present in the room and may be asked."""
+    if room not in rooms.joined():
+        return ()
+    members = rooms.members(room)
+    return tuple(it.endpoint for it in members if it.speaks_direct and not it.is_self)
+
+
+class Completion(Generic[KeyT]):
+    """Asks for contents, a few at once, until each is here or given up."""
+
+    def __init__(
+        self,
+        rooms: RoomsPort,
+        ask: Callable[[KeyT, RoomName, EndpointId], Awaitable[None]],
+        give_up: Callable[[KeyT], Awaitable[None]],
+        clock: Clock,
+        counters: Counter[str],
+    ) -> None:
+        """Begin with nothing to ask for.
+
+        Args:
+            rooms: Who is there.
+            ask: Asks a member for a content, and keeps it; raises BuddiesError if that did not
+                give it. Returns at once if it is here already.
+            give_up: Is told of what is not asked for any more.
+            clock: The time.
+            counters: Count what is given up.
+        """
+        self._rooms = rooms
+        self._ask = ask
+        self._give_up = give_up
+        self._clock = clock
+        self._counters = counters
+        self._wanted: Wanted[KeyT] = Wanted(lambda room: members_to_ask(rooms, room))
+        self._under_way: dict[KeyT, Trust] = {}
+        self._work = asyncio.Event()
+
+    async def want(
+        self, key: KeyT, room: RoomName, author: EndpointId, neighbor: EndpointId | None = None
+    ) -> bool:
+        """Ask for a content from now on; return False if others are to be had first.
+
+        `neighbor` is who brought it in. What has to make way for it is given up.
+        """
+        trust = self._rooms.trust(room, author)
+        gone = self._wanted.add(key, room, author, trust, neighbor, self._clock.now_s())
+        self._work.set()
+        if gone:
+            self._counters["contents_announced_too_many"] += len(gone)
+        for it in gone:
+            if it != key:
+                await self._give_up(it)
+        return key not in gone
+
+    async def run(self) -> None:
+        """Fetch until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self._work.clear()
+                for key in self._wanted.expired(self._clock.now_s()):
+                    await self._give_up(key)
+                self._wanted.look_around()
+                while len(self._under_way) < FETCHES_AT_ONCE and (attempt := self._next()):
+                    self._under_way[attempt.key] = attempt.trust
+                    group.create_task(self._fetch(attempt))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(CHECK_EVERY_S if len(self._wanted) else None):
+                        await self._work.wait()
+
+    def _next(self) -> Attempt[KeyT] | None:
+        now_s = self._clock.now_s()
+        return self._wanted.next_attempt(self._under_way, STRANGERS_AT_ONCE, now_s)
+
+    async def _fetch(self, attempt: Attempt[KeyT]) -> None:
+        key = attempt.key
+        try:
+            for member in attempt.members:
+                try:
+                    await self._ask(key, attempt.room, member)
+                except StoreError as error:
+                    _log.warning("content_not_kept: %s", error)
+                    return
+                except BuddiesError as error:
+                    _log.info("content_missing peer=%s: %s", short(member), error)
+                    late = isinstance(error, TimedOut)
+                    if not self._wanted.failed(key, member, self._clock.now_s(), late=late):
+                        return
+                else:
+                    self._wanted.forget(key)
+                    return
+        finally:
+            del self._under_way[key]
+            self._work.set()

@@ -1,0 +1,75 @@
+"""The votes on one skill, of which only so many are kept. Pure.
+
+Anybody can make up voters, so a box is bounded by who brought the votes in, and the votes of those
+who are not known make way for the others.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
+
+from buddies_core.model.identity import Verified
+from buddies_core.model.ids import EndpointId
+from buddies_core.model.provenance import Provenance
+from buddies_core.model.skill import Vote
+
+VOTES_MAX = 256
+VOTES_PER_NEIGHBOR_MAX = 64
+
+Voter: TypeAlias = tuple[bool, str]
+"""Whether it is verified, and its name: what a 0.1.4 peer claims stands beside what is proven."""
+
+
+def voter_of(vote: Vote) -> Voter:
+    """Return whose vote it is."""
+    return vote.verified is not Verified.UNVERIFIED, vote.voter
+
+
+class BallotBox:
+    """One vote a voter, its newest."""
+
+    def __init__(
+        self,
+        votes: Iterable[tuple[Vote, EndpointId | None]],
+        rank: Callable[[Vote], int],
+        now_s: float,
+    ) -> None:
+        """Begin with what is on disk, and who brought each in."""
+        self._rank = rank
+        self.ranked_at_s = now_s
+        """When it was last looked at how far each voter is known."""
+        self._votes: dict[Voter, Vote] = {}
+        self._provenance: Provenance[Voter] = Provenance(VOTES_MAX, VOTES_PER_NEIGHBOR_MAX)
+        self.superfluous: tuple[Vote, ...] = ()
+        """On disk, and not in the box: an older buddies had no bounds."""
+        for vote, neighbor in votes:
+            self.superfluous += self.admit(vote, neighbor)
+
+    def is_news(self, vote: Vote) -> bool:
+        """Whether it is newer than what its voter said before."""
+        known = self._votes.get(voter_of(vote))
+        return known is None or vote.sent_at_ms > known.sent_at_ms
+
+    def admit(self, vote: Vote, neighbor: EndpointId | None) -> tuple[Vote, ...]:
+        """Take in news, and return the votes that go for it; maybe that one itself."""
+        voter = voter_of(vote)
+        self._votes[voter] = vote
+        gone = self._provenance.admit(voter, self._rank(vote), neighbor)
+        return tuple(self._votes.pop(it) for it in gone)
+
+    def rank_anew(self, now_s: float) -> None:
+        """Take note of voters that have become better known."""
+        self.ranked_at_s = now_s
+        for voter, vote in self._votes.items():
+            self._provenance.admit(voter, self._rank(vote))
+
+    def votes(self) -> tuple[Vote, ...]:
+        """Return all there are."""
+        return tuple(self._votes.values())
+
+    def by_rank(self) -> list[Vote]:
+        """Return those of the voters that are known best first, then the newest."""
+        return sorted(self._votes.values(), key=lambda it: (-self._rank(it), -it.sent_at_ms))
+
+    def of(self, endpoint: EndpointId) -> Vote | None:
+        """Return the vote of an endpoint, as it has signed it."""
+        return self._votes.get((True, endpoint.hex()))
