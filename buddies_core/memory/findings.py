@@ -1,10 +1,12 @@
 """What a search found, here and at peers: one memory once, in one order."""
 
+import asyncio
 import logging
 import math
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from sys import getsizeof
 from typing import TypeVar
 
 from buddies_core.errors import BuddiesError, StoreError
@@ -26,7 +28,10 @@ from buddies_core.model.memory import (
 K = TypeVar("K")
 
 _KEPT_MAX = 1000
-_KEPT_CHARS_MAX = 16 << 20
+_KEPT_BYTES_MAX = 16 << 20
+"""Of memory: a text may take four bytes for each of its characters."""
+_CHECKED_AT_ONCE = 16
+"""Copies, before others get a turn: to check a signature takes 0.1 ms."""
 
 _log = logging.getLogger(__name__)
 
@@ -93,11 +98,14 @@ class Findings:
 
         What is not to be believed is counted.
         """
-        ranked = [
-            (await self._admit(room, source, proof, now_ms), credible(score))
-            for proof, score in copies
-        ]
-        return [(memory, score) for memory, score in ranked if memory is not None]
+        ranked = []
+        for number, (proof, score) in enumerate(copies, start=1):
+            memory = await self._admit(room, source, proof, now_ms)
+            if memory is not None:
+                ranked.append((memory, credible(score)))
+            if number % _CHECKED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return ranked
 
     def ranked(self, limit: int) -> list[tuple[Memory | MemoryHead, float]]:
         """Return the best of all that was taken in."""
@@ -156,14 +164,14 @@ class RecentFinds:
 
     def __init__(self) -> None:
         self._memories: OrderedDict[MemoryKey, Memory] = OrderedDict()
-        self._chars = 0
+        self._bytes = 0
 
     def keep(self, memory: Memory) -> None:
         """Keep a memory, in place of what was known of it; of many the oldest are forgotten."""
         self._forget(memory.key)
         self._memories[memory.key] = memory
-        self._chars += len(memory.entry.content)
-        while len(self._memories) > _KEPT_MAX or self._chars > _KEPT_CHARS_MAX:
+        self._bytes += _bytes_of(memory)
+        while len(self._memories) > _KEPT_MAX or self._bytes > _KEPT_BYTES_MAX:
             self._forget(next(iter(self._memories)))
 
     def find(self, id: MemoryId) -> tuple[Memory, ...]:
@@ -173,4 +181,8 @@ class RecentFinds:
     def _forget(self, key: MemoryKey) -> None:
         memory = self._memories.pop(key, None)
         if memory is not None:
-            self._chars -= len(memory.entry.content)
+            self._bytes -= _bytes_of(memory)
+
+
+def _bytes_of(memory: Memory) -> int:
+    return getsizeof(memory.entry.content) + getsizeof(memory.proof)

@@ -205,7 +205,7 @@ class Search:
                     (found.proof, found.score) for reply in replies for found in reply.search.found
                 ]
                 believed = await findings.believed(
-                    room, member.endpoint, copies[:FOUND_MAX], self._clock.wall_ms()
+                    room, member.endpoint, copies[: request.search.limit], self._clock.wall_ms()
                 )
         except (TimeoutError, TimedOut):
             return Answer(member=member, silence=f"no answer within {question.timeout_s:g} s")

@@ -21,7 +21,7 @@ from buddies_core.errors import TimedOut, Unreachable, WireError
 from buddies_core.model.ids import EndpointId, short
 from buddies_core.net.context import NetContext
 from buddies_core.net.endpoint import DIRECT_ALPN, Endpoint
-from buddies_core.net.exchange import IN_PARTS, exchange
+from buddies_core.net.exchange import REPLIES_MAX, exchange
 from buddies_core.net.incoming import IncomingRequest
 from buddies_core.net.iroh_calls import Failure, IrohFailed
 from buddies_core.net.links import CloseReason, Link
@@ -124,10 +124,10 @@ class Direct:
             Busy, NotAllowed, NotFound, BuddiesError: the peer refused, and says why.
         """
         framed = frame(request.SerializeToString(), REQUEST_BYTES_MAX)
-        in_parts = request.WhichOneof("ask") in IN_PARTS
+        replies_max = REPLIES_MAX.get(request.WhichOneof("ask") or "", 1)
         with _late_as_timed_out(peer, timeout_s):
             async with asyncio.timeout(timeout_s), self._turn(peer):
-                return await self._ask(peer, framed, in_parts=in_parts)
+                return await self._ask(peer, framed, replies_max)
 
     async def ping(self, peer: EndpointId, timeout_s: float) -> None:
         """Return when the peer has answered; raises as `ask` does, and waits for no turn."""
@@ -154,12 +154,10 @@ class Direct:
             await asyncio.sleep(self._own.reserve(peer, self._context.clock.now_s()))
             yield
 
-    async def _ask(
-        self, peer: EndpointId, framed: bytes, *, in_parts: bool = False
-    ) -> list[PeerReply]:
+    async def _ask(self, peer: EndpointId, framed: bytes, replies_max: int = 1) -> list[PeerReply]:
         link, stream = await self._open_stream(peer)
         with self._using(link):
-            return await exchange(link, stream, framed, self._context, in_parts=in_parts)
+            return await exchange(link, stream, framed, self._context, replies_max)
 
     async def _open_stream(self, peer: EndpointId) -> tuple[Link, iroh.BiStream]:
         link = await self._link_to(peer)

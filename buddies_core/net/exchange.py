@@ -27,9 +27,14 @@ ITEMS_MAX = 1024
 than a hundred in memory. A full reply of ours has 320."""
 ANSWER_BYTES_MAX = 2 * 1024 * 1024
 """All replies to one request together: a content has 1 MiB at most, and comes with 1,024 votes."""
-REPLIES_MAX = 64
-IN_PARTS = frozenset(("hello", "search_skills", "fetch_memory", "fetch_skill", "fetch_output"))
-"""What is answered by more than one reply."""
+REPLIES_MAX = {
+    "hello": 64,
+    "search_skills": 4,
+    "fetch_memory": 64,
+    "fetch_skill": 64,
+    "fetch_output": 64,
+}
+"""How many replies answer a request of this kind; all others are answered by one."""
 ABANDONED_MAX = 16
 """Requests on one connection that the peer left unanswered. Each keeps a stream open, of which
 there are 100, as a pending read keeps it from being refused (measured): the connection is closed,
@@ -40,9 +45,9 @@ _READ_BYTES_MAX = 65_536
 
 
 async def exchange(
-    link: Link, stream: iroh.BiStream, framed_request: bytes, context: NetContext, *, in_parts: bool
+    link: Link, stream: iroh.BiStream, framed_request: bytes, context: NetContext, replies_max: int
 ) -> list[PeerReply]:
-    """Return the peer's replies, the last of which has `end`; `in_parts` takes more than one.
+    """Return the peer's replies, at most so many; the last of them has `end`.
 
     Cancelling the caller gives up on the answer. A connection on which the peer has left too many
     requests unanswered is closed.
@@ -56,7 +61,7 @@ async def exchange(
     try:
         await context.calls.run(stream.send().write_all(framed_request), late=link.let_go)
         await context.calls.run(stream.send().finish(), late=link.let_go)
-        replies = await _read_replies(link, stream.recv(), context, in_parts=in_parts)
+        replies = await _read_replies(link, stream.recv(), context, replies_max)
         ended = True
     except WireError as error:
         context.counters["bad_replies"] += 1
@@ -77,7 +82,7 @@ async def exchange(
 
 
 async def _read_replies(
-    link: Link, stream: iroh.RecvStream, context: NetContext, *, in_parts: bool
+    link: Link, stream: iroh.RecvStream, context: NetContext, replies_max: int
 ) -> list[PeerReply]:
     """Return the replies up to the one with `end`, or to the end of the stream."""
     frames = FrameReader(REPLY_BYTES_MAX)
@@ -92,7 +97,7 @@ async def _read_replies(
             replies.append(_decoded(body))
             if replies[-1].end:
                 return replies
-            if len(replies) >= (REPLIES_MAX if in_parts else 1):
+            if len(replies) >= replies_max:
                 raise WireError(f"it has more than {len(replies)} replies")
     return replies
 

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from buddies_core.errors import BuddiesError, NotFound, TimedOut, WireError
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, RoomName
+from buddies_core.model.provenance import Trust
 from buddies_core.model.skill import Skill, SkillKey, Vote
 from buddies_core.pb import peer_pb2
 from buddies_core.rooms.completion import members_to_ask
 from buddies_core.skills.ballot_box import VOTES_PER_NEIGHBOR_MAX
 from buddies_core.skills.copies import Copies
 from buddies_core.skills.ports import AskPort, RoomsPort
+from buddies_core.wire.room_messages import open_envelope
 
 MEMBERS_ASKED_MAX = 64
 PART_BYTES = 128 << 10
@@ -26,6 +28,8 @@ VOTES_IN_PART = 256
 """At some 350 bytes each."""
 VOTES_HANDED_ON_MAX = VOTES_PER_NEIGHBOR_MAX
 """Whoever asks keeps no more of them."""
+CHECKED_AT_ONCE = 16
+"""Votes, before others get a turn."""
 BACKGROUND_ASK_S = 30.0
 """For 1 MiB over a slow line."""
 _REASON_CHARS_MAX = 200
@@ -147,14 +151,18 @@ async def believed_votes(
 ) -> tuple[Vote, ...]:
     """Return the votes on this skill that these bytes prove; the others are counted and left out.
 
-    A check takes some 0.1 ms, so others get a turn now and then.
+    Those of voters that are not known here would not count, and are left out unchecked. A check
+    takes some 0.1 ms, so others get a turn now and then.
     """
     room = RoomName(key[32:].decode())
     votes: list[Vote] = []
     for number, proof in enumerate(proofs, start=1):
-        if number % 32 == 0:
+        if number % CHECKED_AT_ONCE == 0:
             await asyncio.sleep(0)
         with suppress(WireError):
+            trailer = open_envelope(proof).trailer
+            if trailer is not None and rooms.trust(room, trailer.sender) is Trust.STRANGER:
+                continue
             vote = copies.vote(await rooms.admit(room, proof, source))
             if vote.skill == key and vote.verified is not Verified.UNVERIFIED:
                 votes.append(vote)

@@ -19,7 +19,6 @@ from buddies_core.errors import (
     NotFound,
     StoreError,
     TimedOut,
-    WireError,
 )
 from buddies_core.model.ids import EndpointId, RoomName, short
 from buddies_core.model.memory import MemoryFilter
@@ -29,9 +28,10 @@ from buddies_core.model.skill_views import SkillSearchResult
 from buddies_core.pb import peer_pb2
 from buddies_core.skills.ballots import Ballots
 from buddies_core.skills.copies import Copies
-from buddies_core.skills.fetching import MEMBERS_ASKED_MAX, believed_votes, reason_of
-from buddies_core.skills.findings import Findings, Heard, Question, credible
+from buddies_core.skills.fetching import MEMBERS_ASKED_MAX, reason_of
+from buddies_core.skills.findings import Findings, Heard, Question
 from buddies_core.skills.ports import AskPort, HiddenPort, LocalPort, RoomsPort
+from buddies_core.skills.reading import VOTES_MAX, AnswerReader
 from buddies_core.skills.views import snippet
 from buddies_core.skills.votes import weighed
 from buddies_core.store.skills import SkillStore, has_any
@@ -41,8 +41,6 @@ FOUND_MAX = 20
 """In one answer."""
 FOUND_IN_FRAME = 10
 """With a proof of 4 KB and votes of 11 KB each they stay below 256 KiB."""
-VOTES_MAX = 32
-"""With each skill of an answer, the newest; to check one takes the asker 0.1 ms."""
 MODEL_PATIENCE = 2 / 3
 """Of the time a search has: the rest is for the members, who could not be asked otherwise."""
 ANSWER_WITHIN_S = 2.0
@@ -89,11 +87,9 @@ class SkillSearch:
         self._store = store
         self._rooms = rooms
         self._network = network
-        self._copies = copies
         self._ballots = ballots
-        self._hidden = hidden
         self._clock = clock
-        self._counters = counters
+        self._reader = AnswerReader(store, rooms, copies, ballots, hidden, counters)
         self._legacy = legacy
 
     async def search(
@@ -131,7 +127,7 @@ class SkillSearch:
         ranked = self._ranked(findings)[:limit]
         with suppress(StoreError):
             await self._ballots.take_all(
-                [v for skill, _, votes in ranked for v in votes if self._shown(skill.key)]
+                [v for skill, _, votes in ranked for v in votes if self._reader.kept(skill.key)]
             )
         standing = self._ballots.standing
         return SkillSearchResult(
@@ -212,15 +208,17 @@ class SkillSearch:
                 tags=question.tags,
             ),
         )
-        believed = 0
         try:
             async with asyncio.timeout(left_s):
                 replies = await self._network.ask(member.endpoint, room, request, left_s)
                 found = [one for reply in replies for one in reply.skills_found.found]
-                for one in found[:FOUND_MAX]:
-                    believed += await self._believe(
-                        room, member.endpoint, one, question.tags, findings
-                    )
+                believed = await self._reader.take(
+                    room,
+                    member.endpoint,
+                    found[: request.search_skills.limit],
+                    question.tags,
+                    findings,
+                )
         except (TimeoutError, TimedOut):
             heard.silence(member, f"no answer within {question.timeout_s:g} s")
             return
@@ -230,36 +228,6 @@ class SkillSearch:
         if any(reply.skills_found.lexical_only for reply in replies):
             heard.notes.append(f"{member.name} searched by words alone")
         heard.answer(member, believed, question.elapsed_ms(self._clock.now_s()))
-
-    async def _believe(
-        self,
-        room: RoomName,
-        source: EndpointId,
-        found: peer_pb2.FoundSkill,
-        tags: tuple[str, ...],
-        findings: Findings,
-    ) -> bool:
-        """Take in what a peer found, and return whether it is to be believed."""
-        skill = await self._read(room, source, found.proof)
-        if skill is None or not has_any(skill, tags):
-            return False
-        known = {vote.proof for vote in self._ballots.of(skill.key)}
-        known |= findings.votes.get(skill.key, {}).keys()
-        new = [proof for proof in found.votes[:VOTES_MAX] if proof not in known]
-        votes = await believed_votes(self._rooms, self._copies, skill.key, source, new)
-        findings.add(skill, credible(found.score), votes)
-        return True
-
-    async def _read(self, room: RoomName, source: EndpointId | None, proof: bytes) -> Skill | None:
-        """Return the skill in a copy; None if it is hidden, or not to be believed, and counted."""
-        try:
-            skill = await self._copies.skill(await self._rooms.admit(room, proof, source))
-        except WireError as error:
-            self._counters["search_copies_rejected"] += 1
-            _log.info("copy_rejected room=%s: %s", room, error)
-            return None
-        # What is kept of it may have come before its author was revoked.
-        return None if self._hidden.hides(skill) and not self._shown(skill.key) else skill
 
     async def _ask_legacy(
         self,
@@ -280,7 +248,7 @@ class SkillSearch:
                 continue
             believed = 0
             for copy in it.copies:
-                skill = await self._read(it.room, None, copy)
+                skill = await self._reader.read(it.room, None, copy)
                 if skill is not None and has_any(skill, question.tags):
                     findings.add(skill, LEGACY_RELEVANCE)
                     believed += 1
@@ -351,28 +319,21 @@ class SkillSearch:
             )
         except TimeoutError:
             raise TimedOut("the index of skills did not answer in time") from None
-        kept = [(self._shown(SkillKey(bytes(hit.key))), relevance) for hit, relevance in found]
+        kept = [
+            (self._reader.kept(SkillKey(bytes(hit.key))), relevance) for hit, relevance in found
+        ]
         return [(skill, relevance) for skill, relevance in kept if skill is not None], damaged
 
     def _ranked(self, findings: Findings) -> list[tuple[Skill | SkillHead, float, list[Vote]]]:
         """Return all that was found, best first: by relevance, as votes weigh it."""
         ranked = []
         for key, found in findings.skills.items():
-            skill = self._shown(key) or found
+            skill = self._reader.kept(key) or found
             # Of what is truncated the hash is a claim: it may be that of a skill that is liked.
             votes = [] if skill.truncated else list(findings.votes[key].values())
             rank = self._ballots.standing(key, votes).votes.rank
             ranked.append((skill, weighed(findings.relevance[key], rank), votes))
         return sorted(ranked, key=lambda item: (-item[1], item[0].key))
-
-    def _shown(self, key: SkillKey) -> SkillHead | None:
-        """Return what is kept of a skill, if it can be read and is not hidden."""
-        try:
-            kept = self._store.get_head(key)
-        except StoreError as error:
-            _log.warning("record_damaged reason=%s", error)
-            return None
-        return None if kept is None or self._hidden.hides(kept) else kept
 
     def _rooms_to_search(self, room: RoomName | None) -> tuple[RoomName, ...]:
         joined = self._rooms.joined()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
 from buddies_core.errors import StoreError, WireError
+from buddies_core.gossip.messages import CONTENT_BYTES_MAX
 from buddies_core.identity.signatures import verify_endpoint
 from buddies_core.identity.verifying import Verdict, Verification
 from buddies_core.model.bodies import (
@@ -31,6 +32,8 @@ from buddies_core.wire.room_messages import (
 
 LEGACY_NAMESPACE = "buddies"
 """Of 0.1.4's SSH signatures."""
+MESSAGE_BYTES_MAX = CONTENT_BYTES_MAX + 512
+"""A copy is what was broadcast; an entry in a 0.1.4 peer's answer becomes one of its own."""
 
 log = logging.getLogger(__name__)
 
@@ -136,6 +139,8 @@ class Admission:
         return self._speakers.watermark(spoke_key(endpoint)) > 0
 
     def _admit(self, room: RoomName, room_id: RoomId, raw: bytes) -> Admitted:
+        if len(raw) > MESSAGE_BYTES_MAX:
+            raise Rejected("too_long", f"it has {len(raw)} bytes, more than a broadcast carries")
         try:
             envelope = open_envelope(raw)
         except WireError as error:

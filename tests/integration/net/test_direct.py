@@ -441,7 +441,7 @@ async def test_a_reply_that_is_many_things_in_few_bytes_ends_the_connection(kind
     ("request_", "replies_max"),
     [
         (PeerRequest(search=Search(query="q")), 1),
-        (PeerRequest(fetch_memory=FetchMemory(id=b"7")), REPLIES_MAX),
+        (PeerRequest(fetch_memory=FetchMemory(id=b"7")), REPLIES_MAX["fetch_memory"]),
     ],
     ids=["what has one reply", "what comes in parts"],
 )

@@ -2,18 +2,23 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_bytes
 
 from buddies_core.identity.node_key import NodeKey
 from buddies_core.model.address import PeerAddress
-from buddies_core.model.ids import EndpointId, RoomName, TopicId, topic_of
+from buddies_core.model.bodies import Body, Presence
+from buddies_core.model.ids import EndpointId, RoomName, TopicId, open_room_id, topic_of
+from buddies_core.model.memory import Whole
 from buddies_core.net.driver import ContentDelivered, NeighborCameUp
 from buddies_core.net.incoming import IncomingRequest
 from buddies_core.net.network import Network
 from buddies_core.pb.peer_pb2 import PeerReply, Refusal
+from buddies_core.wire.room_messages import RoomMessage, Trailer, encode_room_message, seal
 from buddies_core.wire.tickets import decode_ticket
 from tests.support.worlds.machines import Machine
 from tests.support.worlds.networks import a_network, key_of, wait_delivery
@@ -29,6 +34,18 @@ class Attacker:
     room: RoomName
     answers: list[PeerReply] = field(default_factory=list)
     """To everything it is asked; with none it refuses."""
+
+    def signed(self, body: Body, key: NodeKey | None = None, whole: Whole | None = None) -> bytes:
+        """Return what the attacker says, or somebody that it makes up."""
+        key = key or self.key
+        message = encode_room_message(RoomMessage(nonce=token_bytes(16), body=body))
+        sent_at_ms = time.time_ns() // 1_000_000
+        trailer = Trailer(sender=key.endpoint, sent_at_ms=sent_at_ms, whole=whole)
+        return seal(message, trailer, open_room_id(self.room), key.sign)
+
+    async def is_a_member(self) -> None:
+        """Have the others take the attacker for a member, which they then ask."""
+        await self.says(self.signed(Presence(f"member {self.key.endpoint.hex()[:6]}", ())))
 
     async def says(self, raw: bytes) -> None:
         """Broadcast these bytes in the room."""
@@ -75,6 +92,12 @@ def memory_mb(machine: Machine) -> float:
     status = Path(f"/proc/{machine.daemon_pid()}/status").read_text()
     line = next(it for it in status.splitlines() if it.startswith("VmRSS:"))
     return int(line.split()[1]) / 1024
+
+
+def cpu_s(machine: Machine) -> float:
+    """Return how much time the machine's daemon has computed so far."""
+    stat = Path(f"/proc/{machine.daemon_pid()}/stat").read_text().rpartition(")")[2].split()
+    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def _answer(attacker: Attacker) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from buddies_core.errors import InvalidInput, NotFound, StoreError
 from buddies_core.memory.embedder import DIMENSIONS, ModelUnavailable
+from buddies_core.memory.findings import Findings
 from buddies_core.model.bodies import (
     MemoryCreated,
     SearchFilters,
@@ -225,6 +226,48 @@ async def test_forged_copies_are_dropped_and_counted(team: Team, alice: Node, bo
         ("alice", 0),
         ("mallory", 0),
     ]
+
+
+async def test_of_an_answer_no_more_is_checked_than_was_asked_for(
+    team: Team, bob: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mallory = team.node("mallory")
+    proofs = [
+        await mallory.rooms.compose(DEMO, MemoryCreated(an_entry(n, author=mallory.endpoint)))
+        for n in range(60)
+    ]
+    found = [peer_pb2.Found(proof=proof, score=1) for proof in proofs]
+    reply = peer_pb2.PeerReply(search=peer_pb2.SearchReply(found=found))
+    team.answers[mallory.endpoint] = lambda _: [reply]
+    checked: list[bytes] = []
+    admit = bob.rooms.admit
+
+    async def admitted(room: RoomName, proof: bytes, source: EndpointId | None = None) -> Admitted:
+        checked.append(proof)
+        return await admit(room, proof, source)
+
+    monkeypatch.setattr(bob.rooms, "admit", admitted)
+    assert len((await search(bob, "table", limit=20)).results) == 20
+    assert checked == proofs[:20]
+
+
+async def test_others_get_a_turn_while_an_answer_is_checked(team: Team, bob: Node) -> None:
+    mallory = team.node("mallory")
+    proof = await mallory.rooms.compose(DEMO, MemoryCreated(an_entry(author=mallory.endpoint)))
+    findings = Findings(EVERYTHING, bob.store, bob.rooms, bob.revocations, bob.counters)
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(others())
+        await findings.believed(DEMO, mallory.endpoint, [(proof, 1.0)] * 50, 0)
+        task.cancel()
+    assert turns >= 3
 
 
 async def test_a_copy_in_the_wrong_room_does_not_hide_the_one_in_the_right_room(

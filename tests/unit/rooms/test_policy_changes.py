@@ -14,6 +14,7 @@ from buddies_core.model.address import AddressInfo
 from buddies_core.model.bodies import Join, Presence
 from buddies_core.model.ids import EndpointId, RoomName, open_room_id
 from buddies_core.model.policy import IDENTITIES_MAX, AffectedMember, Policy, PolicyView
+from buddies_core.model.provenance import Trust
 from buddies_core.rooms.composing import Composer
 from buddies_core.rooms.policy_changes import PolicyChanges
 from buddies_core.rooms.room_changes import RoomChanges
@@ -242,3 +243,23 @@ async def test_votes_count_of_whom_the_room_hears(bob: BobsRooms) -> None:
     assert bob.rooms.hears(RoomName("other"), CAROL.endpoint)
     await bob.room_changes.leave(DEMO, None, for_all=True)
     assert not bob.rooms.hears(DEMO, CAROL.endpoint)
+
+
+async def test_how_far_somebody_is_known_in_a_room(bob: BobsRooms) -> None:
+    def trust(key: NodeKey, room: str = DEMO) -> Trust:
+        return bob.rooms.trust(RoomName(room), EndpointId(key.endpoint))
+
+    assert {key: trust(key) for key in (BOB, ALICE, CAROL, NodeKey(b"d" * 32))} == {
+        BOB: Trust.NAMED,
+        ALICE: Trust.VOUCHED,
+        CAROL: Trust.MEMBER,
+        NodeKey(b"d" * 32): Trust.STRANGER,
+    }
+    assert trust(CAROL, "other") is Trust.STRANGER
+    bob.rooms.room(DEMO).presences.forget(EndpointId(CAROL.endpoint))
+    assert trust(CAROL) is Trust.MEMBER  # It is remembered.
+
+    revision = bob.rooms.policy_revision()
+    await bob.set(OWN, ANN)
+    assert trust(ALICE) is Trust.NAMED
+    assert bob.rooms.policy_revision() != revision

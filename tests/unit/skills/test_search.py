@@ -6,15 +6,24 @@ from uuid import UUID
 import pytest
 
 from buddies_core.errors import InvalidInput, NotFound
+from buddies_core.identity.node_key import NodeKey
 from buddies_core.memory.index import MemoryIndex
-from buddies_core.model.ids import EndpointId, RequestId, RoomName
+from buddies_core.model.bodies import (
+    Body,
+    SkillPublished,
+    SkillVoteCast,
+)
+from buddies_core.model.ids import EndpointId, RequestId, RoomName, open_room_id
 from buddies_core.model.memory import MemoryFilter
 from buddies_core.model.room import Member
 from buddies_core.model.skill_views import SkillSearchResult, Tally
 from buddies_core.model.views import PeerAnswer, PeerSilence
 from buddies_core.pb.peer_pb2 import FoundSkill, PeerReply, SkillsFound
 from buddies_core.skills.documents import SkillDocuments
+from buddies_core.skills.reading import VOTES_IN_ANSWER_MAX, VOTES_MAX
 from buddies_core.store.in_memory_skills import InMemorySkills
+from buddies_core.trust.admission import Admitted
+from buddies_core.wire.room_messages import RoomMessage, Trailer, encode_room_message, seal
 from tests.support.fakes.embedder import ToyEmbedder
 from tests.support.memories import CAROL, DEMO
 from tests.support.skills import a_skill, a_skill_entry
@@ -26,6 +35,12 @@ OLD = Member(endpoint=CAROL, name="carol", speaks_direct=False)
 
 async def find(node: SkillNode, query: str, *tags: str, limit: int = 20) -> SkillSearchResult:
     return await node.skill_search.search(query, None, tags, 3.0, limit)
+
+
+def said(body: Body, key: NodeKey) -> bytes:
+    """Return what the holder of this key has said in the demo room."""
+    message = encode_room_message(RoomMessage(nonce=bytes(16), body=body))
+    return seal(message, Trailer(sender=key.endpoint, sent_at_ms=5), open_room_id(DEMO), key.sign)
 
 
 def titles(result: SkillSearchResult) -> list[str]:
@@ -109,6 +124,57 @@ async def test_a_forged_copy_and_a_forged_vote_are_left_out() -> None:
     found = await find(bob, "release")
     assert [(s.votes, s.score) for s in found.results] == [(Tally(), 0.0)]
     assert bob.counters["search_copies_rejected"] == 1
+
+
+async def checked_of(
+    answer: list[FoundSkill], voters: list[NodeKey], monkeypatch: pytest.MonkeyPatch, limit: int
+) -> int:
+    """Return how many signatures Bob checks in this answer, in a room with these voters."""
+    team = SkillTeam()
+    mallory, bob = team.skilled("mallory"), team.skilled("bob")
+    bob.rooms.remembered |= {voter.endpoint for voter in voters}
+    team.answers[mallory.endpoint] = lambda _: [PeerReply(skills_found=SkillsFound(found=answer))]
+    checked = 0
+    admit = bob.rooms.admit
+
+    async def admitted(room: RoomName, proof: bytes, source: EndpointId | None = None) -> Admitted:
+        nonlocal checked
+        checked += 1
+        return await admit(room, proof, source)
+
+    monkeypatch.setattr(bob.rooms, "admit", admitted)
+    await find(bob, "release", limit=limit)
+    return checked
+
+
+def hostile_answer(skills: int, voters: list[NodeKey]) -> list[FoundSkill]:
+    entries = [a_skill_entry(f"release {n}", author=voters[0].endpoint) for n in range(skills)]
+    return [
+        FoundSkill(
+            proof=said(SkillPublished(entry), voters[0]),
+            score=1.0,
+            votes=[said(SkillVoteCast(entry.hash, it.endpoint.hex(), 1), it) for it in voters],
+        )
+        for entry in entries
+    ]
+
+
+VOTERS = [NodeKey(bytes([n]) * 32) for n in range(1, 41)]
+
+
+async def test_of_an_answer_so_many_skills_and_votes_are_checked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = hostile_answer(12, VOTERS)
+    assert await checked_of(answer, VOTERS, monkeypatch, limit=2) == 2 + 2 * VOTES_MAX
+    assert await checked_of(answer, VOTERS, monkeypatch, limit=12) == 12 + VOTES_IN_ANSWER_MAX
+
+
+async def test_votes_of_unknown_keys_in_an_answer_are_not_even_checked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = hostile_answer(2, VOTERS)
+    assert await checked_of(answer, VOTERS[:3], monkeypatch, limit=20) == 2 + 2 * 3
 
 
 async def test_a_claimed_hash_earns_no_votes_before_it_was_checked() -> None:

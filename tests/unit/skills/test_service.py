@@ -500,12 +500,17 @@ async def test_a_long_chain_is_cut() -> None:
     assert len((await alice.skills.get(shown[0].hash, 0, 9)).chain) == CHAIN_MAX + 1
 
 
-@pytest.mark.parametrize("junk_comes_first", [True, False])
+@pytest.mark.parametrize("publisher_is_known", [True, False])
+@pytest.mark.parametrize(
+    "order", ["first updates junk", "first junk updates", "updates first junk"]
+)
 async def test_junk_successors_hide_no_update_however_their_hashes_lie(
-    junk_comes_first: bool,
+    order: str, publisher_is_known: bool
 ) -> None:
     team = SkillTeam()
     alice, bob = team.skilled("alice"), team.skilled("bob")
+    if not publisher_is_known:
+        bob.rooms.present[DEMO] = []
     first = await alice.publish("1. build\n")
     second = await alice.publish("1. build\n2. ship\n", parent=first.hash)
     third = await alice.publish("1. build\n2. test\n3. ship\n", parent=second.hash)
@@ -515,11 +520,9 @@ async def test_junk_successors_hide_no_update_however_their_hashes_lie(
         if entry.hash < second.hash:
             junk.append(said(SkillPublished(entry)))
     assert len(junk) > 64
-    (_, one), *updates = alice.rooms.sent
-    await bob.hear(DEMO, one)
-    for raw in (*junk, *(it for _, it in updates)) if junk_comes_first else (
-        *(it for _, it in updates), *junk,
-    ):  # fmt: skip
+    one, *updates = (raw for _, raw in alice.rooms.sent)
+    parts = {"first": [one], "updates": updates, "junk": junk}
+    for raw in (raw for part in order.split() for raw in parts[part]):
         await bob.hear(DEMO, raw)
 
     page = await bob.skills.get(first.hash, 0, 10)

@@ -22,7 +22,7 @@ from buddies_core.model.ids import MemoryId, RoomName, open_room_id
 from buddies_core.model.memory import MemoryEntry, MemoryKind
 from buddies_core.rooms.composing import Composer
 from buddies_core.store.in_memory import InMemoryStore
-from buddies_core.trust.admission import Admission, Rejected, spoke_key
+from buddies_core.trust.admission import MESSAGE_BYTES_MAX, Admission, Rejected, spoke_key
 from buddies_core.wire.room_messages import RoomMessage, encode_room_message, legacy_signed_payload
 from tests.support.fakes.clocks import ManualClock
 from tests.support.worlds.person import an_ed25519_signer
@@ -74,6 +74,13 @@ def counters() -> Counter[str]:
 @pytest.fixture
 def admission(counters: Counter[str]) -> Admission:
     return Admission(InMemoryStore(), VERIFIER.verify, counters)
+
+
+async def test_what_no_broadcast_can_carry_is_refused(say: Say, admission: Admission) -> None:
+    long = memory_by(ALICE.endpoint.hex())
+    raw = await say(replace(long, entry=replace(long.entry, content="c" * MESSAGE_BYTES_MAX)))
+    with pytest.raises(Rejected, match="more than a broadcast carries"):
+        await admission.admit(DEMO, ROOM_ID, raw)
 
 
 async def test_a_message_signed_by_its_author_is_verified(say: Say, admission: Admission) -> None:
