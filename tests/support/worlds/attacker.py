@@ -81,10 +81,9 @@ async def endpoint_of(machine: Machine) -> EndpointId:
 
 
 def cpu_s(machine: Machine) -> float:
-    """Return how much time of a processor the machine's daemon has used, in seconds."""
-    stat = Path(f"/proc/{machine.daemon_pid()}/stat").read_text()
-    user, system = stat.rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    """Return how much time the machine's daemon has computed so far."""
+    stat = Path(f"/proc/{machine.daemon_pid()}/stat").read_text().rpartition(")")[2].split()
+    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory_mb(machine: Machine) -> float:
@@ -92,12 +91,6 @@ def memory_mb(machine: Machine) -> float:
     status = Path(f"/proc/{machine.daemon_pid()}/status").read_text()
     line = next(it for it in status.splitlines() if it.startswith("VmRSS:"))
     return int(line.split()[1]) / 1024
-
-
-def cpu_s(machine: Machine) -> float:
-    """Return how much time the machine's daemon has computed so far."""
-    stat = Path(f"/proc/{machine.daemon_pid()}/stat").read_text().rpartition(")")[2].split()
-    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def _answer(attacker: Attacker) -> None:
