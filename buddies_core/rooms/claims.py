@@ -16,17 +16,34 @@ async def claim(name: RoomName, room_id: RoomId, store: StorePort) -> None:
         InvalidInput: it stands for a private room of which something is kept here.
         StoreError: the disk refused.
     """
+    await check_claim(name, room_id, store)
     claims = store.watermark(_of_name(name))
-    stands_for_open = claims == _claim_of(name, open_room_id(name), store)
-    if claims == _claim_of(name, room_id, store) and (claims or room_id == open_room_id(name)):
+    if not _stands_for(name, room_id, store):
+        await store.raise_watermark(_of_room(name, room_id), claims + 1)
+        await store.raise_watermark(_of_name(name), claims + 1)
+
+
+async def check_claim(name: RoomName, room_id: RoomId, store: StorePort) -> None:
+    """Return if a name can stand for this room; nothing is changed.
+
+    Raises:
+        InvalidInput: it stands for a private room of which something is kept here.
+        StoreError: the disk refused.
+    """
+    if _stands_for(name, room_id, store) or _stands_for(name, open_room_id(name), store):
         return
-    if not stands_for_open and await store.keeps_any_of(name):
+    if await store.keeps_any_of(name):
         raise InvalidInput(
             f"this machine keeps what was said in another, private room named {name!r}; those in "
             "this one could find it by the name: choose another name for this room"
         )
-    await store.raise_watermark(_of_room(name, room_id), claims + 1)
-    await store.raise_watermark(_of_name(name), claims + 1)
+
+
+def _stands_for(name: RoomName, room_id: RoomId, store: StorePort) -> bool:
+    """Return whether the name stands for this room; it stands for the open one by default."""
+    claims = store.watermark(_of_name(name))
+    is_latest = claims == _claim_of(name, room_id, store)
+    return is_latest and (claims > 0 or room_id == open_room_id(name))
 
 
 def _claim_of(name: RoomName, room_id: RoomId, store: StorePort) -> int:

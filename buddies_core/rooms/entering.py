@@ -7,6 +7,7 @@ from buddies_core.errors import InvalidInput
 from buddies_core.model.ids import RoomId, RoomName, open_room_id
 from buddies_core.model.private import SECRET_BYTES, Epoch, Invite, PrivateState
 from buddies_core.model.room import Ticket
+from buddies_core.rooms.claims import check_claim
 from buddies_core.rooms.joining import others_on
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.private.invites import redeem
@@ -22,12 +23,14 @@ async def record_of(
     """Return what a room is that this node is about to enter; nothing is kept of it yet.
 
     Raises:
+        InvalidInput: something of another private room is kept here under the invite's name.
         NotAllowed: the inviter refuses the invite.
         Unreachable: no inviter answered until `until_s`, which is the event loop's time.
     """
     room_id, state = open_room_id(name), None
     if isinstance(way_in, Invite):
         room_id = way_in.room_id
+        await check_claim(name, room_id, host.store)  # It must not cost a use to learn this.
         redeemed = await redeem(way_in, host, until_s)
         let_in = redeemed.roster.members if redeemed.roster else ()
         members = {*let_in, redeemed.inviter, host.endpoint}

@@ -8,11 +8,15 @@ import pytest
 
 from buddies_core.errors import Busy, InvalidInput, NotAllowed, StoreError, Unreachable
 from buddies_core.model.bodies import Presence
+from buddies_core.model.ids import RoomId
 from buddies_core.model.private import EPOCH_NUMBER_MAX, Epoch, Invite, token_hash
 from buddies_core.pb.peer_pb2 import EpochReply, PeerRequest, Redeem
+from buddies_core.rooms.claims import claim
 from buddies_core.rooms.private.invites import EXPIRES_S, REUSED_WITH_LEFT_S, USES, Redeemed, redeem
 from buddies_core.rooms.room_changes import RoomChanges
 from buddies_core.store.invites import INVITES_MAX, InviteRecord
+from buddies_core.wire.tickets import encode_invite
+from tests.support.memories import a_memory, an_entry
 from tests.support.worlds.private_members import SECRET, Member, a_newcomer, members_of_a_room
 
 
@@ -279,3 +283,16 @@ async def test_no_token_is_kept_or_shown() -> None:
         for octets in (invite.token, alice.newest.secret)
         for thing in (kept, invite, alice.room.line.record(), alice.keyring.state)
     )
+
+
+async def test_an_invite_that_a_name_keeps_out_costs_no_use() -> None:
+    alice, _ = await members_of_a_room(2)
+    zoe = await a_newcomer(alice)
+    invite = await alice.invites.make(alice.room, 1, 60)
+    await claim(SECRET, RoomId(b"another".ljust(32)), zoe.store)
+    await zoe.store.put_memory(a_memory(an_entry(room=SECRET)))
+    await zoe.rooms.remove(zoe.room)
+    with pytest.raises(InvalidInput, match="choose another name"):
+        await RoomChanges(zoe.rooms, zoe.host).join(SECRET, encode_invite(invite), None)
+    [kept] = alice.store.invites.of_room(invite.room_id)
+    assert kept.uses_left == 1
