@@ -297,9 +297,11 @@ class Connections:
     async def _flush(self, there: _Peer) -> None:
         """Write what waits for the peer, until it is lost or taken leave of."""
         writer: _Writer | None = None
+        batch: Batch | None = None  # taken from the outbox, and not written yet
         while not there.lost:
             link = there.newest
-            batch = there.outbox.take() if link else None
+            if link and batch is None:
+                batch = there.outbox.take()
             if link is None or batch is None:
                 if there.released and (link or not there.dials or not self._dials):
                     break
@@ -310,12 +312,15 @@ class Connections:
                 writer = _Writer(link, self._context)
             try:
                 await writer.write(batch)
+                batch = None
                 if not there.outbox.is_half_full:
                     there.behind_since_s = None
                 self._eased.set()
             except IrohFailed as error:
                 _log.info("write_failed peer=%s reason=%s", short(there.id), error)
                 self._context.counters["writes_failed"] += 1
+                # What arrived of the batch is unknown. A newer connection gets the whole of it: to
+                # hear a message twice changes nothing.
                 link.close(CloseReason.STALLED)
         if not there.lost and writer is not None:
             await writer.finish()

@@ -43,7 +43,7 @@ REQUESTS_MAX = 512
 LINKS_MAX = 64
 """So many connections are kept; beyond it the one that was idle for longest is closed."""
 LINKS_PER_PEER_MAX = 2
-"""One dialled by each side; a third closes the one that was idle for longest."""
+"""One dialled by each side; a third closes an idle one, or the one that was silent for longest."""
 VERDICTS_MAX = 4096
 
 _READ_BYTES_MAX = 65_536
@@ -83,7 +83,10 @@ class Direct:
         self._failed.pop(link.peer, None)
         of_peer = [it for it in self._links if it.peer == link.peer]
         if len(of_peer) >= LINKS_PER_PEER_MAX:
-            of_peer[0].close(CloseReason.TOO_MANY)
+            # An idle one, or else the one that is most likely dead.
+            free = [it for it in of_peer if not self._links[it]]
+            spare = free[0] if free else max(of_peer, key=Link.silent_s)
+            spare.close(CloseReason.TOO_MANY)
         if len(self._links) >= LINKS_MAX:
             idle = next((it for it, requests in self._links.items() if not requests), None)
             if idle is not None:

@@ -16,6 +16,7 @@ from buddies_core.model.ids import EndpointId, short
 from buddies_core.net import fast_bytes
 from buddies_core.net.address_book import ADDRESSES_PER_PEER_MAX
 from buddies_core.net.context import NetContext
+from buddies_core.net.half_open import Answer, HalfOpen, source_of
 from buddies_core.net.iroh_calls import Failure, IrohFailed, translate
 from buddies_core.net.links import CloseReason, Link
 
@@ -27,7 +28,6 @@ LINKS_MAX = 512
 
 # Far more than a room's members; peers can name any number of others, and any address.
 _DIALS_MAX = 256
-_HANDSHAKES_MAX = 64
 _PORTS_TRIED = 8
 _BIND_TIMEOUT_S = 10.0
 # iroh tells the peers at once, and is done in milliseconds unless a dial is under way, or a peer is
@@ -64,7 +64,7 @@ class Endpoint:
         self._mode = mode
         self._relayed = relayed
         self._dials = 0
-        self._handshakes = 0
+        self._half_open = HalfOpen()
         self._closed = False
         self.id = EndpointId(endpoint.id().to_bytes())
         self._bound = tuple(socket_address(text) for text in endpoint.bound_sockets())
@@ -143,26 +143,42 @@ class Endpoint:
     async def _shake_hands(self, incoming: iroh.Incoming, adopt: Callable[[Link], None]) -> None:
         context = self._context
         timeout_s = context.timing.handshake_timeout_s
-        self._handshakes += 1
         try:
-            if self._handshakes > _HANDSHAKES_MAX or len(context.links) >= LINKS_MAX:
-                context.counters["connections_refused"] += 1
-                await context.calls.run(incoming.refuse(), timeout_s)
-                return
-            accepting = await context.calls.run(incoming.accept(), timeout_s)
-            connection = await context.calls.run(accepting.connect(), timeout_s, late=_close_late)
+            source, proven = await self._source_of(incoming)
+            match self._half_open.answer(source, proven=proven):
+                case Answer.PROVE:
+                    context.counters["addresses_to_prove"] += 1
+                    await context.calls.run(incoming.retry(), timeout_s)
+                    return
+                case Answer.ACCEPT if len(context.links) < LINKS_MAX:
+                    with self._half_open.one_more(source):
+                        accepting = await context.calls.run(incoming.accept(), timeout_s)
+                        connection = await context.calls.run(
+                            accepting.connect(), timeout_s, late=_close_late
+                        )
+                case _:
+                    context.counters["connections_refused"] += 1
+                    await context.calls.run(incoming.refuse(), timeout_s)
+                    return
         except IrohFailed:
             # Stale attempts of peers that gave up arrive here too.
             context.counters["handshakes_failed"] += 1
             return
-        finally:
-            self._handshakes -= 1
         link = self._link(connection)
         if link.peer == self.id:
             context.counters["own_id_elsewhere"] += 1
             link.close(CloseReason.OWN_ID)
             return
         adopt(link)
+
+    async def _source_of(self, incoming: iroh.Incoming) -> tuple[str, bool]:
+        """Return where a handshake comes from, and whether it is known to receive packets there."""
+        calls, timeout_s = self._context.calls, self._context.timing.handshake_timeout_s
+        address = await calls.run(incoming.remote_addr(), timeout_s)
+        if isinstance(address, iroh.IncomingAddr.IP):
+            proven = await calls.run(incoming.remote_addr_validated(), timeout_s)
+            return source_of(address.addr), proven
+        return str(getattr(address, "url", address)), True  # A relay delivers to those it knows.
 
     def _link(self, connection: iroh.Connection) -> Link:
         return Link(connection, self._context.calls, self._context.clock)

@@ -14,6 +14,7 @@ from tests.support.worlds.networks import (
     a_network,
     a_raw_peer,
     contents,
+    handshakes_half_open,
     id_of,
     wait_delivery,
     wait_neighbors,
@@ -186,3 +187,15 @@ async def test_a_peer_that_shares_no_topic_is_parted_from_after_everything_has_a
         assert (received[:36], received[-8:]) == (HEADER, disconnect)
         assert await connection.closed() == "closed by peer: done (code 0)"
         await until(lambda: alice.connected_peers() == 0)
+
+
+async def test_handshakes_that_are_left_half_open_keep_no_newcomer_out() -> None:
+    async with (
+        asyncio.timeout(15),
+        a_network(1) as alice,
+        a_network(2) as bob,
+        handshakes_half_open(alice.address(), 80),
+    ):
+        await until(lambda: alice.counters["addresses_to_prove"] > 0)
+        await bob.reach(alice.address(), 5)
+        assert "connections_refused" not in alice.counters

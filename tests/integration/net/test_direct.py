@@ -339,6 +339,25 @@ async def test_a_third_connection_of_a_peer_closes_the_first() -> None:
         assert [it.close_reason() for it in others] == [None, None]
 
 
+async def test_a_third_connection_closes_an_idle_one_and_none_with_a_request_in_work() -> None:
+    async with asyncio.timeout(10), a_network(1) as alice, a_raw_peer(3) as mallory:
+        busy = await mallory.connect(alice.address(), DIRECT_ALPN)
+        request = await busy.open_bi()
+        await request.send().write_all(frame(REQUEST.SerializeToString()))
+        in_work = await alice.next_request()
+        idle = await mallory.connect(alice.address(), DIRECT_ALPN)
+        await until(lambda: len(alice._context.links) == 2)
+        link = next(it for it in alice._direct._links if it is not in_work._link)
+        with alice._direct._using(link):
+            pass  # So it was used later than the one with the request.
+        third = await mallory.connect(alice.address(), DIRECT_ALPN)
+        assert await idle.closed() == "closed by peer: too many connections or streams (code 5)"
+        await in_work.reply()
+        answer = await request.recv().read_to_end(100)
+        assert answer == frame(PeerReply(end=True).SerializeToString())
+        assert third.close_reason() is None
+
+
 async def test_a_peer_whose_connection_was_closed_is_dialled_again() -> None:
     async with asyncio.timeout(10), a_network(1) as alice:
         for _ in range(2):

@@ -1,10 +1,12 @@
 """Networks on loopback, and peers that do what no honest one does."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from random import Random
+from typing import cast
 
 import iroh
 import pytest
@@ -17,6 +19,7 @@ from buddies_core.net.driver import ContentDelivered, Delivery, NeighborCameUp
 from buddies_core.net.endpoint import DIRECT_ALPN, GOSSIP_ALPN, NetworkMode, bind
 from buddies_core.net.network import NetConfig, Network
 from buddies_core.net.timing import TIMING, Timing
+from tests.support.eventually import until
 
 TOPIC = TopicId(b"topic" + bytes(27))
 
@@ -113,6 +116,36 @@ async def a_raw_peer(
         yield RawPeer(bound._endpoint, bound.address())
     finally:
         await bound.close()
+
+
+@asynccontextmanager
+async def handshakes_half_open(to: PeerAddress, count: int) -> AsyncIterator[None]:
+    """Begin so many handshakes with a node; it gets the first packet of each and no other."""
+    port = next(it.port for it in to.info.direct if it.host == "127.0.0.1")
+    begun: set[bytes] = set()
+
+    class FirstPackets(asyncio.DatagramProtocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.transport = cast(asyncio.DatagramTransport, transport)
+
+        def datagram_received(self, data: bytes, sender: tuple[str, int]) -> None:
+            connection_id = data[6 : 6 + data[5]]  # of a long header, RFC 9000, 17.2
+            if sender[1] != port and connection_id not in begun:
+                begun.add(connection_id)
+                self.transport.sendto(data, ("127.0.0.1", port))
+
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(FirstPackets, ("127.0.0.1", 0))
+    try:
+        async with a_raw_peer(666) as dialler, asyncio.TaskGroup() as group:
+            there = at_port(to.endpoint, transport.get_extra_info("sockname")[1])
+            dials = [group.create_task(dialler.connect(there)) for _ in range(count)]
+            await until(lambda: len(begun) == count)
+            yield
+            for dial in dials:
+                dial.cancel()
+    finally:
+        transport.close()
 
 
 def at_port(node: int | bytes, port: int) -> PeerAddress:
