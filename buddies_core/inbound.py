@@ -153,7 +153,7 @@ class Inbound:
         await self.legacy.hear(room, delivery.content, delivery.delivered_from, is_author=is_author)
 
     async def _hear_ours(self, room: Room, delivery: ContentDelivered) -> None:
-        admitted = await room.hear(delivery.content)
+        admitted = await room.hear(delivery.content, delivery.delivered_from)
         trailer = admitted.trailer
         assert trailer is not None, "what has none was left to legacy, or refused"
         if self.said.take(trailer.sender, self.clock.now_s()):

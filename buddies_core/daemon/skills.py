@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from buddies_core.clock import Clock
+from buddies_core.identity.verifying import Verify
 from buddies_core.memory.embedder import Embedder
 from buddies_core.memory.index import MemoryIndex
 from buddies_core.memory.local_search import LocalSearch
@@ -14,7 +15,7 @@ from buddies_core.rooms.rooms import Rooms
 from buddies_core.skills.ballots import Ballots
 from buddies_core.skills.copies import Copies
 from buddies_core.skills.documents import SkillDocuments
-from buddies_core.skills.ports import Signer, Verify
+from buddies_core.skills.ports import Signer
 from buddies_core.skills.search import LegacyPort, SkillSearch
 from buddies_core.skills.service import Skills
 from buddies_core.skills.votes import Electorate

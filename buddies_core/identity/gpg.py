@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import gnupg
 
-from buddies_core.errors import InvalidInput, NotFound
+from buddies_core.errors import InvalidInput, NotFound, TimedOut
 from buddies_core.identity.sshsig import WrongSignature
 
 VERIFY_DEADLINE_S = 5.0
@@ -33,6 +33,10 @@ logging.getLogger("gnupg").setLevel(logging.CRITICAL)
 
 class CannotCheck(Exception):
     """Whether a signature is good can't be told on this machine; the text says why."""
+
+
+class GpgBusy(CannotCheck):
+    """gpg has too much to do, or was not done in time; later it may tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,8 @@ class Gpg:
 
         Raises:
             WrongSignature: it is not, or the key has expired or was revoked.
-            CannotCheck: the key is not in this user's keyring, or gpg is missing, busy or stuck.
+            GpgBusy: gpg is busy or stuck.
+            CannotCheck: the key is not in this user's keyring, or gpg is missing.
         """
         wanted = claimed.upper().removeprefix("0X")
         if not _FINGERPRINT.fullmatch(wanted) and not _LONG_ID.fullmatch(wanted):
@@ -90,6 +95,8 @@ class Gpg:
             known = await self.public_keys(wanted)
         except NotFound as error:
             raise CannotCheck(str(error)) from error
+        except TimedOut as error:
+            raise GpgBusy(str(error)) from error
         if known != (by.primary,):
             raise WrongSignature(f"{wanted} fits several keys: {', '.join(known)}")
         return by
@@ -99,10 +106,11 @@ class Gpg:
 
         Raises:
             WrongSignature: it is not good, or the key has expired or was revoked.
-            CannotCheck: the key is not in this user's keyring, or gpg is missing, busy or stuck.
+            GpgBusy: gpg is busy or stuck.
+            CannotCheck: the key is not in this user's keyring, or gpg is missing.
         """
         if self._waiting >= WAITING_MAX:
-            raise CannotCheck("too many signatures wait for gpg")
+            raise GpgBusy("too many signatures wait for gpg")
         self._waiting += 1
         try:
             return await self._signed_by(payload, signature, claimed)
@@ -116,6 +124,7 @@ class Gpg:
 
         Raises:
             NotFound: there is no gpg.
+            TimedOut: gpg was not done by the deadline.
         """
         found = await self._list(id, secret=False)
         return tuple(str(key["fingerprint"]) for key in found)
@@ -149,7 +158,7 @@ class Gpg:
 
         result = await self._run(verify)
         if result.returncode == _KILLED:
-            raise CannotCheck(f"gpg was not done within {VERIFY_DEADLINE_S:g} s")
+            raise GpgBusy(f"gpg was not done within {VERIFY_DEADLINE_S:g} s")
         statuses = {problem["status"] for problem in result.problems}
         if statuses and statuses <= {"no public key", "signature error"}:
             key = claimed or result.key_id
@@ -169,10 +178,16 @@ class Gpg:
         if not id or id.startswith("-") or not id.isprintable():
             raise InvalidInput(f"{id!r} names no gpg key; give its fingerprint")
 
-        def list_keys(gpg: _Gpg) -> list[dict[str, Any]]:
-            return list(gpg.list_keys(secret, keys=[id]))
+        def list_keys(gpg: _Gpg) -> Any:
+            return gpg.list_keys(secret, keys=[id])
 
-        return await self._run(list_keys)
+        found = await self._run(list_keys)
+        if found.returncode == _KILLED:
+            raise TimedOut(
+                f"gpg had not listed its keys after {VERIFY_DEADLINE_S:g} s; see whether "
+                "gpg --list-keys works, and try again"
+            )
+        return list(found)
 
     async def _run(self, call: Callable[[_Gpg], T]) -> T:
         def run() -> T:

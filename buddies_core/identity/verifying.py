@@ -2,17 +2,19 @@
 
 import asyncio
 import hashlib
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 from buddies_core.clock import Clock
 from buddies_core.errors import InvalidInput
-from buddies_core.identity.gpg import CannotCheck, Gpg
+from buddies_core.identity.gpg import CannotCheck, Gpg, GpgBusy
 from buddies_core.identity.ssh_keys import ED25519, SK_ED25519, parse_ssh_key
 from buddies_core.identity.sshsig import WrongSignature, verify_sshsig
 from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity
+from buddies_core.model.ids import EndpointId
 
 CACHED_MAX = 8192
 """About 1.5 MB."""
@@ -20,6 +22,8 @@ GPG_LASTS_S = 600.0
 """A key may expire or be revoked meanwhile."""
 UNKNOWN_LASTS_S = 60.0
 """The key may have been imported meanwhile."""
+GPG_PER_NEIGHBOR_MAX = 4
+"""Signatures that one neighbor brought in and that wait for gpg, which takes 32 in all."""
 
 
 class Verdict(StrEnum):
@@ -29,6 +33,8 @@ class Verdict(StrEnum):
     WRONG = "wrong"
     UNKNOWN = "unknown"
     """It can't be checked here: its key is not in the keyring, or there is no gpg."""
+    BUSY = "busy"
+    """gpg has too much to do. This is not remembered: the next time it is checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,21 @@ class Verification:
         return self.verdict is Verdict.GOOD
 
 
+class Verify(Protocol):
+    """Checks a signature; see `Verifier.verify`."""
+
+    async def __call__(
+        self,
+        identity: SignerIdentity,
+        payload: bytes,
+        signature: bytes,
+        namespace: str,
+        told_by: EndpointId | None = None,
+        /,
+    ) -> Verification:
+        """Return whether this identity signed this payload in this namespace."""
+
+
 class Verifier:
     """Checks signatures, and remembers what came of it. One event loop owns this."""
 
@@ -54,13 +75,20 @@ class Verifier:
         self._gpg = Gpg(environ)
         self._clock = clock
         self._cache: OrderedDict[bytes, tuple[float, Verification]] = OrderedDict()
+        self._at_gpg: Counter[EndpointId] = Counter()
 
     async def verify(
-        self, identity: SignerIdentity, payload: bytes, signature: bytes, namespace: str
+        self,
+        identity: SignerIdentity,
+        payload: bytes,
+        signature: bytes,
+        namespace: str,
+        told_by: EndpointId | None = None,
     ) -> Verification:
         """Return whether this identity signed this payload in this namespace. Never raises.
 
-        OpenPGP has no namespaces; there the payload must say what it is for.
+        OpenPGP has no namespaces; there the payload must say what it is for. `told_by` is the
+        neighbor that brought the signature in: each may have so many checked by gpg at once.
         """
         digest = _digest(identity, payload, signature, namespace)
         until_s, known = self._cache.get(digest, (0.0, None))
@@ -68,7 +96,9 @@ class Verifier:
             self._cache.move_to_end(digest)
             return known
         lasts_s = float("inf") if isinstance(identity, SshIdentity) else GPG_LASTS_S
-        verification = await self._check(identity, payload, signature, namespace)
+        verification = await self._check(identity, payload, signature, namespace, told_by)
+        if verification.verdict is Verdict.BUSY:
+            return verification
         if verification.verdict is Verdict.UNKNOWN:
             lasts_s = UNKNOWN_LASTS_S
         self._cache[digest] = (self._clock.now_s() + lasts_s, verification)
@@ -83,21 +113,39 @@ class Verifier:
         return (await self.verify(identity, payload, signature, namespace)).good
 
     async def _check(
-        self, identity: SignerIdentity, payload: bytes, signature: bytes, namespace: str
+        self,
+        identity: SignerIdentity,
+        payload: bytes,
+        signature: bytes,
+        namespace: str,
+        told_by: EndpointId | None,
     ) -> Verification:
         match identity:
             case SshIdentity(public_key):
                 return await _verify_ssh(public_key, payload, signature, namespace)
             case GpgIdentity(key_id):
-                return await self._verify_gpg(key_id, payload, signature)
+                return await self._verify_gpg(key_id, payload, signature, told_by)
 
-    async def _verify_gpg(self, key_id: str, payload: bytes, signature: bytes) -> Verification:
+    async def _verify_gpg(
+        self, key_id: str, payload: bytes, signature: bytes, told_by: EndpointId | None
+    ) -> Verification:
+        if told_by is not None:
+            if self._at_gpg[told_by] >= GPG_PER_NEIGHBOR_MAX:
+                return Verification(Verdict.BUSY, "too many signatures of one neighbor wait")
+            self._at_gpg[told_by] += 1
         try:
             by = await self._gpg.verify(key_id, payload, signature)
         except WrongSignature as error:
             return Verification(Verdict.WRONG, str(error))
+        except GpgBusy as error:
+            return Verification(Verdict.BUSY, str(error))
         except CannotCheck as error:
             return Verification(Verdict.UNKNOWN, str(error))
+        finally:
+            if told_by is not None:
+                self._at_gpg[told_by] -= 1
+                if not self._at_gpg[told_by]:
+                    del self._at_gpg[told_by]
         return Verification(Verdict.GOOD, signer=GpgIdentity(by.primary))
 
 

@@ -65,7 +65,7 @@ class RoomPort(Protocol):
     name: RoomName
     room_id: RoomId
 
-    async def hear(self, content: bytes) -> Admitted:
+    async def hear(self, content: bytes, told_by: EndpointId | None = None) -> Admitted:
         """Return the message that was broadcast in it; raises WireError if it is not believed."""
 
     async def say_join(self) -> None:
@@ -147,7 +147,7 @@ class Legacy:
         if message and not self._budget.take_signatures(message, neighbor, now_s):
             self._counters["legacy_signatures_over_budget"] += 1
             return
-        await self._act_on(room, await room.hear(content), neighbor, is_author=is_author)
+        await self._act_on(room, await room.hear(content, neighbor), neighbor, is_author=is_author)
 
     async def _act_on(
         self, room: RoomPort, admitted: Admitted, neighbor: EndpointId, *, is_author: bool

@@ -133,26 +133,28 @@ class Room:
 
     # What happens to it
 
-    async def hear(self, content: bytes) -> Admitted:
-        """Return the message that was broadcast in this room; raises as `admit` does."""
+    async def hear(self, content: bytes, told_by: EndpointId) -> Admitted:
+        """Return the message in a broadcast that this neighbor has delivered; raises as `admit`."""
         during = self.line.topic
         try:
             opened = self.line.open(content)
         except WireError as error:
             self._host.counters["rejected_unsealed"] += 1
             raise Rejected("unsealed", str(error)) from error
-        admitted = await self.admit(opened)
+        admitted = await self.admit(opened, told_by)
         if self.epochs and admitted.trailer:
             self.epochs.keyring.note_speaker(admitted.trailer.sender, during)
         return admitted
 
-    async def admit(self, proof: bytes) -> Admitted:
+    async def admit(self, proof: bytes, told_by: EndpointId | None = None) -> Admitted:
         """Return the message that was said in this room; a copy or, opened, a broadcast.
+
+        `told_by` is the peer that has handed it on.
 
         Raises:
             Rejected: it is not what its author said in this room.
         """
-        admitted = await self._host.admission.admit(self.name, self.room_id, proof)
+        admitted = await self._host.admission.admit(self.name, self.room_id, proof, told_by)
         if admitted.trailer is None and self._legacy is None:
             # In a private room a member sealed it, but nothing says for whom that member speaks.
             self._host.counters["rejected_unsigned" if self.epochs else "legacy_refused"] += 1

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 
 from buddies_core.clock import Clock
-from buddies_core.identity.verifying import Verdict
+from buddies_core.identity.verifying import Verdict, Verify
 from buddies_core.model.bodies import SkillPublished, SkillVoteCast
 from buddies_core.model.identity import SignerIdentity, Verified
 from buddies_core.model.ids import EndpointId, RoomName
@@ -19,7 +19,7 @@ from buddies_core.skills.content import (
     check_received,
     signing_payload,
 )
-from buddies_core.skills.ports import RoomsPort, Verify
+from buddies_core.skills.ports import RoomsPort
 from buddies_core.trust.admission import Admitted
 from buddies_core.wire.room_messages import RoomMessage, encode_room_message
 
@@ -106,7 +106,7 @@ class Copies:
         verified = admitted.verified if trailer else Verified.UNVERIFIED
         if entry.signed_by is None:
             entry = replace(entry, signature=None)
-        elif (signer := await self._signer(entry)) is not None:
+        elif (signer := await self._signer(entry, admitted.told_by)) is not None:
             entry, verified = replace(entry, signed_by=signer), Verified.SIGNER
         name = self._author_name(entry) if trailer is None else trailer.user or ""
         if trailer is not None and not name:
@@ -122,17 +122,17 @@ class Copies:
             received_at_ms=self._clock.wall_ms(),
         )
 
-    async def _signer(self, entry: SkillEntry) -> SignerIdentity | None:
+    async def _signer(self, entry: SkillEntry, told_by: EndpointId | None) -> SignerIdentity | None:
         """Return whose right signature the entry carries, for this room and this hash.
 
-        None if that can't be told here: its key is not in the keyring. To drop such a skill would
-        make who signs by gpg less audible than who does not sign.
+        None if that can't be told here: its key is not in the keyring, or gpg is busy. To drop such
+        a skill would make who signs by gpg less audible than who does not sign.
         """
         assert entry.signed_by is not None, "the caller has looked"
         if entry.signature is None:
             raise SkillRejected("signature", f"skill {entry.hash} names a signer and is not signed")
         payload = signing_payload(entry)
-        found = await self._verify(entry.signed_by, payload, entry.signature, NAMESPACE)
+        found = await self._verify(entry.signed_by, payload, entry.signature, NAMESPACE, told_by)
         match found.verdict:
             case Verdict.GOOD:
                 return found.signer or entry.signed_by
@@ -140,6 +140,9 @@ class Copies:
                 raise SkillRejected("signature", f"skill {entry.hash}: {found.reason}")
             case Verdict.UNKNOWN:
                 self._counters["skills_signer_unknown"] += 1
+                return None
+            case Verdict.BUSY:
+                self._counters["skills_signer_not_checked"] += 1
                 return None
 
     def _vote(self, admitted: Admitted) -> Vote:

@@ -1,9 +1,8 @@
 """What skills need from the layers below, as small as that is."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Sequence
+from typing import Any, Protocol
 
-from buddies_core.identity.verifying import Verification
 from buddies_core.model.bodies import Body
 from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId, RoomName
@@ -14,10 +13,6 @@ from buddies_core.model.room import Member
 from buddies_core.model.skill import Skill, SkillHead, Vote
 from buddies_core.pb import peer_pb2
 from buddies_core.trust.admission import Admitted
-
-Verify: TypeAlias = Callable[[SignerIdentity, bytes, bytes, str], Awaitable[Verification]]
-"""Whether this identity has signed this payload by this signature in this namespace; see
-`identity.verifying`."""
 
 
 class Signer(Protocol):

@@ -9,7 +9,7 @@ from typing import Protocol, TypeAlias
 from buddies_core.errors import StoreError, WireError
 from buddies_core.gossip.messages import CONTENT_BYTES_MAX
 from buddies_core.identity.signatures import verify_endpoint
-from buddies_core.identity.verifying import Verdict, Verification
+from buddies_core.identity.verifying import Verdict, Verify
 from buddies_core.model.bodies import (
     MemoryCreated,
     Presence,
@@ -37,9 +37,6 @@ MESSAGE_BYTES_MAX = CONTENT_BYTES_MAX + 512
 
 log = logging.getLogger(__name__)
 
-Verify: TypeAlias = Callable[[SignerIdentity, bytes, bytes, str], Awaitable[Verification]]
-"""See `identity.verifying.Verifier.verify`."""
-
 
 class Rejected(WireError):
     """A message that is not believed; `reason` is the counter that goes up."""
@@ -61,6 +58,8 @@ class Admitted:
     """As received: P2PMessage ‖ trailer."""
     signer: SignerIdentity | None = None
     """Whose key signed a 0.1.4 message itself."""
+    told_by: EndpointId | None = None
+    """The peer that handed it to this node: a neighbor, or one that was asked for copies."""
 
 
 Check: TypeAlias = Callable[[RoomId, Admitted], Awaitable[None]]
@@ -99,7 +98,9 @@ class Admission:
         self._check_policy = check_policy
         self._twin = twin
 
-    async def admit(self, room: RoomName, room_id: RoomId, raw: bytes) -> Admitted:
+    async def admit(
+        self, room: RoomName, room_id: RoomId, raw: bytes, told_by: EndpointId | None = None
+    ) -> Admitted:
         """Return the message that these bytes are, once its signature and author are checked.
 
         That of a 0.1.4 peer is checked by its own signature, if it has one: by a person's key, and
@@ -111,7 +112,7 @@ class Admission:
             SignerUnknown: the policy has to know first who vouches for its sender.
         """
         try:
-            admitted = self._admit(room, room_id, raw)
+            admitted = self._admit(room, room_id, raw, told_by)
             if self._twin is not None and admitted.trailer is not None:
                 self._twin.heard(admitted.trailer.sender, admitted.trailer.sent_at_ms)
             if admitted.trailer is None:
@@ -138,7 +139,9 @@ class Admission:
     def _signs(self, endpoint: EndpointId) -> bool:
         return self._speakers.watermark(spoke_key(endpoint)) > 0
 
-    def _admit(self, room: RoomName, room_id: RoomId, raw: bytes) -> Admitted:
+    def _admit(
+        self, room: RoomName, room_id: RoomId, raw: bytes, told_by: EndpointId | None
+    ) -> Admitted:
         if len(raw) > MESSAGE_BYTES_MAX:
             raise Rejected("too_long", f"it has {len(raw)} bytes, more than a broadcast carries")
         try:
@@ -152,6 +155,7 @@ class Admission:
             trailer=envelope.trailer,
             verified=verified,
             raw=raw,
+            told_by=told_by,
         )
 
     async def _signed(self, admitted: Admitted) -> Admitted:
@@ -163,7 +167,7 @@ class Admission:
             raise Rejected("signer", "it names a signer and is not signed")
         payload = legacy_signed_payload(message)
         found = await self._verify_signer(
-            message.signed_by, payload, message.signature, LEGACY_NAMESPACE
+            message.signed_by, payload, message.signature, LEGACY_NAMESPACE, admitted.told_by
         )
         match found.verdict:
             case Verdict.GOOD:
@@ -174,6 +178,11 @@ class Admission:
                 # Dropped, it would make who signs by gpg less audible than who does not sign.
                 self._counters["signers_unknown"] += 1
                 return admitted
+            case Verdict.BUSY:
+                # Nobody is to be told that its key is missing here.
+                self._counters["signers_not_checked"] += 1
+                unsigned = replace(message, signed_by=None, signature=None)
+                return replace(admitted, message=unsigned)
 
     def _verify(self, envelope: Envelope, room_id: RoomId) -> Verified:
         author = _claimed_author(envelope.message)

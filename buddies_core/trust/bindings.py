@@ -1,24 +1,27 @@
 """Which person's key vouches for which endpoint. One event loop owns this."""
 
 import logging
-from collections import Counter, OrderedDict
+from collections import Counter
 from dataclasses import replace
 from typing import Protocol
 
-from buddies_core.errors import InvalidInput
 from buddies_core.identity.binding import NAMESPACE, binding_payload
 from buddies_core.identity.labels import canonical
-from buddies_core.identity.verifying import Verdict
+from buddies_core.identity.verifying import Verdict, Verify
 from buddies_core.model.identity import Binding, GpgIdentity, SignerIdentity, Verified
 from buddies_core.model.ids import EndpointId, short
+from buddies_core.model.provenance import Provenance, Source
 from buddies_core.model.room import Member
 from buddies_core.store.records import BindingRecord
-from buddies_core.trust.admission import Verify
 
 BINDINGS_MAX = 10_000
-"""On this machine; those of further strangers are not kept. Bounds what they can make us."""
+"""On this machine, besides those of signers that a policy names. A further one takes the place of
+the one that has not come for longest."""
+BINDINGS_PER_NEIGHBOR_MAX = 1000
+"""That one neighbor brought in. A further one takes the place of another of them."""
 UNCHECKED_MAX = 1000
 """Endpoints whose signer's key is not in the keyring, remembered so that a person can be told."""
+UNCHECKED_PER_NEIGHBOR_MAX = 100
 
 log = logging.getLogger(__name__)
 
@@ -58,13 +61,20 @@ class Bindings:
         self._store = store
         self._verify = verify
         self._counters = counters
-        self._known = {record.endpoint: record for record in store.bindings()}
+        self._signers = known
+        self._known: dict[EndpointId, BindingRecord] = {}
+        # Those of signers that a policy names need no place.
+        self._places: Provenance[EndpointId] = Provenance(BINDINGS_MAX, BINDINGS_PER_NEIGHBOR_MAX)
+        for record in store.bindings():
+            self._place(record, None)
         self._endpoint = endpoint
         self.own = own
         """Our signer's word for us."""
         self._own_signer = canonical(own.signer) if own else None
-        self._signers = known
-        self._unchecked: OrderedDict[EndpointId, SignerIdentity] = OrderedDict()
+        self._unchecked: dict[EndpointId, SignerIdentity] = {}
+        self._unchecked_places: Provenance[EndpointId] = Provenance(
+            UNCHECKED_MAX, UNCHECKED_PER_NEIGHBOR_MAX
+        )
 
     def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
         """Return who vouches for what this endpoint says, if anybody does."""
@@ -91,6 +101,7 @@ class Bindings:
             self._counters["bindings_lapsed"] += 1
             log.warning("binding_lapsed peer=%s: %s", short(endpoint), found.reason)
             del self._known[endpoint]
+            self._places.forget(endpoint)
             await self._store.delete_binding(endpoint)
         return self.signer_of(endpoint)
 
@@ -107,51 +118,84 @@ class Bindings:
             return replace(member, verified=Verified.PEER)
         return replace(member, verified=Verified.SIGNER, signed_by=signer.label)
 
-    async def take(self, endpoint: EndpointId, binding: Binding) -> None:
+    def is_named(self, endpoint: EndpointId) -> bool:
+        """Return whether a policy names the signer that vouches for this endpoint."""
+        record = self._known.get(endpoint)
+        return record is not None and self._names(record.signer)
+
+    async def take(
+        self, endpoint: EndpointId, binding: Binding, told_by: EndpointId | None = None
+    ) -> bool:
         """Take in a binding that the endpoint itself has told; what is wrong is counted.
 
-        One that can't be checked now is looked at again when it comes again.
+        `told_by` is the peer that brought it. Returns False if gpg was too busy to check it; then
+        nothing is remembered of it, and it can be given again.
 
         Raises:
             StoreError: the disk refused.
         """
-        known = self._known.get(endpoint)
-        if known is not None and not _is_news(binding, known):
-            return
-        if known is None and len(self._known) >= BINDINGS_MAX and self._is_stranger(binding):
-            self._counters["bindings_too_many"] += 1
-            return
+        if not self._is_news(endpoint, binding):
+            self._place(self._known[endpoint], told_by)
+            return True
         payload = binding_payload(endpoint, binding.signed_at_ms)
-        found = await self._verify(binding.signer, payload, binding.signature, NAMESPACE)
+        found = await self._verify(binding.signer, payload, binding.signature, NAMESPACE, told_by)
         match found.verdict:
             case Verdict.GOOD:
-                record = BindingRecord(
-                    endpoint=endpoint,
-                    signer=found.signer or binding.signer,
-                    signed_at_ms=binding.signed_at_ms,
-                    signature=binding.signature,
-                )
-                self._known[endpoint] = record
-                self._unchecked.pop(endpoint, None)
-                await self._store.put_binding(record)
+                if self._is_news(endpoint, binding):  # A newer one may have come meanwhile.
+                    signer = found.signer or binding.signer
+                    await self._keep(endpoint, replace(binding, signer=signer), told_by)
             case Verdict.WRONG:
                 self._counters["bindings_rejected"] += 1
                 log.info("binding_rejected peer=%s: %s", short(endpoint), found.reason)
             case Verdict.UNKNOWN:
                 self._counters["bindings_unknown"] += 1
                 self._unchecked[endpoint] = binding.signer
-                if len(self._unchecked) > UNCHECKED_MAX:
-                    self._unchecked.popitem(last=False)
+                for gone in self._unchecked_places.admit(endpoint, Source.HEARD, told_by):
+                    del self._unchecked[gone]
                 log.info("binding_unknown peer=%s: %s", short(endpoint), found.reason)
+            case Verdict.BUSY:
+                self._counters["bindings_not_checked"] += 1
+                log.info("binding_not_checked peer=%s: %s", short(endpoint), found.reason)
+        return found.verdict is not Verdict.BUSY
 
-    def _is_stranger(self, binding: Binding) -> bool:
-        try:
-            return self._signers is None or not self._signers.names(canonical(binding.signer))
-        except InvalidInput:
+    def _is_news(self, endpoint: EndpointId, binding: Binding) -> bool:
+        known = self._known.get(endpoint)
+        if known is None:
             return True
+        if binding.signed_at_ms == known.signed_at_ms:
+            return not known.signature  # Kept by an older buddies, which did not keep that.
+        return binding.signed_at_ms > known.signed_at_ms
 
+    async def _keep(
+        self, endpoint: EndpointId, binding: Binding, told_by: EndpointId | None
+    ) -> None:
+        record = BindingRecord(
+            endpoint=endpoint,
+            signer=binding.signer,
+            signed_at_ms=binding.signed_at_ms,
+            signature=binding.signature,
+        )
+        gone = self._place(record, told_by)
+        self._unchecked.pop(endpoint, None)
+        self._unchecked_places.forget(endpoint)
+        await self._store.put_binding(record)
+        for lost in gone:
+            if lost not in self._known:  # It may have come again meanwhile.
+                await self._store.delete_binding(lost)
 
-def _is_news(binding: Binding, known: BindingRecord) -> bool:
-    if binding.signed_at_ms == known.signed_at_ms:
-        return not known.signature  # Kept by an older buddies, which did not keep that.
-    return binding.signed_at_ms > known.signed_at_ms
+    def _place(self, record: BindingRecord, told_by: EndpointId | None) -> list[EndpointId]:
+        """Keep a record in memory, or that it came again; return those that lose their places."""
+        self._known[record.endpoint] = record
+        if self._names(record.signer):
+            self._places.forget(record.endpoint)
+            return []
+        gone = self._places.admit(record.endpoint, Source.HEARD, told_by)
+        # A policy may have named the signer since.
+        lost = [it for it in gone if not self._names(self._known[it].signer)]
+        for endpoint in lost:
+            del self._known[endpoint]
+            self._counters["bindings_replaced"] += 1
+        return lost
+
+    def _names(self, signer: SignerIdentity) -> bool:
+        return self._signers is not None and self._signers.names(signer)

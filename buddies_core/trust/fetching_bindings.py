@@ -24,6 +24,11 @@ from buddies_core.wire.room_messages import open_envelope, signing_input
 ASK_TIMEOUT_S = 2.0
 """For one peer; two are asked at most, within the 5 s that a message is held."""
 NOT_AGAIN_FOR_S = 60.0
+BUSY_TRIES = 8
+BUSY_PAUSE_S = 0.25
+"""gpg checks a signature in some 10 ms; a binding that it is too busy for is tried again."""
+NOT_AGAIN_WHEN_BUSY_FOR_S = 5.0
+"""For an endpoint whose binding gpg was too busy for all the same."""
 REMEMBERED_MAX = 4096
 """Endpoints without a binding, who was asked for it, and peers that gave no answer."""
 ENDPOINTS_MAX = 32
@@ -56,6 +61,8 @@ class BindingFetcher:
         self._asked = _Lately(clock)
         """Who about whom: peer · endpoint."""
         self._mute = _Lately(clock)
+        self._busy = _Lately(clock)
+        """Endpoints whose bindings gpg was too busy for."""
         self._asking: dict[EndpointId, asyncio.Event] = {}
 
     def is_worth_asking(self, endpoint: EndpointId) -> bool:
@@ -63,8 +70,12 @@ class BindingFetcher:
         return self._bindings.signer_of(endpoint) is None and endpoint not in self._given_up
 
     def give_up(self, endpoint: EndpointId) -> None:
-        """Take the endpoint for one without a binding for a minute, unless it comes by itself."""
-        self._given_up.add(endpoint)
+        """Take the endpoint for one without a binding, unless it comes by itself.
+
+        For a minute, or for some seconds if gpg was too busy to check its binding.
+        """
+        was_busy = endpoint in self._busy
+        self._given_up.add(endpoint, NOT_AGAIN_WHEN_BUSY_FOR_S if was_busy else NOT_AGAIN_FOR_S)
 
     async def fetch(
         self, endpoint: EndpointId, room: RoomPort, peers: Sequence[EndpointId]
@@ -76,7 +87,7 @@ class BindingFetcher:
         """
         while self._bindings.signer_of(endpoint) is None:
             peer = next((it for it in peers if self._may_know(it, endpoint)), None)
-            if peer is None:
+            if peer is None or endpoint in self._busy:
                 return False
             asking = self._asking.get(endpoint)
             if asking is not None:
@@ -99,13 +110,16 @@ class BindingFetcher:
             async with asyncio.timeout(ASK_TIMEOUT_S):
                 replies = await room.ask(peer, request, ASK_TIMEOUT_S)
             for proof in (proof for reply in replies for proof in reply.bindings.presences):
-                await self._take(endpoint, room.room_id, proof)
+                await self._take(endpoint, room.room_id, proof, peer)
         except (BuddiesError, TimeoutError) as error:
             log.info("bindings_not_fetched peer=%s of=%s: %s", short(peer), short(endpoint), error)
             self._mute.add(peer)
-        self._asked.add(peer + endpoint)
+        if endpoint not in self._busy:
+            self._asked.add(peer + endpoint)
 
-    async def _take(self, endpoint: EndpointId, room_id: RoomId, proof: bytes) -> None:
+    async def _take(
+        self, endpoint: EndpointId, room_id: RoomId, proof: bytes, peer: EndpointId
+    ) -> None:
         """Take in the binding in a presence of this endpoint in this room.
 
         Raises:
@@ -118,17 +132,31 @@ class BindingFetcher:
         signed = signing_input(room_id, envelope.signed)
         if not verify_endpoint(endpoint, signed, envelope.signature):
             raise WireError("it gave a presence that is not signed for this room")
-        if body.binding is not None:
-            await self.take(room_id, endpoint, body.binding)
+        if body.binding is None:
+            return
+        for _ in range(BUSY_TRIES):
+            if await self.take(room_id, endpoint, body.binding, peer):
+                return
+            await asyncio.sleep(BUSY_PAUSE_S)
+        self._busy.add(endpoint, NOT_AGAIN_WHEN_BUSY_FOR_S)
 
-    async def take(self, room_id: RoomId, endpoint: EndpointId, binding: Binding) -> None:
+    async def take(
+        self,
+        room_id: RoomId,
+        endpoint: EndpointId,
+        binding: Binding,
+        told_by: EndpointId | None,
+    ) -> bool:
         """Take in a binding that the endpoint itself has told, unless it can't matter in the room.
+
+        `told_by` is the peer that brought it. Returns False if gpg was too busy to check it.
 
         Raises:
             StoreError: the disk refused.
         """
         if self._bindings.signer_of(endpoint) or self._policies.may_allow(room_id, binding.signer):
-            await self._bindings.take(endpoint, binding)
+            return await self._bindings.take(endpoint, binding, told_by)
+        return True
 
     async def answer(
         self, room: RoomPort, request: peer_pb2.FetchBindings
@@ -148,7 +176,7 @@ class BindingFetcher:
 
 
 class _Lately:
-    """A set whose members leave it after a minute."""
+    """A set whose members leave it by themselves, after a minute unless told otherwise."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -157,8 +185,8 @@ class _Lately:
     def __contains__(self, member: bytes) -> bool:
         return self._clock.now_s() < self._until_s.get(member, 0.0)
 
-    def add(self, member: bytes) -> None:
+    def add(self, member: bytes, lasts_s: float = NOT_AGAIN_FOR_S) -> None:
         self._until_s.pop(member, None)
-        self._until_s[member] = self._clock.now_s() + NOT_AGAIN_FOR_S
+        self._until_s[member] = self._clock.now_s() + lasts_s
         if len(self._until_s) > REMEMBERED_MAX:
             self._until_s.popitem(last=False)

@@ -33,8 +33,8 @@ class SignerUnknown(WireError):
 class RoomPort(fetching_bindings.RoomPort, Protocol):
     """A room that this node is in; see `rooms.room.Room`."""
 
-    async def admit(self, proof: bytes) -> Admitted:
-        """Return the message that was said in it."""
+    async def admit(self, proof: bytes, told_by: EndpointId | None = None) -> Admitted:
+        """Return the message that was said in it, and that this peer has handed on."""
 
 
 class Gate:
@@ -76,7 +76,7 @@ class Gate:
             return
         if isinstance(body, Presence):
             if body.binding is not None:
-                await self.fetcher.take(room_id, sender, body.binding)
+                await self.fetcher.take(room_id, sender, body.binding, admitted.told_by)
         elif self.fetcher.is_worth_asking(sender):
             raise SignerUnknown(sender)
         await self._check_endpoint(room_id, sender)
@@ -91,7 +91,7 @@ class Gate:
             StoreError: the disk refused.
         """
         try:
-            return await room.admit(proof)
+            return await room.admit(proof, source)
         except SignerUnknown as unknown:
             sender = unknown.sender
             if not await self.fetcher.fetch(sender, room, (source or sender,)):
@@ -99,7 +99,7 @@ class Gate:
                 raise Rejected(
                     "policy", f"nobody says who vouches for {short(sender)}"
                 ) from unknown
-            return await room.admit(proof)
+            return await room.admit(proof, source)
 
     async def check_caller(self, room: RoomPort, caller: EndpointId, request: PeerRequest) -> None:
         """Return if the room's policy lets in the peer that asks something directly.
@@ -115,7 +115,7 @@ class Gate:
             return
         if request.hello.presence:  # It may bring a newer binding than the one that is known.
             with contextlib.suppress(WireError):
-                await room.admit(request.hello.presence)
+                await room.admit(request.hello.presence, caller)
         if self.fetcher.is_worth_asking(caller) and not await self.fetcher.fetch(
             caller, room, (caller,)
         ):

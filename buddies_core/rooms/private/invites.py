@@ -153,7 +153,7 @@ class Invites:
         # What the token is good for, whatever happens meanwhile.
         during = room.epochs.keyring.newest.topic
         with contextlib.suppress(WireError):  # It brings the caller's binding.
-            await room.admit(request.presence)
+            await room.admit(request.presence, caller)
         await self._host.gate.check_caller(room, caller, peer_pb2.PeerRequest())
         now_ms, room_id = self._host.clock.wall_ms(), room.room_id
         if not await self._host.store.invites.redeem(room_id, hashed, caller, now_ms):

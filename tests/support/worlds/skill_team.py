@@ -5,7 +5,7 @@ from base64 import b64encode
 from collections import Counter
 from dataclasses import dataclass
 
-from buddies_core.identity.verifying import Verdict, Verification
+from buddies_core.identity.verifying import Verdict, Verification, Verify
 from buddies_core.legacy.answering import SkillAnswers
 from buddies_core.legacy.asking import SkillQuestions
 from buddies_core.memory.embedder import Vectors
@@ -20,7 +20,7 @@ from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
 from buddies_core.skills.ballots import Ballots
 from buddies_core.skills.copies import Copies
 from buddies_core.skills.documents import SkillDocuments
-from buddies_core.skills.ports import Signer, Verify
+from buddies_core.skills.ports import Signer
 from buddies_core.skills.search import SkillSearch
 from buddies_core.skills.service import Skills
 from buddies_core.skills.votes import Electorate, EverybodyKnown
@@ -49,7 +49,11 @@ def _signature(identity: SignerIdentity, payload: bytes, namespace: str) -> byte
 
 
 async def check(
-    identity: SignerIdentity, payload: bytes, signature: bytes, namespace: str
+    identity: SignerIdentity,
+    payload: bytes,
+    signature: bytes,
+    namespace: str,
+    told_by: EndpointId | None = None,
 ) -> Verification:
     """Verify what a FakeSigner has signed; of a gpg key nothing is known."""
     if isinstance(identity, GpgIdentity):

@@ -1,14 +1,19 @@
 """Every kind of key, against the real ssh-keygen and gpg: what we sign they take, and back."""
 
+import asyncio
+import os
+import shutil
 import time
+from collections import Counter
 
 import pytest
 
 from buddies_core.clock import SystemClock
 from buddies_core.errors import InvalidInput
+from buddies_core.identity import gpg as gpg_module
 from buddies_core.identity.choosing import SignerKind, SignerState, open_signer
 from buddies_core.identity.signers import Ed25519Signer, GpgSigner, Signer, SshProgramSigner
-from buddies_core.identity.verifying import Verdict, Verifier
+from buddies_core.identity.verifying import GPG_PER_NEIGHBOR_MAX, Verdict, Verifier
 from buddies_core.model.identity import GpgIdentity, SshIdentity
 from buddies_core.model.ids import EndpointId
 from tests.support.worlds.person import Person, needs
@@ -320,3 +325,53 @@ async def test_a_signature_is_checked_once(ann: Person) -> None:
     assert await check.verify(*args) is first
     assert first.good
     assert time.perf_counter() - begun < 0.01
+
+
+async def test_gpg_that_is_busy_or_stuck_is_not_taken_for_a_missing_key(
+    ann: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What gpg did not get to is looked at again at once; a missing key only after a minute."""
+    fingerprint = ann.gpg_key()
+    signature = ann.run("gpg", "--batch", "--detach-sign", given=PAYLOAD)
+    check = verifier(ann).verify
+    of_it = (GpgIdentity(fingerprint), PAYLOAD, signature, "buddies")
+    with monkeypatch.context() as full:
+        full.setattr(gpg_module, "WAITING_MAX", 0)
+        assert (await check(*of_it)).verdict is Verdict.BUSY
+    assert (await check(*of_it)).verdict is Verdict.GOOD
+
+    stuck = ann.home / "bin" / "gpg"
+    stuck.parent.mkdir()
+    real = shutil.which("gpg")
+    stuck.write_text(
+        f'#!/bin/sh\ncase "$*" in *--verify*) exec sleep 60;; esac\nexec {real} "$@"\n'
+    )
+    stuck.chmod(0o755)
+    monkeypatch.setattr(gpg_module, "VERIFY_DEADLINE_S", 0.3)
+    path = f"{stuck.parent}:{os.environ['PATH']}"
+    found = await Verifier(ann.environ | {"PATH": path}, SystemClock()).verify(*of_it)
+    assert (found.verdict, found.reason) == (Verdict.BUSY, "gpg was not done within 0.3 s")
+
+
+async def test_one_neighbor_can_have_so_many_signatures_wait_for_gpg(
+    ann: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fingerprint = ann.gpg_key()
+    signature = ann.run("gpg", "--batch", "--detach-sign", given=PAYLOAD)
+    mallory, carol = EndpointId(b"m" * 32), EndpointId(b"c" * 32)
+    check = verifier(ann)
+    made_up = [b"%d" % number for number in range(2 * GPG_PER_NEIGHBOR_MAX)]
+    async with asyncio.TaskGroup() as group:
+        flood = [
+            group.create_task(
+                check.verify(GpgIdentity(fingerprint), it, signature, "buddies", mallory)
+            )
+            for it in made_up
+        ]
+        honest = group.create_task(
+            check.verify(GpgIdentity(fingerprint), PAYLOAD, signature, "buddies", carol)
+        )
+    assert honest.result().verdict is Verdict.GOOD
+    found = Counter(it.result().verdict for it in flood)
+    half = GPG_PER_NEIGHBOR_MAX
+    assert found == {Verdict.WRONG: half, Verdict.BUSY: half}

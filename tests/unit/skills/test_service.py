@@ -637,7 +637,11 @@ async def test_a_skill_is_its_signers_once_the_key_is_there_when_it_or_its_line_
     keyring: set[str] = set()
 
     async def verify(
-        identity: SignerIdentity, payload: bytes, signature: bytes, namespace: str
+        identity: SignerIdentity,
+        payload: bytes,
+        signature: bytes,
+        namespace: str,
+        told_by: EndpointId | None = None,
     ) -> Verification:
         if isinstance(identity, GpgIdentity) and identity.key_id in keyring:
             return Verification(Verdict.GOOD, signer=GpgIdentity(FINGERPRINT))

@@ -1,5 +1,6 @@
 """A person's key vouches for an endpoint: believed when it does, once, and kept."""
 
+import asyncio
 from collections import Counter
 from dataclasses import replace
 
@@ -17,13 +18,15 @@ from buddies_core.model.ids import EndpointId, RoomName, open_room_id
 from buddies_core.model.policy import Policy
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.trust import bindings as bindings_module
-from buddies_core.trust.bindings import Bindings
+from buddies_core.trust.bindings import UNCHECKED_MAX, UNCHECKED_PER_NEIGHBOR_MAX, Bindings
 from buddies_core.trust.policies import Policies
 from tests.support.fakes.clocks import ManualClock
 from tests.support.worlds.person import an_ed25519_signer
 
 ALICE = NodeKey(b"a" * 32).endpoint
 BOB = NodeKey(b"b" * 32).endpoint
+CAROL = NodeKey(b"c" * 32).endpoint
+DAVE = NodeKey(b"d" * 32).endpoint
 MALLORY = NodeKey(b"m" * 32).endpoint
 
 
@@ -41,7 +44,12 @@ class CountingVerifier:
         self.answer: Verification | None = None
 
     async def __call__(
-        self, identity: SignerIdentity, payload: bytes, signature: bytes, namespace: str
+        self,
+        identity: SignerIdentity,
+        payload: bytes,
+        signature: bytes,
+        namespace: str,
+        told_by: EndpointId | None = None,
     ) -> Verification:
         self.asked += 1
         return self.answer or await self._verifier.verify(identity, payload, signature, namespace)
@@ -173,35 +181,112 @@ async def test_an_ssh_key_is_not_looked_at_again(
     assert verify.asked == 1
 
 
-async def test_whom_a_policy_names_is_kept_also_when_strangers_have_filled_the_place(
+async def test_whom_a_policy_names_is_kept_when_strangers_have_filled_the_places(
     store: InMemoryStore,
     verify: CountingVerifier,
     counters: Counter[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bindings_module, "BINDINGS_MAX", 0)
+    monkeypatch.setattr(bindings_module, "BINDINGS_MAX", 1)
     policies = Policies(store)
     await policies.put(open_room_id(RoomName("demo")), Policy((ANN,)))
     bindings = Bindings(store, verify, counters, BOB, None, policies)
-    await bindings.take(ALICE, await bind(ANNS_KEY, ALICE, 5))
-    await bindings.take(MALLORY, await bind(BENS_KEY, MALLORY, 5))
-    assert (bindings.signer_of(ALICE), bindings.signer_of(MALLORY)) == (ANN, None)
-    assert counters == {"bindings_too_many": 1}
+    await bindings.take(ALICE, await bind(ANNS_KEY, ALICE, 5), MALLORY)
+    made_up = await strangers(bindings, 3, told_by=MALLORY)
+    assert [bindings.signer_of(it) for it in (ALICE, *made_up)] == [
+        *(ANN, None, None),
+        BENS_KEY.identity,
+    ]
+    # What a policy names later keeps its place from then on.
+    await policies.put(open_room_id(RoomName("other")), Policy((BENS_KEY.identity,)))
+    (later,) = await strangers(bindings, 1, told_by=MALLORY, key=an_ed25519_signer(b"3"))
+    assert bindings.signer_of(made_up[-1]) == BENS_KEY.identity
+    assert {it.endpoint for it in store.bindings()} == {ALICE, made_up[-1], later}
 
 
-async def test_strangers_cannot_fill_the_disk(
-    bindings: Bindings,
+async def test_a_new_signer_finds_a_place_after_made_up_ones_have_filled_all(
     store: InMemoryStore,
+    verify: CountingVerifier,
     counters: Counter[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bindings_module, "BINDINGS_MAX", 2)
-    for number in range(3):
-        endpoint = EndpointId(bytes([number]) * 32)
-        await bindings.take(endpoint, await bind(ANNS_KEY, endpoint, 5))
-    await bindings.take(EndpointId(bytes(32)), await bind(ANNS_KEY, EndpointId(bytes(32)), 6))
-    assert [record.signed_at_ms for record in store.bindings()] == [6, 5]
-    assert counters == {"bindings_too_many": 1}
+    monkeypatch.setattr(bindings_module, "BINDINGS_MAX", 6)
+    monkeypatch.setattr(bindings_module, "BINDINGS_PER_NEIGHBOR_MAX", 3)
+    bindings = Bindings(store, verify, counters, BOB)
+    known = EndpointId(b"known".ljust(32))
+    await bindings.take(known, await bind(ANNS_KEY, known, 5), CAROL)
+    made_up = await strangers(bindings, 8, told_by=MALLORY)
+    assert bindings.signer_of(known) == ANN  # One neighbor fills no more than its share.
+    await strangers(bindings, 3, told_by=DAVE)
+    await bindings.take(ALICE, await bind(ANNS_KEY, ALICE, 5), CAROL)
+    assert bindings.signer_of(ALICE) == ANN
+    assert {it.endpoint for it in store.bindings()} >= {ALICE, *made_up[-1:]}
+    assert len(store.bindings()) == 6
+    again = Bindings(store, verify, counters, BOB)
+    assert again.signer_of(ALICE) == ANN
+
+
+async def test_an_older_binding_does_not_replace_a_newer_one_that_is_checked_sooner(
+    store: InMemoryStore, counters: Counter[str]
+) -> None:
+    older, newer = await bind(ANNS_KEY, ALICE, 5), await bind(BENS_KEY, ALICE, 6)
+    let_go = asyncio.Event()
+
+    async def slow_for_the_older(
+        identity: SignerIdentity, payload: bytes, signature: bytes, *_: object
+    ) -> Verification:
+        if signature == older.signature:
+            await let_go.wait()
+        return Verification(Verdict.GOOD, signer=identity)
+
+    bindings = Bindings(store, slow_for_the_older, counters, BOB)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(bindings.take(ALICE, older))
+        await asyncio.sleep(0)
+        await bindings.take(ALICE, newer)
+        let_go.set()
+    assert bindings.signer_of(ALICE) == BENS_KEY.identity
+    assert [it.signed_at_ms for it in store.bindings()] == [6]
+
+
+async def test_a_binding_that_gpg_is_too_busy_for_is_not_taken_for_one_without_a_key(
+    bindings: Bindings, verify: CountingVerifier, counters: Counter[str]
+) -> None:
+    binding = Binding(GpgIdentity("AB" * 20), 5, b"signature")
+    verify.answer = Verification(Verdict.BUSY, "too many signatures wait for gpg")
+    assert not await bindings.take(ALICE, binding)
+    assert bindings.unchecked_signer_of(ALICE) is None
+    assert counters == {"bindings_not_checked": 1}
+    verify.answer = Verification(Verdict.GOOD, signer=binding.signer)
+    assert await bindings.take(ALICE, binding)
+    assert bindings.signer_of(ALICE) == binding.signer
+
+
+async def test_whose_key_is_missing_is_remembered_of_each_neighbor_for_so_many(
+    bindings: Bindings, verify: CountingVerifier
+) -> None:
+    binding = Binding(GpgIdentity("AB" * 20), 5, b"signature")
+    verify.answer = Verification(Verdict.UNKNOWN, "the key is not in the keyring")
+    await bindings.take(ALICE, binding, CAROL)
+    for number in range(UNCHECKED_MAX + 1):
+        await bindings.take(EndpointId(number.to_bytes(32, "big")), binding, MALLORY)
+    assert bindings.unchecked_signer_of(ALICE) == binding.signer
+    assert len(bindings._unchecked) == 1 + UNCHECKED_PER_NEIGHBOR_MAX
+
+
+async def strangers(
+    bindings: Bindings, count: int, *, told_by: EndpointId, key: Ed25519Signer = BENS_KEY
+) -> list[EndpointId]:
+    """Take in so many made-up endpoints that a key vouches for; return them."""
+    made_up = [
+        EndpointId(
+            told_by[:16] + bytes(key.identity.public_key[-8:], "ascii") + n.to_bytes(8, "big")
+        )
+        for n in range(count)
+    ]
+    for endpoint in made_up:
+        await bindings.take(endpoint, await bind(key, endpoint, 5), told_by)
+    return made_up
 
 
 async def test_a_key_too_large_for_a_broadcast_cannot_vouch() -> None:

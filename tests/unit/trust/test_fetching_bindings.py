@@ -9,15 +9,20 @@ import pytest
 from buddies_core.errors import BuddiesError, InvalidInput, Unreachable
 from buddies_core.identity.binding import bind
 from buddies_core.identity.node_key import NodeKey
-from buddies_core.identity.verifying import Verifier
+from buddies_core.identity.verifying import Verdict, Verification, Verifier
 from buddies_core.model.bodies import Presence
-from buddies_core.model.identity import Binding
+from buddies_core.model.identity import Binding, SignerIdentity
 from buddies_core.model.ids import EndpointId, RoomName, open_room_id
 from buddies_core.pb.peer_pb2 import BindingsReply, FetchBindings, PeerReply, PeerRequest
 from buddies_core.rooms.composing import Composer
 from buddies_core.store.in_memory import InMemoryStore
+from buddies_core.trust import fetching_bindings as fetching_module
 from buddies_core.trust.bindings import Bindings
-from buddies_core.trust.fetching_bindings import NOT_AGAIN_FOR_S, BindingFetcher
+from buddies_core.trust.fetching_bindings import (
+    NOT_AGAIN_FOR_S,
+    NOT_AGAIN_WHEN_BUSY_FOR_S,
+    BindingFetcher,
+)
 from buddies_core.trust.policies import Policies
 from tests.support.fakes.clocks import ManualClock
 from tests.support.worlds.person import an_ed25519_signer
@@ -158,3 +163,23 @@ async def test_nobody_is_told_of_more_than_32(me: Node) -> None:
         await me.fetcher.answer(me, FetchBindings(endpoints=endpoints))
     (reply,) = await me.fetcher.answer(me, FetchBindings(endpoints=endpoints[1:]))
     assert reply == PeerReply(bindings=BindingsReply())
+
+
+async def test_an_endpoint_whose_binding_gpg_is_too_busy_for_is_asked_again_soon(
+    me: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching_module, "BUSY_PAUSE_S", 0.0)
+    verdict = Verdict.BUSY
+
+    async def verify(identity: SignerIdentity, *_: object) -> Verification:
+        return Verification(verdict, signer=identity)
+
+    me.bindings._verify = verify
+    me.peers[ALICE.endpoint] = await vouched_for()
+    assert not await me.fetch(ALICE, ALICE)
+    me.fetcher.give_up(ALICE.endpoint)
+    assert not me.fetcher.is_worth_asking(ALICE.endpoint)
+    me.clock.monotonic_s += NOT_AGAIN_WHEN_BUSY_FOR_S
+    assert me.fetcher.is_worth_asking(ALICE.endpoint)
+    verdict = Verdict.GOOD
+    assert await me.fetch(ALICE, ALICE)

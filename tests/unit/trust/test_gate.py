@@ -136,8 +136,8 @@ class Listener:
     async def presence_of(self, endpoint: EndpointId) -> bytes | None:
         return None
 
-    async def admit(self, proof: bytes) -> Admitted:
-        return await self.admission.admit(DEMO, ROOM_ID, proof)
+    async def admit(self, proof: bytes, told_by: EndpointId | None = None) -> Admitted:
+        return await self.admission.admit(DEMO, ROOM_ID, proof, told_by)
 
     async def allow(self, *signers: SignerIdentity, require_signed: bool = False) -> None:
         await self.policies.put(ROOM_ID, Policy(signers, require_signed))
