@@ -65,7 +65,7 @@ class RoomPort(Protocol):
     name: RoomName
     room_id: RoomId
 
-    async def hear(self, content: bytes, told_by: EndpointId | None = None) -> Admitted:
+    async def hear(self, content: bytes, told_by: EndpointId) -> Admitted:
         """Return the message that was broadcast in it; raises WireError if it is not believed."""
 
     async def say_join(self) -> None:

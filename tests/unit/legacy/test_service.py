@@ -36,7 +36,7 @@ class Room:
         self.joins = 0
         self._admission = Admission(node.store, Verifier({}, node.clock).verify, node.counters)
 
-    async def hear(self, content: bytes) -> Admitted:
+    async def hear(self, content: bytes, told_by: EndpointId) -> Admitted:
         return await self._admission.admit(self.name, self.room_id, content)
 
     async def say_join(self) -> None:
