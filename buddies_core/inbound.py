@@ -62,6 +62,11 @@ MESSAGES_PER_S = 200.0
 MESSAGES_BURST = 1000.0
 """Of one author, over all rooms; further ones are relayed, but not acted on here. What has no
 trailer has no author that can be proven: see `legacy.budget`."""
+STRANGERS_BURST = 200.0
+"""Messages with a wrong trailer, or of strangers to the room, that one neighbor passed on: anyone
+can make keys. With that and `MESSAGES_PER_S` used up, all that it passes on waits, as it may be a
+member's. Meanwhile it runs out of credits and is read no further: a flood gets on no faster.
+"""
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +90,9 @@ class Inbound:
     counters: Counter[str]
     said: PeerRates = field(
         default_factory=lambda: PeerRates(MESSAGES_PER_S, MESSAGES_BURST), init=False
+    )
+    of_strangers: PeerRates = field(
+        default_factory=lambda: PeerRates(MESSAGES_PER_S, STRANGERS_BURST), init=False
     )
 
     async def run(self) -> None:
@@ -123,11 +131,16 @@ class Inbound:
             delivery.done()
 
     async def _on_content(self, room: Room, delivery: ContentDelivered) -> None:
+        neighbor = delivery.delivered_from
+        has_author = room.epochs is not None or has_trailer(delivery.content)
+        if has_author and (wait_s := self.of_strangers.debt_s(neighbor, self.clock.now_s())) > 0:
+            self.counters["messages_delayed"] += 1
+            await asyncio.sleep(wait_s)
         try:
-            if room.epochs is None and not has_trailer(delivery.content):
-                await self._hear_unsigned(room, delivery)
-            else:
+            if has_author:
                 await self._hear_ours(room, delivery)
+            else:
+                await self._hear_unsigned(room, delivery)
         except SignerUnknown as unknown:
             self.held.hold(
                 unknown.sender,
@@ -136,6 +149,8 @@ class Inbound:
                 partial(self._on_content, room, delivery),
             )
         except WireError as error:
+            if has_author:
+                self.of_strangers.reserve(neighbor, self.clock.now_s())
             log.info("message_rejected room=%s: %s", room.name, error)
         except BuddiesError as error:
             self.counters["messages_failed"] += 1
@@ -156,7 +171,10 @@ class Inbound:
         admitted = await room.hear(delivery.content, delivery.delivered_from)
         trailer = admitted.trailer
         assert trailer is not None, "what has none was left to legacy, or refused"
-        if self.said.take(trailer.sender, self.clock.now_s()):
+        neighbor, now_s = delivery.delivered_from, self.clock.now_s()
+        if self.said.take(trailer.sender, now_s):
+            if trailer.sender != neighbor and not room.is_known(trailer.sender):
+                self.of_strangers.reserve(neighbor, now_s)
             await self._on_message(room, admitted, trailer, delivery.delivered_from)
         else:
             self.counters["messages_over_rate"] += 1
@@ -221,7 +239,9 @@ class Inbound:
             case "fetch_bindings":
                 return await self.gate.fetcher.answer(room, request.fetch_bindings)
             case "hello":
-                return [PeerReply(hello=part) for part in await room.answer_hello(request.hello)]
+                return [
+                    PeerReply(hello=part) for part in await room.answer_hello(request.hello, caller)
+                ]
             case "search":
                 return [PeerReply(search=await self.search.answer(caller, name, request.search))]
             case "fetch_memory":

@@ -133,10 +133,18 @@ class Network:
             await asyncio.sleep(_REACHABLE_PAUSE_S)
         return known
 
-    def learn(self, address: PeerAddress, source: Source = Source.DIALLED) -> None:
-        """Remember where a peer may be reached, besides what is known already."""
+    def learn(
+        self,
+        address: PeerAddress,
+        source: Source = Source.DIALLED,
+        told_by: EndpointId | None = None,
+    ) -> None:
+        """Remember where a peer may be reached, besides what is known already.
+
+        `told_by` is the peer that has told it: each can add so many.
+        """
         if address.endpoint != self.endpoint:
-            self._context.book.learn(address, source)
+            self._context.book.learn(address, source, told_by)
 
     def vouched(self, endpoint: EndpointId) -> AddressInfo:
         """Return where a peer may be reached by its own word or because we have dialled it."""

@@ -35,6 +35,10 @@ class PeerRates:
             del self._left[next(iter(self._left))]
         return max(0.0, -tokens / self._per_s)
 
+    def debt_s(self, peer: EndpointId, now_s: float) -> float:
+        """Return how long it takes until what the peer has reserved in advance is made up for."""
+        return max(0.0, -self._tokens(peer, now_s) / self._per_s)
+
     def _tokens(self, peer: EndpointId, now_s: float) -> float:
         left, since_s = self._left.get(peer, (self._burst, now_s))
         return min(self._burst, left + (now_s - since_s) * self._per_s)

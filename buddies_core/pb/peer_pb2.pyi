@@ -386,7 +386,7 @@ class HelloReply(_message.Message):
     PRESENCES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def presences(self) -> _containers.RepeatedCompositeFieldContainer[Global___PresenceCopy]:
-        """The latest presence of each present member, the answering one first; or of the one asked about."""
+        """The latest presences of present members, 128 at most, the answering one first; or of the one asked about."""
 
     def __init__(
         self,

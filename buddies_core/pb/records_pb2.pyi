@@ -246,11 +246,17 @@ class PresenceRecord(_message.Message):
     ENDPOINT_FIELD_NUMBER: _builtins.int
     PROOF_FIELD_NUMBER: _builtins.int
     RECEIVED_AT_MS_FIELD_NUMBER: _builtins.int
+    FIRST_HEARD_AT_MS_FIELD_NUMBER: _builtins.int
+    MET_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     room_id: _builtins.bytes
     endpoint: _builtins.bytes
     proof: _builtins.bytes
     received_at_ms: _builtins.int
+    first_heard_at_ms: _builtins.int
+    """0 in records of older versions."""
+    met: _builtins.bool
+    """It has spoken to this node itself, or was reached by it."""
     def __init__(
         self,
         *,
@@ -259,10 +265,12 @@ class PresenceRecord(_message.Message):
         endpoint: _builtins.bytes = ...,
         proof: _builtins.bytes = ...,
         received_at_ms: _builtins.int = ...,
+        first_heard_at_ms: _builtins.int = ...,
+        met: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint", "proof", b"proof", "received_at_ms", b"received_at_ms", "room_id", b"room_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint", "first_heard_at_ms", b"first_heard_at_ms", "met", b"met", "proof", b"proof", "received_at_ms", b"received_at_ms", "room_id", b"room_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

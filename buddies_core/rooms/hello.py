@@ -10,18 +10,15 @@ ABOUT_US_EVERY_S = 20.0
 COPIES_PER_FRAME = 32
 """Presences of at most 4057 bytes each, in a frame of at most 256 KiB."""
 COPIES_MAX = 128
-"""In one answer, the newest: 0.5 MB at most. The others make themselves heard within half a
-minute."""
+"""In one answer, of the most trusted members and those heard last: 0.5 MB at most. The others make
+themselves heard within half a minute. No more are taken from an answer either."""
 
 
 def hello_replies(own: bytes, others: Sequence[tuple[bytes, float]]) -> list[peer_pb2.HelloReply]:
-    """Return the members' latest presences, ours first; the others' come with their ages in s."""
+    """Return the members' latest presences, ours first; the others come with their ages in s."""
     copies = [
         peer_pb2.PresenceCopy(proof=own),
-        *(
-            peer_pb2.PresenceCopy(proof=proof, age_ms=int(age_s * 1000))
-            for proof, age_s in others[: COPIES_MAX - 1]
-        ),
+        *(peer_pb2.PresenceCopy(proof=proof, age_ms=int(age_s * 1000)) for proof, age_s in others),
     ]
     return [
         peer_pb2.HelloReply(presences=copies[start : start + COPIES_PER_FRAME])

@@ -29,8 +29,13 @@ class NetworkPort(Protocol):
     async def wait_reachable(self, timeout_s: float) -> bool:
         """Return whether that is complete, after waiting for it for so long at most."""
 
-    def learn(self, address: PeerAddress, source: Source = Source.DIALLED) -> None:
-        """Remember where a peer may be reached."""
+    def learn(
+        self,
+        address: PeerAddress,
+        source: Source = Source.DIALLED,
+        told_by: EndpointId | None = None,
+    ) -> None:
+        """Remember where a peer may be reached, and which peer has told it."""
 
     def vouched(self, endpoint: EndpointId) -> AddressInfo:
         """Return where a peer may be reached by its own word or because we have dialled it."""

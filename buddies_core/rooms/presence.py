@@ -3,21 +3,25 @@
 A peer is present while its Presence is fresh. Names are for display: two members may share one.
 """
 
+import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from buddies_core.model.address import AddressInfo
 from buddies_core.model.bodies import AgentPresence, Presence
 from buddies_core.model.ids import EndpointId, short
+from buddies_core.model.provenance import Provenance
 from buddies_core.model.room import Member
 
 PRESENCE_LASTS_S = 90.0
 """Three presences of 30 s may get lost."""
 MEMBERS_MAX = 4096
-"""Of one room; a newcomer beyond it is not listed. Bounds what a stranger can make us keep."""
-STAMPS_MAX = 2 * MEMBERS_MAX
-"""So many peers, present or gone, are remembered with the time of what they said last. Then the
-oldest is forgotten; its mark on disk is not."""
+"""Members of one room that are listed. For a further one the member of the lowest standing goes."""
+MEMBERS_PER_NEIGHBOR_MAX = MEMBERS_MAX // 4
+"""Members that one neighbor brought in. It may be the only way to a large half of the room."""
+LEAVES_MAX = 2 * MEMBERS_MAX
+"""Peers that are remembered with the time at which they left, so that an older presence does not
+bring them back. The mark on disk of one that was known is not forgotten."""
 AGENTS_SHOWN_MAX = 64
 """Of one member; so many can attach to its node."""
 AGENTS_BYTES_MAX = 3000
@@ -33,6 +37,7 @@ class Heard:
 
     member: Member
     until_s: float
+    sent_at_ms: int = 0
     proof: bytes = b""
     address: AddressInfo | None = None
     heard_s: float = 0.0
@@ -67,7 +72,8 @@ class Presences:
 
     def __init__(self) -> None:
         self._peers: dict[EndpointId, Heard] = {}
-        self._newest_ms: dict[EndpointId, int] = {}
+        self._places: Provenance[EndpointId] = Provenance(MEMBERS_MAX, MEMBERS_PER_NEIGHBOR_MAX)
+        self._left_at_ms: dict[EndpointId, int] = {}
 
     def heard(
         self,
@@ -80,16 +86,21 @@ class Presences:
         now_s: float,
         wall_ms: int,
         age_s: float = 0.0,
+        standing: int = 0,
+        told_by: EndpointId | None = None,
     ) -> bool:
         """Take in a presence, and say whether it is newer than what was known of this peer.
 
-        `age_s` is how long ago somebody else heard it, for a copy.
+        `age_s` is how long ago somebody else heard it, for a copy. `told_by` has brought it.
         """
-        if sent_at_ms <= self._newest_ms.get(endpoint, -1) or age_s >= PRESENCE_LASTS_S:
+        if not self.is_news(endpoint, sent_at_ms, age_s):
             return False
-        if endpoint not in self._peers and len(self._peers) >= MEMBERS_MAX:
+        gone = self._places.admit(endpoint, standing, told_by)
+        for peer in gone:
+            self._peers.pop(peer, None)
+        if endpoint in gone:
             return False
-        self._stamp(endpoint, sent_at_ms)
+        self._left_at_ms.pop(endpoint, None)
         self._peers[endpoint] = Heard(
             member=Member(
                 endpoint=endpoint,
@@ -98,28 +109,38 @@ class Presences:
                 heard_at_ms=wall_ms - int(age_s * 1000),
             ),
             until_s=now_s - age_s + PRESENCE_LASTS_S,
+            sent_at_ms=sent_at_ms,
             proof=proof,
             address=address,
             heard_s=now_s - age_s,
         )
         return True
 
+    def is_news(self, endpoint: EndpointId, sent_at_ms: int, age_s: float) -> bool:
+        """Return whether a presence is newer than what is known of the peer, and still counts."""
+        return sent_at_ms > self._newest_ms(endpoint) and age_s < PRESENCE_LASTS_S
+
     def left(self, endpoint: EndpointId, sent_at_ms: int) -> bool:
         """Take in a Leave, and say whether the peer was present and has gone by it."""
-        if sent_at_ms <= self._newest_ms.get(endpoint, -1):
+        if sent_at_ms <= self._newest_ms(endpoint):
             return False
-        self._stamp(endpoint, sent_at_ms)
-        return self._peers.pop(endpoint, None) is not None
+        self._left_at_ms.pop(endpoint, None)
+        self._left_at_ms[endpoint] = sent_at_ms
+        if len(self._left_at_ms) > LEAVES_MAX:
+            del self._left_at_ms[next(iter(self._left_at_ms))]
+        was_present = endpoint in self._peers
+        self.forget(endpoint)
+        return was_present
 
     def forget(self, endpoint: EndpointId) -> None:
         """Have a peer here no more, whatever it says of itself."""
         self._peers.pop(endpoint, None)
+        self._places.forget(endpoint)
 
-    def _stamp(self, endpoint: EndpointId, sent_at_ms: int) -> None:
-        self._newest_ms.pop(endpoint, None)
-        self._newest_ms[endpoint] = sent_at_ms
-        if len(self._newest_ms) > STAMPS_MAX:
-            del self._newest_ms[next(iter(self._newest_ms))]
+    def _newest_ms(self, endpoint: EndpointId) -> int:
+        """Return when a peer sent the newest of what is remembered of it; -1 for nothing."""
+        present = self._peers.get(endpoint)
+        return present.sent_at_ms if present else self._left_at_ms.get(endpoint, -1)
 
     def status(self, endpoint: EndpointId, agent: str, text: str, sent_at_ms: int) -> None:
         """Take in what an agent of a present peer is doing, unless something newer is known."""
@@ -139,7 +160,7 @@ class Presences:
         """Forget the peers that were silent for too long, and name them."""
         silent = tuple(peer for peer, heard in self._peers.items() if heard.until_s <= now_s)
         for peer in silent:
-            del self._peers[peer]
+            self.forget(peer)
         return silent
 
     def members(self) -> tuple[Member, ...]:
@@ -150,10 +171,18 @@ class Presences:
         """Return the present peers that speak the direct protocol."""
         return tuple(self._peers)
 
-    def copies(self, now_s: float) -> tuple[tuple[bytes, float], ...]:
-        """Return each present peer's presence as received and its age in seconds, newest first."""
-        newest_first = sorted(self._peers.values(), key=lambda heard: -heard.heard_s)
-        return tuple((heard.proof, now_s - heard.heard_s) for heard in newest_first)
+    def most_trusted(self, count: int) -> list[EndpointId]:
+        """Return the present peers of the highest standing, and of those the ones heard last."""
+
+        def trust(peer: EndpointId) -> tuple[int, float]:
+            return self._places.rank(peer) or 0, self._peers[peer].heard_s
+
+        return heapq.nlargest(count, self._peers, key=trust)
+
+    def copies(self, now_s: float, count: int) -> tuple[tuple[bytes, float], ...]:
+        """Return the most trusted peers' presences as received, with their ages in seconds."""
+        most = (self._peers[peer] for peer in self.most_trusted(count))
+        return tuple((heard.proof, now_s - heard.heard_s) for heard in most)
 
     def has(self, endpoint: EndpointId) -> bool:
         """Whether this peer of ours is present."""

@@ -3,9 +3,12 @@
 HyParView mends crashes, but nothing in it reunites two halves once neither names the other in a
 view, nor does it help a node whose every contact is gone. A room knows its members by name and
 address, though: those it does not hear are dialled, each with its own growing pause.
+
+Anyone can make up members, so those of the highest standing come first. One more is picked at
+random each time: among many that are away, nobody is left out for ever.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -16,7 +19,8 @@ LONGEST_PAUSE_S = 60.0
 """Also what bounds the time that two halves need to find each other after the split has healed."""
 DIALS_WHEN_ALONE = 3
 DIALS_WHEN_CONNECTED = 1
-"""At once. A lost member is often just off; somebody else in the room may be dialling it too."""
+"""At once, besides the one at random. A lost member is often just off; somebody else in the room
+may be dialling it too."""
 
 
 @dataclass(slots=True)
@@ -33,25 +37,27 @@ class Reunion:
         self._pauses: dict[EndpointId, _Pause] = {}
 
     def who_to_dial(
-        self, absent: Iterable[EndpointId], *, alone: bool, now_s: float
+        self, absent: Mapping[EndpointId, int], *, alone: bool, now_s: float
     ) -> tuple[EndpointId, ...]:
-        """Return the members to dial now, and count each as tried.
+        """Return the members to dial now, the most trusted first, and count each as tried.
 
         Args:
-            absent: known members that are not heard in the room.
+            absent: the standing of each known member that is not heard in the room.
             alone: whether this node has no neighbor in it.
             now_s: monotonic seconds.
         """
-        absent = tuple(absent)
         self._pauses = {peer: self._pauses[peer] for peer in absent if peer in self._pauses}
         due = [
             peer
             for peer in absent
             if peer not in self._pauses or self._pauses[peer].until_s <= now_s
         ]
-        chosen = self._rng.sample(
-            due, min(len(due), DIALS_WHEN_ALONE if alone else DIALS_WHEN_CONNECTED)
-        )
+        self._rng.shuffle(due)
+        due.sort(key=lambda peer: -absent[peer])
+        count = DIALS_WHEN_ALONE if alone else DIALS_WHEN_CONNECTED
+        chosen = due[:count]
+        if due[count:]:
+            chosen.append(self._rng.choice(due[count:]))
         for peer in chosen:
             before = self._pauses.get(peer)
             length_s = min(before.length_s * 2, LONGEST_PAUSE_S) if before else FIRST_PAUSE_S

@@ -2,27 +2,33 @@
 
 import asyncio
 import contextlib
+import itertools
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
 from buddies_core.errors import BuddiesError, NotAllowed, NotFound, WireError
 from buddies_core.model.address import PeerAddress
 from buddies_core.model.bodies import AgentPresence, Presence
 from buddies_core.model.bodies import Join as JoinBody
-from buddies_core.model.ids import EndpointId, RoomId, TopicId, short
-from buddies_core.model.provenance import Source
+from buddies_core.model.ids import EndpointId, TopicId, short
 from buddies_core.model.room import DialAttempt, Member, Ticket
 from buddies_core.pb import peer_pb2
-from buddies_core.rooms.hello import ABOUT_US_EVERY_S, HELLO_TIMEOUT_S, hello_replies, hello_reply
-from buddies_core.rooms.last_seen import LastSeen
+from buddies_core.rooms.hello import (
+    ABOUT_US_EVERY_S,
+    COPIES_MAX,
+    HELLO_TIMEOUT_S,
+    hello_replies,
+    hello_reply,
+)
 from buddies_core.rooms.line import RoomLine
+from buddies_core.rooms.members import Members
 from buddies_core.rooms.ports import Host
-from buddies_core.rooms.presence import Presences, by_name, fit_presence
+from buddies_core.rooms.presence import by_name, fit_presence
 from buddies_core.rooms.private.epochs import Epochs
 from buddies_core.rooms.private.keyring import Keyring
 from buddies_core.rooms.reunion import Reunion
-from buddies_core.store.records import PresenceRecord, RoomRecord
+from buddies_core.store.records import RoomRecord
 from buddies_core.trust.admission import Admitted, Rejected
 
 PRESENCE_EVERY_S = 30.0
@@ -31,6 +37,8 @@ DIAL_TIMEOUT_S = 8.0
 FORGET_MEMBER_AFTER_MS = 30 * 24 * 3600 * 1000
 TICKET_MEMBERS_MAX = 4
 """Besides ourselves: enough that one of them is on, few enough for a line of text."""
+TICKET_MEMBERS_ASKED = 64
+"""Members whose addresses are looked up for a ticket, the most trusted first."""
 GREETINGS_MAX = 16
 """Neighbors that wait to be asked for the members; further ones will be met by their presence."""
 
@@ -45,7 +53,8 @@ class Room:
         self.room_id = record.room_id
         self.joined_at_ms = record.joined_at_ms
         self.bootstrap = record.bootstrap
-        self.presences = Presences()
+        self._members = Members(record, host)
+        self.presences = self._members.presences
         self.joined_by: set[UUID] = set()
         self.left_by: set[UUID] = set()
         self.statuses: dict[str, AgentPresence] = {}
@@ -53,9 +62,10 @@ class Room:
         self.agents: tuple[AgentPresence, ...] = ()
         """Our own agents, as the members see them."""
         self._host = host
-        self._last_seen = LastSeen(host.store.presences(record.room_id))
+        self._last_seen = self._members.last_seen
         self._reunion = Reunion(host.rng)
         self._asked_about_us_s = host.clock.now_s()
+        self._dialling: set[EndpointId] = set()
         self._introduced = False
         """Whether the swarm that we are in has heard our Join."""
         private = record.private
@@ -85,8 +95,10 @@ class Room:
     def ticket(self) -> Ticket:
         """Return what brings somebody in: by us, or by members while we are off."""
         network = self._host.network
-        peers = (member.endpoint for member in self.presences.members())
-        others = (PeerAddress(peer, network.vouched(peer)) for peer in peers)
+        others = (
+            PeerAddress(peer, network.vouched(peer))
+            for peer in self.presences.most_trusted(TICKET_MEMBERS_ASKED)
+        )
         reachable = [address for address in others if address.info.direct or address.info.relay_url]
         return Ticket(
             self.name,
@@ -119,6 +131,10 @@ class Room:
     def knows(self, endpoint: EndpointId) -> bool:
         """Whether this peer is present, or remembered as a member."""
         return self.presences.has(endpoint) or self._last_seen.name_of(endpoint) is not None
+
+    def is_known(self, endpoint: EndpointId) -> bool:
+        """Return whether a peer that spoke in this room is no stranger there."""
+        return self.epochs is not None or self._last_seen.is_known(endpoint)
 
     def heard_of(self) -> tuple[EndpointId, ...]:
         """Return the peers that were ever heard in this room, present or not."""
@@ -181,63 +197,18 @@ class Room:
 
     async def on_presence(self, admitted: Admitted, age_s: float = 0.0) -> None:
         """Take in a member's presence, as a broadcast or as a copy of that age."""
-        trailer, body = admitted.trailer, admitted.message.body
+        trailer = admitted.trailer
         assert trailer is not None, "admission lets no presence pass without a trailer"
-        assert isinstance(body, Presence)
-        host, sender = self._host, trailer.sender
-        if sender == host.endpoint:
+        if trailer.sender == self._host.endpoint:
             return
-        if self.epochs and not await self.epochs.heard(sender):
-            return
-        if trailer.address is not None:
-            host.network.learn(PeerAddress(sender, trailer.address), Source.SIGNED)
-        mark = _presence_mark(self.room_id, sender)
-        if trailer.sent_at_ms < host.store.watermark(mark):
-            return
-        wall_ms = host.clock.wall_ms()
-        was_present = self.presences.has(sender)
-        is_news = self.presences.heard(
-            sender,
-            body,
-            sent_at_ms=trailer.sent_at_ms,
-            proof=admitted.raw,
-            address=trailer.address,
-            now_s=host.clock.now_s(),
-            wall_ms=wall_ms,
-            age_s=age_s,
-        )
-        if not is_news:
-            return
-        await host.store.raise_watermark(mark, trailer.sent_at_ms)
-        if not was_present:
-            log.info("member_present room=%s peer=%s", self.name, short(sender))
-        record = PresenceRecord(
-            room_id=self.room_id, endpoint=sender, proof=admitted.raw, received_at_ms=wall_ms
-        )
-        forgotten = self._last_seen.note(sender, trailer.address, wall_ms, body.name)
-        await host.store.put_presence(record)
-        if body.binding is not None:
-            await host.bindings.take(sender, body.binding)
-        if forgotten is not None:
-            await host.store.delete_presence(self.room_id, forgotten)
+        if self.epochs is None or await self.epochs.heard(trailer.sender):
+            await self._members.heard(admitted, age_s)
 
     async def on_leave(self, sender: EndpointId, sent_at_ms: int) -> None:
         """Take in that a member goes; an older presence of it counts for nothing from now on."""
-        if self.presences.left(sender, sent_at_ms):
-            log.info("member_left room=%s peer=%s", self.name, short(sender))
-        mark = _presence_mark(self.room_id, sender)
-        if self._host.store.watermark(mark):  # A stranger's leave is not worth a place on disk.
-            await self._host.store.raise_watermark(mark, sent_at_ms)
-        else:
-            self._host.counters["leaves_of_strangers"] += 1
+        await self._members.left(sender, sent_at_ms)
 
     # Getting in, and finding the others again
-
-    async def dial_all(self, addresses: Iterable[PeerAddress]) -> tuple[DialAttempt, ...]:
-        """Dial these peers at once; never raises for what a peer does."""
-        async with asyncio.TaskGroup() as group:
-            dials = [group.create_task(self.dial(address)) for address in addresses]
-        return tuple(dial.result() for dial in dials)
 
     async def dial(self, address: PeerAddress) -> DialAttempt:
         """Connect to a peer, ask it who is in the room, and join by way of it."""
@@ -253,6 +224,7 @@ class Room:
             return DialAttempt(peer, False, f"was reached, but refuses: {error}")
         except BuddiesError as error:
             return DialAttempt(peer, False, str(error).removeprefix(f"peer {short(peer)} "))
+        self._last_seen.reached(peer)
         await self.line.join((peer,))
         return DialAttempt(peer, True, "was reached")
 
@@ -272,26 +244,29 @@ class Room:
         except BuddiesError as error:
             log.info("hello_failed room=%s peer=%s: %s", self.name, short(peer), error)
             return
-        for copy in (copy for reply in replies for copy in reply.hello.presences):
-            await self._take_copy(copy.proof, age_s=copy.age_ms / 1000)
+        copies = (copy for reply in replies for copy in reply.hello.presences)
+        for copy in itertools.islice(copies, COPIES_MAX):
+            await self._take_copy(copy.proof, peer, age_s=copy.age_ms / 1000)
 
-    async def _take_copy(self, proof: bytes, *, age_s: float = 0.0) -> None:
+    async def _take_copy(self, proof: bytes, told_by: EndpointId, *, age_s: float = 0.0) -> None:
         """Take in a copy of a presence of that age; one that is not to be believed is let be."""
         try:
-            admitted = await self.admit(proof)
+            admitted = await self.admit(proof, told_by)
         except WireError as error:
             log.info("presence_rejected room=%s: %s", self.name, error)
             return
         if isinstance(admitted.message.body, Presence):
             await self.on_presence(admitted, age_s)
 
-    async def answer_hello(self, hello: peer_pb2.Hello) -> list[peer_pb2.HelloReply]:
+    async def answer_hello(
+        self, hello: peer_pb2.Hello, caller: EndpointId
+    ) -> list[peer_pb2.HelloReply]:
         """Return the latest presences of the members, or of the one asked about."""
         if hello.about:
             return [hello_reply(await self.presence_of(EndpointId(hello.about)))]
         if hello.presence:
-            await self._take_copy(hello.presence)
-        others = self.presences.copies(self._host.clock.now_s())
+            await self._take_copy(hello.presence, caller)
+        others = self.presences.copies(self._host.clock.now_s(), COPIES_MAX - 1)
         return hello_replies(await self._own_presence(), others)
 
     async def presence_of(self, endpoint: EndpointId) -> bytes | None:
@@ -329,6 +304,11 @@ class Room:
                 continue
 
     async def _keep_together(self) -> None:
+        async with asyncio.TaskGroup() as dials:
+            await self._dial_the_absent(dials)
+
+    async def _dial_the_absent(self, dials: asyncio.TaskGroup) -> None:
+        """Dial known members that are not heard, without waiting for those that are slow."""
         host, topic = self._host, self.line.topic
         while True:
             if topic != self.line.topic:  # The keys were changed.
@@ -339,16 +319,20 @@ class Room:
                 log.info("member_silent room=%s peer=%s", self.name, short(peer))
             alone = not neighbors
             absent = self._absent(alone=alone)
-            chosen = self._reunion.who_to_dial(absent, alone=alone, now_s=host.clock.now_s())
-            for attempt in await self.dial_all(absent[peer] for peer in chosen):
-                log.debug(
-                    "reunion room=%s peer=%s %s",
-                    self.name,
-                    short(attempt.endpoint),
-                    attempt.outcome,
-                )
+            standing = {peer: self._last_seen.standing(peer) for peer in absent}
+            chosen = self._reunion.who_to_dial(standing, alone=alone, now_s=host.clock.now_s())
+            for peer in chosen:
+                dials.create_task(self._dial_again(absent[peer]))
             await self._ask_about_us(neighbors)
             await asyncio.sleep(REUNITE_EVERY_S * host.rng.uniform(0.8, 1.2))
+
+    async def _dial_again(self, address: PeerAddress) -> None:
+        self._dialling.add(address.endpoint)
+        try:
+            attempt = await self.dial(address)
+        finally:
+            self._dialling.discard(address.endpoint)
+        log.debug("reunion room=%s peer=%s %s", self.name, short(attempt.endpoint), attempt.outcome)
 
     async def _ask_about_us(self, neighbors: Sequence[EndpointId]) -> None:
         """Ask a neighbor now and then what it has heard of us: admission finds a twin by that."""
@@ -372,7 +356,7 @@ class Room:
         if alone:
             # These may be 0.1.4 peers, whose presence is not known by endpoint.
             known = {peer.endpoint: peer for peer in self.bootstrap} | known
-        skip = {host.endpoint, *self.line.neighbors()}
+        skip = {host.endpoint, *self.line.neighbors(), *self._dialling}
         return {
             peer: address
             for peer, address in known.items()
@@ -399,7 +383,3 @@ class Room:
         """Tell 0.1.4 peers that we are here; ours read our presence."""
         agent = self.agents[0].name if self.agents else "buddies"
         await self.line.say(JoinBody(self._host.user, agent), agent=agent)
-
-
-def _presence_mark(room_id: RoomId, sender: EndpointId) -> bytes:
-    return b"presence" + room_id + sender

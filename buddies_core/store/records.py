@@ -51,6 +51,10 @@ class PresenceRecord:
     endpoint: EndpointId
     proof: bytes
     received_at_ms: int
+    first_heard_at_ms: int = 0
+    """0 in records of older versions."""
+    met: bool = False
+    """Whether it has spoken to this node itself, or was reached by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,6 +249,8 @@ def encode_presence(presence: PresenceRecord) -> bytes:
         endpoint=presence.endpoint,
         proof=presence.proof,
         received_at_ms=presence.received_at_ms,
+        first_heard_at_ms=presence.first_heard_at_ms,
+        met=presence.met,
     ).SerializeToString()
 
 
@@ -261,6 +267,8 @@ def decode_presence(data: bytes) -> PresenceRecord:
         endpoint=EndpointId(record.endpoint),
         proof=record.proof,
         received_at_ms=record.received_at_ms,
+        first_heard_at_ms=record.first_heard_at_ms,
+        met=record.met,
     )
 
 

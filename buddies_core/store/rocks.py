@@ -245,10 +245,12 @@ class RocksStore:
         return tuple(_decoded(self._database.scan(keys.ROOMS), decode_room))
 
     async def put_presence(self, presence: PresenceRecord) -> None:
-        """Remember a member's latest presence, in place of the last. On return it is on disk."""
-        await self._put(
-            keys.presence(presence.room_id, presence.endpoint), encode_presence(presence)
-        )
+        """Remember a member's latest presence, in place of the last.
+
+        It outlives this process, not the machine: the next one comes within half a minute.
+        """
+        key = keys.presence(presence.room_id, presence.endpoint)
+        await self._put(key, encode_presence(presence), synced=False)
 
     def presences(self, room_id: RoomId) -> tuple[PresenceRecord, ...]:
         """Return the latest presence of each member, by endpoint; damaged ones are left out."""
@@ -259,8 +261,8 @@ class RocksStore:
         return self._read(keys.presence(room_id, endpoint), decode_presence, "a presence")
 
     async def delete_presence(self, room_id: RoomId, endpoint: EndpointId) -> None:
-        """Forget a member of a room. On return that is on disk."""
-        await self._put(keys.presence(room_id, endpoint), None)
+        """Forget a member of a room. This outlives this process, not the machine."""
+        await self._put(keys.presence(room_id, endpoint), None, synced=False)
 
     async def delete_presences(self, room_id: RoomId) -> None:
         """Forget the members of a room. On return that is on disk."""
@@ -272,12 +274,15 @@ class RocksStore:
         await self._database.commit(decide)
 
     async def put_binding(self, record: BindingRecord) -> None:
-        """Remember who vouches for an endpoint, in place of who did. On return it is on disk."""
-        await self._put(keys.binding(record.endpoint), encode_binding(record))
+        """Remember who vouches for an endpoint, in place of who did.
+
+        It outlives this process, not the machine: it comes again with each presence.
+        """
+        await self._put(keys.binding(record.endpoint), encode_binding(record), synced=False)
 
     async def delete_binding(self, endpoint: EndpointId) -> None:
-        """Forget who vouches for an endpoint. On return that is on disk."""
-        await self._put(keys.binding(endpoint), None)
+        """Forget who vouches for an endpoint. This outlives this process, not the machine."""
+        await self._put(keys.binding(endpoint), None, synced=False)
 
     def bindings(self) -> tuple[BindingRecord, ...]:
         """Return who vouches for each endpoint; damaged records are left out."""
@@ -374,8 +379,8 @@ class RocksStore:
                 f"the record of {name} is damaged ({error}); nothing else is affected"
             ) from error
 
-    async def _put(self, key: bytes, value: bytes | None) -> None:
-        await self._database.commit(lambda _: (None, {key: value}))
+    async def _put(self, key: bytes, value: bytes | None, *, synced: bool = True) -> None:
+        await self._database.commit(lambda _: (None, {key: value}), synced=synced)
 
 
 def _watermark(read: Read, name: bytes) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from buddies_core.model.memory import MemoryFilter
 from buddies_core.store.rocks import RocksStore
 from tests.support.memories import a_memory, an_entry
+from tests.support.worlds.store_until_killed import a_presence
 
 KILLS = 3
 ACKNOWLEDGED_BEFORE_KILL = 300
@@ -46,6 +47,8 @@ async def test_every_acknowledged_memory_outlives_kill_9(tmp_path: Path) -> None
             for number in acknowledged:
                 memory = a_memory(an_entry(number, content=f"{number} " * 100))
                 assert store.get_memory(memory.key) == memory
+                presence = a_presence(number)  # It is not synced, but outlives its process.
+                assert store.get_presence(presence.room_id, presence.endpoint) == presence
             # What was under way when the process died is there with all its entries, or not at all.
             listed, damaged = await store.list_memories(MemoryFilter(), 1_000_000)
             logged = await store.memories_since(0, 1_000_000)

@@ -71,23 +71,25 @@ class Members:
         cluster, room = self._cluster, self._rooms[index]
         room.expire(cluster.now_s)
         neighbors = cluster.neighbors(index)
-        skip = {index, *neighbors, *(room.heard_s if neighbors else ())}
-        absent = [cluster.ids[other] for other in self._rooms if other not in skip]
+        dialling = {it for it, s in room.dialling_until_s.items() if s > cluster.now_s}
+        skip = {index, *neighbors, *dialling, *(room.heard_s if neighbors else ())}
+        absent = {cluster.ids[other]: 0 for other in self._rooms if other not in skip}
         chosen = room.reunion.who_to_dial(absent, alone=not neighbors, now_s=cluster.now_s)
-        took_s = [0.0, *(self._dial(index, cluster.number(id)) for id in chosen)]
+        for id in chosen:
+            self._dial(index, cluster.number(id))
         pause_s = REUNITE_EVERY_S * room.rng.uniform(0.8, 1.2)
-        self._after(max(took_s) + pause_s, index, self._look)
+        self._after(pause_s, index, self._look)
 
-    def _dial(self, index: int, other: int) -> float:
-        """Return how long the dial takes; it joins at the end if it succeeds."""
+    def _dial(self, index: int, other: int) -> None:
+        """Dial a node, and join by way of it if that succeeds."""
         self.dials += 1
-        if not self._cluster.reaches(index, other):
-            return DIAL_TIMEOUT_S
-        # A handshake, and a question with its answer.
-        took_s = 4 * self._cluster.latency(index, other)
-
-        self._after(took_s, index, partial(self._arrive, other=other))
-        return took_s
+        room = self._rooms[index]
+        room.dialling_until_s[other] = self._cluster.now_s + DIAL_TIMEOUT_S
+        if self._cluster.reaches(index, other):
+            # A handshake, and a question with its answer.
+            took_s = 4 * self._cluster.latency(index, other)
+            room.dialling_until_s[other] = self._cluster.now_s + took_s
+            self._after(took_s, index, partial(self._arrive, other=other))
 
     def _arrive(self, index: int, other: int) -> None:
         if self._greet(index, other):
@@ -130,6 +132,7 @@ class _Room:
         self.rng = rng
         self.reunion = Reunion(rng)
         self.heard_s: dict[int, float] = {}
+        self.dialling_until_s: dict[int, float] = {}
         self.said = 0
 
     def hear(self, member: int, heard_s: float) -> None:

@@ -43,7 +43,12 @@ class FakeNetwork:
             self.reachable_after_s -= waits_s
         return self.reachable_after_s <= 0
 
-    def learn(self, address: PeerAddress, source: Source = Source.DIALLED) -> None:
+    def learn(
+        self,
+        address: PeerAddress,
+        source: Source = Source.DIALLED,
+        told_by: EndpointId | None = None,
+    ) -> None:
         self.learned[address.endpoint] = address.info
 
     def vouched(self, endpoint: EndpointId) -> AddressInfo:

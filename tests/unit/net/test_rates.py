@@ -22,6 +22,16 @@ def test_a_token_can_be_had_in_advance_and_is_then_waited_for() -> None:
     assert [each.take(ANN, 0.29), each.take(ANN, 0.31)] == [False, True]
 
 
+def test_what_was_had_in_advance_is_made_up_for_in_time() -> None:
+    each = PeerRates(per_s=10, burst=2)
+    for _ in range(5):
+        each.reserve(ANN, 0.0)
+    debts_s = [
+        each.debt_s(peer, at_s) for peer, at_s in ((ANN, 0.0), (ANN, 0.2), (ANN, 1.0), (BOB, 0.0))
+    ]
+    assert debts_s == pytest.approx([0.3, 0.1, 0.0, 0.0])
+
+
 def test_a_pause_gives_back_no_more_than_a_burst() -> None:
     each = PeerRates(per_s=10, burst=2)
     assert each.take(ANN, 0.0)

@@ -21,8 +21,9 @@ from buddies_core.rooms.room_changes import RoomChanges
 from buddies_core.rooms.rooms import Rooms
 from buddies_core.store.in_memory import InMemoryStore
 from tests.support.fakes.clocks import ManualClock
+from tests.support.fakes.host import a_host
 from tests.support.worlds.person import an_ed25519_signer
-from tests.unit.rooms.test_rooms import DEMO, host, old_peers_in, rooms_of
+from tests.unit.rooms.test_rooms import DEMO, old_peers_in, rooms_of
 
 ALICE, BOB, CAROL = (NodeKey(name * 32) for name in (b"a", b"b", b"c"))
 OWN_KEY, ANNS_KEY, BENS_KEY = (an_ed25519_signer(seed) for seed in (b"0", b"1", b"2"))
@@ -64,7 +65,7 @@ class BobsRooms:
 @pytest.fixture
 async def bob() -> AsyncIterator[BobsRooms]:
     own = await bind(OWN_KEY, BOB.endpoint, 5)
-    async with rooms_of(host(BOB, "bob", own=own)) as (rooms, room_changes):
+    async with rooms_of(a_host(BOB, "bob", own=own)) as (rooms, room_changes):
         await room_changes.join(DEMO, None, None)
         machine = BobsRooms(rooms, room_changes)
         await machine.meet(ALICE, "alice", by="ann")
@@ -75,7 +76,7 @@ async def bob() -> AsyncIterator[BobsRooms]:
 @pytest.fixture
 async def nobody() -> AsyncIterator[BobsRooms]:
     """Bob's machine, for which nobody vouches."""
-    async with rooms_of(host(BOB, "bob")) as (rooms, room_changes):
+    async with rooms_of(a_host(BOB, "bob")) as (rooms, room_changes):
         await room_changes.join(DEMO, None, None)
         yield BobsRooms(rooms, room_changes)
 

@@ -8,6 +8,7 @@ from buddies_core.rooms import presence
 from buddies_core.rooms.presence import (
     AGENTS_BYTES_MAX,
     AGENTS_SHOWN_MAX,
+    MEMBERS_PER_NEIGHBOR_MAX,
     PRESENCE_LASTS_S,
     Presences,
     fit_presence,
@@ -27,6 +28,8 @@ def hear(
     sent_at_ms: int = 1,
     now_s: float = 0.0,
     age_s: float = 0.0,
+    standing: int = 0,
+    told_by: EndpointId | None = None,
 ) -> bool:
     return presences.heard(
         peer,
@@ -37,6 +40,8 @@ def hear(
         now_s=now_s,
         wall_ms=5_000,
         age_s=age_s,
+        standing=standing,
+        told_by=told_by,
     )
 
 
@@ -74,7 +79,7 @@ def test_a_copy_lasts_only_as_long_as_the_original_would() -> None:
     presences = Presences()
     assert not hear(presences, age_s=PRESENCE_LASTS_S)
     assert hear(presences, age_s=PRESENCE_LASTS_S - 1)
-    assert presences.copies(now_s=0.5) == ((b"proof of ann", PRESENCE_LASTS_S - 0.5),)
+    assert presences.copies(now_s=0.5, count=9) == ((b"proof of ann", PRESENCE_LASTS_S - 0.5),)
     assert presences.expire(1.0) == (ANN,)
 
 
@@ -93,14 +98,47 @@ def test_a_leave_that_comes_first_holds_against_an_older_presence() -> None:
     assert not hear(presences, sent_at_ms=10)
 
 
-def test_those_who_have_gone_keep_no_newcomer_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_room_lists_the_members_of_the_highest_standing_and_of_those_the_latest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(presence, "MEMBERS_MAX", 2)
     presences = Presences()
-    assert hear(presences, EndpointId(b"1" * 32))
-    assert hear(presences, EndpointId(b"2" * 32))
-    assert not hear(presences, ANN)
+    assert hear(presences, ANN, standing=2)
+    for number in range(5):
+        made_up = EndpointId(bytes([number]) * 32)
+        assert hear(presences, made_up, name="ghost")
+        assert set(presences.present()) == {ANN, made_up}
+    assert hear(presences, BOB, standing=2)
+    assert not hear(presences, EndpointId(bytes(32)), name="ghost")
+    assert set(presences.present()) == {ANN, BOB}
     presences.expire(PRESENCE_LASTS_S)
-    assert hear(presences, ANN, now_s=PRESENCE_LASTS_S)
+    assert hear(presences, EndpointId(bytes(32)), now_s=PRESENCE_LASTS_S)
+
+
+def test_one_neighbor_brings_in_so_many_and_pushes_out_those_it_brought_in_before() -> None:
+    presences = Presences()
+    mallory = EndpointId(b"m" * 32)
+    assert hear(presences, ANN, told_by=BOB)
+    for number in range(4200):
+        hear(presences, EndpointId(number.to_bytes(32, "big")), name="ghost", told_by=mallory)
+    assert len(presences.present()) == 1 + MEMBERS_PER_NEIGHBOR_MAX
+    assert presences.has(ANN)
+
+
+def test_those_of_the_highest_standing_are_told_first_and_of_those_the_ones_heard_last() -> None:
+    presences = Presences()
+    for name, standing, age_s in (("old", 4, 60.0), ("ghost", 0, 0.0), ("older", 4, 70.0)):
+        hear(
+            presences,
+            EndpointId(name.encode().ljust(32)),
+            name=name,
+            standing=standing,
+            age_s=age_s,
+        )
+    assert presences.copies(now_s=0.0, count=2) == (
+        (b"proof of old", 60.0),
+        (b"proof of older", 70.0),
+    )
 
 
 def test_one_member_shows_a_bounded_number_of_agents() -> None:

@@ -10,8 +10,9 @@ from buddies_core.model.private import Invite
 from buddies_core.model.room import Ticket
 from buddies_core.rooms.room_changes import RoomChanges
 from buddies_core.wire.tickets import decode_ticket
+from tests.support.fakes.host import a_host
 from tests.support.virtual_time import run_virtually
-from tests.unit.rooms.test_rooms import ALICE, BOB, host, network_of, rooms_of, ticket
+from tests.unit.rooms.test_rooms import ALICE, BOB, network_of, rooms_of, ticket
 
 WARNING = (
     "this machine does not know yet how machines in other networks can reach it (it has not "
@@ -40,7 +41,7 @@ def test_a_ticket_waits_until_it_works_elsewhere_but_not_for_ever(
     warnings: tuple[str, ...],
 ) -> None:
     async def ask() -> tuple[tuple[str, ...], float]:
-        alice = host(ALICE, "alice")
+        alice = a_host(ALICE, "alice")
         async with rooms_of(alice) as (_, rooms):
             await rooms.join("demo", None, None)
             network_of(alice).reachable_after_s = known_after_s
@@ -58,7 +59,7 @@ def test_the_wait_counts_from_the_beginning_of_the_join() -> None:
     """Peers that are dialled for 10 s make nobody wait 3 s more."""
 
     async def join() -> float:
-        bob = host(BOB, "bob")
+        bob = a_host(BOB, "bob")
         async with rooms_of(bob) as (_, rooms):
             await rooms.join("demo", None, None)
             network = network_of(bob)
@@ -75,7 +76,7 @@ def test_the_wait_counts_from_the_beginning_of_the_join() -> None:
 
 def test_an_invite_that_is_shown_again_leads_to_where_this_node_is_by_then() -> None:
     async def twice() -> list[Ticket | Invite]:
-        alice = host(ALICE, "alice")
+        alice = a_host(ALICE, "alice")
         async with rooms_of(alice) as (_, rooms):
             first = await rooms.join("demo", None, None, private=True)
             moved = PeerAddress(

@@ -1,9 +1,7 @@
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from random import Random
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +10,6 @@ import pytest
 from buddies_core.errors import Busy, InvalidInput, NotFound, Unreachable
 from buddies_core.identity.binding import bind
 from buddies_core.identity.node_key import NodeKey
-from buddies_core.identity.verifying import Verifier
 from buddies_core.legacy.members import LegacyMembers, RoomOfLegacy
 from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
 from buddies_core.model.bodies import (
@@ -23,11 +20,11 @@ from buddies_core.model.bodies import (
     Presence,
     StatusUpdate,
 )
-from buddies_core.model.identity import Binding, Verified
+from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, RoomName, TopicId, open_room_id, topic_of
 from buddies_core.model.room import DialAttempt, JoinReport, Ticket
 from buddies_core.pb.peer_pb2 import Hello, HelloReply, PeerReply, PeerRequest, PresenceCopy
-from buddies_core.rooms import hello, joining, last_seen
+from buddies_core.rooms import joining, last_seen
 from buddies_core.rooms import room as room_module
 from buddies_core.rooms import room_changes as changes_module
 from buddies_core.rooms import rooms as rooms_module
@@ -37,10 +34,7 @@ from buddies_core.rooms.room_changes import RoomChanges
 from buddies_core.rooms.rooms import Rooms
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.records import PresenceRecord
-from buddies_core.trust.admission import Admission, Rejected
-from buddies_core.trust.bindings import Bindings
-from buddies_core.trust.gate import Gate
-from buddies_core.trust.policies import Policies
+from buddies_core.trust.admission import Rejected
 from buddies_core.wire.room_messages import (
     RoomMessage,
     encode_room_message,
@@ -49,6 +43,7 @@ from buddies_core.wire.room_messages import (
 from buddies_core.wire.tickets import decode_ticket, encode_ticket
 from tests.support.eventually import until
 from tests.support.fakes.clocks import ManualClock
+from tests.support.fakes.host import a_host
 from tests.support.fakes.network import FakeNetwork, refusing
 from tests.support.worlds.person import an_ed25519_signer
 
@@ -60,32 +55,7 @@ TOPIC = topic_of(DEMO)
 ALICES_SIGNER = an_ed25519_signer(b"1", "alice@home")
 CLAUDE = UUID(int=1)
 CURSOR = UUID(int=2)
-
-
-def host(
-    key: NodeKey, user: str, store: InMemoryStore | None = None, own: Binding | None = None
-) -> Host:
-    store = store or InMemoryStore()
-    clock = ManualClock()
-    counters: Counter[str] = Counter()
-    verify = Verifier({}, clock).verify
-    policies = Policies(store)
-    bindings = Bindings(store, verify, counters, key.endpoint, own, policies)
-    gate = Gate(policies, bindings, key.endpoint, clock, counters)
-    return Host(
-        endpoint=key.endpoint,
-        user=user,
-        network=FakeNetwork(key.endpoint),
-        store=store,
-        composer=Composer(key, store, clock),
-        admission=Admission(store, verify, counters, gate.check_message),
-        clock=clock,
-        rng=Random(1),
-        counters=counters,
-        bindings=bindings,
-        gate=gate,
-        legacy=LegacyMembers(store, clock),
-    )
+ADDRESS = AddressInfo(None, (SocketAddress("127.0.0.1", 9),))
 
 
 def old_peers_in(host: Host, room: RoomName = DEMO) -> RoomOfLegacy:
@@ -105,9 +75,8 @@ def said(host: Host) -> Iterator[Body]:
 
 
 def ticket(*keys: NodeKey, room: RoomName = DEMO, topic: TopicId = TOPIC) -> str:
-    info = AddressInfo(None, (SocketAddress("127.0.0.1", 9),))
     return encode_ticket(
-        Ticket(room, topic, tuple(PeerAddress(key.endpoint, info) for key in keys))
+        Ticket(room, topic, tuple(PeerAddress(key.endpoint, ADDRESS) for key in keys))
     )
 
 
@@ -136,12 +105,12 @@ async def presence_of(key: NodeKey, user: str, room: RoomName = DEMO) -> bytes:
 async def test_a_member_is_shown_with_the_key_that_vouches_for_it() -> None:
     own = await bind(ALICES_SIGNER, ALICE.endpoint, 5)
     label = an_ed25519_signer(b"1").label  # without the comment, which anybody can choose
-    alice, bob = host(ALICE, "alice", own=own), host(BOB, "bob")
+    alice, bob = a_host(ALICE, "alice", own=own), a_host(BOB, "bob")
     async with rooms_of(alice) as (theirs, their_changes), rooms_of(bob) as (ours, our_changes):
         await their_changes.join("demo", None, None)
         await our_changes.join("demo", None, None)
-        (reply,) = await theirs.room(DEMO).answer_hello(Hello())
-        await ours.room(DEMO).answer_hello(Hello(presence=reply.presences[0].proof))
+        (reply,) = await theirs.room(DEMO).answer_hello(Hello(), CAROL.endpoint)
+        await ours.room(DEMO).answer_hello(Hello(presence=reply.presences[0].proof), ALICE.endpoint)
         shown = [(it.name, it.verified, it.signed_by) for it in ours.members(DEMO)]
         assert shown == [
             ("bob", Verified.PEER, ""),
@@ -152,7 +121,7 @@ async def test_a_member_is_shown_with_the_key_that_vouches_for_it() -> None:
 
 
 async def test_a_room_without_a_ticket_is_entered_at_once_and_its_ticket_leads_to_us() -> None:
-    alice = host(ALICE, "alice")
+    alice = a_host(ALICE, "alice")
     async with rooms_of(alice) as (rooms, changes):
         report = await changes.join("demo", None, CLAUDE)
         assert decode_ticket(report.ticket) == Ticket(DEMO, TOPIC, (alice.network.address(),))
@@ -161,7 +130,7 @@ async def test_a_room_without_a_ticket_is_entered_at_once_and_its_ticket_leads_t
 
 
 async def test_joining_tells_old_peers_by_join_and_ours_by_presence() -> None:
-    bob = host(BOB, "bob")
+    bob = a_host(BOB, "bob")
     network_of(bob).reachable.add(ALICE.endpoint)
     async with rooms_of(bob, let_in_by=(ALICE.endpoint,)) as (_, changes):
         await changes.join("demo", ticket(ALICE), None)
@@ -171,7 +140,7 @@ async def test_joining_tells_old_peers_by_join_and_ours_by_presence() -> None:
 
 async def test_old_peers_hear_a_join_from_each_swarm_that_we_come_into() -> None:
     """They answer it by theirs, and it is all that tells us of them."""
-    bob = host(BOB, "bob")
+    bob = a_host(BOB, "bob")
     async with rooms_of(bob) as (rooms, changes):
         await changes.join("demo", None, None)
         room = rooms.room("demo")
@@ -183,7 +152,7 @@ async def test_old_peers_hear_a_join_from_each_swarm_that_we_come_into() -> None
 
 
 async def test_a_member_of_the_ticket_that_answers_lets_us_in_and_tells_who_is_there() -> None:
-    bob = host(BOB, "bob")
+    bob = a_host(BOB, "bob")
     network = network_of(bob)
     network.reachable.add(ALICE.endpoint)
     alice_presence = await presence_of(ALICE, "alice")
@@ -206,8 +175,8 @@ async def test_a_member_of_the_ticket_that_answers_lets_us_in_and_tells_who_is_t
 async def test_of_too_many_members_those_heard_last_are_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hello, "COPIES_MAX", 2)
-    alice = host(ALICE, "alice")
+    monkeypatch.setattr(room_module, "COPIES_MAX", 2)
+    alice = a_host(ALICE, "alice")
     async with rooms_of(alice) as (rooms, changes):
         await changes.join("demo", None, None)
         room = rooms.room("demo")
@@ -215,13 +184,48 @@ async def test_of_too_many_members_those_heard_last_are_told(
             await room.on_presence(
                 await rooms.admit(DEMO, await presence_of(key, name)), age_s=age_s
             )
-        [reply] = await room.answer_hello(Hello())
+        [reply] = await room.answer_hello(Hello(), CAROL.endpoint)
         told = [open_envelope(copy.proof).message.body for copy in reply.presences]
         assert told == [Presence("alice", ()), Presence("bob", ())]
 
 
+async def test_no_more_members_are_taken_from_an_answer_than_are_told_in_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(room_module, "COPIES_MAX", 3)
+    bob = a_host(BOB, "bob")
+    network = network_of(bob)
+    network.reachable.add(ALICE.endpoint)
+    made_up = [NodeKey(bytes([number]) * 32) for number in range(1, 9)]
+    copies = [PresenceCopy(proof=await presence_of(key, "ghost")) for key in made_up]
+    network.answers[ALICE.endpoint] = lambda _: [
+        PeerReply(end=True, hello=HelloReply(presences=copies))
+    ]
+    async with rooms_of(bob, let_in_by=(ALICE.endpoint,)) as (_, changes):
+        report = await changes.join("demo", ticket(ALICE), None)
+        assert [member.name for member in report.members] == ["bob", "ghost", "ghost", "ghost"]
+
+
+async def test_a_ticket_names_the_members_that_are_trusted_most() -> None:
+    alice = a_host(ALICE, "alice")
+    async with rooms_of(alice) as (rooms, changes):
+        await changes.join("demo", None, None)
+        room = rooms.room("demo")
+
+        async def hears_of(key: NodeKey, name: str, told_by: NodeKey) -> None:
+            composer = Composer(key, InMemoryStore(), alice.clock)
+            said = await composer.compose(room.room_id, Presence(name, ()), address=ADDRESS)
+            await room.on_presence(await room.admit(said, told_by.endpoint))
+
+        await hears_of(CAROL, "carol", told_by=CAROL)
+        for number in range(1, 20):
+            await hears_of(NodeKey(bytes([number]) * 32), "aaa", told_by=BOB)
+        named = [peer.endpoint for peer in room.ticket().endpoints]
+        assert named[:2] == [ALICE.endpoint, CAROL.endpoint]
+
+
 async def test_a_presence_copied_from_another_room_is_not_believed() -> None:
-    bob = host(BOB, "bob")
+    bob = a_host(BOB, "bob")
     network = network_of(bob)
     network.reachable.add(ALICE.endpoint)
     stolen = await presence_of(CAROL, "carol", RoomName("another"))
@@ -235,7 +239,7 @@ async def test_a_presence_copied_from_another_room_is_not_believed() -> None:
 
 
 async def test_an_unreachable_ticket_is_an_error_that_names_each_peer_and_keeps_nothing() -> None:
-    bob = host(BOB, "bob")
+    bob = a_host(BOB, "bob")
     async with rooms_of(bob) as (rooms, changes):
         with pytest.raises(Unreachable) as caught:
             await changes.join("demo", ticket(ALICE, CAROL), CLAUDE)
@@ -251,7 +255,7 @@ async def test_a_join_that_fails_forgets_the_members_it_was_told_of(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(changes_module, "JOIN_DEADLINE_S", 0.05)
-    bob = host(BOB, "bob")
+    bob = a_host(BOB, "bob")
     network_of(bob).reachable.add(ALICE.endpoint)
     alice_presence = await presence_of(ALICE, "alice")
     network_of(bob).answers[ALICE.endpoint] = lambda _: [
@@ -264,7 +268,7 @@ async def test_a_join_that_fails_forgets_the_members_it_was_told_of(
 
 
 async def test_a_peer_that_is_not_in_the_room_is_told_from_one_that_is_off() -> None:
-    bob = host(BOB, "bob")
+    bob = a_host(BOB, "bob")
     network_of(bob).reachable.add(ALICE.endpoint)
     network_of(bob).answers[ALICE.endpoint] = refusing(NotFound("not in that room"))
     async with rooms_of(bob) as (_, changes):
@@ -287,7 +291,7 @@ async def test_a_peer_that_is_not_in_the_room_is_told_from_one_that_is_off() -> 
 async def test_a_name_or_ticket_that_cannot_be_is_refused(
     name: str, text: str | None, says: str
 ) -> None:
-    async with rooms_of(host(BOB, "bob")) as (rooms, changes):
+    async with rooms_of(a_host(BOB, "bob")) as (rooms, changes):
         with pytest.raises(InvalidInput, match=says):
             await changes.join(name, text, None)
         assert rooms.joined() == ()
@@ -297,7 +301,7 @@ NFC, NFD = RoomName("caf\u00e9"), RoomName("cafe\u0301")
 
 
 async def test_a_name_is_joined_in_its_composed_form_and_found_by_every_form() -> None:
-    async with rooms_of(host(BOB, "bob")) as (rooms, changes):
+    async with rooms_of(a_host(BOB, "bob")) as (rooms, changes):
         joined = await changes.join(f" \ufeff{NFD}\u200b\n", None, None)
         assert (joined.room, rooms.joined()) == (NFC, (NFC,))
         assert rooms.room(NFC).room_id == open_room_id(NFC)
@@ -306,7 +310,7 @@ async def test_a_name_is_joined_in_its_composed_form_and_found_by_every_form() -
 
 
 async def test_a_ticket_leads_to_the_room_of_its_own_spelling_which_every_form_then_means() -> None:
-    bob = host(BOB, "bob")
+    bob = a_host(BOB, "bob")
     network_of(bob).reachable.add(ALICE.endpoint)
     text = ticket(ALICE, room=NFD, topic=topic_of(NFD))
     async with rooms_of(bob, let_in_by=(ALICE.endpoint,)) as (rooms, changes):
@@ -325,7 +329,7 @@ async def test_a_ticket_leads_to_the_room_of_its_own_spelling_which_every_form_t
 async def test_no_two_rooms_are_joined_whose_names_look_the_same(
     here: RoomName, there: RoomName
 ) -> None:
-    bob = host(BOB, "bob")
+    bob = a_host(BOB, "bob")
     network_of(bob).reachable.add(ALICE.endpoint)
     async with rooms_of(bob, let_in_by=(ALICE.endpoint,)) as (rooms, changes):
         await changes.join(NFC, ticket(ALICE, room=here, topic=topic_of(here)), None)
@@ -335,7 +339,7 @@ async def test_no_two_rooms_are_joined_whose_names_look_the_same(
 
 
 async def test_a_ticket_of_a_name_that_only_looks_like_the_one_given_is_refused() -> None:
-    async with rooms_of(host(BOB, "bob")) as (_, changes):
+    async with rooms_of(a_host(BOB, "bob")) as (_, changes):
         for name in (RoomName("demo\u200b"), RoomName("d\u0435mo"), RoomName("demo ")):
             text = ticket(ALICE, room=name, topic=topic_of(name))
             with pytest.raises(InvalidInput, match="the ticket is for room"):
@@ -343,7 +347,7 @@ async def test_a_ticket_of_a_name_that_only_looks_like_the_one_given_is_refused(
 
 
 async def test_joining_again_dials_the_new_ticket_and_says_who_did_not_answer() -> None:
-    bob = host(BOB, "bob")
+    bob = a_host(BOB, "bob")
     async with rooms_of(bob) as (_, changes):
         await changes.join("demo", None, None)
         report = await changes.join("demo", ticket(ALICE), None)
@@ -353,7 +357,7 @@ async def test_joining_again_dials_the_new_ticket_and_says_who_did_not_answer() 
 
 
 async def test_joining_again_waits_for_none_of_the_tickets_peers_once_one_is_reached() -> None:
-    bob = host(BOB, "bob")
+    bob = a_host(BOB, "bob")
     network = network_of(bob)
     network.reachable.add(CAROL.endpoint)
     network.silent.add(ALICE.endpoint)
@@ -370,7 +374,7 @@ async def test_joining_again_hardly_waits_for_a_silent_peer_where_there_are_neig
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(joining, "MORE_PEERS_WITHIN_S", 0.01)
-    bob = host(BOB, "bob")
+    bob = a_host(BOB, "bob")
     network = network_of(bob)
     network.reachable.add(ALICE.endpoint)
     network.silent.add(CAROL.endpoint)
@@ -384,7 +388,7 @@ async def test_who_waited_for_another_to_join_gives_up_no_later_than_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(changes_module, "JOIN_DEADLINE_S", 0.1)
-    bob = host(BOB, "bob")
+    bob = a_host(BOB, "bob")
     network_of(bob).silent.add(ALICE.endpoint)
     loop = asyncio.get_running_loop()
     async with rooms_of(bob) as (_, changes):
@@ -401,7 +405,7 @@ async def _refused(join: Coroutine[Any, Any, JoinReport]) -> None:
 
 
 async def test_what_is_said_while_a_join_is_under_way_is_admitted() -> None:
-    bob = host(BOB, "bob")
+    bob = a_host(BOB, "bob")
     network_of(bob).silent.add(ALICE.endpoint)
     async with rooms_of(bob) as (rooms, changes), asyncio.TaskGroup() as group:
         joins = group.create_task(changes.join("demo", ticket(ALICE), None))
@@ -416,14 +420,14 @@ async def test_what_is_said_while_a_join_is_under_way_is_admitted() -> None:
 
 
 async def test_our_own_ticket_is_no_reason_to_dial() -> None:
-    bob = host(BOB, "bob")
+    bob = a_host(BOB, "bob")
     async with rooms_of(bob) as (_, changes):
         report = await changes.join("demo", ticket(BOB), None)
         assert (report.tried, network_of(bob).dialled) == ((), [])
 
 
 async def test_two_joins_at_once_join_once() -> None:
-    alice = host(ALICE, "alice")
+    alice = a_host(ALICE, "alice")
     async with rooms_of(alice) as (_, changes), asyncio.TaskGroup() as group:
         first = group.create_task(changes.join("demo", None, CLAUDE))
         second = group.create_task(changes.join("demo", None, CURSOR))
@@ -431,7 +435,7 @@ async def test_two_joins_at_once_join_once() -> None:
 
 
 async def test_the_node_stays_as_long_as_another_agent_has_joined() -> None:
-    alice = host(ALICE, "alice")
+    alice = a_host(ALICE, "alice")
     async with rooms_of(alice) as (rooms, changes):
         rooms.agents.agent_attached(CLAUDE, AgentPresence(name="claude"))
         rooms.agents.agent_attached(CURSOR, AgentPresence(name="cursor"))
@@ -447,7 +451,7 @@ async def test_the_node_stays_as_long_as_another_agent_has_joined() -> None:
 
 
 async def test_who_joins_while_another_agent_leaves_is_in_the_room_afterwards() -> None:
-    alice = host(ALICE, "alice")
+    alice = a_host(ALICE, "alice")
     async with rooms_of(alice) as (rooms, changes):
         rooms.agents.agent_attached(CURSOR, AgentPresence(name="cursor"))
         await changes.join("demo", None, CLAUDE)
@@ -465,7 +469,7 @@ async def test_who_joins_while_another_agent_leaves_is_in_the_room_afterwards() 
 
 
 async def test_a_room_is_left_though_nobody_can_be_told() -> None:
-    alice = host(ALICE, "alice")
+    alice = a_host(ALICE, "alice")
     async with rooms_of(alice) as (rooms, changes):
         await changes.join("demo", None, None)
         network_of(alice).failure = Busy("the network does not keep up")
@@ -474,7 +478,7 @@ async def test_a_room_is_left_though_nobody_can_be_told() -> None:
 
 
 async def test_leaving_for_all_names_who_was_still_in() -> None:
-    alice = host(ALICE, "alice")
+    alice = a_host(ALICE, "alice")
     async with rooms_of(alice) as (rooms, changes):
         rooms.agents.agent_attached(CLAUDE, AgentPresence(name="claude"))
         await changes.join("demo", None, CLAUDE)
@@ -483,7 +487,7 @@ async def test_leaving_for_all_names_who_was_still_in() -> None:
 
 
 async def test_an_agent_that_went_away_no_longer_keeps_the_node_in_the_room() -> None:
-    alice = host(ALICE, "alice")
+    alice = a_host(ALICE, "alice")
     async with rooms_of(alice) as (rooms, changes):
         rooms.agents.agent_attached(CLAUDE, AgentPresence(name="claude"))
         await changes.join("demo", None, CLAUDE)
@@ -493,7 +497,7 @@ async def test_an_agent_that_went_away_no_longer_keeps_the_node_in_the_room() ->
 
 
 async def test_an_agent_that_had_joined_before_a_restart_still_keeps_the_node_in_the_room() -> None:
-    alice = host(ALICE, "alice")
+    alice = a_host(ALICE, "alice")
     async with rooms_of(alice) as (rooms, changes):
         await changes.join("demo", None, None)
         rooms.agents.agent_attached(CLAUDE, AgentPresence(name="claude"), (DEMO, RoomName("gone")))
@@ -503,13 +507,13 @@ async def test_an_agent_that_had_joined_before_a_restart_still_keeps_the_node_in
 
 
 async def test_leaving_a_room_one_is_not_in_says_what_to_do() -> None:
-    async with rooms_of(host(ALICE, "alice")) as (_, changes):
+    async with rooms_of(a_host(ALICE, "alice")) as (_, changes):
         with pytest.raises(NotFound, match=r"not in room 'demo'.*join it first"):
             await changes.leave("demo", None, for_all=True)
 
 
 async def test_a_status_is_broadcast_as_its_agents_and_shown_in_the_room() -> None:
-    alice = host(ALICE, "alice")
+    alice = a_host(ALICE, "alice")
     async with rooms_of(alice) as (rooms, changes):
         rooms.agents.agent_attached(CLAUDE, AgentPresence(name="claude", user="ann"))
         await changes.join("demo", None, CLAUDE)
@@ -524,7 +528,7 @@ async def test_a_status_is_broadcast_as_its_agents_and_shown_in_the_room() -> No
 
 
 async def test_what_we_publish_is_admitted_as_ours() -> None:
-    alice = host(ALICE, "alice")
+    alice = a_host(ALICE, "alice")
     async with rooms_of(alice) as (rooms, changes):
         await changes.join("demo", None, None)
         proof = await rooms.publish(DEMO, StatusUpdate(ALICE.endpoint.hex(), "busy"), agent="x")
@@ -533,7 +537,7 @@ async def test_what_we_publish_is_admitted_as_ours() -> None:
 
 
 async def test_an_unsigned_message_in_our_own_name_is_rejected() -> None:
-    alice = host(ALICE, "alice")
+    alice = a_host(ALICE, "alice")
     async with rooms_of(alice) as (rooms, changes):
         await changes.join("demo", None, None)
         body = StatusUpdate(ALICE.endpoint.hex(), "forged")
@@ -544,12 +548,12 @@ async def test_an_unsigned_message_in_our_own_name_is_rejected() -> None:
 
 async def test_after_a_restart_the_node_is_in_its_rooms_and_dials_the_members_it_knew() -> None:
     store = InMemoryStore()
-    before = host(BOB, "bob", store)
+    before = a_host(BOB, "bob", store)
     async with rooms_of(before) as (rooms, changes):
         await changes.join("demo", None, None)
         admitted = await rooms.admit(DEMO, await presence_of(ALICE, "alice"))
         await rooms.room("demo").on_presence(admitted)
-    after = host(BOB, "bob", store)
+    after = a_host(BOB, "bob", store)
     network_of(after).reachable.add(ALICE.endpoint)
     async with rooms_of(after) as (rooms, changes):
         assert rooms.joined() == (DEMO,)
@@ -560,7 +564,7 @@ async def test_a_node_that_lost_its_last_neighbor_dials_members_it_heard_a_momen
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(room_module, "REUNITE_EVERY_S", 0.01)
-    bob = host(BOB, "bob")
+    bob = a_host(BOB, "bob")
     network = network_of(bob)
     network.reachable.add(ALICE.endpoint)
     async with rooms_of(bob, let_in_by=(ALICE.endpoint,)) as (rooms, changes):
@@ -575,7 +579,7 @@ async def test_a_node_that_lost_its_last_neighbor_dials_members_it_heard_a_momen
 
 async def test_a_member_whose_record_is_damaged_hinders_nobody() -> None:
     store = InMemoryStore()
-    before = host(BOB, "bob", store)
+    before = a_host(BOB, "bob", store)
     async with rooms_of(before) as (_, changes):
         await changes.join("demo", None, None)
     now_ms = before.clock.wall_ms()
@@ -588,14 +592,14 @@ async def test_a_member_whose_record_is_damaged_hinders_nobody() -> None:
                 received_at_ms=now_ms,
             )
         )
-    after = host(BOB, "bob", store)
+    after = a_host(BOB, "bob", store)
     network_of(after).reachable.add(ALICE.endpoint)
     async with rooms_of(after):
         await until(lambda: network_of(after).topics.get(TOPIC) == [ALICE.endpoint])
 
 
 async def test_a_node_that_stops_says_that_it_goes_but_stays_in_the_room() -> None:
-    alice = host(ALICE, "alice")
+    alice = a_host(ALICE, "alice")
     async with rooms_of(alice) as (_, changes):
         await changes.join("demo", None, None)
     assert list(said(alice))[-1] == Leave("alice")
@@ -606,7 +610,7 @@ async def test_a_node_that_stops_does_not_wait_long_for_a_network_that_is_stuck(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(rooms_module, "GOODBYE_WITHIN_S", 0.01)
-    alice = host(ALICE, "alice")
+    alice = a_host(ALICE, "alice")
     async with asyncio.timeout(2), rooms_of(alice) as (_, changes):
         for name in ("demo", "ops"):
             await changes.join(name, None, None)
@@ -615,7 +619,7 @@ async def test_a_node_that_stops_does_not_wait_long_for_a_network_that_is_stuck(
 
 
 async def test_a_presence_older_than_a_leave_does_not_bring_a_member_back() -> None:
-    alice = host(ALICE, "alice")
+    alice = a_host(ALICE, "alice")
     async with rooms_of(alice) as (rooms, changes):
         await changes.join("demo", None, None)
         room = rooms.room("demo")
@@ -631,7 +635,7 @@ async def test_of_too_many_members_the_one_that_was_silent_for_longest_is_forgot
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(last_seen, "MEMBERS_MAX", 1)
-    alice = host(ALICE, "alice")
+    alice = a_host(ALICE, "alice")
     async with rooms_of(alice) as (rooms, changes):
         await changes.join("demo", None, None)
         for key in (BOB, CAROL):
@@ -641,7 +645,7 @@ async def test_of_too_many_members_the_one_that_was_silent_for_longest_is_forgot
 
 
 async def test_an_old_peer_is_shown_among_the_others_until_it_leaves() -> None:
-    alice = host(ALICE, "alice")
+    alice = a_host(ALICE, "alice")
     async with rooms_of(alice) as (rooms, changes):
         await changes.join("demo", None, None)
         room = rooms.room("demo")
@@ -654,7 +658,7 @@ async def test_an_old_peer_is_shown_among_the_others_until_it_leaves() -> None:
 
 
 async def test_without_old_peers_nobody_is_told_by_join() -> None:
-    bob = replace(host(BOB, "bob"), legacy=None)
+    bob = replace(a_host(BOB, "bob"), legacy=None)
     network_of(bob).reachable.add(ALICE.endpoint)
     async with rooms_of(bob, let_in_by=(ALICE.endpoint,)) as (_, changes):
         await changes.join("demo", ticket(ALICE), None)
@@ -663,7 +667,7 @@ async def test_without_old_peers_nobody_is_told_by_join() -> None:
 
 
 async def test_the_leave_of_somebody_unknown_takes_no_place_on_disk() -> None:
-    alice = host(ALICE, "alice")
+    alice = a_host(ALICE, "alice")
     async with rooms_of(alice) as (rooms, changes):
         await changes.join("demo", None, None)
         await rooms.room("demo").on_leave(BOB.endpoint, 10)

@@ -4,6 +4,7 @@ import asyncio
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from rocksdict import Options, Rdict
 
 from buddies_core.errors import StoreError
-from buddies_core.model.identity import Verified
+from buddies_core.model.identity import GpgIdentity, Verified
 from buddies_core.model.ids import RoomName, open_room_id
 from buddies_core.model.memory import Memory, MemoryFilter
 from buddies_core.model.policy import Policy
@@ -20,7 +21,7 @@ from buddies_core.store import contents, keys
 from buddies_core.store.database import Database
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.policies import PolicyRecord
-from buddies_core.store.records import RoomRecord, encode_memory
+from buddies_core.store.records import BindingRecord, PresenceRecord, RoomRecord, encode_memory
 from buddies_core.store.rocks import RocksStore
 from buddies_core.store.skill_records import encode_skill
 from buddies_core.store.task_records import OfferRecord
@@ -346,3 +347,39 @@ async def test_a_damaged_policy_is_told_and_not_taken_for_none(tmp_path: Path) -
         )
         await store.policies.put(room_id, Policy())
         assert store.policies.all()[0] == PolicyRecord(room_id, Policy())
+
+
+class CountsSyncs:
+    """A RocksDB that counts how often its log was brought to the disk."""
+
+    def __init__(self, rocks: Rdict) -> None:
+        self._rocks = rocks
+        self.syncs = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._rocks, name)
+
+    def flush_wal(self, sync: bool) -> None:
+        self.syncs += 1
+        self._rocks.flush_wal(sync)
+
+
+async def test_what_members_say_again_by_themselves_takes_no_sync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bob = BOB
+    presence = PresenceRecord(
+        room_id=open_room_id(DEMO), endpoint=bob, proof=b"said", received_at_ms=5
+    )
+    binding = BindingRecord(endpoint=bob, signer=GpgIdentity("AB" * 20), signed_at_ms=5)
+    async with RocksStore.open(tmp_path) as store:
+        counting = CountsSyncs(store._database._rocks)
+        monkeypatch.setattr(store._database, "_rocks", counting)
+        await store.put_presence(presence)
+        await store.delete_presence(presence.room_id, bob)
+        await store.put_binding(binding)
+        await store.delete_binding(bob)
+        await store.raise_watermark(b"presence", 5)
+        assert counting.syncs == 0
+        await store.put_memory(a_memory(an_entry(1)))
+        assert counting.syncs == 1

@@ -1,0 +1,112 @@
+"""The members of one room: who is here now, and who was. One event loop owns this."""
+
+import logging
+
+from buddies_core.model.address import PeerAddress
+from buddies_core.model.bodies import Presence
+from buddies_core.model.ids import EndpointId, short
+from buddies_core.model.provenance import Source
+from buddies_core.rooms.last_seen import LastSeen
+from buddies_core.rooms.ports import Host
+from buddies_core.rooms.presence import Presences
+from buddies_core.store.records import PresenceRecord, RoomRecord
+from buddies_core.trust.admission import Admitted
+
+log = logging.getLogger(__name__)
+
+
+class Members:
+    """What members say of themselves, in memory and on disk."""
+
+    def __init__(self, room: RoomRecord, host: Host) -> None:
+        self._room = room
+        self._host = host
+        self._on_ticket = frozenset(peer.endpoint for peer in room.bootstrap)
+        self.presences = Presences()
+        self.last_seen = LastSeen(
+            host.store.presences(room.room_id),
+            is_chosen=lambda it: it in self._on_ticket or host.bindings.is_named(it),
+            is_vouched=lambda it: host.bindings.signer_of(it) is not None,
+        )
+
+    async def heard(self, admitted: Admitted, age_s: float) -> None:
+        """Take in a member's presence, as a broadcast or as a copy of that age.
+
+        Raises:
+            StoreError: the disk refused.
+        """
+        trailer, body = admitted.trailer, admitted.message.body
+        assert trailer is not None, "admission lets no presence pass without a trailer"
+        assert isinstance(body, Presence)
+        host, sender, told_by = self._host, trailer.sender, admitted.told_by
+        if trailer.address is not None:
+            host.network.learn(PeerAddress(sender, trailer.address), Source.SIGNED, told_by)
+        age_s = max(age_s, self._age_s(sender, trailer.sent_at_ms))
+        if not self.presences.is_news(sender, trailer.sent_at_ms, age_s):
+            return
+        was_present = self.presences.has(sender)
+        wall_ms = host.clock.wall_ms()
+        heard_at_ms = wall_ms - int(age_s * 1000)
+        forgotten = self.last_seen.note(sender, trailer.address, heard_at_ms, body.name, told_by)
+        is_here = self.presences.heard(
+            sender,
+            body,
+            sent_at_ms=trailer.sent_at_ms,
+            proof=admitted.raw,
+            address=trailer.address,
+            now_s=host.clock.now_s(),
+            wall_ms=wall_ms,
+            age_s=age_s,
+            standing=self.last_seen.standing(sender),
+            told_by=told_by,
+        )
+        if is_here and not was_present:
+            log.info("member_present room=%s peer=%s", self._room.name, short(sender))
+        if sender not in forgotten:
+            await self._keep(admitted.raw, sender, trailer.sent_at_ms)
+        if body.binding is not None:
+            await host.bindings.take(sender, body.binding, told_by)
+        for gone in forgotten:
+            if self.last_seen.get(gone) is None:  # It may have been heard again meanwhile.
+                await host.store.delete_presence(self._room.room_id, gone)
+
+    async def left(self, sender: EndpointId, sent_at_ms: int) -> None:
+        """Take in that a member goes; an older presence of it counts for nothing from now on."""
+        if self.presences.left(sender, sent_at_ms):
+            log.info("member_left room=%s peer=%s", self._room.name, short(sender))
+        mark = self._mark(sender)
+        if self._host.store.watermark(mark):  # A stranger's leave is not worth a place on disk.
+            await self._host.store.raise_watermark(mark, sent_at_ms)
+        else:
+            self._host.counters["leaves_of_strangers"] += 1
+
+    def _age_s(self, sender: EndpointId, sent_at_ms: int) -> float:
+        """Return how old a presence is at least, as far as this node has heard of it before.
+
+        Since a restart it is known from disk alone: the last presence of a member, replayed, counts
+        for as long as it would have counted without the restart.
+        """
+        newest_ms = self._host.store.watermark(self._mark(sender))
+        if sent_at_ms > newest_ms:
+            return 0.0
+        seen = self.last_seen.get(sender)
+        if sent_at_ms < newest_ms or seen is None:
+            return float("inf")
+        return (self._host.clock.wall_ms() - seen.last_at_ms) / 1000
+
+    async def _keep(self, proof: bytes, sender: EndpointId, sent_at_ms: int) -> None:
+        seen = self.last_seen.get(sender)
+        assert seen is not None, "it was noted just now"
+        record = PresenceRecord(
+            room_id=self._room.room_id,
+            endpoint=sender,
+            proof=proof,
+            received_at_ms=seen.last_at_ms,
+            first_heard_at_ms=seen.first_at_ms,
+            met=seen.met,
+        )
+        await self._host.store.raise_watermark(self._mark(sender), sent_at_ms)
+        await self._host.store.put_presence(record)
+
+    def _mark(self, sender: EndpointId) -> bytes:
+        return b"presence" + self._room.room_id + sender

@@ -1,0 +1,28 @@
+"""How much a member's place in this node's tables is worth. Pure.
+
+Anyone can make keys, sign a presence with each, and have a person's key that was made as well vouch
+for them, all for nothing. So neither earns a place of its own. What can't be made up is time: a
+made-up member has to be kept alive for about as long as one that it is to push out.
+"""
+
+CHOSEN = 64
+"""The standing of a member that this node's user has named: on the ticket by which it joined, or by
+its signer in a policy. Above what time alone can give."""
+
+_MINUTE_MS = 60_000
+
+
+def standing(known_ms: int, *, chosen: bool, stands_out: bool) -> int:
+    """Return a member's standing: the higher, the later it goes and the sooner it is dialled.
+
+    Args:
+        known_ms: the time between the first and the last that was heard of it. Each doubling of
+            the minutes counts.
+        chosen: whether this node's user has named it.
+        stands_out: whether it has met this node itself, or a person's key vouches for it. This
+            tells apart those that are known for about as long.
+    """
+    if chosen:
+        return CHOSEN
+    minutes = max(0, known_ms) // _MINUTE_MS
+    return min(2 * minutes.bit_length() + stands_out, CHOSEN - 1)
