@@ -87,7 +87,7 @@ class Members:
         for as long as it would have counted without the restart.
         """
         newest_ms = self._host.store.watermark(self._mark(sender))
-        if sent_at_ms > newest_ms:
+        if sent_at_ms > newest_ms or not newest_ms:  # 0: nothing was heard yet
             return 0.0
         seen = self.last_seen.get(sender)
         if sent_at_ms < newest_ms or seen is None:

@@ -15,6 +15,9 @@ MESSAGES_MAX = 64
 SENDERS_MAX = 64
 """At once; what others say meanwhile is dropped, but for their presences, which need not wait."""
 
+SENDERS_PER_DELIVERER_MAX = 16
+"""Senders of these whose messages one neighbor passed on: anyone can make keys."""
+
 Hear = Callable[[], Awaitable[None]]
 
 
@@ -23,7 +26,8 @@ class _Waiting:
     """The messages of one sender, and whom to ask for its binding."""
 
     room: RoomPort
-    peers: tuple[EndpointId, ...]
+    sender: EndpointId
+    deliverer: EndpointId
     messages: list[Hear] = field(default_factory=list)
 
 
@@ -43,13 +47,17 @@ class HeldMessages:
         they came; it asks the policy again. Sender and deliverer are asked for the binding.
         """
         waiting = self._held.get(sender)
-        if waiting is None and len(self._held) < SENDERS_MAX:
-            waiting = self._held[sender] = _Waiting(room, (sender, deliverer))
+        if waiting is None and self._has_room_for(deliverer):
+            waiting = self._held[sender] = _Waiting(room, sender, deliverer)
             self._begun.put_nowait(sender)
         if waiting is None or len(waiting.messages) >= MESSAGES_MAX:
             self._counters["held_too_many"] += 1
             return
         waiting.messages.append(hear)
+
+    def _has_room_for(self, deliverer: EndpointId) -> bool:
+        brought = sum(waiting.deliverer == deliverer for waiting in self._held.values())
+        return len(self._held) < SENDERS_MAX and brought < SENDERS_PER_DELIVERER_MAX
 
     async def run(self) -> None:
         """Fetch bindings and hear what was held until cancelled."""
@@ -62,7 +70,8 @@ class HeldMessages:
         known = False
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(HELD_FOR_S):
-                known = await self._fetcher.fetch(sender, waiting.room, waiting.peers)
+                peers = (waiting.sender, waiting.deliverer)
+                known = await self._fetcher.fetch(sender, waiting.room, peers)
         if not known:
             self._fetcher.give_up(sender)
         del self._held[sender]  # From here on the policy decides by itself.

@@ -17,7 +17,13 @@ from buddies_core.rooms.composing import Composer
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.trust.bindings import Bindings
 from buddies_core.trust.fetching_bindings import BindingFetcher
-from buddies_core.trust.held import HELD_FOR_S, MESSAGES_MAX, SENDERS_MAX, HeldMessages
+from buddies_core.trust.held import (
+    HELD_FOR_S,
+    MESSAGES_MAX,
+    SENDERS_MAX,
+    SENDERS_PER_DELIVERER_MAX,
+    HeldMessages,
+)
 from buddies_core.trust.policies import Policies
 from tests.support.virtual_time import LoopClock, run_virtually
 from tests.support.worlds.person import an_ed25519_signer
@@ -58,13 +64,15 @@ class Node:
     async def presence_of(self, endpoint: EndpointId) -> bytes | None:
         raise AssertionError("nobody asks Bob")
 
-    def hold(self, message: object, sender: EndpointId = ALICE) -> None:
+    def hold(
+        self, message: object, sender: EndpointId = ALICE, deliverer: EndpointId = CAROL
+    ) -> None:
         async def hear() -> None:
             known = self.bindings.signer_of(sender) is not None
             self.heard.append((message, known, round(asyncio.get_running_loop().time(), 3)))
             await asyncio.sleep(0)
 
-        self.held.hold(sender, CAROL, self, hear)
+        self.held.hold(sender, deliverer, self, hear)
 
 
 @asynccontextmanager
@@ -131,10 +139,24 @@ def test_one_sender_can_have_so_many_held_and_so_many_senders_any() -> None:
             for number in range(MESSAGES_MAX + 1):
                 node.hold(number)
             for number in range(SENDERS_MAX):
-                node.hold("other", EndpointId(bytes([number]) * 32))
+                one = EndpointId(bytes([number]) * 32)
+                node.hold("other", one, deliverer=one)
         assert [it[0] for it in node.heard if it[0] != "other"] == list(range(MESSAGES_MAX))
         assert [it[0] for it in node.heard].count("other") == SENDERS_MAX - 1
         assert node.counters["held_too_many"] == 2
+
+    run_virtually(scenario())
+
+
+def test_made_up_senders_by_one_neighbor_leave_room_for_those_by_others() -> None:
+    async def scenario() -> None:
+        async with a_node() as node:
+            node.answer_s = {ALICE: 1.0}
+            for number in range(SENDERS_MAX):
+                node.hold("made up", EndpointId(bytes([number]) * 32), deliverer=BOB)
+            node.hold("hello")
+        assert ("hello", True, 1.0) in node.heard
+        assert [it[0] for it in node.heard].count("made up") == SENDERS_PER_DELIVERER_MAX
 
     run_virtually(scenario())
 
