@@ -10,6 +10,8 @@ READY := .venv/ready
 PYTEST := scripts/offline python -m pytest
 # These tests mostly wait, each for machines of its own.
 SIDE_BY_SIDE := -n 4
+# These measure how long an agent waits, which other tests beside them would lengthen.
+ALONE := tests/e2e/test_attacks.py tests/e2e/test_made_up_members.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup proto fmt lint types test unit sim sim-plots chaos-tasks integration e2e interop bench demo check lock
@@ -31,7 +33,8 @@ demo: $(READY)  ## Alice and Bob: two daemons, two agents, one room
 
 test: $(READY)  ## unit, simulation, integration, e2e
 	$(PYTEST) tests --ignore=tests/bench --ignore=tests/interop --ignore=tests/e2e -n 2
-	$(PYTEST) tests/e2e $(SIDE_BY_SIDE)
+	$(PYTEST) tests/e2e $(SIDE_BY_SIDE) $(ALONE:%=--ignore=%)
+	$(PYTEST) $(ALONE)
 
 unit: $(READY)  ## one module at a time
 	$(PYTEST) tests/unit
@@ -50,7 +53,8 @@ integration: $(READY)  ## RocksDB, gRPC and iroh on loopback, in one process
 	$(PYTEST) tests/integration
 
 e2e: $(READY)  ## daemons, shims and CLI as processes
-	$(PYTEST) tests/e2e $(SIDE_BY_SIDE)
+	$(PYTEST) tests/e2e $(SIDE_BY_SIDE) $(ALONE:%=--ignore=%)
+	$(PYTEST) $(ALONE)
 
 interop: $(READY)  ## our nodes among iroh-gossip's own; needs cargo, builds for 3 minutes once
 	@scripts/build-rust-peer >/dev/null || test $$? -eq 3
