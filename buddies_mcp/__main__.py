@@ -49,10 +49,9 @@ def main() -> None:
     except InvalidInput as error:
         parser.error(str(error))
 
-    # A handler of ours, and the error that a closed stdout gives, would wait for a read of stdin
-    # that nothing can interrupt. To die at once loses nothing: the daemon sees the connection end.
+    # To die at once loses nothing: the daemon sees the connection end. SIGPIPE stays ignored, as
+    # gRPC raises it when its last channel closes: one of its threads may wake a loop that has gone.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     logs.configure(os.environ)
     watcher = threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True)
     watcher.start()

@@ -23,6 +23,7 @@ import mcp_types as mcp
 from mcp.shared.dispatcher import coerce_request_id
 from mcp.shared.message import SessionMessage
 
+from buddies_core.streams import BROKEN_PIPE
 from buddies_mcp.lines import LINE_BYTES_MAX, Part, Refusal, in_unicode, read_line, refusal
 
 if TYPE_CHECKING:
@@ -49,16 +50,28 @@ async def stdio() -> AsyncIterator[tuple[Incoming, Outgoing]]:
     """Serve this process's stdin and stdout. What else is printed meanwhile goes to stderr."""
     wire = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, 3)
     os.dup2(2, 1)
-    async with line_streams(0, wire) as streams:
+    async with line_streams(0, wire, _end_unread) as streams:
         yield streams
+
+
+def _end_unread() -> None:
+    """End this process: its client reads nothing any more, which is how many hang up."""
+    os._exit(BROKEN_PIPE)
+
+
+def _go_on() -> None:
+    """Leave it to stdin to end the server."""
 
 
 @asynccontextmanager
 async def line_streams(
-    read_descriptor: int, write_descriptor: int
+    read_descriptor: int, write_descriptor: int, when_unread: Callable[[], None] = _go_on
 ) -> AsyncIterator[tuple[Incoming, Outgoing]]:
-    """Return what comes in by one descriptor, and what takes the answers to the other."""
-    outgoing = Outgoing(write_descriptor)
+    """Return what comes in by one descriptor, and what takes the answers to the other.
+
+    `when_unread` is called, in a thread, when nobody has the other end of the second one open.
+    """
+    outgoing = Outgoing(write_descriptor, when_unread)
     incoming = Incoming(outgoing)
     loop = asyncio.get_running_loop()
     _in_background("stdin", lambda: incoming.read(read_descriptor, loop))
@@ -71,8 +84,9 @@ async def line_streams(
 class Outgoing:
     """The way to the client: whole lines, one at a time."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, when_unread: Callable[[], None] = _go_on) -> None:
         self._closed = False
+        self._when_unread = when_unread
         # As long as those who wait for their line to be written.
         self._lines: SimpleQueue[tuple[bytes, Future[None]] | None] = SimpleQueue()
         self._finished: Future[None] = Future()
@@ -194,6 +208,8 @@ class Outgoing:
                     left = left[os.write(descriptor, left) :]
             except OSError as error:
                 written.set_exception(error)
+                if isinstance(error, BrokenPipeError):
+                    self._when_unread()
             else:
                 written.set_result(None)
         self._finished.set_result(None)

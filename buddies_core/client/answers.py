@@ -37,12 +37,22 @@ async def answer_of(call: aio.Call, answer: Awaitable[object] | None = None) -> 
         CancelledError: this task was cancelled, or somebody closed the channel under the call;
             `nobody_cancelled` tells which.
     """
+    # In a task of its own: our cancellation reaches the shield, never gRPC.
+    waiting: asyncio.Future[object] = asyncio.ensure_future(  # noqa: TID251 - it ends with the call
+        call if answer is None else answer  # type: ignore[arg-type]
+    )
     try:
-        # In a task of its own: our cancellation reaches the shield, never gRPC.
-        return await asyncio.shield(call if answer is None else answer)  # type: ignore[arg-type]
+        return await asyncio.shield(waiting)
     except BaseException:
         call.cancel()  # does nothing to a call that has ended
+        waiting.add_done_callback(_overlook)
         raise
+
+
+def _overlook(waiting: asyncio.Future[object]) -> None:
+    """Look at an outcome that comes too late, so that asyncio does not log that nobody has."""
+    if not waiting.cancelled():
+        waiting.exception()
 
 
 def nobody_cancelled() -> bool:

@@ -87,6 +87,7 @@ class Shim:
         self.process = process
         self._ids = itertools.count()
         self._answers: dict[int, asyncio.Future[Any]] = {}
+        self._ended = False
 
     async def read(self) -> None:
         """Take in every answer until the shim ends."""
@@ -95,6 +96,7 @@ class Shim:
             message = json.loads(line)
             if (answer := self._answers.get(message.get("id", -1))) is not None:
                 answer.set_result(message)
+        self._ended = True
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(AssertionError("the shim has ended"))
@@ -107,6 +109,7 @@ class Shim:
 
     def ask(self, method: str, **params: Any) -> int:
         """Send a request and return its id."""
+        assert not self._ended, "the shim has ended"
         number = next(self._ids)
         self._answers[number] = asyncio.get_running_loop().create_future()
         self.tell(method, params, id=number)

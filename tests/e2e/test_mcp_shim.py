@@ -280,7 +280,16 @@ async def test_it_ends_when_nobody_reads_its_answers_any_more(alice: Machine) ->
         transport = client.process._transport  # type: ignore[attr-defined]
         transport.get_pipe_transport(1).close()
         await client.tell("tools/list", id=1)
-        assert await client.ends() == -signal.SIGPIPE
+        assert await client.ends() == 128 + signal.SIGPIPE
+
+
+async def test_nothing_else_that_is_closed_under_it_ends_it(alice: Machine) -> None:
+    async with raw_client(alice, BUDDIES_LOG="debug") as client:
+        await client.initialize()
+        client.process._transport.get_pipe_transport(2).close()  # type: ignore[attr-defined]
+        client.process.send_signal(signal.SIGPIPE)  # As gRPC has it when its last channel closes.
+        answer = await client.ask("tools/call", name="list_rooms", arguments={})
+        assert answer["result"]["structuredContent"] == {"rooms": []}
 
 
 async def test_an_agent_is_attached_as_long_as_its_shim_lives(alice: Machine) -> None:

@@ -1,6 +1,7 @@
 """What every client of the daemon promises: the real one, and the one that stands in for it."""
 
 import asyncio
+import gc
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -212,6 +213,18 @@ async def test_a_call_that_is_cancelled_at_any_moment_ends_alone(side: Side, ask
     await ask(side.client)
 
 
+async def test_a_call_that_is_refused_and_cancelled_at_the_same_moment_leaves_nothing_in_the_log(
+    side: Side, ask: Ask, caplog: pytest.LogCaptureFixture
+) -> None:
+    side.refuse(NotFound("there is no such thing"))
+    for turns in itertools.count():
+        assert turns < TURNS_MAX, "the call was never refused"
+        if await _is_refused(side, ask, turns):
+            break
+    gc.collect()
+    assert caplog.messages == []
+
+
 async def test_a_call_that_is_cancelled_at_any_moment_while_it_attaches_leaves_one_agent(
     side: Side, ask: Ask
 ) -> None:
@@ -285,6 +298,15 @@ async def test_what_the_daemon_refuses_is_raised_as_it_is_and_spoils_no_later_ca
 
 async def _join(client: DaemonClient) -> None:
     await client.join_room("r")
+
+
+async def _is_refused(side: Side, ask: Ask, turns: int) -> bool:
+    refused = False
+    try:
+        await is_answered(side, ask, _turns(turns))
+    except* NotFound:
+        refused = True
+    return refused
 
 
 async def _ask(side: Side, ask: Ask) -> None:
