@@ -228,15 +228,17 @@ class Room:
         await self.line.join((peer,))
         return DialAttempt(peer, True, "was reached")
 
-    async def _greet(self, peer: EndpointId, about: bytes = b"") -> None:
-        """Ask a peer for the members, or about one. Peers without direct requests are let be.
+    async def _greet(self, peer: EndpointId) -> None:
+        """Ask a peer for the members, and tell it of us; raises as `_hello`."""
+        await self._hello(peer, peer_pb2.Hello(presence=await self._own_presence()))
+
+    async def _hello(self, peer: EndpointId, hello: peer_pb2.Hello) -> None:
+        """Take in what a peer answers to this. Peers without direct requests are let be.
 
         Raises:
             NotFound: it is not in the room.
             NotAllowed: it does not want us there.
         """
-        presence = b"" if about else await self._own_presence()
-        hello = peer_pb2.Hello(presence=presence, about=about)
         try:
             replies = await self.ask(peer, peer_pb2.PeerRequest(hello=hello), HELLO_TIMEOUT_S)
         except (NotFound, NotAllowed):
@@ -262,10 +264,11 @@ class Room:
         self, hello: peer_pb2.Hello, caller: EndpointId
     ) -> list[peer_pb2.HelloReply]:
         """Return the latest presences of the members, or of the one asked about."""
-        if hello.about:
-            return [hello_reply(await self.presence_of(EndpointId(hello.about)))]
+        before = await self.presence_of(EndpointId(hello.about)) if hello.about else None
         if hello.presence:
             await self._take_copy(hello.presence, caller)
+        if hello.about:
+            return [hello_reply(before)]
         others = self.presences.copies(self._host.clock.now_s(), COPIES_MAX - 1)
         return hello_replies(await self._own_presence(), others)
 
@@ -323,7 +326,7 @@ class Room:
             chosen = self._reunion.who_to_dial(standing, alone=alone, now_s=host.clock.now_s())
             for peer in chosen:
                 dials.create_task(self._dial_again(absent[peer]))
-            await self._ask_about_us(neighbors)
+            dials.create_task(self._ask_about_us(neighbors))
             await asyncio.sleep(REUNITE_EVERY_S * host.rng.uniform(0.8, 1.2))
 
     async def _dial_again(self, address: PeerAddress) -> None:
@@ -335,14 +338,20 @@ class Room:
         log.debug("reunion room=%s peer=%s %s", self.name, short(attempt.endpoint), attempt.outcome)
 
     async def _ask_about_us(self, neighbors: Sequence[EndpointId]) -> None:
-        """Ask a neighbor now and then what it has heard of us: admission finds a twin by that."""
+        """Ask a member now and then what it has heard of us: admission finds a twin by that.
+
+        A twin may have taken this node's place among the neighbors, for as long as it runs. So a
+        node without any asks the others, and tells them of itself, by which the twin finds it.
+        """
         now_s = self._host.clock.now_s()
-        if not neighbors or now_s - self._asked_about_us_s < ABOUT_US_EVERY_S:
+        peers = neighbors or self.presences.present()
+        if not peers or now_s - self._asked_about_us_s < ABOUT_US_EVERY_S:
             return
         self._asked_about_us_s = now_s
-        peer = neighbors[int(now_s / ABOUT_US_EVERY_S) % len(neighbors)]
+        peer = peers[int(now_s / ABOUT_US_EVERY_S) % len(peers)]
+        presence = b"" if neighbors else await self._own_presence()
         with contextlib.suppress(BuddiesError):
-            await self._greet(peer, about=self._host.endpoint)
+            await self._hello(peer, peer_pb2.Hello(presence=presence, about=self._host.endpoint))
 
     def _absent(self, *, alone: bool) -> dict[EndpointId, PeerAddress]:
         """Return the known members that are not heard, by endpoint, with where they last were.
