@@ -32,10 +32,9 @@ def prepare() -> None:
 
 
 def _text(raw: io.FileIO, like: TextIO) -> TextIO:
-    # A character that the locale can't show is no reason to fail.
-    return io.TextIOWrapper(
-        io.BufferedWriter(raw), encoding=like.encoding, errors="replace", line_buffering=True
-    )
+    # A character that the locale can't show is no reason to fail. No BufferedWriter is between: it
+    # would write its bytes again if a Ctrl-C came just after they were written.
+    return io.TextIOWrapper(raw, encoding=like.encoding, errors="replace", line_buffering=True)
 
 
 class _Patient(io.FileIO):

@@ -28,3 +28,27 @@ def test_a_note_that_can_not_be_written_does_not_end_the_command() -> None:
         )
 
     assert (ended.returncode, ended.stdout) == (0, b"answer\n")
+
+
+INTERRUPTED = """
+import sys, click
+from buddies_cli import streams
+
+class Interrupted(streams._Notes):
+    def write(self, data):
+        super().write(data)
+        raise KeyboardInterrupt
+
+streams._Notes = Interrupted
+streams.prepare()
+try:
+    click.echo("note", err=True)
+except KeyboardInterrupt:
+    sys.stderr.flush()
+"""
+
+
+def test_a_note_is_not_written_twice_if_a_ctrl_c_comes_just_after_it() -> None:
+    ended = subprocess.run([sys.executable, "-c", INTERRUPTED], stderr=subprocess.PIPE, check=False)
+
+    assert ended.stderr == b"note\n"
