@@ -16,6 +16,9 @@ from buddies_core.daemon.legacy import LegacyPorts, message_signer
 from buddies_core.daemon.service import DaemonSelf
 from buddies_core.daemon.skills import open_skills
 from buddies_core.errors import StoreError
+from buddies_core.finding.embedder import Embedder
+from buddies_core.finding.index import MemoryIndex
+from buddies_core.finding.local_search import LocalSearch
 from buddies_core.identity.choosing import open_signer
 from buddies_core.identity.gpg import Gpg
 from buddies_core.identity.node_key import load_or_create
@@ -24,10 +27,7 @@ from buddies_core.identity.verifying import Verifier
 from buddies_core.inbound import Inbound
 from buddies_core.legacy.members import LegacyMembers
 from buddies_core.legacy.service import Legacy
-from buddies_core.memory.embedder import Embedder
 from buddies_core.memory.findings import RecentFinds
-from buddies_core.memory.index import MemoryIndex
-from buddies_core.memory.local_search import LocalSearch
 from buddies_core.memory.search import Search
 from buddies_core.memory.service import Memories
 from buddies_core.net.network import NetConfig, Network

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from buddies_core import __version__
 from buddies_core.clock import Clock
 from buddies_core.daemon.config import Config
+from buddies_core.finding.embedder import Embedder
+from buddies_core.finding.index import MemoryIndex
 from buddies_core.identity.choosing import SignerState
 from buddies_core.local_protocol import PROTOCOL
-from buddies_core.memory.embedder import Embedder
-from buddies_core.memory.index import MemoryIndex
 from buddies_core.model.views import AgentView, DaemonInfo, DaemonStatus
 from buddies_core.net.network import Network
 from buddies_core.rooms.rooms import Rooms

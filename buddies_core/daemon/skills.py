@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from buddies_core.clock import Clock
+from buddies_core.finding.embedder import Embedder
+from buddies_core.finding.index import MemoryIndex
+from buddies_core.finding.local_search import LocalSearch
 from buddies_core.identity.verifying import Verify
-from buddies_core.memory.embedder import Embedder
-from buddies_core.memory.index import MemoryIndex
-from buddies_core.memory.local_search import LocalSearch
 from buddies_core.rooms.rooms import Rooms
 from buddies_core.skills.ballots import Ballots
 from buddies_core.skills.copies import Copies

@@ -10,9 +10,9 @@ from sys import getsizeof
 from typing import TypeVar
 
 from buddies_core.errors import BuddiesError, StoreError
+from buddies_core.finding.ranking import RELEVANCE_MAX
 from buddies_core.memory.copies import claimed_author, received_memory
 from buddies_core.memory.ports import HiddenPort, RoomsPort, StorePort
-from buddies_core.memory.ranking import RELEVANCE_MAX
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, MemoryId, RoomName
 from buddies_core.model.memory import (

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from buddies_core.errors import BuddiesError
-from buddies_core.memory.embedder import Vectors
+from buddies_core.finding.embedder import Vectors
 from buddies_core.model.ids import EndpointId
 from buddies_core.model.memory import Memory, MemoryFilter
 from buddies_core.model.room import Member

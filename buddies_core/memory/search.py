@@ -13,10 +13,10 @@ from typing import Protocol
 
 from buddies_core.clock import Clock
 from buddies_core.errors import BuddiesError, InvalidInput, NotFound, StoreError, TimedOut
-from buddies_core.memory.embedder import Vectors
+from buddies_core.finding.embedder import Vectors
+from buddies_core.finding.local_search import LocalSearch
 from buddies_core.memory.fetching import MEMBERS_ASKED_MAX
 from buddies_core.memory.findings import Findings, RecentFinds
-from buddies_core.memory.local_search import LocalSearch
 from buddies_core.memory.ports import AskPort, HiddenPort, RoomsPort, StorePort
 from buddies_core.memory.question import Answer, Question, by_member, reason_of
 from buddies_core.memory.views import snippet

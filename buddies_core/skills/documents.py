@@ -9,7 +9,7 @@ from buddies_core.store.skills import SkillStore
 
 
 class SkillDocuments:
-    """What `memory.index` and `memory.local_search` need of a store, for skills."""
+    """What `finding.index` and `finding.local_search` need of a store, for skills."""
 
     def __init__(self, store: SkillStore) -> None:
         self._store = store

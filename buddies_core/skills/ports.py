@@ -98,14 +98,14 @@ class AskPort(Protocol):
 
 
 class IndexPort(Protocol):
-    """The search index of skills; see `memory.index.MemoryIndex`."""
+    """The search index of skills; see `finding.index.MemoryIndex`."""
 
     def notice(self) -> None:
         """Have what was just stored indexed soon."""
 
 
 class LocalPort(Protocol):
-    """Search on this machine by words and meaning; see `memory.local_search.LocalSearch`.
+    """Search on this machine by words and meaning; see `finding.local_search.LocalSearch`.
 
     The engine knows memories alone, so a skill is one there; see `documents`. A vector is an array
     that only the engine looks into.

@@ -13,8 +13,8 @@ from random import Random
 
 import pytest
 
-from buddies_core.memory.embedder import Embedder
-from buddies_core.memory.index import MemoryIndex
+from buddies_core.finding.embedder import Embedder
+from buddies_core.finding.index import MemoryIndex
 from buddies_core.model.memory import MemoryFilter, MemoryKey
 from buddies_core.store.in_memory import InMemoryStore
 from tests.bench.questions import NOTES

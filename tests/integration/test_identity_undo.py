@@ -5,10 +5,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from buddies_core.finding.index import MemoryIndex
+from buddies_core.finding.local_search import LocalSearch
 from buddies_core.identity.gpg import Gpg
 from buddies_core.identity.resolving import Resolver
-from buddies_core.memory.index import MemoryIndex
-from buddies_core.memory.local_search import LocalSearch
 from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId
 from buddies_core.model.memory import MemoryFilter

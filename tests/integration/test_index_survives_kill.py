@@ -5,7 +5,7 @@ import sys
 from asyncio.subprocess import PIPE
 from pathlib import Path
 
-from buddies_core.memory.index import MemoryIndex
+from buddies_core.finding.index import MemoryIndex
 from buddies_core.model.memory import MemoryFilter
 from buddies_core.store.rocks import RocksStore
 from tests.support.fakes.embedder import ToyEmbedder

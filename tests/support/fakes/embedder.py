@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from buddies_core.memory.embedder import DIMENSIONS, ModelUnavailable, Vectors
+from buddies_core.finding.embedder import DIMENSIONS, ModelUnavailable, Vectors
 
 MEANINGS = {"database": 0, "postgresql": 0, "colour": 1, "blue": 1, "deploy": 2, "release": 2}
 

@@ -8,7 +8,7 @@ import itertools
 import sys
 from pathlib import Path
 
-from buddies_core.memory.index import MemoryIndex
+from buddies_core.finding.index import MemoryIndex
 from buddies_core.model.memory import Memory
 from buddies_core.store.rocks import RocksStore
 from tests.support.fakes.embedder import ToyEmbedder

@@ -5,12 +5,12 @@ from base64 import b64encode
 from collections import Counter
 from dataclasses import dataclass
 
+from buddies_core.finding.embedder import Vectors
+from buddies_core.finding.index import IndexHit
+from buddies_core.finding.local_search import LocalSearch
 from buddies_core.identity.verifying import Verdict, Verification, Verify
 from buddies_core.legacy.answering import SkillAnswers
 from buddies_core.legacy.asking import SkillQuestions
-from buddies_core.memory.embedder import Vectors
-from buddies_core.memory.index import IndexHit
-from buddies_core.memory.local_search import LocalSearch
 from buddies_core.model.bodies import SkillPublished, SkillVoteCast
 from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity
 from buddies_core.model.ids import EndpointId, RoomName

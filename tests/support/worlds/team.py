@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from buddies_core.errors import BuddiesError, NotFound, Unreachable
+from buddies_core.finding.embedder import DIMENSIONS, Vectors
+from buddies_core.finding.index import IndexHit
+from buddies_core.finding.local_search import LocalSearch
 from buddies_core.gossip.messages import CONTENT_BYTES_MAX
 from buddies_core.identity.gpg import Gpg
 from buddies_core.identity.node_key import NodeKey
@@ -18,10 +21,7 @@ from buddies_core.identity.resolving import Resolver
 from buddies_core.identity.verifying import Verifier
 from buddies_core.legacy.answering import MemoryAnswers
 from buddies_core.legacy.asking import MemoryQuestions
-from buddies_core.memory.embedder import DIMENSIONS, Vectors
 from buddies_core.memory.findings import RecentFinds
-from buddies_core.memory.index import IndexHit
-from buddies_core.memory.local_search import LocalSearch
 from buddies_core.memory.search import Search
 from buddies_core.memory.service import Memories
 from buddies_core.model.bodies import Body

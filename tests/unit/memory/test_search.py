@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from buddies_core.errors import InvalidInput, NotFound, StoreError
-from buddies_core.memory.embedder import DIMENSIONS, ModelUnavailable
+from buddies_core.finding.embedder import DIMENSIONS, ModelUnavailable
 from buddies_core.memory.findings import Findings
 from buddies_core.model.bodies import (
     MemoryCreated,

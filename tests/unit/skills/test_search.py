@@ -6,8 +6,8 @@ from uuid import UUID
 import pytest
 
 from buddies_core.errors import InvalidInput, NotFound
+from buddies_core.finding.index import MemoryIndex
 from buddies_core.identity.node_key import NodeKey
-from buddies_core.memory.index import MemoryIndex
 from buddies_core.model.bodies import (
     Body,
     SkillPublished,

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from buddies_core.errors import InvalidInput, StoreError
-from buddies_core.memory import lexical
-from buddies_core.memory.embedder import Embedder, ModelUnavailable
-from buddies_core.memory.index import IndexHit, MemoryIndex
+from buddies_core.finding import lexical
+from buddies_core.finding.embedder import Embedder, ModelUnavailable
+from buddies_core.finding.index import IndexHit, MemoryIndex
 from buddies_core.model.ids import RoomName
 from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, MemoryKind
 from buddies_core.store.in_memory import InMemoryStore

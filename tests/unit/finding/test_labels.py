@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buddies_core.memory.labels import created_from_s, groups_of, labels_of
+from buddies_core.finding.labels import created_from_s, groups_of, labels_of
 from buddies_core.model.ids import RoomName
 from buddies_core.model.memory import Memory, MemoryFilter, MemoryKind
 from tests.support.memories import a_memory, an_entry

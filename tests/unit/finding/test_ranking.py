@@ -2,7 +2,7 @@
 
 import pytest
 
-from buddies_core.memory.ranking import coverage, reciprocal_rank_fusion, term_weight
+from buddies_core.finding.ranking import coverage, reciprocal_rank_fusion, term_weight
 
 
 def test_a_rare_term_weighs_more_than_a_common_one_and_an_unknown_one_most() -> None:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buddies_core.errors import StoreError
-from buddies_core.memory.embedder import DIMENSIONS
-from buddies_core.memory.vector_file import EmbeddedMemory, VectorFile, quantized
+from buddies_core.finding.embedder import DIMENSIONS
+from buddies_core.finding.vector_file import EmbeddedMemory, VectorFile, quantized
 from buddies_core.model.memory import MemoryKey
 
 MODEL = bytes(32)

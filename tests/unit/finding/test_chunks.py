@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buddies_core.memory.chunks import CHUNKS_MAX, chunks
+from buddies_core.finding.chunks import CHUNKS_MAX, chunks
 
 
 def sentence(name: str, words: int) -> str:

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from buddies_core.errors import InvalidInput, StoreError
-from buddies_core.memory.chunks import chunks
-from buddies_core.memory.embedder import DIMENSIONS, ModelUnavailable, Vectors
-from buddies_core.memory.labels import labels_of
-from buddies_core.memory.lexical import IndexDamaged, LexicalIndex
-from buddies_core.memory.ranking import fuse
-from buddies_core.memory.vector_file import EmbeddedMemory, quantized
-from buddies_core.memory.vectors import VectorIndex
+from buddies_core.finding.chunks import chunks
+from buddies_core.finding.embedder import DIMENSIONS, ModelUnavailable, Vectors
+from buddies_core.finding.labels import labels_of
+from buddies_core.finding.lexical import IndexDamaged, LexicalIndex
+from buddies_core.finding.ranking import fuse
+from buddies_core.finding.vector_file import EmbeddedMemory, quantized
+from buddies_core.finding.vectors import VectorIndex
 from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey
 
 _log = logging.getLogger(__name__)

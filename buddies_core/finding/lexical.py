@@ -27,8 +27,8 @@ from tantivy import (
 )
 
 from buddies_core.errors import StoreError
-from buddies_core.memory.labels import created_from_s, groups_of, labels_of
-from buddies_core.memory.ranking import COVERAGE_MIN, coverage, term_weight
+from buddies_core.finding.labels import created_from_s, groups_of, labels_of
+from buddies_core.finding.ranking import COVERAGE_MIN, coverage, term_weight
 from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey
 
 _log = logging.getLogger(__name__)

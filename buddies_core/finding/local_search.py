@@ -8,9 +8,8 @@ from typing import Protocol
 import numpy as np
 
 from buddies_core.errors import StoreError
-from buddies_core.memory.embedder import DIMENSIONS, ModelUnavailable, Vectors
-from buddies_core.memory.index import IndexHit
-from buddies_core.memory.ports import HiddenPort
+from buddies_core.finding.embedder import DIMENSIONS, ModelUnavailable, Vectors
+from buddies_core.finding.index import IndexHit
 from buddies_core.model.memory import MemoryFilter, MemoryHead, MemoryKey
 
 _INDEX_PATIENCE_S = 1.0
@@ -54,6 +53,13 @@ class StorePort(Protocol):
 
     def get_head(self, key: MemoryKey) -> MemoryHead | None:
         """Return the head of the memory under this key."""
+
+
+class HiddenPort(Protocol):
+    """What a person has had hidden; see `trust.revocations.Revocations`."""
+
+    def hides(self, item: MemoryHead) -> bool:
+        """Return whether this memory is not to be shown, nor to be handed on."""
 
 
 class LocalSearch:

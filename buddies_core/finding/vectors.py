@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from buddies_core.memory.embedder import DIMENSIONS, Vectors
-from buddies_core.memory.labels import created_from_s, groups_of
-from buddies_core.memory.vector_file import EmbeddedMemory, VectorFile
+from buddies_core.finding.embedder import DIMENSIONS, Vectors
+from buddies_core.finding.labels import created_from_s, groups_of
+from buddies_core.finding.vector_file import EmbeddedMemory, VectorFile
 from buddies_core.model.memory import MemoryFilter, MemoryKey
 
 COSINE_MIN = 0.1

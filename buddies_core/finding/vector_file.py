@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from buddies_core.errors import StoreError
-from buddies_core.memory.embedder import DIMENSIONS, Vectors
+from buddies_core.finding.embedder import DIMENSIONS, Vectors
 from buddies_core.model.memory import MemoryKey
 
 _log = logging.getLogger(__name__)
