@@ -1,0 +1,218 @@
+"""Keeps the index up to date with the store.
+
+Each half has a feeder of its own, which reads the store's log from where that half stands.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Protocol, TypeVar
+
+from buddies_core.errors import StoreError
+from buddies_core.finding.chunks import chunks
+from buddies_core.finding.embedder import ModelUnavailable, Vectors
+from buddies_core.finding.labels import labels_of
+from buddies_core.finding.lexical import IndexDamaged, LexicalIndex
+from buddies_core.finding.vector_file import EmbeddedMemory, quantized
+from buddies_core.finding.vectors import VectorIndex
+from buddies_core.model.memory import Memory
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+MEMORIES_AT_ONCE = 500
+"""In one commit of words, which takes 10 to 20 ms however few they are."""
+_EMBEDDED_AT_ONCE = 32
+_LINGER_S = 0.2
+"""What is stored in this time is committed together, unless a search wants it sooner."""
+
+
+class MemorySource(Protocol):
+    """The store's log of memories."""
+
+    async def memories_since(self, sequence: int, limit: int) -> tuple[tuple[int, Memory], ...]:
+        """Return what arrived after `sequence`, in order; none only at the end."""
+
+    def last_sequence(self) -> int:
+        """Return the sequence of the latest arrival; 0 if there was none."""
+
+
+class TextEmbedder(Protocol):
+    """What makes vectors; see `embedder.Embedder`."""
+
+    @property
+    def model_id(self) -> bytes:
+        """The model's name, 32 bytes: vectors of two models can't be compared."""
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return a row for each text; raises ModelUnavailable."""
+
+
+class Half:
+    """How far one half of the index is, and who waits for it to get further."""
+
+    def __init__(self, sequence: int) -> None:
+        self.sequence = sequence
+        """All that the store has up to here is in this half."""
+        self.trouble = ""
+        """Why it does not get further at the moment, in words."""
+        self.wanted = asyncio.Event()
+        """Set when there may be something to read."""
+        self._changed = asyncio.Condition()
+
+    async def change(self, *, sequence: int | None = None, trouble: str = "") -> None:
+        """Note how far it is, or that it is stuck, and wake those who wait."""
+        async with self._changed:
+            self.sequence = self.sequence if sequence is None else sequence
+            self.trouble = trouble
+            self._changed.notify_all()
+
+    async def wait_for(self, sequence: int) -> None:
+        """Return when it has got to `sequence`, or is stuck."""
+        self.wanted.set()
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.sequence >= sequence or self.trouble)
+
+
+class Feeding:
+    """The feeders of both halves, and the one thread that owns both. `going` runs them."""
+
+    def __init__(
+        self,
+        source: MemorySource,
+        embedder: TextEmbedder,
+        lexical: LexicalIndex,
+        vectors: VectorIndex,
+        worker: ThreadPoolExecutor,
+    ) -> None:
+        self._source = source
+        self._embedder = embedder
+        self._lexical = lexical
+        self._vectors = vectors
+        self._worker = worker
+        self.words = Half(lexical.sequence)
+        self.meanings = Half(vectors.sequence)
+        self._damaged = False
+        """Whether the words are to be read again from the start; only their feeder does it."""
+        self._lingering: asyncio.TimerHandle | None = None
+
+    @asynccontextmanager
+    async def going(self) -> AsyncIterator[None]:
+        """Feed both halves in the background."""
+        async with asyncio.TaskGroup() as group:
+            feeders = (
+                group.create_task(_keep_feeding(self.words, self._feed_words)),
+                group.create_task(_keep_feeding(self.meanings, self._feed_meanings)),
+            )
+            try:
+                yield
+            finally:
+                for feeder in feeders:
+                    feeder.cancel()
+                if self._lingering:
+                    self._lingering.cancel()
+
+    def notice(self) -> None:
+        """Have what was just stored indexed soon; without it, that is done at the next search."""
+        self.meanings.wanted.set()
+        if self._lingering is None or self._lingering.when() < asyncio.get_running_loop().time():
+            self._lingering = asyncio.get_running_loop().call_later(
+                _LINGER_S, self.words.wanted.set
+            )
+
+    async def catch_up(self, timeout_s: float) -> bool:
+        """Return whether all that is stored now is found by words and by meaning; wait for it."""
+        last = self._source.last_sequence()
+        return await reached(last, (self.words, self.meanings), timeout_s)
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Return what the thread that owns both halves makes of this."""
+        return await asyncio.get_running_loop().run_in_executor(self._worker, work)
+
+    def start_again(self, error: IndexDamaged) -> None:
+        """Have the words read again from the start."""
+        _log.warning("index_rebuilt half=words reason=%s", error)
+        self._damaged = True
+        self.words.sequence = 0
+
+    async def _feed_words(self) -> None:
+        """Index words up to the end of the log."""
+        rebuilt = False
+        while True:
+            if self._damaged:
+                await self.run(self._lexical.reset)
+                self._damaged, self.words.sequence = False, 0
+            last = self._source.last_sequence()
+            if self.words.sequence >= last:
+                return
+            batch = await self._source.memories_since(self.words.sequence, MEMORIES_AT_ONCE)
+            try:
+                if batch:
+                    await self.run(partial(self._lexical.add, batch))
+            except IndexDamaged as error:
+                if rebuilt:
+                    raise unusable(error) from error
+                rebuilt = True
+                self.start_again(error)
+            if not self._damaged:
+                await self.words.change(sequence=batch[-1][0] if batch else last)
+
+    async def _feed_meanings(self) -> None:
+        """Embed memories up to the end of the log, in its order."""
+        while (last := self._source.last_sequence()) > self.meanings.sequence:
+            batch = await self._source.memories_since(self.meanings.sequence, _EMBEDDED_AT_ONCE)
+            for sequence, memory in batch:
+                await self._embed(sequence, memory)
+                await self.meanings.change(sequence=sequence)
+            if not batch:
+                await self.meanings.change(sequence=last)
+
+    async def _embed(self, sequence: int, memory: Memory) -> None:
+        entry = memory.entry
+        texts = await self.run(partial(chunks, entry.title, entry.content))
+        scales, rows = quantized(await self._embedder.embed(texts))
+        embedded = EmbeddedMemory(
+            sequence=sequence,
+            key=memory.key,
+            labels=labels_of(memory),
+            created_at_s=memory.at_s,
+            scales=scales,
+            rows=rows,
+        )
+        await self.run(partial(self._vectors.add, embedded))
+
+
+async def _keep_feeding(half: Half, feed: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        half.wanted.clear()
+        trouble = ""
+        try:
+            await feed()
+        except (StoreError, ModelUnavailable) as error:
+            trouble = str(error)
+            if trouble != half.trouble:
+                _log.warning("index_stuck reason=%s", trouble)
+        await half.change(trouble=trouble)
+        await half.wanted.wait()
+
+
+async def reached(sequence: int, halves: Sequence[Half], timeout_s: float) -> bool:
+    """Return whether the halves are at this sequence; wait until they are, or are stuck."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            for half in halves:
+                await half.wait_for(sequence)
+    return all(half.sequence >= sequence for half in halves)
+
+
+def unusable(error: IndexDamaged) -> StoreError:
+    """Return what a caller is told of an index that is damaged again and again."""
+    return StoreError(
+        f"the search index fails again and again ({error}); see that there is space on the disk, "
+        "then: buddies-cli daemon restart; no memory is lost"
+    )
