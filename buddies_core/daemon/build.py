@@ -17,7 +17,7 @@ from buddies_core.daemon.service import DaemonSelf
 from buddies_core.daemon.skills import open_skills
 from buddies_core.errors import StoreError
 from buddies_core.finding.embedder import Embedder
-from buddies_core.finding.index import MemoryIndex
+from buddies_core.finding.index import Index
 from buddies_core.finding.local_search import LocalSearch
 from buddies_core.identity.choosing import open_signer
 from buddies_core.identity.gpg import Gpg
@@ -27,6 +27,7 @@ from buddies_core.identity.verifying import Verifier
 from buddies_core.inbound import Inbound
 from buddies_core.legacy.members import LegacyMembers
 from buddies_core.legacy.service import Legacy
+from buddies_core.memory.documents import MemoryDocuments
 from buddies_core.memory.findings import RecentFinds
 from buddies_core.memory.search import Search
 from buddies_core.memory.service import Memories
@@ -100,8 +101,9 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             )
         )
         _remember_port(paths.udp_port, network.udp_port)
+        documents = MemoryDocuments(store)
         embedder = await stack.enter_async_context(Embedder.open())
-        index = await stack.enter_async_context(MemoryIndex.open(paths.index, store, embedder))
+        index = await stack.enter_async_context(Index.open(paths.index, documents, embedder))
         policies = Policies(store)
         bindings = Bindings(
             store, verifier.verify, counters, key.endpoint, signer.binding, policies
@@ -149,7 +151,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             hidden=revocations,
         )
         search = Search(
-            local=LocalSearch(index, embedder, store, revocations),
+            local=LocalSearch(index, embedder, documents, revocations),
             store=store,
             rooms=rooms,
             network=rooms,

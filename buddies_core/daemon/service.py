@@ -9,7 +9,7 @@ from buddies_core import __version__
 from buddies_core.clock import Clock
 from buddies_core.daemon.config import Config
 from buddies_core.finding.embedder import Embedder
-from buddies_core.finding.index import MemoryIndex
+from buddies_core.finding.index import Index
 from buddies_core.identity.choosing import SignerState
 from buddies_core.local_protocol import PROTOCOL
 from buddies_core.model.views import AgentView, DaemonInfo, DaemonStatus
@@ -30,7 +30,7 @@ class DaemonSelf:
     network: Network
     store: RocksStore
     rooms: Rooms
-    index: MemoryIndex
+    index: Index
     embedder: Embedder
     agents: Agents
     clock: Clock

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from buddies_core.clock import Clock
 from buddies_core.finding.embedder import Embedder
-from buddies_core.finding.index import MemoryIndex
+from buddies_core.finding.index import Index
 from buddies_core.finding.local_search import LocalSearch
 from buddies_core.identity.verifying import Verify
 from buddies_core.rooms.rooms import Rooms
@@ -29,7 +29,7 @@ class SkillParts:
 
     skills: Skills
     search: SkillSearch
-    index: MemoryIndex
+    index: Index
 
 
 @asynccontextmanager
@@ -53,7 +53,7 @@ async def open_skills(
         StoreError: the index's directory can't be written.
     """
     documents = SkillDocuments(store)
-    async with MemoryIndex.open(index_directory, documents, embedder) as index:
+    async with Index.open(index_directory, documents, embedder) as index:
         copies = Copies(rooms, verify, clock, counters)
         ballots = Ballots(store, electorate, rooms.endpoint, revocations, clock, counters)
         yield SkillParts(

@@ -14,28 +14,27 @@ from typing import Protocol, TypeVar
 
 from buddies_core.errors import StoreError
 from buddies_core.finding.chunks import chunks
+from buddies_core.finding.document import Document
 from buddies_core.finding.embedder import ModelUnavailable, Vectors
-from buddies_core.finding.labels import labels_of
 from buddies_core.finding.lexical import IndexDamaged, LexicalIndex
 from buddies_core.finding.vector_file import EmbeddedMemory, quantized
 from buddies_core.finding.vectors import VectorIndex
-from buddies_core.model.memory import Memory
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-MEMORIES_AT_ONCE = 500
+DOCUMENTS_AT_ONCE = 500
 """In one commit of words, which takes 10 to 20 ms however few they are."""
 _EMBEDDED_AT_ONCE = 32
 _LINGER_S = 0.2
 """What is stored in this time is committed together, unless a search wants it sooner."""
 
 
-class MemorySource(Protocol):
-    """The store's log of memories."""
+class DocumentSource(Protocol):
+    """The store's log of documents."""
 
-    async def memories_since(self, sequence: int, limit: int) -> tuple[tuple[int, Memory], ...]:
+    async def documents_since(self, sequence: int, limit: int) -> tuple[tuple[int, Document], ...]:
         """Return what arrived after `sequence`, in order; none only at the end."""
 
     def last_sequence(self) -> int:
@@ -84,7 +83,7 @@ class Feeding:
 
     def __init__(
         self,
-        source: MemorySource,
+        source: DocumentSource,
         embedder: TextEmbedder,
         lexical: LexicalIndex,
         vectors: VectorIndex,
@@ -150,7 +149,7 @@ class Feeding:
             last = self._source.last_sequence()
             if self.words.sequence >= last:
                 return
-            batch = await self._source.memories_since(self.words.sequence, MEMORIES_AT_ONCE)
+            batch = await self._source.documents_since(self.words.sequence, DOCUMENTS_AT_ONCE)
             try:
                 if batch:
                     await self.run(partial(self._lexical.add, batch))
@@ -163,24 +162,23 @@ class Feeding:
                 await self.words.change(sequence=batch[-1][0] if batch else last)
 
     async def _feed_meanings(self) -> None:
-        """Embed memories up to the end of the log, in its order."""
+        """Embed documents up to the end of the log, in its order."""
         while (last := self._source.last_sequence()) > self.meanings.sequence:
-            batch = await self._source.memories_since(self.meanings.sequence, _EMBEDDED_AT_ONCE)
-            for sequence, memory in batch:
-                await self._embed(sequence, memory)
+            batch = await self._source.documents_since(self.meanings.sequence, _EMBEDDED_AT_ONCE)
+            for sequence, document in batch:
+                await self._embed(sequence, document)
                 await self.meanings.change(sequence=sequence)
             if not batch:
                 await self.meanings.change(sequence=last)
 
-    async def _embed(self, sequence: int, memory: Memory) -> None:
-        entry = memory.entry
-        texts = await self.run(partial(chunks, entry.title, entry.content))
+    async def _embed(self, sequence: int, document: Document) -> None:
+        texts = await self.run(partial(chunks, document.title, document.text))
         scales, rows = quantized(await self._embedder.embed(texts))
         embedded = EmbeddedMemory(
             sequence=sequence,
-            key=memory.key,
-            labels=labels_of(memory),
-            created_at_s=memory.at_s,
+            key=document.key,
+            labels=document.labels,
+            created_at_s=document.created_at_s,
             scales=scales,
             rows=rows,
         )

@@ -1,4 +1,4 @@
-"""The search index: words and meanings of every memory, derived from the store.
+"""The search index: words and meanings of every document, derived from the store.
 
 Two halves, each with what it needs on disk and a mark of how far it got in the store's log. A
 feeder for each reads on from its mark, so that a crash, a missing directory or a damaged one only
@@ -17,11 +17,12 @@ from functools import partial
 from pathlib import Path
 
 from buddies_core.errors import InvalidInput
+from buddies_core.finding.document import Scope
 from buddies_core.finding.embedder import DIMENSIONS, Vectors
 from buddies_core.finding.feeding import (
-    MEMORIES_AT_ONCE,
+    DOCUMENTS_AT_ONCE,
+    DocumentSource,
     Feeding,
-    MemorySource,
     TextEmbedder,
     reached,
     unusable,
@@ -29,7 +30,6 @@ from buddies_core.finding.feeding import (
 from buddies_core.finding.lexical import IndexDamaged, LexicalIndex
 from buddies_core.finding.ranking import fuse
 from buddies_core.finding.vectors import VectorIndex
-from buddies_core.model.memory import MemoryFilter, MemoryKey
 
 _log = logging.getLogger(__name__)
 
@@ -41,19 +41,19 @@ _FEW = 32
 
 @dataclass(frozen=True, slots=True)
 class IndexHit:
-    """A memory that was found."""
+    """A document that was found."""
 
-    key: MemoryKey
+    key: bytes
     score: float
     """Its relevance to the query, from 0 to 1.5, which means the same at every node."""
 
 
-class MemoryIndex:
-    """What finds memories. Made by `open`; one thread owns what is on disk and in memory."""
+class Index:
+    """What finds documents. Made by `open`; one thread owns what is on disk and in memory."""
 
     def __init__(
         self,
-        source: MemorySource,
+        source: DocumentSource,
         lexical: LexicalIndex,
         vectors: VectorIndex,
         feeding: Feeding,
@@ -66,8 +66,8 @@ class MemoryIndex:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, directory: Path, source: MemorySource, embedder: TextEmbedder
-    ) -> AsyncIterator["MemoryIndex"]:
+        cls, directory: Path, source: DocumentSource, embedder: TextEmbedder
+    ) -> AsyncIterator["Index"]:
         """Give the index in this directory, which is caught up or rebuilt in the background.
 
         A half that is missing, damaged, of another version or model, or further than the store, is
@@ -114,12 +114,12 @@ class MemoryIndex:
         self,
         query: str,
         vector: Vectors | None,
-        filter: MemoryFilter,
+        scope: Scope,
         limit: int,
         *,
         wait_s: float = 1.0,
     ) -> tuple[IndexHit, ...]:
-        """Return the memories of a room that answer the query, best first.
+        """Return the documents that answer the query, best first.
 
         Waits for what was stored before the call: for its words, and for its meaning too if there
         is little of it, as with "store, then search".
@@ -127,7 +127,7 @@ class MemoryIndex:
         Args:
             query: In words. What has no word in common with it is found by `vector` alone.
             vector: What the embedder makes of the query; None finds by words alone.
-            filter: What to look at; its room is given.
+            scope: What to look at.
             limit: How many to return at most.
             wait_s: How long to wait at most; then what is indexed already is searched.
 
@@ -135,14 +135,13 @@ class MemoryIndex:
             InvalidInput: the vector is not float32[384].
             StoreError: the index is damaged and can't be rebuilt, or the store can't be read.
         """
-        assert filter.room is not None
         if vector is not None and vector.shape != (DIMENSIONS,):
             raise InvalidInput(f"a query's vector has {DIMENSIONS} numbers, not {vector.size}")
         last = self._source.last_sequence()
         halves = [self._feeding.words]
         if vector is not None and last - self._feeding.meanings.sequence <= _FEW:
             halves.append(self._feeding.meanings)
-        find = partial(self._search, query, vector, filter, limit)
+        find = partial(self._search, query, vector, scope, limit)
         await reached(last, halves, wait_s)
         try:
             return await self._feeding.run(find)
@@ -159,7 +158,7 @@ class MemoryIndex:
         last = self._source.last_sequence()
         waiting = last - self._feeding.words.sequence
         parts = [f"{self._lexical.count:,} memories, {waiting:,} waiting"]
-        if waiting > MEMORIES_AT_ONCE:
+        if waiting > DOCUMENTS_AT_ONCE:
             parts = [f"rebuilding: {self._feeding.words.sequence:,} of {last:,}"]
         if last > self._feeding.meanings.sequence:
             parts.append(f"{last - self._feeding.meanings.sequence:,} not yet found by meaning")
@@ -168,10 +167,10 @@ class MemoryIndex:
         return "; ".join(parts)
 
     def _search(
-        self, query: str, vector: Vectors | None, filter: MemoryFilter, limit: int
+        self, query: str, vector: Vectors | None, scope: Scope, limit: int
     ) -> tuple[IndexHit, ...]:
         candidates = max(limit, _CANDIDATES_MIN)
-        by_words = self._lexical.search(query, filter, candidates)
-        by_meaning = [] if vector is None else self._vectors.search(vector, filter, candidates)
+        by_words = self._lexical.search(query, scope, candidates)
+        by_meaning = [] if vector is None else self._vectors.search(vector, scope, candidates)
         fused = fuse(by_meaning, by_words)[:limit]
         return tuple(IndexHit(key, relevance) for key, relevance in fused)

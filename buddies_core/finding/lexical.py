@@ -14,7 +14,6 @@ from pathlib import Path
 
 import tantivy
 from tantivy import (
-    Document,
     FieldType,
     Filter,
     Occur,
@@ -27,9 +26,8 @@ from tantivy import (
 )
 
 from buddies_core.errors import StoreError
-from buddies_core.finding.labels import created_from_s, groups_of, labels_of
+from buddies_core.finding.document import Document, Scope
 from buddies_core.finding.ranking import COVERAGE_MIN, coverage, term_weight
-from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey
 
 _log = logging.getLogger(__name__)
 
@@ -132,8 +130,8 @@ class LexicalIndex:
         with contextlib.suppress(IndexDamaged), _damage_found():
             self._writer.wait_merging_threads()
 
-    def add(self, memories: Sequence[tuple[int, Memory]]) -> None:
-        """Index memories with their sequences, each in place of what has its key; then commit.
+    def add(self, documents: Sequence[tuple[int, Document]]) -> None:
+        """Index documents with their sequences, each in place of what has its key; then commit.
 
         A commit takes 10 to 20 ms, so many at a time are cheaper. On return they are found.
 
@@ -141,13 +139,13 @@ class LexicalIndex:
             IndexDamaged: tantivy or the disk refused.
         """
         with _damage_found():
-            for sequence, memory in memories:
-                self._writer.delete_documents_by_term("key", memory.key.hex())
-                self._writer.add_document(_document(sequence, memory))
+            for sequence, document in documents:
+                self._writer.delete_documents_by_term("key", document.key.hex())
+                self._writer.add_document(_indexed(sequence, document))
             self._writer.commit()
             self._look()
 
-    def search(self, query: str, filter: MemoryFilter, limit: int) -> list[tuple[MemoryKey, float]]:
+    def search(self, query: str, scope: Scope, limit: int) -> list[tuple[bytes, float]]:
         """Return the memories that cover a fair part of the query's words, best first.
 
         Each comes with its coverage, about 0 to 1.
@@ -159,12 +157,12 @@ class LexicalIndex:
             terms = self._terms(query)
             weights = [self._weight(*term) for term in terms]
             found = self._searcher.search(
-                Query.boolean_query([(Occur.Must, self._any_of(terms)), *self._passing(filter)]),
+                Query.boolean_query([(Occur.Must, self._any_of(terms)), *self._passing(scope)]),
                 limit,
                 count=False,
             )
             return [
-                (MemoryKey(bytes.fromhex(str(self._searcher.doc(address).get_first("key")))), part)
+                (bytes.fromhex(str(self._searcher.doc(address).get_first("key"))), part)
                 for score, address in found.hits
                 if (part := coverage(score, weights)) >= COVERAGE_MIN
             ]
@@ -196,15 +194,14 @@ class LexicalIndex:
                     ]
                 )
 
-    def _passing(self, filter: MemoryFilter) -> Iterator[tuple[Occur, Query]]:
+    def _passing(self, scope: Scope) -> Iterator[tuple[Occur, Query]]:
         """Yield what a memory must satisfy; it adds nothing to the score."""
-        for group in groups_of(filter):
+        for group in scope.groups:
             has_one = Query.term_set_query(self._schema, "label", group)
             yield Occur.Must, Query.const_score_query(has_one, 0.0)
-        created_from = created_from_s(filter)
-        if created_from is not None:
+        if scope.created_from_s is not None:
             recent = Query.range_query(
-                self._schema, "created_at_s", FieldType.Unsigned, lower_bound=created_from
+                self._schema, "created_at_s", FieldType.Unsigned, lower_bound=scope.created_from_s
             )
             yield Occur.Must, Query.const_score_query(recent, 0.0)
 
@@ -232,20 +229,19 @@ def _english_analyzer() -> TextAnalyzer:
     )
 
 
-def _document(sequence: int, memory: Memory) -> Document:
-    entry = memory.entry
-    title = "" if entry.content.startswith(entry.title) else entry.title
-    text = "\n".join((title, entry.content, *entry.tags))
-    document = Document()
-    document.add_text("key", memory.key.hex())
-    document.add_unsigned("sequence", sequence)
-    document.add_unsigned("created_at_s", memory.at_s)
-    for label in labels_of(memory):
-        document.add_text("label", label)
-    document.add_text("words", _SPACELESS.sub(" ", text))
+def _indexed(sequence: int, document: Document) -> tantivy.Document:
+    title = "" if document.text.startswith(document.title) else document.title
+    text = "\n".join((title, document.text, *document.tags))
+    indexed = tantivy.Document()
+    indexed.add_text("key", document.key.hex())
+    indexed.add_unsigned("sequence", sequence)
+    indexed.add_unsigned("created_at_s", document.created_at_s)
+    for label in document.labels:
+        indexed.add_text("label", label)
+    indexed.add_text("words", _SPACELESS.sub(" ", text))
     for run in _SPACELESS.findall(text):
-        document.add_text("pairs", run)
-    return document
+        indexed.add_text("pairs", run)
+    return indexed
 
 
 @contextlib.contextmanager

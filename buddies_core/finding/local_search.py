@@ -3,14 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
 from buddies_core.errors import StoreError
+from buddies_core.finding.document import Scope
 from buddies_core.finding.embedder import DIMENSIONS, ModelUnavailable, Vectors
 from buddies_core.finding.index import IndexHit
-from buddies_core.model.memory import MemoryFilter, MemoryHead, MemoryKey
 
 _INDEX_PATIENCE_S = 1.0
 _DEPTH_MIN, _DEPTH_MAX = 200, 3200
@@ -22,19 +22,23 @@ _READ_AT_ONCE_MAX = 100
 _log = logging.getLogger(__name__)
 
 
+H = TypeVar("H")
+_In = TypeVar("_In", contravariant=True)
+
+
 class IndexPort(Protocol):
-    """Words and meanings of the memories on disk; see `index.MemoryIndex`."""
+    """Words and meanings of the documents on disk; see `index.Index`."""
 
     async def search(
         self,
         query: str,
         vector: Vectors | None,
-        filter: MemoryFilter,
+        scope: Scope,
         limit: int,
         *,
         wait_s: float,
     ) -> tuple[IndexHit, ...]:
-        """Return what it knows of one room, best first; waits for what was stored before."""
+        """Return what it knows, best first; waits for what was stored before."""
 
 
 class EmbedderPort(Protocol):
@@ -48,29 +52,36 @@ class EmbedderPort(Protocol):
         """Return float32[384] of norm 1, as soon as the model is loaded."""
 
 
-class StorePort(Protocol):
-    """What the index is made of; see `store.rocks.RocksStore`."""
+class DocumentsPort(Protocol[H]):
+    """What the documents are made of, such as `memory.documents.MemoryDocuments`."""
 
-    def get_head(self, key: MemoryKey) -> MemoryHead | None:
-        """Return the head of the memory under this key."""
+    def get_head(self, key: bytes) -> H | None:
+        """Return the head of the item under this key."""
+
+    def admits(self, scope: Scope, head: H) -> bool:
+        """Return whether the item passes, as it is now."""
 
 
-class HiddenPort(Protocol):
+class HiddenPort(Protocol[_In]):
     """What a person has had hidden; see `trust.revocations.Revocations`."""
 
-    def hides(self, item: MemoryHead) -> bool:
-        """Return whether this memory is not to be shown, nor to be handed on."""
+    def hides(self, item: _In) -> bool:
+        """Return whether this item is not to be shown, nor to be handed on."""
 
 
-class LocalSearch:
-    """Finds memories of this machine."""
+class LocalSearch(Generic[H]):
+    """Finds items of this machine, such as memories, whose heads are `H`."""
 
     def __init__(
-        self, index: IndexPort, embedder: EmbedderPort, store: StorePort, hidden: HiddenPort
+        self,
+        index: IndexPort,
+        embedder: EmbedderPort,
+        documents: DocumentsPort[H],
+        hidden: HiddenPort[H],
     ) -> None:
         self._index = index
         self._embedder = embedder
-        self._store = store
+        self._documents = documents
         self._hidden = hidden
 
     @property
@@ -100,11 +111,11 @@ class LocalSearch:
         self,
         query: str,
         vector: Vectors | None,
-        filter: MemoryFilter,
+        scope: Scope,
         limit: int,
         timeout_s: float,
-    ) -> tuple[list[tuple[MemoryHead, float]], int]:
-        """Return what one room holds on this machine, best first, and how many were damaged.
+    ) -> tuple[list[tuple[H, IndexHit]], int]:
+        """Return what this machine holds, best first, and how many records were damaged.
 
         What was stored before is waited for, but for half of the time at most. What is hidden takes
         no place: the hits behind it are looked at.
@@ -113,34 +124,37 @@ class LocalSearch:
             TimeoutError: it took too long.
             StoreError: the index can't be read.
         """
-        assert filter.room is not None, "each room is searched for itself"
         wait_s = min(_INDEX_PATIENCE_S, timeout_s / 2)
         depth = limit
         async with asyncio.timeout(timeout_s):
             while True:
-                hits = await self._index.search(query, vector, filter, depth, wait_s=wait_s)
+                hits = await self._index.search(query, vector, scope, depth, wait_s=wait_s)
                 if len(hits) <= _READ_AT_ONCE_MAX:
-                    found, damaged = self._shown(hits, filter)
+                    found, damaged = self._shown(hits, scope)
                 else:  # So many that the loop would stand still.
-                    found, damaged = await asyncio.to_thread(self._shown, hits, filter)
+                    found, damaged = await asyncio.to_thread(self._shown, hits, scope)
                 if len(found) >= limit or len(hits) < depth or depth >= _DEPTH_MAX:
                     return found[:limit], damaged
                 depth = min(max(4 * depth, _DEPTH_MIN), _DEPTH_MAX)
 
     def _shown(
-        self, hits: Sequence[IndexHit], filter: MemoryFilter
-    ) -> tuple[list[tuple[MemoryHead, float]], int]:
-        """Return the memories to be shown, and how many could not be read."""
-        found: list[tuple[MemoryHead, float]] = []
+        self, hits: Sequence[IndexHit], scope: Scope
+    ) -> tuple[list[tuple[H, IndexHit]], int]:
+        """Return the items to be shown, and how many could not be read."""
+        found: list[tuple[H, IndexHit]] = []
         damaged = 0
         for hit in hits:
             try:
-                memory = self._store.get_head(hit.key)
+                head = self._documents.get_head(hit.key)
             except StoreError as error:
                 _log.warning("record_damaged reason=%s", error)
                 damaged += 1
             else:
-                # The index may lag behind what a memory has become, and knows of nothing hidden.
-                if memory is not None and filter.admits(memory) and not self._hidden.hides(memory):
-                    found.append((memory, hit.score))
+                # The index may lag behind what an item has become, and knows of nothing hidden.
+                if (
+                    head is not None
+                    and self._documents.admits(scope, head)
+                    and not self._hidden.hides(head)
+                ):
+                    found.append((head, hit))
         return found, damaged

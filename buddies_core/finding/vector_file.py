@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 
 from buddies_core.errors import StoreError
 from buddies_core.finding.embedder import DIMENSIONS, Vectors
-from buddies_core.model.memory import MemoryKey
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +39,7 @@ class EmbeddedMemory:
     """What the index keeps of a memory's meaning."""
 
     sequence: int
-    key: MemoryKey
+    key: bytes
     labels: tuple[str, ...]
     created_at_s: int
     scales: NDArray[np.float32]
@@ -161,7 +160,7 @@ def _decode(body: bytes) -> EmbeddedMemory:
     rows = np.frombuffer(body, np.int8, count * DIMENSIONS, arrays + 4 * count)
     return EmbeddedMemory(
         sequence=sequence,
-        key=MemoryKey(bytes.fromhex(key)),
+        key=bytes.fromhex(key),
         labels=tuple(labels),
         created_at_s=created_at_s,
         scales=np.frombuffer(body, "<f4", count, arrays),

@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from buddies_core.finding.document import Scope
 from buddies_core.finding.embedder import DIMENSIONS, Vectors
-from buddies_core.finding.labels import created_from_s, groups_of
 from buddies_core.finding.vector_file import EmbeddedMemory, VectorFile
-from buddies_core.model.memory import MemoryFilter, MemoryKey
 
 COSINE_MIN = 0.1
 """What is less alike is left out: of 40 notes a question about something else then finds one or
@@ -43,14 +42,14 @@ class VectorIndex:
 
     def _forget(self) -> None:
         self.sequence = 0
-        self._keys: list[MemoryKey] = []
+        self._keys: list[bytes] = []
         """By the number of a record, as the two that follow."""
         self._replaced = bytearray()
         """1 where the key has a later record."""
         self._created_at_s = array("Q")
         self._labelled: dict[str, array[int]] = {}
         """By label the numbers of the records that have it."""
-        self._numbers: dict[MemoryKey, int] = {}
+        self._numbers: dict[bytes, int] = {}
         """By key the number of its latest record."""
         self._count = 0  # Rows in use; their arrays are longer.
         self._rows = np.empty((1024, DIMENSIONS), np.int8)
@@ -105,19 +104,17 @@ class VectorIndex:
             self._scales = np.resize(self._scales, length)
             self._owners = np.resize(self._owners, length)
 
-    def search(
-        self, query: Vectors, filter: MemoryFilter, limit: int
-    ) -> list[tuple[MemoryKey, float]]:
+    def search(self, query: Vectors, scope: Scope, limit: int) -> list[tuple[bytes, float]]:
         """Return the memories that have the chunks most like the query, best first.
 
         Each comes with the cosine of its best chunk.
 
         Args:
             query: float32[384] of norm 1.
-            filter: What to look at.
+            scope: What to look at.
             limit: How many to return at most.
         """
-        rows = np.flatnonzero(self._passing(filter)[self._owners[: self._count]])
+        rows = np.flatnonzero(self._passing(scope)[self._owners[: self._count]])
         cosines = np.empty(len(rows), np.float32)
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             some = rows[start : start + _ROWS_AT_ONCE]
@@ -129,15 +126,14 @@ class VectorIndex:
         order = alike[np.argsort(-best[alike], kind="stable")]
         return [(self._keys[number], float(best[number])) for number in order[:limit]]
 
-    def _passing(self, filter: MemoryFilter) -> NDArray[np.bool_]:
-        """Return which records pass the filter and are the latest of their key."""
+    def _passing(self, scope: Scope) -> NDArray[np.bool_]:
+        """Return which records pass the scope and are the latest of their key."""
         passing: NDArray[np.bool_] = np.frombuffer(self._replaced, np.uint8) == 0
-        for group in groups_of(filter):
+        for group in scope.groups:
             has_one = np.zeros(len(self._keys), np.bool_)
             for label in group:
                 has_one[np.frombuffer(self._labelled.get(label, array("i")), np.int32)] = True
             passing &= has_one
-        created_from = created_from_s(filter)
-        if created_from is not None:
-            passing &= np.frombuffer(self._created_at_s, np.uint64) >= created_from
+        if scope.created_from_s is not None:
+            passing &= np.frombuffer(self._created_at_s, np.uint64) >= scope.created_from_s
         return passing

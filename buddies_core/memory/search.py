@@ -15,6 +15,7 @@ from buddies_core.clock import Clock
 from buddies_core.errors import BuddiesError, InvalidInput, NotFound, StoreError, TimedOut
 from buddies_core.finding.embedder import Vectors
 from buddies_core.finding.local_search import LocalSearch
+from buddies_core.memory.documents import scope_of
 from buddies_core.memory.fetching import MEMBERS_ASKED_MAX
 from buddies_core.memory.findings import Findings, RecentFinds
 from buddies_core.memory.ports import AskPort, HiddenPort, RoomsPort, StorePort
@@ -60,7 +61,7 @@ class Search:
     def __init__(
         self,
         *,
-        local: LocalSearch,
+        local: LocalSearch[MemoryHead],
         store: StorePort,
         rooms: RoomsPort,
         network: AskPort,
@@ -163,7 +164,7 @@ class Search:
             found, damaged = await self._local.find(
                 question.query,
                 question.vector,
-                replace(question.filter, room=room),
+                scope_of(replace(question.filter, room=room)),
                 question.limit,
                 question.left_s(self._clock.now_s()),
             )
@@ -171,7 +172,8 @@ class Search:
             return [], f"this machine's own memories of {room} could not be searched in time"
         except BuddiesError as error:
             return [], f"this machine's own memories of {room} could not be searched: {error}"
-        return found, f"{damaged} damaged records of {room} were skipped" if damaged else ""
+        ranked = [(memory, hit.score) for memory, hit in found]
+        return ranked, f"{damaged} damaged records of {room} were skipped" if damaged else ""
 
     def _request(self, question: Question) -> peer_pb2.PeerRequest:
         filter, vector = question.filter, question.vector
@@ -282,10 +284,12 @@ class Search:
         self, query: str, vector: Vectors | None, filter: MemoryFilter, limit: int
     ) -> list[tuple[MemoryHead, float]]:
         try:
-            found, _ = await self._local.find(query, vector, filter, limit, ANSWER_WITHIN_S)
+            found, _ = await self._local.find(
+                query, vector, scope_of(filter), limit, ANSWER_WITHIN_S
+            )
         except TimeoutError:
             raise TimedOut("this node's index did not answer in time") from None
-        return found
+        return [(memory, hit.score) for memory, hit in found]
 
     # Both
 

@@ -51,7 +51,7 @@ _log = logging.getLogger(__name__)
 
 
 class IndexPort(Protocol):
-    """The search index; see `index.MemoryIndex`."""
+    """The search index; see `finding.index.Index`."""
 
     def notice(self) -> None:
         """Have what was just stored indexed soon."""

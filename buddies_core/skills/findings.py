@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from buddies_core.finding.embedder import Vectors
 from buddies_core.model.ids import EndpointId
 from buddies_core.model.room import Member
 from buddies_core.model.skill import Skill, SkillHead, SkillKey, Vote, prevails
@@ -19,7 +19,7 @@ class Question:
     """What is asked, here and there."""
 
     query: str
-    vector: Any | None
+    vector: Vectors | None
     tags: tuple[str, ...]
     limit: int
     asked_at_s: float

@@ -1,12 +1,12 @@
 """What skills need from the layers below, as small as that is."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from buddies_core.model.bodies import Body
 from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId, RoomName
-from buddies_core.model.memory import MemoryFilter, MemoryHead, Whole
+from buddies_core.model.memory import Whole
 from buddies_core.model.provenance import Trust
 from buddies_core.model.revocation import Revocation
 from buddies_core.model.room import Member
@@ -98,30 +98,7 @@ class AskPort(Protocol):
 
 
 class IndexPort(Protocol):
-    """The search index of skills; see `finding.index.MemoryIndex`."""
+    """The search index of skills; see `finding.index.Index`."""
 
     def notice(self) -> None:
         """Have what was just stored indexed soon."""
-
-
-class LocalPort(Protocol):
-    """Search on this machine by words and meaning; see `finding.local_search.LocalSearch`.
-
-    The engine knows memories alone, so a skill is one there; see `documents`. A vector is an array
-    that only the engine looks into.
-    """
-
-    @property
-    def model_id(self) -> bytes:
-        """What our vectors are made by."""
-
-    async def vector(self, query: str, patience_s: float) -> tuple[Any | None, str]:
-        """Return the query's vector; or None, and why there is none."""
-
-    def vector_of_peer(self, data: bytes, model: bytes) -> Any | None:
-        """Return the vector that a peer sent, if it can be compared with ours."""
-
-    async def find(
-        self, query: str, vector: Any | None, filter: MemoryFilter, limit: int, timeout_s: float
-    ) -> tuple[list[tuple[MemoryHead, float]], int]:
-        """Return what one room holds here, best first, and how many were damaged."""

@@ -10,7 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Protocol
 
 from buddies_core.clock import Clock
 from buddies_core.errors import (
@@ -20,17 +20,19 @@ from buddies_core.errors import (
     StoreError,
     TimedOut,
 )
+from buddies_core.finding.document import scope
+from buddies_core.finding.embedder import Vectors
+from buddies_core.finding.local_search import LocalSearch
 from buddies_core.model.ids import EndpointId, RoomName, short
-from buddies_core.model.memory import MemoryFilter
 from buddies_core.model.room import BroadcastAnswer, Member
-from buddies_core.model.skill import Skill, SkillHead, SkillKey, Vote
+from buddies_core.model.skill import Skill, SkillHead, Vote
 from buddies_core.model.skill_views import SkillSearchResult
 from buddies_core.pb import peer_pb2
 from buddies_core.skills.ballots import Ballots
 from buddies_core.skills.copies import Copies
 from buddies_core.skills.fetching import MEMBERS_ASKED_MAX, reason_of
 from buddies_core.skills.findings import Findings, Heard, Question
-from buddies_core.skills.ports import AskPort, HiddenPort, LocalPort, RoomsPort
+from buddies_core.skills.ports import AskPort, HiddenPort, RoomsPort
 from buddies_core.skills.reading import VOTES_MAX, AnswerReader
 from buddies_core.skills.views import snippet
 from buddies_core.skills.votes import weighed
@@ -71,7 +73,7 @@ class SkillSearch:
     def __init__(
         self,
         *,
-        local: LocalPort,
+        local: LocalSearch[SkillHead],
         store: SkillStore,
         rooms: RoomsPort,
         network: AskPort,
@@ -307,7 +309,7 @@ class SkillSearch:
     async def _find(
         self,
         query: str,
-        vector: Any | None,
+        vector: Vectors | None,
         room: RoomName,
         tags: tuple[str, ...],
         limit: int,
@@ -315,14 +317,11 @@ class SkillSearch:
     ) -> tuple[list[tuple[SkillHead, float]], int]:
         try:
             found, damaged = await self._local.find(
-                query, vector, MemoryFilter(room=room, tags=tags), limit, timeout_s
+                query, vector, scope(room=room, tags=tags), limit, timeout_s
             )
         except TimeoutError:
             raise TimedOut("the index of skills did not answer in time") from None
-        kept = [
-            (self._reader.kept(SkillKey(bytes(hit.key))), relevance) for hit, relevance in found
-        ]
-        return [(skill, relevance) for skill, relevance in kept if skill is not None], damaged
+        return [(skill, hit.score) for skill, hit in found], damaged
 
     def _ranked(self, findings: Findings) -> list[tuple[Skill | SkillHead, float, list[Vote]]]:
         """Return all that was found, best first: by relevance, as votes weigh it."""

@@ -13,14 +13,15 @@ from random import Random
 
 import pytest
 
+from buddies_core.finding.document import scope
 from buddies_core.finding.embedder import Embedder
-from buddies_core.finding.index import MemoryIndex
-from buddies_core.model.memory import MemoryFilter, MemoryKey
+from buddies_core.finding.index import Index
+from buddies_core.memory.documents import MemoryDocuments
 from buddies_core.store.in_memory import InMemoryStore
 from tests.bench.questions import NOTES
 from tests.support.memories import DEMO, a_memory, an_entry
 
-IN_DEMO = MemoryFilter(room=DEMO)
+IN_DEMO = scope(room=DEMO)
 QUERIES = 100
 OFF_TOPIC = (
     "what is the capital of France",
@@ -34,7 +35,7 @@ OFF_TOPIC = (
 )
 
 
-async def keep(store: InMemoryStore, texts: Sequence[str], *, first: int = 1) -> list[MemoryKey]:
+async def keep(store: InMemoryStore, texts: Sequence[str], *, first: int = 1) -> list[bytes]:
     memories = [
         a_memory(an_entry(number, title="", content=text))
         for number, text in enumerate(texts, start=first)
@@ -49,12 +50,12 @@ async def test_what_people_ask_for_is_found(tmp_path: Path) -> None:
     store = InMemoryStore()
     async with (
         Embedder.open() as embedder,
-        MemoryIndex.open(tmp_path, store, embedder) as index,
+        Index.open(tmp_path, MemoryDocuments(store), embedder) as index,
     ):
         keys = await keep(store, [note.text for note in NOTES])
         assert await index.catch_up(60)
 
-        async def found(query: str, *, by_meaning: bool) -> list[MemoryKey]:
+        async def found(query: str, *, by_meaning: bool) -> list[bytes]:
             vector = await embedder.embed_query(query) if by_meaning else None
             return [hit.key for hit in await index.search(query, vector, IN_DEMO, 50)]
 
@@ -91,7 +92,7 @@ async def test_a_search_of_many_memories_is_quick(count: int, tmp_path: Path) ->
     rss = _rss_mb()
     async with (
         Embedder.open() as embedder,
-        MemoryIndex.open(tmp_path, store, embedder) as index,
+        Index.open(tmp_path, MemoryDocuments(store), embedder) as index,
     ):
         await embedder.embed_query("load")
         loaded = _rss_mb()
@@ -140,7 +141,7 @@ async def test_a_search_of_many_memories_is_quick(count: int, tmp_path: Path) ->
             p50, p99 = await _measure(search)
             print(f"  {name:34} p50 {p50:6.2f} ms   p99 {p99:6.2f} ms")
     began = time.perf_counter()
-    async with Embedder.open() as embedder, MemoryIndex.open(tmp_path, store, embedder):
+    async with Embedder.open() as embedder, Index.open(tmp_path, MemoryDocuments(store), embedder):
         print(f"  opened again in {(time.perf_counter() - began) * 1000:.0f} ms")
     print(f"  on disk: {_size_mb(tmp_path)} MB")
 

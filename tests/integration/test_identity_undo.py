@@ -5,14 +5,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from buddies_core.finding.index import MemoryIndex
+from buddies_core.finding.document import scope
+from buddies_core.finding.index import Index
 from buddies_core.finding.local_search import LocalSearch
 from buddies_core.identity.gpg import Gpg
 from buddies_core.identity.resolving import Resolver
+from buddies_core.memory.documents import MemoryDocuments
 from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId
-from buddies_core.model.memory import MemoryFilter
+from buddies_core.model.memory import MemoryHead
 from buddies_core.model.revocation import ItemCounts
+from buddies_core.model.skill import SkillHead
 from buddies_core.skills.documents import SkillDocuments
 from buddies_core.store.rocks import RocksStore
 from buddies_core.trust.revocations import Revocations
@@ -24,7 +27,7 @@ from tests.support.worlds.person import an_ed25519_signer
 from tests.support.worlds.team import FakeEmbedder
 
 ANN = an_ed25519_signer(b"1").identity
-IN_DEMO = MemoryFilter(room=DEMO)
+IN_DEMO = scope(room=DEMO)
 QUESTION = "which database do we deploy"
 ANNS = [
     a_memory(an_entry(number, author=ALICE, content=f"{QUESTION}: the database number {number}"))
@@ -52,15 +55,21 @@ class Findings:
     """What a daemon has of store, index and search."""
 
     revocations: Revocations
-    memories: LocalSearch
-    skills: LocalSearch
+    memories: LocalSearch[MemoryHead]
+    skills: LocalSearch[SkillHead]
     embedder: ToyEmbedder
 
-    async def found(self, search: LocalSearch, limit: int, *, by_meaning: bool) -> list[str]:
+    async def found(
+        self,
+        search: LocalSearch[MemoryHead] | LocalSearch[SkillHead],
+        limit: int,
+        *,
+        by_meaning: bool,
+    ) -> list[str]:
         vector = self.embedder.vector(QUESTION) if by_meaning else None
         ranked, damaged = await search.find(QUESTION, vector, IN_DEMO, limit, 10)
         assert damaged == 0
-        return [memory.entry.author for memory, _ in ranked]
+        return [head.entry.author for head, _ in ranked]
 
     async def everywhere(self, limit: int) -> list[str]:
         """Return whose memories and skills are found, by words and by meaning."""
@@ -76,7 +85,7 @@ class Findings:
 async def a_machine(directory: Path) -> AsyncIterator[Findings]:
     embedder = ToyEmbedder()
     async with RocksStore.open(directory / "store") as store:
-        documents = SkillDocuments(store.skills)
+        memories, documents = MemoryDocuments(store), SkillDocuments(store.skills)
         revocations = Revocations(
             store=store,
             skills=store.skills,
@@ -90,14 +99,14 @@ async def a_machine(directory: Path) -> AsyncIterator[Findings]:
         for skill in SKILLS:
             await store.skills.put_skill(skill)
         async with (
-            MemoryIndex.open(directory / "memories", store, embedder) as index,
-            MemoryIndex.open(directory / "skills", documents, embedder) as skill_index,
+            Index.open(directory / "memories", memories, embedder) as index,
+            Index.open(directory / "skills", documents, embedder) as skill_index,
         ):
             assert await index.catch_up(10)
             assert await skill_index.catch_up(10)
             yield Findings(
                 revocations,
-                LocalSearch(index, FakeEmbedder(), store, revocations),
+                LocalSearch(index, FakeEmbedder(), memories, revocations),
                 LocalSearch(skill_index, FakeEmbedder(), documents, revocations),
                 embedder,
             )

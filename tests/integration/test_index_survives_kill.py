@@ -5,8 +5,9 @@ import sys
 from asyncio.subprocess import PIPE
 from pathlib import Path
 
-from buddies_core.finding.index import MemoryIndex
-from buddies_core.model.memory import MemoryFilter
+from buddies_core.finding.document import scope
+from buddies_core.finding.index import Index
+from buddies_core.memory.documents import MemoryDocuments
 from buddies_core.store.rocks import RocksStore
 from tests.support.fakes.embedder import ToyEmbedder
 from tests.support.memories import DEMO
@@ -41,7 +42,7 @@ async def indexed_until_killed(path: Path, first: int) -> set[int]:
 
 
 async def test_every_stored_memory_is_found_after_kill_9(tmp_path: Path) -> None:
-    in_demo, database = MemoryFilter(room=DEMO), ToyEmbedder().vector("database")
+    in_demo, database = scope(room=DEMO), ToyEmbedder().vector("database")
     indexed: set[int] = set()
     for kill in range(KILLS):
         indexed |= await indexed_until_killed(tmp_path, first=kill * 100_000 + 1)
@@ -49,7 +50,7 @@ async def test_every_stored_memory_is_found_after_kill_9(tmp_path: Path) -> None
         embedder = ToyEmbedder()
         async with (
             RocksStore.open(tmp_path / "store") as store,
-            MemoryIndex.open(tmp_path / "index", store, embedder) as index,
+            Index.open(tmp_path / "index", MemoryDocuments(store), embedder) as index,
         ):
             assert await index.catch_up(10)
             assert index.state() == f"{store.count_memories():,} memories, 0 waiting"

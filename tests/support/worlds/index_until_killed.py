@@ -8,7 +8,8 @@ import itertools
 import sys
 from pathlib import Path
 
-from buddies_core.finding.index import MemoryIndex
+from buddies_core.finding.index import Index
+from buddies_core.memory.documents import MemoryDocuments
 from buddies_core.model.memory import Memory
 from buddies_core.store.rocks import RocksStore
 from tests.support.fakes.embedder import ToyEmbedder
@@ -34,7 +35,7 @@ async def index_until_killed(path: Path, first: int) -> None:
 
     async with (
         RocksStore.open(path / "store") as store,
-        MemoryIndex.open(path / "index", store, ToyEmbedder()) as index,
+        Index.open(path / "index", MemoryDocuments(store), ToyEmbedder()) as index,
         asyncio.TaskGroup() as group,
     ):
         for _ in range(10):

@@ -5,8 +5,6 @@ from base64 import b64encode
 from collections import Counter
 from dataclasses import dataclass
 
-from buddies_core.finding.embedder import Vectors
-from buddies_core.finding.index import IndexHit
 from buddies_core.finding.local_search import LocalSearch
 from buddies_core.identity.verifying import Verdict, Verification, Verify
 from buddies_core.legacy.answering import SkillAnswers
@@ -14,7 +12,6 @@ from buddies_core.legacy.asking import SkillQuestions
 from buddies_core.model.bodies import SkillPublished, SkillVoteCast
 from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity
 from buddies_core.model.ids import EndpointId, RoomName
-from buddies_core.model.memory import MemoryFilter
 from buddies_core.model.skill_views import SkillView, VoteReport
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
 from buddies_core.skills.ballots import Ballots
@@ -25,7 +22,7 @@ from buddies_core.skills.search import SkillSearch
 from buddies_core.skills.service import Skills
 from buddies_core.skills.votes import Electorate, EverybodyKnown
 from tests.support.memories import DEMO
-from tests.support.worlds.team import Node, Team
+from tests.support.worlds.team import FakeIndex, Node, Team
 
 
 @dataclass(frozen=True)
@@ -63,39 +60,6 @@ async def check(
     return Verification(Verdict.GOOD, signer=identity)
 
 
-class FakeSkillIndex:
-    """Finds what has words of the query, the more the better."""
-
-    def __init__(self, documents: SkillDocuments) -> None:
-        self._documents = documents
-        self.noticed = 0
-
-    def notice(self) -> None:
-        self.noticed += 1
-
-    async def search(
-        self,
-        query: str,
-        vector: Vectors | None,
-        filter: MemoryFilter,
-        limit: int,
-        *,
-        wait_s: float,
-    ) -> tuple[IndexHit, ...]:
-        wanted = set(query.casefold().split())
-        hits = [
-            IndexHit(
-                m.key,
-                len(wanted & set(f"{m.entry.title} {m.entry.content}".casefold().split()))
-                / len(wanted),
-            )
-            for _, m in await self._documents.memories_since(0, 1000)
-            if filter.admits(m)
-        ]
-        hits.sort(key=lambda hit: -hit.score)
-        return tuple(hit for hit in hits if hit.score)[:limit]
-
-
 class SkillNode(Node):
     """One machine's skills."""
 
@@ -111,7 +75,7 @@ class SkillNode(Node):
         super().__init__(team, name, rooms)
         self.skill_questions = SkillQuestions(self.rooms, self.clock)
         documents = SkillDocuments(self.kept)
-        self.skill_index = FakeSkillIndex(documents)
+        self.skill_index = FakeIndex(documents)
         self.ballots = Ballots(
             self.kept,
             electorate or EverybodyKnown(self.rooms),

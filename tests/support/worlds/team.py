@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from buddies_core.errors import BuddiesError, NotFound, Unreachable
+from buddies_core.finding.document import Scope
 from buddies_core.finding.embedder import DIMENSIONS, Vectors
+from buddies_core.finding.feeding import DocumentSource
 from buddies_core.finding.index import IndexHit
 from buddies_core.finding.local_search import LocalSearch
 from buddies_core.gossip.messages import CONTENT_BYTES_MAX
@@ -21,13 +23,14 @@ from buddies_core.identity.resolving import Resolver
 from buddies_core.identity.verifying import Verifier
 from buddies_core.legacy.answering import MemoryAnswers
 from buddies_core.legacy.asking import MemoryQuestions
+from buddies_core.memory.documents import MemoryDocuments
 from buddies_core.memory.findings import RecentFinds
 from buddies_core.memory.search import Search
 from buddies_core.memory.service import Memories
 from buddies_core.model.bodies import Body
 from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId, RoomName, open_room_id, short
-from buddies_core.model.memory import MemoryFilter, MemoryKind, Whole
+from buddies_core.model.memory import MemoryKind, Whole
 from buddies_core.model.provenance import Trust
 from buddies_core.model.room import Member
 from buddies_core.model.views import MemoryView
@@ -125,8 +128,8 @@ class TeamRooms:
 class FakeIndex:
     """Finds what has words of the query, the more the better; notes what it was asked."""
 
-    def __init__(self, store: InMemoryStore) -> None:
-        self._store = store
+    def __init__(self, documents: DocumentSource) -> None:
+        self._documents = documents
         self.vectors: list[Vectors | None] = []
         self.noticed = 0
         self.failure: BuddiesError | None = None
@@ -138,7 +141,7 @@ class FakeIndex:
         self,
         query: str,
         vector: Vectors | None,
-        filter: MemoryFilter,
+        scope: Scope,
         limit: int,
         *,
         wait_s: float,
@@ -147,12 +150,13 @@ class FakeIndex:
         if self.failure:
             raise self.failure
         wanted = set(query.casefold().split())
-        memories, _ = await self._store.list_memories(filter, 1000)
         hits = [
             IndexHit(
-                m.key, len(wanted & set(f"{m.entry.title} {m.entry.content}".casefold().split()))
+                it.key,
+                len(wanted & set(f"{it.title} {it.text}".casefold().split())) / len(wanted),
             )
-            for m in memories
+            for _, it in await self._documents.documents_since(0, 1000)
+            if scope.admits(it.labels, it.created_at_s)
         ]
         hits.sort(key=lambda hit: -hit.score)
         return tuple(hit for hit in hits if hit.score)[:limit]
@@ -213,7 +217,8 @@ class Node:
         self.store = InMemoryStore()
         self.kept = InMemorySkills()
         self.rooms = TeamRooms(self, rooms)
-        self.index = FakeIndex(self.store)
+        self.documents = MemoryDocuments(self.store)
+        self.index = FakeIndex(self.documents)
         self.embedder = FakeEmbedder()
         self.network = TeamNetwork(self.key.endpoint, team)
         self.questions = MemoryQuestions(self.rooms, self.clock)
@@ -237,7 +242,7 @@ class Node:
             hidden=self.revocations,
         )
         self.search = Search(
-            local=LocalSearch(self.index, self.embedder, self.store, self.revocations),
+            local=LocalSearch(self.index, self.embedder, self.documents, self.revocations),
             store=self.store,
             rooms=self.rooms,
             network=self.network,

@@ -12,8 +12,10 @@ import pytest
 
 from buddies_core.errors import InvalidInput, StoreError
 from buddies_core.finding import lexical
+from buddies_core.finding.document import Scope, scope
 from buddies_core.finding.embedder import Embedder, ModelUnavailable
-from buddies_core.finding.index import IndexHit, MemoryIndex
+from buddies_core.finding.index import Index, IndexHit
+from buddies_core.memory.documents import MemoryDocuments, scope_of
 from buddies_core.model.ids import RoomName
 from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, MemoryKind
 from buddies_core.store.in_memory import InMemoryStore
@@ -21,7 +23,7 @@ from tests.support.eventually import until
 from tests.support.fakes.embedder import ToyEmbedder
 from tests.support.memories import BOB, DEMO, a_memory, an_entry, whole_of
 
-IN_DEMO = MemoryFilter(room=DEMO)
+IN_DEMO = scope(room=DEMO)
 
 DISTRACTORS = """
 The CI set-up takes nine minutes, most of it installing packages
@@ -60,8 +62,8 @@ Type checks are strict in new modules, lenient in legacy ones
 @asynccontextmanager
 async def index_of(
     store: InMemoryStore, directory: Path, embedder: ToyEmbedder | None = None
-) -> AsyncIterator[MemoryIndex]:
-    async with MemoryIndex.open(directory, store, embedder or ToyEmbedder()) as index:
+) -> AsyncIterator[Index]:
+    async with Index.open(directory, MemoryDocuments(store), embedder or ToyEmbedder()) as index:
         yield index
 
 
@@ -75,19 +77,17 @@ async def keep(store: InMemoryStore, *contents: str, first: int = 1) -> list[Mem
     return [memory.key for memory in memories]
 
 
-def keys(hits: Sequence[IndexHit]) -> list[MemoryKey]:
+def keys(hits: Sequence[IndexHit]) -> list[bytes]:
     return [hit.key for hit in hits]
 
 
-async def by_words(index: MemoryIndex, query: str, filter: MemoryFilter = IN_DEMO) -> list[bytes]:
-    return [*keys(await index.search(query, None, filter, 10))]
+async def by_words(index: Index, query: str, within: Scope = IN_DEMO) -> list[bytes]:
+    return [*keys(await index.search(query, None, within, 10))]
 
 
-async def by_meaning(
-    index: MemoryIndex, query: str, filter: MemoryFilter = IN_DEMO
-) -> list[MemoryKey]:
+async def by_meaning(index: Index, query: str, within: Scope = IN_DEMO) -> list[bytes]:
     """Ask with words that no memory has, so that only the vector finds."""
-    return keys(await index.search("xyzzy", ToyEmbedder().vector(query), filter, 10))
+    return keys(await index.search("xyzzy", ToyEmbedder().vector(query), within, 10))
 
 
 async def test_what_was_stored_before_the_search_is_found_by_its_words(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ async def test_how_the_db_is_set_up_is_found_first_by_the_real_model(tmp_path: P
     store = InMemoryStore()
     async with (
         Embedder.open() as embedder,
-        MemoryIndex.open(tmp_path, store, embedder) as index,
+        Index.open(tmp_path, MemoryDocuments(store), embedder) as index,
     ):
         [*_, wanted] = await keep(store, *DISTRACTORS, "We're using PostgreSQL for the user table")
         query = "how is the DB set up?"
@@ -184,8 +184,8 @@ async def test_both_halves_find_just_what_the_filter_admits(
         await store.put_memory(memory)
     admitted = sorted(memory.key for memory in memories if filter.admits(memory))
     async with index_of(store, tmp_path) as index:
-        assert sorted(await by_words(index, "postgresql", filter)) == admitted
-        assert sorted(await by_meaning(index, "postgresql", filter)) == admitted
+        assert sorted(await by_words(index, "postgresql", scope_of(filter))) == admitted
+        assert sorted(await by_meaning(index, "postgresql", scope_of(filter))) == admitted
 
 
 async def test_a_replaced_memory_is_found_by_what_it_says_now(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from buddies_core.errors import StoreError
 from buddies_core.finding.embedder import DIMENSIONS
 from buddies_core.finding.vector_file import EmbeddedMemory, VectorFile, quantized
-from buddies_core.model.memory import MemoryKey
 
 MODEL = bytes(32)
 
@@ -23,7 +22,7 @@ def an_embedded(sequence: int, chunks: int = 1) -> EmbeddedMemory:
     )
     return EmbeddedMemory(
         sequence=sequence,
-        key=MemoryKey(b"v" + bytes([sequence]) * 48),
+        key=b"v" + bytes([sequence]) * 48,
         labels=("room:demo", "tag:a\0b", "author:Größe"),
         created_at_s=2**64 - sequence,
         scales=scales,

@@ -6,7 +6,8 @@ from uuid import UUID
 import pytest
 
 from buddies_core.errors import InvalidInput, NotFound
-from buddies_core.finding.index import MemoryIndex
+from buddies_core.finding.document import scope
+from buddies_core.finding.index import Index
 from buddies_core.identity.node_key import NodeKey
 from buddies_core.model.bodies import (
     Body,
@@ -14,7 +15,6 @@ from buddies_core.model.bodies import (
     SkillVoteCast,
 )
 from buddies_core.model.ids import EndpointId, RequestId, RoomName, open_room_id
-from buddies_core.model.memory import MemoryFilter
 from buddies_core.model.room import Member
 from buddies_core.model.skill_views import SkillSearchResult, Tally
 from buddies_core.model.views import PeerAnswer, PeerSilence
@@ -248,13 +248,13 @@ async def test_the_engine_of_memories_finds_skills_by_words_and_meaning(tmp_path
     ]
     for skill in skills:
         await store.put_skill(skill)
-    async with MemoryIndex.open(tmp_path, SkillDocuments(store), embedder) as index:
+    async with Index.open(tmp_path, SkillDocuments(store), embedder) as index:
         assert await index.catch_up(5)
-        in_demo = MemoryFilter(room=DEMO)
+        in_demo = scope(room=DEMO)
         by_words = await index.search("buttons", None, in_demo, 5)
         by_meaning = await index.search("release", embedder.vector("release"), in_demo, 1)
-        tagged = await index.search("deploy", None, MemoryFilter(room=DEMO, tags=("ci",)), 5)
+        tagged = await index.search("deploy", None, scope(room=DEMO, tags=("ci",)), 5)
 
-    assert [bytes(hit.key) for hit in by_words] == [skills[1].key]
-    assert [bytes(hit.key) for hit in by_meaning] == [skills[0].key]
-    assert [bytes(hit.key) for hit in tagged] == [skills[0].key]
+    assert [hit.key for hit in by_words] == [skills[1].key]
+    assert [hit.key for hit in by_meaning] == [skills[0].key]
+    assert [hit.key for hit in tagged] == [skills[0].key]

@@ -1,11 +1,11 @@
-"""Filters as labels."""
+"""Memories as the engine reads them."""
 
 from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buddies_core.finding.labels import created_from_s, groups_of, labels_of
+from buddies_core.memory.documents import document_of, scope_of
 from buddies_core.model.ids import RoomName
 from buddies_core.model.memory import Memory, MemoryFilter, MemoryKind
 from tests.support.memories import a_memory, an_entry
@@ -46,10 +46,7 @@ FILTERS = st.builds(
 
 
 @given(MEMORIES, FILTERS)
-def test_labels_and_time_decide_as_the_filter_does(memory: Memory, filter: MemoryFilter) -> None:
-    labels = set(labels_of(memory))
-    created_from = created_from_s(filter)
-    passes = all(not labels.isdisjoint(group) for group in groups_of(filter)) and (
-        created_from is None or memory.entry.created_at_s >= created_from
-    )
+def test_a_scope_admits_just_what_the_filter_does(memory: Memory, filter: MemoryFilter) -> None:
+    document = document_of(memory)
+    passes = scope_of(filter).admits(document.labels, document.created_at_s)
     assert passes is filter.admits(memory)

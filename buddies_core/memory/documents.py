@@ -1,0 +1,77 @@
+"""The store's memories as the search engine reads them."""
+
+from typing import Protocol
+
+from buddies_core.finding.document import Document, Scope, labels, scope
+from buddies_core.model.memory import Memory, MemoryFilter, MemoryHead, MemoryKey
+
+
+class StorePort(Protocol):
+    """The memories on disk; see `store.rocks.RocksStore`."""
+
+    async def memories_since(self, sequence: int, limit: int) -> tuple[tuple[int, Memory], ...]:
+        """Return what arrived after `sequence`, in order; none only at the end."""
+
+    def last_sequence(self) -> int:
+        """Return the sequence of the latest arrival; 0 if there was none."""
+
+    def get_head(self, key: MemoryKey) -> MemoryHead | None:
+        """Return the head of the memory under this key."""
+
+
+class MemoryDocuments:
+    """What `finding.index` and `finding.local_search` need of a store."""
+
+    def __init__(self, store: StorePort) -> None:
+        self._store = store
+
+    async def documents_since(self, sequence: int, limit: int) -> tuple[tuple[int, Document], ...]:
+        """Return what arrived after `sequence`, in order; none only at the end."""
+        arrived = await self._store.memories_since(sequence, limit)
+        return tuple((number, document_of(memory)) for number, memory in arrived)
+
+    def last_sequence(self) -> int:
+        """Return the sequence of the latest arrival; 0 if there was none."""
+        return self._store.last_sequence()
+
+    def get_head(self, key: bytes) -> MemoryHead | None:
+        """Return the head of the memory under this key."""
+        return self._store.get_head(MemoryKey(key))
+
+    def admits(self, scope: Scope, head: MemoryHead) -> bool:
+        """Return whether the memory passes, as it is now."""
+        return scope.admits(_labels_of(head), head.at_s)
+
+
+def document_of(memory: Memory) -> Document:
+    """Return what the engine reads of a memory."""
+    return Document(
+        key=memory.key,
+        title=memory.entry.title,
+        text=memory.entry.content,
+        tags=memory.entry.tags,
+        labels=_labels_of(memory),
+        created_at_s=memory.at_s,
+    )
+
+
+def scope_of(filter: MemoryFilter) -> Scope:
+    """Return what a filter asks for: the scope admits just what the filter does."""
+    return scope(
+        room=filter.room,
+        kind=filter.kind,
+        tags=filter.tags,
+        author=filter.author,
+        since_ms=filter.since_ms,
+    )
+
+
+def _labels_of(memory: Memory | MemoryHead) -> tuple[str, ...]:
+    entry = memory.entry
+    return labels(
+        room=entry.room,
+        kind=entry.kind,
+        tags=entry.tags,
+        authors=(entry.author, memory.author_name),
+        agent=memory.agent,
+    )
