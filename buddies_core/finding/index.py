@@ -171,6 +171,6 @@ class Index:
     ) -> tuple[IndexHit, ...]:
         candidates = max(limit, _CANDIDATES_MIN)
         by_words = self._lexical.search(query, scope, candidates)
-        by_meaning = [] if vector is None else self._vectors.search(vector, scope, candidates)
-        fused = fuse(by_meaning, by_words)[:limit]
+        near = [] if vector is None else self._vectors.search(vector, scope, candidates)
+        fused = fuse([(passage.key, passage.cosine) for passage in near], by_words)[:limit]
         return tuple(IndexHit(key, relevance) for key, relevance in fused)

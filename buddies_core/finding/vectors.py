@@ -7,6 +7,7 @@ would find less behind a filter. Not safe for threads: one of them owns it.
 
 from array import array
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,27 @@ two, without it fifteen, and no right answer among the first ten is lost (measur
 
 _ROWS_AT_ONCE = 4096
 """Rows are made floats in blocks that stay in the processor's cache."""
+
+_NUMBER_BITS = 16
+
+
+def passage_id(sequence: int, number: int) -> int:
+    """Return the u64 that names a passage in both halves of the index.
+
+    Args:
+        sequence: The sequence of the arrival it belongs to, below 2**48.
+        number: Its place among the chunks of that text, below 2**16.
+    """
+    return sequence << _NUMBER_BITS | number
+
+
+class NearPassage(NamedTuple):
+    """The passage of a memory that is most like a query."""
+
+    key: bytes
+    passage: int
+    """See `passage_id`."""
+    cosine: float
 
 
 class VectorIndex:
@@ -49,6 +71,9 @@ class VectorIndex:
         self._created_at_s = array("Q")
         self._labelled: dict[str, array[int]] = {}
         """By label the numbers of the records that have it."""
+        self._sequences = array("Q")
+        self._firsts = array("Q", [0])
+        """By the number of a record its first row; one more at the end."""
         self._numbers: dict[bytes, int] = {}
         """By key the number of its latest record."""
         self._count = 0  # Rows in use; their arrays are longer.
@@ -95,6 +120,8 @@ class VectorIndex:
         self._rows[start : self._count] = memory.rows
         self._scales[start : self._count] = memory.scales
         self._owners[start : self._count] = number
+        self._sequences.append(memory.sequence)
+        self._firsts.append(self._count)
         self.sequence = memory.sequence
 
     def _grow(self) -> None:
@@ -104,10 +131,8 @@ class VectorIndex:
             self._scales = np.resize(self._scales, length)
             self._owners = np.resize(self._owners, length)
 
-    def search(self, query: Vectors, scope: Scope, limit: int) -> list[tuple[bytes, float]]:
-        """Return the memories that have the chunks most like the query, best first.
-
-        Each comes with the cosine of its best chunk.
+    def search(self, query: Vectors, scope: Scope, limit: int) -> list[NearPassage]:
+        """Return the memories most like the query, best first, each by its best passage.
 
         Args:
             query: float32[384] of norm 1.
@@ -115,16 +140,46 @@ class VectorIndex:
             limit: How many to return at most.
         """
         rows = np.flatnonzero(self._passing(scope)[self._owners[: self._count]])
+        cosines = self._cosines(query, rows)
+        alike = np.flatnonzero(cosines >= COSINE_MIN)
+        order = alike[np.argsort(-cosines[alike], kind="stable")]
+        found: dict[int, NearPassage] = {}
+        for row, cosine in zip(rows[order].tolist(), cosines[order].tolist(), strict=True):
+            number = int(self._owners[row])
+            if number not in found:
+                if len(found) == limit:
+                    break
+                passage = passage_id(self._sequences[number], row - self._firsts[number])
+                found[number] = NearPassage(self._keys[number], passage, cosine)
+        return list(found.values())
+
+    def cosines(self, query: Vectors, passages: NDArray[np.uint64]) -> Vectors:
+        """Return float32[n], how like the query each of these passages is.
+
+        One that is not embedded, or not yet, has 0.
+
+        Args:
+            query: float32[384] of norm 1.
+            passages: As `passage_id` makes them, in any order.
+        """
+        sequences = np.frombuffer(self._sequences, np.uint64)
+        firsts = np.frombuffer(self._firsts, np.uint64)
+        numbers = np.searchsorted(sequences, passages >> np.uint64(_NUMBER_BITS))
+        rows = firsts[numbers] + (passages & np.uint64((1 << _NUMBER_BITS) - 1))
+        known = np.flatnonzero(numbers < len(sequences))
+        same = sequences[numbers[known]] == passages[known] >> np.uint64(_NUMBER_BITS)
+        known = known[same & (rows[known] < firsts[numbers[known] + 1])]
+        cosines = np.zeros(len(passages), np.float32)
+        cosines[known] = self._cosines(query, rows[known].astype(np.int64))
+        return cosines
+
+    def _cosines(self, query: Vectors, rows: NDArray[np.int64]) -> Vectors:
         cosines = np.empty(len(rows), np.float32)
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             some = rows[start : start + _ROWS_AT_ONCE]
             cosines[start : start + len(some)] = self._rows[some].astype(np.float32) @ query
         cosines *= self._scales[rows]
-        best = np.full(len(self._keys), -1, np.float32)
-        np.maximum.at(best, self._owners[rows], cosines)
-        alike = np.flatnonzero(best >= COSINE_MIN)
-        order = alike[np.argsort(-best[alike], kind="stable")]
-        return [(self._keys[number], float(best[number])) for number in order[:limit]]
+        return cosines
 
     def _passing(self, scope: Scope) -> NDArray[np.bool_]:
         """Return which records pass the scope and are the latest of their key."""
