@@ -41,7 +41,6 @@ import random
 from buddies_core.gossip.commands import (
     Command,
     DisconnectPeer,
-    RememberPeerData,
     ReportNeighborDown,
     ReportNeighborUp,
     ScheduleTimer,
@@ -60,6 +59,7 @@ from buddies_core.gossip.messages import (
     ShuffleReply,
     SwarmMessage,
 )
+from buddies_core.gossip.peer_data import PeerData
 from buddies_core.gossip.view import View
 from buddies_core.model.ids import EndpointId, TopicId
 
@@ -90,9 +90,7 @@ class HyParView:
         self._pending: dict[EndpointId, float] = {}
         # The same for peers that were evicted since: their answers cross our Disconnect.
         self._revoked: dict[EndpointId, float] = {}
-        self._peer_data: dict[EndpointId, bytes] = {}
-        # Those of whom we have it first-hand.
-        self._told_themselves: set[EndpointId] = set()
+        self._peer_data = PeerData(config, commands)
         self._alive_disconnect: set[EndpointId] = set()
         self._shuffles = False
 
@@ -166,7 +164,7 @@ class HyParView:
             self._alive_disconnect.remove(peer)
         else:
             self._passive.discard(peer)
-            self._forget_data(peer)
+            self._peer_data.forget(peer)
         if was_pending and self._config.refill_after_failed_request:
             self._refill(now_s, skip=peer)
 
@@ -344,29 +342,14 @@ class HyParView:
         self._schedule(self._config.neighbor_request_timeout_s, NeighborRequestTimer(peer))
 
     def _remember_data(self, peer: EndpointId, data: bytes | None, told_by: EndpointId) -> None:
-        """Keep what is said of a peer, unless the peer itself has told it otherwise."""
-        known = self._peer_data
-        if data is None or peer == self._me:
-            return
-        if data and known.get(peer) != data:
-            self._commands.append(RememberPeerData(peer, data, told_by))
-        if told_by == peer:
-            self._told_themselves.add(peer)
-        elif peer in self._told_themselves and self._config.keep_first_hand_data:
-            return
-        if peer not in known and len(known) >= self._config.peer_data_kept_max:
-            self._forget_data(next(iter(known)))
-        known[peer] = data
-
-    def _forget_data(self, peer: EndpointId) -> None:
-        self._peer_data.pop(peer, None)
-        self._told_themselves.discard(peer)
+        if peer != self._me:
+            self._peer_data.remember(peer, data, told_by)
 
     def _pick(self, view: View, count: int, without: EndpointId | None = None) -> list[PeerInfo]:
         """Return up to `count` random members."""
         peers = [peer for peer in view if peer != without]
         chosen = self._rng.sample(peers, min(count, len(peers)))
-        return [PeerInfo(peer, self._peer_data.get(peer)) for peer in chosen]
+        return [self._peer_data.info(peer) for peer in chosen]
 
     def _sample(self, count: int) -> ShuffleReply:
         """Return what somebody else could use: passive peers, and neighbors if these are few."""
