@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import partial
 
 from buddies_core.clock import Clock
 from buddies_core.errors import (
@@ -53,7 +52,7 @@ from buddies_core.rooms.rooms import Rooms
 from buddies_core.skills.search import SkillSearch
 from buddies_core.skills.service import Skills
 from buddies_core.tasks.service import Tasks
-from buddies_core.trust.admission import Admitted
+from buddies_core.trust.admitted import Admitted
 from buddies_core.trust.gate import Gate, SignerUnknown
 from buddies_core.trust.held import HeldMessages
 from buddies_core.wire.room_messages import Trailer, has_trailer
@@ -78,7 +77,7 @@ class Inbound:
     network: Network
     rooms: Rooms
     gate: Gate
-    held: HeldMessages
+    held: HeldMessages[tuple[Room, ContentDelivered]]
     memories: Memories
     search: Search
     tasks: Tasks
@@ -105,7 +104,6 @@ class Inbound:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._read_deliveries(group))
             group.create_task(self._read_requests(group))
-            group.create_task(self.held.run())
 
     # Broadcasts
 
@@ -115,7 +113,7 @@ class Inbound:
             room = self.rooms.by_topic(delivery.topic)
             match delivery:
                 case ContentDelivered():
-                    work.create_task(self._on_delivery(room, delivery))
+                    work.create_task(self._on_delivery(room, delivery, work))
                 case NeighborCameUp(peer=peer) if room:
                     room.on_neighbor_up(peer)
                 case NeighborWentDown(peer=peer) if room:
@@ -123,14 +121,23 @@ class Inbound:
                     if self.legacy:
                         self.legacy.neighbor_down(room, peer)
 
-    async def _on_delivery(self, room: Room | None, delivery: ContentDelivered) -> None:
+    async def _on_delivery(
+        self, room: Room | None, delivery: ContentDelivered, work: asyncio.TaskGroup
+    ) -> None:
         try:
             if room is not None:
-                await self._on_content(room, delivery)
+                await self._on_content(room, delivery, work)
         finally:
             delivery.done()
 
-    async def _on_content(self, room: Room, delivery: ContentDelivered) -> None:
+    async def _hear_held(self, sender: EndpointId, work: asyncio.TaskGroup) -> None:
+        """Hear what one sender said while it was asked who vouches for it, in order."""
+        for room, delivery in await self.held.settle(sender):
+            await self._on_content(room, delivery, work)
+
+    async def _on_content(
+        self, room: Room, delivery: ContentDelivered, work: asyncio.TaskGroup
+    ) -> None:
         neighbor = delivery.delivered_from
         has_author = room.epochs is not None or has_trailer(delivery.content)
         if has_author and (wait_s := self.of_strangers.debt_s(neighbor, self.clock.now_s())) > 0:
@@ -142,12 +149,8 @@ class Inbound:
             else:
                 await self._hear_unsigned(room, delivery)
         except SignerUnknown as unknown:
-            self.held.hold(
-                unknown.sender,
-                delivery.delivered_from,
-                room,
-                partial(self._on_content, room, delivery),
-            )
+            if self.held.hold(unknown.sender, neighbor, room, (room, delivery)):
+                work.create_task(self._hear_held(unknown.sender, work))
         except WireError as error:
             if has_author:
                 self.of_strangers.reserve(neighbor, self.clock.now_s())

@@ -117,9 +117,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             network=network,
             store=store,
             composer=composer,
-            admission=Admission(
-                store, verifier.verify, counters, gate.check_message, composer.twin
-            ),
+            admission=Admission(store, verifier.verify, counters, gate, composer.twin),
             clock=clock,
             rng=rng,
             counters=counters,
@@ -164,7 +162,6 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
         tasks = Tasks(
             store=store,
             rooms=rooms,
-            network=rooms,
             clock=clock,
             rng=rng,
             counters=counters,

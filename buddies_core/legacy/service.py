@@ -38,7 +38,7 @@ from buddies_core.model.bodies import (
 )
 from buddies_core.model.ids import EndpointId, RoomId, RoomName
 from buddies_core.tasks.broadcasts import BroadcastTasks
-from buddies_core.trust.admission import Admitted
+from buddies_core.trust.admitted import Admitted
 from buddies_core.wire.room_messages import RoomMessage, open_envelope
 
 ANSWER_JOIN_WITHIN_S = 2.0

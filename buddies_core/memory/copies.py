@@ -15,7 +15,7 @@ from buddies_core.model.memory import (
     unverified_key,
     verified_key,
 )
-from buddies_core.trust.admission import Admitted
+from buddies_core.trust.admitted import Admitted
 from buddies_core.wire.room_messages import RoomMessage, encode_entry, encode_room_message
 
 NAME_CHARS_MAX = 64

@@ -18,7 +18,7 @@ from buddies_core.model.provenance import Trust
 from buddies_core.model.revocation import Revocation
 from buddies_core.model.room import Member
 from buddies_core.pb import peer_pb2
-from buddies_core.trust.admission import Admitted
+from buddies_core.trust.admitted import Admitted
 
 
 class StorePort(Protocol):

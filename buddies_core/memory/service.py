@@ -36,7 +36,7 @@ from buddies_core.model.revocation import why_hidden
 from buddies_core.model.views import MemoryPage, MemoryView
 from buddies_core.pb import peer_pb2
 from buddies_core.rooms.completion import CHECK_EVERY_S, Completion
-from buddies_core.trust.admission import Admitted
+from buddies_core.trust.admitted import Admitted
 from buddies_core.wire.shortening import fit_memory
 
 PeerReplies: TypeAlias = list[peer_pb2.PeerReply]

@@ -10,7 +10,7 @@ from buddies_core.rooms.last_seen import LastSeen
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.presence import Presences
 from buddies_core.store.records import PresenceRecord, RoomRecord
-from buddies_core.trust.admission import Admitted
+from buddies_core.trust.admitted import Admitted
 
 log = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ from buddies_core.rooms.private.epochs import Epochs
 from buddies_core.rooms.private.keyring import Keyring
 from buddies_core.rooms.reunion import Reunion
 from buddies_core.store.records import RoomRecord
-from buddies_core.trust.admission import Admitted, Rejected
+from buddies_core.trust.admitted import Admitted, Rejected
 
 PRESENCE_EVERY_S = 30.0
 REUNITE_EVERY_S = 5.0

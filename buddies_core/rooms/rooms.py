@@ -23,7 +23,8 @@ from buddies_core.rooms.ports import Host
 from buddies_core.rooms.private.invites import Invites
 from buddies_core.rooms.room import Room
 from buddies_core.store.records import RoomRecord
-from buddies_core.trust.admission import Admitted, spoke_key
+from buddies_core.trust.admission import spoke_key
+from buddies_core.trust.admitted import Admitted
 from buddies_core.trust.names import status_text
 
 GOODBYE_WITHIN_S = 3.0

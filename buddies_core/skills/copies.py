@@ -20,7 +20,7 @@ from buddies_core.skills.content import (
     signing_payload,
 )
 from buddies_core.skills.ports import RoomsPort
-from buddies_core.trust.admission import Admitted
+from buddies_core.trust.admitted import Admitted
 from buddies_core.wire.room_messages import RoomMessage, encode_room_message
 
 NAME_CHARS_MAX = 64

@@ -35,7 +35,7 @@ from buddies_core.skills.publishers import publisher_of
 from buddies_core.skills.versions import changes, line_of, parent_of
 from buddies_core.skills.views import snippet, version, view
 from buddies_core.store.skills import SkillStore
-from buddies_core.trust.admission import Admitted
+from buddies_core.trust.admitted import Admitted
 from buddies_core.wire.shortening import fit_skill
 
 PeerReplies: TypeAlias = list[peer_pb2.PeerReply]

@@ -6,7 +6,7 @@ from typing import TypeAlias
 from buddies_core.errors import BuddiesError
 from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
-from buddies_core.tasks.ports import AskPort, RoomsPort
+from buddies_core.tasks.ports import RoomsPort
 
 ASK_TIMEOUT_S = 5.0
 """Short, as a peer that died leaves a connection that only silence tells from a good one."""
@@ -19,16 +19,15 @@ Answer: TypeAlias = Callable[[EndpointId, RoomName, PeerRequest], Awaitable[Sequ
 class Asking:
     """Asks members, this node among them: tasks of this machine's own agents take the same way."""
 
-    def __init__(self, rooms: RoomsPort, network: AskPort, answer: Answer) -> None:
-        """Ask others through `network`; `answer` is what this node says when it is asked."""
+    def __init__(self, rooms: RoomsPort, answer: Answer) -> None:
+        """Ask others in `rooms`; `answer` is what this node says when it is asked."""
         self._rooms = rooms
-        self._network = network
         self._answer = answer
 
     @property
     def endpoint(self) -> EndpointId:
         """This node."""
-        return self._network.endpoint
+        return self._rooms.endpoint
 
     async def ask(
         self,
@@ -50,7 +49,7 @@ class Asking:
         """Return the whole answer of a member; raises as `ask` does."""
         if peer == self.endpoint:
             return await self._answer(peer, room, request) or (PeerReply(),)
-        replies = await self._network.ask(peer, room, request, timeout_s)
+        replies = await self._rooms.ask(peer, room, request, timeout_s)
         if not replies:
             raise BuddiesError("the answer of a peer holds nothing")
         return replies

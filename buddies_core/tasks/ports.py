@@ -41,6 +41,10 @@ class StorePort(Protocol):
 class RoomsPort(Protocol):
     """The rooms this node is in; see `rooms.rooms.Rooms`."""
 
+    @property
+    def endpoint(self) -> EndpointId:
+        """This node."""
+
     def joined(self) -> tuple[RoomName, ...]:
         """Return the rooms this node is in."""
 
@@ -49,14 +53,6 @@ class RoomsPort(Protocol):
 
     def name_of(self, endpoint: EndpointId) -> str:
         """Return a peer's display name, or the start of its id."""
-
-
-class AskPort(Protocol):
-    """Asking the members of a room; see `rooms.rooms.Rooms`."""
-
-    @property
-    def endpoint(self) -> EndpointId:
-        """This node."""
 
     async def ask(
         self, peer: EndpointId, room: RoomName, request: PeerRequest, timeout_s: float

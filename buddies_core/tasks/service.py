@@ -39,7 +39,7 @@ from buddies_core.tasks.lifecycle import Task, new_task
 from buddies_core.tasks.offering import Offering
 from buddies_core.tasks.orders import Orders, Wish, check_text, check_wish
 from buddies_core.tasks.outputs import result_of
-from buddies_core.tasks.ports import AskPort, LegacyPort, RoomsPort, StorePort
+from buddies_core.tasks.ports import LegacyPort, RoomsPort, StorePort
 from buddies_core.tasks.tending import Tending
 from buddies_core.tasks.views import asked_view, inbox_task, newest, offered_view
 from buddies_core.tasks.waiting import wait_set
@@ -58,7 +58,6 @@ class Tasks:
         *,
         store: StorePort,
         rooms: RoomsPort,
-        network: AskPort,
         clock: Clock,
         rng: Random,
         counters: Counter[str],
@@ -72,10 +71,10 @@ class Tasks:
         self._rooms = rooms
         self._clock = clock
         self._rng = rng
-        self._endpoint = network.endpoint
+        self._endpoint = rooms.endpoint
         self._persons_polling = 0
         self._legacy = legacy
-        asking = Asking(rooms, network, self.answer)
+        asking = Asking(rooms, self.answer)
         self._ledger = Ledger(store, clock, self._act)
         self._inbox = Inbox(store, rooms, self._endpoint, clock)
         self._orders = Orders(

@@ -2,9 +2,8 @@
 
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from typing import Protocol, TypeAlias
+from dataclasses import replace
+from typing import Protocol
 
 from buddies_core.errors import StoreError, WireError
 from buddies_core.gossip.messages import CONTENT_BYTES_MAX
@@ -18,13 +17,14 @@ from buddies_core.model.bodies import (
     StatusUpdate,
     UnknownBody,
 )
-from buddies_core.model.identity import SignerIdentity, Verified
+from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, RoomId, RoomName, short
+from buddies_core.trust.admitted import Admitted, Rejected
+from buddies_core.trust.gate import Gate
 from buddies_core.trust.twin import Twin
 from buddies_core.wire.room_messages import (
     Envelope,
     RoomMessage,
-    Trailer,
     legacy_signed_payload,
     open_envelope,
     signing_input,
@@ -36,34 +36,6 @@ MESSAGE_BYTES_MAX = CONTENT_BYTES_MAX + 512
 """A copy is what was broadcast; an entry in a 0.1.4 peer's answer becomes one of its own."""
 
 log = logging.getLogger(__name__)
-
-
-class Rejected(WireError):
-    """A message that is not believed; `reason` is the counter that goes up."""
-
-    def __init__(self, reason: str, text: str) -> None:
-        super().__init__(text)
-        self.reason = reason
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Admitted:
-    """A message that is what it claims to be."""
-
-    room: RoomName
-    message: RoomMessage
-    trailer: Trailer | None
-    verified: Verified
-    raw: bytes
-    """As received: P2PMessage ‖ trailer."""
-    signer: SignerIdentity | None = None
-    """Whose key signed a 0.1.4 message itself."""
-    told_by: EndpointId | None = None
-    """The peer that handed it to this node: a neighbor, or one that was asked for copies."""
-
-
-Check: TypeAlias = Callable[[RoomId, Admitted], Awaitable[None]]
-"""Raises if a room's policy does not let in a message; see `trust.gate.Gate.check_message`."""
 
 
 class Speakers(Protocol):
@@ -89,13 +61,14 @@ class Admission:
         speakers: Speakers,
         verify: Verify,
         counters: Counter[str],
-        check_policy: Check | None = None,
+        gate: Gate | None = None,
         twin: Twin | None = None,
     ) -> None:
+        """Let in what `gate` lets in; without one, what is what it claims to be."""
         self._speakers = speakers
         self._verify_signer = verify
         self._counters = counters
-        self._check_policy = check_policy
+        self._gate = gate
         self._twin = twin
 
     async def admit(
@@ -117,8 +90,8 @@ class Admission:
                 self._twin.heard(admitted.trailer.sender, admitted.trailer.sent_at_ms)
             if admitted.trailer is None:
                 admitted = await self._signed(admitted)
-            if self._check_policy is not None:
-                await self._check_policy(room_id, admitted)
+            if self._gate is not None:
+                await self._gate.check_message(room_id, admitted)
         except Rejected as rejected:
             self._counters[f"rejected_{rejected.reason}"] += 1
             raise

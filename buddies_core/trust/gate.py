@@ -12,7 +12,7 @@ from buddies_core.model.identity import GpgIdentity, SignerIdentity
 from buddies_core.model.ids import EndpointId, RoomId, short
 from buddies_core.pb.peer_pb2 import PeerRequest
 from buddies_core.trust import fetching_bindings
-from buddies_core.trust.admission import Admitted, Rejected
+from buddies_core.trust.admitted import Admitted, Rejected
 from buddies_core.trust.bindings import Bindings
 from buddies_core.trust.fetching_bindings import BindingFetcher
 from buddies_core.trust.policies import Policies

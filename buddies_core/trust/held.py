@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from buddies_core.model.ids import EndpointId
 from buddies_core.trust.fetching_bindings import BindingFetcher, RoomPort
@@ -18,54 +18,50 @@ SENDERS_MAX = 64
 SENDERS_PER_DELIVERER_MAX = 16
 """Senders of these whose messages one neighbor passed on: anyone can make keys."""
 
-Hear = Callable[[], Awaitable[None]]
+MessageT = TypeVar("MessageT")
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(Generic[MessageT]):
     """The messages of one sender, and whom to ask for its binding."""
 
     room: RoomPort
     sender: EndpointId
     deliverer: EndpointId
-    messages: list[Hear] = field(default_factory=list)
+    messages: list[MessageT] = field(default_factory=list)
 
 
-class HeldMessages:
+class HeldMessages(Generic[MessageT]):
     """Holds messages while their sender's binding is fetched, outside of what works on others."""
 
     def __init__(self, fetcher: BindingFetcher, counters: Counter[str]) -> None:
         self._fetcher = fetcher
         self._counters = counters
-        self._held: dict[EndpointId, _Waiting] = {}
-        self._begun: asyncio.Queue[EndpointId] = asyncio.Queue(SENDERS_MAX)  # one each in _held
+        self._held: dict[EndpointId, _Waiting[MessageT]] = {}
 
-    def hold(self, sender: EndpointId, deliverer: EndpointId, room: RoomPort, hear: Hear) -> None:
-        """Have a message heard when more is known, or after 5 s.
+    def hold(
+        self, sender: EndpointId, deliverer: EndpointId, room: RoomPort, message: MessageT
+    ) -> bool:
+        """Hold a message until more is known of its sender, unless there are too many.
 
-        `hear` is called either way, those of one sender one after the other in the order in which
-        they came; it asks the policy again. Sender and deliverer are asked for the binding.
+        Returns True for the first one of a sender: the caller then waits for `settle`, which gives
+        back this one and those that came meanwhile. Sender and deliverer are asked for the binding.
         """
         waiting = self._held.get(sender)
+        is_first = waiting is None
         if waiting is None and self._has_room_for(deliverer):
             waiting = self._held[sender] = _Waiting(room, sender, deliverer)
-            self._begun.put_nowait(sender)
         if waiting is None or len(waiting.messages) >= MESSAGES_MAX:
             self._counters["held_too_many"] += 1
-            return
-        waiting.messages.append(hear)
+            return False
+        waiting.messages.append(message)
+        return is_first
 
-    def _has_room_for(self, deliverer: EndpointId) -> bool:
-        brought = sum(waiting.deliverer == deliverer for waiting in self._held.values())
-        return len(self._held) < SENDERS_MAX and brought < SENDERS_PER_DELIVERER_MAX
+    async def settle(self, sender: EndpointId) -> list[MessageT]:
+        """Return a sender's messages, in order, when its binding is known, or after 5 s.
 
-    async def run(self) -> None:
-        """Fetch bindings and hear what was held until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            while True:
-                group.create_task(self._settle(await self._begun.get()))
-
-    async def _settle(self, sender: EndpointId) -> None:
+        Either way the policy decides about them from here on.
+        """
         waiting = self._held[sender]
         known = False
         with contextlib.suppress(TimeoutError):
@@ -74,6 +70,9 @@ class HeldMessages:
                 known = await self._fetcher.fetch(sender, waiting.room, peers)
         if not known:
             self._fetcher.give_up(sender)
-        del self._held[sender]  # From here on the policy decides by itself.
-        for hear in waiting.messages:
-            await hear()
+        del self._held[sender]
+        return waiting.messages
+
+    def _has_room_for(self, deliverer: EndpointId) -> bool:
+        brought = sum(waiting.deliverer == deliverer for waiting in self._held.values())
+        return len(self._held) < SENDERS_MAX and brought < SENDERS_PER_DELIVERER_MAX

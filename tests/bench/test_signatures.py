@@ -94,7 +94,7 @@ async def test_admit(kind: str) -> None:
     policies = Policies(store)
     bindings = Bindings(store, verify, counters, ENDPOINT, None, policies)
     gate = Gate(policies, bindings, ENDPOINT, clock, counters)
-    admission = Admission(store, verify, counters, gate.check_message)
+    admission = Admission(store, verify, counters, gate)
     keys = epoch_keys(ROOM_ID, Epoch(0, b"s" * 32)) if "sealed" in kind else None
     if keys:
         await bindings.take(key.endpoint, await bind(signer, key.endpoint, 1))

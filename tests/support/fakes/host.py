@@ -35,7 +35,7 @@ def a_host(
         network=FakeNetwork(key.endpoint),
         store=store,
         composer=Composer(key, store, clock),
-        admission=Admission(store, verify, counters, gate.check_message),
+        admission=Admission(store, verify, counters, gate),
         clock=clock,
         rng=Random(1),
         counters=counters,

@@ -79,7 +79,7 @@ class Member:
             network=self.network,
             store=self.store,
             composer=Composer(self.key, self.store, self.clock),
-            admission=Admission(self.store, verify, self.counters, gate.check_message),
+            admission=Admission(self.store, verify, self.counters, gate),
             clock=self.clock,
             rng=Random(1),
             counters=self.counters,

@@ -204,7 +204,6 @@ class TaskMachine:
                 tasks = Tasks(
                     store=disk,
                     rooms=daemon,
-                    network=daemon,
                     clock=self.clock,
                     rng=rng,
                     counters=self.counters,

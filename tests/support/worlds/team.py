@@ -38,7 +38,8 @@ from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
 from buddies_core.rooms.composing import Composer
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.in_memory_skills import InMemorySkills
-from buddies_core.trust.admission import Admission, Admitted
+from buddies_core.trust.admission import Admission
+from buddies_core.trust.admitted import Admitted
 from buddies_core.trust.revocations import Revocations
 from tests.support.fakes.clocks import ManualClock
 from tests.support.memories import DEMO
@@ -97,6 +98,11 @@ class TeamRooms:
         self, room: RoomName, proof: bytes, source: EndpointId | None = None
     ) -> Admitted:
         return await self._admission.admit(room, open_room_id(room), proof)
+
+    async def ask(
+        self, peer: EndpointId, room: RoomName, request: PeerRequest, timeout_s: float
+    ) -> Sequence[PeerReply]:
+        return await self._node.network.ask(peer, room, request, timeout_s)
 
     def message_bytes_max(self, room: RoomName) -> int:
         return self.bytes_max

@@ -19,7 +19,8 @@ from buddies_core.model.ids import EndpointId, RequestId, RoomName
 from buddies_core.model.memory import MemoryEntry, MemoryFilter, MemoryKind
 from buddies_core.model.room import Member
 from buddies_core.model.views import PeerAnswer, SearchResult
-from buddies_core.trust.admission import Admitted, spoke_key
+from buddies_core.trust.admission import spoke_key
+from buddies_core.trust.admitted import Admitted
 from buddies_core.wire.room_messages import open_envelope
 from tests.support.memories import CAROL, DEMO, an_entry
 from tests.support.worlds.team import Node, Team

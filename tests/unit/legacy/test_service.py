@@ -18,7 +18,8 @@ from buddies_core.model.ids import EndpointId, RequestId, RoomName, open_room_id
 from buddies_core.tasks.broadcasts import BroadcastTasks
 from buddies_core.tasks.inbox import Inbox
 from buddies_core.tasks.ledger import Ledger
-from buddies_core.trust.admission import Admission, Admitted
+from buddies_core.trust.admission import Admission
+from buddies_core.trust.admitted import Admitted
 from buddies_core.wire.room_messages import RoomMessage, encode_room_message
 from tests.support.eventually import until
 from tests.support.memories import DEMO

@@ -20,7 +20,7 @@ from buddies_core.model.memory import MemoryFilter, MemoryKind
 from buddies_core.model.room import Member
 from buddies_core.model.views import PeerAnswer, PeerSilence, SearchResult
 from buddies_core.pb import peer_pb2
-from buddies_core.trust.admission import Admitted
+from buddies_core.trust.admitted import Admitted
 from tests.support.memories import DEMO, an_entry
 from tests.support.worlds.team import Node, Team
 

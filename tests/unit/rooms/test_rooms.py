@@ -34,7 +34,7 @@ from buddies_core.rooms.room_changes import RoomChanges
 from buddies_core.rooms.rooms import Rooms
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.records import PresenceRecord
-from buddies_core.trust.admission import Rejected
+from buddies_core.trust.admitted import Rejected
 from buddies_core.wire.room_messages import (
     RoomMessage,
     encode_room_message,

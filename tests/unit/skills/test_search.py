@@ -22,7 +22,7 @@ from buddies_core.pb.peer_pb2 import FoundSkill, PeerReply, SkillsFound
 from buddies_core.skills.documents import SkillDocuments
 from buddies_core.skills.reading import VOTES_IN_ANSWER_MAX, VOTES_MAX
 from buddies_core.store.in_memory_skills import InMemorySkills
-from buddies_core.trust.admission import Admitted
+from buddies_core.trust.admitted import Admitted
 from buddies_core.wire.room_messages import RoomMessage, Trailer, encode_room_message, seal
 from tests.support.fakes.embedder import ToyEmbedder
 from tests.support.memories import CAROL, DEMO

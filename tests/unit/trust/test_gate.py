@@ -47,7 +47,8 @@ from buddies_core.pb.peer_pb2 import (
 )
 from buddies_core.rooms.composing import Composer
 from buddies_core.store.in_memory import InMemoryStore
-from buddies_core.trust.admission import Admission, Admitted, Rejected
+from buddies_core.trust.admission import Admission
+from buddies_core.trust.admitted import Admitted, Rejected
 from buddies_core.trust.bindings import Bindings
 from buddies_core.trust.gate import Gate, SignerUnknown
 from buddies_core.trust.policies import Policies
@@ -115,7 +116,7 @@ class Listener:
             self.store, verify, self.counters, BOB.endpoint, None, self.policies
         )
         self.gate = Gate(self.policies, self.bindings, BOB.endpoint, self.clock, self.counters)
-        self.admission = Admission(self.store, verify, self.counters, self.gate.check_message)
+        self.admission = Admission(self.store, verify, self.counters, self.gate)
         self.room_id = ROOM_ID
         self.asked: list[EndpointId] = []
         self.peers: dict[EndpointId, Speaker] = {}

@@ -37,13 +37,14 @@ ANNS_KEY = an_ed25519_signer(b"1")
 class Node:
     """Bob, who holds what others say; `answer_s` is how long a peer takes to answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, group: asyncio.TaskGroup) -> None:
         self.counters: Counter[str] = Counter()
         self.bindings = Bindings(
             InMemoryStore(), Verifier({}, LoopClock()).verify, self.counters, BOB
         )
         self.fetcher = BindingFetcher(self.bindings, Policies(InMemoryStore()), LoopClock())
-        self.held = HeldMessages(self.fetcher, self.counters)
+        self.held: HeldMessages[object] = HeldMessages(self.fetcher, self.counters)
+        self.group = group
         self.room_id = ROOM_ID
         self.answer_s: dict[EndpointId, float] = {}
         self.asked: list[EndpointId] = []
@@ -67,22 +68,21 @@ class Node:
     def hold(
         self, message: object, sender: EndpointId = ALICE, deliverer: EndpointId = CAROL
     ) -> None:
-        async def hear() -> None:
+        if self.held.hold(sender, deliverer, self, message):
+            self.group.create_task(self._hear(sender))
+
+    async def _hear(self, sender: EndpointId) -> None:
+        for message in await self.held.settle(sender):
             known = self.bindings.signer_of(sender) is not None
             self.heard.append((message, known, round(asyncio.get_running_loop().time(), 3)))
-            await asyncio.sleep(0)
-
-        self.held.hold(sender, deliverer, self, hear)
 
 
 @asynccontextmanager
 async def a_node() -> AsyncIterator[Node]:
-    node = Node()
     async with asyncio.TaskGroup() as group:
-        running = group.create_task(node.held.run())
+        node = Node(group)
         yield node
         await asyncio.sleep(30)
-        running.cancel()
 
 
 def test_held_messages_are_heard_in_order_when_the_binding_comes() -> None:

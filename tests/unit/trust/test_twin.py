@@ -11,7 +11,8 @@ from buddies_core.model.ids import RoomId, RoomName, topic_of
 from buddies_core.rooms.composing import SENT_AT, Composer
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.trust import twin
-from buddies_core.trust.admission import Admission, Rejected
+from buddies_core.trust.admission import Admission
+from buddies_core.trust.admitted import Rejected
 from tests.support.fakes.clocks import ManualClock
 from tests.support.worlds.whole_daemon import sealed
 
