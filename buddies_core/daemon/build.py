@@ -131,7 +131,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
         revocations = Revocations(
             store=store,
             skills=store.skills,
-            signers=rooms,
+            signers=bindings,
             resolver=resolver,
             endpoint=key.endpoint,
             clock=clock,

@@ -23,9 +23,6 @@ from buddies_core.net.links import CloseReason, Link
 GOSSIP_ALPN = b"/iroh-gossip/1"
 DIRECT_ALPN = b"/buddies/peer/1"
 
-LINKS_MAX = 512
-"""Beyond this many connections no more are let in; each costs 0.2 MB (measured)."""
-
 # Far more than a room's members; peers can name any number of others, and any address.
 _DIALS_MAX = 256
 _PORTS_TRIED = 8
@@ -150,25 +147,30 @@ class Endpoint:
                     context.counters["addresses_to_prove"] += 1
                     await context.calls.run(incoming.retry(), timeout_s)
                     return
-                case Answer.ACCEPT if len(context.links) < LINKS_MAX:
-                    with self._half_open.one_more(source):
-                        accepting = await context.calls.run(incoming.accept(), timeout_s)
-                        connection = await context.calls.run(
-                            accepting.connect(), timeout_s, late=_close_late
-                        )
-                case _:
+                case Answer.REFUSE:
                     context.counters["connections_refused"] += 1
                     await context.calls.run(incoming.refuse(), timeout_s)
                     return
+                case Answer.ACCEPT:
+                    pass
+            with self._half_open.one_more(source):
+                accepting = await context.calls.run(incoming.accept(), timeout_s)
+                connection = await context.calls.run(
+                    accepting.connect(), timeout_s, late=_close_late
+                )
         except IrohFailed:
             # Stale attempts of peers that gave up arrive here too.
             context.counters["handshakes_failed"] += 1
             return
-        link = self._link(connection)
+        link = self._link(connection, source)
         if link.peer == self.id:
             context.counters["own_id_elsewhere"] += 1
             link.close(CloseReason.OWN_ID)
             return
+        # Only now: before, the packets may not be from where they say.
+        if (spare := context.links.in_the_way(source)) is not None:
+            context.counters["connections_let_go"] += 1
+            spare.close(CloseReason.TOO_MANY)
         adopt(link)
 
     async def _source_of(self, incoming: iroh.Incoming) -> tuple[str, bool]:
@@ -180,8 +182,8 @@ class Endpoint:
             return source_of(address.addr), proven
         return str(getattr(address, "url", address)), True  # A relay delivers to those it knows.
 
-    def _link(self, connection: iroh.Connection) -> Link:
-        return Link(connection, self._context.calls, self._context.clock)
+    def _link(self, connection: iroh.Connection, source: str | None = None) -> Link:
+        return Link(connection, self._context.calls, self._context.clock, source)
 
 
 async def bind(

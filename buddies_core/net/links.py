@@ -4,6 +4,7 @@ Several connections to one peer are normal: two nodes dial each other at once, o
 before its old connection is known to be dead.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from enum import Enum
 
@@ -12,6 +13,12 @@ import iroh
 from buddies_core.clock import Clock
 from buddies_core.model.ids import EndpointId
 from buddies_core.net.iroh_calls import IrohCalls, IrohFailed
+
+LINKS_MAX = 512
+"""For a further connection that a peer makes, another one is let go. Each costs 0.2 MB (measured).
+"""
+LINKS_PER_SOURCE_MAX = LINKS_MAX // 4
+"""Of peers that came from one host, or by way of one relay: anyone can make keys."""
 
 
 class CloseReason(Enum):
@@ -29,8 +36,16 @@ class CloseReason(Enum):
 class Link:
     """One QUIC connection to a peer."""
 
-    def __init__(self, connection: iroh.Connection, calls: IrohCalls, clock: Clock) -> None:
+    def __init__(
+        self,
+        connection: iroh.Connection,
+        calls: IrohCalls,
+        clock: Clock,
+        source: str | None = None,
+    ) -> None:
         self.connection = connection
+        self.source = source
+        """Where the peer that made it came from; None for one that this node has dialled."""
         self.peer = EndpointId(connection.remote_id().to_bytes())
         self.alpn = connection.alpn()
         self.closed = False
@@ -94,6 +109,7 @@ class Links:
 
     def __init__(self) -> None:
         self._of: dict[EndpointId, list[Link]] = {}
+        self._ranks: dict[EndpointId, int] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._of.values()))
@@ -108,6 +124,32 @@ class Links:
         links.remove(link)
         if not links:
             del self._of[link.peer]
+            self._ranks.pop(link.peer, None)
+
+    def rank(self, peer: EndpointId, rank: int) -> None:
+        """Take note how far a connected peer is trusted: the higher, the later it is let go."""
+        if peer in self._of:
+            self._ranks[peer] = rank
+
+    def in_the_way(self, source: str) -> Link | None:
+        """Return the connection to let go if one more comes from there; None if there is room.
+
+        Those that this node has dialled stay. If its own source does not have too many, it is one
+        of the source that has most. Of these the least trusted peer's goes, and of several the one
+        that said nothing for longest.
+        """
+        made = [link for link in self._all() if link.source is not None and not link.closed]
+        of_source = Counter(link.source for link in made)
+        if of_source[source] >= LINKS_PER_SOURCE_MAX:
+            crowded: str | None = source
+        elif len(made) >= LINKS_MAX:
+            crowded = of_source.most_common(1)[0][0]
+        else:
+            return None
+        return min(
+            (link for link in made if link.source == crowded),
+            key=lambda link: (self._ranks.get(link.peer, 0), link.heard_s),
+        )
 
     def heard_s(self, peer: EndpointId) -> float | None:
         """Return when the peer last said something; None if it is not connected."""

@@ -146,6 +146,10 @@ class Network:
         if address.endpoint != self.endpoint:
             self._context.book.learn(address, source, told_by)
 
+    def rank(self, peer: EndpointId, rank: int) -> None:
+        """Take note how far a peer is trusted, if it is connected: the least trusted go first."""
+        self._context.links.rank(peer, rank)
+
     def vouched(self, endpoint: EndpointId) -> AddressInfo:
         """Return where a peer may be reached by its own word or because we have dialled it."""
         return self._context.book.vouched(endpoint)

@@ -9,6 +9,7 @@ from buddies_core.model.provenance import Source
 from buddies_core.rooms.last_seen import LastSeen
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.presence import Presences
+from buddies_core.rooms.standing import CHOSEN
 from buddies_core.store.records import PresenceRecord, RoomRecord
 from buddies_core.trust.admitted import Admitted
 
@@ -48,6 +49,9 @@ class Members:
         wall_ms = host.clock.wall_ms()
         heard_at_ms = wall_ms - int(age_s * 1000)
         forgotten = self.last_seen.note(sender, trailer.address, heard_at_ms, body.name, told_by)
+        standing = self.last_seen.standing(sender)
+        # To be a member of a private room takes its secret.
+        host.network.rank(sender, CHOSEN if self._room.private else standing)
         is_here = self.presences.heard(
             sender,
             body,
@@ -57,7 +61,7 @@ class Members:
             now_s=host.clock.now_s(),
             wall_ms=wall_ms,
             age_s=age_s,
-            standing=self.last_seen.standing(sender),
+            standing=standing,
             told_by=told_by,
         )
         if is_here and not was_present:

@@ -37,6 +37,9 @@ class NetworkPort(Protocol):
     ) -> None:
         """Remember where a peer may be reached, and which peer has told it."""
 
+    def rank(self, peer: EndpointId, rank: int) -> None:
+        """Take note how far a peer is trusted, if it is connected."""
+
     def vouched(self, endpoint: EndpointId) -> AddressInfo:
         """Return where a peer may be reached by its own word or because we have dialled it."""
 

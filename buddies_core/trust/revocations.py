@@ -60,7 +60,7 @@ class SkillsPort(Protocol):
 
 
 class SignersPort(Protocol):
-    """Who vouches for whom; see `rooms.rooms.Rooms`."""
+    """Who vouches for whom; see `trust.bindings.Bindings`."""
 
     def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
         """Return whose key vouches for what this endpoint says, if anybody's does."""

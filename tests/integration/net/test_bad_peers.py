@@ -1,10 +1,12 @@
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 
 from buddies_core.gossip.messages import Join
 from buddies_core.net.connections import LINKS_PER_PEER_MAX, STREAMS_PER_LINK_MAX
 from buddies_core.net.driver import NeighborCameUp, NeighborWentDown
+from buddies_core.net.links import LINKS_PER_SOURCE_MAX
 from buddies_core.net.timing import Timing
 from buddies_core.wire.frames import frame
 from buddies_core.wire.gossip_messages import encode_message, stream_header
@@ -198,4 +200,32 @@ async def test_handshakes_that_are_left_half_open_keep_no_newcomer_out() -> None
     ):
         await until(lambda: alice.counters["addresses_to_prove"] > 0)
         await bob.reach(alice.address(), 5)
+        assert "connections_refused" not in alice.counters
+
+
+async def test_who_makes_endless_keys_keeps_no_newcomer_out_and_pushes_out_nobody_known() -> None:
+    """They all come from one address, so the known member and the newcomer share its places.
+
+    Of those who are known no better, the ones that were silent for longest go first.
+    """
+    async with (
+        asyncio.timeout(60),
+        AsyncExitStack() as stack,
+        a_network(1, timing=Timing(ping_interval_s=60, unneeded_after_s=60)) as alice,
+        a_network(2) as bob,
+        a_network(3) as carol,
+    ):
+        await bob.reach(alice.address(), 5)
+        await until(lambda: alice.connected_peers() == 1)
+        alice.rank(bob.endpoint, 1)
+        made_up = []
+        for number in range(LINKS_PER_SOURCE_MAX + 20):
+            mallory = await stack.enter_async_context(a_raw_peer(1000 + number))
+            made_up.append(await mallory.connect(alice.address()))
+        await carol.reach(alice.address(), 5)
+        # So many more than there are places for, with Bob and Carol among those who keep theirs.
+        let_go = [True] * 22 + [False] * (LINKS_PER_SOURCE_MAX - 2)
+        await until(lambda: [it.close_reason() is not None for it in made_up] == let_go)
+        assert alice.connected_peers() == LINKS_PER_SOURCE_MAX
+        assert (bob.connected_peers(), carol.connected_peers()) == (1, 1)
         assert "connections_refused" not in alice.counters

@@ -22,6 +22,7 @@ class FakeNetwork:
         self.may_say.set()
         self.failure: BuddiesError | None = None
         """What a broadcast ends with."""
+        self.ranks: dict[EndpointId, int] = {}
         self.learned: dict[EndpointId, AddressInfo] = {}
         self.reachable: set[EndpointId] = set()
         self.silent: set[EndpointId] = set()
@@ -50,6 +51,9 @@ class FakeNetwork:
         told_by: EndpointId | None = None,
     ) -> None:
         self.learned[address.endpoint] = address.info
+
+    def rank(self, peer: EndpointId, rank: int) -> None:
+        self.ranks[peer] = rank
 
     def vouched(self, endpoint: EndpointId) -> AddressInfo:
         return self.learned.get(endpoint, AddressInfo())

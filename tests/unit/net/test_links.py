@@ -6,7 +6,13 @@ import pytest
 
 from buddies_core.model.ids import EndpointId
 from buddies_core.net.iroh_calls import IrohCalls
-from buddies_core.net.links import CloseReason, Link, Links
+from buddies_core.net.links import (
+    LINKS_MAX,
+    LINKS_PER_SOURCE_MAX,
+    CloseReason,
+    Link,
+    Links,
+)
 from tests.support.fakes.clocks import ManualClock
 
 PEER = EndpointId(b"p" * 32)
@@ -16,6 +22,7 @@ PEER = EndpointId(b"p" * 32)
 class Connection:
     """A connection whose counter of packets the test turns."""
 
+    peer: EndpointId = PEER
     udp_rx_datagrams: int = 0
     closed_with: list[tuple[int, bytes]] = field(default_factory=list)
 
@@ -23,7 +30,7 @@ class Connection:
         return self
 
     def to_bytes(self) -> bytes:
-        return PEER
+        return self.peer
 
     def alpn(self) -> bytes:
         return b"/test/1"
@@ -83,3 +90,57 @@ def test_a_peer_is_connected_since_its_oldest_connection() -> None:
     links.remove(first)
     assert links.connected_since_s(PEER) == pytest.approx(5, abs=0.001)
     assert len(links) == 1
+
+
+def _made(links: Links, count: int, source: str | None, clock: ManualClock) -> list[Link]:
+    """Return connections of so many peers that came from one place; each was heard after the last.
+
+    None: this node has dialled them.
+    """
+    made = []
+    for _ in range(count):
+        clock.monotonic_s += 1
+        peer = EndpointId(f"{source} {len(links)}".encode().ljust(32))
+        connection = cast(iroh.Connection, Connection(peer))
+        made.append(Link(connection, IrohCalls(), clock, source))
+        links.add(made[-1])
+    return made
+
+
+def test_who_makes_many_connections_from_one_place_makes_way_for_itself() -> None:
+    clock, links = ManualClock(), Links()
+    _made(links, 1, "home", clock)
+    oldest, second, *_ = _made(links, LINKS_PER_SOURCE_MAX, "mallory", clock)
+    assert links.in_the_way("home") is None
+    assert links.in_the_way("mallory") is oldest
+    oldest.close(CloseReason.TOO_MANY)
+    assert links.in_the_way("mallory") is None
+    _made(links, 1, "mallory", clock)
+    second.hear()
+    assert links.in_the_way("mallory") is not second
+
+
+def test_a_newcomer_takes_the_place_of_one_that_came_from_the_most_crowded_source() -> None:
+    clock, links = ManualClock(), Links()
+    home = _made(links, LINKS_PER_SOURCE_MAX - 3, "home", clock)
+    for source in ("mallory 1", "mallory 2", "mallory 3"):
+        _made(links, LINKS_PER_SOURCE_MAX, source, clock)
+    assert links.in_the_way("elsewhere") is None
+    _made(links, 3, "office", clock)
+    spare = links.in_the_way("elsewhere")
+    assert spare is not None
+    assert spare not in home
+    assert spare.source == "mallory 1"
+
+
+def test_of_one_source_the_least_trusted_goes_and_what_this_node_has_dialled_stays() -> None:
+    clock, links = ManualClock(), Links()
+    dialled = _made(links, LINKS_MAX, None, clock)
+    known, *strangers = _made(links, LINKS_PER_SOURCE_MAX, "home", clock)
+    links.rank(known.peer, 5)
+    spare = links.in_the_way("home")
+    assert spare is strangers[0]
+    for stranger in strangers:
+        links.rank(stranger.peer, 6)
+    assert links.in_the_way("home") is known
+    assert not any(link.closed for link in dialled)

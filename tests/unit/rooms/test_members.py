@@ -9,6 +9,7 @@ from buddies_core.model.bodies import Presence
 from buddies_core.model.identity import Binding
 from buddies_core.model.ids import EndpointId, RoomName, open_room_id
 from buddies_core.model.policy import Policy
+from buddies_core.model.private import Epoch, PrivateState
 from buddies_core.rooms.composing import Composer
 from buddies_core.rooms.members import Members
 from buddies_core.rooms.ports import Host
@@ -18,6 +19,7 @@ from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.records import PresenceRecord, RoomRecord
 from tests.support.fakes.clocks import ManualClock
 from tests.support.fakes.host import a_host
+from tests.support.fakes.network import FakeNetwork
 from tests.support.worlds.person import an_ed25519_signer
 
 ALICE, BOB, CAROL, MALLORY = (NodeKey(letter * 32) for letter in (b"a", b"b", b"c", b"m"))
@@ -124,6 +126,28 @@ async def test_whom_the_user_has_named_stands_above_all_others() -> None:
     await node.hears(named, MALLORY.endpoint)
     standing = node.members.last_seen.standing
     assert [standing(it.endpoint) for it in (BOB, CAROL, MALLORY)] == [CHOSEN, CHOSEN, 0]
+
+
+async def test_the_connections_of_members_are_ranked_by_standing_and_in_private_rooms_highest() -> (
+    None
+):
+    node = Node()
+    for minutes in (0, 10):
+        node.passes(60 * minutes)
+        await node.hears_of(BOB, told_by=BOB.endpoint)
+    await node.hears_of(CAROL, told_by=MALLORY.endpoint)
+    network = node.host.network
+    assert isinstance(network, FakeNetwork)
+    standing = node.members.last_seen.standing(BOB.endpoint)
+    assert network.ranks == {BOB.endpoint: standing, CAROL.endpoint: 0}
+    assert standing > 0
+
+    private = PrivateState(epochs=(Epoch(1, bytes(32)),))
+    inside = Node(record=replace(RECORD, private=private))
+    await inside.hears_of(BOB, told_by=CAROL.endpoint)
+    network = inside.host.network
+    assert isinstance(network, FakeNetwork)
+    assert network.ranks == {BOB.endpoint: CHOSEN}
 
 
 async def test_after_a_restart_the_last_presence_of_a_member_that_is_gone_is_not_heard() -> None:
