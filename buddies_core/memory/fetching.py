@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 
+from buddies_core.asking.completion import members_to_ask
 from buddies_core.clock import Clock
 from buddies_core.errors import BuddiesError, NotFound, TimedOut, WireError
 from buddies_core.memory.copies import claimed_author, received_memory, with_content
@@ -15,7 +16,6 @@ from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, MemoryId, RoomName, short
 from buddies_core.model.memory import Memory
 from buddies_core.pb import peer_pb2
-from buddies_core.rooms.completion import members_to_ask
 
 MEMBERS_ASKED_MAX = 64
 PART_BYTES = 128 << 10

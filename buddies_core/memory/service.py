@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Protocol, TypeAlias
 from uuid import UUID, uuid4
 
+from buddies_core.asking.completion import CHECK_EVERY_S, Completion
 from buddies_core.clock import Clock
 from buddies_core.convert.cursors import memory_cursor
 from buddies_core.errors import BuddiesError, InvalidInput, NotFound, StoreError, WireError
@@ -35,7 +36,6 @@ from buddies_core.model.memory import (
 from buddies_core.model.revocation import why_hidden
 from buddies_core.model.views import MemoryPage, MemoryView
 from buddies_core.pb import peer_pb2
-from buddies_core.rooms.completion import CHECK_EVERY_S, Completion
 from buddies_core.trust.admitted import Admitted
 from buddies_core.wire.shortening import fit_memory
 

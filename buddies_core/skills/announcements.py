@@ -5,12 +5,12 @@ import logging
 from collections import Counter
 from contextlib import suppress
 
+from buddies_core.asking.completion import Completion
+from buddies_core.asking.wanted import WANTED_FOR_S
 from buddies_core.clock import Clock
 from buddies_core.errors import WireError
 from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.skill import Skill
-from buddies_core.rooms.completion import Completion
-from buddies_core.rooms.wanted import WANTED_FOR_S
 from buddies_core.skills.copies import Copies
 from buddies_core.skills.fetching import BACKGROUND_ASK_S, Fetcher
 from buddies_core.skills.keeping import Keeper

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from buddies_core.asking.completion import members_to_ask
 from buddies_core.errors import BuddiesError, NotFound, TimedOut, WireError
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.provenance import Trust
 from buddies_core.model.skill import Skill, SkillKey, Vote
 from buddies_core.pb import peer_pb2
-from buddies_core.rooms.completion import members_to_ask
 from buddies_core.skills.ballot_box import VOTES_PER_NEIGHBOR_MAX
 from buddies_core.skills.copies import Copies
 from buddies_core.skills.ports import AskPort, RoomsPort

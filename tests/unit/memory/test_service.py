@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from buddies_core.asking import completion
+from buddies_core.asking.wanted import WANTED_PER_AUTHOR_MAX
 from buddies_core.convert.cursors import memory_place
 from buddies_core.errors import (
     Busy,
@@ -35,8 +37,6 @@ from buddies_core.model.memory import (
 )
 from buddies_core.model.views import MemoryView
 from buddies_core.pb.peer_pb2 import FetchMemory, MemoryPart, PeerReply, PeerRequest
-from buddies_core.rooms import completion
-from buddies_core.rooms.wanted import WANTED_PER_AUTHOR_MAX
 from buddies_core.wire.room_messages import (
     RoomMessage,
     encode_room_message,

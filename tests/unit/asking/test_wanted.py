@@ -1,8 +1,6 @@
 from collections.abc import Iterable
 
-from buddies_core.model.ids import EndpointId
-from buddies_core.model.provenance import Trust
-from buddies_core.rooms.wanted import (
+from buddies_core.asking.wanted import (
     ASIDE_FOR_S,
     ATTEMPTS_MAX,
     FAILURES_BURST,
@@ -18,6 +16,8 @@ from buddies_core.rooms.wanted import (
     Attempt,
     Wanted,
 )
+from buddies_core.model.ids import EndpointId
+from buddies_core.model.provenance import Trust
 from tests.support.memories import ALICE, BOB, CAROL, DEMO
 
 

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
+from buddies_core.asking.wanted import Attempt, Wanted
 from buddies_core.clock import Clock
 from buddies_core.errors import BuddiesError, StoreError, TimedOut
 from buddies_core.model.ids import EndpointId, RoomName, short
 from buddies_core.model.provenance import Trust
 from buddies_core.model.room import Member
-from buddies_core.rooms.wanted import Attempt, Wanted
 
 FETCHES_AT_ONCE = 4
 STRANGERS_AT_ONCE = 2
