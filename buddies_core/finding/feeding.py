@@ -13,7 +13,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from buddies_core.errors import StoreError
-from buddies_core.finding.chunks import chunks
+from buddies_core.finding.chunks import EMBEDDED_MAX, passages
 from buddies_core.finding.document import Document
 from buddies_core.finding.embedder import ModelUnavailable, Vectors
 from buddies_core.finding.lexical import IndexDamaged, LexicalIndex
@@ -172,7 +172,8 @@ class Feeding:
                 await self.meanings.change(sequence=last)
 
     async def _embed(self, sequence: int, document: Document) -> None:
-        texts = await self.run(partial(chunks, document.title, document.text))
+        made = await self.run(partial(passages, document.title, document.text))
+        texts = [passage.text for passage in made[:EMBEDDED_MAX]]
         scales, rows = quantized(await self._embedder.embed(texts))
         embedded = EmbeddedMemory(
             sequence=sequence,

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from buddies_core.errors import InvalidInput
 from buddies_core.finding.document import Scope
 from buddies_core.finding.embedder import DIMENSIONS, Vectors
@@ -28,24 +30,27 @@ from buddies_core.finding.feeding import (
     unusable,
 )
 from buddies_core.finding.lexical import IndexDamaged, LexicalIndex
-from buddies_core.finding.ranking import fuse
-from buddies_core.finding.vectors import VectorIndex
+from buddies_core.finding.ranking import SHOWN_FROM, relevance
+from buddies_core.finding.vectors import VectorIndex, number_of, sequence_of
+from buddies_core.finding.words import question
 
 _log = logging.getLogger(__name__)
 
-_CANDIDATES_MIN = 50
-"""Of each half; what lies behind changes the first ten hardly ever."""
 _FEW = 32
 """A search waits for the vectors of so many memories: with few words each some 0.2 s."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IndexHit:
-    """A document that was found."""
+    """A document that was found, by its best passage."""
 
     key: bytes
     score: float
-    """Its relevance to the query, from 0 to 1.5, which means the same at every node."""
+    """See `ranking`: from 0 to 1.5, it means the same at every node."""
+    coverage: float = 0.0
+    """The share of the question's words that the passage has."""
+    passage: int = 0
+    """The number of the passage in the document."""
 
 
 class Index:
@@ -169,8 +174,40 @@ class Index:
     def _search(
         self, query: str, vector: Vectors | None, scope: Scope, limit: int
     ) -> tuple[IndexHit, ...]:
-        candidates = max(limit, _CANDIDATES_MIN)
-        by_words = self._lexical.search(query, scope, candidates)
-        near = [] if vector is None else self._vectors.search(vector, scope, candidates)
-        fused = fuse([(passage.key, passage.cosine) for passage in near], by_words)[:limit]
-        return tuple(IndexHit(key, relevance) for key, relevance in fused)
+        """Return the best documents of both halves.
+
+        Every passage with a word of the question has its whole score, and the others' is that of
+        their meaning alone; so the best of all are among the best of both.
+        """
+        asked = question(query)
+        found = self._lexical.search(asked, scope)
+        near = [] if vector is None else self._vectors.search(vector, scope, limit)
+        passages = np.array([*found.passages.tolist(), *(it.passage for it in near)], np.uint64)
+        coverage = np.zeros(len(passages), np.float32)
+        coverage[: len(found.passages)] = found.coverage
+        cosines = np.zeros(len(passages), np.float32)
+        if vector is not None:
+            cosines = self._vectors.cosines(vector, passages)
+        scores = relevance(cosines, coverage, asked.trust)
+        best: dict[bytes, IndexHit] = {}
+        seen: set[int] = set()
+        for at in np.argsort(-scores, kind="stable").tolist():
+            score, passage = float(scores[at]), int(passages[at])
+            if len(best) == limit or (vector is not None and score < SHOWN_FROM):
+                break
+            if sequence_of(passage) in seen:
+                continue
+            seen.add(sequence_of(passage))
+            behind = at - len(found.passages)
+            key = near[behind].key if behind >= 0 else self._lexical.key(found.addresses[at])
+            # While one half is behind the other, a document may be there as it was and as it is.
+            best.setdefault(
+                key,
+                IndexHit(
+                    key=key,
+                    score=score,
+                    coverage=float(coverage[at]),
+                    passage=number_of(passage),
+                ),
+            )
+        return tuple(best.values())

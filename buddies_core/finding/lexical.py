@@ -1,4 +1,7 @@
-"""The half of the index that finds memories by their words: tantivy's BM25, in a directory.
+"""The half of the index that finds documents by their words: tantivy, in a directory.
+
+A passage is a document of tantivy's, with the words that `words` finds in it and in the tags. A
+search scores it by its coverage of the question (`ranking`), never by how frequent words are here.
 
 It is derived from the store and may be thrown away at any time. How far it got is the highest
 sequence in it, so it can't disagree with what a commit made durable, and feeding it something again
@@ -9,55 +12,50 @@ import contextlib
 import logging
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import tantivy
+from numpy.typing import NDArray
 from tantivy import (
+    DocAddress,
     FieldType,
-    Filter,
     Occur,
     Query,
     Schema,
     SchemaBuilder,
-    TextAnalyzer,
     TextAnalyzerBuilder,
     Tokenizer,
 )
 
 from buddies_core.errors import StoreError
+from buddies_core.finding import chunks, words
 from buddies_core.finding.document import Document, Scope
-from buddies_core.finding.ranking import COVERAGE_MIN, coverage, term_weight
+from buddies_core.finding.ranking import PART_VALUE, Question
+from buddies_core.finding.vectors import passage_id, sequence_of
 
 _log = logging.getLogger(__name__)
 
-_ENGLISH = "english-1"
-"""To be counted up with each change of the analyzers or of what is fed to them: it is part of the
-schema, and an index with another schema is rebuilt."""
-_PAIRS = "pairs"
+_SPACES = f"spaces-{words.VERSION}.{chunks.VERSION}"
+"""It is part of the schema, and an index with another schema is rebuilt."""
 _WRITER_BYTES = 15_000_000
 """The least that tantivy takes."""
-_WORD_BYTES_MAX = 64
-_TERMS_MAX = 64
-"""Of a query; the rest of it is ignored."""
-_PART_CHARS_MIN = 4
+_HITS_MAX = 10_000
+_FIRST = "first"
+"""The label of a document's first passage, by which documents are counted."""
 
-_SPACELESS = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f"
-    "\U00020000-\U0003ffff]+"
-)
-"""Thai, Lao, Burmese, Khmer, kana and Han: between their words is no space, so pairs of characters
-are indexed."""
 
-_QUESTION_WORDS = """
-    how what which where when who whom whose why whether do does did done doing have has had having
-    been being were am can could should would shall may might must we us our ours you your yours i
-    me my mine he him his she her hers its them from about any some so than too very just also
-    up again here there now then once only own same both each few more most other all
-    please tell show explain s t re ve ll d m don doesn didn isn aren
-"""
-"""What a question is made of beyond tantivy's stop words. With `up` left in, notes on setting up
-other things answer `how is the DB set up?` where there are few notes (measured)."""
+@dataclass(frozen=True, slots=True)
+class WordHits:
+    """The passages that have words of a question, in no order."""
+
+    passages: NDArray[np.uint64]
+    """See `vectors.passage_id`."""
+    coverage: NDArray[np.float32]
+    addresses: Sequence[DocAddress]
+    """Where they are, for `LexicalIndex.key`."""
 
 
 class IndexDamaged(Exception):
@@ -65,12 +63,12 @@ class IndexDamaged(Exception):
 
 
 class LexicalIndex:
-    """Memories by their words, in a directory. End it with `close`."""
+    """Documents by their words, in a directory. End it with `close`."""
 
     sequence: int
-    """Of the latest memory in it; 0 if there is none."""
+    """Of the latest document in it; 0 if there is none."""
     count: int
-    """How many memories are in it."""
+    """How many documents are in it."""
 
     def __init__(self, directory: Path) -> None:
         """Open the index, or make an empty one where there is none that can be used.
@@ -79,9 +77,6 @@ class LexicalIndex:
             StoreError: the directory can't be written.
         """
         self._directory = directory
-        self._english = _english_analyzer()
-        self._pairs = TextAnalyzerBuilder(Tokenizer.ngram(2, 2)).build()
-        self._question_words = frozenset(self._english.analyze(_QUESTION_WORDS))
         self._schema = _schema()
         try:
             self._open()
@@ -93,8 +88,9 @@ class LexicalIndex:
         with _damage_found():
             self._directory.mkdir(parents=True, exist_ok=True)
             self._index = tantivy.Index(self._schema, str(self._directory))
-            self._index.register_tokenizer(_ENGLISH, self._english)
-            self._index.register_tokenizer(_PAIRS, self._pairs)
+            self._index.register_tokenizer(
+                _SPACES, TextAnalyzerBuilder(Tokenizer.whitespace()).build()
+            )
             self._index.config_reader("manual")
             self._writer = self._index.writer(_WRITER_BYTES, 1)
             self._look()
@@ -103,9 +99,9 @@ class LexicalIndex:
         """See what the last commit made of the index."""
         self._index.reload()
         self._searcher = self._index.searcher()
-        self.count = self._searcher.num_docs
-        latest = self._searcher.search(Query.all_query(), 1, order_by_field="sequence").hits
-        self.sequence = latest[0][0] if latest else 0
+        self.count = self._searcher.search(self._term("label", _FIRST), 1).count  # type: ignore[attr-defined]
+        latest = self._searcher.search(Query.all_query(), 1, order_by_field="passage").hits
+        self.sequence = sequence_of(latest[0][0]) if latest else 0
 
     def reset(self) -> None:
         """Begin with an empty index, whatever is there.
@@ -141,61 +137,65 @@ class LexicalIndex:
         with _damage_found():
             for sequence, document in documents:
                 self._writer.delete_documents_by_term("key", document.key.hex())
-                self._writer.add_document(_indexed(sequence, document))
+                for passage in _indexed(sequence, document):
+                    self._writer.add_document(passage)
             self._writer.commit()
             self._look()
 
-    def search(self, query: str, scope: Scope, limit: int) -> list[tuple[bytes, float]]:
-        """Return the memories that cover a fair part of the query's words, best first.
-
-        Each comes with its coverage, about 0 to 1.
+    def search(self, question: Question, scope: Scope) -> WordHits:
+        """Return the passages with words of the question: if they are very many, the best.
 
         Raises:
             IndexDamaged: tantivy can't read it.
         """
         with _damage_found():
-            terms = self._terms(query)
-            weights = [self._weight(*term) for term in terms]
             found = self._searcher.search(
-                Query.boolean_query([(Occur.Must, self._any_of(terms)), *self._passing(scope)]),
-                limit,
+                Query.boolean_query([(Occur.Must, self._any_of(question)), *self._passing(scope)]),
+                _HITS_MAX,
                 count=False,
             )
-            return [
-                (bytes.fromhex(str(self._searcher.doc(address).get_first("key"))), part)
-                for score, address in found.hits
-                if (part := coverage(score, weights)) >= COVERAGE_MIN
-            ]
+            addresses = [address for _, address in found.hits]
+            return WordHits(
+                np.array(self._searcher.fast_field_values("passage", addresses), np.uint64),
+                np.array([score for score, _ in found.hits], np.float32),
+                addresses,
+            )
 
-    def _terms(self, query: str) -> list[tuple[str, str]]:
-        """Return what to look up, by field, each once."""
-        words = self._english.analyze(_SPACELESS.sub(" ", query))
-        asked = [word for word in words if word not in self._question_words] or words
-        pairs = [pair for run in _SPACELESS.findall(query) for pair in self._pairs.analyze(run)]
-        terms = [("words", word) for word in asked] + [("pairs", pair) for pair in pairs]
-        return list(dict.fromkeys(terms))[:_TERMS_MAX]
+    def key(self, address: DocAddress) -> bytes:
+        """Return the key of the document that a hit belongs to.
 
-    def _weight(self, field: str, term: str) -> float:
-        return term_weight(self._searcher.num_docs, self._searcher.doc_freq(field, term))
+        Raises:
+            IndexDamaged: tantivy can't read it.
+        """
+        with _damage_found():
+            return bytes.fromhex(str(self._searcher.doc(address).get_first("key")))
 
-    def _any_of(self, terms: list[tuple[str, str]]) -> Query:
-        match terms:
-            case [("words", part)] if len(part) >= _PART_CHARS_MIN and not self._searcher.doc_freq(
-                "words", part
-            ):
-                # No word, so a part of words (`ostgre`), and each that has it covers the query.
-                containing = Query.regex_query(self._schema, "words", f".*{part}.*")
-                return Query.const_score_query(containing, self._weight("words", part))
-            case _:
-                return Query.boolean_query(
-                    [
-                        (Occur.Should, Query.term_query(self._schema, field, term, "freq"))
-                        for field, term in terms
-                    ]
-                )
+    def _any_of(self, question: Question) -> Query:
+        part = question.fragment
+        if part and not self._searcher.doc_freq("words", part):
+            containing = Query.regex_query(self._schema, "words", f".*{re.escape(part)}.*")
+            return Query.const_score_query(containing, PART_VALUE)
+        return _any(
+            Query.disjunction_max_query(
+                [
+                    self._worth(term.word, term.weight / question.weight),
+                    _any(
+                        self._worth(part, value * term.weight / question.weight)
+                        for part, value in term.parts
+                    ),
+                ]
+            )
+            for term in question.terms
+        )
+
+    def _worth(self, word: str, score: float) -> Query:
+        return Query.const_score_query(self._term("words", word), score)
+
+    def _term(self, field: str, term: str) -> Query:
+        return Query.term_query(self._schema, field, term, "basic")
 
     def _passing(self, scope: Scope) -> Iterator[tuple[Occur, Query]]:
-        """Yield what a memory must satisfy; it adds nothing to the score."""
+        """Yield what a document must satisfy; it adds nothing to the score."""
         for group in scope.groups:
             has_one = Query.term_set_query(self._schema, "label", group)
             yield Occur.Must, Query.const_score_query(has_one, 0.0)
@@ -206,42 +206,33 @@ class LexicalIndex:
             yield Occur.Must, Query.const_score_query(recent, 0.0)
 
 
+def _any(queries: Iterable[Query]) -> Query:
+    return Query.boolean_query([(Occur.Should, query) for query in queries])
+
+
 def _schema() -> Schema:
     schema = SchemaBuilder()
     schema.add_text_field("key", stored=True, tokenizer_name="raw", index_option="basic")
     schema.add_text_field("label", tokenizer_name="raw", index_option="basic")
-    schema.add_unsigned_field("sequence", fast=True)
+    schema.add_unsigned_field("passage", fast=True)
     schema.add_unsigned_field("created_at_s", indexed=True)
-    schema.add_text_field("words", tokenizer_name=_ENGLISH, index_option="freq")
-    schema.add_text_field("pairs", tokenizer_name=_PAIRS, index_option="freq")
+    schema.add_text_field("words", tokenizer_name=_SPACES, index_option="basic")
     return schema.build()
 
 
-def _english_analyzer() -> TextAnalyzer:
-    return (
-        TextAnalyzerBuilder(Tokenizer.simple())
-        .filter(Filter.remove_long(_WORD_BYTES_MAX))
-        .filter(Filter.lowercase())
-        .filter(Filter.ascii_fold())
-        .filter(Filter.stopword("english"))
-        .filter(Filter.stemmer("english"))
-        .build()
-    )
-
-
-def _indexed(sequence: int, document: Document) -> tantivy.Document:
-    title = "" if document.text.startswith(document.title) else document.title
-    text = "\n".join((title, document.text, *document.tags))
-    indexed = tantivy.Document()
-    indexed.add_text("key", document.key.hex())
-    indexed.add_unsigned("sequence", sequence)
-    indexed.add_unsigned("created_at_s", document.created_at_s)
-    for label in document.labels:
-        indexed.add_text("label", label)
-    indexed.add_text("words", _SPACELESS.sub(" ", text))
-    for run in _SPACELESS.findall(text):
-        indexed.add_text("pairs", run)
-    return indexed
+def _indexed(sequence: int, document: Document) -> Iterator[tantivy.Document]:
+    """Yield the passages of a document; one without text has one of its tags."""
+    tags = " ".join(words.words("\n".join(document.tags)))
+    texts = [it.text for it in chunks.passages(document.title, document.text)] or [""]
+    for number, text in enumerate(texts):
+        indexed = tantivy.Document()
+        indexed.add_text("key", document.key.hex())
+        indexed.add_unsigned("passage", passage_id(sequence, number))
+        indexed.add_unsigned("created_at_s", document.created_at_s)
+        for label in document.labels if number else (_FIRST, *document.labels):
+            indexed.add_text("label", label)
+        indexed.add_text("words", f"{' '.join(words.words(text))} {tags}")
+        yield indexed
 
 
 @contextlib.contextmanager

@@ -1,69 +1,103 @@
-"""From what each half of a search found to one order. Pure.
+"""What a hit is worth. Pure, and the same at every node.
 
-Words and meanings give scores that can't be compared, so their lists are fused by rank. Then a hit
-by words that share nothing but chance with the question would weigh as much as the right answer
-found by meaning: plain fusion took recall at 5 on paraphrases from .73 to .48. So a hit by words
-votes only if it covers a fair part of what the query asks; with that gate it is .72 (measured).
+A document is worth its best passage, and a passage is worth
+
+    trust · max(cosine, 0) + ½ · coverage³          0 … 1.5
+
+- The cosine is that of the question and the passage, as the model embeds them.
+- The coverage is the share of the question's words that the passage has. An ordinary English word
+  counts 0.15, and any other counts 1: a name, an identifier, a word of another language.
+- The trust is 1, and less where much of the question is in a script that the model doesn't know.
+
+No statistics of a node enter, only the question and the passage. So the hits of several nodes are
+merged by sorting them, and it makes no difference which node holds a document. The constants lie on
+a plateau: docs/search.md has the figures.
 """
 
-import math
-from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
 
-K = TypeVar("K")
+import numpy as np
+from numpy.typing import NDArray
 
-COVERAGE_MIN = 0.25
-"""On five sets as good as any between 0.2 and 0.3; with 1,700 pieces of technical prose around 40
-notes, paraphrases had R@5 .38 at 0.2 and .43 at 0.25, and nothing else was worse (measured)."""
-RRF_K = 60
-"""Cormack, Clarke and Büttcher, Reciprocal Rank Fusion, 2009."""
 RELEVANCE_MAX = 1.5
-"""Of what is the query itself: cosine 1, and half of coverage 1."""
-BM25_K1 = 1.2
-"""As tantivy has it."""
+"""The score of the question itself: cosine 1, and half of coverage 1."""
+SHOWN_FROM = 0.1
+"""Less is noise: of 40 notes, a question about something else then finds one or two instead of
+fifteen, and no right answer among the first ten is lost (measured)."""
+ORDINARY_WEIGHT = 0.15
+PART_VALUE = 0.8
+"""What a document has of a compound if it has all its parts, or of a word that contains another."""
+TRUST_MIN = 0.25
 
 
-def term_weight(documents: int, documents_with_term: int) -> float:
-    """Return BM25's idf of a term; an unknown one weighs most."""
-    return math.log(1 + (documents - documents_with_term + 0.5) / (documents_with_term + 0.5))
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A word of a question."""
+
+    word: str
+    """As it is indexed."""
+    weight: float
+    """1, or `ORDINARY_WEIGHT`."""
+    parts: tuple[tuple[str, float], ...] = ()
+    """The words that a compound is made of, each with the value of having it; these add up to
+    `PART_VALUE`."""
 
 
-def coverage(score: float, weights: Iterable[float]) -> float:
-    """Return which part of the query a BM25 score stands for, about 0 to 1.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A question as the words half and the score see it."""
 
-    Args:
-        score: The hit's.
-        weights: `term_weight` of each term of the query, also of those that no document has.
-    """
-    greatest = sum(weights) * (BM25_K1 + 1)
-    return score / greatest if greatest else 0.0
+    terms: tuple[Term, ...]
+    """Each once."""
+    trust: float = 1.0
+    """How much a cosine counts, from `TRUST_MIN` to 1."""
 
+    @property
+    def weight(self) -> float:
+        """The sum of all terms' weights."""
+        return sum(term.weight for term in self.terms)
 
-def fuse(
-    by_meaning: Sequence[tuple[K, float]], by_words: Sequence[tuple[K, float]]
-) -> list[tuple[K, float]]:
-    """Return what one node found, best first, each with a relevance that other nodes understand.
-
-    The order is reciprocal rank fusion's, the best we know (above). Its scores tell nothing to
-    another node, which has a first place too; so each hit has cosine + coverage / 2 instead, nearly
-    as good on its own (.665 against .679 over five sets, measured).
-
-    Args:
-        by_meaning: What is like the query, best first, with the cosine.
-        by_words: What covers a fair part of the query, best first, with that part.
-    """
-    cosines, parts = dict(by_meaning), dict(by_words)
-    ranked = reciprocal_rank_fusion([list(cosines), list(parts)])
-    return [(key, cosines.get(key, 0.0) + parts.get(key, 0.0) / 2) for key, _ in ranked]
+    @property
+    def fragment(self) -> str:
+        """The text that a longer word may contain, if the question is one word that could be it."""
+        match self.terms:
+            case (Term(word, _, ()),) if len(word) >= _FRAGMENT_CHARS_MIN:
+                return word
+            case _:
+                return ""
 
 
-def reciprocal_rank_fusion(lists: Iterable[Sequence[K]], k: int = RRF_K) -> list[tuple[K, float]]:
-    """Return what the lists name, best first, each with Σ 1 / (k + rank), ranks from 1.
+_FRAGMENT_CHARS_MIN = 4
 
-    Of two with the same score the one that was named first comes first.
-    """
-    scores: dict[K, float] = {}
-    for ranked in lists:
-        for rank, key in enumerate(ranked, start=1):
-            scores[key] = scores.get(key, 0.0) + 1 / (k + rank)
-    return sorted(scores.items(), key=lambda item: -item[1])
+
+def trust(spaceless_share: float) -> float:
+    """Return how much the cosine of a question counts, so much of which has no spaces."""
+    return max(TRUST_MIN, 1 - spaceless_share)
+
+
+def value(term: Term, words: Container[str]) -> float:
+    """Return how much of a term is among these words, from 0 to 1."""
+    if term.word in words:
+        return 1.0
+    return sum(value for part, value in term.parts if part in words)
+
+
+def coverage(question: Question, words: Container[str]) -> float:
+    """Return the share of the question that is among these words, from 0 to 1."""
+    if not question.terms:
+        return 0.0
+    return sum(term.weight * value(term, words) for term in question.terms) / question.weight
+
+
+def relevance(
+    cosines: NDArray[np.float32], coverage: NDArray[np.float32], trust: float
+) -> NDArray[np.float32]:
+    """Return what passages are worth."""
+    return (trust * np.maximum(cosines, 0) + coverage**3 / 2).astype(np.float32)
+
+
+def compound(word: str, weight: float, parts: Sequence[tuple[str, float]]) -> Term:
+    """Return the term of a word that is made of others, which have weights of their own."""
+    whole = sum(weight for _, weight in parts)
+    return Term(word, weight, tuple((part, PART_VALUE * each / whole) for part, each in parts))

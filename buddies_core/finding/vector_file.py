@@ -1,6 +1,6 @@
 r"""The vectors on disk: a file that only grows, one record a memory.
 
-    file   := "buddies vectors 1\n" · model:32 · record*
+    file   := "buddies vectors 1.2\n" · model:32 · record*
     record := length:u32 · crc32(body):u32 · body[length]                        little endian
     body   := sequence:u64 · head_length:u32 · head · scales:f32[n] · rows:i8[n, 384]
     head   := JSON [key in hex, [label, …], created_at_s]
@@ -24,11 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from buddies_core.errors import StoreError
+from buddies_core.finding import chunks
 from buddies_core.finding.embedder import DIMENSIONS, Vectors
 
 _log = logging.getLogger(__name__)
 
-_MAGIC = b"buddies vectors 1\n"
+_MAGIC = b"buddies vectors 1.%d\n" % chunks.VERSION
 _FRAME = struct.Struct("<II")
 _BODY = struct.Struct("<QI")
 _ROW_BYTES = 4 + DIMENSIONS

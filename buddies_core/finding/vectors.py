@@ -36,6 +36,16 @@ def passage_id(sequence: int, number: int) -> int:
     return sequence << _NUMBER_BITS | number
 
 
+def sequence_of(passage: int) -> int:
+    """Return the sequence that `passage_id` was given."""
+    return passage >> _NUMBER_BITS
+
+
+def number_of(passage: int) -> int:
+    """Return the number that `passage_id` was given."""
+    return passage & ((1 << _NUMBER_BITS) - 1)
+
+
 class NearPassage(NamedTuple):
     """The passage of a memory that is most like a query."""
 

@@ -145,7 +145,7 @@ def agent_rows(members: Sequence[Member]) -> Iterator[JsonObject]:
 
 
 def memory_json(memory: MemoryView) -> JsonObject:
-    """Return a memory; a `score` is there only if it was found by a search."""
+    """Return a memory; only one that a search found has a `score`, and `weak` if that is low."""
     shown: JsonObject = {
         "id": str(memory.id),
         "author": memory.author,
@@ -165,6 +165,8 @@ def memory_json(memory: MemoryView) -> JsonObject:
     }
     if memory.score is not None:
         shown["score"] = round(memory.score, 4)
+    if memory.weak:
+        shown["weak"] = True
     return shown
 
 

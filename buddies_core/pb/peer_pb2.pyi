@@ -493,7 +493,7 @@ Global___SearchReply: _TypeAlias = SearchReply  # noqa: Y015
 
 @_typing.final
 class Found(_message.Message):
-    """Best first. The score is the relevance: cosine of the meaning + half of the part of the words."""
+    """Best first. docs/protocol.md says what the score is."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -158,8 +158,8 @@ class FakeIndex:
         wanted = set(query.casefold().split())
         hits = [
             IndexHit(
-                it.key,
-                len(wanted & set(f"{it.title} {it.text}".casefold().split())) / len(wanted),
+                key=it.key,
+                score=len(wanted & set(f"{it.title} {it.text}".casefold().split())) / len(wanted),
             )
             for _, it in await self._documents.documents_since(0, 1000)
             if scope.admits(it.labels, it.created_at_s)

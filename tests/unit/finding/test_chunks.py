@@ -3,11 +3,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buddies_core.finding.chunks import CHUNKS_MAX, chunks
+from buddies_core.finding.chunks import passages
 
 
 def sentence(name: str, words: int) -> str:
     return " ".join(f"{name}{number}" for number in range(words)) + "."
+
+
+def chunks(title: str, content: str) -> tuple[str, ...]:
+    return tuple(passage.text for passage in passages(title, content))
 
 
 def test_a_short_memory_is_one_chunk_with_its_title_in_front() -> None:
@@ -47,15 +51,27 @@ def test_a_sentence_of_more_than_sixty_words_is_cut_between_words() -> None:
 
 
 def test_chinese_sentences_end_without_a_space() -> None:
-    first = "\u6570 " * 40 + "\u5e93\u3002"
-    second = "\u7528 " * 40 + "\u6237\u3002"
+    first, second = "\u6570\u636e" * 30 + "\u3002", "\u7528\u6237" * 30 + "\u3002"
     assert chunks("", first + second) == (first, second)
 
 
-def test_no_memory_has_more_chunks_than_the_limit() -> None:
-    assert len(chunks("T", "\n".join(sentence("a", 30) for _ in range(CHUNKS_MAX + 5)))) == (
-        CHUNKS_MAX
-    )
+def test_six_thousand_chinese_characters_are_all_in_passages_that_the_model_can_read() -> None:
+    text = "".join(chr(0x4E00 + number) for number in range(6000))
+    made = chunks("", text)
+    assert "".join(made).replace(" ", "") == text
+    assert max(map(len, made)) <= 200
+
+
+def test_a_text_without_a_space_is_cut() -> None:
+    made = chunks("", "0123456789" * 10_000)
+    assert "".join(made).replace(" ", "") == "0123456789" * 10_000
+    assert max(map(len, made)) <= 1000
+
+
+def test_a_passage_knows_where_in_the_text_it_is() -> None:
+    text = "  " + " \n".join(sentence(name, 40) for name in "abc") + "\n"
+    made = passages("T", text)
+    assert [text[it.start : it.end] for it in made] == [it.text[2:] for it in made]
 
 
 @given(st.text("ab .!\n", max_size=1500))

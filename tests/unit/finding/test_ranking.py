@@ -1,32 +1,71 @@
-"""Two lists to one."""
+"""What a hit is worth."""
 
+import numpy as np
 import pytest
 
-from buddies_core.finding.ranking import coverage, reciprocal_rank_fusion, term_weight
+from buddies_core.finding.ranking import (
+    ORDINARY_WEIGHT,
+    RELEVANCE_MAX,
+    SHOWN_FROM,
+    Question,
+    Term,
+    compound,
+    coverage,
+    relevance,
+    trust,
+)
+
+ORDINARY, RARE = Term("table", ORDINARY_WEIGHT), Term("pgbouncer", 1.0)
+DOTTED = compound("ordersv2", 1.0, [("order", ORDINARY_WEIGHT), ("v2", 1.0)])
 
 
-def test_a_rare_term_weighs_more_than_a_common_one_and_an_unknown_one_most() -> None:
-    weights = [term_weight(100, found) for found in (0, 1, 50, 100)]
-    assert weights == pytest.approx([5.308, 4.209, 0.693, 0.005], abs=0.001)
-
-
-def test_a_hit_with_one_of_two_equal_terms_covers_half_of_what_its_score_could_be() -> None:
-    assert coverage(2.2, [2.0, 2.0]) == pytest.approx(0.25)
-    assert coverage(4.4, [2.0]) == pytest.approx(1.0)
-
-
-def test_nothing_covers_a_query_without_terms() -> None:
-    assert coverage(1.0, []) == 0.0
-
-
-def test_what_both_lists_name_comes_before_what_one_does() -> None:
-    assert reciprocal_rank_fusion([["a", "b"], ["c", "b"]]) == [
-        ("b", 1 / 62 + 1 / 62),
-        ("a", 1 / 61),
-        ("c", 1 / 61),
+def test_a_rare_word_covers_most_of_a_question_and_an_unknown_one_leaves_most_of_it_open() -> None:
+    question = Question(terms=(ORDINARY, RARE))
+    found = [
+        coverage(question, words) for words in ({"pgbouncer"}, {"table"}, {"table", "pgbouncer"})
     ]
+    assert found == pytest.approx([1 / 1.15, 0.15 / 1.15, 1.0])
 
 
-def test_no_lists_give_nothing() -> None:
-    empty: list[str] = []
-    assert reciprocal_rank_fusion([empty, empty]) == []
+def test_the_parts_of_a_compound_are_worth_less_than_the_whole() -> None:
+    question = Question(terms=(DOTTED,))
+    found = [
+        coverage(question, words) for words in ({"ordersv2"}, {"order", "v2"}, {"v2"}, {"order"})
+    ]
+    assert found == pytest.approx([1.0, 0.8, 0.8 / 1.15, 0.8 * 0.15 / 1.15])
+
+
+def test_nothing_covers_a_question_without_words() -> None:
+    assert coverage(Question(terms=()), {"table"}) == 0.0
+
+
+def test_the_score_is_that_of_the_meaning_and_half_of_the_coverage_cubed() -> None:
+    cosines = np.array([1.0, 0.5, -0.5, 0.0], np.float32)
+    covered = np.array([1.0, 0.5, 0.0, 1.0], np.float32)
+    assert relevance(cosines, covered, 1.0).tolist() == [RELEVANCE_MAX, 0.5625, 0.0, 0.5]
+    assert relevance(cosines, covered, 0.25).tolist() == [0.75, 0.1875, 0.0, 0.5]
+
+
+def test_the_meaning_of_a_script_that_the_model_does_not_know_counts_a_quarter() -> None:
+    assert [trust(share) for share in (0.0, 0.5, 0.9, 1.0)] == [1.0, 0.5, 0.25, 0.25]
+
+
+def test_half_of_the_ordinary_words_alone_are_not_shown() -> None:
+    nothing = np.zeros(1, np.float32)
+    assert relevance(nothing, np.array([0.5], np.float32), 1.0)[0] < SHOWN_FROM
+
+
+@pytest.mark.parametrize(
+    ("terms", "fragment"),
+    [
+        ((Term("ostgr", 1.0),), "ostgr"),
+        ((Term("ost", 1.0),), ""),
+        ((DOTTED,), ""),
+        ((Term("ostgr", 1.0), ORDINARY), ""),
+        ((), ""),
+    ],
+)
+def test_a_question_of_one_longer_word_may_be_a_part_of_another(
+    terms: tuple[Term, ...], fragment: str
+) -> None:
+    assert Question(terms=terms).fragment == fragment

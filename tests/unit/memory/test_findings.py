@@ -25,10 +25,6 @@ def test_a_thing_has_the_greatest_relevance_that_a_member_gives_it() -> None:
     assert merge([[("a", 0.1), ("b", 0.2)], [("a", 0.3)]]) == [("a", 0.3), ("b", 0.2)]
 
 
-def test_one_list_alone_keeps_its_order() -> None:
-    assert merge([[], [("a", 0.1), ("b", 0.2), ("a", 0.1)]]) == [("a", 0.1), ("b", 0.2)]
-
-
 @given(st.lists(st.lists(st.tuples(st.integers(0, 9), st.floats(0, 1)), max_size=8), max_size=5))
 def test_a_merge_names_each_thing_once_and_does_not_depend_on_the_order_of_the_lists(
     lists: list[list[tuple[int, float]]],
