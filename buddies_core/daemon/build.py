@@ -61,6 +61,7 @@ class Parts:
     legacy: Legacy | None
     """None where BUDDIES_LEGACY is off."""
     services: Services
+    store: RocksStore
     memories: Memories
     tasks: Tasks
     skills: Skills
@@ -243,6 +244,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
                 revocations=revocations,
                 policies=PolicyChanges(rooms, gate, bindings, resolver, key.endpoint),
             ),
+            store=store,
             memories=memories,
             tasks=tasks,
             skills=skills.skills,

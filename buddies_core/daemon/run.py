@@ -32,6 +32,7 @@ async def run(config: Config) -> None:
             loop.add_signal_handler(number, stop.set)
         async with build(config, stop) as parts, asyncio.TaskGroup() as group:
             working = [
+                group.create_task(parts.store.upgrade()),
                 group.create_task(parts.inbound.run()),
                 group.create_task(parts.memories.run()),
                 group.create_task(parts.tasks.run()),

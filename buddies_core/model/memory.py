@@ -7,6 +7,7 @@ from typing import NewType
 
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, MemoryId, RoomName
+from buddies_core.model.labels import groups_of, labels_of
 
 CONTENT_BYTES_MAX = 1 << 20
 TITLE_BYTES_MAX = 512
@@ -82,6 +83,17 @@ class _Kept:
         """
         return min(self.entry.created_at_s, self.received_at_ms // 1000)
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What a filter can ask of it."""
+        return labels_of(
+            room=self.entry.room,
+            kind=self.entry.kind,
+            tags=self.entry.tags,
+            authors=(self.entry.author, self.author_name),
+            agent=self.agent,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory(_Kept):
@@ -147,22 +159,23 @@ class MemoryFilter:
     """Any of them."""
     author: str | None = None
     """An endpoint id in hex or a display name, compared without case."""
+    agent: str | None = None
+    """The agent's name, compared without case."""
     since_ms: int | None = None
+
+    @property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """The groups of labels of which a memory must have one each."""
+        return groups_of(
+            room=self.room, kind=self.kind, tags=self.tags, author=self.author, agent=self.agent
+        )
 
     def admits(self, memory: Memory | MemoryHead) -> bool:
         """Whether this memory passes every limit."""
-        entry = memory.entry
-        return (
-            (self.room is None or entry.room == self.room)
-            and (self.kind is None or entry.kind == self.kind)
-            and (not self.tags or not set(self.tags).isdisjoint(entry.tags))
-            and (
-                self.author is None
-                or self.author.casefold()
-                in (entry.author.casefold(), memory.author_name.casefold())
-            )
-            and (self.since_ms is None or memory.at_s * 1000 >= self.since_ms)
-        )
+        if self.since_ms is not None and memory.at_s * 1000 < self.since_ms:
+            return False
+        labels = set(memory.labels)
+        return all(not labels.isdisjoint(group) for group in self.groups)
 
 
 def verified_key(author: EndpointId, id: MemoryId) -> MemoryKey:

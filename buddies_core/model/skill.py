@@ -6,6 +6,7 @@ from typing import NewType
 
 from buddies_core.model.identity import SignerIdentity, Verified
 from buddies_core.model.ids import RoomName
+from buddies_core.model.labels import labels_of
 from buddies_core.model.memory import SNIPPET_CHARS_MAX, Whole
 
 HASH_HEX_CHARS = 64
@@ -63,6 +64,11 @@ class _Kept:
     def at_s(self) -> int:
         """When it was made, as it is shown: by its author's word, but no later than it came."""
         return min(self.entry.created_at_s, self.received_at_ms // 1000)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What a list can ask of it."""
+        return labels_of(room=self.entry.room, tags=self.entry.tags)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

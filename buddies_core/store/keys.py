@@ -14,9 +14,11 @@
     policy    := "q" · room id:32                     → PolicyRecord
     revoked   := "x" · label of an identity           → RevocationRecord
     content   := "d" · place of a record              → a content of over 4 KiB
+    bits      := "g" · hash of a label:8 · page:u32be → bit[256]; see `listing`
+    times     := "h" · page:u32be                     → at_s:u64le[1 … 256]
     totals    := "z"                                  → last sequence:u64be · memories:u64be
 
-What begins with "c", "e", "j", "n", "s" or "v" is about skills; see `skill_keys`. What
+What begins with "c", "e", "j", "n", "s", "u" or "v" is about skills; see `skill_keys`. What
 begins with "a" is an invite to a private room; see `store.invites`.
 
 Each memory is in two timelines, its room's and that of all rooms, which has the empty name. A log
@@ -40,6 +42,8 @@ TOTALS = b"z"
 TASKS = b"k"
 OFFERS = b"o"
 REVOCATIONS = b"x"
+BITS = b"g"
+TIMES = b"h"
 
 SEQUENCE_MAX = (1 << 64) - 1
 
@@ -87,9 +91,9 @@ def timeline_entry(room: RoomName | None, at_s: int, sequence: int) -> bytes:
     return timeline(room) + struct.pack(">QQ", at_s, sequence)
 
 
-def timeline_at_s(key: bytes) -> int:
-    """Return the time that `timeline_entry` packed."""
-    return int.from_bytes(key[-16:-8], "big")
+def timeline_place(key: bytes) -> tuple[int, int]:
+    """Return the time and the sequence that `timeline_entry` packed."""
+    return int.from_bytes(key[-16:-8], "big"), int.from_bytes(key[-8:], "big")
 
 
 def content(record: bytes) -> bytes:

@@ -1,26 +1,88 @@
 """Memories in the database: where each is named, reading one, and a stretch of their timeline."""
 
 import logging
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from buddies_core.errors import StoreError
-from buddies_core.model.ids import RoomName
-from buddies_core.model.memory import Memory, MemoryFilter, MemoryHead, MemoryKey, MemoryPlace
+from buddies_core.model.memory import (
+    Memory,
+    MemoryFilter,
+    MemoryHead,
+    MemoryKey,
+    MemoryPlace,
+    prevails,
+    succeeding,
+)
 from buddies_core.store import contents, keys
-from buddies_core.store.database import Database, Read
-from buddies_core.store.records import decode_memory, decode_memory_head
+from buddies_core.store.database import Changes, Database, Read, View
+from buddies_core.store.listing import Listed, Listing
+from buddies_core.store.records import decode_memory, decode_memory_head, encode_memory
 
 _log = logging.getLogger(__name__)
 
 
-def places(sequence: int, memory: Memory) -> tuple[bytes, ...]:
+def places(sequence: int, memory: Memory | MemoryHead) -> tuple[bytes, ...]:
     """Return the entries that name a memory in order: the log's and those of its timelines."""
     return (
         keys.log(sequence),
         keys.timeline_entry(memory.entry.room, memory.at_s, sequence),
         keys.timeline_entry(None, memory.at_s, sequence),
     )
+
+
+def places_before(sequence: int, memory: Memory | MemoryHead) -> tuple[bytes, ...]:
+    """Return where layout 1 had a memory in the timelines: by its author's time alone."""
+    at_s = memory.entry.created_at_s
+    return tuple(keys.timeline_entry(it, at_s, sequence) for it in (memory.entry.room, None))
+
+
+def put_memory(
+    database: Database, listing: Listing, memory: Memory, read: Read
+) -> tuple[bool, Changes]:
+    """Return whether a memory is kept now, and the changes that keep it."""
+    try:
+        kept = read_memory(read, memory.key)
+        is_new = kept is None
+    except StoreError:  # What can't be read is replaced.
+        kept, is_new = None, False
+    if kept is not None and not prevails(memory, kept[1]):
+        return False, {}
+    last_sequence, count = totals(database, read)
+    sequence = last_sequence + 1
+    changes: dict[bytes, bytes | None] = {}
+    place = keys.memory(memory.key)
+    if kept is not None:
+        changes |= dict.fromkeys((*places(*kept), *places_before(*kept), keys.content(place)))
+    arrived = memory if kept is None else succeeding(memory, kept[1])
+    changes |= dict.fromkeys(places(sequence, arrived), memory.key)
+    gone = None if kept is None else listed(*kept)
+    changes |= listing.changes(read, listed(sequence, arrived), gone)
+    changes[keys.memory_by_id(memory.entry.id, memory.key)] = b""
+    if memory.truncated:
+        changes[keys.truncated(memory.key)] = b""
+    elif not is_new:
+        changes[keys.truncated(memory.key)] = None
+    changes[place] = encode_memory(arrived, sequence)
+    changes |= contents.beside(place, arrived.entry.content)
+    changes[keys.TOTALS] = struct.pack(">QQ", sequence, count + is_new)
+    return True, changes
+
+
+def totals(database: Database, read: Read) -> tuple[int, int]:
+    """Return the sequence of the latest arrival, and how many memories are kept."""
+    data = read(keys.TOTALS)
+    if data is None or len(data) != 16:
+        log = [place for place, _ in database.scan(keys.LOG)]
+        return (keys.log_sequence(log[-1]) if log else 0), len(log)
+    sequence, count = struct.unpack(">QQ", data)
+    return sequence, count
+
+
+def listed(sequence: int, memory: Memory | MemoryHead) -> Listed:
+    """Return what lists look for of a memory."""
+    return Listed(sequence, memory.labels, memory.at_s)
 
 
 def read_memory(read: Read, key: MemoryKey) -> tuple[int, Memory] | None:
@@ -53,38 +115,70 @@ def read_head(read: Read, key: MemoryKey) -> tuple[int, MemoryHead] | None:
 
 
 def list_memories(
-    database: Database,
+    view: View,
+    listing: Listing,
     filter: MemoryFilter,
     limit: int,
     hides: Callable[[MemoryHead], bool],
     after: MemoryPlace | None,
 ) -> tuple[tuple[MemoryHead, ...], int]:
-    """Return the newest memories that pass the filter; see `rocks.RocksStore.list_memories`."""
-    found: dict[bytes, MemoryHead] = {}  # A key has two places if it moved under our eyes.
+    """Return the newest memories that pass the filter; see `rocks.RocksStore.list_memories`.
+
+    While the listing is not complete, all memories of the room are looked at.
+    """
+    found: list[MemoryHead] = []
     damaged = 0
-    oldest_ms = filter.since_ms or 0
-    before = None if after is None else _timeline_entry(database, filter.room, after)
-    for place, key in database.scan(keys.timeline(filter.room), backwards=True, before=before):
-        if len(found) == limit or keys.timeline_at_s(place) * 1000 < oldest_ms:
+    before = None if after is None else _place(view, after)
+    if listing.complete and filter.groups != MemoryFilter(room=filter.room).groups:
+        candidates = _by_label(view, listing, filter, before)
+    else:
+        candidates = _by_time(view, filter, before)
+    for sequence, key in candidates:
+        if len(found) == limit:
             break
         try:
-            kept = read_head(database.get, MemoryKey(key))
+            kept = read_head(view.get, key)
         except StoreError as error:
             _log.warning("record_damaged reason=%s", error)
             damaged += 1
             continue
-        if kept is not None and filter.admits(kept[1]) and not hides(kept[1]):
-            found.setdefault(key, kept[1])
-    return tuple(found.values()), damaged
+        if kept is None or kept[0] != sequence:
+            continue  # It was damaged when it was replaced, and this place of it is left.
+        if filter.admits(kept[1]) and not hides(kept[1]):
+            found.append(kept[1])
+    return tuple(found), damaged
 
 
-def _timeline_entry(database: Database, room: RoomName | None, place: MemoryPlace) -> bytes:
+def _by_time(
+    view: View, filter: MemoryFilter, before: tuple[int, int] | None
+) -> Iterator[tuple[int, MemoryKey]]:
+    """Yield the sequences and keys of a room's memories, or of all, the newest first."""
+    oldest_ms = filter.since_ms or 0
+    end = None if before is None else keys.timeline_entry(filter.room, *before)
+    for place, key in view.scan(keys.timeline(filter.room), backwards=True, before=end):
+        at_s, sequence = keys.timeline_place(place)
+        if at_s * 1000 < oldest_ms:
+            return
+        yield sequence, MemoryKey(key)
+
+
+def _by_label(
+    view: View, listing: Listing, filter: MemoryFilter, before: tuple[int, int] | None
+) -> Iterator[tuple[int, MemoryKey]]:
+    """Yield the sequences and keys of the memories that may have the labels, the newest first."""
+    since_s = -(-(filter.since_ms or 0) // 1000)
+    for sequence in listing.newest(view, filter.groups, since_s, before):
+        key = view.get(keys.log(sequence))
+        if key is not None:
+            yield sequence, MemoryKey(key)
+
+
+def _place(view: View, place: MemoryPlace) -> tuple[int, int]:
     try:
-        kept = read_head(database.get, place.key)
+        kept = read_head(view.get, place.key)
     except StoreError:
         kept = None
-    sequence = keys.SEQUENCE_MAX if kept is None else kept[0]
-    return keys.timeline_entry(room, place.at_s, sequence)
+    return place.at_s, keys.SEQUENCE_MAX if kept is None else kept[0]
 
 
 def _damaged(key: MemoryKey, error: Exception) -> StoreError:

@@ -5,6 +5,7 @@ import logging
 import struct
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,14 +17,19 @@ from buddies_core.model.memory import (
     MemoryHead,
     MemoryKey,
     MemoryPlace,
-    prevails,
-    succeeding,
 )
 from buddies_core.model.revocation import Revocation
-from buddies_core.store import contents, keys
+from buddies_core.store import keys
 from buddies_core.store.database import Changes, Database, Read
 from buddies_core.store.invites import RocksInvites
-from buddies_core.store.memories import list_memories, places, read_head, read_memory
+from buddies_core.store.listing import Listing
+from buddies_core.store.memories import (
+    list_memories,
+    put_memory,
+    read_head,
+    read_memory,
+    totals,
+)
 from buddies_core.store.policies import RocksPolicies
 from buddies_core.store.records import (
     BindingRecord,
@@ -34,7 +40,6 @@ from buddies_core.store.records import (
     decode_revocation,
     decode_room,
     encode_binding,
-    encode_memory,
     encode_presence,
     encode_revocation,
     encode_room,
@@ -48,7 +53,7 @@ from buddies_core.store.task_records import (
     encode_offer,
     encode_task,
 )
-from buddies_core.store.upgrade import upgrade
+from buddies_core.store.upgrade import takes_time, upgrade
 
 _log = logging.getLogger(__name__)
 
@@ -71,6 +76,7 @@ class RocksStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._listing = Listing(keys.BITS, keys.TIMES)
         self.policies = RocksPolicies(database)
         self.skills = RocksSkills(database)
         self.invites = RocksInvites(database)
@@ -80,14 +86,24 @@ class RocksStore:
     async def open(cls, path: Path) -> AsyncIterator["RocksStore"]:
         """Give the store in this directory, which is made if missing; close it afterwards.
 
-        What an older buddies wrote is brought into today's layout first.
+        What an older buddies wrote is read as it is, until `upgrade` has brought it into today's
+        layout.
 
         Raises:
             StoreError: it is in use, damaged or not writable; the text says what to do.
         """
         async with Database.open(path) as database:
-            await upgrade(database)
-            yield cls(database)
+            store = cls(database)
+            if not takes_time(database):
+                await store.upgrade()
+            yield store
+
+    async def upgrade(self) -> None:
+        """Bring what an older buddies wrote into today's layout.
+
+        Lists with a filter are slow until then. Cut short, it goes on where it was the next time.
+        """
+        await upgrade(self._database, self._listing, self.skills.listing)
 
     async def put_memory(self, memory: Memory) -> bool:
         """Keep a memory unless one that prevails has its key; return whether it is kept now.
@@ -98,34 +114,8 @@ class RocksStore:
         Raises:
             StoreError: the disk refused.
         """
-
-        def decide(read: Read) -> tuple[bool, Changes]:
-            try:
-                kept = read_memory(read, memory.key)
-                is_new = kept is None
-            except StoreError:  # What can't be read is replaced.
-                kept, is_new = None, False
-            if kept is not None and not prevails(memory, kept[1]):
-                return False, {}
-            last_sequence, count = self._totals(read)
-            sequence = last_sequence + 1
-            changes: dict[bytes, bytes | None] = {}
-            place = keys.memory(memory.key)
-            if kept is not None:
-                changes |= dict.fromkeys((*places(*kept), keys.content(place)))
-            arrived = memory if kept is None else succeeding(memory, kept[1])
-            changes |= dict.fromkeys(places(sequence, arrived), memory.key)
-            changes[keys.memory_by_id(memory.entry.id, memory.key)] = b""
-            if memory.truncated:
-                changes[keys.truncated(memory.key)] = b""
-            elif not is_new:
-                changes[keys.truncated(memory.key)] = None
-            changes[place] = encode_memory(arrived, sequence)
-            changes |= contents.beside(place, arrived.entry.content)
-            changes[keys.TOTALS] = struct.pack(">QQ", sequence, count + is_new)
-            return True, changes
-
-        return await self._database.commit(decide)
+        put = partial(put_memory, self._database, self._listing, memory)
+        return await self._database.commit(put)
 
     def get_memory(self, key: MemoryKey) -> Memory | None:
         """Return the memory under this key.
@@ -180,8 +170,8 @@ class RocksStore:
         behind that place. If the memory there can't be read any more, it begins anew with that
         memory's second, so that none is left out.
         """
-        return await self._database.read(
-            lambda: list_memories(self._database, filter, limit, hides, after)
+        return await self._database.view(
+            lambda view: list_memories(view, self._listing, filter, limit, hides, after)
         )
 
     async def memories_since(self, sequence: int, limit: int) -> tuple[tuple[int, Memory], ...]:
@@ -210,20 +200,11 @@ class RocksStore:
 
     def last_sequence(self) -> int:
         """Return the sequence of the latest arrival; 0 if there was none."""
-        return self._totals(self._database.get)[0]
+        return totals(self._database, self._database.get)[0]
 
     def count_memories(self) -> int:
         """Return how many memories are kept."""
-        return self._totals(self._database.get)[1]
-
-    def _totals(self, read: Read) -> tuple[int, int]:
-        """Return the last sequence and the count of memories."""
-        data = read(keys.TOTALS)
-        if data is None or len(data) != 16:
-            log = [place for place, _ in self._database.scan(keys.LOG)]
-            return (keys.log_sequence(log[-1]) if log else 0), len(log)
-        sequence, count = struct.unpack(">QQ", data)
-        return sequence, count
+        return totals(self._database, self._database.get)[1]
 
     async def keeps_any_of(self, room: RoomName) -> bool:
         """Return whether memories, skills or tasks of a room are kept, also damaged ones."""

@@ -6,6 +6,7 @@ successor    := "c" · parent:32 · length:u16be · room · hash:32  → rank:u8
 neighbor:32, or nothing
 announcement := "e" · hash:32 · length:u16be · room · digest:32  → SkillRecord
 vote         := "v" · hash:32 · length:u16be · room · voter:33   → VoteRecord
+bits         := "u" · hash of a label:8 · page:u32be              → bit[256]; see `listing`
 last         := "n"                                              → last sequence:u64be
 """
 
@@ -19,6 +20,7 @@ from buddies_core.model.skill import Skill, SkillHead, SkillKey, Vote
 AnnouncementId = NewType("AnnouncementId", bytes)
 
 SKILLS, LOG, SUCCESSORS, ANNOUNCEMENTS, VOTES, LAST = b"s", b"j", b"c", b"e", b"v", b"n"
+BITS = b"u"
 
 
 def in_room(key: SkillKey) -> bytes:

@@ -9,7 +9,6 @@ anything, so a skill is linked to so many only; those whose publishers are known
 import logging
 import struct
 from collections.abc import Callable, Collection
-from functools import partial
 from typing import Protocol
 
 from buddies_core.errors import StoreError
@@ -20,17 +19,21 @@ from buddies_core.model.skill import (
     SkillHead,
     SkillKey,
     Vote,
-    hash_of_key,
     prevails,
-    room_of_key,
     succeeding,
 )
 from buddies_core.store import contents, keys, skill_keys, succession
 from buddies_core.store.database import Changes, Database, Read
+from buddies_core.store.listing import Listing
 from buddies_core.store.skill_keys import AnnouncementId
+from buddies_core.store.skill_reading import (
+    list_skills,
+    listed_skill,
+    read_skill,
+    read_skill_head,
+)
 from buddies_core.store.skill_records import (
     decode_skill,
-    decode_skill_head,
     decode_vote,
     encode_skill,
     encode_vote,
@@ -132,6 +135,7 @@ class RocksSkills:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.listing = Listing(skill_keys.BITS)
 
     async def put_skill(self, skill: Skill, origin: Origin = UNKNOWN_ORIGIN) -> bool:
         """Keep a skill unless one that prevails has its key; return whether it is kept now."""
@@ -156,6 +160,8 @@ class RocksSkills:
             for link in skill_keys.links_of(skill):
                 changes |= self._linked(link, succession.link(origin, sequence))
             changes[skill_keys.log(sequence)] = skill.key
+            gone = None if kept is None else listed_skill(*kept)
+            changes |= self.listing.changes(read, listed_skill(sequence, skill), gone)
             arrived = skill if kept is None else succeeding(skill, kept[1])
             changes[place] = encode_skill(arrived, sequence)
             changes |= contents.beside(place, arrived.entry.content)
@@ -171,11 +177,8 @@ class RocksSkills:
 
     def get_head(self, key: SkillKey) -> SkillHead | None:
         """Return the head of the skill under this key."""
-        try:
-            data = self._database.get(skill_keys.SKILLS + key)
-            return None if data is None else decode_skill_head(data)[1]
-        except (StoreError, ValueError) as error:
-            raise _damaged(key, error) from error
+        kept = read_skill_head(self._database.get, key)
+        return kept[1] if kept else None
 
     def find_skills(self, hash: str) -> tuple[Skill, ...]:
         """Return the skills with this hash, one a room, by room."""
@@ -192,40 +195,9 @@ class RocksSkills:
         after: SkillKey | None = None,
     ) -> tuple[tuple[SkillHead, ...], int]:
         """Return the latest arrivals with any of the tags, and how many damaged were skipped."""
-        return await self._database.read(lambda: self._list(room, tags, limit, hides, after))
-
-    def _list(
-        self,
-        room: RoomName | None,
-        tags: tuple[str, ...],
-        limit: int,
-        hides: Callable[[SkillHead], bool],
-        after: SkillKey | None,
-    ) -> tuple[tuple[SkillHead, ...], int]:
-        found: dict[bytes, SkillHead] = {}  # A key has two places if it moved under our eyes.
-        damaged = 0
-        before = None if after is None else self._place(after)
-        for _, key in self._database.scan(skill_keys.LOG, backwards=True, before=before):
-            if len(found) == limit:
-                break
-            if room is not None and room_of_key(SkillKey(key)) != room:
-                continue
-            try:
-                skill = self.get_head(SkillKey(key))
-            except StoreError as error:
-                _log.warning("record_damaged reason=%s", error)
-                damaged += 1
-                continue
-            if skill is not None and has_any(skill, tags) and not hides(skill):
-                found.setdefault(key, skill)
-        return tuple(found.values()), damaged
-
-    def _place(self, key: SkillKey) -> bytes | None:
-        try:
-            kept = read_skill(self._database.get, key)
-        except StoreError:
-            return None
-        return None if kept is None else skill_keys.log(kept[0])
+        return await self._database.view(
+            lambda view: list_skills(view, self.listing, room, tags, limit, hides, after)
+        )
 
     def _linked(self, place: bytes, link: bytes) -> Changes:
         """Return the changes that link a successor to its parent, in place of others if need be."""
@@ -333,29 +305,6 @@ class RocksSkills:
 def _inline(content: str, _size: int) -> str:
     """Return the content of an announcement, which is never long."""
     return content
-
-
-def read_skill(read: Read, key: SkillKey) -> tuple[int, Skill] | None:
-    """Return the sequence and the skill under this key.
-
-    Raises:
-        StoreError: its record is damaged.
-    """
-    place = skill_keys.SKILLS + key
-    try:
-        data = read(place)
-        if data is None:
-            return None
-        return decode_skill(data, partial(contents.joined, read, place))
-    except (StoreError, ValueError) as error:
-        raise _damaged(key, error) from error
-
-
-def _damaged(key: SkillKey, error: Exception) -> StoreError:
-    return StoreError(
-        f"the record of skill {hash_of_key(key)} is damaged ({error}); nothing else is affected, "
-        "and other members of its room may still have it: search_skills asks them"
-    )
 
 
 def _read_vote(place: bytes, data: bytes | None) -> tuple[Vote, EndpointId | None] | None:

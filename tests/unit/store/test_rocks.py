@@ -128,6 +128,9 @@ async def test_a_store_of_an_older_layout_shows_the_same(tmp_path: Path) -> None
 
     async with RocksStore.open(tmp_path) as store:
         assert await store.list_memories(EVERYTHING, 9) == (heads(ahead, long), 0)
+        assert (store.get_memory(long.key), store.skills.get_skill(skill.key)) == (long, skill)
+        await store.upgrade()
+        assert await store.list_memories(EVERYTHING, 9) == (heads(ahead, long), 0)
         assert await store.list_memories(MemoryFilter(since_ms=51_000), 9) == ((), 0)
         assert (store.get_memory(long.key), store.skills.get_skill(skill.key)) == (long, skill)
     async with Database.open(tmp_path) as database:

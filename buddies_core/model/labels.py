@@ -1,0 +1,45 @@
+"""What a filter asks for as strings that an index can look up. Pure.
+
+An item has a label for its room, its kind, its agent, each tag and each name of its author. A
+filter asks for groups of labels; an item passes if it has one of each group.
+"""
+
+from collections.abc import Iterable
+
+
+def labels_of(
+    *,
+    room: str,
+    kind: str = "",
+    tags: Iterable[str] = (),
+    authors: Iterable[str] = (),
+    agent: str = "",
+) -> tuple[str, ...]:
+    """Return the labels of an item, each once; authors and agents are compared without case."""
+    labels = (
+        f"room:{room}",
+        f"kind:{kind}",
+        f"agent:{agent.casefold()}",
+        *(f"author:{author.casefold()}" for author in authors),
+        *(f"tag:{tag}" for tag in tags),
+    )
+    return tuple(dict.fromkeys(labels))
+
+
+def groups_of(
+    *,
+    room: str | None = None,
+    kind: str | None = None,
+    tags: Iterable[str] = (),
+    author: str | None = None,
+    agent: str | None = None,
+) -> tuple[tuple[str, ...], ...]:
+    """Return the groups that ask for all of these, and for any of the tags; None asks nothing."""
+    groups = (
+        () if room is None else (f"room:{room}",),
+        () if kind is None else (f"kind:{kind}",),
+        () if agent is None else (f"agent:{agent.casefold()}",),
+        () if author is None else (f"author:{author.casefold()}",),
+        tuple(f"tag:{tag}" for tag in tags),
+    )
+    return tuple(group for group in groups if group)
