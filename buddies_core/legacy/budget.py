@@ -34,6 +34,10 @@ ANSWERS = Rate(per_s=5.0, burst=20.0)
 ANSWERS_OF_NEIGHBOR = Rate(per_s=2.0, burst=10.0)
 """To searches and to newcomers. Each is a broadcast, which costs every member; and the model takes
 4 ms for a query."""
+KEPT = Rate(per_s=0.2, burst=2000.0)
+KEPT_OF_NEIGHBOR = Rate(per_s=1 / 30, burst=1000.0)
+"""Memories and skills, which stay on disk for good: 4 KB each at most. An agent stores some dozens
+a day; at worst they take 8 MB at once, and then 80 MB a day."""
 
 
 class _Share:
@@ -57,6 +61,7 @@ class Budget:
         self._messages = _Share(MESSAGES, MESSAGES_OF_NEIGHBOR)
         self._signatures = _Share(SIGNATURES, SIGNATURES_OF_NEIGHBOR)
         self._answers = _Share(ANSWERS, ANSWERS_OF_NEIGHBOR)
+        self._kept = _Share(KEPT, KEPT_OF_NEIGHBOR)
 
     def take_message(self, neighbor: EndpointId, now_s: float) -> bool:
         """Return whether a message that this neighbor delivered may be read."""
@@ -72,6 +77,10 @@ class Budget:
     def take_answer(self, neighbor: EndpointId, now_s: float) -> bool:
         """Return whether a message that this neighbor delivered may be answered."""
         return self._answers.take(neighbor, now_s)
+
+    def take_place(self, neighbor: EndpointId, now_s: float) -> bool:
+        """Return whether something that this neighbor delivered may be kept on disk."""
+        return self._kept.take(neighbor, now_s)
 
 
 def _by_gpg(message: RoomMessage) -> int:

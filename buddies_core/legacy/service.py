@@ -163,9 +163,11 @@ class Legacy:
                 if not here.left(who):
                     self._counters["leaves_of_strangers"] += 1
             case MemoryCreated():
-                await self._memories.receive(admitted, neighbor)
+                if self._may_keep(neighbor):
+                    await self._memories.receive(admitted, neighbor)
             case SkillPublished():
-                await self._skills.receive(admitted, neighbor)
+                if self._may_keep(neighbor):
+                    await self._skills.receive(admitted, neighbor)
             case SkillVoteCast():
                 await self._skills.receive_vote(admitted, neighbor)
             case SearchRequest() if self._may_answer(neighbor):
@@ -177,7 +179,7 @@ class Legacy:
             case SkillSearchResponse():
                 self._skill_questions.answered(body, neighbor)
             case TaskRequest():
-                await self._tasks.offered(order_of(body, name, self._clock.wall_ms()))
+                await self._tasks.offered(order_of(body, name, self._clock.wall_ms()), neighbor)
             case TaskClaimed(task_id=id):
                 await self._tasks.begun(id)
             case TaskResponse():
@@ -195,6 +197,12 @@ class Legacy:
         if self._budget.take_answer(neighbor, self._clock.now_s()):
             return True
         self._counters["legacy_answers_over_budget"] += 1
+        return False
+
+    def _may_keep(self, neighbor: EndpointId) -> bool:
+        if self._budget.take_place(neighbor, self._clock.now_s()):
+            return True
+        self._counters["legacy_kept_over_budget"] += 1
         return False
 
     def _answer(self, room: RoomName, answer: Body | None) -> None:

@@ -10,6 +10,7 @@ from buddies_core.rooms.last_seen import LastSeen
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.presence import Presences
 from buddies_core.rooms.standing import CHOSEN
+from buddies_core.store.keys import presence_mark
 from buddies_core.store.records import PresenceRecord, RoomRecord
 from buddies_core.trust.admitted import Admitted
 
@@ -51,7 +52,8 @@ class Members:
         forgotten = self.last_seen.note(sender, trailer.address, heard_at_ms, body.name, told_by)
         standing = self.last_seen.standing(sender)
         # To be a member of a private room takes its secret.
-        host.network.rank(sender, CHOSEN if self._room.private else standing)
+        rank = CHOSEN if self._room.private else standing
+        host.network.rank(sender, rank)
         is_here = self.presences.heard(
             sender,
             body,
@@ -66,6 +68,7 @@ class Members:
         )
         if is_here and not was_present:
             log.info("member_present room=%s peer=%s", self._room.name, short(sender))
+        await host.admission.speakers.note(sender, rank)
         if sender not in forgotten:
             await self._keep(admitted.raw, sender, trailer.sent_at_ms)
         if body.binding is not None:
@@ -113,4 +116,4 @@ class Members:
         await self._host.store.put_presence(record)
 
     def _mark(self, sender: EndpointId) -> bytes:
-        return b"presence" + self._room.room_id + sender
+        return presence_mark(self._room.room_id, sender)

@@ -22,8 +22,8 @@ from buddies_core.rooms.attached import CLI_AGENT, AttachedAgents
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.private.invites import Invites
 from buddies_core.rooms.room import Room
+from buddies_core.rooms.standing import CHOSEN
 from buddies_core.store.records import RoomRecord
-from buddies_core.trust.admission import spoke_key
 from buddies_core.trust.admitted import Admitted
 from buddies_core.trust.names import status_text
 
@@ -51,7 +51,7 @@ class Rooms:
     async def open(cls, host: Host) -> AsyncIterator["Rooms"]:
         """Be in the rooms that were joined before; leave the swarm, not the rooms, at the end."""
         # We sign, too: nobody speaks for us without a signature.
-        await host.store.raise_watermark(spoke_key(host.endpoint), 1)
+        await host.admission.speakers.note(host.endpoint, CHOSEN)
         async with asyncio.TaskGroup() as group:
             rooms = cls(host, group)
             for record in host.store.rooms():

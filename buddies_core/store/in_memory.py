@@ -14,7 +14,7 @@ from buddies_core.model.memory import (
 )
 from buddies_core.model.revocation import Revocation
 from buddies_core.store.in_memory_invites import InMemoryInvites
-from buddies_core.store.keys import SEQUENCE_MAX
+from buddies_core.store.keys import SEQUENCE_MAX, presence_mark
 from buddies_core.store.policies import InMemoryPolicies
 from buddies_core.store.records import BindingRecord, PresenceRecord, RoomRecord
 from buddies_core.store.task_records import OfferRecord, TaskRecord
@@ -133,8 +133,9 @@ class InMemoryStore:
         return self._presences.get((room_id, endpoint))
 
     async def delete_presence(self, room_id: RoomId, endpoint: EndpointId) -> None:
-        """Forget a member of a room."""
+        """Forget a member of a room, and the mark of its newest word on whether it is here."""
         self._presences.pop((room_id, endpoint), None)
+        self._watermarks.pop(presence_mark(room_id, endpoint), None)
 
     async def delete_presences(self, room_id: RoomId) -> None:
         """Forget the members of a room."""
@@ -199,6 +200,14 @@ class InMemoryStore:
     def watermark(self, name: bytes) -> int:
         """Return the highest value that this name was raised to; 0 if never."""
         return self._watermarks.get(name, 0)
+
+    def watermarks(self, prefix: bytes) -> tuple[tuple[bytes, int], ...]:
+        """Return the marks whose names begin so, by name, with their values."""
+        return tuple(it for it in sorted(self._watermarks.items()) if it[0].startswith(prefix))
+
+    async def forget_watermark(self, name: bytes) -> None:
+        """Have no mark of this name; again is fine."""
+        self._watermarks.pop(name, None)
 
     async def raise_watermark(self, name: bytes, value: int) -> None:
         """Raise a mark; it never falls."""

@@ -116,6 +116,11 @@ def presence(room_id: RoomId, endpoint: EndpointId) -> bytes:
     return presences(room_id) + endpoint
 
 
+def presence_mark(room_id: RoomId, endpoint: EndpointId) -> bytes:
+    """Return the name of the mark of a member's newest word on whether it is here."""
+    return b"presence" + room_id + endpoint
+
+
 def binding(endpoint: EndpointId) -> bytes:
     """Return where it lies who vouches for an endpoint."""
     return BINDINGS + endpoint

@@ -2,7 +2,6 @@
 
 import itertools
 import logging
-import struct
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -23,6 +22,7 @@ from buddies_core.store import keys
 from buddies_core.store.database import Changes, Database, Read
 from buddies_core.store.invites import RocksInvites
 from buddies_core.store.listing import Listing
+from buddies_core.store.marks import RocksMarks
 from buddies_core.store.memories import (
     list_memories,
     put_memory,
@@ -67,7 +67,7 @@ def _nothing(_: MemoryHead) -> bool:
     return False
 
 
-class RocksStore:
+class RocksStore(RocksMarks):
     """Everything that outlives the daemon, but for the node key. Made by `open`.
 
     A record that can't be read does no harm to others: what reads it alone raises and names it,
@@ -75,6 +75,7 @@ class RocksStore:
     """
 
     def __init__(self, database: Database) -> None:
+        super().__init__(database)
         self._database = database
         self._listing = Listing(keys.BITS, keys.TIMES)
         self.policies = RocksPolicies(database)
@@ -242,8 +243,13 @@ class RocksStore:
         return self._read(keys.presence(room_id, endpoint), decode_presence, "a presence")
 
     async def delete_presence(self, room_id: RoomId, endpoint: EndpointId) -> None:
-        """Forget a member of a room. This outlives this process, not the machine."""
-        await self._put(keys.presence(room_id, endpoint), None, synced=False)
+        """Forget a member of a room, and the mark of its newest word on whether it is here.
+
+        This outlives this process, not the machine.
+        """
+        mark = keys.watermark(keys.presence_mark(room_id, endpoint))
+        changes = {keys.presence(room_id, endpoint): None, mark: None}
+        await self._database.commit(lambda _: (None, changes), synced=False)
 
     async def delete_presences(self, room_id: RoomId) -> None:
         """Forget the members of a room. On return that is on disk."""
@@ -337,20 +343,6 @@ class RocksStore:
         """Forget a task that this node was asked to do, if it is known. On return it is on disk."""
         await self._put(keys.offer(id), None)
 
-    def watermark(self, name: bytes) -> int:
-        """Return the highest value that this name was raised to; 0 if never."""
-        return _watermark(self._database.get, name)
-
-    async def raise_watermark(self, name: bytes, value: int) -> None:
-        """Raise a mark; it never falls. On return it outlives this process, not the machine."""
-
-        def decide(read: Read) -> tuple[None, Changes]:
-            if value <= _watermark(read, name):
-                return None, {}
-            return None, {keys.watermark(name): struct.pack(">Q", value)}
-
-        await self._database.commit(decide, synced=False)
-
     def _read(self, key: bytes, decode: Callable[[bytes], T], name: str) -> T | None:
         try:
             data = self._database.get(key)
@@ -362,10 +354,6 @@ class RocksStore:
 
     async def _put(self, key: bytes, value: bytes | None, *, synced: bool = True) -> None:
         await self._database.commit(lambda _: (None, {key: value}), synced=synced)
-
-
-def _watermark(read: Read, name: bytes) -> int:
-    return int.from_bytes(read(keys.watermark(name)) or b"", "big")
 
 
 def _decoded(records: Iterator[tuple[bytes, bytes]], decode: Callable[[bytes], T]) -> Iterator[T]:

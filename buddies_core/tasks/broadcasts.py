@@ -5,15 +5,19 @@ That is how 0.1.4 peers hand out tasks; `legacy.tasks` knows how they say it.
 
 from collections import Counter
 
+from buddies_core.errors import Busy
 from buddies_core.model.ids import EndpointId, RoomName, TaskId
 from buddies_core.model.task import TaskOrder, TaskResult
 from buddies_core.store.task_records import OfferRecord, OfferState
 from buddies_core.tasks.events import LegacyResponded
-from buddies_core.tasks.inbox import Inbox
+from buddies_core.tasks.inbox import WAITING_PER_PEER_MAX, Inbox
 from buddies_core.tasks.ledger import Ledger
 
 NOBODY = EndpointId(b"")
 """Who asks for a broadcast task: a name is all there is, and anybody can take it."""
+
+WAITING_PER_NEIGHBOR_MAX = WAITING_PER_PEER_MAX // 4
+"""Of all the tasks of NOBODY that may wait here. It may be the only way to all 0.1.4 peers."""
 
 
 class BroadcastTasks:
@@ -23,18 +27,28 @@ class BroadcastTasks:
         self._ledger = ledger
         self._inbox = inbox
         self._counters = counters
+        # By whom this run of the daemon got those that wait.
+        self._brought_by: dict[TaskId, EndpointId] = {}
 
-    async def offered(self, order: TaskOrder) -> None:
-        """Put a task of NOBODY into the inbox, once.
+    async def offered(self, order: TaskOrder, neighbor: EndpointId) -> None:
+        """Put a task of NOBODY, which this neighbor delivered, into the inbox, once.
 
         Raises:
-            Busy: too many such tasks wait.
+            Busy: too many such tasks wait, or too many that the neighbor delivered.
             StoreError: the disk refused.
         """
         async with self._inbox.lock(order.id):
             if self._inbox.find(order.id) is None:
                 self._inbox.check_room(NOBODY)
+                self._check_share(neighbor)
+                self._brought_by[order.id] = neighbor
                 await self._inbox.put(OfferRecord(order=order, legacy=True))
+
+    def _check_share(self, neighbor: EndpointId) -> None:
+        waiting = {it.id for it in self._inbox.all() if it.record.state is OfferState.OFFERED}
+        self._brought_by = {id: it for id, it in self._brought_by.items() if id in waiting}
+        if Counter(self._brought_by.values())[neighbor] >= WAITING_PER_NEIGHBOR_MAX:
+            raise Busy(f"{WAITING_PER_NEIGHBOR_MAX} tasks of 0.1.4 peers by one neighbor wait here")
 
     async def forget_offered(self) -> None:
         """Forget the tasks of NOBODY that no agent here has claimed.

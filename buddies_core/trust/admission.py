@@ -3,7 +3,6 @@
 import logging
 from collections import Counter
 from dataclasses import replace
-from typing import Protocol
 
 from buddies_core.errors import StoreError, WireError
 from buddies_core.gossip.messages import CONTENT_BYTES_MAX
@@ -21,6 +20,7 @@ from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, RoomId, RoomName, short
 from buddies_core.trust.admitted import Admitted, Rejected
 from buddies_core.trust.gate import Gate
+from buddies_core.trust.speakers import MarksPort, Speakers
 from buddies_core.trust.twin import Twin
 from buddies_core.wire.room_messages import (
     Envelope,
@@ -38,34 +38,19 @@ MESSAGE_BYTES_MAX = CONTENT_BYTES_MAX + 512
 log = logging.getLogger(__name__)
 
 
-class Speakers(Protocol):
-    """Who has ever signed what it said; kept on disk."""
-
-    def watermark(self, name: bytes) -> int:
-        """Return the mark, 0 if there is none."""
-
-    async def raise_watermark(self, name: bytes, value: int) -> None:
-        """Raise the mark to `value`, if it is lower."""
-
-
-def spoke_key(endpoint: EndpointId) -> bytes:
-    """Return the name of the mark that says that this endpoint signs its messages."""
-    return b"spoke" + endpoint
-
-
 class Admission:
     """Admits what peers say; counts what it rejects, by reason."""
 
     def __init__(
         self,
-        speakers: Speakers,
+        marks: MarksPort,
         verify: Verify,
         counters: Counter[str],
         gate: Gate | None = None,
         twin: Twin | None = None,
     ) -> None:
         """Let in what `gate` lets in; without one, what is what it claims to be."""
-        self._speakers = speakers
+        self.speakers = Speakers(marks)
         self._verify_signer = verify
         self._counters = counters
         self._gate = gate
@@ -96,21 +81,16 @@ class Admission:
             self._counters[f"rejected_{rejected.reason}"] += 1
             raise
         if admitted.trailer is not None:
-            await self._note_speaker(admitted.trailer.sender)
+            await self._note_speaker(admitted.trailer.sender, told_by)
         return admitted
 
-    async def _note_speaker(self, sender: EndpointId) -> None:
+    async def _note_speaker(self, sender: EndpointId, told_by: EndpointId | None) -> None:
         """Keep that this endpoint signs, so that nobody speaks for it without a signature."""
-        if self._signs(sender):
-            return
         try:
-            await self._speakers.raise_watermark(spoke_key(sender), 1)
+            await self.speakers.note(sender, told_by=told_by)
         except StoreError as error:
             # The message is good all the same; the next one is another chance to note it.
             log.warning("speaker_not_noted peer=%s: %s", short(sender), error)
-
-    def _signs(self, endpoint: EndpointId) -> bool:
-        return self._speakers.watermark(spoke_key(endpoint)) > 0
 
     def _admit(
         self, room: RoomName, room_id: RoomId, raw: bytes, told_by: EndpointId | None
@@ -177,7 +157,7 @@ class Admission:
             endpoint = EndpointId(bytes.fromhex(author))
         except ValueError:
             return False
-        return self._signs(endpoint)
+        return endpoint in self.speakers
 
 
 def _claimed_author(message: RoomMessage) -> str | None:

@@ -24,7 +24,7 @@ from buddies_core.model.identity import Binding, Verified
 from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.skills.content import skill_hash
 from buddies_core.store import keys as keys_of_store
-from buddies_core.trust.admission import spoke_key
+from buddies_core.trust.speakers import spoke_key
 from tests.support.eventually import until
 from tests.support.forgers import ForgersKeys, forgers_keys, signed_entry
 from tests.support.memories import DEMO, an_entry

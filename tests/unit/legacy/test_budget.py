@@ -8,6 +8,8 @@ import pytest
 from buddies_core.legacy.budget import (
     ANSWERS,
     ANSWERS_OF_NEIGHBOR,
+    KEPT,
+    KEPT_OF_NEIGHBOR,
     MESSAGES,
     MESSAGES_OF_NEIGHBOR,
     SIGNATURES,
@@ -38,6 +40,8 @@ def take(budget: Budget, what: str, peer: EndpointId, now_s: float) -> bool:
             return budget.take_message(peer, now_s)
         case "answer":
             return budget.take_answer(peer, now_s)
+        case "place":
+            return budget.take_place(peer, now_s)
         case _:
             return budget.take_signatures(a_message(signed_by=GPG), peer, now_s)
 
@@ -50,6 +54,7 @@ KINDS = [
     ("message", MESSAGES, MESSAGES_OF_NEIGHBOR),
     ("signature", SIGNATURES, SIGNATURES_OF_NEIGHBOR),
     ("answer", ANSWERS, ANSWERS_OF_NEIGHBOR),
+    ("place", KEPT, KEPT_OF_NEIGHBOR),
 ]
 
 
@@ -61,8 +66,8 @@ def test_one_neighbor_uses_up_its_share_and_leaves_the_others_theirs(
     taken = sum(take(budget, what, neighbor(1), 0.0) for _ in range(5000))
     assert taken == share.burst < total.burst
     assert take(budget, what, neighbor(2), 0.0)
-    later = sum(take(budget, what, neighbor(1), 1.0) for _ in range(5000))
-    assert later == share.per_s
+    later = sum(take(budget, what, neighbor(1), 30.0) for _ in range(5000))
+    assert later == min(share.burst, 30 * share.per_s)
 
 
 @pytest.mark.parametrize(("what", "total", "share"), KINDS)
@@ -72,8 +77,8 @@ def test_any_number_of_neighbors_gets_no_more_than_the_whole(
     budget = Budget()
     taken = sum(take(budget, what, neighbor(number % 500), 0.0) for number in range(5000))
     assert taken == total.burst
-    later = sum(take(budget, what, neighbor(number), 1.0) for number in range(5000))
-    assert later == total.per_s
+    later = sum(take(budget, what, neighbor(number), 30.0) for number in range(5000))
+    assert later == min(total.burst, 30 * total.per_s)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from buddies_core.gossip.messages import CONTENT_BYTES_MAX as BROADCAST_BYTES_MAX
 from buddies_core.legacy.asking import ANSWERS_MAX, ANSWERS_PER_NEIGHBOR_MAX, Replies
 from buddies_core.model.bodies import (
+    Leave,
     SearchFilters,
     SearchRequest,
     SearchResponse,
@@ -19,7 +20,6 @@ from buddies_core.model.ids import EndpointId, RequestId, RoomName
 from buddies_core.model.memory import MemoryEntry, MemoryFilter, MemoryKind
 from buddies_core.model.room import Member
 from buddies_core.model.views import PeerAnswer, SearchResult
-from buddies_core.trust.admission import spoke_key
 from buddies_core.trust.admitted import Admitted
 from buddies_core.wire.room_messages import open_envelope
 from tests.support.memories import CAROL, DEMO, an_entry
@@ -181,7 +181,7 @@ async def test_an_unproven_copy_of_a_memory_whose_proof_is_known_counts_as_that_
 async def test_an_unproven_memory_in_the_name_of_one_who_signs_is_dropped(
     alice: Node, bob: Node
 ) -> None:
-    await bob.store.raise_watermark(spoke_key(alice.endpoint), 1)
+    await bob.rooms.admit(DEMO, await alice.rooms.compose(DEMO, Leave("alice")))
     bob.rooms.present[DEMO].append(OLD_CAROL)
     answering(bob, an_entry(author=alice.endpoint, content="a forged table"))
 

@@ -2,30 +2,49 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from random import Random
 from uuid import UUID
 
 import pytest
 
+from buddies_core.errors import Busy
 from buddies_core.identity.verifying import Verifier
 from buddies_core.legacy.answering import MemoryAnswers, SkillAnswers
 from buddies_core.legacy.asking import SkillQuestions
-from buddies_core.legacy.budget import ANSWERS, ANSWERS_OF_NEIGHBOR, MESSAGES_OF_NEIGHBOR
+from buddies_core.legacy.budget import (
+    ANSWERS,
+    ANSWERS_OF_NEIGHBOR,
+    KEPT_OF_NEIGHBOR,
+    MESSAGES_OF_NEIGHBOR,
+)
 from buddies_core.legacy.members import LegacyMembers
 from buddies_core.legacy.service import ANSWERS_WAITING_MAX, Legacy
-from buddies_core.model.bodies import Body, Join, SearchFilters, SearchRequest, SearchResponse
-from buddies_core.model.ids import EndpointId, RequestId, RoomName, open_room_id
-from buddies_core.tasks.broadcasts import BroadcastTasks
+from buddies_core.model.bodies import (
+    Body,
+    Join,
+    MemoryCreated,
+    SearchFilters,
+    SearchRequest,
+    SearchResponse,
+    SkillPublished,
+    TaskClaimed,
+    TaskRequest,
+)
+from buddies_core.model.ids import EndpointId, RequestId, RoomName, TaskId, open_room_id
+from buddies_core.tasks.broadcasts import WAITING_PER_NEIGHBOR_MAX, BroadcastTasks
 from buddies_core.tasks.inbox import Inbox
 from buddies_core.tasks.ledger import Ledger
 from buddies_core.trust.admission import Admission
 from buddies_core.trust.admitted import Admitted
 from buddies_core.wire.room_messages import RoomMessage, encode_room_message
 from tests.support.eventually import until
-from tests.support.memories import DEMO
+from tests.support.memories import DEMO, an_entry
+from tests.support.skills import a_skill_entry
 from tests.support.worlds.skill_team import SkillNode, SkillTeam
 
 ASKED = RequestId(UUID(int=5))
+OLGA, OTTO = EndpointId(b"o" * 32), EndpointId(b"t" * 32)
 
 
 class Room:
@@ -112,6 +131,50 @@ async def test_a_flood_of_searches_is_answered_as_far_as_the_budget_of_its_neigh
     }
     await door.hears(SEARCH, neighbor=2)
     assert len(door.node.embedder.embedded) - asked_before == answered + 1
+
+
+async def test_of_unsigned_memories_and_skills_a_neighbor_has_so_many_kept(door: Door) -> None:
+    budget = int(KEPT_OF_NEIGHBOR.burst)
+    for number in range(budget + 50):
+        door.node.clock.monotonic_s += 0.02  # as fast as they are read
+        body = MemoryCreated(an_entry(number, author=OLGA, content=f"note {number}"))
+        await door.hears(body)
+    await door.hears(SkillPublished(replace(a_skill_entry(), author="olga")))
+    assert door.over_budget() == {"legacy_kept_over_budget": 51}
+    await door.hears(MemoryCreated(an_entry(author=OTTO, content="another way")), neighbor=2)
+    assert door.node.store.count_memories() == budget + 1
+
+
+def a_task(id: TaskId) -> TaskRequest:
+    return TaskRequest(
+        task_id=id,
+        source_peer="olga",
+        room=DEMO,
+        description="do it",
+        timeout_s=600,
+        created_at_s=0,
+    )
+
+
+async def test_a_neighbor_that_brings_many_tasks_of_0_1_4_peers_leaves_room_for_those_of_others(
+    door: Door,
+) -> None:
+    async def offers(count: int, neighbor: int) -> int:
+        refused = 0
+        for number in range(count):
+            id = TaskId(UUID(int=1000 * neighbor + number))
+            try:
+                await door.hears(a_task(id), neighbor)
+            except Busy:
+                refused += 1
+        return refused
+
+    assert await offers(60, neighbor=1) == 60 - WAITING_PER_NEIGHBOR_MAX
+    assert await offers(1, neighbor=2) == 0
+    for id in range(1000, 1010):  # others have begun ten of them
+        await door.hears(TaskClaimed(TaskId(UUID(int=id)), "otto"))
+    assert await offers(10, neighbor=1) == 0
+    assert await offers(60, neighbor=1) == 60 - WAITING_PER_NEIGHBOR_MAX
 
 
 async def test_answers_that_cannot_go_out_are_dropped_and_nobody_waits_for_them(

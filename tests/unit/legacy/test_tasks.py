@@ -50,7 +50,9 @@ def test_a_task_of_a_legacy_peer_is_claimed_and_answered_as_it_expects() -> None
             created_at_s=0,
         )
         for _ in range(2):
-            await bob.tasks.broadcast.offered(order_of(request, DEMO, bob.clock.wall_ms()))
+            await bob.tasks.broadcast.offered(
+                order_of(request, DEMO, bob.clock.wall_ms()), RUSTY.endpoint
+            )
         assert await poll(bob, codex, 5) == [task_id(7)]
         verdict = await bob.tasks.submit(task_id(7), True, "x" * 9000, codex)
         assert verdict == SubmitVerdict(
@@ -154,7 +156,9 @@ def test_a_machine_that_is_done_with_old_peers_forgets_their_tasks_and_sends_no_
                 timeout_s=600,
                 created_at_s=0,
             )
-            await bob.tasks.broadcast.offered(order_of(request, DEMO, bob.clock.wall_ms()))
+            await bob.tasks.broadcast.offered(
+                order_of(request, DEMO, bob.clock.wall_ms()), RUSTY.endpoint
+            )
         assert await poll(bob, codex, 5, 1) == [task_id(7)]
         bob.kill()
         bob.talks_legacy = False

@@ -128,6 +128,31 @@ async def test_whom_the_user_has_named_stands_above_all_others() -> None:
     assert [standing(it.endpoint) for it in (BOB, CAROL, MALLORY)] == [CHOSEN, CHOSEN, 0]
 
 
+async def test_made_up_members_leave_no_more_marks_on_disk_than_there_are_members() -> None:
+    node = Node()
+    await node.hears_of(BOB, told_by=BOB.endpoint)
+    for number in range(MADE_UP):
+        await node.hears_of(NodeKey(number.to_bytes(32, "big")), told_by=MALLORY.endpoint)
+    marked = {name.removeprefix(b"presence" + ROOM_ID) for name, _ in node.store.watermarks(b"pre")}
+    assert marked == node.on_disk()
+    assert len(marked) == 1 + MEMBERS_PER_NEIGHBOR_MAX
+
+
+async def test_while_made_up_members_come_in_no_old_word_of_a_known_one_is_heard_again() -> None:
+    node = Node()
+    older = await node.hears_of(BOB, told_by=BOB.endpoint)
+    node.passes(120)
+    await node.hears_of(BOB, told_by=CAROL.endpoint)
+    await node.members.left(BOB.endpoint, node.clock.wall_ms() + 1)
+    for mallory in (b"m", b"n", b"o", b"p", b"q"):
+        for number in range(MEMBERS_PER_NEIGHBOR_MAX):
+            made_up = NodeKey(mallory * 16 + number.to_bytes(16, "big"))
+            await node.hears_of(made_up, told_by=NodeKey(mallory * 32).endpoint)
+    again = node.restart()
+    await again.hears(older, MALLORY.endpoint)
+    assert (again.has(BOB), BOB.endpoint in again.host.admission.speakers) == (False, True)
+
+
 async def test_the_connections_of_members_are_ranked_by_standing_and_in_private_rooms_highest() -> (
     None
 ):

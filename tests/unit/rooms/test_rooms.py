@@ -33,6 +33,7 @@ from buddies_core.rooms.ports import Host
 from buddies_core.rooms.room_changes import RoomChanges
 from buddies_core.rooms.rooms import Rooms
 from buddies_core.store.in_memory import InMemoryStore
+from buddies_core.store.keys import presence_mark
 from buddies_core.store.records import PresenceRecord
 from buddies_core.trust.admitted import Rejected
 from buddies_core.wire.room_messages import (
@@ -671,4 +672,4 @@ async def test_the_leave_of_somebody_unknown_takes_no_place_on_disk() -> None:
     async with rooms_of(alice) as (rooms, changes):
         await changes.join("demo", None, None)
         await rooms.room("demo").on_leave(BOB.endpoint, 10)
-        assert alice.store.watermark(b"presence" + TOPIC + BOB.endpoint) == 0
+        assert alice.store.watermark(presence_mark(open_room_id(DEMO), BOB.endpoint)) == 0

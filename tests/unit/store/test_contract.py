@@ -23,6 +23,7 @@ from buddies_core.model.task import (
     TaskTarget,
 )
 from buddies_core.store.in_memory import InMemoryStore
+from buddies_core.store.keys import presence_mark
 from buddies_core.store.policies import PolicyRecord
 from buddies_core.store.records import BindingRecord, PresenceRecord, RoomRecord
 from buddies_core.store.rocks import RocksStore
@@ -395,7 +396,10 @@ async def test_presences_belong_to_their_room_and_the_latest_counts(
     assert store.presences(open_room_id(DEMO)) == (new, of_bob)
     assert store.get_presence(new.room_id, new.endpoint) == new
     assert store.get_presence(elsewhere.room_id, of_bob.endpoint) is None
+    for room_id in (new.room_id, elsewhere.room_id):
+        await store.raise_watermark(presence_mark(room_id, new.endpoint), 5)
     await store.delete_presence(open_room_id(DEMO), new.endpoint)
+    assert store.watermarks(b"presence") == ((presence_mark(elsewhere.room_id, new.endpoint), 5),)
     assert store.presences(open_room_id(DEMO)) == (of_bob,)
     await store.delete_presences(open_room_id(DEMO))
     assert store.presences(open_room_id(DEMO)) == ()
@@ -408,6 +412,13 @@ async def test_a_watermark_never_falls(store: InMemoryStore | RocksStore) -> Non
     await store.raise_watermark(b"sen", 7)
 
     assert [store.watermark(name) for name in (b"sent", b"sen", b"se")] == [1 << 60, 7, 0]
+    assert store.watermarks(b"sen") == ((b"sen", 7), (b"sent", 1 << 60))
+    assert store.watermarks(b"sent") == ((b"sent", 1 << 60),)
+
+    await store.forget_watermark(b"sent")
+    await store.forget_watermark(b"never")
+    await store.raise_watermark(b"sent", 5)
+    assert store.watermarks(b"sen") == ((b"sen", 7), (b"sent", 5))
 
 
 A_WORKER = Worker(endpoint=BOB, user="bob", agent="codex")

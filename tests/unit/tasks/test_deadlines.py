@@ -7,6 +7,7 @@ import pytest
 from buddies_core.legacy.tasks import order_of
 from buddies_core.model.bodies import TaskRequest
 from buddies_core.model.task import TaskState, TaskSucceeded
+from buddies_core.tasks.broadcasts import NOBODY
 from tests.support.memories import DEMO
 from tests.support.tasks import task_id
 from tests.support.worlds.task_machines import TaskMachine, TaskWorld
@@ -169,7 +170,7 @@ def test_a_task_of_a_legacy_peer_ends_when_it_was_to_whatever_restarts_meanwhile
             timeout_s=300,
             created_at_s=0,
         )
-        await bob.tasks.broadcast.offered(order_of(request, DEMO, bob.clock.wall_ms()))
+        await bob.tasks.broadcast.offered(order_of(request, DEMO, bob.clock.wall_ms()), NOBODY)
         if claimed:
             assert await poll(bob, codex, 5) == [task_id(7)]
         await asyncio.sleep(200)

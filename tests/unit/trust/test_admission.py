@@ -22,8 +22,9 @@ from buddies_core.model.ids import MemoryId, RoomName, open_room_id
 from buddies_core.model.memory import MemoryEntry, MemoryKind
 from buddies_core.rooms.composing import Composer
 from buddies_core.store.in_memory import InMemoryStore
-from buddies_core.trust.admission import MESSAGE_BYTES_MAX, Admission, spoke_key
+from buddies_core.trust.admission import MESSAGE_BYTES_MAX, Admission
 from buddies_core.trust.admitted import Rejected
+from buddies_core.trust.speakers import spoke_key
 from buddies_core.wire.room_messages import RoomMessage, encode_room_message, legacy_signed_payload
 from tests.support.fakes.clocks import ManualClock
 from tests.support.worlds.person import an_ed25519_signer
