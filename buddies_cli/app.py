@@ -30,6 +30,7 @@ from buddies_core.model.limits import (
     SEARCH_TIMEOUT_S_MIN,
 )
 from buddies_core.paths import Paths
+from buddies_core.settings import Settings
 
 if TYPE_CHECKING:  # brings gRPC, which --help must not wait for
     from buddies_core.client import DaemonClient
@@ -80,6 +81,7 @@ class LocalDaemon:
 
         paths = Paths.from_environment(self._environ)
         if start:
+            Settings.load(self._environ)  # what is wrong with the file is told in one line
             await launcher.ensure_daemon(paths, self._environ)
         async with DaemonClient.connect(paths) as daemon:
             yield daemon

@@ -20,6 +20,7 @@ from buddies_cli.app import (
     LocalDaemon,
     exit_code,
 )
+from buddies_cli.commands.config import config
 from buddies_cli.commands.daemon import daemon, whoami
 from buddies_cli.commands.identity import identity
 from buddies_cli.commands.memory import memory
@@ -30,6 +31,7 @@ from buddies_cli.commands.task import task
 from buddies_cli.streams import ReaderGone
 from buddies_core import __version__, logs
 from buddies_core.errors import BuddiesError
+from buddies_core.settings import environment_for_logs
 from buddies_core.streams import BROKEN_PIPE
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ for command in (
     whoami,
     identity,
     daemon,
+    config,
 ):
     cli.add_command(command)
 
@@ -73,7 +76,7 @@ for command in (
 def main() -> None:
     """Run what was typed and exit."""
     streams.prepare()
-    logs.configure(os.environ)
+    logs.configure(environment_for_logs(os.environ))
     sys.exit(run(sys.argv[1:], App(LocalDaemon(os.environ))))
 
 

@@ -3,6 +3,8 @@
 import fcntl
 import hashlib
 import os
+import pwd
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -38,17 +40,7 @@ class Paths:
         Raises:
             InvalidInput: there is no such home directory.
         """
-        chosen = environ.get("BUDDIES_DATA_DIR")
-        try:
-            data_dir = (
-                Path(chosen).expanduser().absolute()
-                if chosen
-                else platformdirs.user_data_path("buddies", appauthor=False)
-            )
-        except RuntimeError as error:  # ~somebody, or no home at all
-            raise InvalidInput(
-                f"BUDDIES_DATA_DIR is {chosen!r}: {error}; set it to an absolute path"
-            ) from error
+        data_dir = _data_dir(environ.get("BUDDIES_DATA_DIR"))
         # The specification of XDG_RUNTIME_DIR says that a relative one is to be ignored.
         runtime_root = Path(environ.get("XDG_RUNTIME_DIR", ""))
         if runtime_root.is_absolute():
@@ -133,6 +125,53 @@ class Paths:
                 f"can't make the directory of the socket, {self.runtime_dir}: {error.strerror}; "
                 "set XDG_RUNTIME_DIR to a directory that you may write to, or unset it"
             ) from error
+
+
+def home_directory(environ: Mapping[str, str]) -> Path | None:
+    """Return the user's home: HOME, else what the system knows; None if it knows none.
+
+    A container may run programs under a user id that has no entry and no home.
+    """
+    chosen = environ.get("HOME", "")
+    if not chosen:
+        try:
+            chosen = pwd.getpwuid(os.getuid()).pw_dir
+        except KeyError:
+            return None
+    return Path(chosen) if Path(chosen).is_absolute() else None
+
+
+def config_file(environ: Mapping[str, str]) -> Path | None:
+    """Return where the settings are kept, None without a home: `~/.config/buddies/config.toml`.
+
+    It hangs on HOME and XDG_CONFIG_HOME alone, where platformdirs would look too.
+    """
+    root = Path(environ.get("XDG_CONFIG_HOME", "").strip())
+    if not root.is_absolute():
+        home = home_directory(environ)
+        if home is None:
+            return None
+        root = home / ("Library/Application Support" if sys.platform == "darwin" else ".config")
+    return root / "buddies" / "config.toml"
+
+
+def _data_dir(chosen: str | None) -> Path:
+    try:
+        if chosen:
+            return Path(chosen).expanduser().absolute()
+        found = platformdirs.user_data_path("buddies", appauthor=False)
+    except RuntimeError as error:  # ~somebody, or no home at all
+        if chosen:
+            raise InvalidInput(
+                f"BUDDIES_DATA_DIR is {chosen!r}: {error}; set it to an absolute path"
+            ) from error
+        found = Path()
+    if not found.is_absolute():  # older platformdirs return ~ as it is
+        raise InvalidInput(
+            "this system has no home directory for the user that buddies runs as, so there is no "
+            "place for its data; set HOME or BUDDIES_DATA_DIR to an absolute path"
+        )
+    return found
 
 
 def check_socket(socket: Path) -> None:

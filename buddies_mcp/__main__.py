@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from buddies_core import __version__, launcher, logs, streams
 from buddies_core.errors import InvalidInput
 from buddies_core.paths import Paths
+from buddies_core.settings import Settings, environment_for_logs
 from buddies_mcp.patience import tool_timeout_s
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def main() -> None:
     # To die at once loses nothing: the daemon sees the connection end. SIGPIPE stays ignored, as
     # gRPC raises it when its last channel closes: one of its threads may wake a loop that has gone.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    logs.configure(os.environ)
+    logs.configure(environment_for_logs(os.environ))
     watcher = threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True)
     watcher.start()
     asyncio.run(_serve(os.environ, timeout_s))
@@ -79,15 +80,17 @@ async def _serve(environ: Mapping[str, str], timeout_s: float) -> None:
 async def attached_daemon(environ: Mapping[str, str]) -> AsyncIterator[DaemonClient]:
     """Start the daemon if none runs, and attach the agent that the environment names to it.
 
-    The environment is read here, so that what is wrong with it is told to whoever asks a question.
+    The environment and the settings are read here, so that what is wrong with them is told to
+    whoever asks a question.
     """
     from buddies_core.client import DaemonClient
 
+    settings = Settings.load(environ)
     paths = Paths.from_environment(environ)
     await launcher.ensure_daemon(paths, environ)
     async with DaemonClient.connect(paths) as daemon:
         await daemon.attach(
-            environ.get("BUDDIES_AGENT") or DEFAULT_AGENT,
+            settings.agent_name(environ.get("BUDDIES_AGENT") or DEFAULT_AGENT),
             environ.get("BUDDIES_USER", ""),  # empty: the name that the daemon goes by
             tuple(filter(None, map(str.strip, environ.get("BUDDIES_CAPABILITIES", "").split(",")))),
         )

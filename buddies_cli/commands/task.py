@@ -34,6 +34,7 @@ from buddies_core.model.task import (
     TaskState,
     TaskSucceeded,
 )
+from buddies_core.settings import Settings
 
 if TYPE_CHECKING:
     from buddies_core.client import DaemonClient
@@ -370,7 +371,8 @@ def watch_(
     async def serve(daemon: DaemonClient) -> None:
         told = os.environ.get("BUDDIES_CAPABILITIES", "").split(",")
         can = capabilities or tuple(filter(None, map(str.strip, told)))
-        await daemon.attach(agent, os.environ.get("BUDDIES_USER", ""), can)
+        agent_name = Settings.load(os.environ).agent_name(agent)
+        await daemon.attach(agent_name, os.environ.get("BUDDIES_USER", ""), can)
         plan = Watch(
             command=command,
             environ=os.environ,

@@ -13,8 +13,9 @@ usage: buddies-core [--help] [--version] [--check]
 
 Runs the daemon of this machine in the foreground; agents and buddies-cli start it by themselves.
 With --check it looks at its settings, says what is wrong with them, and ends.
-It is set up by the environment: BUDDIES_USER, BUDDIES_DATA_DIR, BUDDIES_NETWORK, BUDDIES_RELAY_URL,
-BUDDIES_SIGNER, BUDDIES_LOG. The README explains them.
+Its settings are in config.toml (buddies-cli config show); the environment wins over it:
+BUDDIES_USER, BUDDIES_NETWORK, BUDDIES_RELAY_URL, BUDDIES_LEGACY, BUDDIES_SIGNER, BUDDIES_LOG. Its
+data is in BUDDIES_DATA_DIR. The README explains them.
 """
 
 
@@ -48,7 +49,7 @@ def main() -> None:
             asyncio.run(check(config))
             return
         config.paths.create()
-        logs.configure(os.environ, config.paths.log)
+        logs.configure(config.environ, config.paths.log)
         asyncio.run(run(config))
     except* BuddiesError as errors:
         # One, as a rule; it comes in a group of groups, one for each part that was open by then.

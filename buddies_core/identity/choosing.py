@@ -101,12 +101,12 @@ async def open_signer(
     except BuddiesError as error:
         if chosen:
             raise InvalidInput(
-                f"BUDDIES_SIGNER={chosen} can't work: {error}. Fix that, or set "
-                "BUDDIES_SIGNER=none to sign nothing"
+                f"the signer {chosen} can't work: {error}. Fix that, or sign nothing: "
+                "buddies-cli config set signer none, or BUDDIES_SIGNER=none"
             ) from error
         problem = (
-            f"git is set up to sign, but that can't work here: {error}. Fix that, or set "
-            "BUDDIES_SIGNER=none; then: buddies-cli daemon restart"
+            f"git is set up to sign, but that can't work here: {error}. Fix that, or sign nothing: "
+            "buddies-cli config set signer none; then: buddies-cli daemon restart"
         )
         return SignerState(None, kind, problem=problem)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from buddies_core.errors import InvalidInput
 from buddies_core.identity.programs import PROGRAM_DEADLINE_S, run_program
+from buddies_core.paths import home_directory
 
 _SWITCHES = ("commit.gpgsign", "tag.gpgsign")
 _ASKS_TO_SIGN = ("gpgsign", "signingkey", "defaultkeycommand")
@@ -89,7 +90,7 @@ def _check_without_git(environ: Mapping[str, str]) -> None:
     Raises:
         InvalidInput: one does, and only git can read it.
     """
-    home = Path(environ.get("HOME") or Path.home())
+    home = home_directory(environ) or Path("/")  # without a home there is nothing of this user's
     places = (
         Path(environ.get("GIT_CONFIG_GLOBAL") or home / ".gitconfig"),
         Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "git" / "config",

@@ -21,6 +21,7 @@ from buddies_core.identity.programs import PROGRAM_DEADLINE_S, run_program
 from buddies_core.identity.signers import Ed25519Signer, Signer, SshProgramSigner
 from buddies_core.identity.ssh_keys import KINDS, SshKey, parse_ssh_key, strings
 from buddies_core.model.identity import SshIdentity
+from buddies_core.paths import home_directory
 
 FILE_BYTES_MAX = 64 * 1024
 _PRIVATE = re.compile(
@@ -70,10 +71,13 @@ def open_ssh_line(line: str, environ: Mapping[str, str], program: str = "") -> S
 
 def user_path(text: str, environ: Mapping[str, str]) -> Path:
     """Return the path that a person means, `~` being their home."""
-    home = environ.get("HOME")
+    home = home_directory(environ)
     if home and (text == "~" or text.startswith("~/")):
-        return Path(home, text[2:])
-    return Path(text).expanduser().absolute()
+        return home / text[2:]
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as error:  # ~somebody, or no home at all
+        raise InvalidInput(f"{text} leads nowhere: {error}; give an absolute path") from error
 
 
 def read_ed25519(path: Path) -> Ed25519PrivateKey | None:

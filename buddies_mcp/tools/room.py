@@ -41,11 +41,12 @@ def _overruled(info: DaemonInfo, environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return what this agent's environment asks for and its daemon, started by another, is not."""
     return tuple(
         f"{name}={wanted} has no effect: the daemon of this machine runs with {has or 'none'}."
-        f" To change it for all agents: {name}={wanted} buddies-cli daemon restart"
-        for name, has in (
-            ("BUDDIES_NETWORK", info.network),
-            ("BUDDIES_RELAY_URL", info.relay_url),
-            ("BUDDIES_SIGNER", info.signer),
+        f" To change it for all agents: buddies-cli config set {setting} {wanted}, then"
+        " buddies-cli daemon restart"
+        for name, setting, has in (
+            ("BUDDIES_NETWORK", "network", info.network),
+            ("BUDDIES_RELAY_URL", "relay", info.relay_url),
+            ("BUDDIES_SIGNER", "signer", info.signer),
         )
         if (wanted := environ.get(name)) and wanted.rstrip("/") != has.rstrip("/")
     )

@@ -294,6 +294,26 @@ async def test_a_daemon_that_cannot_start_says_why_at_both_doors(
     assert machine.daemon_pid() is None
 
 
+async def test_a_broken_settings_file_is_told_with_its_line_at_every_door(alice: Machine) -> None:
+    file = alice.home / ".config" / "buddies" / "config.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text('user = "alice"\nnetwork = "wan"\n')
+
+    said = f"{file}, line 2: network is 'wan'; it must be one of public, lan, loopback."
+    await told_at_both_doors(alice, said, code=2)
+    daemon = await alice.run("--check", program="buddies-core")
+    assert (daemon.code, daemon.output) == (1, "")
+    assert said in daemon.errors
+
+    file.write_text('user = "alice"\nnetwork =\n')
+    await told_at_both_doors(alice, f"{file} can't be read: Invalid value (at line 2", code=2)
+
+    # What needs no settings works; so does everything once the line is removed.
+    assert (await alice.run("rooms")).code == 3
+    file.unlink()
+    await alice.command("daemon", "start")
+
+
 async def test_a_port_that_is_taken_or_makes_no_sense_is_replaced(alice: Machine) -> None:
     alice.data_dir.mkdir()
     port_file = alice.data_dir / "udp_port"

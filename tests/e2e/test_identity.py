@@ -68,7 +68,7 @@ async def test_a_chosen_key_that_cannot_work_keeps_the_daemon_from_starting(
     machine = alice.with_environment(BUDDIES_SIGNER="ssh")
     answer = await machine.run("whoami")
     assert answer.code == 3
-    assert "BUDDIES_SIGNER=ssh can't work: set BUDDIES_SSH_PRIVATE_KEY" in answer.errors
+    assert "the signer ssh can't work: set BUDDIES_SSH_PRIVATE_KEY" in answer.errors
     assert machine.daemon_pid() is None
 
 

@@ -147,7 +147,7 @@ async def test_a_restart_with_settings_that_can_not_work_says_so_and_changes_not
     for name, value, reason in (
         ("BUDDIES_NETWORK", "moon", "BUDDIES_NETWORK is 'moon'; it must be one of"),
         ("BUDDIES_RELAY_URL", "nonsense", "BUDDIES_RELAY_URL is 'nonsense'; it must be a URL"),
-        ("BUDDIES_SSH_PRIVATE_KEY", str(missing), "BUDDIES_SIGNER=ssh can't work: "),
+        ("BUDDIES_SSH_PRIVATE_KEY", str(missing), "the signer ssh can't work: "),
     ):
         changed = alice.with_environment(**{"BUDDIES_SIGNER": "ssh", name: value})
         answer = await changed.run("daemon", "restart")
@@ -161,3 +161,36 @@ async def test_a_restart_with_settings_that_can_not_work_says_so_and_changes_not
 
     assert (restarted["user"], restarted["pid"]) == ("alicia", alice.daemon_pid())
     assert restarted["pid"] != started
+
+
+async def test_the_file_says_who_the_machine_is_whichever_client_starts_the_daemon(
+    alice: Machine,
+) -> None:
+    """Codex hands on none of what a shell has set; so does a restart from one of its tools."""
+    codex = as_codex_hands_on(alice)
+    del codex["BUDDIES_NETWORK"]
+    settings = alice.home / ".config" / "buddies" / "config.toml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(
+        'user = "Alice A."\nnetwork = "loopback"\nlegacy = false\n[agents]\ncodex = "My Codex"\n'
+    )
+
+    await call(codex, "list_rooms")
+    started = await alice.command("daemon", "status")
+    restart = await asyncio.create_subprocess_exec(
+        "buddies-cli", "daemon", "restart", env=codex, stdout=asyncio.subprocess.PIPE
+    )
+    await restart.communicate()
+    async with Client(StdioServerParameters(command="buddies", env=codex)) as session:
+        await session.call_tool("list_rooms", {})
+        restarted = await alice.command("daemon", "status")
+
+    assert restart.returncode == 0
+    assert restarted["pid"] != started["pid"]
+    for status in (started, restarted):
+        assert {key: status[key] for key in ("user", "network", "legacy")} == {
+            "user": "Alice A.",
+            "network": "loopback",
+            "legacy": "off",
+        }
+    assert [agent["name"] for agent in restarted["agents"]] == ["My Codex"]

@@ -15,6 +15,7 @@ from buddies_core.paths import (
     daemon_socket,
     data_lock_holder,
     hold_data_lock,
+    home_directory,
     last_socket,
     lock_holder,
 )
@@ -312,3 +313,18 @@ def test_a_lock_that_can_not_be_opened_is_a_clear_error(paths: Paths) -> None:
         hold_data_lock(paths),
     ):
         pass
+
+
+def test_a_user_without_a_home_is_asked_for_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under an arbitrary user id, without HOME."""
+
+    def nobody(uid: int) -> None:
+        raise KeyError(uid)
+
+    for variable in ("HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    assert home_directory({}) is None
+    assert home_directory({"HOME": "/h"}) == Path("/h")
+    with pytest.raises(InvalidInput, match="set HOME or BUDDIES_DATA_DIR"):
+        Paths.from_environment({})

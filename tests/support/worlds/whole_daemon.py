@@ -79,6 +79,7 @@ async def a_whole_daemon(home: Path, environ: Mapping[str, str]) -> AsyncIterato
     """
     config = Config.from_environment(
         {
+            "HOME": str(home),
             "BUDDIES_USER": "alice",
             "BUDDIES_DATA_DIR": str(home / "data"),
             "XDG_RUNTIME_DIR": str(home / "run"),

@@ -461,7 +461,7 @@ async def test_a_key_of_git_that_cannot_work_is_a_problem_and_refuses_to_sign(
     assert state.for_signing is not None
     with pytest.raises(BuddiesError, match="can't work"):
         await state.for_signing.sign(PAYLOAD, "buddies")
-    with pytest.raises(InvalidInput, match="BUDDIES_SIGNER=git can't work"):
+    with pytest.raises(InvalidInput, match="the signer git can't work"):
         await state_of(ann, BUDDIES_SIGNER="git")
 
 

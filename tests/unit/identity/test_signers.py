@@ -13,6 +13,7 @@ from buddies_core.errors import InvalidInput
 from buddies_core.identity import gpg as gpg_module
 from buddies_core.identity.choosing import SignerKind, SignerState, open_signer
 from buddies_core.identity.signers import Ed25519Signer, GpgSigner, Signer, SshProgramSigner
+from buddies_core.identity.ssh_key_files import user_path
 from buddies_core.identity.verifying import GPG_PER_NEIGHBOR_MAX, Verdict, Verifier
 from buddies_core.model.identity import GpgIdentity, SshIdentity
 from buddies_core.model.ids import EndpointId
@@ -375,3 +376,17 @@ async def test_one_neighbor_can_have_so_many_signatures_wait_for_gpg(
     found = Counter(it.result().verdict for it in flood)
     half = GPG_PER_NEIGHBOR_MAX
     assert found == {Verdict.WRONG: half, Verdict.BUSY: half}
+
+
+async def test_a_path_below_a_home_that_is_not_there_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As in a container that runs under an arbitrary user id, without HOME."""
+
+    def nobody(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    with pytest.raises(InvalidInput, match=r"~/\.ssh/a leads nowhere: .*; give an absolute path"):
+        user_path("~/.ssh/a", {})

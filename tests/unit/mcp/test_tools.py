@@ -131,5 +131,5 @@ async def test_joining_warns_of_settings_that_the_running_daemon_does_not_have(
     assert (await call(FakeClient(), "join_room", room="a"))["warnings"] == [
         "BUDDIES_RELAY_URL=https://relay.example/ has no effect: the daemon of this machine runs"
         " with none. To change it for all agents:"
-        " BUDDIES_RELAY_URL=https://relay.example/ buddies-cli daemon restart"
+        " buddies-cli config set relay https://relay.example/, then buddies-cli daemon restart"
     ]
