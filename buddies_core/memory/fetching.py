@@ -14,7 +14,7 @@ from buddies_core.memory.ports import AskPort, RoomsPort
 from buddies_core.memory.question import reason_of
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, MemoryId, RoomName, short
-from buddies_core.model.memory import Memory
+from buddies_core.model.memory import Memory, MemoryHead
 from buddies_core.pb import peer_pb2
 
 MEMBERS_ASKED_MAX = 64
@@ -160,7 +160,7 @@ class Fetcher:
         _log.info("fetch_failed peer=%s: %s", short(peer), error)
 
 
-def preference(memory: Memory) -> tuple[bool, bool, int]:
+def preference(memory: Memory | MemoryHead) -> tuple[bool, bool, int]:
     """Return a key by which the greatest of several with one id is the one that is meant.
 
     One that is verified, then one that is all there, then the newest.
@@ -168,7 +168,7 @@ def preference(memory: Memory) -> tuple[bool, bool, int]:
     return _is_verified(memory), not memory.truncated, memory.at_s
 
 
-def _is_verified(memory: Memory) -> bool:
+def _is_verified(memory: Memory | MemoryHead) -> bool:
     return memory.verified is not Verified.UNVERIFIED
 
 

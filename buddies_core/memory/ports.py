@@ -33,8 +33,8 @@ class StorePort(Protocol):
     def get_head(self, key: MemoryKey) -> MemoryHead | None:
         """Return the head of the memory under this key."""
 
-    def find_memories(self, id: MemoryId) -> tuple[Memory, ...]:
-        """Return all memories with this id."""
+    def find_heads(self, id: MemoryId) -> tuple[MemoryHead, ...]:
+        """Return the heads of all memories with this id."""
 
     async def list_memories(
         self,

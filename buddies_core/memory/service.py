@@ -27,6 +27,7 @@ from buddies_core.model.memory import (
     Memory,
     MemoryEntry,
     MemoryFilter,
+    MemoryHead,
     MemoryKey,
     MemoryKind,
     MemoryPlace,
@@ -180,18 +181,20 @@ class Memories:
         Raises:
             NotFound: there is none here, or less of it than was asked for.
         """
+        found: tuple[MemoryHead, ...]
         if request.key:
-            kept = self._store.get_memory(MemoryKey(request.key))
-            found = [kept] if kept is not None and not kept.truncated else []
+            kept = self._store.get_head(MemoryKey(request.key))
+            found = () if kept is None or kept.truncated else (kept,)
         elif len(request.id) == 16:
-            found = list(self._store.find_memories(MemoryId(UUID(bytes=request.id))))
+            found = self._store.find_heads(MemoryId(UUID(bytes=request.id)))
         else:
             raise InvalidInput("a memory is asked for by its key or by an id of 16 bytes")
-        found = [m for m in found if m.entry.room == room and not self._hidden.hides(m)]
-        if not found:
+        shown = [it for it in found if it.entry.room == room and not self._hidden.hides(it)]
+        memory = self._store.get_memory(max(shown, key=preference).key) if shown else None
+        if memory is None:
             raise NotFound("that memory is not here")
         _log.debug("memory_handed_on peer=%s", short(caller))
-        return memory_parts(max(found, key=preference))
+        return memory_parts(memory)
 
     async def get(self, id: MemoryId, offset: int, limit: int) -> MemoryPage:
         """Return `limit` characters of a memory's content, from the `offset`-th on.
@@ -272,16 +275,22 @@ class Memories:
         return kept
 
     async def _find(self, id: MemoryId) -> Memory:
-        found = (*self._store.find_memories(id), *self._finds.find(id))
+        found: list[Memory | MemoryHead] = [*self._store.find_heads(id), *self._finds.find(id)]
         if not found:
-            found = (await self._fetcher.by_id(id, GET_TIMEOUT_S / 2),)
-            self._finds.keep(found[0])
+            fetched = await self._fetcher.by_id(id, GET_TIMEOUT_S / 2)
+            self._finds.keep(fetched)
+            found = [fetched]
         shown = [memory for memory in found if not self._hidden.hides(memory)]
         if not shown:
             revocation = self._hidden.hiding(found[0])
             assert revocation is not None, "it hides this one"
             raise NotFound(why_hidden(f"memory {id}", revocation))
-        return max(shown, key=preference)
+        best = max(shown, key=preference)
+        if isinstance(best, Memory):
+            return best
+        memory = self._store.get_memory(best.key)
+        assert memory is not None, "nothing is deleted, and its head was there"
+        return memory
 
     async def _completed(self, memory: Memory, offset: int) -> Memory:
         """Return the memory with all of its content; if nobody has it, what is here of it."""

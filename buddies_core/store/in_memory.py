@@ -56,9 +56,10 @@ class InMemoryStore:
         memory = self.get_memory(key)
         return None if memory is None else memory.head()
 
-    def find_memories(self, id: MemoryId) -> tuple[Memory, ...]:
-        """Return all memories with this id, by key."""
-        return tuple(m for _, (_, m) in sorted(self._memories.items()) if m.entry.id == id)
+    def find_heads(self, id: MemoryId) -> tuple[MemoryHead, ...]:
+        """Return the heads of all memories with this id, by key."""
+        kept = (memory for _, (_, memory) in sorted(self._memories.items()))
+        return tuple(memory.head() for memory in kept if memory.entry.id == id)
 
     def truncated_memories(
         self, limit: int, after: MemoryKey | None = None
@@ -91,6 +92,11 @@ class InMemoryStore:
         """Return what arrived after `sequence`, in order."""
         log = sorted((place, memory) for place, memory in self._memories.values())
         return tuple(item for item in log if item[0] > sequence)[:limit]
+
+    async def heads_since(self, sequence: int, limit: int) -> tuple[tuple[int, MemoryHead], ...]:
+        """Return the heads of what arrived after `sequence`, in order."""
+        found = await self.memories_since(sequence, limit)
+        return tuple((number, memory.head()) for number, memory in found)
 
     def last_sequence(self) -> int:
         """Return the sequence of the latest arrival; 0 if there was none."""

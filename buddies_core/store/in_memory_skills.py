@@ -103,6 +103,11 @@ class InMemorySkills:
         log = sorted(self._skills.values(), key=lambda kept: kept[0])
         return tuple(kept for kept in log if kept[0] > sequence)[:limit]
 
+    async def heads_since(self, sequence: int, limit: int) -> tuple[tuple[int, SkillHead], ...]:
+        """Return the heads of what arrived after `sequence`, in order."""
+        found = await self.skills_since(sequence, limit)
+        return tuple((number, skill.head()) for number, skill in found)
+
     def last_skill_sequence(self) -> int:
         """Return the sequence of the latest arrival; 0 if there was none."""
         return self._last_sequence

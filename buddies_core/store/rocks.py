@@ -19,6 +19,7 @@ from buddies_core.model.memory import (
 )
 from buddies_core.model.revocation import Revocation
 from buddies_core.store import keys
+from buddies_core.store.arrivals import arrivals
 from buddies_core.store.database import Changes, Database, Read
 from buddies_core.store.invites import RocksInvites
 from buddies_core.store.listing import Listing
@@ -58,9 +59,6 @@ from buddies_core.store.upgrade import takes_time, upgrade
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-_SINCE_BYTES_MAX = 16 << 20
-"""How much content one call of `memories_since` gives, so that a reader's memory stays bounded."""
 
 
 def _nothing(_: MemoryHead) -> bool:
@@ -136,18 +134,20 @@ class RocksStore(RocksMarks):
         kept = read_head(self._database.get, key)
         return kept[1] if kept else None
 
-    def find_memories(self, id: MemoryId) -> tuple[Memory, ...]:
-        """Return all memories with this id: one an author, and unverified ones; by key.
+    def find_heads(self, id: MemoryId) -> tuple[MemoryHead, ...]:
+        """Return the heads of all memories with this id, by key.
+
+        There is one an author, and any number of unverified ones, each with up to 1 MiB of content.
 
         Raises:
             StoreError: a record is damaged.
         """
         prefix = keys.memories_by_id(id)
         found = [
-            self.get_memory(MemoryKey(place.removeprefix(prefix)))
+            self.get_head(MemoryKey(place.removeprefix(prefix)))
             for place, _ in self._database.scan(prefix)
         ]
-        return tuple(memory for memory in found if memory is not None)
+        return tuple(head for head in found if head is not None)
 
     def truncated_memories(
         self, limit: int, after: MemoryKey | None = None
@@ -181,23 +181,25 @@ class RocksStore(RocksMarks):
         At most `limit`, fewer if they are large, and none only at the end. What was replaced is
         left out, for its replacement comes later; so are damaged ones.
         """
-        return await self._database.read(lambda: self._since(sequence, limit))
+        return await arrivals(
+            self._database,
+            keys.LOG,
+            sequence,
+            limit,
+            lambda key: read_memory(self._database.get, MemoryKey(key)),
+            lambda memory: len(memory.entry.content),
+        )
 
-    def _since(self, sequence: int, limit: int) -> tuple[tuple[int, Memory], ...]:
-        found: list[tuple[int, Memory]] = []
-        size = 0
-        for place, key in self._database.scan(keys.LOG, start=keys.log(sequence + 1)):
-            if len(found) == limit or size > _SINCE_BYTES_MAX:
-                break
-            try:
-                kept = read_memory(self._database.get, MemoryKey(key))
-            except StoreError as error:
-                _log.warning("record_damaged reason=%s", error)
-                continue
-            if kept is not None and kept[0] == keys.log_sequence(place):
-                found.append(kept)
-                size += len(kept[1].entry.content)
-        return tuple(found)
+    async def heads_since(self, sequence: int, limit: int) -> tuple[tuple[int, MemoryHead], ...]:
+        """Return the heads of what arrived after `sequence`; see `memories_since`."""
+        return await arrivals(
+            self._database,
+            keys.LOG,
+            sequence,
+            limit,
+            lambda key: read_head(self._database.get, MemoryKey(key)),
+            lambda head: len(head.entry.content),
+        )
 
     def last_sequence(self) -> int:
         """Return the sequence of the latest arrival; 0 if there was none."""

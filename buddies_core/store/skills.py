@@ -23,6 +23,7 @@ from buddies_core.model.skill import (
     succeeding,
 )
 from buddies_core.store import contents, keys, skill_keys, succession
+from buddies_core.store.arrivals import arrivals
 from buddies_core.store.database import Changes, Database, Read
 from buddies_core.store.listing import Listing
 from buddies_core.store.skill_keys import AnnouncementId
@@ -40,8 +41,6 @@ from buddies_core.store.skill_records import (
 )
 
 UNKNOWN_ORIGIN = Origin()
-
-_SINCE_BYTES_MAX = 16 << 20
 
 _log = logging.getLogger(__name__)
 
@@ -94,6 +93,9 @@ class SkillStore(Protocol):
 
     async def skills_since(self, sequence: int, limit: int) -> tuple[tuple[int, Skill], ...]:
         """Return what arrived after `sequence`, in order; none only at the end."""
+
+    async def heads_since(self, sequence: int, limit: int) -> tuple[tuple[int, SkillHead], ...]:
+        """Return the heads of what arrived after `sequence`, in order; none only at the end."""
 
     def last_skill_sequence(self) -> int:
         """Return the sequence of the latest arrival; 0 if there was none."""
@@ -224,23 +226,25 @@ class RocksSkills:
 
     async def skills_since(self, sequence: int, limit: int) -> tuple[tuple[int, Skill], ...]:
         """Return what arrived after `sequence`, in order; none only at the end."""
-        return await self._database.read(lambda: self._since(sequence, limit))
+        return await arrivals(
+            self._database,
+            skill_keys.LOG,
+            sequence,
+            limit,
+            lambda key: read_skill(self._database.get, SkillKey(key)),
+            lambda skill: len(skill.entry.content),
+        )
 
-    def _since(self, sequence: int, limit: int) -> tuple[tuple[int, Skill], ...]:
-        found: list[tuple[int, Skill]] = []
-        size = 0
-        for place, key in self._database.scan(skill_keys.LOG, start=skill_keys.log(sequence + 1)):
-            if len(found) == limit or size > _SINCE_BYTES_MAX:
-                break
-            try:
-                kept = read_skill(self._database.get, SkillKey(key))
-            except StoreError as error:
-                _log.warning("record_damaged reason=%s", error)
-                continue
-            if kept is not None and skill_keys.log(kept[0]) == place:
-                found.append(kept)
-                size += len(kept[1].entry.content)
-        return tuple(found)
+    async def heads_since(self, sequence: int, limit: int) -> tuple[tuple[int, SkillHead], ...]:
+        """Return the heads of what arrived after `sequence`, in order; none only at the end."""
+        return await arrivals(
+            self._database,
+            skill_keys.LOG,
+            sequence,
+            limit,
+            lambda key: read_skill_head(self._database.get, SkillKey(key)),
+            lambda head: len(head.entry.content),
+        )
 
     def last_skill_sequence(self) -> int:
         """Return the sequence of the latest arrival; 0 if there was none."""

@@ -14,7 +14,7 @@ from buddies_core.errors import InvalidInput, NotAllowed, NotFound
 from buddies_core.identity.resolving import Resolved
 from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId
-from buddies_core.model.memory import Memory
+from buddies_core.model.memory import MemoryHead
 from buddies_core.model.revocation import (
     PEER_SCHEME,
     Item,
@@ -25,7 +25,7 @@ from buddies_core.model.revocation import (
     labels_of,
     peer_label,
 )
-from buddies_core.model.skill import Skill, SkillKey, Vote
+from buddies_core.model.skill import SkillHead, SkillKey, Vote
 
 _PEER_ID = re.compile(r"[0-9A-Fa-f]{64}", re.ASCII)
 _MEMORIES_AT_ONCE = 500
@@ -45,15 +45,15 @@ class StorePort(Protocol):
     async def delete_revocation(self, label: str) -> None:
         """Forget the one of this label."""
 
-    async def memories_since(self, sequence: int, limit: int) -> tuple[tuple[int, Memory], ...]:
-        """Return what arrived after `sequence`, in order; none only at the end."""
+    async def heads_since(self, sequence: int, limit: int) -> tuple[tuple[int, MemoryHead], ...]:
+        """Return the heads of what arrived after `sequence`, in order; none only at the end."""
 
 
 class SkillsPort(Protocol):
     """The skills and votes on disk; see `store.skills.SkillStore`."""
 
-    async def skills_since(self, sequence: int, limit: int) -> tuple[tuple[int, Skill], ...]:
-        """Return what arrived after `sequence`, in order; none only at the end."""
+    async def heads_since(self, sequence: int, limit: int) -> tuple[tuple[int, SkillHead], ...]:
+        """Return the heads of what arrived after `sequence`, in order; none only at the end."""
 
     def votes(self, key: SkillKey) -> tuple[Vote, ...]:
         """Return the votes on a skill."""
@@ -211,12 +211,12 @@ class Revocations:
     async def _items(self) -> AsyncIterator[Item]:
         """Yield all that is on disk, in the order of arrival."""
         sequence = 0
-        while memories := await self._store.memories_since(sequence, _MEMORIES_AT_ONCE):
+        while memories := await self._store.heads_since(sequence, _MEMORIES_AT_ONCE):
             for _, memory in memories:
                 yield memory
             sequence = memories[-1][0]
         sequence = 0
-        while skills := await self._skills.skills_since(sequence, _SKILLS_AT_ONCE):
+        while skills := await self._skills.heads_since(sequence, _SKILLS_AT_ONCE):
             for _, skill in skills:
                 yield skill
                 for vote in self._skills.votes(skill.key):
@@ -225,4 +225,4 @@ class Revocations:
 
 
 def _counts(items: Counter[type[Item]]) -> ItemCounts:
-    return ItemCounts(memories=items[Memory], skills=items[Skill], votes=items[Vote])
+    return ItemCounts(memories=items[MemoryHead], skills=items[SkillHead], votes=items[Vote])

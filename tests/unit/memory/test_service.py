@@ -43,7 +43,7 @@ from buddies_core.wire.room_messages import (
     legacy_signed_payload,
 )
 from tests.support.eventually import until
-from tests.support.memories import CAROL, DEMO, an_entry, memory_id
+from tests.support.memories import CAROL, DEMO, a_memory, an_entry, memory_id
 from tests.support.worlds.person import an_ed25519_signer
 from tests.support.worlds.team import Node, Team
 
@@ -582,6 +582,32 @@ async def test_a_memory_is_handed_on_only_in_its_room(alice: Node, bob: Node) ->
             await alice.memories.answer_fetch(bob.endpoint, RoomName("x"), request)
         replies = await alice.memories.answer_fetch(bob.endpoint, OPS, request)
         assert replies == [PeerReply(memory_part=MemoryPart(proof=only(alice).proof))]
+
+
+async def test_of_many_memories_under_one_id_one_content_is_read(
+    alice: Node, bob: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody may give an unverified memory any id, and it may have 1 MiB of content."""
+    claims = [
+        a_memory(an_entry(7, content=f"claim {n}", created_at_s=n), verified=Verified.UNVERIFIED)
+        for n in range(50)
+    ]
+    for memory in claims:
+        await alice.store.put_memory(memory)
+    read: list[MemoryKey] = []
+    get_memory = alice.store.get_memory
+
+    def noted(key: MemoryKey) -> Memory | None:
+        read.append(key)
+        return get_memory(key)
+
+    monkeypatch.setattr(alice.store, "get_memory", noted)
+    page = await alice.memories.get(memory_id(7), 0, 99)
+    request = FetchMemory(id=memory_id(7).bytes)
+    replies = await alice.memories.answer_fetch(bob.endpoint, DEMO, request)
+    assert page.memory.content == "claim 49"
+    assert replies == [PeerReply(memory_part=MemoryPart(proof=claims[49].proof))]
+    assert read == [claims[49].key] * 2
 
 
 async def test_a_content_is_handed_on_in_frames_that_fit(alice: Node, bob: Node) -> None:

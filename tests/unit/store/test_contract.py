@@ -70,7 +70,7 @@ async def test_a_memory_comes_back_with_every_field(store: InMemoryStore | Rocks
 
     assert await store.put_memory(memory) is True
     assert store.get_memory(memory.key) == memory
-    assert store.find_memories(entry.id) == (memory,)
+    assert store.find_heads(entry.id) == heads(memory)
     assert await store.list_memories(EVERYTHING, 10) == (heads(memory), 0)
     assert await store.memories_since(0, 10) == ((1, memory),)
     assert (store.last_sequence(), store.count_memories()) == (1, 1)
@@ -78,7 +78,7 @@ async def test_a_memory_comes_back_with_every_field(store: InMemoryStore | Rocks
 
 async def test_an_empty_store_has_nothing(store: InMemoryStore | RocksStore) -> None:
     assert store.get_memory(a_memory().key) is None
-    assert store.find_memories(memory_id(1)) == ()
+    assert store.find_heads(memory_id(1)) == ()
     assert await store.list_memories(EVERYTHING, 10) == ((), 0)
     assert await store.memories_since(0, 10) == ()
     assert (store.last_sequence(), store.count_memories()) == (0, 0)
@@ -138,7 +138,7 @@ async def test_nobody_but_its_author_can_replace_a_memory(
     for memory in (of_alice, of_bob, of_anyone):
         await store.put_memory(memory)
 
-    assert set(store.find_memories(memory_id(1))) == {of_alice, of_bob, of_anyone}
+    assert set(store.find_heads(memory_id(1))) == set(heads(of_alice, of_bob, of_anyone))
 
 
 async def test_lists_are_newest_first_and_a_later_arrival_is_newer(
@@ -188,6 +188,8 @@ async def test_the_log_is_read_in_steps_without_loss(store: InMemoryStore | Rock
     assert await store.memories_since(2, 2) == ((3, memories[2]), (4, memories[3]))
     assert await store.memories_since(4, 2) == ((5, memories[4]),)
     assert await store.memories_since(5, 2) == ()
+    assert await store.heads_since(2, 2) == tuple(zip((3, 4), heads(*memories[2:4]), strict=True))
+    assert await store.heads_since(5, 2) == ()
 
 
 async def test_rooms_are_kept_replaced_and_forgotten(store: InMemoryStore | RocksStore) -> None:

@@ -101,7 +101,7 @@ async def test_a_damaged_memory_is_named_when_asked_for_and_skipped_otherwise(
         with pytest.raises(StoreError, match=f"memory {memory_id(2)} by {ALICE.hex()[:10]} is dam"):
             store.get_memory(bad.key)
         with pytest.raises(StoreError, match=str(memory_id(2))):
-            store.find_memories(memory_id(2))
+            store.find_heads(memory_id(2))
         assert await store.list_memories(EVERYTHING, 9) == (heads(good), 1)
         assert await store.memories_since(0, 9) == ((1, good),)
 
@@ -309,7 +309,7 @@ def test_the_store_shows_what_plain_dicts_show_also_after_opening_again(
                     )
                 for number in (1, 2, 3):
                     id = memory_id(number)
-                    assert store.find_memories(id) == plain.find_memories(id)
+                    assert store.find_heads(id) == plain.find_heads(id)
                 assert await store.memories_since(3, 9) == await plain.memories_since(3, 9)
                 assert store.truncated_memories(2) == plain.truncated_memories(2)
                 assert store.last_sequence() == plain.last_sequence()

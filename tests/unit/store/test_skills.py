@@ -46,6 +46,8 @@ async def test_a_skill_comes_back_with_every_field(
     assert store.find_skills(entry.hash) == (skill,)
     assert await store.list_skills(None, (), 10) == (heads(skill), 0)
     assert await store.skills_since(0, 10) == ((1, skill),)
+    assert await store.heads_since(0, 10) == ((1, *heads(skill)),)
+    assert await store.heads_since(1, 10) == ()
     assert store.last_skill_sequence() == 1
 
 
