@@ -14,7 +14,7 @@ SIDE_BY_SIDE := -n 4
 ALONE := tests/e2e/test_attacks.py tests/e2e/test_made_up_members.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto fmt lint types test unit sim sim-plots chaos-tasks integration e2e interop bench demo check lock
+.PHONY: help setup proto fmt lint types test unit sim sim-plots chaos-tasks integration e2e interop bench bench-search demo check lock
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -62,6 +62,9 @@ interop: $(READY)  ## our nodes among iroh-gossip's own; needs cargo, builds for
 
 bench: $(READY)  ## figures; asserts nothing
 	$(PYTEST) tests/bench -s
+
+bench-search: $(READY)  ## lists as the store grows: 10k and 100k memories; SCALE=1 a million
+	@python -m tests.bench.lists
 
 proto: $(READY)  ## generate buddies_core/pb from proto/
 	python -m grpc_tools.protoc -Ibuddies_core/pb=proto \
