@@ -3,10 +3,10 @@
 from pathlib import Path
 from urllib.parse import quote
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Raised with every change of `proto/`: an older program drops silently what it does not know.
 Handshake and Stop stay as they are for ever, so that any two versions can at least part."""
-PROTO_HASH = "5e5727bdb0586d86"
+PROTO_HASH = "a0ad535a27d43828"
 """Stands for `proto/` without its comments; a test compares it, so that nobody forgets PROTOCOL."""
 
 AGENT_METADATA = "buddies-agent"

@@ -5,14 +5,15 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
+from buddies_core.asking.members import endpoints_to_ask
+from buddies_core.asking.ports import RoomsPort
 from buddies_core.asking.wanted import Attempt, Wanted
 from buddies_core.clock import Clock
 from buddies_core.errors import BuddiesError, StoreError, TimedOut
 from buddies_core.model.ids import EndpointId, RoomName, short
 from buddies_core.model.provenance import Trust
-from buddies_core.model.room import Member
 
 FETCHES_AT_ONCE = 4
 STRANGERS_AT_ONCE = 2
@@ -23,27 +24,6 @@ CHECK_EVERY_S = 2.0
 _log = logging.getLogger(__name__)
 
 KeyT = TypeVar("KeyT")
-
-
-class RoomsPort(Protocol):
-    """The rooms this node is in; see `rooms.Rooms`."""
-
-    def joined(self) -> tuple[RoomName, ...]:
-        """Return the rooms this node is in."""
-
-    def members(self, room: RoomName) -> tuple[Member, ...]:
-        """Return who is present, this node included."""
-
-    def trust(self, room: RoomName, endpoint: EndpointId) -> Trust:
-        """Return how far an endpoint is known in the room."""
-
-
-def members_to_ask(rooms: RoomsPort, room: RoomName) -> tuple[EndpointId, ...]:
-    """Return who is present in the room and may be asked."""
-    if room not in rooms.joined():
-        return ()
-    members = rooms.members(room)
-    return tuple(it.endpoint for it in members if it.speaks_direct and not it.is_self)
 
 
 class Completion(Generic[KeyT]):
@@ -72,7 +52,7 @@ class Completion(Generic[KeyT]):
         self._give_up = give_up
         self._clock = clock
         self._counters = counters
-        self._wanted: Wanted[KeyT] = Wanted(lambda room: members_to_ask(rooms, room))
+        self._wanted: Wanted[KeyT] = Wanted(lambda room: endpoints_to_ask(rooms, room))
         self._under_way: dict[KeyT, Trust] = {}
         self._work = asyncio.Event()
 

@@ -12,6 +12,7 @@ from buddies_core.model.views import (
     MemoryView,
     PeerAnswer,
     PeerSilence,
+    Searched,
     SearchResult,
 )
 from buddies_core.pb import memory_pb2
@@ -113,7 +114,7 @@ def search_result_to_pb(result: SearchResult) -> memory_pb2.SearchReply:
 def search_result_from_pb(reply: memory_pb2.SearchReply) -> SearchResult:
     """Return the result."""
     answered, unanswered = answers_from_pb(reply.answered, reply.unanswered)
-    return SearchResult(
+    return Searched(
         results=tuple(map(memory_from_pb, reply.results)),
         answered=answered,
         unanswered=unanswered,

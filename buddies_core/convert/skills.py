@@ -12,6 +12,7 @@ from buddies_core.model.skill_views import (
     Tally,
     VoteReport,
 )
+from buddies_core.model.views import Searched
 from buddies_core.pb import skill_pb2 as pb
 
 
@@ -155,7 +156,7 @@ def skill_search_to_pb(result: SkillSearchResult) -> pb.SearchReply:
 def skill_search_from_pb(reply: pb.SearchReply) -> SkillSearchResult:
     """Return the result."""
     answered, unanswered = answers_from_pb(reply.answered, reply.unanswered)
-    return SkillSearchResult(
+    return Searched(
         results=tuple(map(skill_from_pb, reply.results)),
         answered=answered,
         unanswered=unanswered,

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from buddies_core.asking.ports import LegacyPort
 from buddies_core.clock import Clock
 from buddies_core.finding.embedder import Embedder
 from buddies_core.finding.index import Index
@@ -16,7 +17,7 @@ from buddies_core.skills.ballots import Ballots
 from buddies_core.skills.copies import Copies
 from buddies_core.skills.documents import SkillDocuments
 from buddies_core.skills.ports import Signer
-from buddies_core.skills.search import LegacyPort, SkillSearch
+from buddies_core.skills.search import SkillSearch
 from buddies_core.skills.service import Skills
 from buddies_core.skills.votes import Electorate
 from buddies_core.store.skills import SkillStore

@@ -12,6 +12,7 @@ from buddies_core.model.bodies import (
 )
 from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.memory import (
+    Memory,
     MemoryEntry,
     MemoryFilter,
     MemoryHead,
@@ -29,7 +30,9 @@ _ENVELOPE_BYTES = 160
 class MemoriesPort(Protocol):
     """This machine's memories; see `memory.search.Search`."""
 
-    async def find_for_peer(self, query: str, filter: MemoryFilter, limit: int) -> list[MemoryHead]:
+    async def find_for_peer(
+        self, query: str, filter: MemoryFilter, limit: int
+    ) -> list[Memory | MemoryHead]:
         """Return what a peer may see of them, best first."""
 
 
@@ -134,7 +137,7 @@ def _filter_of(request: SearchRequest, room: RoomName) -> MemoryFilter | None:
     )
 
 
-def _shortened(memory: MemoryHead) -> MemoryEntry:
+def _shortened(memory: Memory | MemoryHead) -> MemoryEntry:
     entry = memory.entry
     if len(entry.content.encode()) == memory.size:
         return entry

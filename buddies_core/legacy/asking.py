@@ -44,6 +44,9 @@ ResponseT = TypeVar("ResponseT", SearchResponse, SkillSearchResponse)
 class RoomsPort(Protocol):
     """The rooms this node is in; see `rooms.rooms.Rooms`."""
 
+    def joined(self) -> tuple[RoomName, ...]:
+        """Return the rooms this node is in."""
+
     def members(self, room: RoomName) -> tuple[Member, ...]:
         """Return who is present, this node included."""
 
@@ -114,7 +117,8 @@ class _Questions(ABC, Generic[ResponseT]):
         return [answer for task in asked for answer in task.result()]
 
     def _old_members(self, room: RoomName) -> tuple[Member, ...]:
-        return tuple(member for member in self._rooms.members(room) if not member.speaks_direct)
+        members = self._rooms.members(room) if room in self._rooms.joined() else ()
+        return tuple(member for member in members if not member.speaks_direct)
 
     async def _ask(
         self,
@@ -184,7 +188,7 @@ class _Questions(ABC, Generic[ResponseT]):
 
 
 class MemoryQuestions(_Questions[SearchResponse]):
-    """Questions about memories; what `memory.search` knows of 0.1.4."""
+    """Questions about memories; what a search for them knows of 0.1.4."""
 
     async def search(
         self,
@@ -210,12 +214,12 @@ class MemoryQuestions(_Questions[SearchResponse]):
 
 
 class SkillQuestions(_Questions[SkillSearchResponse]):
-    """Questions about skills; what `skills.search` knows of 0.1.4."""
+    """Questions about skills; what a search for them knows of 0.1.4."""
 
     async def search(
         self,
         query: str,
-        tags: tuple[str, ...],
+        filter: MemoryFilter,
         rooms: Sequence[RoomName],
         direct_done: asyncio.Event,
         until_s: float,
@@ -223,7 +227,7 @@ class SkillQuestions(_Questions[SkillSearchResponse]):
         """Return what 0.1.4 members answer; see `MemoryQuestions.search`."""
 
         def request(id: RequestId, room: RoomName) -> SkillSearchRequest:
-            filters = SkillSearchFilters(room=room, tags=tags or None)
+            filters = SkillSearchFilters(room=room, tags=filter.tags or None)
             return SkillSearchRequest(id, query, filters)
 
         return await self._ask_all(query, rooms, request, direct_done, until_s)

@@ -3,9 +3,9 @@
 import hashlib
 from dataclasses import replace
 
+from buddies_core.asking.ports import RoomsPort
 from buddies_core.errors import WireError
 from buddies_core.memory.limits import check_received
-from buddies_core.memory.ports import RoomsPort
 from buddies_core.model.bodies import MemoryCreated
 from buddies_core.model.ids import EndpointId
 from buddies_core.model.memory import (

@@ -2,8 +2,8 @@
 
 from typing import Protocol
 
-from buddies_core.finding.document import Document, Scope, labels, scope
-from buddies_core.model.memory import Memory, MemoryFilter, MemoryHead, MemoryKey
+from buddies_core.finding.document import Document, Scope, labels
+from buddies_core.model.memory import Memory, MemoryHead, MemoryKey
 
 
 class StorePort(Protocol):
@@ -52,17 +52,6 @@ def document_of(memory: Memory) -> Document:
         tags=memory.entry.tags,
         labels=_labels_of(memory),
         created_at_s=memory.at_s,
-    )
-
-
-def scope_of(filter: MemoryFilter) -> Scope:
-    """Return what a filter asks for: the scope admits just what the filter does."""
-    return scope(
-        room=filter.room,
-        kind=filter.kind,
-        tags=filter.tags,
-        author=filter.author,
-        since_ms=filter.since_ms,
     )
 
 

@@ -3,20 +3,22 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol, TypeAlias
 from uuid import UUID, uuid4
 
 from buddies_core.asking.completion import CHECK_EVERY_S, Completion
+from buddies_core.asking.fetching import BACKGROUND_ASK_S
+from buddies_core.asking.members import check_joined, check_known
+from buddies_core.asking.ports import AskPort, RoomsPort
 from buddies_core.clock import Clock
 from buddies_core.convert.cursors import memory_cursor
 from buddies_core.errors import BuddiesError, InvalidInput, NotFound, StoreError, WireError
 from buddies_core.memory.copies import received_memory
-from buddies_core.memory.fetching import BACKGROUND_ASK_S, Fetcher, memory_parts, preference
+from buddies_core.memory.fetching import MemoryFetcher, memory_parts, preference
 from buddies_core.memory.findings import RecentFinds
 from buddies_core.memory.limits import check_own
-from buddies_core.memory.ports import AskPort, HiddenPort, RoomsPort, StorePort
+from buddies_core.memory.ports import HiddenPort, StorePort
 from buddies_core.memory.views import page, snippet
 from buddies_core.model.bodies import MemoryCreated
 from buddies_core.model.identity import Verified
@@ -43,8 +45,8 @@ from buddies_core.wire.shortening import fit_memory
 PeerReplies: TypeAlias = list[peer_pb2.PeerReply]
 
 GET_TIMEOUT_S = 8.0
-GET_ONE_PEER_S = 3.0
-"""A content of 1 MiB within it takes 3 Mbit/s; what is slower arrives in the background."""
+"""Half of it to find a memory, and half for the rest of its content: 1 MiB within that takes
+2 Mbit/s; what is slower arrives in the background."""
 TRUNCATED_AT_ONCE = 100
 """Looked at before others get a turn."""
 
@@ -81,7 +83,7 @@ class Memories:
         self._counters = counters
         self._finds = finds
         self._hidden = hidden
-        self._fetcher = Fetcher(rooms, network, clock, counters)
+        self._fetcher = MemoryFetcher(rooms, network, clock, counters)
         self._completion = Completion(rooms, self._complete, _stays_truncated, clock, counters)
 
     async def run(self) -> None:
@@ -113,8 +115,7 @@ class Memories:
             InvalidInput: a field is empty or too large; the text names it.
             StoreError: the disk refused; nothing was told.
         """
-        if room not in self._rooms.joined():
-            raise NotFound(_not_joined(room))
+        check_joined(self._rooms, room)
         wall_ms = self._clock.wall_ms()
         endpoint = self._network.endpoint
         entry = MemoryEntry(
@@ -229,8 +230,8 @@ class Memories:
         memories, damaged = await self._store.list_memories(
             filter, limit, self._hidden.hides, after
         )
-        if after is None:
-            self._check_known(filter.room, memories)
+        if filter.room is not None and after is None and not memories:
+            check_known(self._rooms, filter.room)
         return Listed(
             tuple(snippet(memory, self._rooms) for memory in memories),
             damaged,
@@ -295,7 +296,7 @@ class Memories:
     async def _completed(self, memory: Memory, offset: int) -> Memory:
         """Return the memory with all of its content; if nobody has it, what is here of it."""
         try:
-            whole = await self._fetcher.whole(memory, GET_TIMEOUT_S / 2, GET_ONE_PEER_S)
+            whole = await self._fetcher.whole(memory, GET_TIMEOUT_S / 2)
         except NotFound:
             if offset >= len(memory.entry.content):
                 raise  # The caller has read what is here and wants the rest.
@@ -306,17 +307,9 @@ class Memories:
             self._finds.keep(whole)
         return whole
 
-    def _check_known(self, room: RoomName | None, memories: Sequence[object]) -> None:
-        if room is not None and not memories and room not in self._rooms.joined():
-            raise NotFound(f"{_not_joined(room)}; nothing of it is kept here")
-
 
 async def _stays_truncated(_: MemoryKey) -> None:
     """Do nothing: its beginning is here, and `get` asks for the rest."""
-
-
-def _not_joined(room: RoomName) -> str:
-    return f"room {room!r} is not joined; join it first: join_room, or buddies-cli join ROOM"
 
 
 def _first_line(content: str) -> str:

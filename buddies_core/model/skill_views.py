@@ -1,10 +1,11 @@
 """What the daemon answers about skills: as shown, with votes, in their line of versions."""
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import RoomName
-from buddies_core.model.views import PeerAnswer, PeerSilence
+from buddies_core.model.views import Searched
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,18 +127,8 @@ class SkillList:
     """Gives the rest of the list; None at its end."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SkillSearchResult:
-    """What a search found, best first, and who was asked."""
-
-    results: tuple[SkillView, ...]
-    answered: tuple[PeerAnswer, ...]
-    unanswered: tuple[PeerSilence, ...]
-    method: str
-    """`hybrid`, or `lexical` where the model was not there in time."""
-    notes: tuple[str, ...] = ()
-    left_out: int = 0
-    """Results that were found and did not fit into the answer, the least relevant ones."""
+SkillSearchResult: TypeAlias = Searched[SkillView]
+"""What a search for skills found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

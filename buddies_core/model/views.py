@@ -1,11 +1,14 @@
 """What the daemon answers to agents and people: memories as shown, search results, its state."""
 
 from dataclasses import dataclass
+from typing import Generic, TypeAlias, TypeVar
 from uuid import UUID
 
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, MemoryId, RoomName
 from buddies_core.model.memory import MemoryKind
+
+ViewT = TypeVar("ViewT")
 
 WEAK_BELOW = 0.25
 """The score from which a result is more than a guess. No cut is sharp: 26 of 30 questions that
@@ -87,10 +90,10 @@ class PeerSilence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SearchResult:
+class Searched(Generic[ViewT]):
     """What a search found, best first, and who was asked."""
 
-    results: tuple[MemoryView, ...]
+    results: tuple[ViewT, ...]
     answered: tuple[PeerAnswer, ...]
     unanswered: tuple[PeerSilence, ...]
     method: str
@@ -98,6 +101,10 @@ class SearchResult:
     notes: tuple[str, ...] = ()
     left_out: int = 0
     """Results that were found and did not fit into the answer, the least relevant ones."""
+
+
+SearchResult: TypeAlias = Searched[MemoryView]
+"""What a search for memories found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

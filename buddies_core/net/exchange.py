@@ -107,14 +107,14 @@ def _decoded(body: bytes) -> PeerReply:
         reply = PeerReply.FromString(body)
     except DecodeError:
         raise WireError("a reply does not decode") from None
-    skills = reply.skills_found.found
+    found = (*reply.search.found, *reply.skills_found.found)
     # The votes are counted only in a list that is not too long itself.
-    votes = sum(len(it.votes) for it in skills) if len(skills) <= ITEMS_MAX else 0
+    votes = sum(len(it.votes) for it in found) if len(found) <= ITEMS_MAX else 0
     items = (
         len(reply.hello.presences),
-        len(reply.search.found),
-        len(skills),
+        len(found),
         votes,
+        len(reply.memory_part.votes),
         len(reply.skill_part.votes),
         len(reply.bindings.presences),
     )

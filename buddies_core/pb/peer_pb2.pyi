@@ -246,7 +246,7 @@ class PeerReply(_message.Message):
     @_builtins.property
     def search(self) -> Global___SearchReply: ...
     @_builtins.property
-    def memory_part(self) -> Global___MemoryPart: ...
+    def memory_part(self) -> Global___Part: ...
     @_builtins.property
     def lease(self) -> Global___Lease: ...
     @_builtins.property
@@ -254,9 +254,9 @@ class PeerReply(_message.Message):
     @_builtins.property
     def output_part(self) -> Global___OutputPart: ...
     @_builtins.property
-    def skills_found(self) -> Global___SkillsFound: ...
+    def skills_found(self) -> Global___SearchReply: ...
     @_builtins.property
-    def skill_part(self) -> Global___SkillPart: ...
+    def skill_part(self) -> Global___Part: ...
     @_builtins.property
     def bindings(self) -> Global___BindingsReply: ...
     @_builtins.property
@@ -268,12 +268,12 @@ class PeerReply(_message.Message):
         refusal: Global___Refusal | None = ...,
         hello: Global___HelloReply | None = ...,
         search: Global___SearchReply | None = ...,
-        memory_part: Global___MemoryPart | None = ...,
+        memory_part: Global___Part | None = ...,
         lease: Global___Lease | None = ...,
         verdict: Global___Verdict | None = ...,
         output_part: Global___OutputPart | None = ...,
-        skills_found: Global___SkillsFound | None = ...,
-        skill_part: Global___SkillPart | None = ...,
+        skills_found: Global___SearchReply | None = ...,
+        skill_part: Global___Part | None = ...,
         bindings: Global___BindingsReply | None = ...,
         epoch: Global___EpochReply | None = ...,
     ) -> None: ...
@@ -470,6 +470,8 @@ Global___Search: _TypeAlias = Search  # noqa: Y015
 
 @_typing.final
 class SearchReply(_message.Message):
+    """Of memories in one frame, of skills in one or several."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     FOUND_FIELD_NUMBER: _builtins.int
@@ -493,24 +495,32 @@ Global___SearchReply: _TypeAlias = SearchReply  # noqa: Y015
 
 @_typing.final
 class Found(_message.Message):
-    """Best first. docs/protocol.md says what the score is."""
+    """Best first. docs/protocol.md says what the score is. Votes do not enter it: each node weighs those it
+    knows by itself.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PROOF_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
+    VOTES_FIELD_NUMBER: _builtins.int
     proof: _builtins.bytes
     """The author's bytes: P2PMessage ‖ trailer."""
     score: _builtins.float
+    @_builtins.property
+    def votes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Of a skill: voters' bytes, one each, the newest ones."""
+
     def __init__(
         self,
         *,
         proof: _builtins.bytes = ...,
         score: _builtins.float = ...,
+        votes: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["proof", b"proof", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["proof", b"proof", "score", b"score", "votes", b"votes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -541,28 +551,36 @@ class FetchMemory(_message.Message):
 Global___FetchMemory: _TypeAlias = FetchMemory  # noqa: Y015
 
 @_typing.final
-class MemoryPart(_message.Message):
+class Part(_message.Message):
+    """Of a memory or a skill."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PROOF_FIELD_NUMBER: _builtins.int
     CONTENT_FIELD_NUMBER: _builtins.int
+    VOTES_FIELD_NUMBER: _builtins.int
     proof: _builtins.bytes
     """In the first frame only."""
     content: _builtins.bytes
-    """The content's next bytes of UTF-8."""
+    """The content's next bytes of UTF-8, if the proof carries only its beginning."""
+    @_builtins.property
+    def votes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Of a skill."""
+
     def __init__(
         self,
         *,
         proof: _builtins.bytes = ...,
         content: _builtins.bytes = ...,
+        votes: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "proof", b"proof"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "proof", b"proof", "votes", b"votes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___MemoryPart: _TypeAlias = MemoryPart  # noqa: Y015
+Global___Part: _TypeAlias = Part  # noqa: Y015
 
 @_typing.final
 class OfferTask(_message.Message):
@@ -943,62 +961,6 @@ class SearchSkills(_message.Message):
 Global___SearchSkills: _TypeAlias = SearchSkills  # noqa: Y015
 
 @_typing.final
-class SkillsFound(_message.Message):
-    """In one frame or several."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    FOUND_FIELD_NUMBER: _builtins.int
-    LEXICAL_ONLY_FIELD_NUMBER: _builtins.int
-    lexical_only: _builtins.bool
-    @_builtins.property
-    def found(self) -> _containers.RepeatedCompositeFieldContainer[Global___FoundSkill]: ...
-    def __init__(
-        self,
-        *,
-        found: _abc.Iterable[Global___FoundSkill] | None = ...,
-        lexical_only: _builtins.bool = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["found", b"found", "lexical_only", b"lexical_only"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___SkillsFound: _TypeAlias = SkillsFound  # noqa: Y015
-
-@_typing.final
-class FoundSkill(_message.Message):
-    """Best first, by relevance alone: each node weighs the votes it knows by itself."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    PROOF_FIELD_NUMBER: _builtins.int
-    SCORE_FIELD_NUMBER: _builtins.int
-    VOTES_FIELD_NUMBER: _builtins.int
-    proof: _builtins.bytes
-    """The author's bytes: P2PMessage ‖ trailer."""
-    score: _builtins.float
-    @_builtins.property
-    def votes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
-        """Voters' bytes, one each, the newest ones."""
-
-    def __init__(
-        self,
-        *,
-        proof: _builtins.bytes = ...,
-        score: _builtins.float = ...,
-        votes: _abc.Iterable[_builtins.bytes] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["proof", b"proof", "score", b"score", "votes", b"votes"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___FoundSkill: _TypeAlias = FoundSkill  # noqa: Y015
-
-@_typing.final
 class FetchSkill(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1017,34 +979,6 @@ class FetchSkill(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FetchSkill: _TypeAlias = FetchSkill  # noqa: Y015
-
-@_typing.final
-class SkillPart(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    PROOF_FIELD_NUMBER: _builtins.int
-    CONTENT_FIELD_NUMBER: _builtins.int
-    VOTES_FIELD_NUMBER: _builtins.int
-    proof: _builtins.bytes
-    """In the first frame only."""
-    content: _builtins.bytes
-    """The content's next bytes of UTF-8, if the proof carries only its beginning."""
-    @_builtins.property
-    def votes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
-    def __init__(
-        self,
-        *,
-        proof: _builtins.bytes = ...,
-        content: _builtins.bytes = ...,
-        votes: _abc.Iterable[_builtins.bytes] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "proof", b"proof", "votes", b"votes"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___SkillPart: _TypeAlias = SkillPart  # noqa: Y015
 
 @_typing.final
 class FetchBindings(_message.Message):

@@ -27,7 +27,7 @@ from buddies_core.model.skill_json import (
     version_json,
 )
 from buddies_core.model.skill_views import SkillList, SkillSearchResult
-from buddies_core.model.views import MemoryList, SearchResult
+from buddies_core.model.views import MemoryList, Searched, SearchResult
 
 if TYPE_CHECKING:
     from buddies_core.model.json_view import JsonValue
@@ -112,17 +112,8 @@ def memory_page(page: MemoryPage) -> MemoryPage:
 
 def search_result(result: SearchResult) -> SearchResult:
     """Return a result without the least relevant memories, if not all of them fit."""
-    answered, unanswered, notes = _heard(result.answered, result.unanswered, result.notes)
-    empty = SearchResult(
-        results=(), answered=answered, unanswered=unanswered, method=result.method, notes=notes
-    )
-    room = FITTING_COST_MAX - json_cost(search_json(empty))
-    fitting = fit_items(result.results, _short_memory, memory_json, room)
-    left_out = len(result.results) - len(fitting)
     more = "room, kind, tags, author or since"
-    return replace(
-        empty, results=fitting, left_out=left_out, notes=(*notes, *_left_out(left_out, more))
-    )
+    return _fit_search(result, search_json, _short_memory, memory_json, more)
 
 
 def _short_memory(memory: MemoryView, chars: int) -> MemoryView:
@@ -174,19 +165,7 @@ def _with_fitting_chain(page: SkillPage) -> SkillPage:
 
 def skill_search(result: SkillSearchResult) -> SkillSearchResult:
     """Return a result without the least relevant skills, if not all of them fit."""
-    answered, unanswered, notes = _heard(result.answered, result.unanswered, result.notes)
-    empty = SkillSearchResult(
-        results=(), answered=answered, unanswered=unanswered, method=result.method, notes=notes
-    )
-    room = FITTING_COST_MAX - json_cost(skill_search_json(empty))
-    fitting = fit_items(result.results, _short_skill, skill_json, room)
-    left_out = len(result.results) - len(fitting)
-    return replace(
-        empty,
-        results=fitting,
-        left_out=left_out,
-        notes=(*notes, *_left_out(left_out, "room or tags")),
-    )
+    return _fit_search(result, skill_search_json, _short_skill, skill_json, "room or tags")
 
 
 def _short_skill(skill: SkillView, chars: int) -> SkillView:
@@ -196,6 +175,23 @@ def _short_skill(skill: SkillView, chars: int) -> SkillView:
 
 
 # Both
+
+
+def _fit_search(
+    result: Searched[ItemT],
+    as_json: Callable[[Searched[ItemT]], JsonValue],
+    shortened: Callable[[ItemT, int], ItemT],
+    item_json: Callable[[ItemT], JsonValue],
+    more: str,
+) -> Searched[ItemT]:
+    answered, unanswered, notes = _heard(result.answered, result.unanswered, result.notes)
+    empty = replace(result, results=(), answered=answered, unanswered=unanswered, notes=notes)
+    room = FITTING_COST_MAX - json_cost(as_json(empty))
+    fitting = fit_items(result.results, shortened, item_json, room)
+    left_out = len(result.results) - len(fitting)
+    return replace(
+        empty, results=fitting, left_out=left_out, notes=(*notes, *_left_out(left_out, more))
+    )
 
 
 def _heard(

@@ -6,15 +6,16 @@ from collections import Counter
 from contextlib import suppress
 
 from buddies_core.asking.completion import Completion
+from buddies_core.asking.fetching import BACKGROUND_ASK_S
+from buddies_core.asking.ports import RoomsPort
 from buddies_core.asking.wanted import WANTED_FOR_S
 from buddies_core.clock import Clock
 from buddies_core.errors import WireError
 from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.skill import Skill
 from buddies_core.skills.copies import Copies
-from buddies_core.skills.fetching import BACKGROUND_ASK_S, Fetcher
+from buddies_core.skills.fetching import SkillFetcher
 from buddies_core.skills.keeping import Keeper
-from buddies_core.skills.ports import RoomsPort
 from buddies_core.store.skill_keys import AnnouncementId, announcement_id
 from buddies_core.store.skills import SkillStore
 
@@ -27,7 +28,7 @@ class Announcements:
     def __init__(
         self,
         rooms: RoomsPort,
-        fetcher: Fetcher,
+        fetcher: SkillFetcher,
         copies: Copies,
         keeper: Keeper,
         store: SkillStore,
@@ -70,7 +71,7 @@ class Announcements:
             await self._store.drop_announcement(id)
 
     async def _complete(self, id: AnnouncementId, room: RoomName, member: EndpointId) -> None:
-        """Ask a member for what was announced; raises as `Fetcher.ask` does."""
+        """Ask a member for what was announced; raises as `SkillFetcher.ask` does."""
         announced = self._store.get_announcement(id)
         if announced is None:
             return  # It is here by now.

@@ -5,6 +5,7 @@ import logging
 from collections import Counter
 from dataclasses import replace
 
+from buddies_core.asking.ports import RoomsPort
 from buddies_core.clock import Clock
 from buddies_core.identity.verifying import Verdict, Verify
 from buddies_core.model.bodies import SkillPublished, SkillVoteCast
@@ -19,7 +20,6 @@ from buddies_core.skills.content import (
     check_received,
     signing_payload,
 )
-from buddies_core.skills.ports import RoomsPort
 from buddies_core.trust.admitted import Admitted
 from buddies_core.wire.room_messages import RoomMessage, encode_room_message
 

@@ -4,13 +4,14 @@ A content is known by its hash, so that whoever has it can give it, whoever anno
 """
 
 import asyncio
-import logging
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from buddies_core.asking.completion import members_to_ask
-from buddies_core.errors import BuddiesError, NotFound, TimedOut, WireError
+from buddies_core.asking.fetching import Fetcher, content_of, parts
+from buddies_core.asking.ports import AskPort, RoomsPort
+from buddies_core.errors import NotFound, WireError
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.provenance import Trust
@@ -18,23 +19,12 @@ from buddies_core.model.skill import Skill, SkillKey, Vote
 from buddies_core.pb import peer_pb2
 from buddies_core.skills.ballot_box import VOTES_PER_NEIGHBOR_MAX
 from buddies_core.skills.copies import Copies
-from buddies_core.skills.ports import AskPort, RoomsPort
 from buddies_core.wire.room_messages import open_envelope
 
-MEMBERS_ASKED_MAX = 64
-PART_BYTES = 128 << 10
-"""Of a content, in one frame of at most 256 KiB."""
-VOTES_IN_PART = 256
-"""At some 350 bytes each."""
 VOTES_HANDED_ON_MAX = VOTES_PER_NEIGHBOR_MAX
 """Whoever asks keeps no more of them."""
 CHECKED_AT_ONCE = 16
 """Votes, before others get a turn."""
-BACKGROUND_ASK_S = 30.0
-"""For 1 MiB over a slow line."""
-_REASON_CHARS_MAX = 200
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,37 +34,24 @@ class Fetched:
     skill: Skill
     votes: tuple[Vote, ...]
     source: EndpointId
-    """Who gave it."""
-
-
-def reason_of(error: BuddiesError) -> str:
-    """Return why a peer gave nothing, in words that may be the peer's: cut short."""
-    return str(error)[:_REASON_CHARS_MAX]
+    """The member that gave it."""
 
 
 def skill_parts(skill: Skill, votes: Sequence[bytes]) -> list[peer_pb2.PeerReply]:
     """Return the frames that bring a skill to a peer: proof, what the proof lacks, then votes."""
-    parts = [peer_pb2.SkillPart(proof=skill.proof)]
-    if skill.whole is not None:
-        content = skill.entry.content.encode()
-        parts += [
-            peer_pb2.SkillPart(content=content[start : start + PART_BYTES])
-            for start in range(0, len(content), PART_BYTES)
-        ]
-    parts += [
-        peer_pb2.SkillPart(votes=votes[start : start + VOTES_IN_PART])
-        for start in range(0, len(votes), VOTES_IN_PART)
-    ]
-    return [peer_pb2.PeerReply(skill_part=part) for part in parts]
+    rest = "" if skill.whole is None else skill.entry.content
+    return [peer_pb2.PeerReply(skill_part=part) for part in parts(skill.proof, rest, votes)]
 
 
-class Fetcher:
+class SkillFetcher:
     """Asks members for skills."""
 
-    def __init__(self, rooms: RoomsPort, network: AskPort, copies: Copies) -> None:
+    def __init__(
+        self, rooms: RoomsPort, network: AskPort, copies: Copies, counters: Counter[str]
+    ) -> None:
         self._rooms = rooms
-        self._network = network
         self._copies = copies
+        self._fetcher = Fetcher(rooms, network, counters)
 
     async def ask(self, peer: EndpointId, room: RoomName, hash: str, timeout_s: float) -> Fetched:
         """Return the skill as this peer has it.
@@ -82,27 +59,23 @@ class Fetcher:
         Raises:
             BuddiesError: it has none, did not answer, or gave something else.
         """
-        request = peer_pb2.PeerRequest(
-            fetch_skill=peer_pb2.FetchSkill(hash=bytes.fromhex(hash)),
-        )
-        try:
-            async with asyncio.timeout(timeout_s):
-                replies = await self._network.ask(peer, room, request, timeout_s)
-        except TimeoutError:
-            raise TimedOut(f"no answer within {timeout_s:g} s") from None
-        parts = [reply.skill_part for reply in replies]
-        proof = parts[0].proof if parts else b""
-        skill = await self._copies.skill(await self._rooms.admit(room, proof, peer))
-        if skill.entry.hash != hash:
-            raise WireError("it gave another skill than it was asked for")
-        if skill.truncated:
-            content = b"".join(part.content for part in parts)
-            skill = self._copies.with_content(skill, content)
-        proofs = [vote for part in parts for vote in part.votes][:VOTES_HANDED_ON_MAX]
-        votes = await believed_votes(self._rooms, self._copies, skill.key, peer, proofs)
-        return Fetched(skill, votes, peer)
 
-    async def from_anybody(self, hash: str, timeout_s: float) -> Fetched:
+        async def read(replies: Sequence[peer_pb2.PeerReply]) -> Fetched:
+            frames = [reply.skill_part for reply in replies]
+            proof = frames[0].proof if frames else b""
+            skill = await self._copies.skill(await self._rooms.admit(room, proof, peer))
+            if skill.entry.hash != hash:
+                raise WireError("it gave another skill than it was asked for")
+            if skill.truncated:
+                skill = self._copies.with_content(skill, content_of(frames))
+            proofs = [vote for frame in frames for vote in frame.votes][:VOTES_HANDED_ON_MAX]
+            votes = await believed_votes(self._rooms, self._copies, skill.key, peer, proofs)
+            return Fetched(skill, votes, peer)
+
+        request = peer_pb2.PeerRequest(fetch_skill=peer_pb2.FetchSkill(hash=bytes.fromhex(hash)))
+        return await self._fetcher.ask(peer, room, request, timeout_s, read)
+
+    async def by_hash(self, hash: str, timeout_s: float) -> Fetched:
         """Return a skill that is not here, from any member of any joined room.
 
         The first that is verified is taken at once; one that is not, if no other comes in time.
@@ -110,35 +83,17 @@ class Fetcher:
         Raises:
             NotFound: nobody gave it; the text says who was asked.
         """
-        found: list[Fetched] = []
-        failures: list[str] = []
-        without: set[EndpointId] = set()
-
-        async def ask(room: RoomName, peer: EndpointId) -> None:
-            try:
-                found.append(await self.ask(peer, room, hash, timeout_s))
-            except NotFound:
-                without.add(peer)
-            except BuddiesError as error:
-                failures.append(f"{self._rooms.name_of(peer)}: {reason_of(error)}")
-
-        targets = [
-            (room, peer)
-            for room in self._rooms.joined()
-            for peer in members_to_ask(self._rooms, room)
-        ]
-        async with asyncio.TaskGroup() as group:
-            asking = {group.create_task(ask(*target)) for target in targets[:MEMBERS_ASKED_MAX]}
-            while asking and not any(map(_is_verified, found)):
-                _, asking = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
-            for task in asking:
-                task.cancel()
+        found, why_not = await self._fetcher.first(
+            self._fetcher.everybody(),
+            lambda peer, room, timeout_s: self.ask(peer, room, hash, timeout_s),
+            _is_verified,
+            timeout_s,
+        )
         if found:
             return max(found, key=_is_verified)
         raise NotFound(
-            f"skill {hash} is not on this machine; present members that do not have it either: "
-            f"{len(without)}; that did not say: {'; '.join(failures) or 'none'}. list_skills and "
-            "search_skills show the hashes there are"
+            f"skill {hash} is not on this machine ({why_not}); "
+            "list_skills and search_skills show the hashes there are"
         )
 
 

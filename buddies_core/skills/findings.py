@@ -1,92 +1,119 @@
-"""A question about skills, what it finds, and what each member says to it."""
+"""What a search for skills found, here and at members: read, checked, and put in order."""
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import logging
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
-from buddies_core.finding.embedder import Vectors
-from buddies_core.model.ids import EndpointId
-from buddies_core.model.room import Member
+from buddies_core.asking.findings import Findings
+from buddies_core.asking.ports import RoomsPort
+from buddies_core.asking.question import Hit, in_order, merge
+from buddies_core.errors import StoreError
+from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.skill import Skill, SkillHead, SkillKey, Vote, prevails
-from buddies_core.model.views import PeerAnswer, PeerSilence
+from buddies_core.pb import peer_pb2
+from buddies_core.skills.ballots import Ballots
+from buddies_core.skills.copies import Copies
+from buddies_core.skills.fetching import believed_votes
+from buddies_core.skills.ports import HiddenPort
+from buddies_core.skills.votes import Standing, weighed
+from buddies_core.store.skills import SkillStore, has_any
+from buddies_core.trust.admitted import Admitted
 
-RELEVANCE_MAX = 1.5
-"""Of the engine's scale, which is the same at every node."""
+VOTES_MAX = 32
+"""With each skill of an answer."""
+VOTES_IN_ANSWER_MAX = 256
+"""To check one takes 0.1 ms."""
 
+Found: TypeAlias = Skill | SkillHead
+"""What is here is found as a head."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What is asked, here and there."""
-
-    query: str
-    vector: Vectors | None
-    tags: tuple[str, ...]
-    limit: int
-    asked_at_s: float
-    timeout_s: float
-
-    def left_s(self, now_s: float) -> float:
-        """Return how much of its time is left."""
-        return max(0.0, self.asked_at_s + self.timeout_s - now_s)
-
-    def elapsed_ms(self, now_s: float) -> int:
-        """Return how much of its time is over."""
-        return round((now_s - self.asked_at_s) * 1000)
+_log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class Findings:
-    """What the answers to one question hold: each skill once."""
+class SkillFindings(Findings[Found]):
+    """Reads the answers to one question, and the votes in them."""
 
-    skills: dict[SkillKey, Skill | SkillHead] = field(default_factory=dict)
-    relevance: dict[SkillKey, float] = field(default_factory=dict)
-    votes: dict[SkillKey, dict[bytes, Vote]] = field(default_factory=dict)
-    """By proof, those that are not on disk here."""
+    def __init__(
+        self,
+        tags: tuple[str, ...],
+        store: SkillStore,
+        rooms: RoomsPort,
+        copies: Copies,
+        ballots: Ballots,
+        hidden: HiddenPort,
+        counters: Counter[str],
+    ) -> None:
+        super().__init__(rooms, counters)
+        self._tags = tags
+        self._store = store
+        self._copies = copies
+        self._ballots = ballots
+        self._hidden = hidden
+        self._votes: dict[SkillKey, dict[bytes, Vote]] = {}
+        """By proof, those that are not on disk here."""
 
-    def add(self, skill: Skill | SkillHead, relevance: float, votes: Sequence[Vote] = ()) -> None:
-        """Take in a skill; of several copies the best is kept, one with a checked hash first."""
-        known = self.skills.get(skill.key)
-        if known is None or (
-            prevails(skill, known) if skill.truncated == known.truncated else known.truncated
-        ):
-            self.skills[skill.key] = skill
-        self.relevance[skill.key] = max(relevance, self.relevance.get(skill.key, 0.0))
-        self.votes.setdefault(skill.key, {}).update((vote.proof, vote) for vote in votes)
+    async def read(self, admitted: Admitted) -> Skill | None:
+        """Return the skill in a copy, unless it is hidden here or not what was asked for."""
+        skill = await self._copies.skill(admitted)
+        # What is kept of it may have come before its author was revoked.
+        hidden = self._hidden.hides(skill) and not self._kept(skill.key)
+        return skill if has_any(skill, self._tags) and not hidden else None
 
+    async def take(
+        self, room: RoomName, source: EndpointId | None, copies: Sequence[peer_pb2.Found]
+    ) -> list[Hit[Found]]:
+        """Return the skills in the copies, and take in the votes that come with them."""
+        hits = await super().take(room, source, copies)
+        if source is not None:
+            votes = {copy.proof: copy.votes for copy in copies}
+            await self._take_votes(source, [(hit.item, votes[hit.item.proof]) for hit in hits])
+        return hits
 
-@dataclass(slots=True)
-class Heard:
-    """What the members of all rooms said. Of a 0.1.4 member the endpoint may not be known."""
-
-    answered: dict[tuple[EndpointId, str], PeerAnswer] = field(default_factory=dict)
-    silent: dict[tuple[EndpointId, str], PeerSilence] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-    def answer(self, member: Member, results: int, elapsed_ms: int) -> None:
-        """Note that a member has answered for one room."""
-        known = self.answered.get((member.endpoint, member.name))
-        self.answered[member.endpoint, member.name] = PeerAnswer(
-            endpoint=member.endpoint,
-            name=member.name,
-            results=results + (known.results if known else 0),
-            elapsed_ms=elapsed_ms,
+    def ranked(self, hits: Iterable[Hit[Found]]) -> list[Hit[Found]]:
+        """Return what was found, each skill once, best first: by relevance, as votes weigh it."""
+        return in_order(
+            Hit(skill, weighed(hit.score, self.standing(skill).votes.rank))
+            for hit in merge(hits, _prevails)
+            for skill in (self._kept(hit.item.key) or hit.item,)
         )
 
-    def silence(self, member: Member, reason: str) -> None:
-        """Note that a member has not answered for one room, and why."""
-        self.silent[member.endpoint, member.name] = PeerSilence(
-            endpoint=member.endpoint, name=member.name, reason=reason
-        )
+    def standing(self, skill: Found) -> Standing:
+        """Return what the votes amount to, with those that members have handed on."""
+        return self._ballots.standing(skill.key, self._heard(skill))
 
-    def answers(self) -> tuple[PeerAnswer, ...]:
-        """Return who answered; who was silent in one of its rooms did not."""
-        return tuple(answer for key, answer in self.answered.items() if key not in self.silent)
+    def votes_to_keep(self, hits: Iterable[Hit[Found]]) -> list[Vote]:
+        """Return the votes that members have handed on, on those of the skills that are here."""
+        return [vote for hit in hits if self._kept(hit.item.key) for vote in self._heard(hit.item)]
 
-    def silences(self) -> tuple[PeerSilence, ...]:
-        """Return who did not answer."""
-        return tuple(self.silent.values())
+    async def _take_votes(
+        self, source: EndpointId, handed_on: Iterable[tuple[Found, Sequence[bytes]]]
+    ) -> None:
+        votes_left = VOTES_IN_ANSWER_MAX
+        for skill, proofs in handed_on:
+            heard = self._votes.setdefault(skill.key, {})
+            known = heard.keys() | {vote.proof for vote in self._ballots.of(skill.key)}
+            new = [proof for proof in proofs[:VOTES_MAX] if proof not in known][:votes_left]
+            votes_left -= len(new)
+            votes = await believed_votes(self._rooms, self._copies, skill.key, source, new)
+            heard.update((vote.proof, vote) for vote in votes)
+
+    def _heard(self, skill: Found) -> list[Vote]:
+        # Of what is truncated the hash is a claim: it may be that of a skill that is liked.
+        return [] if skill.truncated else list(self._votes.get(skill.key, {}).values())
+
+    def _kept(self, key: SkillKey) -> SkillHead | None:
+        """Return what is kept of a skill, if it can be read and is not hidden."""
+        try:
+            head = self._store.get_head(key)
+        except StoreError as error:
+            _log.warning("record_damaged reason=%s", error)
+            return None
+        return None if head is None or self._hidden.hides(head) else head
 
 
-def credible(relevance: float) -> float:
-    """Return a relevance that a peer claims, within what there can be."""
-    return min(max(relevance, 0.0), RELEVANCE_MAX) if math.isfinite(relevance) else 0.0
+def _prevails(new: Found, known: Found) -> bool:
+    """Whether one copy replaces another: a checked hash counts first, then who vouches for it."""
+    if new.truncated != known.truncated:
+        return known.truncated
+    return prevails(new, known)

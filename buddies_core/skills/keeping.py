@@ -2,13 +2,14 @@
 
 from contextlib import suppress
 
+from buddies_core.asking.ports import RoomsPort
 from buddies_core.errors import StoreError
 from buddies_core.model.ids import EndpointId
 from buddies_core.model.provenance import Origin, Trust
 from buddies_core.model.skill import Skill, SkillHead, skill_key
 from buddies_core.skills.ballots import Ballots
 from buddies_core.skills.fetching import Fetched
-from buddies_core.skills.ports import IndexPort, RoomsPort
+from buddies_core.skills.ports import IndexPort
 from buddies_core.skills.publishers import publisher_of
 from buddies_core.store.skills import SkillStore
 from buddies_core.store.succession import OWN

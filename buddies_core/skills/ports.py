@@ -1,18 +1,10 @@
-"""What skills need from the layers below, as small as that is."""
+"""What skills need from the layers below, beside `asking.ports`."""
 
-from collections.abc import Sequence
 from typing import Protocol
 
-from buddies_core.model.bodies import Body
 from buddies_core.model.identity import SignerIdentity
-from buddies_core.model.ids import EndpointId, RoomName
-from buddies_core.model.memory import Whole
-from buddies_core.model.provenance import Trust
 from buddies_core.model.revocation import Revocation
-from buddies_core.model.room import Member
 from buddies_core.model.skill import Skill, SkillHead, Vote
-from buddies_core.pb import peer_pb2
-from buddies_core.trust.admitted import Admitted
 
 
 class Signer(Protocol):
@@ -38,63 +30,6 @@ class HiddenPort(Protocol):
 
     def hiding(self, item: Skill | SkillHead | Vote) -> Revocation | None:
         """Return why, if it is not to be."""
-
-
-class RoomsPort(Protocol):
-    """The rooms this node is in; see `rooms.rooms.Rooms`."""
-
-    def joined(self) -> tuple[RoomName, ...]:
-        """Return the rooms this node is in."""
-
-    def members(self, room: RoomName) -> tuple[Member, ...]:
-        """Return who is present, this node included."""
-
-    def name_of(self, endpoint: EndpointId) -> str:
-        """Return a peer's display name, or the start of its id."""
-
-    def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
-        """Return whose key vouches for what this endpoint says, if anybody's does."""
-
-    def trust(self, room: RoomName, endpoint: EndpointId) -> Trust:
-        """Return how far an endpoint is known in the room."""
-
-    async def admit(
-        self, room: RoomName, proof: bytes, source: EndpointId | None = None
-    ) -> Admitted:
-        """Return the message that a copy holds; raises WireError if it is not to be believed."""
-
-    def message_bytes_max(self, room: RoomName) -> int:
-        """Return how large a message of ours, with its trailer, may be in this room now."""
-
-    async def compose(
-        self,
-        room: RoomName,
-        body: Body,
-        *,
-        agent: str = "",
-        user: str = "",
-        whole: Whole | None = None,
-    ) -> bytes:
-        """Return a message of ours, signed, without sending it."""
-
-    async def send(self, room: RoomName, proof: bytes) -> None:
-        """Broadcast what `compose` returned."""
-
-    async def publish(self, room: RoomName, body: Body) -> bytes:
-        """Compose and send."""
-
-
-class AskPort(Protocol):
-    """Asking the members of a room; see `rooms.rooms.Rooms`."""
-
-    @property
-    def endpoint(self) -> EndpointId:
-        """This node."""
-
-    async def ask(
-        self, peer: EndpointId, room: RoomName, request: peer_pb2.PeerRequest, timeout_s: float
-    ) -> Sequence[peer_pb2.PeerReply]:
-        """Ask a peer and return its whole answer; raises BuddiesError, with the reason in words."""
 
 
 class IndexPort(Protocol):

@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TypeAlias
 
+from buddies_core.asking.members import check_joined, check_known
+from buddies_core.asking.ports import AskPort, RoomsPort
 from buddies_core.clock import Clock
 from buddies_core.convert.cursors import skill_cursor
 from buddies_core.errors import BuddiesError, InvalidInput, NotFound, WireError
@@ -24,13 +26,9 @@ from buddies_core.skills.announcements import Announcements
 from buddies_core.skills.ballots import Ballots
 from buddies_core.skills.content import NAMESPACE, check_own, signing_payload, skill_hash
 from buddies_core.skills.copies import Copies
-from buddies_core.skills.fetching import (
-    VOTES_HANDED_ON_MAX,
-    Fetcher,
-    skill_parts,
-)
+from buddies_core.skills.fetching import VOTES_HANDED_ON_MAX, SkillFetcher, skill_parts
 from buddies_core.skills.keeping import Keeper
-from buddies_core.skills.ports import AskPort, HiddenPort, IndexPort, RoomsPort, Signer
+from buddies_core.skills.ports import HiddenPort, IndexPort, Signer
 from buddies_core.skills.publishers import publisher_of
 from buddies_core.skills.versions import changes, line_of, parent_of
 from buddies_core.skills.views import snippet, version, view
@@ -72,7 +70,7 @@ class Skills:
         self._ballots = ballots
         self._hidden = hidden
         self._clock = clock
-        self._fetcher = Fetcher(rooms, network, copies)
+        self._fetcher = SkillFetcher(rooms, network, copies, counters)
         self._keeper = Keeper(store, index, rooms, ballots)
         self._announcements = Announcements(
             rooms, self._fetcher, copies, self._keeper, store, clock, counters
@@ -107,7 +105,7 @@ class Skills:
             InvalidInput: a field is empty or too large; the text names it.
             StoreError: the disk refused; nothing was told.
         """
-        self._check_joined(room)
+        check_joined(self._rooms, room)
         parent = None if parent_hash is None else await self._parent(room, parent_hash)
         wall_ms = self._clock.wall_ms()
         endpoint = self._network.endpoint
@@ -166,10 +164,10 @@ class Skills:
         """
         if score not in (-1, 1):
             raise InvalidInput(f"score is {score}; vote 1 for a skill or -1 against it")
-        self._check_joined(room)
+        check_joined(self._rooms, room)
         key = skill_key(hash, room)
         if self._store.get_head(key) is None:
-            await self._keeper.keep_fetched(await self._fetcher.from_anybody(hash, GET_TIMEOUT_S))
+            await self._keeper.keep_fetched(await self._fetcher.by_hash(hash, GET_TIMEOUT_S))
         skill = self._store.get_head(key)
         if skill is None:
             raise NotFound(f"skill {hash} is not in room {room!r}; vote in the room it is in")
@@ -196,7 +194,7 @@ class Skills:
         """
         kept = self._store.find_skills(hash)
         if not kept:
-            await self._keeper.keep_fetched(await self._fetcher.from_anybody(hash, GET_TIMEOUT_S))
+            await self._keeper.keep_fetched(await self._fetcher.by_hash(hash, GET_TIMEOUT_S))
             kept = self._store.find_skills(hash)
         if await self._recheck([skill.head() for skill in kept]):
             kept = self._store.find_skills(hash)
@@ -238,7 +236,7 @@ class Skills:
             room, tags, limit, self._hidden.hides, after
         )
         if room is not None and after is None and not skills:
-            self._check_joined(room)
+            check_known(self._rooms, room)
         views = tuple(snippet(skill, self._ballots, self._rooms) for skill in skills)
         return Listed(views, damaged, tuple(skill_cursor(skill.key) for skill in skills))
 
@@ -301,7 +299,7 @@ class Skills:
         """Return the skill that a new one was made of, from a member if it is not here."""
         key = skill_key(hash, room)
         if self._store.get_head(key) is None:
-            await self._keeper.keep_fetched(await self._fetcher.from_anybody(hash, GET_TIMEOUT_S))
+            await self._keeper.keep_fetched(await self._fetcher.by_hash(hash, GET_TIMEOUT_S))
         parent = self._store.get_head(key)
         if parent is None:
             raise NotFound(
@@ -378,9 +376,3 @@ class Skills:
         except BuddiesError as error:
             # It is kept, and found by whoever asks; only the broadcast is lost.
             _log.warning("skill_not_told room=%s: %s", room, error)
-
-    def _check_joined(self, room: RoomName) -> None:
-        if room not in self._rooms.joined():
-            raise NotFound(
-                f"room {room!r} is not joined; join it first: join_room, or buddies-cli join ROOM"
-            )

@@ -22,7 +22,7 @@ from buddies_core.model.bodies import (
 )
 from buddies_core.model.ids import RequestId, RoomName
 from buddies_core.model.memory import Whole
-from buddies_core.pb.peer_pb2 import Found, FoundSkill, PeerReply, SearchReply, SkillsFound
+from buddies_core.pb.peer_pb2 import Found, PeerReply, SearchReply
 from tests.support.memories import an_entry
 from tests.support.skills import a_skill_entry
 from tests.support.worlds.attacker import Attacker, an_attacker, cpu_s, memory_mb
@@ -187,8 +187,8 @@ def votes_without_end(attacker: Attacker) -> list[PeerReply]:
         attacker.signed(SkillVoteCast(entry.hash, voter.endpoint.hex(), 1), voter)
         for voter in (NodeKey(token_bytes(32)) for _ in range(900))
     ]
-    found = FoundSkill(proof=proof, score=1.5, votes=votes)
-    return [PeerReply(skills_found=SkillsFound(found=[found])) for _ in range(4)]
+    found = Found(proof=proof, score=1.5, votes=votes)
+    return [PeerReply(skills_found=SearchReply(found=[found])) for _ in range(4)]
 
 
 ANSWERS = (memories_without_end, empty_finds, one_huge_find, votes_without_end)

@@ -34,7 +34,7 @@ from buddies_core.model.ids import EndpointId, RequestId, RoomName, TaskId, topi
 from buddies_core.model.skill_views import Tally
 from buddies_core.model.task import TaskState, TaskSucceeded
 from buddies_core.net.driver import ContentDelivered
-from buddies_core.pb.peer_pb2 import FoundSkill, Hello, PeerReply, PeerRequest, SkillsFound
+from buddies_core.pb.peer_pb2 import Found, Hello, PeerReply, PeerRequest, SearchReply
 from buddies_core.wire.room_messages import open_envelope
 from buddies_core.wire.tickets import decode_ticket
 from tests.support.eventually import until
@@ -195,8 +195,8 @@ async def a_skill_is_what_its_hash_and_its_signature_say(world: HostileRoom) -> 
     )
     # And where it is an answer to a search:
     copies = [sealed(mallory, SkillPublished(it), sent_at_ms=9) for it in (altered, newer)]
-    found = [FoundSkill(proof=copy, score=1.0) for copy in copies]
-    world.mallory.answers.append(PeerReply(skills_found=SkillsFound(found=found)))
+    found = [Found(proof=copy, score=1.0) for copy in copies]
+    world.mallory.answers.append(PeerReply(skills_found=SearchReply(found=found)))
     result = await world.alice.client.search_skills("release")
     assert ([peer.name for peer in result.answered], result.results) == (["mallory"], ())
     assert (await world.alice.client.list_skills()).results == ()

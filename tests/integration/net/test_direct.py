@@ -29,10 +29,9 @@ from buddies_core.pb.peer_pb2 import (
     BindingsReply,
     FetchMemory,
     Found,
-    FoundSkill,
     Hello,
     HelloReply,
-    MemoryPart,
+    Part,
     PeerReply,
     PeerRequest,
     Ping,
@@ -40,8 +39,6 @@ from buddies_core.pb.peer_pb2 import (
     Refusal,
     Search,
     SearchReply,
-    SkillPart,
-    SkillsFound,
 )
 from buddies_core.wire.frames import frame
 from tests.support.eventually import until
@@ -59,9 +56,7 @@ async def answer_one(network: Network, *replies: PeerReply) -> IncomingRequest:
 
 
 async def test_an_answer_arrives_with_all_its_replies() -> None:
-    parts = [
-        PeerReply(memory_part=MemoryPart(content=bytes([number]) * 200_000)) for number in range(8)
-    ]
+    parts = [PeerReply(memory_part=Part(content=bytes([number]) * 200_000)) for number in range(8)]
     async with asyncio.timeout(10), a_network(1) as alice, a_network(2) as bob:
         alice.learn(bob.address())
         async with asyncio.TaskGroup() as group:
@@ -133,7 +128,7 @@ async def test_whoever_gives_up_on_an_answer_leaves_the_connection_usable() -> N
                 asking = group.create_task(alice.ask(bob.endpoint, REQUEST, 5))
                 incoming = await bob.next_request()
                 asking.cancel()
-            await incoming.reply(PeerReply(memory_part=MemoryPart(content=bytes(100_000))))
+            await incoming.reply(PeerReply(memory_part=Part(content=bytes(100_000))))
         async with asyncio.TaskGroup() as group:
             group.create_task(answer_one(bob))
             assert await alice.ask(bob.endpoint, REQUEST, 5) == [PeerReply(end=True)]
@@ -248,7 +243,7 @@ async def test_a_request_or_reply_that_is_too_long_is_not_sent() -> None:
         async with asyncio.TaskGroup() as group:
             asking = group.create_task(alice.ask(bob.endpoint, REQUEST, 5))
             request = await bob.next_request()
-            too_long = PeerReply(memory_part=MemoryPart(content=bytes(REPLY_BYTES_MAX)))
+            too_long = PeerReply(memory_part=Part(content=bytes(REPLY_BYTES_MAX)))
             with pytest.raises(InvalidInput, match="a frame of 2621"):
                 await request.reply(too_long)
             await request.reply()
@@ -437,11 +432,11 @@ SWOLLEN = {
     "found": PeerReply(search=SearchReply(found=[Found()] * TOO_MANY)),
     "presences": PeerReply(hello=HelloReply(presences=[PresenceCopy()] * TOO_MANY)),
     "bindings": PeerReply(bindings=BindingsReply(presences=[b""] * TOO_MANY)),
-    "skills": PeerReply(skills_found=SkillsFound(found=[FoundSkill()] * TOO_MANY)),
+    "skills": PeerReply(skills_found=SearchReply(found=[Found()] * TOO_MANY)),
     "votes of found skills": PeerReply(
-        skills_found=SkillsFound(found=[FoundSkill(votes=[b""] * 32)] * 33)
+        skills_found=SearchReply(found=[Found(votes=[b""] * 32)] * 33)
     ),
-    "votes of a skill": PeerReply(skill_part=SkillPart(votes=[b""] * TOO_MANY)),
+    "votes of a skill": PeerReply(skill_part=Part(votes=[b""] * TOO_MANY)),
 }
 
 
@@ -514,7 +509,7 @@ async def test_a_peer_that_answers_late_keeps_its_connection() -> None:
 
 async def test_a_caller_that_does_not_read_its_answer_is_hung_up_on() -> None:
     timing = Timing(write_stall_s=0.2)
-    parts = [PeerReply(memory_part=MemoryPart(content=bytes(200_000))) for _ in range(8)]
+    parts = [PeerReply(memory_part=Part(content=bytes(200_000))) for _ in range(8)]
     async with asyncio.timeout(10), a_network(1, timing=timing) as alice, a_raw_peer(3) as mallory:
         connection = await mallory.connect(alice.address(), DIRECT_ALPN)
         unread = await _request(connection, REQUEST)

@@ -34,6 +34,7 @@ from buddies_core.model.views import (
     MemoryView,
     PeerAnswer,
     PeerSilence,
+    Searched,
     SearchResult,
 )
 from buddies_core.rpc import fitting_tasks
@@ -103,7 +104,7 @@ STATUS = DaemonStatus(
     counters=(("undecodable", 2),),
     warnings=(),
 )
-FOUND = SearchResult(
+FOUND = Searched(
     results=(replace(MEMORY, score=0.9),),
     answered=(PeerAnswer(endpoint=BOB, name="bob", results=1, elapsed_ms=12),),
     unanswered=(PeerSilence(endpoint=CAROL, name="carol", reason="timed out"),),

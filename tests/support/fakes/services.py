@@ -36,6 +36,7 @@ from buddies_core.model.views import (
     MemoryView,
     PeerAnswer,
     PeerSilence,
+    Searched,
     SearchResult,
 )
 from buddies_core.rpc.agents import Agents
@@ -120,7 +121,7 @@ FOUND = MemoryView(
     size=1,
     score=0.5,
 )
-SEARCH_RESULT = SearchResult(
+SEARCH_RESULT = Searched(
     results=(FOUND, MEMORY),
     answered=(PeerAnswer(endpoint=PEER, name="bob", results=1, elapsed_ms=12),),
     unanswered=(PeerSilence(endpoint=SELF, name="carol", reason="timed out"),),

@@ -15,7 +15,7 @@ from buddies_core.model.skill_views import (
     Tally,
     VoteReport,
 )
-from buddies_core.model.views import PeerAnswer, PeerSilence
+from buddies_core.model.views import PeerAnswer, PeerSilence, Searched
 
 PEER = EndpointId(bytes(range(1, 33)))
 HASH, PARENT, CHILD = "ab" * 32, "cd" * 32, "ef" * 32
@@ -80,7 +80,7 @@ PAGE = SkillPage(
     ),
     diff="--- old\n+++ new\n-2. go\n+2. tag it",
 )
-SEARCH_RESULT = SkillSearchResult(
+SEARCH_RESULT = Searched(
     results=(FOUND, SKILL),
     answered=(PeerAnswer(endpoint=PEER, name="bob", results=1, elapsed_ms=12),),
     unanswered=(PeerSilence(endpoint=PEER, name="carol", reason="timed out"),),

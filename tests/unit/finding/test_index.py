@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from buddies_core.asking.question import scope_of
 from buddies_core.errors import InvalidInput, StoreError
 from buddies_core.finding import lexical
 from buddies_core.finding.document import Scope, scope
 from buddies_core.finding.embedder import Embedder, ModelUnavailable
 from buddies_core.finding.index import Index, IndexHit
-from buddies_core.memory.documents import MemoryDocuments, scope_of
+from buddies_core.memory.documents import MemoryDocuments
 from buddies_core.model.ids import RoomName
 from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, MemoryKind
 from buddies_core.store.in_memory import InMemoryStore

@@ -260,7 +260,7 @@ async def test_a_search_without_old_peers_asks_the_others_and_broadcasts_nothing
 ) -> None:
     await bob.store_memory("bob's table")
     alice.rooms.present[DEMO].append(OLD_CAROL)
-    alice.search._legacy = None
+    alice.search._searching._legacy = None
 
     result = await search(alice, "table", MemoryFilter(room=DEMO))
 

@@ -88,7 +88,7 @@ async def test_a_search_without_old_peers_asks_the_others_and_broadcasts_nothing
     alice, bob = team.skilled("alice"), team.skilled("bob")
     published = await alice.publish("release it")
     bob.rooms.present[DEMO].append(OLD)
-    bob.skill_search._legacy = None
+    bob.skill_search._searching._legacy = None
 
     found = await find(bob, "release")
 

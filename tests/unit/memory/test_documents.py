@@ -5,7 +5,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buddies_core.memory.documents import document_of, scope_of
+from buddies_core.asking.question import scope_of
+from buddies_core.memory.documents import document_of
 from buddies_core.model.ids import RoomName
 from buddies_core.model.memory import Memory, MemoryFilter, MemoryKind
 from tests.support.memories import a_memory, an_entry

@@ -1,27 +1,20 @@
-"""Searching at home and at every member, among nodes that share rooms."""
+"""Searching for memories, at home and at members; what all searches share is in unit/asking."""
 
-import asyncio
 from dataclasses import replace
 from uuid import UUID
 
-import numpy as np
 import pytest
 
-from buddies_core.errors import InvalidInput, NotFound, StoreError
-from buddies_core.finding.embedder import DIMENSIONS, ModelUnavailable
-from buddies_core.memory.findings import Findings
+from buddies_core.errors import InvalidInput, StoreError
 from buddies_core.model.bodies import (
-    MemoryCreated,
     SearchFilters,
-    SearchResponse,
 )
 from buddies_core.model.ids import EndpointId, RequestId, RoomName
 from buddies_core.model.memory import MemoryFilter, MemoryKind
 from buddies_core.model.room import Member
-from buddies_core.model.views import PeerAnswer, PeerSilence, SearchResult
+from buddies_core.model.views import PeerAnswer, SearchResult
 from buddies_core.pb import peer_pb2
-from buddies_core.trust.admitted import Admitted
-from tests.support.memories import DEMO, an_entry
+from tests.support.memories import DEMO
 from tests.support.worlds.team import Node, Team
 
 OPS = RoomName("ops")
@@ -78,96 +71,6 @@ async def test_what_a_member_has_is_found_and_said_to_be_its_author_s(
     assert (found.unanswered, found.method, found.notes) == ((), "hybrid", ())
 
 
-async def test_what_several_have_is_shown_once(team: Team, alice: Node, bob: Node) -> None:
-    team.node("carol")
-    for number in range(3):
-        await alice.store_memory(f"table {number}")
-    await team.deliver(alice)
-
-    result = await search(bob, "table")
-
-    assert sorted(contents(result)) == ["table 0", "table 1", "table 2"]
-    assert [(answer.name, answer.results) for answer in result.answered] == [
-        ("alice", 3),
-        ("carol", 3),
-    ]
-
-
-async def test_the_answer_that_only_its_author_has_comes_before_what_all_have(
-    team: Team, alice: Node, bob: Node
-) -> None:
-    team.node("carol")
-    for number in range(30):
-        await alice.store_memory(f"table {number}")
-    await team.deliver(alice)
-    await alice.store_memory("PostgreSQL for the user table")
-
-    result = await search(bob, "the user table", limit=5)
-
-    assert contents(result)[0] == "PostgreSQL for the user table"
-    assert len(result.results) == 5
-
-
-async def test_a_silent_member_is_named_and_does_not_hold_up_the_others_beyond_the_deadline(
-    team: Team, alice: Node, bob: Node
-) -> None:
-    await alice.store_memory("a table")
-    carol = team.node("carol")
-    team.silent.add(carol.endpoint)
-    loop = asyncio.get_running_loop()
-    begun_s = loop.time()
-
-    result = await search(bob, "table", timeout_s=0.2)
-
-    assert 0.2 <= loop.time() - begun_s < 2
-    assert contents(result) == ["a table"]
-    assert [answer.name for answer in result.answered] == ["alice"]
-    assert result.unanswered == (
-        PeerSilence(endpoint=carol.endpoint, name="carol", reason="no answer within 0.2 s"),
-    )
-
-
-async def test_a_member_that_can_not_be_reached_is_named_with_the_reason(
-    team: Team, alice: Node, bob: Node
-) -> None:
-    del team.nodes[alice.endpoint]
-
-    assert (await search(bob, "table")).unanswered == (
-        PeerSilence(endpoint=alice.endpoint, name="alice", reason="connection refused"),
-    )
-
-
-async def test_sixty_four_members_are_asked_and_the_rest_is_reported(team: Team, bob: Node) -> None:
-    others = [team.node(f"peer {number:02}") for number in range(64)]  # Alice is there too.
-
-    result = await search(bob, "table")
-
-    assert len(result.answered) == 64
-    assert result.unanswered == (
-        PeerSilence(
-            endpoint=others[-1].endpoint,
-            name="peer 63",
-            reason="not_asked: a search asks 64 members at most",
-        ),
-    )
-
-
-async def test_all_rooms_are_searched_unless_one_is_named(
-    team: Team, alice: Node, bob: Node
-) -> None:
-    dora = team.node("dora", DEMO, OPS)
-    await alice.store_memory("table in demo")
-    await alice.store_memory("table in ops", room=OPS)
-
-    both = await search(dora, "table")
-    one = await search(dora, "table", MemoryFilter(room=OPS))
-
-    assert sorted(contents(both)) == ["table in demo", "table in ops"]
-    assert {answer.name: answer.results for answer in both.answered} == {"alice": 2, "bob": 0}
-    assert contents(one) == ["table in ops"]
-    assert {answer.name: answer.results for answer in one.answered} == {"alice": 1}
-
-
 async def test_every_filter_goes_to_the_members(alice: Node, bob: Node) -> None:
     filter = MemoryFilter(
         room=DEMO, kind=MemoryKind.SKILL, tags=("a", "b"), author="Ann", since_ms=5000
@@ -204,86 +107,6 @@ async def test_a_member_that_ignores_the_filter_is_not_believed(
     assert contents(await search(bob, "table", MemoryFilter(tags=("ops",)))) == []
 
 
-async def test_forged_copies_are_dropped_and_counted(team: Team, alice: Node, bob: Node) -> None:
-    mallory = team.node("mallory")
-    await alice.store_memory("a table", room=OPS)
-    [(_, in_ops)] = alice.rooms.sent
-    entry = an_entry(author=alice.endpoint, content="a table")
-    as_alice = await mallory.rooms.compose(DEMO, MemoryCreated(entry))
-    altered = bytearray(await alice.rooms.compose(DEMO, MemoryCreated(entry)))
-    altered[60] ^= 1
-    no_memory = await mallory.rooms.compose(DEMO, SearchResponse(REQUEST_ID, (), "m"))
-    too_long = await alice.rooms.compose(DEMO, MemoryCreated(replace(entry, title="t" * 600)))
-    proofs = [in_ops, as_alice, bytes(altered), no_memory, too_long, b"", b"\xff" * 99]
-    found = [peer_pb2.Found(proof=proof, score=1) for proof in proofs]
-    reply = peer_pb2.PeerReply(search=peer_pb2.SearchReply(found=found))
-    team.answers[mallory.endpoint] = lambda _: [reply]
-
-    result = await search(bob, "table")
-
-    assert result.results == ()
-    assert bob.counters["search_copies_rejected"] == len(proofs)
-    assert [(answer.name, answer.results) for answer in result.answered] == [
-        ("alice", 0),
-        ("mallory", 0),
-    ]
-
-
-async def test_of_an_answer_no_more_is_checked_than_was_asked_for(
-    team: Team, bob: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mallory = team.node("mallory")
-    proofs = [
-        await mallory.rooms.compose(DEMO, MemoryCreated(an_entry(n, author=mallory.endpoint)))
-        for n in range(60)
-    ]
-    found = [peer_pb2.Found(proof=proof, score=1) for proof in proofs]
-    reply = peer_pb2.PeerReply(search=peer_pb2.SearchReply(found=found))
-    team.answers[mallory.endpoint] = lambda _: [reply]
-    checked: list[bytes] = []
-    admit = bob.rooms.admit
-
-    async def admitted(room: RoomName, proof: bytes, source: EndpointId | None = None) -> Admitted:
-        checked.append(proof)
-        return await admit(room, proof, source)
-
-    monkeypatch.setattr(bob.rooms, "admit", admitted)
-    assert len((await search(bob, "table", limit=20)).results) == 20
-    assert checked == proofs[:20]
-
-
-async def test_others_get_a_turn_while_an_answer_is_checked(team: Team, bob: Node) -> None:
-    mallory = team.node("mallory")
-    proof = await mallory.rooms.compose(DEMO, MemoryCreated(an_entry(author=mallory.endpoint)))
-    findings = Findings(EVERYTHING, bob.store, bob.rooms, bob.revocations, bob.counters)
-    turns = 0
-
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(others())
-        await findings.believed(DEMO, mallory.endpoint, [(proof, 1.0)] * 50, 0)
-        task.cancel()
-    assert turns >= 3
-
-
-async def test_a_copy_in_the_wrong_room_does_not_hide_the_one_in_the_right_room(
-    team: Team, alice: Node
-) -> None:
-    dora = team.node("dora", DEMO, OPS)
-    mallory = team.node("mallory")
-    await alice.store_memory("a table", room=OPS)
-    found = [peer_pb2.Found(proof=alice.rooms.sent[0][1], score=1)]
-    reply = peer_pb2.PeerReply(search=peer_pb2.SearchReply(found=found))
-    team.answers[mallory.endpoint] = lambda _: [reply]
-
-    assert contents(await search(dora, "table")) == ["a table"]
-
-
 # What is found
 
 
@@ -314,34 +137,6 @@ async def test_what_is_here_is_shown_whole_though_a_member_has_only_the_beginnin
     assert alice.network.asked[1:] == []  # The search alone.
 
 
-@pytest.mark.parametrize("query", ["", " \n", "x" * 20_000])
-async def test_a_query_that_can_not_be_asked_is_an_error(bob: Node, query: str) -> None:
-    with pytest.raises(InvalidInput, match="query is"):
-        await search(bob, query)
-
-
-async def test_searching_where_one_is_not_says_how_to_join(bob: Node) -> None:
-    with pytest.raises(NotFound, match="room 'ops' is not joined; join it first"):
-        await search(bob, "x", MemoryFilter(room=OPS))
-    bob.rooms.present.clear()
-    with pytest.raises(NotFound, match="no room is joined"):
-        await search(bob, "x")
-
-
-async def test_a_broken_index_here_does_not_keep_the_members_answers_away(
-    alice: Node, bob: Node
-) -> None:
-    await alice.store_memory("a table")
-    bob.index.failure = StoreError("it is damaged")
-
-    result = await search(bob, "table")
-
-    assert contents(result) == ["a table"]
-    assert result.notes == (
-        "this machine's own memories of demo could not be searched: it is damaged",
-    )
-
-
 async def test_damaged_records_are_skipped_and_counted(
     bob: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -354,71 +149,11 @@ async def test_damaged_records_are_skipped_and_counted(
     assert (await search(bob, "table")).notes == ("1 damaged records of demo were skipped",)
 
 
-# The model
-
-
-async def test_a_search_waits_for_the_model_to_load(alice: Node, bob: Node) -> None:
-    bob.embedder.ready.clear()
-    async with asyncio.TaskGroup() as group:
-        searching = group.create_task(search(bob, "table"))
-        await asyncio.sleep(0)
-        bob.embedder.ready.set()
-
-    assert searching.result().method == "hybrid"
-    assert [vector is not None for vector in (*bob.index.vectors, *alice.index.vectors)] == [
-        True,
-        True,
-    ]
-
-
-async def test_a_model_that_is_not_there_in_time_leaves_time_to_ask_by_words(
-    team: Team, alice: Node, bob: Node
-) -> None:
-    await alice.store_memory("a table")
-    bob.embedder.ready.clear()
-    found = [peer_pb2.Found(proof=alice.rooms.sent[0][1])]
-    reply = peer_pb2.PeerReply(search=peer_pb2.SearchReply(found=found, lexical_only=True))
-    team.answers[alice.endpoint] = lambda _: [reply]
-
-    result = await search(bob, "table", timeout_s=0.15)
-
-    assert contents(result) == ["a table"]
-    assert (result.method, result.notes) == (
-        "lexical",
-        (
-            "the embedding model was not ready in time, so this went by words alone",
-            "alice searched by words alone",
-        ),
-    )
-
-
-async def test_a_model_that_can_not_be_used_says_why(bob: Node) -> None:
-    bob.embedder.failure = ModelUnavailable("the weights are not there")
-
-    result = await search(bob, "table")
-
-    assert (result.method, result.notes) == ("lexical", ("the weights are not there",))
-    assert bob.index.vectors == [None]
-    assert bob.network.asked[0][1].search.vector == b""
-
-
 # Answering members
 
 
 async def ask(node: Node, request: peer_pb2.Search, room: RoomName = DEMO) -> peer_pb2.SearchReply:
     return await node.search.answer(EndpointId(b"x" * 32), room, request)
-
-
-async def test_a_member_is_answered_from_the_room_it_asks_in_alone(alice: Node) -> None:
-    await alice.store_memory("table in ops", room=OPS)
-    await alice.store_memory("table in demo")
-    [_, (_, proof)] = alice.rooms.sent
-
-    assert await ask(alice, peer_pb2.Search(query="table")) == peer_pb2.SearchReply(
-        found=[peer_pb2.Found(proof=proof, score=1)]
-    )
-    elsewhere = await ask(alice, peer_pb2.Search(query="table"), RoomName("elsewhere"))
-    assert not elsewhere.found
 
 
 async def test_a_member_is_answered_with_fifty_at_most(alice: Node) -> None:
@@ -433,42 +168,6 @@ async def test_a_member_is_answered_with_fifty_at_most(alice: Node) -> None:
     assert full.ByteSize() < 256 << 10
 
 
-async def test_the_asker_s_vector_is_used_if_it_is_of_our_model(alice: Node) -> None:
-    theirs = np.zeros(DIMENSIONS, np.float32)
-    theirs[7] = 3.0
-    asked = peer_pb2.Search(query="table", vector=theirs.tobytes(), model=b"m" * 32)
-    await ask(alice, asked)
-    assert alice.embedder.embedded == []
-    assert np.array_equal(alice.index.vectors[0], theirs / 3)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("vector", "model"),
-    [
-        (np.ones(DIMENSIONS, np.float32), b"other"),
-        (np.ones(3, np.float32), b"m" * 32),
-        (np.zeros(DIMENSIONS, np.float32), b"m" * 32),
-        (np.full(DIMENSIONS, np.nan, np.float32), b"m" * 32),
-    ],
-)
-async def test_a_vector_that_can_not_be_compared_is_made_anew(
-    alice: Node, vector: np.ndarray[tuple[int], np.dtype[np.float32]], model: bytes
-) -> None:
-    asked = peer_pb2.Search(query="table", vector=vector.tobytes(), model=model)
-    reply = await ask(alice, asked)
-
-    assert alice.embedder.embedded == ["table"]
-    assert reply.lexical_only is False
-
-
-async def test_a_member_asking_without_a_model_here_gets_an_answer_by_words(alice: Node) -> None:
-    alice.embedder.failure = ModelUnavailable("gone")
-    assert (await ask(alice, peer_pb2.Search(query="table"))).lexical_only is True
-
-
-@pytest.mark.parametrize("request_", [{"query": " "}, {"query": "x", "kind": "tea"}])
-async def test_a_question_that_makes_no_sense_is_refused(
-    alice: Node, request_: dict[str, str]
-) -> None:
-    with pytest.raises(InvalidInput):
-        await ask(alice, peer_pb2.Search(**request_))  # type: ignore[arg-type]
+async def test_a_question_for_a_kind_that_is_unknown_is_refused(alice: Node) -> None:
+    with pytest.raises(InvalidInput, match="'tea' is unknown here"):
+        await ask(alice, peer_pb2.Search(query="x", kind="tea"))

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from buddies_core.asking import completion
+from buddies_core.asking.fetching import PART_BYTES
 from buddies_core.asking.wanted import WANTED_PER_AUTHOR_MAX
 from buddies_core.convert.cursors import memory_place
 from buddies_core.errors import (
@@ -20,7 +21,6 @@ from buddies_core.errors import (
 from buddies_core.gossip.messages import CONTENT_BYTES_MAX as BROADCAST_BYTES_MAX
 from buddies_core.memory import service
 from buddies_core.memory.copies import received_memory, unsigned_copy
-from buddies_core.memory.fetching import PART_BYTES
 from buddies_core.model.bodies import MemoryCreated
 from buddies_core.model.identity import SshIdentity, Verified
 from buddies_core.model.ids import RoomName
@@ -36,7 +36,7 @@ from buddies_core.model.memory import (
     verified_key,
 )
 from buddies_core.model.views import MemoryView
-from buddies_core.pb.peer_pb2 import FetchMemory, MemoryPart, PeerReply, PeerRequest
+from buddies_core.pb.peer_pb2 import FetchMemory, Part, PeerReply, PeerRequest
 from buddies_core.wire.room_messages import (
     RoomMessage,
     encode_room_message,
@@ -357,7 +357,7 @@ async def test_a_content_that_is_not_the_announced_one_is_refused(
     }
     for name, content in lies.items():
         liar = team.node(name)
-        part = PeerReply(memory_part=MemoryPart(content=content))
+        part = PeerReply(memory_part=Part(content=content))
         team.answers[liar.endpoint] = lambda _, part=part: [part]  # type: ignore[misc]
     await alice.store_memory(LONG)
     team.answers[alice.endpoint] = refuse
@@ -367,7 +367,7 @@ async def test_a_content_that_is_not_the_announced_one_is_refused(
 
     assert page.memory.truncated
     assert only(bob).truncated
-    assert bob.counters == {"fetched_memories_rejected": 3}
+    assert bob.counters == {"fetches_rejected": 3}
     del team.answers[alice.endpoint]
     async with running(bob):
         await until(lambda: not only(bob).truncated)
@@ -509,6 +509,36 @@ async def test_a_memory_that_is_elsewhere_is_read_from_any_member_of_any_room(
     assert await dave.memories.get(id, 10, len(LONG)) == page  # It is remembered for a while.
 
 
+async def test_the_rest_of_a_content_is_asked_of_its_author_first(
+    team: Team, alice: Node, bob: Node
+) -> None:
+    carol = team.node("carol")
+    view = await carol.store_memory(LONG)
+    await bob.hear(DEMO, carol.rooms.sent[0][1])
+
+    page = await bob.memories.get(view.id, 0, len(LONG))
+
+    assert page.memory.content == LONG
+    assert [peer for peer, _ in bob.network.asked] == [carol.endpoint]
+
+
+async def test_a_member_that_has_only_the_beginning_is_not_taken_for_one_that_has_it_all(
+    team: Team, alice: Node, bob: Node
+) -> None:
+    team.silent |= {team.node(f"silent {number}").endpoint for number in range(3)}
+    carol = team.node("carol")  # She is asked when one of the four before her has answered.
+    view = await carol.store_memory(LONG)
+    await alice.hear(DEMO, carol.rooms.sent[0][1])
+
+    page = await bob.memories.get(view.id, 0, len(LONG))
+
+    assert page.memory.content == LONG
+    by_id = PeerRequest(fetch_memory=FetchMemory(id=view.id.bytes))
+    asked = [(alice.endpoint, by_id), *((it, by_id) for it in team.silent)]
+    assert sorted(bob.network.asked[:4], key=str) == sorted(asked, key=str)
+    assert bob.network.asked[4:] == [(carol.endpoint, by_id)]
+
+
 async def test_who_was_asked_is_told_when_nobody_has_it(team: Team, alice: Node, bob: Node) -> None:
     carol, dora = team.node("carol"), team.node("dora")
 
@@ -544,7 +574,7 @@ async def test_a_member_that_gives_another_memory_than_asked_for_is_not_believed
 ) -> None:
     await alice.store_memory("We use PostgreSQL")
     proof = only(alice).proof
-    team.answers[alice.endpoint] = lambda _: [PeerReply(memory_part=MemoryPart(proof=proof))]
+    team.answers[alice.endpoint] = lambda _: [PeerReply(memory_part=Part(proof=proof))]
 
     with pytest.raises(NotFound, match="another memory"):
         await bob.memories.get(memory_id(5), 0, 10)
@@ -563,7 +593,7 @@ async def test_of_a_content_whose_rest_nobody_has_the_beginning_is_read_and_then
     assert page.memory.truncated
     assert page.next_offset == len(page.memory.content)
     with pytest.raises(
-        NotFound, match=r"rest of memory .* \(none is present\); try again when alice"
+        NotFound, match=r"rest of memory .* \(no member is present\); try again when alice"
     ):
         await bob.memories.get(view.id, page.next_offset, 1 << 20)
 
@@ -581,7 +611,7 @@ async def test_a_memory_is_handed_on_only_in_its_room(alice: Node, bob: Node) ->
         with pytest.raises(NotFound):
             await alice.memories.answer_fetch(bob.endpoint, RoomName("x"), request)
         replies = await alice.memories.answer_fetch(bob.endpoint, OPS, request)
-        assert replies == [PeerReply(memory_part=MemoryPart(proof=only(alice).proof))]
+        assert replies == [PeerReply(memory_part=Part(proof=only(alice).proof))]
 
 
 async def test_of_many_memories_under_one_id_one_content_is_read(
@@ -614,7 +644,7 @@ async def test_a_content_is_handed_on_in_frames_that_fit(alice: Node, bob: Node)
     id = (await alice.store_memory(LONG)).id
     replies = await alice.memories.answer_fetch(bob.endpoint, DEMO, FetchMemory(id=id.bytes))
 
-    assert replies[0] == PeerReply(memory_part=MemoryPart(proof=only(alice).proof))
+    assert replies[0] == PeerReply(memory_part=Part(proof=only(alice).proof))
     assert b"".join(reply.memory_part.content for reply in replies) == LONG.encode()
     assert max(len(reply.memory_part.content) for reply in replies) == PART_BYTES
 
@@ -631,7 +661,7 @@ async def test_who_has_only_the_beginning_hands_on_that_but_not_as_the_whole(
     replies = await bob.memories.answer_fetch(
         alice.endpoint, DEMO, FetchMemory(id=memory.entry.id.bytes)
     )
-    assert replies == [PeerReply(memory_part=MemoryPart(proof=memory.proof))]
+    assert replies == [PeerReply(memory_part=Part(proof=memory.proof))]
 
 
 @pytest.mark.parametrize("request_", [FetchMemory(), FetchMemory(id=b"short")])

@@ -1,0 +1,327 @@
+"""One search: here and at every present member at once, and the answers to peers that search.
+
+Members are asked directly and answer also when they find nothing, so a search ends when the last
+has answered.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+from buddies_core.asking.findings import Findings
+from buddies_core.asking.members import MEMBERS_ASKED_MAX, check_joined, members_to_ask
+from buddies_core.asking.ports import AskPort, LegacyPort, LocalPort, RoomsPort
+from buddies_core.asking.question import (
+    Answer,
+    Hit,
+    ItemT,
+    Question,
+    by_member,
+    reason_of,
+    scope_of,
+)
+from buddies_core.clock import Clock
+from buddies_core.errors import BuddiesError, InvalidInput, NotFound, TimedOut
+from buddies_core.finding.embedder import Vectors
+from buddies_core.model.ids import EndpointId, RoomName, short
+from buddies_core.model.memory import MemoryFilter
+from buddies_core.model.room import Member
+from buddies_core.model.views import PeerAnswer, PeerSilence, Searched
+from buddies_core.pb import peer_pb2
+
+QUERY_BYTES_MAX = 16 << 10
+MODEL_PATIENCE = 2 / 3
+"""The part of a search's time that may pass in waiting for the model. The rest is for the members,
+who could not be asked otherwise."""
+ANSWER_WITHIN_S = 2.0
+"""A peer gets an answer by words if the model is not ready by then: it waits 3 s."""
+LEGACY_RELEVANCE = 0.5
+"""The relevance of what 0.1.4 finds: it holds the whole query, so its words cover all of it."""
+
+ViewT = TypeVar("ViewT")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard(Generic[ItemT]):
+    """What a search has found, here and at members, and who answered."""
+
+    hits: list[Hit[ItemT]]
+    """Not merged yet. Those that are here come first, then each member's, in the order of asking:
+    not as they came in, so that what is equally good comes in the same order each time."""
+    answered: tuple[PeerAnswer, ...]
+    unanswered: tuple[PeerSilence, ...]
+    method: str
+    notes: tuple[str, ...]
+
+    def result(self, views: Iterable[ViewT]) -> Searched[ViewT]:
+        """Return what is shown of it, with what was found as it is shown."""
+        return Searched(
+            results=tuple(views),
+            answered=self.answered,
+            unanswered=self.unanswered,
+            method=self.method,
+            notes=self.notes,
+        )
+
+
+class Searching(Generic[ItemT]):
+    """Asks for this node's agents and people, and answers its peers. One event loop owns this."""
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        found_max: int,
+        request: Callable[[Question], peer_pb2.PeerRequest],
+        said: Callable[[peer_pb2.PeerReply], peer_pb2.SearchReply],
+        local: LocalPort[ItemT],
+        rooms: RoomsPort,
+        network: AskPort,
+        clock: Clock,
+        legacy: LegacyPort | None,
+    ) -> None:
+        """Begin with no question.
+
+        Args:
+            what: What is searched for, in the plural: memories, skills.
+            found_max: How many of them one answer of a member holds at most.
+            request: Returns a question as a member is asked.
+            said: Returns what a member's reply says of them.
+            local: The search on this machine.
+            rooms: The rooms, and who is there.
+            network: Asks a member.
+            clock: The time.
+            legacy: Asks 0.1.4 members; they are not asked without it.
+        """
+        self._what = what
+        self._found_max = found_max
+        self._request = request
+        self._said = said
+        self._local = local
+        self._rooms = rooms
+        self._network = network
+        self._clock = clock
+        self._legacy = legacy
+
+    async def search(
+        self,
+        query: str,
+        filter: MemoryFilter,
+        timeout_s: float,
+        limit: int,
+        findings: Findings[ItemT],
+    ) -> Heard[ItemT]:
+        """Return what this machine and the present members know, and who answered.
+
+        Returns as soon as all have answered, at the latest after `timeout_s`; members that have not
+        answered by then are named with the reason. `findings` reads their answers.
+
+        Raises:
+            InvalidInput: the query is empty or too long.
+            NotFound: this node is not in that room, or in none.
+        """
+        self._check_rooms(filter.room)
+        query = self._checked(query)
+        asked_at_s = self._clock.now_s()
+        vector, why_none = await self._local.vector(query, timeout_s * MODEL_PATIENCE)
+        question = Question(
+            query=query,
+            vector=vector,
+            model=self._local.model_id,
+            filter=filter,
+            limit=limit,
+            asked_at_s=asked_at_s,
+            timeout_s=timeout_s,
+        )
+        # A room may have been left while the model was loaded.
+        rooms = (filter.room,) if filter.room is not None else self._rooms.joined()
+        here, answers = await self._ask_everywhere(question, rooms, findings)
+        notes = [why_none, *(note for _, note in here)]
+        notes += [
+            f"{answer.member.name} searched by words alone"
+            for answer in answers
+            if answer.lexical_only
+        ]
+        answered, unanswered = by_member(answers)
+        hits = [hit for found, _ in here for hit in found]
+        hits += [hit for answer in answers for hit in answer.hits]
+        return Heard(
+            hits=hits,
+            answered=answered,
+            unanswered=unanswered,
+            method="lexical" if vector is None else "hybrid",
+            notes=tuple(note for note in dict.fromkeys(notes) if note),
+        )
+
+    async def answer(
+        self,
+        caller: EndpointId | None,
+        query: str,
+        filter: MemoryFilter,
+        limit: int,
+        vector: bytes = b"",
+        model: bytes = b"",
+    ) -> tuple[list[Hit[ItemT]], bool]:
+        """Return what a peer gets of one room, best first, and whether it went by words alone.
+
+        The peer's vector is used if it is of our model.
+
+        Raises:
+            InvalidInput: the query is empty or too long.
+            TimedOut: the index did not answer in time.
+        """
+        query = self._checked(query)
+        known = self._local.vector_of_peer(vector, model)
+        if known is None:
+            known, _ = await self._local.vector(query, ANSWER_WITHIN_S)
+        limit = min(limit or self._found_max, self._found_max)
+        found, _ = await self._find(query, known, filter, limit, ANSWER_WITHIN_S)
+        asker = short(caller) if caller else "0.1.4"
+        _log.debug("search_answered what=%s peer=%s found=%d", self._what, asker, len(found))
+        return found, known is None
+
+    # Asking
+
+    async def _ask_everywhere(
+        self, question: Question, rooms: Sequence[RoomName], findings: Findings[ItemT]
+    ) -> tuple[list[tuple[list[Hit[ItemT]], str]], list[Answer[ItemT]]]:
+        """Return what each room has here, with what there is to note about it; and each answer."""
+        asked_of, not_asked = self._to_ask(rooms)
+        limit = min(question.limit, self._found_max)
+        request = self._request(replace(question, limit=limit))
+        direct_done = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            old = group.create_task(self._ask_legacy(question, rooms, direct_done, findings))
+            async with asyncio.TaskGroup() as direct:
+                here = [direct.create_task(self._find_here(question, room)) for room in rooms]
+                there = [
+                    direct.create_task(self._ask(question, room, member, request, limit, findings))
+                    for room, member in asked_of
+                ]
+            direct_done.set()
+        answers = [task.result() for task in there]
+        reason = f"not_asked: a search asks {MEMBERS_ASKED_MAX} members at most"
+        answers += [Answer(member=member, silence=reason) for member in not_asked]
+        return [task.result() for task in here], answers + old.result()
+
+    def _to_ask(
+        self, rooms: Sequence[RoomName]
+    ) -> tuple[list[tuple[RoomName, Member]], list[Member]]:
+        """Return whom to ask in which room, and the members that are too many.
+
+        A request names one room, so a member is asked once for each room in common.
+        """
+        present = [(room, it) for room in rooms for it in members_to_ask(self._rooms, room)]
+        members = {member.endpoint: member for _, member in present}
+        asked = set(list(members)[:MEMBERS_ASKED_MAX])
+        return [(room, member) for room, member in present if member.endpoint in asked], [
+            member for endpoint, member in members.items() if endpoint not in asked
+        ]
+
+    async def _find_here(self, question: Question, room: RoomName) -> tuple[list[Hit[ItemT]], str]:
+        own = f"this machine's own {self._what} of {room}"
+        filter = replace(question.filter, room=room)
+        left_s = question.left_s(self._clock.now_s())
+        try:
+            found, damaged = await self._find(
+                question.query, question.vector, filter, question.limit, left_s
+            )
+        except BuddiesError as error:
+            return [], f"{own} could not be searched: {error}"
+        return found, f"{damaged} damaged records of {room} were skipped" if damaged else ""
+
+    async def _ask(
+        self,
+        question: Question,
+        room: RoomName,
+        member: Member,
+        request: peer_pb2.PeerRequest,
+        limit: int,
+        findings: Findings[ItemT],
+    ) -> Answer[ItemT]:
+        """Ask a member for what it has of one room; never raises for what a peer does."""
+        left_s = question.left_s(self._clock.now_s())
+        try:
+            async with asyncio.timeout(left_s):
+                replies = await self._network.ask(member.endpoint, room, request, left_s)
+                said = [self._said(reply) for reply in replies]
+                copies = [found for reply in said for found in reply.found]
+                hits = await findings.take(room, member.endpoint, copies[:limit])
+        except (TimeoutError, TimedOut):
+            return Answer(member=member, silence=f"no answer within {question.timeout_s:g} s")
+        except BuddiesError as error:
+            return Answer(member=member, silence=reason_of(error))
+        return Answer(
+            member=member,
+            hits=hits,
+            elapsed_ms=question.elapsed_ms(self._clock.now_s()),
+            lexical_only=any(reply.lexical_only for reply in said),
+        )
+
+    async def _ask_legacy(
+        self,
+        question: Question,
+        rooms: Sequence[RoomName],
+        direct_done: asyncio.Event,
+        findings: Findings[ItemT],
+    ) -> list[Answer[ItemT]]:
+        """Ask the members that can't be asked directly, if there are any."""
+        if self._legacy is None:
+            return []
+        until_s = question.asked_at_s + question.timeout_s
+        said = await self._legacy.search(
+            question.query, question.filter, rooms, direct_done, until_s
+        )
+        return [
+            Answer(
+                member=it.member,
+                hits=await findings.take(
+                    it.room,
+                    None,
+                    [peer_pb2.Found(proof=copy, score=LEGACY_RELEVANCE) for copy in it.copies],
+                ),
+                elapsed_ms=question.elapsed_ms(it.came_at_s),
+                silence=it.silence,
+            )
+            for it in said
+        ]
+
+    # Both
+
+    async def _find(
+        self,
+        query: str,
+        vector: Vectors | None,
+        filter: MemoryFilter,
+        limit: int,
+        timeout_s: float,
+    ) -> tuple[list[Hit[ItemT]], int]:
+        try:
+            found, damaged = await self._local.find(
+                query, vector, scope_of(filter), limit, timeout_s
+            )
+        except TimeoutError:
+            raise TimedOut(f"the index of {self._what} did not answer in time") from None
+        return [Hit(head, hit.score) for head, hit in found], damaged
+
+    def _check_rooms(self, room: RoomName | None) -> None:
+        if room is not None:
+            check_joined(self._rooms, room)
+        elif not self._rooms.joined():
+            raise NotFound("no room is joined; join one: join_room, or buddies-cli join ROOM")
+
+    def _checked(self, query: str) -> str:
+        query = query.strip()
+        if not query:
+            raise InvalidInput(
+                f"query is empty; ask in your own words; list_{self._what} shows the newest"
+            )
+        if len(query.encode()) > QUERY_BYTES_MAX:
+            raise InvalidInput(
+                f"query is longer than {QUERY_BYTES_MAX} bytes; ask for less at once"
+            )
+        return query
