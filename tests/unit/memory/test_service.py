@@ -636,7 +636,7 @@ async def test_of_many_memories_under_one_id_one_content_is_read(
     request = FetchMemory(id=memory_id(7).bytes)
     replies = await alice.memories.answer_fetch(bob.endpoint, DEMO, request)
     assert page.memory.content == "claim 49"
-    assert replies == [PeerReply(memory_part=MemoryPart(proof=claims[49].proof))]
+    assert replies == [PeerReply(memory_part=Part(proof=claims[49].proof))]
     assert read == [claims[49].key] * 2
 
 
