@@ -5,8 +5,10 @@ One vector for a long text loses the single fact in it: of facts hidden in 1.5 k
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
 
 VERSION = 2
 """Counted up with each change of the passages: all documents are indexed anew."""
@@ -15,15 +17,13 @@ EMBEDDED_MAX = 4000
 
 _WORDS_MIN = 30
 _WORDS_MAX = 60
-_WORD = re.compile(
-    r"[^\s\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f]{1,128}"
-    r"[\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f]*"
-    r"|[\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f]+"
-)
+_WORD_CHARS_MAX = 128
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])|\n+")
+_MARK = "\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f"
+_WORD = re.compile(rf"[^\s{_MARK}]{{1,{_WORD_CHARS_MAX}}}[{_MARK}]*|[{_MARK}]+")
 """What lies between spaces, or Chinese or Japanese marks; 100 kB without any are cut."""
-_SENTENCE_ENDS = ".!?\u3002\uff01\uff1f"
-_CHARACTERS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\ud7ff\uf900-\uffef]")
-"""Of scripts where two of them are about as much as a word."""
+_CHARACTER = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\ud7ff\uf900-\uffef]")
+"""Of a script where two of them are about as much as a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,12 @@ class Passage:
     """Where in the document's text it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Word:
+class _Part(NamedTuple):
     text: str
     start: int
     end: int
     size: int
-    """In words."""
+    """In words of a usual length."""
 
 
 def passages(title: str, text: str) -> tuple[Passage, ...]:
@@ -54,54 +53,57 @@ def passages(title: str, text: str) -> tuple[Passage, ...]:
     """
     title = title.strip()
     sentences = list(_sentences(text))
-    whole = [word for sentence in sentences for word in sentence]
-    parts = [whole] if _size(whole) <= _WORDS_MAX else list(_packed(sentences))
-    made = [_passage(title, part) for part in parts if part]
-    return tuple(made) or ((Passage(title, 0, 0),) if title else ())
+    size = sum(sentence.size for sentence in sentences)
+    groups = [sentences] if size <= _WORDS_MAX else _packed(sentences, _WORDS_MIN)
+    made = tuple(_passage(title, group) for group in groups if group)
+    return made or ((Passage(title, 0, 0),) if title else ())
 
 
-def _passage(title: str, part: list[_Word]) -> Passage:
-    body = " ".join(word.text for word in part)
+def _passage(title: str, group: list[_Part]) -> Passage:
+    body = " ".join(part.text for part in group)
     said = body if body.startswith(title) else f"{title}\n{body}"
-    return Passage(said, part[0].start, part[-1].end)
+    return Passage(said, group[0].start, group[-1].end)
 
 
-def _sentences(text: str) -> Iterator[list[_Word]]:
-    """Yield the words of each sentence, of a long one the words of its parts."""
-    sentence: list[_Word] = []
-    end = size = 0
-    for match in _WORD.finditer(text):
-        word = _Word(match[0], *match.span(), _word_size(match[0]))
-        ended = bool(sentence) and (
-            sentence[-1].text[-1] in _SENTENCE_ENDS or "\n" in text[end : word.start]
-        )
-        if sentence and (ended or size + word.size > _WORDS_MAX):
+def _sentences(text: str) -> Iterator[_Part]:
+    start = 0
+    for end, after in chain(map(re.Match.span, _SENTENCE_END.finditer(text)), [(len(text),) * 2]):
+        sentence = _part(text, start, end)
+        if sentence.size > _WORDS_MAX:
+            words = (_part(text, *match.span()) for match in _WORD.finditer(text, start, end))
+            for group in _packed(words, _WORDS_MAX):
+                body = " ".join(word.text for word in group)
+                size = sum(word.size for word in group)
+                yield _Part(body, group[0].start, group[-1].end, size)
+        elif sentence.size:
             yield sentence
-            sentence, size = [], 0
-        sentence.append(word)
-        end, size = word.end, size + word.size
-    if sentence:
-        yield sentence
+        start = after
 
 
-def _packed(sentences: list[list[_Word]]) -> Iterator[list[_Word]]:
-    part: list[_Word] = []
-    for words in sentences:
-        if part and _size(part) + _size(words) > _WORDS_MAX:
-            yield part
-            part = []
-        part = part + words
-        if _size(part) >= _WORDS_MIN:
-            yield part
-            part = []
-    if part:
-        yield part
+def _packed(parts: Iterable[_Part], enough: int) -> Iterator[list[_Part]]:
+    """Yield parts together until they are enough, but never more than `_WORDS_MAX`."""
+    group: list[_Part] = []
+    size = 0
+    for part in parts:
+        if group and size + part.size > _WORDS_MAX:
+            yield group
+            group, size = [], 0
+        group.append(part)
+        size += part.size
+        if size >= enough:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
-def _size(words: list[_Word]) -> int:
-    return sum(word.size for word in words)
-
-
-def _word_size(word: str) -> int:
-    """Return how many words of a usual length a long one amounts to."""
-    return 1 + len(_CHARACTERS.findall(word)) // 2 + (len(word) - 1) // 16
+def _part(text: str, start: int, end: int) -> _Part:
+    written = text[start:end]
+    words = written.split()
+    size = max(len(words), len(written) // 8)
+    if not written.isascii():
+        size += len(_CHARACTER.findall(written)) // 2
+    inner = len(written) - len(written.lstrip())
+    return _Part(
+        " ".join(words), start + inner, start + len(written.rstrip()), size if words else 0
+    )

@@ -90,6 +90,11 @@ def coverage(question: Question, words: Container[str]) -> float:
     return sum(term.weight * value(term, words) for term in question.terms) / question.weight
 
 
+def words_part(coverage: float) -> float:
+    """Return the part of a score that a passage owes to its words."""
+    return float(coverage**3 / 2)
+
+
 def relevance(
     cosines: NDArray[np.float32], coverage: NDArray[np.float32], trust: float
 ) -> NDArray[np.float32]:
