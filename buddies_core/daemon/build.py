@@ -65,6 +65,7 @@ class Parts:
     memories: Memories
     tasks: Tasks
     skills: Skills
+    embedder: Embedder
 
 
 @asynccontextmanager
@@ -248,6 +249,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             memories=memories,
             tasks=tasks,
             skills=skills.skills,
+            embedder=embedder,
         )
 
 

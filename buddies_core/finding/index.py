@@ -7,7 +7,7 @@ and the words never wait for them.
 """
 
 import asyncio
-import contextlib
+import hashlib
 import logging
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,12 +19,14 @@ from pathlib import Path
 import numpy as np
 
 from buddies_core.errors import InvalidInput
+from buddies_core.finding.chunks import VERSION
 from buddies_core.finding.document import Scope
 from buddies_core.finding.embedder import DIMENSIONS, Vectors
 from buddies_core.finding.feeding import (
     DOCUMENTS_AT_ONCE,
     DocumentSource,
     Feeding,
+    IndexProgress,
     TextEmbedder,
     reached,
     unusable,
@@ -36,6 +38,7 @@ from buddies_core.finding.words import question
 
 _log = logging.getLogger(__name__)
 
+_OPEN_PATIENCE_S = 1.0
 _FEW = 32
 """A search waits for the vectors of so many memories: with few words each some 0.2 s."""
 
@@ -76,34 +79,23 @@ class Index:
         """Give the index in this directory, which is caught up or rebuilt in the background.
 
         A half that is missing, damaged, of another version or model, or further than the store, is
-        begun anew.
-
-        Raises:
-            StoreError: the directory can't be written.
+        begun anew. One that can't be opened at the moment, or takes longer than a second, is opened
+        in the background; until then nothing is found in it.
         """
         worker = ThreadPoolExecutor(1, thread_name_prefix="index")
-        halves = contextlib.ExitStack()
-
-        def open_halves() -> tuple[LexicalIndex, VectorIndex]:
-            lexical = LexicalIndex(directory / "words")
-            halves.callback(lexical.close)
-            vectors = VectorIndex(directory / "vectors", embedder.model_id)
-            halves.callback(vectors.close)
-            for half in (lexical, vectors):
-                if half.sequence > source.last_sequence():
-                    _log.warning("index_rebuilt reason=%s", "it is further than the store")
-                    half.reset()
-            return lexical, vectors
+        lexical = LexicalIndex(directory / "words")
+        vectors = VectorIndex(directory / _named("vectors", embedder.model_id, bytes([VERSION])))
 
         def close() -> None:
             worker.shutdown(cancel_futures=True)
-            halves.close()
+            lexical.close()
+            vectors.close()
 
+        feeding = Feeding(source, embedder, lexical, vectors, worker)
         try:
-            opened = await asyncio.get_running_loop().run_in_executor(worker, open_halves)
-            feeding = Feeding(source, embedder, *opened, worker)
             async with feeding.going():
-                yield cls(source, *opened, feeding)
+                await feeding.opened(_OPEN_PATIENCE_S)
+                yield cls(source, lexical, vectors, feeding)
         finally:
             await asyncio.to_thread(close)
 
@@ -142,6 +134,7 @@ class Index:
         """
         if vector is not None and vector.shape != (DIMENSIONS,):
             raise InvalidInput(f"a query's vector has {DIMENSIONS} numbers, not {vector.size}")
+        await self._feeding.opened(wait_s)
         last = self._source.last_sequence()
         halves = [self._feeding.words]
         if vector is not None and last - self._feeding.meanings.sequence <= _FEW:
@@ -158,6 +151,10 @@ class Index:
         except IndexDamaged as error:
             raise unusable(error) from error
 
+    def progress(self) -> IndexProgress:
+        """Return how much of what is stored a search can find now."""
+        return self._feeding.progress()
+
     def state(self) -> str:
         """Return in a few words how many memories are found, and how many not yet."""
         last = self._source.last_sequence()
@@ -167,8 +164,10 @@ class Index:
             parts = [f"rebuilding: {self._feeding.words.sequence:,} of {last:,}"]
         if last > self._feeding.meanings.sequence:
             parts.append(f"{last - self._feeding.meanings.sequence:,} not yet found by meaning")
-        if self._feeding.words.trouble:
-            parts.append(self._feeding.words.trouble)
+        if self._vectors.refused:
+            parts.append(f"{self._vectors.refused:,} by words alone, as the model can't take them")
+        troubles = (self._feeding.words.trouble, self._feeding.meanings.trouble)
+        parts += dict.fromkeys(trouble for trouble in troubles if trouble)
         return "; ".join(parts)
 
     def _search(
@@ -211,3 +210,8 @@ class Index:
                 ),
             )
         return tuple(best.values())
+
+
+def _named(half: str, *made_by: bytes) -> str:
+    """Return a name for a directory, another for each thing that a half can be made by."""
+    return f"{half}-{hashlib.sha256(b''.join(made_by)).hexdigest()[:16]}"

@@ -34,6 +34,7 @@ from buddies_core.errors import StoreError
 from buddies_core.finding import chunks, words
 from buddies_core.finding.document import Document, Scope
 from buddies_core.finding.ranking import PART_VALUE, Question
+from buddies_core.finding.soundness import damage_of
 from buddies_core.finding.vectors import passage_id, sequence_of
 
 _log = logging.getLogger(__name__)
@@ -58,8 +59,24 @@ class WordHits:
     """Where they are, for `LexicalIndex.key`."""
 
 
+_OF_THE_SYSTEM = re.compile(r"os error|Os \{|IoError|OSError|Errno|writer was killed|LockBusy")
+"""How an error that the system gave tantivy looks. A thread that died is mostly one of them."""
+
+
 class IndexDamaged(Exception):
-    """The index can't be used; `reset` makes an empty one in its place."""
+    """The index can't be read; `reset` makes an empty one in its place."""
+
+
+class WriteRefused(Exception):
+    """The system refused, as with a full disk. What was in the index before is still there."""
+
+
+class DocumentsRefused(Exception):
+    """Tantivy can't take one of these documents. What was in the index before is still there."""
+
+
+class _Failed(Exception):
+    """Tantivy raised something, or panicked."""
 
 
 class LexicalIndex:
@@ -71,21 +88,38 @@ class LexicalIndex:
     """How many documents are in it."""
 
     def __init__(self, directory: Path) -> None:
-        """Open the index, or make an empty one where there is none that can be used.
-
-        Raises:
-            StoreError: the directory can't be written.
-        """
+        """Begin with an empty index; `open` reads the one on disk."""
         self._directory = directory
         self._schema = _schema()
+        self._forget()
+
+    def _forget(self) -> None:
+        self.opened = False
+        self.sequence = self.count = 0
+        self._searcher = tantivy.Index(self._schema).searcher()
+        # It would go on merging old segments into a new directory; dropped, it ends that first.
+        self._writer: tantivy.IndexWriter | None = None
+
+    def open(self) -> None:
+        """Open the index on disk, or make an empty one where there is none that can be used.
+
+        Raises:
+            StoreError: the directory can't be written or read at the moment.
+        """
+        there = self._directory.is_dir() and any(self._directory.iterdir())
+        damage = damage_of(self._directory) if there else ""
         try:
+            if damage:
+                raise IndexDamaged(damage)  # noqa: TRY301 - as if tantivy had noticed
             self._open()
-        except IndexDamaged as error:
+        except (IndexDamaged, _Failed) as error:
+            if not damage and _is_of_the_system(error):
+                raise self._unusable(error) from error
             _log.warning("index_rebuilt half=words reason=%s", error)
             self.reset()
 
     def _open(self) -> None:
-        with _damage_found():
+        with _failures_named():
             self._directory.mkdir(parents=True, exist_ok=True)
             self._index = tantivy.Index(self._schema, str(self._directory))
             self._index.register_tokenizer(
@@ -94,6 +128,7 @@ class LexicalIndex:
             self._index.config_reader("manual")
             self._writer = self._index.writer(_WRITER_BYTES, 1)
             self._look()
+            self.opened = True
 
     def _look(self) -> None:
         """See what the last commit made of the index."""
@@ -109,22 +144,39 @@ class LexicalIndex:
         Raises:
             StoreError: the directory can't be written.
         """
-        # It would go on merging old segments into the new directory; dropped, it ends that first.
-        self.__dict__.pop("_writer", None)
+        self._forget()
         try:
             if self._directory.exists():
                 shutil.rmtree(self._directory)
             self._open()
-        except (OSError, IndexDamaged) as error:
-            raise StoreError(
-                f"no search index can be made in {self._directory} ({error}); see that there is "
-                "space and that it can be written; no memory is lost"
-            ) from error
+        except (OSError, _Failed) as error:
+            raise self._unusable(error) from error
 
     def close(self) -> None:
         """End its threads. What was added is on disk already."""
-        with contextlib.suppress(IndexDamaged), _damage_found():
-            self._writer.wait_merging_threads()
+        with contextlib.suppress(_Failed), _failures_named():
+            if self._writer is not None:
+                self._writer.wait_merging_threads()
+
+    def _unusable(self, error: Exception) -> StoreError:
+        return StoreError(
+            f"the search index in {self._directory} can't be read or written ({error}); see that "
+            "there is space and that it can be written; it is tried again by itself; no memory is "
+            "lost"
+        )
+
+    def _recover(self, error: _Failed) -> None:
+        """Go back to the last commit, with new threads in place of those that may have died.
+
+        Raises:
+            IndexDamaged: it is not what was written.
+        """
+        self._writer, self.opened = None, False
+        if damage := damage_of(self._directory):
+            raise IndexDamaged(damage) from error
+        # If it can't be opened now, that is tried again; until then the searcher stands.
+        with contextlib.suppress(_Failed):
+            self._open()
 
     def add(self, documents: Sequence[tuple[int, Document]]) -> None:
         """Index documents with their sequences, each in place of what has its key; then commit.
@@ -132,23 +184,44 @@ class LexicalIndex:
         A commit takes 10 to 20 ms, so many at a time are cheaper. On return they are found.
 
         Raises:
-            IndexDamaged: tantivy or the disk refused.
+            WriteRefused: the system refused, and nothing of this is in the index.
+            DocumentsRefused: tantivy can't take one of them; nothing of this is in the index.
+            IndexDamaged: it is not what was written.
         """
-        with _damage_found():
-            for sequence, document in documents:
-                self._writer.delete_documents_by_term("key", document.key.hex())
-                for passage in _indexed(sequence, document):
-                    self._writer.add_document(passage)
-            self._writer.commit()
-            self._look()
+        try:
+            with _failures_named():
+                assert self._writer is not None, "it is opened first"
+                for sequence, document in documents:
+                    self._writer.delete_documents_by_term("key", document.key.hex())
+                    for passage in _indexed(sequence, document):
+                        self._writer.add_document(passage)
+                self._writer.commit()
+                self._look()
+        except _Failed as error:
+            self._recover(error)
+            refused = WriteRefused if _is_of_the_system(error) else DocumentsRefused
+            raise refused(str(error)) from error
 
     def search(self, question: Question, scope: Scope) -> WordHits:
         """Return the passages with words of the question: if they are very many, the best.
 
         Raises:
-            IndexDamaged: tantivy can't read it.
+            IndexDamaged: it is not what was written.
+            StoreError: the index is whole, but tantivy fails on this query.
         """
-        with _damage_found():
+        try:
+            return self._search(question, scope)
+        except _Failed as error:
+            self._recover(error)
+        try:
+            return self._search(question, scope)
+        except _Failed as error:
+            raise StoreError(
+                f"this question can't be searched by words ({error}); ask in other words"
+            ) from error
+
+    def _search(self, question: Question, scope: Scope) -> WordHits:
+        with _failures_named():
             found = self._searcher.search(
                 Query.boolean_query([(Occur.Must, self._any_of(question)), *self._passing(scope)]),
                 _HITS_MAX,
@@ -165,10 +238,15 @@ class LexicalIndex:
         """Return the key of the document that a hit belongs to.
 
         Raises:
-            IndexDamaged: tantivy can't read it.
+            IndexDamaged: it is not what was written.
+            StoreError: the index is whole, but tantivy fails on this.
         """
-        with _damage_found():
-            return bytes.fromhex(str(self._searcher.doc(address).get_first("key")))
+        try:
+            with _failures_named():
+                return bytes.fromhex(str(self._searcher.doc(address).get_first("key")))
+        except _Failed as error:
+            self._recover(error)
+            raise StoreError(f"a hit could not be read ({error}); ask again") from error
 
     def _any_of(self, question: Question) -> Query:
         part = question.fragment
@@ -236,8 +314,8 @@ def _indexed(sequence: int, document: Document) -> Iterator[tantivy.Document]:
 
 
 @contextlib.contextmanager
-def _damage_found() -> Iterator[None]:
-    """Turn whatever tantivy raises into IndexDamaged.
+def _failures_named() -> Iterator[None]:
+    """Turn whatever tantivy raises into _Failed.
 
     It names all its errors ValueError, and a panic in it arrives as a BaseException that would end
     the daemon. On the thread that owns the index nobody else raises one.
@@ -245,4 +323,9 @@ def _damage_found() -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        raise IndexDamaged(f"{type(error).__name__}: {error}") from error
+        raise _Failed(f"{type(error).__name__}: {error}") from error
+
+
+def _is_of_the_system(error: Exception) -> bool:
+    """Return whether the disk, the rights or another process are to blame, as far as it is said."""
+    return _OF_THE_SYSTEM.search(str(error)) is not None

@@ -10,6 +10,7 @@ import numpy as np
 from buddies_core.errors import StoreError
 from buddies_core.finding.document import Scope
 from buddies_core.finding.embedder import DIMENSIONS, ModelUnavailable, Vectors
+from buddies_core.finding.feeding import IndexProgress
 from buddies_core.finding.index import IndexHit
 
 _INDEX_PATIENCE_S = 1.0
@@ -39,6 +40,9 @@ class IndexPort(Protocol):
         wait_s: float,
     ) -> tuple[IndexHit, ...]:
         """Return what it knows, best first; waits for what was stored before."""
+
+    def progress(self) -> IndexProgress:
+        """Return how much of what is stored it knows."""
 
 
 class EmbedderPort(Protocol):
@@ -106,6 +110,10 @@ class LocalSearch(Generic[H]):
         vector = np.frombuffer(data, "<f4").astype(np.float32)
         norm = float(np.linalg.norm(vector))
         return vector / norm if np.isfinite(norm) and norm > 0 else None
+
+    def progress(self) -> IndexProgress:
+        """Return how much of what is stored a search can find now."""
+        return self._index.progress()
 
     async def find(
         self,

@@ -1,52 +1,229 @@
-r"""The vectors on disk: a file that only grows, one record a memory.
+"""The vectors on disk: three files that only grow, read in one pass when they are opened.
 
-    file   := "buddies vectors 1.2\n" · model:32 · record*
-    record := length:u32 · crc32(body):u32 · body[length]                        little endian
-    body   := sequence:u64 · head_length:u32 · head · scales:f32[n] · rows:i8[n, 384]
-    head   := JSON [key in hex, [label, …], created_at_s]
+    rows := row*   row := vector:i8[384] · scale:f32 · number:u32 · sequence:u64 · check:u64
+    documents := document*   document := label:u32[40] · sequence:u64 · created_at_s:u64 ·
+         key_hash:u64 · replaces:u32 · passages:u32 · key_bytes:u32 · keys_check:u32 · check:u64
+    keys := key*                                                               all little endian
 
-It is derived data, so it isn't synced: what a crash tore off its end is cut and embedded again. A
-memory that comes again gets another record; the last one counts.
+A row is a passage, the `number`-th of its document's; its vector is `vector · scale`, and that of a
+text which the model can't take is zeros. A document's rows and its key lie where those of the
+documents before it end. Documents come in the order of their sequences; the one that `replaces`
+another, counted from 0, has its key. A label is the CRC-32 of its text, 0 fills up; `key_hash` is
+BLAKE2b of 8 bytes; `keys_check` is the CRC-32 of all keys up to its own; `check` sums up the words
+of 8 bytes before it, each times an odd number.
+
+A document counts when it is in `documents`, which is written last. What a crash tore off is cut,
+and what is damaged is cut with all that follows: it is derived data, so it isn't synced, and is
+embedded again. What it was made by, the model and so on, is in the name of the directory.
 """
 
 import contextlib
 import errno
-import json
+import hashlib
 import logging
+import mmap
 import os
-import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from buddies_core.errors import StoreError
-from buddies_core.finding import chunks
 from buddies_core.finding.embedder import DIMENSIONS, Vectors
 
 _log = logging.getLogger(__name__)
 
-_MAGIC = b"buddies vectors 1.%d\n" % chunks.VERSION
-_FRAME = struct.Struct("<II")
-_BODY = struct.Struct("<QI")
-_ROW_BYTES = 4 + DIMENSIONS
+LABELS_MAX = 40
+"""More than a memory or a skill has. What lies behind can't be asked for."""
+NONE = 2**32 - 1
+"""In place of the number of a document, where there is none."""
+ROW = np.dtype(
+    [
+        ("vector", "i1", DIMENSIONS),
+        ("scale", "<f4"),
+        ("number", "<u4"),
+        ("sequence", "<u8"),
+        ("check", "<u8"),
+    ]
+)
+DOCUMENT = np.dtype(
+    [
+        ("labels", "<u4", LABELS_MAX),
+        ("sequence", "<u8"),
+        ("created_at_s", "<u8"),
+        ("key_hash", "<u8"),
+        ("replaces", "<u4"),
+        ("passages", "<u4"),
+        ("key_bytes", "<u4"),
+        ("keys_check", "<u4"),
+        ("check", "<u8"),
+    ]
+)
+_AT_ONCE = 4096
+"""Records that are read together; they stay in the processor's cache."""
+_FACTORS = np.arange(1, 64, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) | np.uint64(1)
+Records = NDArray[np.void]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EmbeddedMemory:
-    """What the index keeps of a memory's meaning."""
+class EmbeddedDocument:
+    """What the index keeps of a document's meaning."""
 
     sequence: int
     key: bytes
     labels: tuple[str, ...]
     created_at_s: int
-    scales: NDArray[np.float32]
-    """float32[n]: a vector is its row times its scale."""
-    rows: NDArray[np.int8]
-    """int8[n, 384], one for each chunk."""
+    vectors: Vectors
+    """float32[n, 384], a row for each passage; zeros for one that the model can't take."""
+
+
+class VectorFiles:
+    """The files in one directory. Not safe for threads; end it with `close`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._open_files: dict[str, int] = {}
+        self._ends = dict.fromkeys(("rows", "documents", "keys"), 0)
+
+    def open(self) -> None:
+        """Open the files, or make empty ones where there are none.
+
+        Raises:
+            StoreError: they can't be read or written.
+        """
+        self.close()
+        with self._refusals_named():
+            self._directory.mkdir(parents=True, exist_ok=True)
+            for name in self._ends:
+                path = self._directory / name
+                self._open_files[name] = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+
+    def map_rows(self, count: int) -> mmap.mmap:
+        """Return the bytes of so many rows, read only.
+
+        Raises:
+            StoreError: they can't be mapped.
+        """
+        with self._refusals_named():
+            mapped = mmap.mmap(self._open_files["rows"], count * ROW.itemsize, prot=mmap.PROT_READ)
+        # Else each row that is read would bring 64 KB into memory with it.
+        mapped.madvise(mmap.MADV_RANDOM)
+        return mapped
+
+    def documents(self) -> Iterator[Records]:
+        """Yield all documents, as DOCUMENT[n], up to the first that is damaged."""
+        return self._records("documents", DOCUMENT)
+
+    def rows(self) -> Iterator[Records]:
+        """Yield all rows, as ROW[n], up to the first that is damaged."""
+        return self._records("rows", ROW)
+
+    def cut(self, documents: int, rows: int, key_bytes: int) -> None:
+        """Have the files end after so many records and bytes.
+
+        Raises:
+            StoreError: the disk refused.
+        """
+        ends = {
+            "documents": documents * DOCUMENT.itemsize,
+            "rows": rows * ROW.itemsize,
+            "keys": key_bytes,
+        }
+        with self._refusals_named():
+            for name, end in ends.items():
+                size = os.fstat(self._open_files[name]).st_size
+                if size > end:
+                    _log.warning("vectors_cut file=%s bytes=%d", name, size - end)
+                    os.truncate(self._open_files[name], end)
+        self._ends = ends
+
+    def keys(self, start: int, length: int) -> bytes:
+        """Return so much of the keys, from there on; less at the end of the file.
+
+        Raises:
+            StoreError: they can't be read.
+        """
+        with self._refusals_named():
+            return os.pread(self._open_files["keys"], length, start)
+
+    def append(self, rows: Records, documents: Records, keys: bytes) -> None:
+        """Write records behind those that are there; they count only when all are written.
+
+        Raises:
+            StoreError: the disk refused; the next records are written over these.
+        """
+        parts = {"rows": rows.tobytes(), "keys": keys, "documents": documents.tobytes()}
+        with self._refusals_named():
+            for name, data in parts.items():
+                if os.pwrite(self._open_files[name], data, self._ends[name]) != len(data):
+                    raise OSError(errno.ENOSPC, "no space left")
+        for name, data in parts.items():
+            self._ends[name] += len(data)
+
+    def close(self) -> None:
+        """Close the files."""
+        while self._open_files:
+            os.close(self._open_files.popitem()[1])
+
+    def _records(self, name: str, kind: "np.dtype[Any]") -> Iterator[Records]:
+        place = 0
+        with self._refusals_named():
+            while True:
+                data = os.pread(self._open_files[name], _AT_ONCE * kind.itemsize, place)
+                records = np.frombuffer(data, kind, len(data) // kind.itemsize)
+                sound = check_of(records) == records["check"]
+                count = len(sound) if sound.all() else int(np.argmin(sound))
+                yield records[:count]
+                place += count * kind.itemsize
+                if count < _AT_ONCE:
+                    return
+
+    @contextlib.contextmanager
+    def _refusals_named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(
+                f"{self._directory} can't be read or written ({error}); see that there is space "
+                "and that it can be written; no memory is lost"
+            ) from error
+
+
+def records_of(
+    documents: Sequence[EmbeddedDocument], replaces: Sequence[int], keys_check: int
+) -> tuple[Records, Records]:
+    """Return what stands for these documents on disk: their rows, and themselves.
+
+    Args:
+        documents: In order.
+        replaces: For each the number of the one before it that has its key, or NONE.
+        keys_check: That of the document before these.
+    """
+    counts = [len(document.vectors) for document in documents]
+    rows = np.zeros(sum(counts), ROW)
+    if len(rows):
+        vectors = np.concatenate([document.vectors for document in documents])
+        rows["scale"], rows["vector"] = quantized(vectors)
+    rows["number"] = np.concatenate([np.arange(count) for count in (*counts, 0)])
+    rows["sequence"] = np.repeat([document.sequence for document in documents], counts)
+    rows["check"] = check_of(rows)
+    made = np.zeros(len(documents), DOCUMENT)
+    for record, document, replaced in zip(made, documents, replaces, strict=True):
+        labels = [label_id(label) for label in document.labels[:LABELS_MAX]]
+        record["labels"][: len(labels)] = labels
+        record["sequence"] = document.sequence
+        record["created_at_s"] = document.created_at_s
+        record["key_hash"] = key_hash(document.key)
+        record["replaces"] = replaced
+        record["passages"] = len(document.vectors)
+        record["key_bytes"] = len(document.key)
+        record["keys_check"] = keys_check = zlib.crc32(document.key, keys_check)
+    made["check"] = check_of(made)
+    return rows, made
 
 
 def quantized(vectors: Vectors) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
@@ -56,114 +233,19 @@ def quantized(vectors: Vectors) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
     return scales.astype(np.float32), rows.astype(np.int8)
 
 
-class VectorFile:
-    """The records of one model. Not safe for threads; end it with `close`."""
-
-    def __init__(self, path: Path, model_id: bytes) -> None:
-        """Open the file, or begin a new one where it is missing or not of this model and version.
-
-        Raises:
-            StoreError: it can't be read or written.
-        """
-        self._path = path
-        self._header = _MAGIC + model_id
-        with self._refusals_named():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # Unbuffered: else a write that the disk refused would be tried again at the next.
-            self._file = path.open("r+b" if path.exists() else "w+b", buffering=0)
-            found = self._file.read(len(self._header))
-        self._end = len(self._header)
-        if found != self._header:
-            self.clear()
-
-    def records(self) -> Iterator[EmbeddedMemory]:
-        """Yield every record in order, and cut off what is damaged with all that follows it.
-
-        To be used up before the first `append`.
-
-        Raises:
-            StoreError: the file can't be read or written.
-        """
-        with self._refusals_named():
-            size = os.fstat(self._file.fileno()).st_size
-            self._file.seek(self._end)
-            while record := self._read(size):
-                yield record
-            if self._end < size:
-                _log.warning("vectors_cut path=%s bytes=%d", self._path, size - self._end)
-                self._file.truncate(self._end)
-
-    def append(self, memory: EmbeddedMemory) -> None:
-        """Write a record. One that fails half-way does no harm: the next is written over it.
-
-        Raises:
-            StoreError: the disk refused.
-        """
-        head = json.dumps([memory.key.hex(), memory.labels, memory.created_at_s]).encode()
-        scales, rows = memory.scales.astype("<f4").tobytes(), memory.rows.tobytes()
-        body = _BODY.pack(memory.sequence, len(head)) + head + scales + rows
-        self._write(self._end, _FRAME.pack(len(body), zlib.crc32(body)) + body)
-
-    def clear(self) -> None:
-        """Forget all records.
-
-        Raises:
-            StoreError: the disk refused.
-        """
-        with self._refusals_named():
-            self._file.truncate(0)
-        self._write(0, self._header)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-    def _read(self, size: int) -> EmbeddedMemory | None:
-        """Return the record at the end of what is known; None if none of `size` bytes is there."""
-        frame = self._file.read(_FRAME.size)
-        if len(frame) < _FRAME.size:
-            return None
-        length, checksum = _FRAME.unpack(frame)
-        start = self._end + _FRAME.size
-        # Zeros, which a power cut may leave, have the checksum of an empty body.
-        if not _BODY.size <= length <= size - start:
-            return None
-        body = self._file.read(length)
-        if zlib.crc32(body) != checksum:
-            return None
-        self._end = start + length
-        return _decode(body)
-
-    def _write(self, position: int, data: bytes) -> None:
-        with self._refusals_named():
-            self._file.seek(position)
-            if self._file.write(data) != len(data):
-                raise OSError(errno.ENOSPC, "no space left")
-        self._end = position + len(data)
-
-    @contextlib.contextmanager
-    def _refusals_named(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise StoreError(
-                f"{self._path} can't be read or written ({error}); see that there is space and "
-                "that it can be written; no memory is lost"
-            ) from error
+def label_id(label: str) -> int:
+    """Return what stands for a label; what two have in common is seen when a hit is read."""
+    return zlib.crc32(label.encode()) or 1
 
 
-def _decode(body: bytes) -> EmbeddedMemory:
-    """Return the memory that these bytes were made of; their checksum says they are ours."""
-    sequence, head_length = _BODY.unpack_from(body)
-    arrays = _BODY.size + head_length
-    key, labels, created_at_s = json.loads(body[_BODY.size : arrays])
-    count = (len(body) - arrays) // _ROW_BYTES
-    rows = np.frombuffer(body, np.int8, count * DIMENSIONS, arrays + 4 * count)
-    return EmbeddedMemory(
-        sequence=sequence,
-        key=bytes.fromhex(key),
-        labels=tuple(labels),
-        created_at_s=created_at_s,
-        scales=np.frombuffer(body, "<f4", count, arrays),
-        rows=rows.reshape(count, DIMENSIONS),
-    )
+def key_hash(key: bytes) -> int:
+    """Return what stands for a key."""
+    return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little")
+
+
+def check_of(records: Records) -> NDArray[np.uint64]:
+    """Return what the check of each of these should be; of nothing but zeros it is not 0."""
+    words = np.ascontiguousarray(records).view("<u8")
+    words = words.reshape(len(records), records.dtype.itemsize // 8)[:, :-1]
+    sums: NDArray[np.uint64] = np.einsum("ij,j->i", words, _FACTORS[: words.shape[1]])
+    return sums ^ np.uint64(0x6275646469657332)

@@ -13,7 +13,7 @@ import numpy as np
 from buddies_core.errors import BuddiesError, NotFound, Unreachable
 from buddies_core.finding.document import Scope
 from buddies_core.finding.embedder import DIMENSIONS, Vectors
-from buddies_core.finding.feeding import DocumentSource
+from buddies_core.finding.feeding import DocumentSource, IndexProgress
 from buddies_core.finding.index import IndexHit
 from buddies_core.finding.local_search import LocalSearch
 from buddies_core.gossip.messages import CONTENT_BYTES_MAX
@@ -139,9 +139,16 @@ class FakeIndex:
         self.vectors: list[Vectors | None] = []
         self.noticed = 0
         self.failure: BuddiesError | None = None
+        self.missing = 0
+        """How many of the latest are not indexed yet."""
 
     def notice(self) -> None:
         self.noticed += 1
+
+    def progress(self) -> IndexProgress:
+        stored = self._documents.last_sequence()
+        indexed = stored - self.missing
+        return IndexProgress(stored=stored, by_words=indexed, by_meaning=indexed)
 
     async def search(
         self,

@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from buddies_core.finding.embedder import (
     Embedder,
     MiniLm,
     ModelUnavailable,
+    TextRefused,
     Vectors,
 )
 from tests.support.eventually import until
@@ -127,19 +129,112 @@ async def test_a_query_gets_between_the_parts_of_a_long_call() -> None:
     assert model.texts.index("query") == 4
 
 
-async def test_a_model_that_cannot_be_loaded_says_why_and_is_not_tried_again() -> None:
+class Panic(BaseException):
+    """What a panic in Rust arrives as."""
+
+
+class ChoosyModel(RecordingModel):
+    """Fails on some texts."""
+
+    def __init__(self, *refused: str, error: type[BaseException] = ValueError) -> None:
+        super().__init__()
+        self._refused = refused
+        self._error = error
+
+    def embed(self, text: str) -> Vectors:
+        if text in self._refused:
+            raise self._error(f"can't take {text!r}")
+        return super().embed(text)
+
+
+async def test_a_model_that_cannot_be_loaded_says_why_and_is_tried_again_a_while_later() -> None:
     loads = 0
 
     def load() -> RecordingModel:
         nonlocal loads
         loads += 1
-        raise OSError("no such file: model.onnx")
+        if loads < 3:
+            raise OSError("no such file: model.onnx")
+        return RecordingModel()
 
     async with Embedder.open(load=load) as embedder:
-        for _ in range(2):
-            with pytest.raises(ModelUnavailable, match=r"no such file: model\.onnx"):
-                await embedder.embed(["a"])
-        assert (loads, embedder.state()) == (1, "unavailable: no such file: model.onnx")
+        for attempt in (1, 2):
+            for _ in range(3):
+                with pytest.raises(ModelUnavailable, match=r"no such file: model\.onnx"):
+                    await embedder.embed(["a"])
+            assert loads == attempt
+            assert embedder.state() == "unavailable: no such file: model.onnx"
+            waits_s = embedder._retry_at_s - time.monotonic()
+            assert waits_s == pytest.approx(5 * attempt, abs=4)
+            embedder._retry_at_s = time.monotonic()
+        assert (await embedder.embed(["a"])).shape == (1, DIMENSIONS)
+        assert (loads, embedder.state()) == (3, "ready")
+
+
+@pytest.mark.parametrize("error", [ValueError, MemoryError, Panic])
+async def test_a_text_that_the_model_cannot_take_has_no_vector_and_the_rest_goes_on(
+    error: type[BaseException],
+) -> None:
+    model = ChoosyModel("bad", error=error)
+    async with Embedder.open(load=lambda: model) as embedder:
+        rows = await embedder.embed(["a", "bad", "b"])
+        assert [bool(row.any()) for row in rows] == [True, False, True]
+        with pytest.raises(TextRefused, match="can't take this question"):
+            await embedder.embed_query("bad")
+        assert (await embedder.embed_query("c")).any()
+        assert embedder.state() == "ready"
+
+
+async def test_a_vector_that_is_not_finite_is_none() -> None:
+    class NotFinite(RecordingModel):
+        def embed(self, text: str) -> Vectors:
+            return super().embed(text) * np.float32("nan" if text == "bad" else 1)
+
+    async with Embedder.open(load=NotFinite) as embedder:
+        assert not (await embedder.embed(["bad"])).any()
+        assert (await embedder.embed(["a"])).all()
+
+
+async def test_a_model_that_fails_on_everything_is_loaded_afresh() -> None:
+    """A panic may leave a lock of the library poisoned."""
+    models = [ChoosyModel("a", "a plain text", error=Panic), ChoosyModel()]
+    async with Embedder.open(load=lambda: models.pop(0)) as embedder:
+        assert (await embedder.embed(["a"])).all()
+        assert (models, embedder.state()) == ([], "ready")
+
+
+async def test_a_model_that_fails_on_everything_though_fresh_is_given_up_for_a_while() -> None:
+    def load() -> RecordingModel:
+        return ChoosyModel("a", "a plain text", error=Panic)
+
+    async with Embedder.open(load=load) as embedder:
+        with pytest.raises(ModelUnavailable, match="can't take 'a'"):
+            await embedder.embed(["a"])
+        assert embedder.state() == "unavailable: can't take 'a'"
+
+
+async def test_a_library_that_panics_as_it_is_loaded_leaves_nobody_waiting() -> None:
+    def load() -> RecordingModel:
+        raise Panic("in Rust")
+
+    async with Embedder.open(load=load) as embedder, asyncio.timeout(5):
+        with pytest.raises(ModelUnavailable, match="in Rust"):
+            await embedder.embed_query("a")
+
+
+async def test_a_warmed_model_is_there_before_the_first_text_and_goes_when_idle() -> None:
+    made: list[RecordingModel] = []
+
+    def load() -> RecordingModel:
+        made.append(RecordingModel())
+        return made[-1]
+
+    async with Embedder.open(load=load) as embedder:
+        embedder.warm()
+        await until(lambda: embedder.state() == "ready")
+    async with Embedder.open(load=load, idle_after_s=0.01) as embedder:
+        embedder.warm()
+        await until(lambda: len(made) == 2 and embedder.state() == "not loaded")
 
 
 async def test_weights_that_are_not_the_known_ones_are_refused(

@@ -347,32 +347,54 @@ def _flip(path: Path, position: int) -> None:
     path.write_bytes(data)
 
 
+def _words(directory: Path) -> Path:
+    [path] = directory.glob("words*")
+    return path
+
+
 def _overwrite(pattern: str) -> Callable[[Path], None]:
     def damage(directory: Path) -> None:
-        for path in (directory / "words").glob(pattern):
+        for path in _words(directory).glob(pattern):
             path.write_bytes(b"\xff" * path.stat().st_size)
 
     return damage
 
 
-def _cut_short(directory: Path) -> None:
-    data = (directory / "vectors").read_bytes()
-    (directory / "vectors").write_bytes(data[:-100])
+def _cut_short(pattern: str) -> Callable[[Path], None]:
+    def damage(directory: Path) -> None:
+        for path in _words(directory).glob(pattern):
+            os.truncate(path, path.stat().st_size // 2)
+
+    return damage
+
+
+def _vectors(directory: Path, name: str) -> Path:
+    [path] = directory.glob(f"vectors-*/{name}")
+    return path
 
 
 HARM: dict[str, Callable[[Path], None]] = {
     "all is gone": shutil.rmtree,
-    "the words are gone": lambda directory: shutil.rmtree(directory / "words"),
-    "the list of segments is gone": lambda directory: (directory / "words/meta.json").unlink(),
+    "the words are gone": lambda directory: shutil.rmtree(_words(directory)),
+    "the list of segments is gone": lambda directory: (_words(directory) / "meta.json").unlink(),
     "the list of segments is damaged": _overwrite("meta.json"),
+    "the list of segments is empty": lambda directory: os.truncate(
+        _words(directory) / "meta.json", 0
+    ),
     "the term dictionaries are damaged": _overwrite("*.term"),
     "the postings are damaged": _overwrite("*.idx"),
     "the stored fields are damaged": _overwrite("*.store"),
-    "the vectors are gone": lambda directory: (directory / "vectors").unlink(),
-    "the vectors are empty": lambda directory: os.truncate(directory / "vectors", 0),
-    "the vectors have another head": lambda directory: _flip(directory / "vectors", 3),
-    "a vector is damaged": lambda directory: _flip(directory / "vectors", 300),
-    "the last vector is torn": _cut_short,
+    "the numbers are cut short": _cut_short("*.fast"),
+    "a bit of the postings is flipped": lambda directory: _flip(
+        next(_words(directory).glob("*.idx")), 3
+    ),
+    "the vectors are gone": lambda directory: shutil.rmtree(_vectors(directory, "rows").parent),
+    "the vectors are empty": lambda directory: os.truncate(_vectors(directory, "rows"), 0),
+    "the list of vectors is gone": lambda directory: _vectors(directory, "documents").unlink(),
+    "a vector is damaged": lambda directory: _flip(_vectors(directory, "rows"), 300),
+    "a label is damaged": lambda directory: _flip(_vectors(directory, "documents"), 3),
+    "the last vector is torn": lambda directory: os.truncate(_vectors(directory, "rows"), 1000),
+    "the keys are cut short": lambda directory: os.truncate(_vectors(directory, "keys"), 80),
 }
 
 
@@ -426,7 +448,7 @@ async def test_an_index_that_cannot_be_rebuilt_says_so(
             raise lexical.IndexDamaged("no")
 
         monkeypatch.setattr(index._lexical, "search", fail)
-        with pytest.raises(StoreError, match="fails again and again"):
+        with pytest.raises(StoreError, match="damaged again and again"):
             await by_words(index, "postgresql")
 
 
@@ -489,8 +511,17 @@ async def test_what_the_store_cannot_read_is_passed_over(tmp_path: Path) -> None
         assert index.state() == "1 memories, 0 waiting"
 
 
-async def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+async def test_a_directory_that_cannot_be_written_is_named_and_used_once_it_can(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="file/index"):
-        async with index_of(InMemoryStore(), tmp_path / "file" / "index"):
-            pass
+    store = InMemoryStore()
+    [wanted] = await keep(store, "it is postgresql")
+    async with index_of(store, tmp_path / "file" / "index") as index:
+        assert "file/index" in index.state()
+        assert await by_words(index, "postgresql") == []
+        assert "0 of 1 indexed: the search index in" in index.progress().note()
+        (tmp_path / "file").unlink()
+        await until(lambda: not index.progress().note())
+        assert await by_words(index, "postgresql") == [wanted]
+        assert await by_meaning(index, "database") == [wanted]

@@ -1,8 +1,11 @@
-"""The file of vectors, whatever became of its bytes."""
+"""The files of vectors, whatever became of their bytes."""
 
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,58 +13,77 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buddies_core.errors import StoreError
-from buddies_core.finding.embedder import DIMENSIONS
-from buddies_core.finding.vector_file import EmbeddedMemory, VectorFile, quantized
+from buddies_core.finding.document import Scope
+from buddies_core.finding.embedder import DIMENSIONS, Vectors
+from buddies_core.finding.vector_file import EmbeddedDocument, quantized
+from buddies_core.finding.vectors import VectorIndex
 
-MODEL = bytes(32)
+EVERYTHING = Scope()
 
 
-def an_embedded(sequence: int, chunks: int = 1) -> EmbeddedMemory:
-    scales, rows = quantized(
-        np.random.default_rng(sequence).normal(size=(chunks, DIMENSIONS)).astype(np.float32)
-    )
-    return EmbeddedMemory(
+def a_document(sequence: int, passages: int = 1, key: bytes | None = None) -> EmbeddedDocument:
+    return EmbeddedDocument(
         sequence=sequence,
-        key=b"v" + bytes([sequence]) * 48,
-        labels=("room:demo", "tag:a\0b", "author:Größe"),
+        key=key or b"v" + bytes([sequence]) * 48,
+        labels=("room:demo", "tag:a\0b", f"author:Größe {sequence}"),
         created_at_s=2**64 - sequence,
-        scales=scales,
-        rows=rows,
+        vectors=some_vectors(sequence, passages),
     )
 
 
-THREE = [an_embedded(1), an_embedded(2, chunks=0), an_embedded(3, chunks=2)]
+def some_vectors(seed: int, count: int) -> Vectors:
+    vectors = np.random.default_rng(seed).normal(size=(count, DIMENSIONS)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
 
 
-def described(memories: list[EmbeddedMemory]) -> list[tuple[Any, ...]]:
-    return [
-        (m.sequence, m.key, m.labels, m.created_at_s, m.scales.tolist(), m.rows.tolist())
-        for m in memories
+FOUR = [a_document(1), a_document(2, passages=0), a_document(4, passages=2), a_document(7)]
+
+
+@contextlib.contextmanager
+def opened(directory: Path) -> Iterator[VectorIndex]:
+    with contextlib.closing(VectorIndex(directory)) as index:
+        index.open()
+        yield index
+
+
+def write(directory: Path, documents: list[EmbeddedDocument]) -> None:
+    with opened(directory) as index:
+        index.add(documents)
+
+
+def read(directory: Path) -> list[tuple[int, bytes]]:
+    with opened(directory) as index:
+        assert index.sequence == max((sequence for sequence, _ in index.latest(9)), default=0)
+        return index.latest(9)
+
+
+def described(documents: list[EmbeddedDocument]) -> list[tuple[int, bytes]]:
+    return [(document.sequence, document.key) for document in documents]
+
+
+def found(index: VectorIndex, query: Vectors) -> list[tuple[bytes, int]]:
+    return [(hit.key, hit.passage) for hit in index.search(query, EVERYTHING, 9)]
+
+
+def test_what_was_added_is_found_again(tmp_path: Path) -> None:
+    with opened(tmp_path) as index:
+        index.add(FOUR[:3])
+        index.add(FOUR[3:])
+        before = [found(index, document.vectors[-1]) for document in (FOUR[0], *FOUR[2:])]
+    with opened(tmp_path) as index:
+        after = [found(index, document.vectors[-1]) for document in (FOUR[0], *FOUR[2:])]
+    assert before == after
+    assert [hits[0] for hits in after] == [
+        (FOUR[0].key, 1 << 16),
+        (FOUR[2].key, (4 << 16) + 1),
+        (FOUR[3].key, 7 << 16),
     ]
-
-
-def write(path: Path, memories: list[EmbeddedMemory]) -> None:
-    file = VectorFile(path, MODEL)
-    for memory in memories:
-        file.append(memory)
-    file.close()
-
-
-def read(path: Path, model: bytes = MODEL) -> list[tuple[Any, ...]]:
-    file = VectorFile(path, model)
-    memories = list(file.records())
-    file.close()
-    return described(memories)
-
-
-def test_what_was_appended_is_read_again(tmp_path: Path) -> None:
-    write(tmp_path / "vectors", THREE)
-    assert read(tmp_path / "vectors") == described(THREE)
+    assert read(tmp_path) == described(FOUR)
 
 
 def test_rows_and_scales_stand_for_the_vectors() -> None:
-    vectors = np.random.default_rng(1).normal(size=(50, DIMENSIONS)).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = some_vectors(1, 50)
     scales, rows = quantized(vectors)
     assert (scales.dtype, rows.dtype) == (np.dtype("float32"), np.dtype("int8"))
     assert np.abs(rows * scales[:, np.newaxis] - vectors).max() <= scales.max() / 2 + 1e-6
@@ -72,61 +94,93 @@ def test_a_vector_of_zeros_has_no_meaning_but_does_no_harm() -> None:
     assert not rows.any()
 
 
-def test_a_file_of_another_model_is_begun_anew(tmp_path: Path) -> None:
-    write(tmp_path / "vectors", THREE)
-    assert read(tmp_path / "vectors", model=b"m" * 32) == []
-    assert read(tmp_path / "vectors") == []
-
-
-@given(st.integers(min_value=0, max_value=2500), st.sampled_from(["cut", "changed", "lengthened"]))
-def test_of_a_damaged_file_the_records_before_the_damage_stay(at: int, how: str) -> None:
-    with TemporaryDirectory() as directory:
-        path = Path(directory) / "vectors"
-        write(path, THREE)
-        data = bytearray(path.read_bytes())
+@given(
+    st.sampled_from(["rows", "documents", "keys"]),
+    st.integers(min_value=0, max_value=2000),
+    st.sampled_from(["cut", "changed", "lengthened", "zeroed"]),
+)
+def test_of_damaged_files_the_documents_before_the_damage_stay(
+    name: str, at: int, how: str
+) -> None:
+    with TemporaryDirectory() as temporary:
+        directory = Path(temporary)
+        write(directory, FOUR)
+        data = bytearray((directory / name).read_bytes())
+        at = at % len(data)
         match how:
             case "cut":
                 del data[at:]
             case "changed":
-                data[at % len(data)] ^= 0x55
+                data[at] ^= 0x55
+            case "zeroed":  # As a power cut may leave it.
+                data[at:] = bytes(len(data) - at)
             case _:
                 data += bytes(at + 1)
-        path.write_bytes(data)
+        (directory / name).write_bytes(data)
 
-        kept = read(path)
-        assert kept == described(THREE[: len(kept)])
-        assert how != "lengthened" or len(kept) == 3
+        kept = read(directory)
+        assert kept == described(FOUR[: len(kept)])
+        assert (len(kept) == 4) == (how == "lengthened")
 
-        missing = THREE[len(kept) :]
-        file = VectorFile(path, MODEL)
-        assert described(list(file.records())) == kept
-        for memory in missing:
-            file.append(memory)
-        file.close()
-        assert read(path) == described(THREE)
+        with opened(directory) as index:
+            assert index.latest(9) == kept
+            index.add(FOUR[len(kept) :])
+        assert read(directory) == described(FOUR)
 
 
-def test_a_record_that_the_disk_took_half_of_is_written_over(
+@pytest.mark.parametrize("name", ["rows", "documents", "keys"])
+def test_what_the_disk_took_half_of_is_written_over(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_at = os.pwrite
+    with opened(tmp_path) as index:
+        index.add(FOUR[:1])
+        full = index._files._open_files[name]
+
+        def half(file: int, data: bytes, place: int) -> int:
+            return write_at(file, data[: len(data) // 2] if file == full else data, place)
+
+        with monkeypatch.context() as context:
+            context.setattr(os, "pwrite", half)
+            with pytest.raises(StoreError, match="no space left"):
+                index.add(FOUR[2:])
+        assert index.latest(9) == described(FOUR[:1])
+        index.add(FOUR[1:2])
+    assert read(tmp_path) == described(FOUR[:2])
+
+
+def test_a_disk_that_refuses_leaves_what_was_there_to_be_searched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = VectorFile(tmp_path / "vectors", MODEL)
-    file.append(THREE[0])
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    class FullDisk:
-        def __init__(self, raw: Any) -> None:
-            self._raw = raw
+    with opened(tmp_path) as index:
+        index.add(FOUR[:3])
+        with monkeypatch.context() as context:
+            context.setattr(os, "pwrite", refuse)
+            with pytest.raises(StoreError, match="No space left"):
+                index.add(FOUR[3:])
+        assert found(index, FOUR[0].vectors[0])[0] == (FOUR[0].key, 1 << 16)
+        index.add(FOUR[3:])
+    assert read(tmp_path) == described(FOUR)
 
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._raw, name)
 
-        def write(self, data: bytes) -> int:
-            return int(self._raw.write(data[: len(data) // 2]))
+def test_files_that_cannot_be_opened_are_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="file/vectors"), opened(tmp_path / "file" / "vectors"):
+        pass
 
-    with monkeypatch.context() as full:
-        full.setattr(file, "_file", FullDisk(file._file))
-        with pytest.raises(StoreError, match="no space left"):
-            file.append(THREE[2])
-    file.append(THREE[1])
-    file.close()
 
-    assert read(tmp_path / "vectors") == described(THREE[:2])
+def test_what_came_after_a_point_is_forgotten(tmp_path: Path) -> None:
+    with opened(tmp_path) as index:
+        index.add(FOUR)
+        index.cut_after(4)
+        assert (index.sequence, index.latest(9)) == (4, described(FOUR[:3]))
+        index.add([a_document(5)])
+        assert found(index, a_document(5).vectors[0])[0] == (a_document(5).key, 5 << 16)
+    assert read(tmp_path) == described([*FOUR[:3], a_document(5)])
+    with opened(tmp_path) as index:
+        index.reset()
+        assert (index.sequence, index.latest(9)) == (0, [])
+    assert read(tmp_path) == []

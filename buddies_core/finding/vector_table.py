@@ -1,0 +1,295 @@
+"""The documents and passages that have vectors: on disk, and as columns in memory.
+
+A million passages take 120 MB of memory, their vectors stay on disk. Not safe for threads: one of
+them owns it.
+"""
+
+import mmap
+import zlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from buddies_core.finding.embedder import DIMENSIONS
+from buddies_core.finding.vector_file import (
+    NONE,
+    ROW,
+    EmbeddedDocument,
+    Records,
+    VectorFiles,
+    key_hash,
+    label_id,
+    records_of,
+)
+
+SIGN_WORDS = DIMENSIONS // 64
+_LABELS_KEPT_MAX = 32
+"""Labels whose documents are remembered; a million documents take 1 MB each."""
+_TOUCHED_MAX = 1 << 14
+"""Rows that are read before their pages are given back, which costs 64 MB at most. They stay in the
+system's cache."""
+
+
+class _Column:
+    """An array that grows at its end."""
+
+    def __init__(self, kind: Any, height: int = 1, *, begin: int | None = None) -> None:
+        self._array = np.empty((height, 0), kind)
+        self.size = 0
+        if begin is not None:
+            self.extend([begin])
+
+    @property
+    def all(self) -> NDArray[Any]:
+        """What is in it: [height, size], or [size] where the height is 1."""
+        filled = self._array[:, : self.size]
+        return filled[0] if len(filled) == 1 else filled
+
+    def extend(self, values: ArrayLike) -> None:
+        more = np.asarray(values).reshape(len(self._array), -1)
+        size = self.size + more.shape[1]
+        if size > self._array.shape[1]:
+            grown = np.empty((len(self._array), size + size // 8 + 64), self._array.dtype)
+            grown[:, : self.size] = self._array[:, : self.size]
+            self._array = grown
+        self._array[:, self.size : size] = more
+        self.size = size
+
+    def cut(self, size: int) -> None:
+        self.size = min(self.size, size)
+
+
+class VectorTable:
+    """What one model made of the documents. End it with `close`."""
+
+    opened: bool
+    sequence: int
+    """Of the latest document in it; 0 if there is none."""
+    refused: int
+    """Documents with a passage that the model can't take."""
+
+    def __init__(self, directory: Path) -> None:
+        """Begin with an empty index; `open` reads the one on disk."""
+        self._files = VectorFiles(directory)
+        self._forget()
+
+    def _forget(self) -> None:
+        self.opened = False
+        self.sequence = self.refused = 0
+        # By document. What begins somewhere has an entry more, for the end.
+        self._sequences = _Column("<u8")
+        self._created_at_s = _Column("<u8")
+        self._key_hashes = _Column("<u8")
+        self._latest = _Column(np.bool_)
+        """Whether no later one has its key."""
+        self._keys_checks = _Column("<u4", begin=0)
+        """That of the document before it; see `vector_file`."""
+        self._key_starts = _Column("<u8", begin=0)
+        self._label_starts = _Column("<u4", begin=0)
+        self._row_starts = _Column("<u4", begin=0)
+        # By row, and by label of each document.
+        self._owners = _Column("<u4")
+        self._scales = _Column("<f4")
+        self._signs = _Column("<u8", SIGN_WORDS)
+        self._labels = _Column("<u4")
+        self._labelled: OrderedDict[int, NDArray[np.bool_]] = OrderedDict()
+        """Documents that have a label, as far as was known when it was asked for."""
+        self._vectors = np.empty((0, DIMENSIONS), np.int8)
+        """A view of the file, as far as it was mapped."""
+        self._map: mmap.mmap | None = None
+        self._touched = 0
+
+    def open(self) -> None:
+        """Read what is on disk; cut off what is damaged, with all that follows it.
+
+        Raises:
+            StoreError: it can't be read or written.
+        """
+        self._forget()
+        self._files.open()
+        row_sequences = _Column("<u8")
+        for rows in self._files.rows():
+            self._take_rows(rows)
+            row_sequences.extend(rows["sequence"])
+        with_keys = 0
+        for documents in self._files.documents():
+            if with_keys == self._sequences.size:
+                with_keys += self._with_keys(documents)
+            self._take_documents(documents)
+        self._keep_first(min(with_keys, self._with_rows(row_sequences.all)))
+        self.opened = True
+
+    def _with_keys(self, documents: Records) -> int:
+        """Return how many of these, which are the next, have their keys on disk."""
+        lengths = documents["key_bytes"].tolist()
+        data = self._files.keys(int(self._key_starts.all[-1]), sum(lengths))
+        if (
+            documents.size
+            and zlib.crc32(data, int(self._keys_checks.all[-1])) == documents["keys_check"][-1]
+        ):
+            return len(documents)
+        check, place = int(self._keys_checks.all[-1]), 0
+        for number, (length, wanted) in enumerate(
+            zip(lengths, documents["keys_check"].tolist(), strict=True)
+        ):
+            check = zlib.crc32(data[place : place + length], check)
+            place += length
+            if check != wanted:
+                return number
+        return len(documents)
+
+    def _with_rows(self, row_sequences: NDArray[np.uint64]) -> int:
+        """Return how many documents have all of their rows, which have these sequences."""
+        there = self._row_starts.all[1:] <= len(row_sequences)
+        count = len(there) if there.all() else int(np.argmin(there))
+        rows = int(self._row_starts.all[count])
+        strange = row_sequences[:rows] != self._sequences.all[self._owners.all[:rows]]
+        return int(self._owners.all[np.argmax(strange)]) if strange.any() else count
+
+    def _keep_first(self, count: int) -> None:
+        """Keep so many documents, on disk and in memory."""
+        rows, labels, key_bytes = (
+            int(starts.all[count])
+            for starts in (self._row_starts, self._label_starts, self._key_starts)
+        )
+        self._files.cut(count, rows, key_bytes)
+        for column in (self._sequences, self._created_at_s, self._key_hashes, self._latest):
+            column.cut(count)
+        for column in (self._row_starts, self._label_starts, self._key_starts, self._keys_checks):
+            column.cut(count + 1)
+        for column in (self._owners, self._scales, self._signs):
+            column.cut(rows)
+        self._labels.cut(labels)
+        self._labelled.clear()
+        self._look()
+
+    def _look(self) -> None:
+        """Note what others read from other threads."""
+        self.sequence = int(self._sequences.all[-1]) if self._sequences.size else 0
+        refused = np.unique(self._owners.all[self._scales.all == 0])
+        self.refused = int(self._latest.all[refused].sum())
+
+    def add(self, documents: Sequence[EmbeddedDocument]) -> None:
+        """Take documents in, each in place of what has its key; they are found at once.
+
+        Args:
+            documents: In the order of their sequences, which are above those that are in it.
+
+        Raises:
+            StoreError: they could not be written, and none of them is taken.
+        """
+        rows, records = records_of(
+            documents, self._earlier(documents), int(self._keys_checks.all[-1])
+        )
+        self._files.append(rows, records, b"".join(document.key for document in documents))
+        self._take_rows(rows)
+        self._take_documents(records)
+        self._look()
+
+    def _earlier(self, documents: Sequence[EmbeddedDocument]) -> list[int]:
+        """Return for each document the number of the one before it that has its key, or NONE."""
+        hashes = [key_hash(document.key) for document in documents]
+        known = self._key_hashes.all
+        same = np.flatnonzero(np.isin(known, np.array(hashes, np.uint64)))
+        numbers = dict(zip(known[same].tolist(), same.tolist(), strict=True))
+        earlier = []
+        for number, hash in enumerate(hashes, start=len(known)):
+            earlier.append(numbers.get(hash, NONE))
+            numbers[hash] = number
+        return earlier
+
+    def _take_rows(self, rows: Records) -> None:
+        self._scales.extend(rows["scale"])
+        self._signs.extend(signs_of(rows["vector"]).T)
+
+    def _take_documents(self, documents: Records) -> None:
+        first = self._sequences.size
+        self._sequences.extend(documents["sequence"])
+        self._created_at_s.extend(documents["created_at_s"])
+        self._key_hashes.extend(documents["key_hash"])
+        self._keys_checks.extend(documents["keys_check"])
+        self._latest.extend(np.ones(len(documents), np.bool_))
+        replaced = documents["replaces"][documents["replaces"] < self._latest.size]
+        self._latest.all[replaced] = False
+        has = documents["labels"] != 0
+        self._labels.extend(documents["labels"][has])
+        for starts, lengths in (
+            (self._key_starts, documents["key_bytes"]),
+            (self._label_starts, has.sum(axis=1)),
+            (self._row_starts, documents["passages"]),
+        ):
+            starts.extend(starts.all[-1] + np.cumsum(lengths, dtype=np.uint64))
+        numbers = np.arange(first, self._sequences.size, dtype=np.uint32)
+        self._owners.extend(np.repeat(numbers, documents["passages"]))
+
+    def cut_after(self, sequence: int) -> None:
+        """Forget the documents with later sequences.
+
+        Raises:
+            StoreError: the disk refused.
+        """
+        self._keep_first(int(np.searchsorted(self._sequences.all, sequence, side="right")))
+
+    def reset(self) -> None:
+        """Begin with an empty index.
+
+        Raises:
+            StoreError: the disk refused.
+        """
+        self._keep_first(0)
+
+    def close(self) -> None:
+        """Close the files."""
+        self._forget()
+        self._files.close()
+
+    def latest(self, count: int) -> list[tuple[int, bytes]]:
+        """Return the last documents that came in, with their sequences.
+
+        Raises:
+            StoreError: a key can't be read.
+        """
+        numbers = range(max(0, self._sequences.size - count), self._sequences.size)
+        return [(int(self._sequences.all[number]), self._key(number)) for number in numbers]
+
+    def _mapped(self, touched: int) -> NDArray[np.int8]:
+        """Return int8[n, 384], all vectors, to touch so many of them."""
+        if len(self._vectors) < self._scales.size:
+            self._map = self._files.map_rows(self._scales.size)
+            self._vectors = np.ndarray(
+                (self._scales.size, DIMENSIONS), np.int8, self._map, strides=(ROW.itemsize, 1)
+            )
+            self._touched = 0
+        self._touched += touched
+        if self._map is not None and self._touched > _TOUCHED_MAX:
+            self._map.madvise(mmap.MADV_DONTNEED)
+            self._touched = touched
+        return self._vectors
+
+    def _has(self, label: str) -> NDArray[np.bool_]:
+        """Return which documents have this label."""
+        id = label_id(label)
+        has = self._labelled.pop(id, np.empty(0, np.bool_))
+        if len(has) < self._sequences.size:
+            starts = self._label_starts.all
+            begin = int(starts[len(has)])
+            places = begin + np.flatnonzero(self._labels.all[begin:] == id)
+            has = np.concatenate([has, np.zeros(self._sequences.size - len(has), np.bool_)])
+            has[np.searchsorted(starts, places, side="right") - 1] = True
+        self._labelled[id] = has
+        if len(self._labelled) > _LABELS_KEPT_MAX:
+            self._labelled.popitem(last=False)
+        return has
+
+    def _key(self, number: int) -> bytes:
+        start, end = self._key_starts.all[number : number + 2].tolist()
+        return self._files.keys(start, end - start)
+
+
+def signs_of(vectors: NDArray[Any]) -> NDArray[np.uint64]:
+    """Return u64[n, 6], a bit for each number that is above 0."""
+    return np.packbits(vectors > 0, axis=1).view("<u8")
