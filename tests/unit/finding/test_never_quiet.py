@@ -12,19 +12,19 @@ import tantivy
 
 from buddies_core.errors import StoreError
 from buddies_core.finding import feeding, lexical
-from buddies_core.finding.document import Document
+from buddies_core.finding.document import Document, scope
 from buddies_core.finding.embedder import DIMENSIONS, ModelUnavailable, Vectors
 from buddies_core.finding.feeding import IndexProgress
 from buddies_core.finding.index import Index, IndexHit
-from buddies_core.memory.documents import MemoryDocuments, scope_of
-from buddies_core.model.memory import MemoryFilter, MemoryKey
+from buddies_core.memory.documents import MemoryDocuments
+from buddies_core.model.memory import MemoryKey
 from buddies_core.store.in_memory import InMemoryStore
 from tests.support.disk import full_disk
 from tests.support.eventually import until
 from tests.support.fakes.embedder import ToyEmbedder
 from tests.support.memories import DEMO, a_memory, an_entry
 
-IN_DEMO = scope_of(MemoryFilter(room=DEMO))
+IN_DEMO = scope(room=DEMO)
 
 
 @pytest.fixture(autouse=True)
