@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 
 from buddies_core.finding.document import Scope
 from buddies_core.finding.embedder import Vectors
+from buddies_core.finding.feeding import IndexProgress
 from buddies_core.finding.index import IndexHit
 from buddies_core.model.bodies import Body
 from buddies_core.model.identity import SignerIdentity
@@ -88,6 +89,9 @@ class LocalPort(Protocol[HeadT]):
 
     def vector_of_peer(self, data: bytes, model: bytes) -> Vectors | None:
         """Return the vector that a peer sent, if it can be compared with ours."""
+
+    def progress(self) -> IndexProgress:
+        """Return how much of what is stored a search can find now."""
 
     async def find(
         self, query: str, vector: Vectors | None, scope: Scope, limit: int, timeout_s: float

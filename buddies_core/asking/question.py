@@ -77,6 +77,8 @@ class Answer(Generic[ItemT]):
     hits: Sequence[Hit[ItemT]] = ()
     elapsed_ms: int = 0
     lexical_only: bool = False
+    missing: str = ""
+    """What its search could not find yet."""
     silence: str = ""
 
 

@@ -25,6 +25,7 @@ from buddies_core.asking.question import (
 from buddies_core.clock import Clock
 from buddies_core.errors import BuddiesError, InvalidInput, NotFound, TimedOut
 from buddies_core.finding.embedder import Vectors
+from buddies_core.finding.feeding import IndexProgress
 from buddies_core.model.ids import EndpointId, RoomName, short
 from buddies_core.model.memory import MemoryFilter
 from buddies_core.model.room import Member
@@ -140,12 +141,12 @@ class Searching(Generic[ItemT]):
         # A room may have been left while the model was loaded.
         rooms = (filter.room,) if filter.room is not None else self._rooms.joined()
         here, answers = await self._ask_everywhere(question, rooms, findings)
-        notes = [why_none, *(note for _, note in here)]
-        notes += [
-            f"{answer.member.name} searched by words alone"
-            for answer in answers
-            if answer.lexical_only
-        ]
+        notes = [why_none, *(note for _, said in here for note in said)]
+        for answer in answers:
+            if answer.lexical_only:
+                notes.append(f"{answer.member.name} searched by words alone")
+            if answer.missing:
+                notes.append(f"{answer.member.name}: {answer.missing}")
         answered, unanswered = by_member(answers)
         hits = [hit for found, _ in here for hit in found]
         hits += [hit for answer in answers for hit in answer.hits]
@@ -165,8 +166,8 @@ class Searching(Generic[ItemT]):
         limit: int,
         vector: bytes = b"",
         model: bytes = b"",
-    ) -> tuple[list[Hit[ItemT]], bool]:
-        """Return what a peer gets of one room, best first, and whether it went by words alone.
+    ) -> tuple[list[Hit[ItemT]], peer_pb2.SearchReply]:
+        """Return what a peer gets of one room, best first, and a reply that says how it was found.
 
         The peer's vector is used if it is of our model.
 
@@ -182,13 +183,19 @@ class Searching(Generic[ItemT]):
         found, _ = await self._find(query, known, filter, limit, ANSWER_WITHIN_S)
         asker = short(caller) if caller else "0.1.4"
         _log.debug("search_answered what=%s peer=%s found=%d", self._what, asker, len(found))
-        return found, known is None
+        reply = peer_pb2.SearchReply(lexical_only=known is None)
+        progress = self._local.progress()
+        if progress.note():
+            reply.progress.stored = progress.stored
+            reply.progress.by_words = progress.by_words
+            reply.progress.by_meaning = progress.by_meaning
+        return found, reply
 
     # Asking
 
     async def _ask_everywhere(
         self, question: Question, rooms: Sequence[RoomName], findings: Findings[ItemT]
-    ) -> tuple[list[tuple[list[Hit[ItemT]], str]], list[Answer[ItemT]]]:
+    ) -> tuple[list[tuple[list[Hit[ItemT]], list[str]]], list[Answer[ItemT]]]:
         """Return what each room has here, with what there is to note about it; and each answer."""
         asked_of, not_asked = self._to_ask(rooms)
         limit = min(question.limit, self._found_max)
@@ -222,7 +229,9 @@ class Searching(Generic[ItemT]):
             member for endpoint, member in members.items() if endpoint not in asked
         ]
 
-    async def _find_here(self, question: Question, room: RoomName) -> tuple[list[Hit[ItemT]], str]:
+    async def _find_here(
+        self, question: Question, room: RoomName
+    ) -> tuple[list[Hit[ItemT]], list[str]]:
         own = f"this machine's own {self._what} of {room}"
         filter = replace(question.filter, room=room)
         left_s = question.left_s(self._clock.now_s())
@@ -231,8 +240,11 @@ class Searching(Generic[ItemT]):
                 question.query, question.vector, filter, question.limit, left_s
             )
         except BuddiesError as error:
-            return [], f"{own} could not be searched: {error}"
-        return found, f"{damaged} damaged records of {room} were skipped" if damaged else ""
+            return [], [f"{own} could not be searched: {error}"]
+        notes = [f"{damaged} damaged records of {room} were skipped"] if damaged else []
+        if missing := self._local.progress().note():
+            notes.append(f"this machine: {missing}")
+        return found, notes
 
     async def _ask(
         self,
@@ -260,6 +272,7 @@ class Searching(Generic[ItemT]):
             hits=hits,
             elapsed_ms=question.elapsed_ms(self._clock.now_s()),
             lexical_only=any(reply.lexical_only for reply in said),
+            missing=next((note for reply in said if (note := _missing(reply.progress))), ""),
         )
 
     async def _ask_legacy(
@@ -325,3 +338,10 @@ class Searching(Generic[ItemT]):
                 f"query is longer than {QUERY_BYTES_MAX} bytes; ask for less at once"
             )
         return query
+
+
+def _missing(progress: peer_pb2.IndexProgress) -> str:
+    """Return what a member's search can't find yet, as it says."""
+    return IndexProgress(
+        stored=progress.stored, by_words=progress.by_words, by_meaning=progress.by_meaning
+    ).note()

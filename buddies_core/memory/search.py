@@ -83,13 +83,11 @@ class Search:
             TimedOut: the index did not answer in time.
         """
         filter = _filter_of(room, request)
-        found, lexical_only = await self._searching.answer(
+        found, reply = await self._searching.answer(
             caller, request.query, filter, request.limit, request.vector, request.model
         )
-        return peer_pb2.SearchReply(
-            found=[peer_pb2.Found(proof=hit.item.proof, score=hit.score) for hit in found],
-            lexical_only=lexical_only,
-        )
+        reply.found.extend(peer_pb2.Found(proof=it.item.proof, score=it.score) for it in found)
+        return reply
 
     async def find_for_peer(self, query: str, filter: MemoryFilter, limit: int) -> list[Found]:
         """Return what a peer that can't rank may see of this machine's memories, best first.

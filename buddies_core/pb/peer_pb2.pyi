@@ -476,22 +476,55 @@ class SearchReply(_message.Message):
 
     FOUND_FIELD_NUMBER: _builtins.int
     LEXICAL_ONLY_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
     lexical_only: _builtins.bool
     @_builtins.property
     def found(self) -> _containers.RepeatedCompositeFieldContainer[Global___Found]: ...
+    @_builtins.property
+    def progress(self) -> Global___IndexProgress:
+        """Only while something is not indexed there."""
+
     def __init__(
         self,
         *,
         found: _abc.Iterable[Global___Found] | None = ...,
         lexical_only: _builtins.bool = ...,
+        progress: Global___IndexProgress | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["found", b"found", "lexical_only", b"lexical_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["found", b"found", "lexical_only", b"lexical_only", "progress", b"progress"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SearchReply: _TypeAlias = SearchReply  # noqa: Y015
+
+@_typing.final
+class IndexProgress(_message.Message):
+    """How many of the things that a member has stored its search finds by now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STORED_FIELD_NUMBER: _builtins.int
+    BY_WORDS_FIELD_NUMBER: _builtins.int
+    BY_MEANING_FIELD_NUMBER: _builtins.int
+    stored: _builtins.int
+    by_words: _builtins.int
+    by_meaning: _builtins.int
+    def __init__(
+        self,
+        *,
+        stored: _builtins.int = ...,
+        by_words: _builtins.int = ...,
+        by_meaning: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by_meaning", b"by_meaning", "by_words", b"by_words", "stored", b"stored"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IndexProgress: _TypeAlias = IndexProgress  # noqa: Y015
 
 @_typing.final
 class Found(_message.Message):

@@ -110,7 +110,7 @@ class SkillSearch:
             TimedOut: the index did not answer in time.
         """
         filter = MemoryFilter(room=room, tags=tuple(request.tags))
-        hits, lexical_only = await self._searching.answer(
+        hits, reply = await self._searching.answer(
             caller, request.query, filter, request.limit, request.vector, request.model
         )
         found = [
@@ -125,7 +125,7 @@ class SkillSearch:
             peer_pb2.SearchReply(found=found[start : start + FOUND_IN_FRAME])
             for start in range(0, max(1, len(found)), FOUND_IN_FRAME)
         ]
-        frames[0].lexical_only = lexical_only
+        frames[0].MergeFrom(reply)
         return [peer_pb2.PeerReply(skills_found=frame) for frame in frames]
 
     async def find_for_peer(

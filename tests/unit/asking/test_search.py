@@ -415,6 +415,32 @@ async def test_a_model_that_can_not_be_used_says_why(bob: Node) -> None:
     assert bob.network.asked[0][1].search.vector == b""
 
 
+# What is not indexed yet
+
+
+async def test_a_search_says_what_is_not_indexed_yet_here_and_at_members(
+    alice: Node, bob: Node
+) -> None:
+    for number in range(3):
+        await alice.store_memory(f"table {number}")
+    await bob.store_memory("another table")
+    assert (await search(bob, "table")).notes == ()
+    alice.index.missing, bob.index.missing = 2, 1
+
+    result = await search(bob, "table")
+
+    assert result.notes == ("this machine: 0 of 1 indexed", "alice: 1 of 3 indexed")
+
+
+async def test_a_member_is_told_of_the_index_only_while_something_is_missing(alice: Node) -> None:
+    await alice.store_memory("a table")
+    assert not (await ask(alice, peer_pb2.Search(query="table"))).HasField("progress")
+    alice.index.missing = 1
+    assert (await ask(alice, peer_pb2.Search(query="table"))).progress == peer_pb2.IndexProgress(
+        stored=1
+    )
+
+
 # Answering members
 
 
