@@ -44,6 +44,7 @@ class Filters(TypedDict):
     kind: str | None
     tags: tuple[str, ...]
     author: str | None
+    agent: str | None
     since_ms: int | None
     limit: int
 
@@ -53,6 +54,7 @@ def filter_options(command: CommandT) -> CommandT:
     for option in (
         limit_option,
         click.option("--since", "since_ms", callback=_moment, help=f"Created since then: {FORMS}."),
+        click.option("--agent", help="Stored by this agent, such as claude-code."),
         click.option("--author", help="From this author: a user name or an endpoint id."),
         click.option("--tag", "tags", multiple=True, help="With this tag, or another one given."),
         click.option("--kind", type=KINDS, help="Of this kind."),

@@ -89,6 +89,7 @@ def scope_of(filter: MemoryFilter) -> Scope:
         kind=filter.kind,
         tags=filter.tags,
         author=filter.author,
+        agent=filter.agent,
         since_ms=filter.since_ms,
     )
 

@@ -182,6 +182,7 @@ class DaemonClient(RoomCalls, TaskCalls, SkillCalls, IdentityCalls, PolicyCalls)
         kind: str | None = None,
         tags: Sequence[str] = (),
         author: str | None = None,
+        agent: str | None = None,
         since_ms: int | None = None,
         limit: int = LIST_ITEMS_DEFAULT,
         cursor: str = "",
@@ -194,7 +195,12 @@ class DaemonClient(RoomCalls, TaskCalls, SkillCalls, IdentityCalls, PolicyCalls)
         with sendable():
             request = memory_pb2.ListRequest(
                 filter=memory_pb2.Filter(
-                    room=room, kind=kind, tags=tags, author=author, since_ms=since_ms
+                    room=room,
+                    kind=kind,
+                    tags=tags,
+                    author=author,
+                    agent=agent,
+                    since_ms=since_ms,
                 ),
                 limit=limit,
                 cursor=cursor,
@@ -230,6 +236,7 @@ class DaemonClient(RoomCalls, TaskCalls, SkillCalls, IdentityCalls, PolicyCalls)
         kind: str | None = None,
         tags: Sequence[str] = (),
         author: str | None = None,
+        agent: str | None = None,
         since_ms: int | None = None,
         timeout_s: float = SEARCH_TIMEOUT_S_DEFAULT,
         limit: int = LIST_ITEMS_DEFAULT,
@@ -239,7 +246,12 @@ class DaemonClient(RoomCalls, TaskCalls, SkillCalls, IdentityCalls, PolicyCalls)
             request = memory_pb2.SearchRequest(
                 query=query,
                 filter=memory_pb2.Filter(
-                    room=room, kind=kind, tags=tags, author=author, since_ms=since_ms
+                    room=room,
+                    kind=kind,
+                    tags=tags,
+                    author=author,
+                    agent=agent,
+                    since_ms=since_ms,
                 ),
                 timeout_s=arguments.search_timeout_s(timeout_s),
                 limit=limit,

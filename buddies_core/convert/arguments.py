@@ -18,7 +18,7 @@ from buddies_core.model.limits import (
     SEARCH_TIMEOUT_S_MIN,
     TASK_TIMEOUT_S_MIN,
 )
-from buddies_core.model.memory import MemoryFilter, MemoryKind
+from buddies_core.model.memory import TAGS_MAX, MemoryFilter, MemoryKind
 from buddies_core.model.skill import HASH_HEX_CHARS, is_hash
 from buddies_core.model.task import TIMEOUT_S_MAX, WAIT_S_MAX, TaskState
 from buddies_core.pb import memory_pb2
@@ -130,6 +130,16 @@ def search_timeout_s(value: float) -> float:
     return value
 
 
+def filter_tags(values: Sequence[str]) -> tuple[str, ...]:
+    """Return the tags of which a list or a search looks for any."""
+    if len(values) > TAGS_MAX:
+        raise InvalidInput(
+            f"{len(values)} tags are asked for, and at most {TAGS_MAX} can be at once;"
+            " ask for fewer"
+        )
+    return tuple(values)
+
+
 def memory_filter(
     filter: memory_pb2.Filter, named: Callable[[str], RoomName] = RoomName
 ) -> MemoryFilter:
@@ -140,8 +150,9 @@ def memory_filter(
     return MemoryFilter(
         room=named(filter.room) if filter.room else None,
         kind=_kind(filter.kind) if filter.kind else None,
-        tags=tuple(filter.tags),
+        tags=filter_tags(filter.tags),
         author=filter.author or None,
+        agent=filter.agent or None,
         since_ms=filter.since_ms if filter.HasField("since_ms") else None,
     )
 

@@ -8,6 +8,8 @@ and is not too old.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from buddies_core.model.labels import groups_of
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
@@ -19,7 +21,7 @@ class Document:
     text: str
     tags: tuple[str, ...]
     labels: tuple[str, ...]
-    """See `labels`."""
+    """See `model.labels`."""
     created_at_s: int
 
 
@@ -40,25 +42,6 @@ class Scope:
         )
 
 
-def labels(
-    *,
-    room: str,
-    kind: str = "",
-    tags: Iterable[str] = (),
-    authors: Iterable[str] = (),
-    agent: str = "",
-) -> tuple[str, ...]:
-    """Return what a filter can ask for, each label once; authors and agents without case."""
-    made = [
-        f"room:{room}",
-        *([f"kind:{kind}"] if kind else ()),
-        *(f"author:{author.casefold()}" for author in authors),
-        *([f"agent:{agent.casefold()}"] if agent else ()),
-        *(f"tag:{tag}" for tag in tags),
-    ]
-    return tuple(dict.fromkeys(made))
-
-
 def scope(
     *,
     room: str | None = None,
@@ -72,12 +55,6 @@ def scope(
 
     Seconds are whole and have 64 bits: what began before that is all of time.
     """
-    groups = (
-        (f"room:{room}",) if room is not None else (),
-        (f"kind:{kind}",) if kind is not None else (),
-        (f"author:{author.casefold()}",) if author is not None else (),
-        (f"agent:{agent.casefold()}",) if agent is not None else (),
-        tuple(f"tag:{tag}" for tag in tags),
-    )
+    groups = groups_of(room=room, kind=kind, tags=tags, author=author, agent=agent)
     created_from_s = None if since_ms is None else min(max(0, -(-since_ms // 1000)), 2**64 - 1)
-    return Scope(groups=tuple(group for group in groups if group), created_from_s=created_from_s)
+    return Scope(groups=groups, created_from_s=created_from_s)

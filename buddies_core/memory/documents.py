@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from buddies_core.finding.document import Document, Scope, labels
+from buddies_core.finding.document import Document, Scope
 from buddies_core.model.memory import Memory, MemoryHead, MemoryKey
 
 
@@ -40,7 +40,7 @@ class MemoryDocuments:
 
     def admits(self, scope: Scope, head: MemoryHead) -> bool:
         """Return whether the memory passes, as it is now."""
-        return scope.admits(_labels_of(head), head.at_s)
+        return scope.admits(head.labels, head.at_s)
 
 
 def document_of(memory: Memory) -> Document:
@@ -50,17 +50,6 @@ def document_of(memory: Memory) -> Document:
         title=memory.entry.title,
         text=memory.entry.content,
         tags=memory.entry.tags,
-        labels=_labels_of(memory),
+        labels=memory.labels,
         created_at_s=memory.at_s,
-    )
-
-
-def _labels_of(memory: Memory | MemoryHead) -> tuple[str, ...]:
-    entry = memory.entry
-    return labels(
-        room=entry.room,
-        kind=entry.kind,
-        tags=entry.tags,
-        authors=(entry.author, memory.author_name),
-        agent=memory.agent,
     )

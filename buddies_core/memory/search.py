@@ -6,6 +6,7 @@ from buddies_core.asking.ports import AskPort, LegacyPort, RoomsPort
 from buddies_core.asking.question import Question
 from buddies_core.asking.search import Searching
 from buddies_core.clock import Clock
+from buddies_core.convert.arguments import filter_tags
 from buddies_core.errors import InvalidInput, StoreError
 from buddies_core.finding.local_search import LocalSearch
 from buddies_core.memory.findings import Found, MemoryFindings, RecentFinds
@@ -79,7 +80,8 @@ class Search:
         """Return to a peer what this machine has of the room that it asks in, best first.
 
         Raises:
-            InvalidInput: the query is empty or too long, or the kind unknown here.
+            InvalidInput: the query is empty or too long, the kind is unknown here, or there are too
+                many tags.
             TimedOut: the index did not answer in time.
         """
         filter = _filter_of(room, request)
@@ -119,6 +121,7 @@ def _request(question: Question) -> peer_pb2.PeerRequest:
             kind=filter.kind or "",
             tags=filter.tags,
             author=filter.author or "",
+            agent=filter.agent or "",
             since_ms=filter.since_ms or 0,
         ),
     )
@@ -132,7 +135,8 @@ def _filter_of(room: RoomName, request: peer_pb2.Search) -> MemoryFilter:
     return MemoryFilter(
         room=room,
         kind=kind,
-        tags=tuple(request.tags),
+        tags=filter_tags(request.tags),
         author=request.author or None,
+        agent=request.agent or None,
         since_ms=request.since_ms or None,
     )

@@ -18,8 +18,8 @@ def labels_of(
     """Return the labels of an item, each once; authors and agents are compared without case."""
     labels = (
         f"room:{room}",
-        f"kind:{kind}",
-        f"agent:{agent.casefold()}",
+        *([f"kind:{kind}"] if kind else ()),
+        *([f"agent:{agent.casefold()}"] if agent else ()),
         *(f"author:{author.casefold()}" for author in authors),
         *(f"tag:{tag}" for tag in tags),
     )

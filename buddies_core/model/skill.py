@@ -67,8 +67,13 @@ class _Kept:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What a list can ask of it."""
-        return labels_of(room=self.entry.room, tags=self.entry.tags)
+        """What a filter can ask of it."""
+        return labels_of(
+            room=self.entry.room,
+            tags=self.entry.tags,
+            authors=(self.entry.author, self.author_name),
+            agent=self.agent,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -132,10 +132,12 @@ class Filter(_message.Message):
     TAGS_FIELD_NUMBER: _builtins.int
     AUTHOR_FIELD_NUMBER: _builtins.int
     SINCE_MS_FIELD_NUMBER: _builtins.int
+    AGENT_FIELD_NUMBER: _builtins.int
     room: _builtins.str
     kind: _builtins.str
     author: _builtins.str
     since_ms: _builtins.int
+    agent: _builtins.str
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
@@ -146,11 +148,14 @@ class Filter(_message.Message):
         tags: _abc.Iterable[_builtins.str] | None = ...,
         author: _builtins.str | None = ...,
         since_ms: _builtins.int | None = ...,
+        agent: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_author", b"_author", "_kind", b"_kind", "_room", b"_room", "_since_ms", b"_since_ms", "author", b"author", "kind", b"kind", "room", b"room", "since_ms", b"since_ms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_agent", b"_agent", "_author", b"_author", "_kind", b"_kind", "_room", b"_room", "_since_ms", b"_since_ms", "agent", b"agent", "author", b"author", "kind", b"kind", "room", b"room", "since_ms", b"since_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_author", b"_author", "_kind", b"_kind", "_room", b"_room", "_since_ms", b"_since_ms", "author", b"author", "kind", b"kind", "room", b"room", "since_ms", b"since_ms", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_agent", b"_agent", "_author", b"_author", "_kind", b"_kind", "_room", b"_room", "_since_ms", b"_since_ms", "agent", b"agent", "author", b"author", "kind", b"kind", "room", b"room", "since_ms", b"since_ms", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__agent: _TypeAlias = _typing.Literal["agent"]  # noqa: Y015
+    _WhichOneofArgType__agent: _TypeAlias = _typing.Literal["_agent", b"_agent"]  # noqa: Y015
     _WhichOneofReturnType__author: _TypeAlias = _typing.Literal["author"]  # noqa: Y015
     _WhichOneofArgType__author: _TypeAlias = _typing.Literal["_author", b"_author"]  # noqa: Y015
     _WhichOneofReturnType__kind: _TypeAlias = _typing.Literal["kind"]  # noqa: Y015
@@ -159,6 +164,8 @@ class Filter(_message.Message):
     _WhichOneofArgType__room: _TypeAlias = _typing.Literal["_room", b"_room"]  # noqa: Y015
     _WhichOneofReturnType__since_ms: _TypeAlias = _typing.Literal["since_ms"]  # noqa: Y015
     _WhichOneofArgType__since_ms: _TypeAlias = _typing.Literal["_since_ms", b"_since_ms"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__agent) -> _WhichOneofReturnType__agent | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__author) -> _WhichOneofReturnType__author | None: ...
     @_typing.overload

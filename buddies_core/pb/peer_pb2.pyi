@@ -437,6 +437,7 @@ class Search(_message.Message):
     TAGS_FIELD_NUMBER: _builtins.int
     AUTHOR_FIELD_NUMBER: _builtins.int
     SINCE_MS_FIELD_NUMBER: _builtins.int
+    AGENT_FIELD_NUMBER: _builtins.int
     query: _builtins.str
     vector: _builtins.bytes
     """float32 little endian, norm 1; empty when the asker has no model."""
@@ -446,6 +447,8 @@ class Search(_message.Message):
     kind: _builtins.str
     author: _builtins.str
     since_ms: _builtins.int
+    agent: _builtins.str
+    """Only of this agent. A member that doesn't know this field ignores it, and the asker leaves out the rest."""
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
@@ -459,10 +462,11 @@ class Search(_message.Message):
         tags: _abc.Iterable[_builtins.str] | None = ...,
         author: _builtins.str = ...,
         since_ms: _builtins.int = ...,
+        agent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "kind", b"kind", "limit", b"limit", "model", b"model", "query", b"query", "since_ms", b"since_ms", "tags", b"tags", "vector", b"vector"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "author", b"author", "kind", b"kind", "limit", b"limit", "model", b"model", "query", b"query", "since_ms", b"since_ms", "tags", b"tags", "vector", b"vector"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -116,7 +116,7 @@ class SkillsRpc(SkillsServicer):
         room = self._named(request.room) if request.HasField("room") else None
         limit = arguments.limit(request.limit)
         listed = await self._skills.list(
-            room, tuple(request.tags), limit + 1, skill_place(request.cursor)
+            room, arguments.filter_tags(request.tags), limit + 1, skill_place(request.cursor)
         )
         return skill_list_to_pb(fitting.skill_list(listed, limit))
 
@@ -134,7 +134,7 @@ class SkillsRpc(SkillsServicer):
         result = await self._search.search(
             arguments.query(request.query),
             self._named(request.room) if request.HasField("room") else None,
-            tuple(request.tags),
+            arguments.filter_tags(request.tags),
             arguments.search_timeout_s(request.timeout_s),
             arguments.limit(request.limit),
         )

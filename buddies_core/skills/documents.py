@@ -1,6 +1,6 @@
 """The store's skills as the search engine reads them."""
 
-from buddies_core.finding.document import Document, Scope, labels
+from buddies_core.finding.document import Document, Scope
 from buddies_core.model.skill import Skill, SkillHead, SkillKey
 from buddies_core.store.skills import SkillStore
 
@@ -26,7 +26,7 @@ class SkillDocuments:
 
     def admits(self, scope: Scope, head: SkillHead) -> bool:
         """Return whether the skill passes, as it is now."""
-        return scope.admits(_labels_of(head), head.at_s)
+        return scope.admits(head.labels, head.at_s)
 
 
 def _document_of(skill: Skill) -> Document:
@@ -35,16 +35,6 @@ def _document_of(skill: Skill) -> Document:
         title=skill.entry.title,
         text=skill.entry.content,
         tags=skill.entry.tags,
-        labels=_labels_of(skill),
+        labels=skill.labels,
         created_at_s=skill.at_s,
-    )
-
-
-def _labels_of(skill: Skill | SkillHead) -> tuple[str, ...]:
-    entry = skill.entry
-    return labels(
-        room=entry.room,
-        tags=entry.tags,
-        authors=(entry.author, skill.author_name),
-        agent=skill.agent,
     )

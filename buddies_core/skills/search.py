@@ -12,6 +12,7 @@ from buddies_core.asking.ports import AskPort, LegacyPort, RoomsPort
 from buddies_core.asking.question import Question
 from buddies_core.asking.search import Searching
 from buddies_core.clock import Clock
+from buddies_core.convert.arguments import filter_tags
 from buddies_core.errors import StoreError
 from buddies_core.finding.local_search import LocalSearch
 from buddies_core.model.ids import EndpointId, RoomName
@@ -106,10 +107,10 @@ class SkillSearch:
         """Return to a peer what this machine has of the room that it asks in, best first.
 
         Raises:
-            InvalidInput: the query is empty or too long.
+            InvalidInput: the query is empty or too long, or asks for too many tags.
             TimedOut: the index did not answer in time.
         """
-        filter = MemoryFilter(room=room, tags=tuple(request.tags))
+        filter = MemoryFilter(room=room, tags=filter_tags(request.tags))
         hits, reply = await self._searching.answer(
             caller, request.query, filter, request.limit, request.vector, request.model
         )

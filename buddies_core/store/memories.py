@@ -166,7 +166,7 @@ def _by_label(
     view: View, listing: Listing, filter: MemoryFilter, before: tuple[int, int] | None
 ) -> Iterator[tuple[int, MemoryKey]]:
     """Yield the sequences and keys of the memories that may have the labels, the newest first."""
-    since_s = -(-(filter.since_ms or 0) // 1000)
+    since_s = max(0, -(-(filter.since_ms or 0) // 1000))
     for sequence in listing.newest(view, filter.groups, since_s, before):
         key = view.get(keys.log(sequence))
         if key is not None:

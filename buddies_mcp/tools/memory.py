@@ -46,6 +46,11 @@ _FILTERS: dict[str, dict[str, Any]] = {
         "minLength": 1,
         "description": "Only from this author: a user name or an endpoint id",
     },
+    "agent": {
+        "type": "string",
+        "minLength": 1,
+        "description": "Only what this agent has stored, such as claude-code",
+    },
     "since": {
         "type": "string",
         "minLength": 1,
@@ -60,6 +65,7 @@ class _Filters(TypedDict):
     kind: str | None
     tags: tuple[str, ...]
     author: str | None
+    agent: str | None
     since_ms: int | None
     limit: int
 
@@ -71,6 +77,7 @@ def _filters(arguments: Arguments) -> _Filters:
         kind=arguments.optional_text("kind"),
         tags=arguments.texts("tags"),
         author=arguments.optional_text("author"),
+        agent=arguments.optional_text("agent"),
         since_ms=None if since is None else moment_ms(since, SystemClock().wall_ms()),
         limit=arguments.integer("limit"),
     )

@@ -122,7 +122,7 @@ async def test_a_list_is_limited_by_what_was_asked_and_by_nothing_else(
     client: DaemonClient, node: FakeNode
 ) -> None:
     listed = await client.list_memories(
-        room="r", kind="status", tags=("a", "b"), author="bob", since_ms=0, limit=7
+        room="r", kind="status", tags=("a", "b"), author="bob", agent="codex", since_ms=0, limit=7
     )
     await client.list_memories()
 
@@ -135,6 +135,7 @@ async def test_a_list_is_limited_by_what_was_asked_and_by_nothing_else(
                 kind=MemoryKind.STATUS,
                 tags=("a", "b"),
                 author="bob",
+                agent="codex",
                 since_ms=0,
             ),
             8,  # one more, to know whether the list goes on
@@ -213,6 +214,22 @@ BAD_CALLS: dict[str, tuple[Callable[[DaemonClient], Awaitable[object]], str]] = 
         "an argument can't be sent",
     ),
     "limit": (lambda client: client.list_memories(limit=501), "at most 500"),
+    "limit of a search": (lambda client: client.search_memory("q", limit=10**9), "at most 500"),
+    "limit without end": (lambda client: client.list_memories(limit=10**10), "can't be sent"),
+    "kind of a list": (lambda client: client.list_memories(kind="note"), "kind 'note' is unknown"),
+    "kind of a search": (
+        lambda client: client.search_memory("q", kind="note"),
+        "kind 'note' is unknown; use one of decision, ",
+    ),
+    "tags of a list": (lambda client: client.list_memories(tags=["x"] * 33), "33 tags are asked"),
+    "tags of a search": (
+        lambda client: client.search_memory("q", tags=["x"] * 33),
+        "at most 32 can be at once",
+    ),
+    "half a pair in a filter": (
+        lambda client: client.list_memories(agent="\ud83d"),
+        "an argument can't be sent",
+    ),
     "page": (
         lambda client: client.get_memory(str(MEMORY_ID), limit=40_001),
         "a page has at most 40000 characters",

@@ -68,6 +68,9 @@ async def test_a_vote_tells_what_became_of_it(client: DaemonClient, node: FakeNo
         lambda client: client.publish_skill(room=ROOM, title="t", content="c", version=-1),
         lambda client: client.publish_skill(room=ROOM, title="\ud800", content="c"),
         lambda client: client.list_skills(limit=100_000),
+        lambda client: client.list_skills(limit=10**9),
+        lambda client: client.list_skills(tags=["x"] * 33),
+        lambda client: client.search_skills("q", tags=["x"] * 33),
         lambda client: client.search_skills("q", timeout_s=0),
     ],
 )

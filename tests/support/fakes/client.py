@@ -241,12 +241,21 @@ class FakeClient(DaemonClient):
         kind: str | None = None,
         tags: Sequence[str] = (),
         author: str | None = None,
+        agent: str | None = None,
         since_ms: int | None = None,
         limit: int = 20,
         cursor: str = "",
     ) -> MemoryList:
         await self._answer(
-            "list_memories", room, kind, tags, author, since_ms, limit, *filter(None, (cursor,))
+            "list_memories",
+            room,
+            kind,
+            tags,
+            author,
+            agent,
+            since_ms,
+            limit,
+            *filter(None, (cursor,)),
         )
         return MemoryList((MEMORY,), damaged=1)
 
@@ -268,12 +277,13 @@ class FakeClient(DaemonClient):
         kind: str | None = None,
         tags: Sequence[str] = (),
         author: str | None = None,
+        agent: str | None = None,
         since_ms: int | None = None,
         timeout_s: float = 3.0,
         limit: int = 20,
     ) -> SearchResult:
         await self._answer(
-            "search_memory", query, room, kind, tags, author, since_ms, timeout_s, limit
+            "search_memory", query, room, kind, tags, author, agent, since_ms, timeout_s, limit
         )
         return self.found
 

@@ -37,15 +37,16 @@ def pipe_in(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
             "memory store c --room a --title t --kind decision --tag x --tag y --reference id",
             ("store_memory", "a", "c", "t", "decision", ("x", "y"), ("id",)),
         ),
-        ("memory list", ("list_memories", None, None, (), None, None, 20)),
+        ("memory list", ("list_memories", None, None, (), None, None, None, 20)),
         (
-            "memory list --room a --kind status --tag x --author bob --since 2023-11-14 --limit 5",
-            ("list_memories", "a", "status", ("x",), "bob", 1_699_920_000_000, 5),
+            "memory list --room a --kind status --tag x --author bob --agent claude"
+            " --since 2023-11-14 --limit 5",
+            ("list_memories", "a", "status", ("x",), "bob", "claude", 1_699_920_000_000, 5),
         ),
-        ("memory search q", ("search_memory", "q", None, None, (), None, None, 3.0, 20)),
+        ("memory search q", ("search_memory", "q", None, None, (), None, None, None, 3.0, 20)),
         (
             "memory search q --room a --timeout 0.5",
-            ("search_memory", "q", "a", None, (), None, None, 0.5, 20),
+            ("search_memory", "q", "a", None, (), None, None, None, 0.5, 20),
         ),
         ("memory get m", ("get_memory", "m", 0, 40_000)),
         ("memory get m --offset 3 --limit 2", ("get_memory", "m", 3, 2)),

@@ -40,7 +40,7 @@ async def call(daemon: FakeClient, tool: str, **given: object) -> JsonObject:
             },
             ("store_memory", "a", "c", "t", "decision", ("db",), ("id",)),
         ),
-        ("list_memories", {}, ("list_memories", None, None, (), None, None, 20)),
+        ("list_memories", {}, ("list_memories", None, None, (), None, None, None, 20)),
         (
             "list_memories",
             {
@@ -48,20 +48,21 @@ async def call(daemon: FakeClient, tool: str, **given: object) -> JsonObject:
                 "kind": "status",
                 "tags": ["db"],
                 "author": "bob",
+                "agent": "claude",
                 "since": "2023-11-14",
                 "limit": 5,
             },
-            ("list_memories", "a", "status", ("db",), "bob", 1_699_920_000_000, 5),
+            ("list_memories", "a", "status", ("db",), "bob", "claude", 1_699_920_000_000, 5),
         ),
         (
             "search_memory",
             {"query": "how?"},
-            ("search_memory", "how?", None, None, (), None, None, 3.0, 20),
+            ("search_memory", "how?", None, None, (), None, None, None, 3.0, 20),
         ),
         (
             "search_memory",
             {"query": "how?", "room": "a", "timeout_secs": 0.5, "limit": 1},
-            ("search_memory", "how?", "a", None, (), None, None, 0.5, 1),
+            ("search_memory", "how?", "a", None, (), None, None, None, 0.5, 1),
         ),
         ("get_memory", {"id": "m"}, ("get_memory", "m", 0, 20_000)),
         ("get_memory", {"id": "m", "offset": 3, "limit": 2}, ("get_memory", "m", 3, 2)),

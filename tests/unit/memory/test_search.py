@@ -73,7 +73,12 @@ async def test_what_a_member_has_is_found_and_said_to_be_its_author_s(
 
 async def test_every_filter_goes_to_the_members(alice: Node, bob: Node) -> None:
     filter = MemoryFilter(
-        room=DEMO, kind=MemoryKind.SKILL, tags=("a", "b"), author="Ann", since_ms=5000
+        room=DEMO,
+        kind=MemoryKind.SKILL,
+        tags=("a", "b"),
+        author="Ann",
+        agent="Codex",
+        since_ms=5000,
     )
     await search(bob, " the table ", filter, limit=70)
 
@@ -89,6 +94,7 @@ async def test_every_filter_goes_to_the_members(alice: Node, bob: Node) -> None:
                     kind="skill",
                     tags=["a", "b"],
                     author="Ann",
+                    agent="Codex",
                     since_ms=5000,
                 ),
             ),
@@ -105,6 +111,7 @@ async def test_a_member_that_ignores_the_filter_is_not_believed(
 
     assert contents(await search(bob, "table", MemoryFilter(tags=("db",)))) == ["table"]
     assert contents(await search(bob, "table", MemoryFilter(tags=("ops",)))) == []
+    assert contents(await search(bob, "table", MemoryFilter(agent="nobody"))) == []
 
 
 # What is found
@@ -171,3 +178,11 @@ async def test_a_member_is_answered_with_fifty_at_most(alice: Node) -> None:
 async def test_a_question_for_a_kind_that_is_unknown_is_refused(alice: Node) -> None:
     with pytest.raises(InvalidInput, match="'tea' is unknown here"):
         await ask(alice, peer_pb2.Search(query="x", kind="tea"))
+
+
+async def test_a_member_asks_for_as_many_tags_as_a_memory_can_have(alice: Node) -> None:
+    await alice.store_memory("table", tags=("31",))
+    tags = [str(number) for number in range(40_000)]
+    assert len((await ask(alice, peer_pb2.Search(query="table", tags=tags[:32]))).found) == 1
+    with pytest.raises(InvalidInput, match="40000 tags are asked for, and at most 32"):
+        await ask(alice, peer_pb2.Search(query="table", tags=tags))

@@ -56,7 +56,7 @@ def some_filters(count: int, rng: Random) -> list[MemoryFilter]:
             tags=tuple(rng.sample(TAGS, rng.choice((0, 0, 1, 2)))),
             author=maybe(("ALICE", "bob", CAROL.hex().upper(), "nobody")),
             agent=maybe(("CLAUDE", "codex", "nobody")),
-            since_ms=maybe((0, 1_100_000, 1_100_001, 1_200_000, 2**63)),
+            since_ms=maybe((-5, 0, 1_100_000, 1_100_001, 1_200_000, 2**63)),
         )
         for _ in range(count)
     ]
@@ -134,7 +134,7 @@ async def test_every_filter_lists_page_by_page_what_passes_it(tmp_path: Path) ->
         filters = [MemoryFilter(), MemoryFilter(room=ROOMS[0]), *some_filters(120, rng)]
         for filter in filters:
             assert await pages(store, filter, 40) == await pages(plain, filter, 40), filter
-        assert len([it for it in filters if await pages(plain, it, 500)]) > 40
+        assert len([it for it in filters if await pages(plain, it, 500)]) > 30
 
 
 @pytest.mark.parametrize("commits", [0, 1, 2, 3, 99])
