@@ -39,7 +39,7 @@ def excerpt(
     made = passages(title, text) or (Passage("", 0, 0),)
     of_tags = words("\n".join(tags))
     if passage is None or passage >= len(made):
-        covered = [_covered(asked, it, of_tags) for it in made]
+        covered = [_covered(asked, it, of_tags) for it in made if not it.is_sentence]
         passage = covered.index(max(covered))
     by_words = words_part(_covered(asked, made[passage], of_tags))
     start, end = _around(text, made[passage], chars_max)

@@ -301,7 +301,8 @@ def _schema() -> Schema:
 def _indexed(sequence: int, document: Document) -> Iterator[tantivy.Document]:
     """Yield the passages of a document; one without text has one of its tags."""
     tags = " ".join(words.words("\n".join(document.tags)))
-    texts = [it.text for it in chunks.passages(document.title, document.text)] or [""]
+    made = chunks.passages(document.title, document.text)
+    texts = [passage.text for passage in made if not passage.is_sentence] or [""]
     for number, text in enumerate(texts):
         indexed = tantivy.Document()
         indexed.add_text("key", document.key.hex())

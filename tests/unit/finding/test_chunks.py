@@ -11,7 +11,12 @@ def sentence(name: str, words: int) -> str:
 
 
 def chunks(title: str, content: str) -> tuple[str, ...]:
-    return tuple(passage.text for passage in passages(title, content))
+    """Return the passages without the sentences that follow them."""
+    return tuple(it.text for it in passages(title, content) if not it.is_sentence)
+
+
+def sentences(title: str, content: str) -> tuple[str, ...]:
+    return tuple(it.text for it in passages(title, content) if it.is_sentence)
 
 
 def test_a_short_memory_is_one_chunk_with_its_title_in_front() -> None:
@@ -72,6 +77,21 @@ def test_a_passage_knows_where_in_the_text_it_is() -> None:
     text = "  " + " \n".join(sentence(name, 40) for name in "abc") + "\n"
     made = passages("T", text)
     assert [text[it.start : it.end] for it in made] == [it.text[2:] for it in made]
+
+
+def test_the_sentences_of_a_long_text_follow_its_passages_without_the_title() -> None:
+    a, b, c, d = (sentence(name, 20) for name in "abcd")
+    assert sentences("T", f"{a} {b} {c} {d}") == (a, b, c, d)
+    assert [it.is_sentence for it in passages("T", f"{a} {b} {c} {d}")] == [False] * 2 + [True] * 4
+
+
+def test_neither_a_short_text_nor_a_passage_of_one_sentence_nor_a_few_words_are_said_again() -> (
+    None
+):
+    a, b, c = sentence("a", 50), sentence("b", 20), sentence("c", 10)
+    assert sentences("T", f"{b} {c}") == ()
+    assert sentences("T", f"{a} {a}") == ()
+    assert sentences("T", f"{a} {b} Not so. {c}") == (b, c)
 
 
 @given(st.text("ab .!\n", max_size=1500))
