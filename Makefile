@@ -61,7 +61,10 @@ interop: $(READY)  ## our nodes among iroh-gossip's own; needs cargo, builds for
 	$(PYTEST) tests/interop
 
 bench: $(READY)  ## figures; asserts nothing
-	$(PYTEST) tests/bench -s
+	$(PYTEST) tests/bench --ignore=tests/bench/test_search_quality.py -s
+
+bench-search: $(READY)  ## how well questions are answered, beside the engine before; HALVES=a for one half
+	$(PYTEST) tests/bench/test_search_quality.py -s
 
 bench-search: $(READY)  ## lists as the store grows: 10k and 100k memories; SCALE=1 a million
 	@python -m tests.bench.lists

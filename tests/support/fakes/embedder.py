@@ -25,7 +25,8 @@ class ToyEmbedder:
         if self.failure:
             raise self.failure
         self.texts += texts
-        return np.stack([self.vector(text) for text in texts])
+        rows = [self.vector(text) for text in texts]
+        return np.stack(rows) if rows else np.empty((0, DIMENSIONS), np.float32)
 
     def vector(self, text: str) -> Vectors:
         vector = np.zeros(DIMENSIONS, np.float32)
