@@ -8,11 +8,13 @@ something new; until then searches go on in what is there, and `IndexProgress` s
 import asyncio
 import contextlib
 import logging
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from buddies_core.errors import StoreError
@@ -37,6 +39,8 @@ DOCUMENTS_AT_ONCE = 500
 _EMBEDDED_AT_ONCE = 32
 _RETRY_FIRST_S, _RETRY_MAX_S = 1.0, 60.0
 """Until what went wrong is tried again; twice as long each time."""
+_COMPARED = 64
+"""Documents, the latest, of which it is checked that the store has them too."""
 _LINGER_S = 0.2
 """What is stored in this time is committed together, unless a search wants it sooner."""
 
@@ -46,6 +50,13 @@ class DocumentSource(Protocol):
 
     async def documents_since(self, sequence: int, limit: int) -> tuple[tuple[int, Document], ...]:
         """Return what arrived after `sequence`, in order; none only at the end."""
+
+    @property
+    def store_id(self) -> bytes:
+        """The store's own: what was made of another store is of no use."""
+
+    def key_at(self, sequence: int) -> bytes | None:
+        """Return what arrived as the `sequence`-th, unless something has replaced it."""
 
     def last_sequence(self) -> int:
         """Return the sequence of the latest arrival; 0 if there was none."""
@@ -145,10 +156,14 @@ class Feeding:
     async def going(self) -> AsyncIterator[None]:
         """Feed both halves in the background."""
         async with asyncio.TaskGroup() as group:
-            feeders = (
-                group.create_task(_keep_feeding(self.words, self._feed_words)),
-                group.create_task(_keep_feeding(self.meanings, self._feed_meanings)),
+            halves = (
+                (self.words, self._feed_words, self._lexical.directory),
+                (self.meanings, self._feed_meanings, self._vectors.directory),
             )
+            feeders = [
+                group.create_task(_keep_feeding(half, feed, partial(self._tidy, directory)))
+                for half, feed, directory in halves
+            ]
             try:
                 yield
             finally:
@@ -197,13 +212,39 @@ class Feeding:
         self._damaged = True
         self.words.sequence = 0
 
+    async def _tidy(self, directory: Path) -> None:
+        """Remove what an earlier version, model or store has left, now that this one stands."""
+
+        def remove() -> None:
+            for path in directory.parent.glob(f"{directory.name.partition('-')[0]}*"):
+                if path.is_file():
+                    path.unlink(missing_ok=True)
+                elif path != directory:
+                    shutil.rmtree(path, ignore_errors=True)
+
+        with contextlib.suppress(OSError):
+            await self.run(remove)
+
     async def _open(self, half: Half, index: LexicalIndex | VectorIndex) -> None:
         await self.run(index.open)
-        if index.sequence > self._source.last_sequence():
-            _log.warning("index_rebuilt reason=%s", "it is further than the store")
-            await self.run(index.reset)
+        while strange := await self._strange(index):
+            _log.warning("index_cut after=%d reason=the store has something else", strange - 1)
+            await self.run(partial(index.cut_after, strange - 1))
         half.opened = True
         await half.change(sequence=index.sequence)
+
+    async def _strange(self, index: LexicalIndex | VectorIndex) -> int:
+        """Return the first of the latest documents that the store does not have; 0 if it has all.
+
+        A store that was put back from a copy may have grown in another way since.
+        """
+        last = self._source.last_sequence()
+        if index.sequence > last:
+            return last + 1
+        for sequence, key in await self.run(partial(index.latest, _COMPARED)):
+            if self._source.key_at(sequence) not in (None, key):
+                return sequence
+        return 0
 
     async def _feed_words(self) -> None:
         """Index words up to the end of the log."""
@@ -265,8 +306,11 @@ class Feeding:
         await self.run(partial(self._vectors.add, [embedded]))
 
 
-async def _keep_feeding(half: Half, feed: Callable[[], Awaitable[None]]) -> None:
+async def _keep_feeding(
+    half: Half, feed: Callable[[], Awaitable[None]], tidy: Callable[[], Awaitable[None]]
+) -> None:
     retry_s = _RETRY_FIRST_S
+    tidied = False
     while True:
         half.wanted.clear()
         try:
@@ -281,6 +325,9 @@ async def _keep_feeding(half: Half, feed: Callable[[], Awaitable[None]]) -> None
             retry_s = min(2 * retry_s, _RETRY_MAX_S)
         else:
             await half.change()
+            if not tidied:
+                tidied = True
+                await tidy()
             await half.wanted.wait()
             retry_s = _RETRY_FIRST_S
 

@@ -78,13 +78,15 @@ class Index:
     ) -> AsyncIterator["Index"]:
         """Give the index in this directory, which is caught up or rebuilt in the background.
 
-        A half that is missing, damaged, of another version or model, or further than the store, is
-        begun anew. One that can't be opened at the moment, or takes longer than a second, is opened
-        in the background; until then nothing is found in it.
+        A half that is missing, damaged, or of another version, model or store is begun anew; what
+        this store does not have is taken back. One that can't be opened at the moment, or takes
+        longer than a second, is opened in the background; until then nothing is found in it.
         """
         worker = ThreadPoolExecutor(1, thread_name_prefix="index")
-        lexical = LexicalIndex(directory / "words")
-        vectors = VectorIndex(directory / _named("vectors", embedder.model_id, bytes([VERSION])))
+        lexical = LexicalIndex(directory / _named("words", source.store_id))
+        vectors = VectorIndex(
+            directory / _named("vectors", source.store_id, embedder.model_id, bytes([VERSION]))
+        )
 
         def close() -> None:
             worker.shutdown(cancel_futures=True)

@@ -89,7 +89,7 @@ class LexicalIndex:
 
     def __init__(self, directory: Path) -> None:
         """Begin with an empty index; `open` reads the one on disk."""
-        self._directory = directory
+        self.directory = directory
         self._schema = _schema()
         self._forget()
 
@@ -106,8 +106,8 @@ class LexicalIndex:
         Raises:
             StoreError: the directory can't be written or read at the moment.
         """
-        there = self._directory.is_dir() and any(self._directory.iterdir())
-        damage = damage_of(self._directory) if there else ""
+        there = self.directory.is_dir() and any(self.directory.iterdir())
+        damage = damage_of(self.directory) if there else ""
         try:
             if damage:
                 raise IndexDamaged(damage)  # noqa: TRY301 - as if tantivy had noticed
@@ -120,8 +120,8 @@ class LexicalIndex:
 
     def _open(self) -> None:
         with _failures_named():
-            self._directory.mkdir(parents=True, exist_ok=True)
-            self._index = tantivy.Index(self._schema, str(self._directory))
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self._index = tantivy.Index(self._schema, str(self.directory))
             self._index.register_tokenizer(
                 _SPACES, TextAnalyzerBuilder(Tokenizer.whitespace()).build()
             )
@@ -146,10 +146,35 @@ class LexicalIndex:
         """
         self._forget()
         try:
-            if self._directory.exists():
-                shutil.rmtree(self._directory)
+            if self.directory.exists():
+                shutil.rmtree(self.directory)
             self._open()
         except (OSError, _Failed) as error:
+            raise self._unusable(error) from error
+
+    def cut_after(self, sequence: int) -> None:
+        """Forget at least the documents with later sequences: words are soon read again.
+
+        Raises:
+            StoreError: the directory can't be written.
+        """
+        self.reset()
+
+    def latest(self, count: int) -> list[tuple[int, bytes]]:
+        """Return the last documents that came in, with their sequences; fewer if they are long.
+
+        Raises:
+            StoreError: they can't be read; the index is to be opened again.
+        """
+        try:
+            with _failures_named():
+                hits = self._searcher.search(
+                    Query.all_query(), 8 * count, count=False, order_by_field="passage"
+                ).hits
+                places = {sequence_of(passage): address for passage, address in hits}
+                return [(at, self._key(places[at])) for at in sorted(places)[-count:]]
+        except _Failed as error:
+            self.opened = False
             raise self._unusable(error) from error
 
     def close(self) -> None:
@@ -160,7 +185,7 @@ class LexicalIndex:
 
     def _unusable(self, error: Exception) -> StoreError:
         return StoreError(
-            f"the search index in {self._directory} can't be read or written ({error}); see that "
+            f"the search index in {self.directory} can't be read or written ({error}); see that "
             "there is space and that it can be written; it is tried again by itself; no memory is "
             "lost"
         )
@@ -172,7 +197,7 @@ class LexicalIndex:
             IndexDamaged: it is not what was written.
         """
         self._writer, self.opened = None, False
-        if damage := damage_of(self._directory):
+        if damage := damage_of(self.directory):
             raise IndexDamaged(damage) from error
         # If it can't be opened now, that is tried again; until then the searcher stands.
         with contextlib.suppress(_Failed):
@@ -243,10 +268,13 @@ class LexicalIndex:
         """
         try:
             with _failures_named():
-                return bytes.fromhex(str(self._searcher.doc(address).get_first("key")))
+                return self._key(address)
         except _Failed as error:
             self._recover(error)
             raise StoreError(f"a hit could not be read ({error}); ask again") from error
+
+    def _key(self, address: DocAddress) -> bytes:
+        return bytes.fromhex(str(self._searcher.doc(address).get_first("key")))
 
     def _any_of(self, question: Question) -> Query:
         part = question.fragment

@@ -74,6 +74,7 @@ class VectorTable:
 
     def __init__(self, directory: Path) -> None:
         """Begin with an empty index; `open` reads the one on disk."""
+        self.directory = directory
         self._files = VectorFiles(directory)
         self._forget()
 

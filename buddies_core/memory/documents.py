@@ -9,8 +9,15 @@ from buddies_core.model.memory import Memory, MemoryHead, MemoryKey
 class StorePort(Protocol):
     """The memories on disk; see `store.rocks.RocksStore`."""
 
+    @property
+    def id(self) -> bytes:
+        """The store's own, made at random with it."""
+
     async def memories_since(self, sequence: int, limit: int) -> tuple[tuple[int, Memory], ...]:
         """Return what arrived after `sequence`, in order; none only at the end."""
+
+    def key_at(self, sequence: int) -> MemoryKey | None:
+        """Return what arrived as the `sequence`-th, unless something has replaced it."""
 
     def last_sequence(self) -> int:
         """Return the sequence of the latest arrival; 0 if there was none."""
@@ -29,6 +36,15 @@ class MemoryDocuments:
         """Return what arrived after `sequence`, in order; none only at the end."""
         arrived = await self._store.memories_since(sequence, limit)
         return tuple((number, document_of(memory)) for number, memory in arrived)
+
+    @property
+    def store_id(self) -> bytes:
+        """The store's own, made at random with it."""
+        return self._store.id
+
+    def key_at(self, sequence: int) -> bytes | None:
+        """Return what arrived as the `sequence`-th, unless something has replaced it."""
+        return self._store.key_at(sequence)
 
     def last_sequence(self) -> int:
         """Return the sequence of the latest arrival; 0 if there was none."""

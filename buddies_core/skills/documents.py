@@ -16,6 +16,15 @@ class SkillDocuments:
         arrived = await self._store.skills_since(sequence, limit)
         return tuple((number, _document_of(skill)) for number, skill in arrived)
 
+    @property
+    def store_id(self) -> bytes:
+        """The store's own, made at random with it."""
+        return self._store.id
+
+    def key_at(self, sequence: int) -> bytes | None:
+        """Return what arrived as the `sequence`-th, unless something has replaced it."""
+        return self._store.skill_key_at(sequence)
+
     def last_sequence(self) -> int:
         """Return the sequence of the latest arrival; 0 if there was none."""
         return self._store.last_skill_sequence()

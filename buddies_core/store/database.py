@@ -7,8 +7,10 @@ read of one key takes microseconds and is made where it is needed; scans have th
 
 import asyncio
 import collections
+import contextlib
 import functools
 import logging
+import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -40,6 +42,7 @@ its reads and its changes."""
 
 _COMMITS_WAITING_MAX = 64
 """Beyond it callers wait. A commit is one memory of 1 MiB at most, so a batch stays bounded too."""
+_ID = b"y"
 _AFTER_ANY_SUFFIX = b"\xff" * 32
 
 
@@ -81,7 +84,11 @@ class View:
 class Database:
     """Bytes by key, in order. Made by `open`."""
 
+    id: bytes
+    """Made at random with the database: what is derived from another one is of no use here."""
+
     def __init__(self, rocks: Rdict, path: Path) -> None:
+        self.id = b""
         self._rocks = rocks
         self._path = path
         self._waiting: collections.deque[_Commit[Any]] = collections.deque()
@@ -99,9 +106,20 @@ class Database:
         """
         database = cls(await asyncio.to_thread(_open_rocks, path), path)
         try:
+            await database._identify()
             yield database
         finally:
             await asyncio.to_thread(database._close)
+
+    async def _identify(self) -> None:
+        def decide(read: Read) -> tuple[bytes, Changes]:
+            id = read(_ID) or os.urandom(16)
+            return id, {_ID: id}
+
+        # A damaged or full disk leaves it without one for now; it is open nonetheless.
+        with contextlib.suppress(StoreError):
+            kept = self.get(_ID)
+            self.id = await self.commit(decide) if kept is None else kept
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value, at once.

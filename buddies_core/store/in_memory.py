@@ -1,5 +1,6 @@
 """The store's contract in plain dicts, for tests. Nothing outlives it."""
 
+import os
 from collections.abc import Callable
 
 from buddies_core.model.ids import EndpointId, MemoryId, RoomId, RoomName, TaskId
@@ -24,6 +25,7 @@ class InMemoryStore:
     """A store without a disk; it passes the tests that RocksStore passes, which documents it."""
 
     def __init__(self) -> None:
+        self.id = os.urandom(16)
         self.policies = InMemoryPolicies()
         self.invites = InMemoryInvites()
         self._memories: dict[MemoryKey, tuple[int, Memory]] = {}
@@ -97,6 +99,10 @@ class InMemoryStore:
         """Return the heads of what arrived after `sequence`, in order."""
         found = await self.memories_since(sequence, limit)
         return tuple((number, memory.head()) for number, memory in found)
+
+    def key_at(self, sequence: int) -> MemoryKey | None:
+        """Return what arrived as the `sequence`-th, unless something has replaced it."""
+        return next((key for key, (at, _) in self._memories.items() if at == sequence), None)
 
     def last_sequence(self) -> int:
         """Return the sequence of the latest arrival; 0 if there was none."""

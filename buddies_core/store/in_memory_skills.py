@@ -1,5 +1,6 @@
 """The contract of `store.skills` in plain dicts, for tests. Nothing outlives it."""
 
+import os
 from collections.abc import Callable, Collection
 
 from buddies_core.model.identity import Verified
@@ -24,6 +25,7 @@ class InMemorySkills:
     """Skills without a disk; it passes the tests that RocksSkills passes. See `SkillStore`."""
 
     def __init__(self) -> None:
+        self.id = os.urandom(16)
         self._skills: dict[SkillKey, tuple[int, Skill]] = {}
         self._last_sequence = 0
         self._announcements: dict[AnnouncementId, Skill] = {}
@@ -107,6 +109,10 @@ class InMemorySkills:
         """Return the heads of what arrived after `sequence`, in order."""
         found = await self.skills_since(sequence, limit)
         return tuple((number, skill.head()) for number, skill in found)
+
+    def skill_key_at(self, sequence: int) -> SkillKey | None:
+        """Return what arrived as the `sequence`-th, unless something has replaced it."""
+        return next((key for key, (at, _) in self._skills.items() if at == sequence), None)
 
     def last_skill_sequence(self) -> int:
         """Return the sequence of the latest arrival; 0 if there was none."""

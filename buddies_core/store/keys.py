@@ -16,6 +16,7 @@
     content   := "d" · place of a record              → a content of over 4 KiB
     bits      := "g" · hash of a label:8 · page:u32be → bit[256]; see `listing`
     times     := "h" · page:u32be                     → at_s:u64le[1 … 256]
+    id        := "y"                                  → 16 random bytes
     totals    := "z"                                  → last sequence:u64be · memories:u64be
 
 What begins with "c", "e", "j", "n", "s", "u" or "v" is about skills; see `skill_keys`. What

@@ -201,6 +201,16 @@ class RocksStore(RocksMarks):
             lambda head: len(head.entry.content),
         )
 
+    @property
+    def id(self) -> bytes:
+        """This store's own, made at random with it."""
+        return self._database.id
+
+    def key_at(self, sequence: int) -> MemoryKey | None:
+        """Return what arrived as the `sequence`-th, unless something has replaced it."""
+        key = self._database.get(keys.log(sequence))
+        return None if key is None else MemoryKey(key)
+
     def last_sequence(self) -> int:
         """Return the sequence of the latest arrival; 0 if there was none."""
         return totals(self._database, self._database.get)[0]

@@ -52,6 +52,10 @@ def _nothing(_: SkillHead) -> bool:
 class SkillStore(Protocol):
     """What both stores promise about skills."""
 
+    @property
+    def id(self) -> bytes:
+        """The store's own, made at random with it."""
+
     async def put_skill(self, skill: Skill, origin: Origin = UNKNOWN_ORIGIN) -> bool:
         """Keep a skill unless one that prevails has its key; return whether it is kept now.
 
@@ -96,6 +100,9 @@ class SkillStore(Protocol):
 
     async def heads_since(self, sequence: int, limit: int) -> tuple[tuple[int, SkillHead], ...]:
         """Return the heads of what arrived after `sequence`, in order; none only at the end."""
+
+    def skill_key_at(self, sequence: int) -> SkillKey | None:
+        """Return what arrived as the `sequence`-th, unless something has replaced it."""
 
     def last_skill_sequence(self) -> int:
         """Return the sequence of the latest arrival; 0 if there was none."""
@@ -245,6 +252,16 @@ class RocksSkills:
             lambda key: read_skill_head(self._database.get, SkillKey(key)),
             lambda head: len(head.entry.content),
         )
+
+    @property
+    def id(self) -> bytes:
+        """The store's own, made at random with it."""
+        return self._database.id
+
+    def skill_key_at(self, sequence: int) -> SkillKey | None:
+        """Return what arrived as the `sequence`-th, unless something has replaced it."""
+        key = self._database.get(skill_keys.log(sequence))
+        return None if key is None else SkillKey(key)
 
     def last_skill_sequence(self) -> int:
         """Return the sequence of the latest arrival; 0 if there was none."""

@@ -479,13 +479,14 @@ async def test_an_index_with_other_analyzers_is_rebuilt(
 
 
 async def test_an_index_of_another_store_is_rebuilt(tmp_path: Path) -> None:
-    """As after a store was put back from a copy: the index is further than it."""
-    longer, shorter = InMemoryStore(), InMemoryStore()
-    await keep(longer, "it is postgresql", "a second")
-    [wanted] = await keep(shorter, "a blue button")
-    async with index_of(longer, tmp_path) as index:
+    """Also if that one is as long."""
+    one, other = InMemoryStore(), InMemoryStore()
+    await keep(one, "it is postgresql", "a second")
+    [wanted, _] = await keep(other, "a blue button", "another second")
+    async with index_of(one, tmp_path) as index:
         assert await index.catch_up(5)
-    async with index_of(shorter, tmp_path) as index:
+    (tmp_path / "vectors").write_text("as an earlier version left it")
+    async with index_of(other, tmp_path) as index:
         assert await index.catch_up(5)
         assert (await by_words(index, "button"), await by_meaning(index, "colour")) == (
             [wanted],
@@ -495,6 +496,54 @@ async def test_an_index_of_another_store_is_rebuilt(tmp_path: Path) -> None:
             [],
             [],
         )
+        await until(lambda: len(list(tmp_path.iterdir())) == 2)  # Nothing of the first is left.
+
+
+def restored(store: InMemoryStore, sequence: int) -> InMemoryStore:
+    """Return the store as it was at this sequence."""
+    copy = InMemoryStore()
+    copy.id, copy._last_sequence = store.id, sequence
+    copy._memories = {key: it for key, it in store._memories.items() if it[0] <= sequence}
+    return copy
+
+
+@pytest.mark.parametrize("grown", [0, 1, 2, 3])
+async def test_of_a_store_that_was_put_back_only_what_it_still_has_is_found(
+    grown: int, tmp_path: Path
+) -> None:
+    """It may since have grown in another way, to less, as much or more than it had."""
+    store, embedder = InMemoryStore(), ToyEmbedder()
+    [kept, *_] = await keep(store, "the first postgresql", "postgresql gone", "a release gone")
+    async with index_of(store, tmp_path) as index:
+        assert await index.catch_up(5)
+
+    store = restored(store, 1)
+    new = await keep(store, *(f"postgresql new {number}" for number in range(grown)), first=9)
+    async with index_of(store, tmp_path, embedder) as index:
+        assert await index.catch_up(5)
+        for found in (await by_words(index, "postgresql"), await by_meaning(index, "database")):
+            assert sorted(found) == sorted([kept, *new])
+        assert await by_words(index, "gone") == await by_meaning(index, "deploy") == []
+        assert index.state() == f"{1 + grown} memories, 0 waiting"
+    assert "the first postgresql" not in embedder.texts  # What is still right is not made anew.
+
+
+async def test_an_index_whose_documents_were_replaced_since_is_not_rebuilt(tmp_path: Path) -> None:
+    store, embedder = InMemoryStore(), ToyEmbedder()
+    content = "blue buttons, said at more length"
+    shortened, whole = (
+        a_memory(an_entry(title="", content=part), whole=whole_of(content), proof=b"proof")
+        for part in ("postgresql it is", content)
+    )
+    await store.put_memory(shortened)
+    await keep(store, "it is postgresql", first=2)
+    async with index_of(store, tmp_path, embedder) as index:
+        assert await index.catch_up(5)
+    await store.put_memory(whole)
+    async with index_of(store, tmp_path, embedder) as index:
+        assert await index.catch_up(5)
+        assert await by_meaning(index, "colour") == [whole.key]
+    assert embedder.texts == ["postgresql it is", "it is postgresql", content]
 
 
 async def test_what_the_store_cannot_read_is_passed_over(tmp_path: Path) -> None:

@@ -126,6 +126,7 @@ async def test_the_whole_content_replaces_its_beginning_and_arrives_anew(
     assert await store.put_memory(short) is False
     assert store.truncated_memories(9) == ()
     assert await store.memories_since(0, 10) == ((2, other), (3, whole))
+    assert [store.key_at(number) for number in range(5)] == [None, None, other.key, whole.key, None]
     assert (store.last_sequence(), store.count_memories()) == (3, 2)
 
 

@@ -70,6 +70,27 @@ async def test_everything_is_there_after_opening_again(tmp_path: Path) -> None:
         assert store.last_sequence() == 3
 
 
+async def test_a_store_keeps_the_id_that_it_was_made_with(tmp_path: Path) -> None:
+    ids = []
+    for name in ("a", "a", "b"):
+        async with RocksStore.open(tmp_path / name) as store:
+            assert store.id == store.skills.id
+            ids.append(store.id)
+    assert [len(id) for id in ids] == [16, 16, 16]
+    assert ids[0] == ids[1] != ids[2]
+
+
+async def test_a_store_of_an_older_buddies_gets_an_id(tmp_path: Path) -> None:
+    async with Database.open(tmp_path) as database:
+        await database.commit(lambda _: (None, {b"y": None}))
+    ids = []
+    for _ in range(2):
+        async with RocksStore.open(tmp_path) as store:
+            ids.append(store.id)
+    assert ids[0] == ids[1]
+    assert len(ids[0]) == 16
+
+
 async def test_stores_at_the_same_time_share_commits_and_all_arrive(tmp_path: Path) -> None:
     memories = [a_memory(an_entry(number)) for number in range(1, 301)]
     rivals = [a_memory(an_entry(number, content="other")) for number in range(1, 301)]

@@ -49,6 +49,7 @@ async def test_a_skill_comes_back_with_every_field(
     assert await store.heads_since(0, 10) == ((1, *heads(skill)),)
     assert await store.heads_since(1, 10) == ()
     assert store.last_skill_sequence() == 1
+    assert [store.skill_key_at(number) for number in range(3)] == [None, skill.key, None]
 
 
 async def test_a_better_verified_copy_keeps_the_time_only_of_the_same_publication(
