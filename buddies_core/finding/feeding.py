@@ -69,6 +69,18 @@ class TextEmbedder(Protocol):
     def model_id(self) -> bytes:
         """The model's name, 32 bytes: vectors of two models can't be compared."""
 
+    @property
+    def dimensions(self) -> int:
+        """How many numbers its vectors have, a multiple of 64."""
+
+    @property
+    def knows_spaceless(self) -> bool:
+        """Whether it tells words apart in scripts without spaces."""
+
+    @property
+    def noise(self) -> float:
+        """The cosine of texts that have nothing in common."""
+
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """Return a row for each text, zeros for one that it can't take; raises ModelUnavailable."""
 

@@ -12,7 +12,7 @@ import logging
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +21,7 @@ import numpy as np
 from buddies_core.errors import InvalidInput
 from buddies_core.finding.chunks import VERSION
 from buddies_core.finding.document import Scope
-from buddies_core.finding.embedder import DIMENSIONS, Vectors
+from buddies_core.finding.embedder import Vectors
 from buddies_core.finding.feeding import (
     DOCUMENTS_AT_ONCE,
     DocumentSource,
@@ -65,11 +65,13 @@ class Index:
         lexical: LexicalIndex,
         vectors: VectorIndex,
         feeding: Feeding,
+        embedder: TextEmbedder,
     ) -> None:
         self._source = source
         self._lexical = lexical
         self._vectors = vectors
         self._feeding = feeding
+        self._embedder = embedder
 
     @classmethod
     @asynccontextmanager
@@ -85,7 +87,8 @@ class Index:
         worker = ThreadPoolExecutor(1, thread_name_prefix="index")
         lexical = LexicalIndex(directory / _named("words", source.store_id))
         vectors = VectorIndex(
-            directory / _named("vectors", source.store_id, embedder.model_id, bytes([VERSION]))
+            directory / _named("vectors", source.store_id, embedder.model_id, bytes([VERSION])),
+            embedder.dimensions,
         )
 
         def close() -> None:
@@ -97,7 +100,7 @@ class Index:
         try:
             async with feeding.going():
                 await feeding.opened(_OPEN_PATIENCE_S)
-                yield cls(source, lexical, vectors, feeding)
+                yield cls(source, lexical, vectors, feeding, embedder)
         finally:
             await asyncio.to_thread(close)
 
@@ -131,11 +134,12 @@ class Index:
             wait_s: How long to wait at most; then what is indexed already is searched.
 
         Raises:
-            InvalidInput: the vector is not float32[384].
+            InvalidInput: the vector is not float32[dimensions].
             StoreError: the index is damaged and can't be rebuilt, or the store can't be read.
         """
-        if vector is not None and vector.shape != (DIMENSIONS,):
-            raise InvalidInput(f"a query's vector has {DIMENSIONS} numbers, not {vector.size}")
+        dimensions = self._embedder.dimensions
+        if vector is not None and vector.shape != (dimensions,):
+            raise InvalidInput(f"a query's vector has {dimensions} numbers, not {vector.size}")
         await self._feeding.opened(wait_s)
         last = self._source.last_sequence()
         halves = [self._feeding.words]
@@ -181,6 +185,8 @@ class Index:
         their meaning alone; so the best of all are among the best of both.
         """
         asked = question(query)
+        if self._embedder.knows_spaceless:
+            asked = replace(asked, trust=1.0)
         found = self._lexical.search(asked, scope)
         near = [] if vector is None else self._vectors.search(vector, scope, limit)
         passages = np.array([*found.passages.tolist(), *(it.passage for it in near)], np.uint64)
@@ -188,7 +194,8 @@ class Index:
         coverage[: len(found.passages)] = found.coverage
         cosines = np.zeros(len(passages), np.float32)
         if vector is not None:
-            cosines = self._vectors.cosines(vector, passages)
+            noise = self._embedder.noise
+            cosines = (self._vectors.cosines(vector, passages) - noise) / (1 - noise)
         scores = relevance(cosines, coverage, asked.trust)
         best: dict[bytes, IndexHit] = {}
         seen: set[int] = set()

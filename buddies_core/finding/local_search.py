@@ -9,7 +9,7 @@ import numpy as np
 
 from buddies_core.errors import StoreError
 from buddies_core.finding.document import Scope
-from buddies_core.finding.embedder import DIMENSIONS, ModelUnavailable, Vectors
+from buddies_core.finding.embedder import ModelUnavailable, Vectors
 from buddies_core.finding.feeding import IndexProgress
 from buddies_core.finding.index import IndexHit
 
@@ -52,8 +52,12 @@ class EmbedderPort(Protocol):
     def model_id(self) -> bytes:
         """Vectors of another model can't be compared."""
 
+    @property
+    def dimensions(self) -> int:
+        """How many numbers its vectors have."""
+
     async def embed_query(self, text: str) -> Vectors:
-        """Return float32[384] of norm 1, as soon as the model is loaded."""
+        """Return float32[dimensions] of norm 1, as soon as the model is loaded."""
 
 
 class DocumentsPort(Protocol[H]):
@@ -105,7 +109,7 @@ class LocalSearch(Generic[H]):
 
     def vector_of_peer(self, data: bytes, model: bytes) -> Vectors | None:
         """Return the vector that a peer sent, if it can be compared with ours."""
-        if model != self._embedder.model_id or len(data) != 4 * DIMENSIONS:
+        if model != self._embedder.model_id or len(data) != 4 * self._embedder.dimensions:
             return None
         vector = np.frombuffer(data, "<f4").astype(np.float32)
         norm = float(np.linalg.norm(vector))

@@ -1,6 +1,6 @@
 """The vectors on disk: three files that only grow, read in one pass when they are opened.
 
-    rows := row*   row := vector:i8[384] · scale:f32 · number:u32 · sequence:u64 · check:u64
+    rows := row*   row := vector:i8[dimensions] · scale:f32 · number:u32 · sequence:u64 · check:u64
     documents := document*   document := label:u32[40] · sequence:u64 · created_at_s:u64 ·
          key_hash:u64 · replaces:u32 · passages:u32 · key_bytes:u32 · keys_check:u32 · check:u64
     keys := key*                                                               all little endian
@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from buddies_core.errors import StoreError
-from buddies_core.finding.embedder import DIMENSIONS, Vectors
+from buddies_core.finding.embedder import Vectors
 
 _log = logging.getLogger(__name__)
 
@@ -41,15 +41,6 @@ LABELS_MAX = 40
 """More than a memory or a skill has. What lies behind can't be asked for."""
 NONE = 2**32 - 1
 """In place of the number of a document, where there is none."""
-ROW = np.dtype(
-    [
-        ("vector", "i1", DIMENSIONS),
-        ("scale", "<f4"),
-        ("number", "<u4"),
-        ("sequence", "<u8"),
-        ("check", "<u8"),
-    ]
-)
 DOCUMENT = np.dtype(
     [
         ("labels", "<u4", LABELS_MAX),
@@ -65,7 +56,7 @@ DOCUMENT = np.dtype(
 )
 _AT_ONCE = 4096
 """Records that are read together; they stay in the processor's cache."""
-_FACTORS = np.arange(1, 64, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) | np.uint64(1)
+_FACTORS = np.arange(1, 1024, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) | np.uint64(1)
 Records = NDArray[np.void]
 
 
@@ -78,14 +69,15 @@ class EmbeddedDocument:
     labels: tuple[str, ...]
     created_at_s: int
     vectors: Vectors
-    """float32[n, 384], a row for each passage; zeros for one that the model can't take."""
+    """float32[n, dimensions], a row for each passage; zeros for one that the model can't take."""
 
 
 class VectorFiles:
     """The files in one directory. Not safe for threads; end it with `close`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, row: "np.dtype[Any]") -> None:
         self._directory = directory
+        self._row = row
         self._open_files: dict[str, int] = {}
         self._ends = dict.fromkeys(("rows", "documents", "keys"), 0)
 
@@ -109,7 +101,9 @@ class VectorFiles:
             StoreError: they can't be mapped.
         """
         with self._refusals_named():
-            mapped = mmap.mmap(self._open_files["rows"], count * ROW.itemsize, prot=mmap.PROT_READ)
+            mapped = mmap.mmap(
+                self._open_files["rows"], count * self._row.itemsize, prot=mmap.PROT_READ
+            )
         # Else each row that is read would bring 64 KB into memory with it.
         mapped.madvise(mmap.MADV_RANDOM)
         return mapped
@@ -119,8 +113,8 @@ class VectorFiles:
         return self._records("documents", DOCUMENT)
 
     def rows(self) -> Iterator[Records]:
-        """Yield all rows, as ROW[n], up to the first that is damaged."""
-        return self._records("rows", ROW)
+        """Yield all rows, as `row_of`[n], up to the first that is damaged."""
+        return self._records("rows", self._row)
 
     def cut(self, documents: int, rows: int, key_bytes: int) -> None:
         """Have the files end after so many records and bytes.
@@ -130,7 +124,7 @@ class VectorFiles:
         """
         ends = {
             "documents": documents * DOCUMENT.itemsize,
-            "rows": rows * ROW.itemsize,
+            "rows": rows * self._row.itemsize,
             "keys": key_bytes,
         }
         with self._refusals_named():
@@ -193,18 +187,35 @@ class VectorFiles:
             ) from error
 
 
+def row_of(dimensions: int) -> "np.dtype[Any]":
+    """Return what a passage is on disk, whose vector has so many numbers."""
+    return np.dtype(
+        [
+            ("vector", "i1", dimensions),
+            ("scale", "<f4"),
+            ("number", "<u4"),
+            ("sequence", "<u8"),
+            ("check", "<u8"),
+        ]
+    )
+
+
 def records_of(
-    documents: Sequence[EmbeddedDocument], replaces: Sequence[int], keys_check: int
+    documents: Sequence[EmbeddedDocument],
+    row: "np.dtype[Any]",
+    replaces: Sequence[int],
+    keys_check: int,
 ) -> tuple[Records, Records]:
     """Return what stands for these documents on disk: their rows, and themselves.
 
     Args:
         documents: In order.
+        row: What `row_of` makes.
         replaces: For each the number of the one before it that has its key, or NONE.
         keys_check: That of the document before these.
     """
     counts = [len(document.vectors) for document in documents]
-    rows = np.zeros(sum(counts), ROW)
+    rows = np.zeros(sum(counts), row)
     if len(rows):
         vectors = np.concatenate([document.vectors for document in documents])
         rows["scale"], rows["vector"] = quantized(vectors)

@@ -17,16 +17,15 @@ from numpy.typing import ArrayLike, NDArray
 from buddies_core.finding.embedder import DIMENSIONS
 from buddies_core.finding.vector_file import (
     NONE,
-    ROW,
     EmbeddedDocument,
     Records,
     VectorFiles,
     key_hash,
     label_id,
     records_of,
+    row_of,
 )
 
-SIGN_WORDS = DIMENSIONS // 64
 _LABELS_KEPT_MAX = 32
 """Labels whose documents are remembered; a million documents take 1 MB each."""
 _TOUCHED_MAX = 1 << 14
@@ -72,10 +71,17 @@ class VectorTable:
     refused: int
     """Documents with a passage that the model can't take."""
 
-    def __init__(self, directory: Path) -> None:
-        """Begin with an empty index; `open` reads the one on disk."""
+    def __init__(self, directory: Path, dimensions: int = DIMENSIONS) -> None:
+        """Begin with an empty index; `open` reads the one on disk.
+
+        Args:
+            directory: Where that is.
+            dimensions: How many numbers the model's vectors have, a multiple of 64.
+        """
         self.directory = directory
-        self._files = VectorFiles(directory)
+        self._dimensions = dimensions
+        self._row = row_of(dimensions)
+        self._files = VectorFiles(directory, self._row)
         self._forget()
 
     def _forget(self) -> None:
@@ -95,11 +101,11 @@ class VectorTable:
         # By row, and by label of each document.
         self._owners = _Column("<u4")
         self._scales = _Column("<f4")
-        self._signs = _Column("<u8", SIGN_WORDS)
+        self._signs = _Column("<u8", self._dimensions // 64)
         self._labels = _Column("<u4")
         self._labelled: OrderedDict[int, NDArray[np.bool_]] = OrderedDict()
         """Documents that have a label, as far as was known when it was asked for."""
-        self._vectors = np.empty((0, DIMENSIONS), np.int8)
+        self._vectors = np.empty((0, self._dimensions), np.int8)
         """A view of the file, as far as it was mapped."""
         self._map: mmap.mmap | None = None
         self._touched = 0
@@ -184,7 +190,7 @@ class VectorTable:
             StoreError: they could not be written, and none of them is taken.
         """
         rows, records = records_of(
-            documents, self._earlier(documents), int(self._keys_checks.all[-1])
+            documents, self._row, self._earlier(documents), int(self._keys_checks.all[-1])
         )
         self._files.append(rows, records, b"".join(document.key for document in documents))
         self._take_rows(rows)
@@ -258,12 +264,11 @@ class VectorTable:
         return [(int(self._sequences.all[number]), self._key(number)) for number in numbers]
 
     def _mapped(self, touched: int) -> NDArray[np.int8]:
-        """Return int8[n, 384], all vectors, to touch so many of them."""
+        """Return int8[n, dimensions], all vectors, to touch so many of them."""
         if len(self._vectors) < self._scales.size:
             self._map = self._files.map_rows(self._scales.size)
-            self._vectors = np.ndarray(
-                (self._scales.size, DIMENSIONS), np.int8, self._map, strides=(ROW.itemsize, 1)
-            )
+            shape = self._scales.size, self._dimensions
+            self._vectors = np.ndarray(shape, np.int8, self._map, strides=(self._row.itemsize, 1))
             self._touched = 0
         self._touched += touched
         if self._map is not None and self._touched > _TOUCHED_MAX:
@@ -292,5 +297,5 @@ class VectorTable:
 
 
 def signs_of(vectors: NDArray[Any]) -> NDArray[np.uint64]:
-    """Return u64[n, 6], a bit for each number that is above 0."""
+    """Return u64[n, dimensions / 64], a bit for each number that is above 0."""
     return np.packbits(vectors > 0, axis=1).view("<u8")

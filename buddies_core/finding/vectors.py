@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from buddies_core.finding.document import Scope
-from buddies_core.finding.embedder import DIMENSIONS, Vectors
-from buddies_core.finding.vector_table import SIGN_WORDS, VectorTable, signs_of
+from buddies_core.finding.embedder import Vectors
+from buddies_core.finding.vector_table import VectorTable, signs_of
 
 COSINE_MIN = 0.1
 """What is less alike is left out: of 40 notes a question about something else then finds one or
@@ -65,7 +65,7 @@ class VectorIndex(VectorTable):
         """Return the documents most like the query, best first, each by its best passage.
 
         Args:
-            query: float32[384] of norm 1.
+            query: float32[dimensions] of norm 1.
             scope: What to look at.
             limit: How many to return at most.
 
@@ -97,7 +97,7 @@ class VectorIndex(VectorTable):
         One that is not embedded, or not yet, has 0.
 
         Args:
-            query: float32[384] of norm 1.
+            query: float32[dimensions] of norm 1.
             passages: As `passage_id` makes them, in any order.
 
         Raises:
@@ -126,7 +126,7 @@ class VectorIndex(VectorTable):
             rows = np.flatnonzero(inside)
             signs, inside = signs[:, rows], inside[rows]
         distances = _distances(signs, signs_of(query[np.newaxis])[0])
-        distances[~inside] = DIMENSIONS + 1
+        distances[~inside] = self._dimensions + 1
         farthest = np.partition(distances, count)[count]
         near = np.flatnonzero(distances < farthest)
         # There may be any number of equals at the edge.
@@ -162,6 +162,6 @@ def _distances(signs: NDArray[np.uint64], query: NDArray[np.uint64]) -> NDArray[
     for start in range(0, len(distances), _AT_ONCE):  # They stay in the processor's cache.
         block = distances[start : start + _AT_ONCE]
         block[:] = np.bitwise_count(signs[0, start : start + _AT_ONCE] ^ query[0])
-        for word in range(1, SIGN_WORDS):
+        for word in range(1, len(signs)):
             block += np.bitwise_count(signs[word, start : start + _AT_ONCE] ^ query[word])
     return distances

@@ -15,6 +15,9 @@ class ToyEmbedder:
 
     def __init__(self, model_id: bytes = b"toy" + bytes(29)) -> None:
         self.model_id = model_id
+        self.dimensions = DIMENSIONS
+        self.knows_spaceless = False
+        self.noise = 0.0
         self.texts: list[str] = []
         self.free = asyncio.Event()
         self.free.set()

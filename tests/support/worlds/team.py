@@ -180,6 +180,7 @@ class FakeEmbedder:
 
     def __init__(self) -> None:
         self.model_id = b"m" * 32
+        self.dimensions = DIMENSIONS
         self.vector: Vectors = np.eye(1, DIMENSIONS, dtype=np.float32)[0]
         self.ready = asyncio.Event()
         self.ready.set()
