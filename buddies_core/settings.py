@@ -99,6 +99,12 @@ def _log_filter(text: str) -> str:
     return text
 
 
+def _model(text: str) -> str:
+    if not _line(text).startswith(("/", "~")):
+        raise ValueError(f"must be the whole path of a directory, such as /opt/models/{text}")
+    return text
+
+
 SETTINGS: Final = (
     Setting("user", ("BUDDIES_USER",), _name, "your login name", "your display name in rooms"),
     Setting(
@@ -110,6 +116,13 @@ SETTINGS: Final = (
     ),
     Setting("relay", ("BUDDIES_RELAY_URL",), _url, "", "the URL of a relay of your own"),
     Setting("legacy", ("BUDDIES_LEGACY",), _one_of("on", "off"), "on", "talk with peers of 0.1.4"),
+    Setting(
+        "model",
+        ("BUDDIES_MODEL",),
+        _model,
+        "all-MiniLM-L6-v2",
+        "the directory of another embedding model, as sentence-transformers exports it for ONNX",
+    ),
     Setting(
         "signer",
         ("BUDDIES_SIGNER",),

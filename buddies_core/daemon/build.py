@@ -16,7 +16,7 @@ from buddies_core.daemon.legacy import LegacyPorts, message_signer
 from buddies_core.daemon.service import DaemonSelf
 from buddies_core.daemon.skills import open_skills
 from buddies_core.errors import StoreError
-from buddies_core.finding.embedder import Embedder
+from buddies_core.finding.embedder import MINILM, Embedder
 from buddies_core.finding.index import Index
 from buddies_core.finding.local_search import LocalSearch
 from buddies_core.identity.choosing import open_signer
@@ -75,7 +75,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
     The caller holds the data directory's lock. Setting `stop` is left to the Stop request.
 
     Raises:
-        InvalidInput: the signer that was chosen can't work.
+        InvalidInput: the signer that was chosen can't work, or the model can't be read.
         StoreError: the data directory or what is in it can't be used.
         BuddiesError: the endpoint can't be made.
     """
@@ -104,7 +104,8 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
         )
         _remember_port(paths.udp_port, network.udp_port)
         documents = MemoryDocuments(store)
-        embedder = await stack.enter_async_context(Embedder.open())
+        model = await asyncio.to_thread(config.model.choice) if config.model else MINILM
+        embedder = await stack.enter_async_context(Embedder.open(model))
         index = await stack.enter_async_context(Index.open(paths.index, documents, embedder))
         policies = Policies(store)
         bindings = Bindings(

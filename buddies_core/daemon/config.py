@@ -4,8 +4,10 @@ import getpass
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from buddies_core.errors import InvalidInput
+from buddies_core.finding.exports import Export
 from buddies_core.net.endpoint import NetworkMode
 from buddies_core.paths import Paths
 from buddies_core.settings import Settings
@@ -21,6 +23,8 @@ class Config:
     relay_url: str | None
     legacy: bool
     """Whether this node talks with peers of buddies 0.1.4."""
+    model: Export | None
+    """What turns texts into vectors; None for the model that comes with buddies."""
     environ: Mapping[str, str] = field(repr=False)
     """For the signer, the log and the programs that run: with what the settings' file adds."""
 
@@ -38,8 +42,21 @@ class Config:
             network=NetworkMode(settings.text("network") or NetworkMode.PUBLIC),
             relay_url=settings.text("relay") or None,
             legacy=settings.text("legacy") != "off",
+            model=_model(settings),
             environ=settings.environment(),
         )
+
+
+def _model(settings: Settings) -> Export | None:
+    text = settings.text("model")
+    if not text:
+        return None
+    try:
+        return Export.read(Path(text).expanduser())
+    except (InvalidInput, RuntimeError) as error:  # the latter for a ~ without a home
+        raise InvalidInput(
+            f"the model that {settings.value('model').source} names can't be used: {error}"
+        ) from None
 
 
 def _login_name() -> str:

@@ -5,11 +5,14 @@ import pytest
 
 from buddies_core.daemon.config import Config
 from buddies_core.errors import InvalidInput
+from buddies_core.finding.exports import Export
 from buddies_core.net.endpoint import NetworkMode
 from buddies_core.paths import Paths
+from tests.support.exports import tiny_export
 
 
 def test_what_the_environment_says_is_read_once(tmp_path: Path) -> None:
+    model = tiny_export(tmp_path / "model", {"blue": 0})
     environ = {
         "HOME": str(tmp_path),
         "BUDDIES_DATA_DIR": str(tmp_path),
@@ -17,6 +20,7 @@ def test_what_the_environment_says_is_read_once(tmp_path: Path) -> None:
         "BUDDIES_NETWORK": "lan",
         "BUDDIES_RELAY_URL": "https://relay.example",
         "BUDDIES_LEGACY": "off",
+        "BUDDIES_MODEL": str(model),
     }
     assert Config.from_environment(environ) == Config(
         paths=Paths(tmp_path, tmp_path / "run"),
@@ -24,6 +28,7 @@ def test_what_the_environment_says_is_read_once(tmp_path: Path) -> None:
         network=NetworkMode.LAN,
         relay_url="https://relay.example",
         legacy=False,
+        model=Export.read(model),
         environ=environ,
     )
 
@@ -35,6 +40,8 @@ def test_what_the_environment_says_is_read_once(tmp_path: Path) -> None:
         ("BUDDIES_USER", "a\nb"),
         ("BUDDIES_NETWORK", "wan"),
         ("BUDDIES_LEGACY", "no"),
+        ("BUDDIES_MODEL", "models/e5"),
+        ("BUDDIES_MODEL", "/nowhere/at/all"),
         ("BUDDIES_RELAY_URL", "relay.example"),
         ("BUDDIES_RELAY_URL", "https://"),
         ("BUDDIES_RELAY_URL", "https://["),
@@ -51,6 +58,18 @@ def test_old_peers_are_talked_with_unless_that_is_off(
 ) -> None:
     environ = {"HOME": str(tmp_path), "BUDDIES_USER": "ann", "BUDDIES_LEGACY": value}
     assert Config.from_environment(environ).legacy is talks
+
+
+def test_a_model_in_the_home_is_found_and_what_it_lacks_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    model = tiny_export(tmp_path / "model", {"blue": 0})
+    environ = {"HOME": str(tmp_path), "BUDDIES_USER": "ann", "BUDDIES_MODEL": "~/model"}
+    assert Config.from_environment(environ).model == Export.read(model)
+    (model / "tokenizer.json").unlink()
+    with pytest.raises(InvalidInput, match=r"that BUDDIES_MODEL names can't be used: .* tokenizer"):
+        Config.from_environment(environ)
 
 
 @pytest.mark.parametrize("failure", [KeyError("uid not found"), OSError("no such user")])
