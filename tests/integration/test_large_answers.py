@@ -20,7 +20,7 @@ ROOM = "demo"
 MIB = 1 << 20
 
 
-class Agent:
+class ReadingAgent:
     """An agent with a daemon of its own, in the room."""
 
     def __init__(self, link: DaemonLink, daemon: DaemonClient) -> None:
@@ -69,7 +69,7 @@ class Agent:
 
 
 @asynccontextmanager
-async def an_agent() -> AsyncIterator[Agent]:
+async def an_agent() -> AsyncIterator[ReadingAgent]:
     environ: Mapping[str, str] = {"BUDDIES_SIGNER": "none"}
     with TemporaryDirectory(prefix="b") as home:
         async with a_whole_daemon(Path(home), environ) as whole:
@@ -81,7 +81,7 @@ async def an_agent() -> AsyncIterator[Agent]:
                 yield whole.client
 
             async with DaemonLink.open(connect) as link:
-                yield Agent(link, whole.client)
+                yield ReadingAgent(link, whole.client)
 
 
 @pytest.mark.parametrize("char", ["x", "字", '"', "\x01"])
@@ -135,7 +135,7 @@ async def test_the_tasks_whose_outputs_did_not_fit_one_message_are_listed_and_re
 
 
 @asynccontextmanager
-async def worker(agent: Agent) -> AsyncIterator[DaemonClient]:
+async def worker(agent: ReadingAgent) -> AsyncIterator[DaemonClient]:
     async with DaemonClient.connect(agent.daemon._connection._paths) as client:
         await client.attach("codex", "")
         await client.join_room(ROOM)

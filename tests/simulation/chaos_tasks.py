@@ -91,7 +91,7 @@ class Chaos:
             world.weather.write_s = (0.0, 0.02)
             for number, machine in enumerate(machines):
                 for name in ("codex", "gemini")[: 1 + number % 2]:
-                    agent = Agent(self, machine, name, Random(f"{self.seed} {number} {name}"))
+                    agent = ChaosAgent(self, machine, name, Random(f"{self.seed} {number} {name}"))
                     world.group.create_task(agent.work())
             deadline_s = self.harm_s + HEALED_WITHIN_S
             # What is not over by then will be found.
@@ -235,7 +235,7 @@ class Chaos:
 
 
 @dataclass
-class Agent:
+class ChaosAgent:
     """An agent that does what it gets: quickly, slowly, wrongly, or not at all."""
 
     chaos: Chaos

@@ -24,7 +24,7 @@ from tests.support.worlds.machines import Machine
 from tests.support.worlds.networks import a_network, key_of, wait_delivery
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Attacker:
     """A node among a room's members, in the hands of a test."""
 
@@ -34,6 +34,8 @@ class Attacker:
     room: RoomName
     answers: list[PeerReply] = field(default_factory=list)
     """To everything it is asked; with none it refuses."""
+    sent_bytes: int = 0
+    """What it has broadcast and answered so far."""
 
     def signed(self, body: Body, key: NodeKey | None = None, whole: Whole | None = None) -> bytes:
         """Return what the attacker says, or somebody that it makes up."""
@@ -49,6 +51,7 @@ class Attacker:
 
     async def says(self, raw: bytes) -> None:
         """Broadcast these bytes in the room."""
+        self.sent_bytes += len(raw)
         await self.network.broadcast(self.topic, raw)
 
 
@@ -87,15 +90,19 @@ def cpu_s(machine: Machine) -> float:
 
 
 def memory_mb(machine: Machine) -> float:
-    """Return how much memory the machine's daemon has resident, in MB."""
+    """Return how much memory the machine's daemon has in use, in MB.
+
+    Without pages of files: these come and go with all else that runs here.
+    """
     status = Path(f"/proc/{machine.daemon_pid()}/status").read_text()
-    line = next(it for it in status.splitlines() if it.startswith("VmRSS:"))
+    line = next(it for it in status.splitlines() if it.startswith("RssAnon:"))
     return int(line.split()[1]) / 1024
 
 
 async def _answer(attacker: Attacker) -> None:
     async def answer(request: IncomingRequest) -> None:
         if attacker.answers:
+            attacker.sent_bytes += sum(it.ByteSize() for it in attacker.answers)
             await request.reply(*attacker.answers)
         else:
             await request.refuse(Refusal.NOT_FOUND, "strangers tell nothing")

@@ -30,7 +30,7 @@ ADDRESS = AddressInfo(None, (SocketAddress("127.0.0.1", 9),))
 MADE_UP = 4200
 
 
-class Node:
+class RoomOfAlice:
     """Alice's room; what is said to it is signed and admitted as always."""
 
     def __init__(self, store: InMemoryStore | None = None, record: RoomRecord = RECORD) -> None:
@@ -40,9 +40,9 @@ class Node:
         self.clock = self.host.clock
         self.members = Members(record, self.host)
 
-    def restart(self, after_s: float = 0.0) -> "Node":
+    def restart(self, after_s: float = 0.0) -> "RoomOfAlice":
         """Return the node that goes on with what is on disk, so much later."""
-        again = Node(self.store)
+        again = RoomOfAlice(self.store)
         again.clock.unix_ms = self.clock.unix_ms
         again.passes(after_s)
         return again
@@ -73,7 +73,7 @@ async def presence(key: NodeKey, clock: ManualClock, binding: Binding | None = N
 
 
 async def test_made_up_members_push_out_nobody_that_was_known_in_memory_or_on_disk() -> None:
-    node = Node()
+    node = RoomOfAlice()
     await node.hears_of(BOB, told_by=BOB.endpoint)
     await node.hears_of(CAROL, told_by=BOB.endpoint)
     for number in range(MADE_UP):
@@ -90,7 +90,7 @@ async def test_made_up_members_push_out_nobody_that_was_known_in_memory_or_on_di
 
 
 async def test_a_member_is_known_for_as_long_as_it_was_heard_over_restarts_too() -> None:
-    node = Node()
+    node = RoomOfAlice()
     await node.hears_of(BOB, told_by=CAROL.endpoint)
     node.passes(3600)
     await node.hears_of(BOB, told_by=CAROL.endpoint)
@@ -103,7 +103,7 @@ async def test_a_member_is_known_for_as_long_as_it_was_heard_over_restarts_too()
 
 
 async def test_a_record_from_before_times_were_kept_counts_from_its_last_time_on() -> None:
-    node = Node()
+    node = RoomOfAlice()
     said = await presence(BOB, node.clock)
     now_ms = node.clock.wall_ms()
     await node.store.put_presence(
@@ -119,7 +119,7 @@ async def test_a_record_from_before_times_were_kept_counts_from_its_last_time_on
 
 async def test_whom_the_user_has_named_stands_above_all_others() -> None:
     ticket = replace(RECORD, bootstrap=(PeerAddress(BOB.endpoint, ADDRESS),))
-    node = Node(record=ticket)
+    node = RoomOfAlice(record=ticket)
     signer = an_ed25519_signer(b"1")
     await node.host.gate.policies.put(ROOM_ID, Policy((signer.identity,)))
     named = await presence(CAROL, node.clock, await bind(signer, CAROL.endpoint, 5))
@@ -129,7 +129,7 @@ async def test_whom_the_user_has_named_stands_above_all_others() -> None:
 
 
 async def test_made_up_members_leave_no_more_marks_on_disk_than_there_are_members() -> None:
-    node = Node()
+    node = RoomOfAlice()
     await node.hears_of(BOB, told_by=BOB.endpoint)
     for number in range(MADE_UP):
         await node.hears_of(NodeKey(number.to_bytes(32, "big")), told_by=MALLORY.endpoint)
@@ -139,7 +139,7 @@ async def test_made_up_members_leave_no_more_marks_on_disk_than_there_are_member
 
 
 async def test_while_made_up_members_come_in_no_old_word_of_a_known_one_is_heard_again() -> None:
-    node = Node()
+    node = RoomOfAlice()
     older = await node.hears_of(BOB, told_by=BOB.endpoint)
     node.passes(120)
     await node.hears_of(BOB, told_by=CAROL.endpoint)
@@ -156,7 +156,7 @@ async def test_while_made_up_members_come_in_no_old_word_of_a_known_one_is_heard
 async def test_the_connections_of_members_are_ranked_by_standing_and_in_private_rooms_highest() -> (
     None
 ):
-    node = Node()
+    node = RoomOfAlice()
     for minutes in (0, 10):
         node.passes(60 * minutes)
         await node.hears_of(BOB, told_by=BOB.endpoint)
@@ -168,7 +168,7 @@ async def test_the_connections_of_members_are_ranked_by_standing_and_in_private_
     assert standing > 0
 
     private = PrivateState(epochs=(Epoch(1, bytes(32)),))
-    inside = Node(record=replace(RECORD, private=private))
+    inside = RoomOfAlice(record=replace(RECORD, private=private))
     await inside.hears_of(BOB, told_by=CAROL.endpoint)
     network = inside.host.network
     assert isinstance(network, FakeNetwork)
@@ -176,7 +176,7 @@ async def test_the_connections_of_members_are_ranked_by_standing_and_in_private_
 
 
 async def test_after_a_restart_the_last_presence_of_a_member_that_is_gone_is_not_heard() -> None:
-    node = Node()
+    node = RoomOfAlice()
     said = await node.hears_of(BOB, told_by=BOB.endpoint)
     again = node.restart(after_s=PRESENCE_LASTS_S)
     await again.hears(said, MALLORY.endpoint)
@@ -187,7 +187,7 @@ async def test_after_a_restart_the_last_presence_of_a_member_that_is_gone_is_not
 async def test_the_presence_that_a_member_had_before_a_restart_counts_for_as_long_as_without() -> (
     None
 ):
-    node = Node()
+    node = RoomOfAlice()
     said = await node.hears_of(BOB, told_by=BOB.endpoint)
     again = node.restart(after_s=20)
     await again.hears(said, CAROL.endpoint, age_s=15.0)  # as Carol's answer to a hello has it
@@ -198,7 +198,7 @@ async def test_the_presence_that_a_member_had_before_a_restart_counts_for_as_lon
 
 
 async def test_a_presence_older_than_the_last_one_heard_counts_for_nothing() -> None:
-    node = Node()
+    node = RoomOfAlice()
     older = await node.hears_of(BOB, told_by=BOB.endpoint)
     node.passes(5)
     await node.hears_of(BOB, told_by=BOB.endpoint)

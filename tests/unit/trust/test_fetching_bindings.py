@@ -38,7 +38,7 @@ async def presence(key: NodeKey, binding: Binding | None, room: RoomName = DEMO)
     return await composer.compose(open_room_id(room), Presence("x", (), binding))
 
 
-class Node:
+class BoundNode:
     """One node in the room; asks others, which answer or fail. It is its own way to them."""
 
     def __init__(self, key: NodeKey, presence: bytes | None = None) -> None:
@@ -49,7 +49,7 @@ class Node:
         self.fetcher = BindingFetcher(self.bindings, Policies(InMemoryStore()), self.clock)
         self.room_id = open_room_id(DEMO)
         self.presences: dict[EndpointId, bytes] = {key.endpoint: presence} if presence else {}
-        self.peers: dict[EndpointId, Node | BuddiesError] = {}
+        self.peers: dict[EndpointId, BoundNode | BuddiesError] = {}
         self.asked: list[EndpointId] = []
 
     async def presence_of(self, endpoint: EndpointId) -> bytes | None:
@@ -70,24 +70,24 @@ class Node:
 
 
 @pytest.fixture
-def me() -> Node:
-    return Node(BOB)
+def me() -> BoundNode:
+    return BoundNode(BOB)
 
 
-async def vouched_for() -> Node:
+async def vouched_for() -> BoundNode:
     """Return Alice, for whom Ann vouches."""
-    return Node(ALICE, await presence(ALICE, await bind(ANNS_KEY, ALICE.endpoint, 5)))
+    return BoundNode(ALICE, await presence(ALICE, await bind(ANNS_KEY, ALICE.endpoint, 5)))
 
 
-async def test_an_endpoint_tells_who_vouches_for_it(me: Node) -> None:
+async def test_an_endpoint_tells_who_vouches_for_it(me: BoundNode) -> None:
     me.peers[ALICE.endpoint] = await vouched_for()
     assert await me.fetch(ALICE, ALICE)
     assert me.bindings.signer_of(ALICE.endpoint) == ANN
     assert not me.fetcher.is_worth_asking(ALICE.endpoint)
 
 
-async def test_anybody_who_has_heard_an_endpoint_answers_for_it(me: Node) -> None:
-    carol = Node(CAROL)
+async def test_anybody_who_has_heard_an_endpoint_answers_for_it(me: BoundNode) -> None:
+    carol = BoundNode(CAROL)
     carol.presences = (await vouched_for()).presences
     me.peers[CAROL.endpoint] = carol
     assert await me.fetch(ALICE, ALICE, CAROL)
@@ -95,12 +95,12 @@ async def test_anybody_who_has_heard_an_endpoint_answers_for_it(me: Node) -> Non
     assert me.asked == [ALICE.endpoint, CAROL.endpoint]
 
 
-async def test_nobody_but_the_endpoint_itself_says_who_vouches_for_it(me: Node) -> None:
+async def test_nobody_but_the_endpoint_itself_says_who_vouches_for_it(me: BoundNode) -> None:
     """Ben vouches for Alice's endpoint without being asked; that must not take it from Ann."""
     usurping = await bind(BENS_KEY, ALICE.endpoint, 1 << 60)
     forged = bytearray(await presence(ALICE, usurping))
     forged[-1] ^= 1
-    carol = Node(CAROL)
+    carol = BoundNode(CAROL)
     for lie in (
         await presence(CAROL, usurping),
         await presence(ALICE, usurping, RoomName("other")),
@@ -115,16 +115,16 @@ async def test_nobody_but_the_endpoint_itself_says_who_vouches_for_it(me: Node) 
     assert len(me.asked) == 4
 
 
-async def test_a_presence_of_another_is_not_taken_for_the_wanted_one(me: Node) -> None:
-    carol = Node(CAROL)
+async def test_a_presence_of_another_is_not_taken_for_the_wanted_one(me: BoundNode) -> None:
+    carol = BoundNode(CAROL)
     carol.presences = {CAROL.endpoint: (await vouched_for()).presences[ALICE.endpoint]}
     me.peers[CAROL.endpoint] = carol
     assert not await me.fetch(CAROL, CAROL)
     assert me.bindings.signer_of(ALICE.endpoint) is None
 
 
-async def test_who_had_none_is_not_asked_again_for_a_minute(me: Node) -> None:
-    me.peers[ALICE.endpoint] = Node(ALICE, await presence(ALICE, None))
+async def test_who_had_none_is_not_asked_again_for_a_minute(me: BoundNode) -> None:
+    me.peers[ALICE.endpoint] = BoundNode(ALICE, await presence(ALICE, None))
     for _ in range(2):
         assert not await me.fetch(ALICE, ALICE)
     assert me.asked == [ALICE.endpoint]
@@ -133,13 +133,15 @@ async def test_who_had_none_is_not_asked_again_for_a_minute(me: Node) -> None:
     assert me.asked == [ALICE.endpoint] * 2
 
 
-async def test_a_peer_that_does_not_answer_is_not_asked_for_others_for_a_minute(me: Node) -> None:
+async def test_a_peer_that_does_not_answer_is_not_asked_for_others_for_a_minute(
+    me: BoundNode,
+) -> None:
     for wanted in (ALICE, NodeKey(b"x" * 32)):
         assert not await me.fetch(wanted, CAROL)
     assert me.asked == [CAROL.endpoint]
 
 
-async def test_those_who_need_the_same_binding_ask_once(me: Node) -> None:
+async def test_those_who_need_the_same_binding_ask_once(me: BoundNode) -> None:
     me.peers[ALICE.endpoint] = await vouched_for()
     async with asyncio.TaskGroup() as group:
         for _ in range(5):
@@ -147,7 +149,7 @@ async def test_those_who_need_the_same_binding_ask_once(me: Node) -> None:
     assert (me.asked, me.bindings.signer_of(ALICE.endpoint)) == ([ALICE.endpoint], ANN)
 
 
-async def test_when_who_asks_is_gone_the_next_one_asks(me: Node) -> None:
+async def test_when_who_asks_is_gone_the_next_one_asks(me: BoundNode) -> None:
     me.peers[ALICE.endpoint] = await vouched_for()
     async with asyncio.TaskGroup() as group:
         first = group.create_task(me.fetch(ALICE, ALICE))
@@ -157,7 +159,7 @@ async def test_when_who_asks_is_gone_the_next_one_asks(me: Node) -> None:
         assert await second
 
 
-async def test_nobody_is_told_of_more_than_32(me: Node) -> None:
+async def test_nobody_is_told_of_more_than_32(me: BoundNode) -> None:
     endpoints = [bytes([number]) * 32 for number in range(33)]
     with pytest.raises(InvalidInput, match="at most 32"):
         await me.fetcher.answer(me, FetchBindings(endpoints=endpoints))
@@ -166,7 +168,7 @@ async def test_nobody_is_told_of_more_than_32(me: Node) -> None:
 
 
 async def test_an_endpoint_whose_binding_gpg_is_too_busy_for_is_asked_again_soon(
-    me: Node, monkeypatch: pytest.MonkeyPatch
+    me: BoundNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fetching_module, "BUSY_PAUSE_S", 0.0)
     verdict = Verdict.BUSY

@@ -34,7 +34,7 @@ ROOM_ID = open_room_id(RoomName("demo"))
 ANNS_KEY = an_ed25519_signer(b"1")
 
 
-class Node:
+class HoldingNode:
     """Bob, who holds what others say; `answer_s` is how long a peer takes to answer."""
 
     def __init__(self, group: asyncio.TaskGroup) -> None:
@@ -78,9 +78,9 @@ class Node:
 
 
 @asynccontextmanager
-async def a_node() -> AsyncIterator[Node]:
+async def a_node() -> AsyncIterator[HoldingNode]:
     async with asyncio.TaskGroup() as group:
-        node = Node(group)
+        node = HoldingNode(group)
         yield node
         await asyncio.sleep(30)
 

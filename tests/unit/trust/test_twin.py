@@ -22,7 +22,7 @@ ROOM_ID = RoomId(topic_of(DEMO))
 HELLO = StatusUpdate(ALICE.endpoint.hex(), "hello")
 
 
-class Node:
+class OneOfTwins:
     """Alice's, which speaks and admits what it hears."""
 
     def __init__(self, store: InMemoryStore | None = None) -> None:
@@ -49,14 +49,14 @@ class Node:
         return self.composer.twin.warnings() != ()
 
 
-def said_elsewhere(after_ms: int, node: Node, key: NodeKey = ALICE) -> bytes:
+def said_elsewhere(after_ms: int, node: OneOfTwins, key: NodeKey = ALICE) -> bytes:
     """Return what was said with this key, so long after now by the node's clock."""
     return sealed(key, HELLO, sent_at_ms=node.clock.wall_ms() + after_ms)
 
 
 @pytest.mark.parametrize("after_ms", [1, 60_000])
 async def test_a_message_that_we_did_not_make_since_our_start_shows_a_twin(after_ms: int) -> None:
-    node = Node()
+    node = OneOfTwins()
 
     assert await node.hears(said_elsewhere(after_ms, node))
 
@@ -65,7 +65,7 @@ async def test_a_message_that_we_did_not_make_since_our_start_shows_a_twin(after
 
 
 async def test_one_between_two_of_ours_shows_it_as_well() -> None:
-    node = Node()
+    node = OneOfTwins()
     await node.says()
     elsewhere = said_elsewhere(5, node)
     node.clock.unix_ms += 10
@@ -78,7 +78,7 @@ async def test_what_we_said_ourselves_shows_nothing_however_often_it_comes_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(twin, "TIMES_MAX", 3)
-    node = Node()
+    node = OneOfTwins()
     ours = [await node.says() for _ in range(10)]
 
     assert [await node.hears(raw) for raw in ours * 2] == [False] * 20
@@ -86,10 +86,10 @@ async def test_what_we_said_ourselves_shows_nothing_however_often_it_comes_back(
 
 async def test_what_was_said_before_our_start_shows_nothing() -> None:
     """By us, or on the machine that the data directory was on, or is a backup of."""
-    before = Node()
+    before = OneOfTwins()
     ours = await before.says()
     backup = InMemoryStore()
-    node = Node(backup)
+    node = OneOfTwins(backup)
 
     assert backup.watermark(SENT_AT) == 0
     assert not await node.hears(ours)
@@ -98,7 +98,7 @@ async def test_what_was_said_before_our_start_shows_nothing() -> None:
 
 
 async def test_nobody_without_our_key_can_make_us_warn() -> None:
-    node = Node()
+    node = OneOfTwins()
     forged = sealed(MALLORY, HELLO, claimed=ALICE.endpoint, sent_at_ms=node.clock.wall_ms() + 1000)
 
     with pytest.raises(Rejected, match="not signed by"):
@@ -110,7 +110,7 @@ async def test_nobody_without_our_key_can_make_us_warn() -> None:
 
 
 async def test_the_warning_ends_some_minutes_after_the_twin_did() -> None:
-    node = Node()
+    node = OneOfTwins()
     await node.hears(said_elsewhere(1, node))
 
     node.clock.monotonic_s += twin.WARNS_FOR_S - 1
@@ -122,7 +122,7 @@ async def test_the_warning_ends_some_minutes_after_the_twin_did() -> None:
 async def test_we_go_on_from_the_time_of_a_twin_whose_clock_is_ahead_so_that_it_hears_of_us() -> (
     None
 ):
-    node = Node()
+    node = OneOfTwins()
     await node.hears(said_elsewhere(60_000, node))
     await node.hears(said_elsewhere(twin.AHEAD_MS_MAX + 1, node))
 
