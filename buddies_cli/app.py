@@ -150,15 +150,7 @@ class Command(click.Command):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.params.append(
-            click.Option(
-                ["--json"],
-                is_flag=True,
-                expose_value=False,
-                callback=_choose_json,
-                help="Print one JSON object, the one that the MCP tool returns.",
-            )
-        )
+        self.params.append(json_option())
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command, unless an option was given with nothing in it.
@@ -214,6 +206,17 @@ class Duration(click.ParamType[float]):
         if match is None:
             self.fail(f"{value!r} is no duration; write one such as 30m, 24h or 7d.", param, ctx)
         return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[match[2]]
+
+
+def json_option() -> click.Option:
+    """Return the option `--json`, for commands that are not made by a Group."""
+    return click.Option(
+        ["--json"],
+        is_flag=True,
+        expose_value=False,
+        callback=_choose_json,
+        help="Print one JSON object, the one that the MCP tool returns.",
+    )
 
 
 def _choose_json(context: click.Context, _parameter: click.Parameter, chosen: bool) -> None:

@@ -26,6 +26,7 @@ from buddies_cli.commands.identity import identity
 from buddies_cli.commands.memory import memory
 from buddies_cli.commands.policy import policy
 from buddies_cli.commands.room import join, leave, notify, room, rooms, status, ticket
+from buddies_cli.commands.setup import setup
 from buddies_cli.commands.skill import skill
 from buddies_cli.commands.task import task
 from buddies_cli.streams import ReaderGone
@@ -69,6 +70,7 @@ for command in (
     identity,
     daemon,
     config,
+    setup,
 ):
     cli.add_command(command)
 

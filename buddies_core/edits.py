@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from buddies_core.errors import NotAllowed, StoreError
 from buddies_core.files import read_file
+from buddies_core.model.text_diff import CHARS_MAX as DIFF_CHARS_MAX
 from buddies_core.model.text_diff import text_diff
 
 if TYPE_CHECKING:
@@ -42,11 +43,10 @@ class FileEdit:
         """Whether there is anything to write."""
         return self.before != self.after
 
-    def diff(self) -> str:
+    def diff(self, old_name: str = "", new_name: str = "", chars_max: int = DIFF_CHARS_MAX) -> str:
         """Return what changes, as a unified diff for people."""
-        return text_diff(
-            _shown(self.before), _shown(self.after), f"{self.path} as it is", f"{self.path}"
-        )
+        old_name, new_name = old_name or f"{self.path} as it is", new_name or f"{self.path}"
+        return text_diff(_shown(self.before), _shown(self.after), old_name, new_name, chars_max)
 
     def confirm(self, *more: str) -> str:
         """Return a word that stands for this very change, and for what else was shown with it."""
@@ -95,6 +95,13 @@ def write(edit: FileEdit, *, mode: int = OWNER_ONLY, backup_as: str = "") -> Non
         if backup_as:
             _back_up(target, found, backup_as)
         _replace(target, edit.after, target.stat())
+
+
+def replace(path: Path, content: bytes, *, mode: int) -> None:
+    """Put a file of ours in place at once, so that nobody reads half of it."""
+    with _temporary(path, content) as temporary:
+        temporary.chmod(mode)
+        temporary.replace(path)
 
 
 def backup_of(path: Path) -> Path | None:

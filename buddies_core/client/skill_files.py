@@ -10,16 +10,16 @@ directory. A lock file beside the skills says what came from where:
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
-import tempfile
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from buddies_core import edits
 from buddies_core.errors import InvalidInput, NotAllowed, NotFound, StoreError
+from buddies_core.mcp_clients import Places, client_named
 from buddies_core.model.budget import fitting_text
 from buddies_core.model.identity import Verified
 from buddies_core.model.memory import CONTENT_BYTES_MAX
@@ -33,7 +33,6 @@ from buddies_core.model.skill_file import (
     skill_name,
     warnings,
 )
-from buddies_core.model.text_diff import text_diff
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
 
 LOCK_FILE = ".buddies-skills.json"
 LOCK_VERSION = 1
+FILE_MODE = 0o644
 DIFF_COST_MAX = 40_000
 """Somebody is to read it before they agree; it comes with one answer, see `model.budget`."""
 
@@ -103,9 +103,8 @@ class SkillDirectory:
         notes = list(warnings(skill))
         if known is not None and current is not None and sha256_hex(current) != known.file_sha256:
             notes.append("it was changed here since it was installed; those changes would be lost")
-        diff = text_diff(
-            current or "",
-            text,
+        edit = edits.FileEdit(path, None if current is None else current.encode(), text.encode())
+        diff = edit.diff(
             f"{name}/SKILL.md as it is",
             f"{name}/SKILL.md version {skill.version}",
             4 * CONTENT_BYTES_MAX,
@@ -116,7 +115,6 @@ class SkillDirectory:
                 "the changes are too long to be shown whole; read the skill first: get_skill, or"
                 " buddies-cli skill get"
             )
-        seen = "\0".join((str(path), text, current or "", known.hash if known else ""))
         return InstallPlan(
             host=self.host,
             name=name,
@@ -126,7 +124,7 @@ class SkillDirectory:
             diff=shown,
             warnings=tuple(notes),
             replaces=known,
-            confirm=hashlib.sha256(seen.encode()).hexdigest()[:16],
+            confirm=edit.confirm(known.hash if known else ""),
         )
 
     def install(self, plan: InstallPlan, confirm: str, clock: Clock) -> InstalledSkill:
@@ -159,9 +157,9 @@ class SkillDirectory:
             # The lock first: a file that it does not name would be somebody else's.
             self._lock(self._locked() | {plan.name: done})
             path = self.path(plan.name)
-            with _disk(path):
+            with edits.disk(path):
                 path.parent.mkdir(exist_ok=True)
-                _write(path, plan.text)
+                edits.replace(path, plan.text.encode(), mode=FILE_MODE)
         return done
 
     def uninstall(self, name: str, *, force: bool = False) -> InstalledSkill:
@@ -182,7 +180,7 @@ class SkillDirectory:
                     f"{path} was changed since it was installed; save what you need, then: "
                     f"buddies-cli skill uninstall {name} --client {self.host} --force"
                 )
-            with _disk(path):
+            with edits.disk(path):
                 path.unlink(missing_ok=True)
             with suppress(OSError):
                 path.parent.rmdir()
@@ -201,7 +199,7 @@ class SkillDirectory:
             raise NotAllowed(
                 f"{path.parent} exists and was not installed by buddies; choose another name"
             )
-        with _disk(path):
+        with edits.disk(path):
             # As bytes: reading text would make one line ending of another.
             return path.read_bytes().decode("utf-8", "replace") if path.exists() else None
 
@@ -222,13 +220,14 @@ class SkillDirectory:
         fields = {name: asdict(skills[name]) for name in sorted(skills)}
         for one in fields.values():
             del one["name"]
-        with _disk(path):
-            _write(path, json.dumps({"version": LOCK_VERSION, "skills": fields}, indent=2) + "\n")
+        with edits.disk(path):
+            text = json.dumps({"version": LOCK_VERSION, "skills": fields}, indent=2) + "\n"
+            edits.replace(path, text.encode(), mode=FILE_MODE)
 
     @contextmanager
     def _held(self) -> Iterator[None]:
         """Make the directory, and keep other installations out until the block ends."""
-        with _disk(self.root):
+        with edits.disk(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
             directory = os.open(self.root, os.O_RDONLY)
         try:
@@ -239,22 +238,9 @@ class SkillDirectory:
 
 
 def _root(host: SkillHost, environ: Mapping[str, str], cwd: Path) -> Path:
-    home = Path(environ.get("HOME") or Path.home())
-    match host:
-        case SkillHost.CLAUDE:
-            return Path(environ.get("CLAUDE_CONFIG_DIR") or home / ".claude") / "skills"
-        case SkillHost.CODEX:
-            return Path(environ.get("CODEX_HOME") or home / ".codex") / "skills"
-        case SkillHost.OPENCODE:
-            config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "opencode"
-            # It reads both; older versions only the first.
-            return config / "skill" if (config / "skill").is_dir() else config / "skills"
-        case SkillHost.OPENCLAW:
-            return home / ".openclaw" / "skills"
-        case SkillHost.CURSOR:
-            return home / ".cursor" / "skills"
-        case SkillHost.PROJECT:
-            return cwd / ".agents" / "skills"
+    if host is SkillHost.PROJECT:
+        return cwd / ".agents" / "skills"
+    return client_named(host.value).skill_root(Places.of(environ))
 
 
 def _skills_in(lock: Any) -> dict[str, InstalledSkill]:
@@ -267,26 +253,3 @@ def _skills_in(lock: Any) -> dict[str, InstalledSkill]:
         )
         for name, fields in lock["skills"].items()
     }
-
-
-@contextmanager
-def _disk(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(
-            f"{path} can't be used: {error.strerror}; see that you may write there"
-        ) from error
-
-
-def _write(path: Path, text: str) -> None:
-    """Put the text in place at once, so that nobody reads half of it."""
-    file, temporary = tempfile.mkstemp(dir=path.parent, prefix=".buddies-")
-    try:
-        with os.fdopen(file, "w", encoding="utf-8", newline="\n") as written:
-            written.write(text)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -1,0 +1,1 @@
+"""Configures MCP clients: plan, show, confirm, write, and the same backwards."""
