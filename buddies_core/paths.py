@@ -3,7 +3,6 @@
 import fcntl
 import hashlib
 import os
-import pwd
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -11,8 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
+from buddies_core import places
 from buddies_core.errors import InvalidInput, StoreError
 
 SOCKET_PATH_BYTES_MAX = 100
@@ -40,7 +38,7 @@ class Paths:
         Raises:
             InvalidInput: there is no such home directory.
         """
-        data_dir = _data_dir(environ.get("BUDDIES_DATA_DIR"))
+        data_dir = Path(places.data_directory(environ))
         # The specification of XDG_RUNTIME_DIR says that a relative one is to be ignored.
         runtime_root = Path(environ.get("XDG_RUNTIME_DIR", ""))
         if runtime_root.is_absolute():
@@ -96,6 +94,21 @@ class Paths:
         """What the daemon that was started last in the background wrote to stdout and stderr."""
         return self.data_dir / "start.log"
 
+    @property
+    def host_lock(self) -> Path:
+        """Held by the MCP host as long as it runs; names where it listens, as `lock` does."""
+        return self.data_dir / places.HOST_LOCK
+
+    @property
+    def host_socket(self) -> Path:
+        """Where an MCP host that is started in this environment listens for relays."""
+        return self.runtime_dir / "host.sock"
+
+    @property
+    def host_log(self) -> Path:
+        """The MCP host's log, of which three older ones may lie beside it."""
+        return self.data_dir / "host.log"
+
     def create(self) -> None:
         """Make the data directory and the runtime directory, each for its owner alone.
 
@@ -128,17 +141,9 @@ class Paths:
 
 
 def home_directory(environ: Mapping[str, str]) -> Path | None:
-    """Return the user's home: HOME, else what the system knows; None if it knows none.
-
-    A container may run programs under a user id that has no entry and no home.
-    """
-    chosen = environ.get("HOME", "")
-    if not chosen:
-        try:
-            chosen = pwd.getpwuid(os.getuid()).pw_dir
-        except KeyError:
-            return None
-    return Path(chosen) if Path(chosen).is_absolute() else None
+    """Return the user's home directory; None if there is none, as in a container."""
+    home = places.home_directory(environ)
+    return Path(home) if home else None
 
 
 def config_file(environ: Mapping[str, str]) -> Path | None:
@@ -153,25 +158,6 @@ def config_file(environ: Mapping[str, str]) -> Path | None:
             return None
         root = home / ("Library/Application Support" if sys.platform == "darwin" else ".config")
     return root / "buddies" / "config.toml"
-
-
-def _data_dir(chosen: str | None) -> Path:
-    try:
-        if chosen:
-            return Path(chosen).expanduser().absolute()
-        found = platformdirs.user_data_path("buddies", appauthor=False)
-    except RuntimeError as error:  # ~somebody, or no home at all
-        if chosen:
-            raise InvalidInput(
-                f"BUDDIES_DATA_DIR is {chosen!r}: {error}; set it to an absolute path"
-            ) from error
-        found = Path()
-    if not found.is_absolute():  # older platformdirs return ~ as it is
-        raise InvalidInput(
-            "this system has no home directory for the user that buddies runs as, so there is no "
-            "place for its data; set HOME or BUDDIES_DATA_DIR to an absolute path"
-        )
-    return found
 
 
 def check_socket(socket: Path) -> None:
@@ -223,24 +209,51 @@ def hold_data_lock(paths: Paths) -> Iterator[None]:
     Raises:
         StoreError: another process is, or the lock can't be opened; the text names the process.
     """
-    try:
-        descriptor = os.open(paths.lock, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise StoreError(
-            f"can't open {paths.lock}: {error.strerror}; "
-            "set BUDDIES_DATA_DIR to a directory that you may write to"
-        ) from error
-    try:
-        if not _lock(descriptor):
-            pid = _read(descriptor).pid
-            who = f"process {pid}" if pid else "another process"
+    with _held(paths.lock, paths.socket) as holder:
+        if holder is not None:
+            who = f"process {holder.pid}" if holder.pid else "another process"
             raise StoreError(
                 f"the data directory {paths.data_dir} is in use by {who}; stop that daemon with "
                 "buddies-cli daemon stop, or set BUDDIES_DATA_DIR to another directory"
             )
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, os.fsencode(f"{os.getpid()}\n{paths.socket}\n"), 0)
         yield
+
+
+@contextmanager
+def hold_host_lock(paths: Paths) -> Iterator[None]:
+    """Be the only MCP host on the data directory until the block ends, or the process does.
+
+    Raises:
+        StoreError: another process is, or the lock can't be written.
+    """
+    with _held(paths.host_lock, paths.host_socket) as holder:
+        if holder is not None:
+            raise StoreError(
+                f"process {holder.pid or 'unknown'} serves the agents of {paths.data_dir} already"
+            )
+        yield
+
+
+@contextmanager
+def _held(lock: Path, socket: Path) -> Iterator[LockHolder | None]:
+    """Hold a lock and say so in it; yield the holder if that is another process."""
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StoreError(
+            f"can't open {lock}: {error.strerror}; "
+            "set BUDDIES_DATA_DIR to a directory that you may write to"
+        ) from error
+    try:
+        if not _lock(descriptor):
+            yield _read(descriptor)
+            return
+        os.ftruncate(descriptor, 0)
+        try:
+            os.pwrite(descriptor, os.fsencode(f"{os.getpid()}\n{socket}\n"), 0)
+        except OSError as error:
+            raise StoreError(f"can't write {lock}: {error.strerror}") from error
+        yield None
         os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)  # which releases the lock
@@ -248,8 +261,17 @@ def hold_data_lock(paths: Paths) -> Iterator[None]:
 
 def lock_holder(paths: Paths) -> LockHolder | None:
     """Return the process that is the daemon on the data directory; None if there is none."""
+    return _holder(paths.lock)
+
+
+def host_lock_holder(paths: Paths) -> LockHolder | None:
+    """Return the process that is the MCP host on the data directory; None if there is none."""
+    return _holder(paths.host_lock)
+
+
+def _holder(lock: Path) -> LockHolder | None:
     try:
-        descriptor = os.open(paths.lock, os.O_RDONLY)
+        descriptor = os.open(lock, os.O_RDONLY)
     except OSError:
         return None
     try:

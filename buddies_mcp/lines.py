@@ -11,10 +11,7 @@ from typing import Any, TypeAlias, TypeGuard
 
 import mcp_types as mcp
 
-from buddies_mcp.tools.fields import whole_number
-
-LINE_BYTES_MAX = 16 << 20
-"""A content of 1 MiB with every character escaped as \\uXXXX takes 6 MiB."""
+from buddies_mcp.splitting import LINE_BYTES_MAX, whole_number
 
 _BOM = "\ufeff"
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import mcp_types as mcp
 from mcp.server.context import ServerRequestContext
@@ -17,23 +17,28 @@ from buddies_core.errors import BuddiesError
 from buddies_core.model import task_json
 from buddies_core.model.budget import json_text
 from buddies_core.model.json_view import JsonObject
-from buddies_core.model.task import WAIT_S_MAX, TaskState
+from buddies_core.model.task import TaskState
 from buddies_mcp import render
+from buddies_mcp.caller import Call
 from buddies_mcp.link import DaemonLink
 from buddies_mcp.patience import Patience
-from buddies_mcp.stdio import stdio
 from buddies_mcp.tools.memory import MEMORY_TOOLS
 from buddies_mcp.tools.policy import POLICY_TOOLS
 from buddies_mcp.tools.room import ROOM_TOOLS
 from buddies_mcp.tools.skill import SKILL_TOOLS
 from buddies_mcp.tools.task import TASK_TOOLS
 from buddies_mcp.tools.tool import Tool
-from buddies_mcp.waking import CHANNEL_CAPABILITY, INBOX_URI, Waking
+from buddies_mcp.waking import CHANNEL_CAPABILITY, INBOX_URI
 
 if TYPE_CHECKING:  # brings gRPC, which `initialize` must not wait for
     from buddies_core.client import DaemonClient
+    from buddies_mcp.session import AgentSession
+    from buddies_mcp.transport import Incoming, Outgoing
 
 logger = logging.getLogger(__name__)
+
+SessionOf: TypeAlias = "Callable[[ServerRequestContext[None]], AgentSession]"
+"""Returns the session that a request belongs to."""
 
 INSTRUCTIONS = """\
 buddies connects you with the AI agents of your teammates, machine to machine.
@@ -60,7 +65,7 @@ TOOLS: Mapping[str, Tool] = {
 
 
 async def call_tool(
-    link: DaemonLink, name: str, given: Mapping[str, Any], patience: Patience
+    link: DaemonLink, name: str, given: Mapping[str, Any], call: Call
 ) -> mcp.CallToolResult:
     """Return what a tool answers; whatever goes wrong with it is told in the result.
 
@@ -75,7 +80,7 @@ async def call_tool(
         arguments = tool.check(given)
 
         async def question(daemon: DaemonClient) -> JsonObject:
-            answer = await tool.ask(daemon, arguments, patience)
+            answer = await tool.ask(daemon, arguments, call)
             return _warned(answer | await _inbox(daemon), daemon.version_warning)
 
         return render.result(await link.ask(question))
@@ -85,8 +90,8 @@ async def call_tool(
         logger.exception("tool_failed tool=%s", name)
         return render.failure(
             f"{name} met a bug in buddies ({type(error).__name__}); this is not your mistake."
-            " Details are in what this MCP server wrote to stderr, which most clients keep in"
-            " their MCP log. Calling it again the same way is unlikely to help."
+            " Details are in host.log in the data directory of buddies, or in your client's MCP log"
+            " where BUDDIES_MCP_HOST is off. Calling it again the same way is unlikely to help."
         )
 
 
@@ -124,9 +129,7 @@ def _check_uri(uri: str) -> None:
         raise MCPError(mcp.INVALID_PARAMS, text, {"uri": uri})
 
 
-def build_server(
-    link: DaemonLink, waking: Waking, tool_timeout_s: float = WAIT_S_MAX
-) -> Server[None]:
+def build_server(session_of: SessionOf) -> Server[None]:
     """Return the server; it asks nothing before the client has initialized it."""
 
     async def on_list_tools(
@@ -141,8 +144,9 @@ def build_server(
             # Nothing is sent to a client that gave no token. Progress must grow, if only a little.
             await context.session.report_progress(passed_s, message=text)
 
-        patience = Patience(tool_timeout_s, tell)
-        return await call_tool(link, params.name, params.arguments or {}, patience)
+        session = session_of(context)
+        call = Call(session.caller, Patience(session.caller.tool_timeout_s, tell))
+        return await call_tool(session.link, params.name, params.arguments or {}, call)
 
     async def on_list_resources(
         _context: ServerRequestContext[None], _params: mcp.PaginatedRequestParams | None
@@ -150,11 +154,13 @@ def build_server(
         return mcp.ListResourcesResult(resources=[INBOX])
 
     async def on_read_resource(
-        _context: ServerRequestContext[None], params: mcp.ReadResourceRequestParams
+        context: ServerRequestContext[None], params: mcp.ReadResourceRequestParams
     ) -> mcp.ReadResourceResult:
         _check_uri(params.uri)
         try:
-            tasks = await link.ask(lambda daemon: daemon.list_tasks(state=TaskState.SUBMITTED))
+            tasks = await session_of(context).link.ask(
+                lambda daemon: daemon.list_tasks(state=TaskState.SUBMITTED)
+            )
         except BuddiesError as error:
             raise MCPError(mcp.INTERNAL_ERROR, str(error)) from error
         text = json_text(render.fitting(task_json.task_list_json(tasks)))
@@ -163,24 +169,25 @@ def build_server(
         )
 
     async def on_subscribe_resource(
-        _context: ServerRequestContext[None], params: mcp.SubscribeRequestParams
+        context: ServerRequestContext[None], params: mcp.SubscribeRequestParams
     ) -> mcp.EmptyResult:
         _check_uri(params.uri)
-        waking.subscribe(subscribed=True)
+        session_of(context).waking.subscribe(subscribed=True)
         return mcp.EmptyResult()
 
     async def on_unsubscribe_resource(
-        _context: ServerRequestContext[None], params: mcp.UnsubscribeRequestParams
+        context: ServerRequestContext[None], params: mcp.UnsubscribeRequestParams
     ) -> mcp.EmptyResult:
         _check_uri(params.uri)
-        waking.subscribe(subscribed=False)
+        session_of(context).waking.subscribe(subscribed=False)
         return mcp.EmptyResult()
 
     async def on_initialized(
         context: ServerRequestContext[None], _params: mcp.NotificationParams
     ) -> None:
-        waking.ready(context.session)
-        await link.warm_up()
+        session = session_of(context)
+        session.waking.ready(context.session)
+        await session.link.warm_up()
 
     server = Server[None](
         "buddies",
@@ -201,16 +208,14 @@ def build_server(
     return server
 
 
-async def serve_stdio(server: Server[None]) -> None:
-    """Serve one client on stdin and stdout until stdin ends.
+async def serve(session: AgentSession, incoming: Incoming, outgoing: Outgoing) -> None:
+    """Serve one client by these streams until they end.
 
     The handshake loop, not `Server.run`: that one binds a client which probes for the era without
     `initialize` to it, and some then fail.
     """
+    server = build_server(lambda _context: session)
     options = server.create_initialization_options(
         NotificationOptions(), experimental_capabilities={CHANNEL_CAPABILITY: {}}
     )
-    async with stdio() as (read_stream, write_stream):
-        await serve_loop(
-            server, read_stream, write_stream, lifespan_state=None, init_options=options
-        )
+    await serve_loop(server, incoming, outgoing, lifespan_state=None, init_options=options)

@@ -25,6 +25,9 @@ def main() -> None:
     """Start the command, leave the watcher behind, and end."""
     descriptor, command = int(sys.argv[1]), sys.argv[2:]
     os.set_inheritable(descriptor, False)
+    # What its starter has open by chance must not stay open as long as COMMAND runs.
+    os.closerange(3, descriptor)
+    os.closerange(descriptor + 1, os.sysconf("SC_OPEN_MAX"))
     if os.fork() != 0:
         os._exit(0)
     pid = os.fork()

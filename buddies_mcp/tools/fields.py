@@ -7,11 +7,11 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
+from buddies_mcp.splitting import whole_number
+
 Schema = Mapping[str, Any]
 
 SHOWN_CHARS_MAX = 60
-_DIGITS_MAX = 400
-"""Longer than any number that a float holds, and shorter than what Python refuses to parse."""
 
 
 def taken(value: object, schema: Schema) -> object:
@@ -29,11 +29,6 @@ def taken(value: object, schema: Schema) -> object:
     except (ValueError, RecursionError):
         return value
     return spelt if spelt is None or _is(spelt, wanted) else value
-
-
-def whole_number(digits: str) -> int | float:
-    """Return what these digits say, or infinity where they say more than anybody can mean."""
-    return int(digits) if len(digits) <= _DIGITS_MAX else float(digits)
 
 
 def problems(name: str, value: Any, schema: Schema) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +9,14 @@ from buddies_core.model import json_view
 from buddies_core.model.json_view import JsonObject
 from buddies_core.model.room import ROOM_NAME_BYTES_MAX, STATUS_BYTES_MAX
 from buddies_mcp.tools.paging import CURSOR
-from buddies_mcp.tools.tool import Arguments, Tool, at_once
+from buddies_mcp.tools.tool import Arguments, Tool, at_once, for_caller
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from buddies_core.client import DaemonClient
     from buddies_core.model.views import DaemonInfo
+    from buddies_mcp.caller import Caller
 
 
 ROOM: dict[str, Any] = {
@@ -27,13 +27,13 @@ ROOM: dict[str, Any] = {
 }
 
 
-async def _join_room(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
+async def _join_room(daemon: DaemonClient, arguments: Arguments, caller: Caller) -> JsonObject:
     report = await daemon.join_room(
         arguments.text("room"),
         arguments.optional_text("ticket"),
         private=arguments.flag("private"),
     )
-    warnings = report.warnings + _overruled(daemon.info, os.environ)
+    warnings = report.warnings + _overruled(daemon.info, caller.environ)
     return json_view.join_json(replace(report, warnings=warnings))
 
 
@@ -100,7 +100,7 @@ ROOM_TOOLS: tuple[Tool, ...] = (
             },
         },
         required=("room",),
-        ask=at_once(_join_room),
+        ask=for_caller(_join_room),
         idempotent=True,
     ),
     Tool(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from buddies_core.clock import SystemClock
@@ -16,10 +14,11 @@ from buddies_core.model.skill import HASH_HEX_CHARS, VERSION_MAX
 from buddies_core.model.skill_file import NAME_CHARS_MAX, SkillHost, plan_json
 from buddies_mcp.tools.paging import CURSOR, LIMIT, OFFSET, PAGE_LIMIT, SEARCH_TIMEOUT
 from buddies_mcp.tools.room import ROOM
-from buddies_mcp.tools.tool import Arguments, Tool, at_once
+from buddies_mcp.tools.tool import Arguments, Tool, at_once, for_caller
 
 if TYPE_CHECKING:
     from buddies_core.client import DaemonClient
+    from buddies_mcp.caller import Caller
 
 _HASH: dict[str, Any] = {
     "type": "string",
@@ -91,11 +90,11 @@ async def _vote_skill(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
     return skill_json.vote_json(report)
 
 
-async def _install_skill(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
+async def _install_skill(daemon: DaemonClient, arguments: Arguments, caller: Caller) -> JsonObject:
     from buddies_core.client.skill_files import SkillDirectory
 
     host = SkillHost(arguments.text("client"))
-    directory = SkillDirectory.of(host, os.environ, Path.cwd())
+    directory = SkillDirectory.of(host, caller.environ, caller.directory)
     page = await daemon.whole_skill(arguments.text("hash"))
     plan = directory.plan(page.skill, arguments.optional_text("name"))
     confirm = arguments.optional_text("confirm")
@@ -250,7 +249,7 @@ SKILL_TOOLS: tuple[Tool, ...] = (
             },
         },
         required=("hash", "client"),
-        ask=at_once(_install_skill),
+        ask=for_caller(_install_skill),
         destructive=True,
         idempotent=True,
     ),

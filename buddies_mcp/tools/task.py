@@ -24,6 +24,7 @@ from buddies_mcp.tools.tool import Arguments, Tool, at_once
 
 if TYPE_CHECKING:
     from buddies_core.client import DaemonClient
+    from buddies_mcp.caller import Call
     from buddies_mcp.patience import Patience
 
 POLL_WAIT_S = 30
@@ -44,9 +45,7 @@ _WAIT: dict[str, Any] = {
 }
 
 
-async def _delegate_task(
-    daemon: DaemonClient, arguments: Arguments, patience: Patience
-) -> JsonObject:
+async def _delegate_task(daemon: DaemonClient, arguments: Arguments, call: Call) -> JsonObject:
     task = await daemon.delegate_task(
         arguments.text("room"),
         arguments.text("description"),
@@ -58,18 +57,18 @@ async def _delegate_task(
         retryable=arguments.flag("retryable"),
         parent_task_id=arguments.text("parent_task_id"),
     )
-    patience.limit(arguments.optional_number("wait_secs"))
-    return await _outcome(daemon, task, patience)
+    call.patience.limit(arguments.optional_number("wait_secs"))
+    return await _outcome(daemon, task, call.patience)
 
 
-async def _wait_task(daemon: DaemonClient, arguments: Arguments, patience: Patience) -> JsonObject:
+async def _wait_task(daemon: DaemonClient, arguments: Arguments, call: Call) -> JsonObject:
     id, offset = arguments.text("task_id"), arguments.integer("offset")
     if arguments.text("of") == DESCRIPTION:
         task = await daemon.task_after(id, 0, offset=offset, description=True)
         return _with_next(task_json.description_json(task), DESCRIPTION)
     task = await daemon.task_after(id, 0, offset=offset)
-    patience.limit(arguments.optional_number("wait_secs"))
-    return await _outcome(daemon, task, patience, offset)
+    call.patience.limit(arguments.optional_number("wait_secs"))
+    return await _outcome(daemon, task, call.patience, offset)
 
 
 async def _outcome(
@@ -107,9 +106,8 @@ def _how(task: TaskView) -> str:
     return f"{worker}: {task.progress}" if task.progress else f"{worker} works on it"
 
 
-async def _poll_pending_tasks(
-    daemon: DaemonClient, arguments: Arguments, patience: Patience
-) -> JsonObject:
+async def _poll_pending_tasks(daemon: DaemonClient, arguments: Arguments, call: Call) -> JsonObject:
+    patience = call.patience
     patience.limit(arguments.number("wait_secs"))
     while True:
         wait_s = patience.until_report_s()

@@ -14,9 +14,9 @@ from buddies_mcp.tools.fields import SHOWN_CHARS_MAX, problems, taken
 
 if TYPE_CHECKING:  # brings gRPC, which `initialize` must not wait for
     from buddies_core.client import DaemonClient
-    from buddies_mcp.patience import Patience
+    from buddies_mcp.caller import Call, Caller
 
-Ask: TypeAlias = "Callable[[DaemonClient, Arguments, Patience], Awaitable[JsonObject]]"
+Ask: TypeAlias = "Callable[[DaemonClient, Arguments, Call], Awaitable[JsonObject]]"
 """Asks the daemon, and answers before the call's patience has run out."""
 
 PROBLEMS_MAX = 8
@@ -62,7 +62,12 @@ class Arguments:
 
 def at_once(ask: Callable[[DaemonClient, Arguments], Awaitable[JsonObject]]) -> Ask:
     """Return a question that is answered too soon for anything to be told meanwhile."""
-    return lambda daemon, arguments, _patience: ask(daemon, arguments)
+    return lambda daemon, arguments, _call: ask(daemon, arguments)
+
+
+def for_caller(ask: Callable[[DaemonClient, Arguments, Caller], Awaitable[JsonObject]]) -> Ask:
+    """Return such a question whose answer depends on the surroundings of the agent's client."""
+    return lambda daemon, arguments, call: ask(daemon, arguments, call.caller)
 
 
 @dataclass(frozen=True, kw_only=True)

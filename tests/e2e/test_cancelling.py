@@ -2,18 +2,17 @@
 
 import asyncio
 import itertools
-import json
-import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 
 from buddies_mcp.server import TOOLS
 from tests.support.worlds.machines import Machine
+from tests.support.worlds.shims import Shim, shake_hands, shim_on
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -23,16 +22,19 @@ MOMENTS_S = (0, 0.005, 0.05)
 ANSWERS_WITHIN_S = 60.0
 ENDS_WITHIN_S = 5.0
 AGENTS = 20
-LINE_BYTES_MAX = 1 << 24
 
-# A server whose loop is cut short, as by a cancellation that anyio does not know.
+# A server whose loop is cut short once, as by a cancellation that anyio does not know.
 CUT_SHORT = """\
 from buddies_mcp import __main__, server
+from buddies_mcp.host import serving
 
-async def serve_loop(_server, read_stream, _write_stream, **_options):
-    await read_stream.receive()
+whole = server.serve
 
-server.serve_loop = serve_loop
+async def cut_short(_session, incoming, _outgoing):
+    serving.serve = whole
+    await incoming.receive()
+
+serving.serve = cut_short
 __main__.main()
 """
 
@@ -78,116 +80,6 @@ def test_the_matrix_has_valid_arguments_for_every_tool() -> None:
     assert list(arguments) == list(TOOLS)
     for name, given in arguments.items():
         TOOLS[name].check(given)
-
-
-class Shim:
-    """A shim, and a client that has many calls under way at once."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-        self._ids = itertools.count()
-        self._answers: dict[int, asyncio.Future[Any]] = {}
-        self._ended = False
-
-    async def read(self) -> None:
-        """Take in every answer until the shim ends."""
-        assert self.process.stdout is not None
-        async for line in self.process.stdout:
-            message = json.loads(line)
-            if (answer := self._answers.get(message.get("id", -1))) is not None:
-                answer.set_result(message)
-        self._ended = True
-        for answer in self._answers.values():
-            if not answer.done():
-                answer.set_exception(AssertionError("the shim has ended"))
-
-    def tell(self, method: str, params: Mapping[str, Any], **more: Any) -> None:
-        """Send a line; never waits, as what is sent here is short."""
-        assert self.process.stdin is not None
-        line = json.dumps({"jsonrpc": "2.0", "method": method, "params": params, **more})
-        self.process.stdin.write(line.encode() + b"\n")
-
-    def ask(self, method: str, **params: Any) -> int:
-        """Send a request and return its id."""
-        assert not self._ended, "the shim has ended"
-        number = next(self._ids)
-        self._answers[number] = asyncio.get_running_loop().create_future()
-        self.tell(method, params, id=number)
-        return number
-
-    def call(self, name: str, arguments: Mapping[str, Any]) -> int:
-        """Send a call of a tool and return its id."""
-        return self.ask("tools/call", name=name, arguments=arguments)
-
-    def cancel(self, number: int) -> None:
-        """Send the cancellation of a request, whose answer nobody waits for any more."""
-        self.tell("notifications/cancelled", {"requestId": number, "reason": "Esc"})
-        self._answers.pop(number, None)
-
-    async def answer(self, number: int) -> Any:
-        """Wait for the answer to a request and return its result."""
-        async with asyncio.timeout(ANSWERS_WITHIN_S):
-            answer = await self._answers[number]
-        del self._answers[number]
-        assert "result" in answer, answer
-        return answer["result"]
-
-    async def result(self, name: str, **arguments: Any) -> Any:
-        """Call a tool and return its result."""
-        result = await self.answer(self.call(name, arguments))
-        assert not result.get("isError"), result
-        return result["structuredContent"]
-
-    async def volley(self, calls: Mapping[str, dict[str, Any]], moment_s: float) -> None:
-        """Make calls at once and cancel them all after a moment."""
-        numbers = [self.call(name, arguments) for name, arguments in calls.items()]
-        await asyncio.sleep(moment_s)
-        for number in numbers:
-            self.cancel(number)
-
-    async def is_well(self) -> None:
-        """Assert that it answers a ping and a call."""
-        await self.answer(self.ask("ping"))
-        assert ROOM in (await self.result("list_rooms"))["rooms"]
-
-    def hang_up(self) -> None:
-        """Close both pipes, as the kernel does for a client that is killed."""
-        for descriptor in (0, 1):
-            self.process._transport.get_pipe_transport(descriptor).close()  # type: ignore[attr-defined]
-
-
-@asynccontextmanager
-async def shim_on(machine: Machine, *command: str, agent: str = "claude") -> AsyncIterator[Shim]:
-    """Start a shim as a client does, up to the handshake; it is killed at the end."""
-    process = await asyncio.create_subprocess_exec(
-        *(command or ("buddies",)),
-        env=os.environ | machine.environment(agent),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        cwd=machine.home,
-        limit=LINE_BYTES_MAX,
-    )
-    shim = Shim(process)
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            reading = tasks.create_task(shim.read())
-            try:
-                yield shim
-            finally:
-                reading.cancel()
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
-async def shake_hands(shim: Shim) -> None:
-    client = {"name": "test", "version": "0"}
-    await shim.answer(
-        shim.ask("initialize", protocolVersion="2025-06-18", capabilities={}, clientInfo=client)
-    )
-    shim.tell("notifications/initialized", {})
 
 
 async def set_up(shim: Shim) -> Mapping[str, dict[str, Any]]:
@@ -320,11 +212,13 @@ async def test_twenty_agents_cancel_lose_their_daemon_and_are_killed_at_once(
         await _shows(alice, ["person"])
 
 
-async def test_a_server_that_ends_before_its_client_does_ends_the_process(alice: Machine) -> None:
+async def test_a_server_that_ends_before_its_client_does_is_replaced_under_it(
+    alice: Machine,
+) -> None:
+    alice = alice.with_environment(BUDDIES_MCP_HOST="off")
     async with shim_on(alice, sys.executable, "-c", CUT_SHORT) as shim:
-        shim.tell("notifications/initialized", {})
-        async with asyncio.timeout(ANSWERS_WITHIN_S):
-            assert await shim.process.wait() == 0
+        await shake_hands(shim)
+        assert await shim.result("list_rooms") == {"rooms": []}
 
 
 async def _shows(machine: Machine, agents: list[str]) -> None:

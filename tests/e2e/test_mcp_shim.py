@@ -33,6 +33,16 @@ child.wait()
 """
 
 
+@pytest.fixture(params=["on", "off"], ids=["by the host", "by itself"])
+def alice(alice: Machine, request: pytest.FixtureRequest) -> Machine:
+    """Alice's machine, where the host serves agents, or each agent's own process."""
+    return alice.with_environment(BUDDIES_MCP_HOST=request.param)
+
+
+def serves_itself(machine: Machine) -> bool:
+    return machine.more["BUDDIES_MCP_HOST"] == "off"
+
+
 @dataclass(frozen=True, slots=True)
 class RawClient:
     """A client that writes lines of JSON and reads whatever comes."""
@@ -120,7 +130,10 @@ async def test_stdout_carries_mcp_alone_however_much_is_logged(alice: Machine) -
         assert await client.ends() == 0
         rest, log = await client.process.communicate()
         assert rest == b""
-        assert b" DEBUG " in log
+        if serves_itself(alice):
+            assert b" DEBUG " in log
+        else:
+            assert (log, " DEBUG " in (alice.data_dir / "host.log").read_text()) == (b"", True)
 
 
 async def test_wrong_calls_are_answered_with_what_to_do(alice: Machine) -> None:
@@ -377,7 +390,12 @@ async def test_what_the_daemon_refuses_is_an_error_that_says_what_to_do(alice: M
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("BUDDIES_TRANSPORT", "http"), ("BUDDIES_TOOL_TIMEOUT_SECS", "soon")]
+    ("name", "value"),
+    [
+        ("BUDDIES_TRANSPORT", "morse"),
+        ("BUDDIES_TOOL_TIMEOUT_SECS", "soon"),
+        ("BUDDIES_MCP_HOST", "maybe"),
+    ],
 )
 async def test_a_setting_that_can_not_be_kept_is_refused_before_anything_is_served(
     alice: Machine, name: str, value: str

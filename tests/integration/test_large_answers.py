@@ -12,8 +12,8 @@ import pytest
 from buddies_core.client import DaemonClient
 from buddies_core.model.budget import ANSWER_COST_MAX, answer_cost
 from buddies_mcp.link import DaemonLink
-from buddies_mcp.patience import Patience
 from buddies_mcp.server import call_tool
+from tests.support.callers import a_call
 from tests.support.worlds.whole_daemon import a_whole_daemon
 
 ROOM = "demo"
@@ -30,11 +30,7 @@ class ReadingAgent:
 
     async def call(self, name: str, **given: object) -> dict[str, Any]:
         """Return what a tool answers, after measuring it."""
-
-        async def tell(_passed_s: float, _text: str) -> None:
-            pass
-
-        result = await call_tool(self._link, name, given, Patience(5, tell))
+        result = await call_tool(self._link, name, given, a_call(5))
         [part] = result.content
         assert isinstance(part, mcp.TextContent)
         assert not result.is_error, part.text

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from buddies_core.errors import InvalidInput, StoreError
@@ -15,7 +16,9 @@ from buddies_core.paths import (
     daemon_socket,
     data_lock_holder,
     hold_data_lock,
+    hold_host_lock,
     home_directory,
+    host_lock_holder,
     last_socket,
     lock_holder,
 )
@@ -24,11 +27,9 @@ from buddies_core.paths import (
 def test_without_any_variable_everything_is_where_the_platform_keeps_data(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("HOME", "/home/ann")
-    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
     monkeypatch.setattr("sys.platform", "linux")
 
-    paths = Paths.from_environment({})
+    paths = Paths.from_environment({"HOME": "/home/ann"})
 
     assert paths.data_dir == Path("/home/ann/.local/share/buddies")
     assert paths.socket == paths.data_dir / "run" / "core.sock"
@@ -56,12 +57,53 @@ def test_each_file_has_its_place_in_the_data_directory() -> None:
     }  # fmt: skip
 
 
-def test_a_tilde_is_the_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/ann")
-
-    paths = Paths.from_environment({"BUDDIES_DATA_DIR": "~/buddies"})
+def test_a_tilde_is_the_home_directory() -> None:
+    paths = Paths.from_environment({"BUDDIES_DATA_DIR": "~/buddies", "HOME": "/home/ann"})
 
     assert paths.data_dir == Path("/home/ann/buddies")
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"HOME": "/home/ann"},
+        {"HOME": "/home/ann", "XDG_DATA_HOME": "/data"},
+        {"HOME": "/home/ann", "XDG_DATA_HOME": ""},
+    ],
+)
+def test_the_data_directory_is_where_platformdirs_has_it(
+    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str]
+) -> None:
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+
+    found = Paths.from_environment(environ).data_dir
+
+    assert found == platformdirs.user_data_path("buddies", appauthor=False)
+
+
+def test_the_host_has_its_files_beside_those_of_the_daemon() -> None:
+    paths = Paths.from_environment({"BUDDIES_DATA_DIR": "/d"})
+
+    assert (paths.host_lock, paths.host_log, paths.host_socket) == (
+        Path("/d/host.lock"), Path("/d/host.log"), Path("/d/run/host.sock")
+    )  # fmt: skip
+
+
+def test_one_process_serves_agents_and_says_where_until_it_ends(tmp_path: Path) -> None:
+    paths = Paths(tmp_path, tmp_path / "run")
+
+    with hold_host_lock(paths):
+        assert host_lock_holder(paths) == LockHolder(os.getpid(), paths.host_socket)
+        with (
+            pytest.raises(StoreError, match=f"process {os.getpid()} serves the agents"),
+            hold_host_lock(paths),
+        ):
+            pass
+
+    assert host_lock_holder(paths) is None
+    assert paths.host_lock.read_bytes() == b""
 
 
 def test_the_home_of_nobody_is_a_clear_error() -> None:
@@ -321,10 +363,12 @@ def test_a_user_without_a_home_is_asked_for_a_place(monkeypatch: pytest.MonkeyPa
     def nobody(uid: int) -> None:
         raise KeyError(uid)
 
-    for variable in ("HOME", "XDG_DATA_HOME"):
-        monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr("pwd.getpwuid", nobody)
-    assert home_directory({}) is None
+    for environ in ({}, {"HOME": ""}, {"HOME": "h"}):
+        assert home_directory(environ) is None
+        with pytest.raises(InvalidInput, match="set HOME or BUDDIES_DATA_DIR"):
+            Paths.from_environment(environ)
+        assert Paths.from_environment({**environ, "BUDDIES_DATA_DIR": "/d"}).data_dir == Path("/d")
+        found = Paths.from_environment({**environ, "XDG_DATA_HOME": "/x"}).data_dir
+        assert found == Path("/x/buddies")
     assert home_directory({"HOME": "/h"}) == Path("/h")
-    with pytest.raises(InvalidInput, match="set HOME or BUDDIES_DATA_DIR"):
-        Paths.from_environment({})

@@ -28,9 +28,9 @@ from buddies_core.model.task import TaskFailed, TaskPlace, TaskState, TaskSuccee
 from buddies_core.model.views import MemoryPage, PeerAnswer, PeerSilence
 from buddies_core.paths import Paths
 from buddies_mcp.link import DaemonLink
-from buddies_mcp.patience import Patience
-from buddies_mcp.server import TOOLS, build_server, call_tool
-from buddies_mcp.waking import INBOX_URI, Waking
+from buddies_mcp.server import TOOLS, call_tool
+from buddies_mcp.waking import INBOX_URI
+from tests.support.callers import a_call, a_server
 from tests.support.fakes.node import FakeNode, fake_node
 from tests.support.fakes.policies import REPORT, VIEW
 from tests.support.fakes.services import JOIN_REPORT, MEMORY, MEMORY_ID, ROOM_STATUS, SEARCH_RESULT
@@ -167,10 +167,7 @@ async def a_link(paths: Paths) -> AsyncIterator[DaemonLink]:
 
 
 async def answer(link: DaemonLink, name: str, **given: object) -> dict[str, Any]:
-    async def tell(_passed_s: float, _text: str) -> None:
-        pass
-
-    result = await call_tool(link, name, given, Patience(0, tell))
+    result = await call_tool(link, name, given, a_call())
     assert not result.is_error, text_of(result)
     assert answer_cost(text_of(result)) <= ANSWER_COST_MAX
     shown: dict[str, Any] | None = result.structured_content
@@ -199,7 +196,7 @@ async def test_the_inbox_keeps_to_the_budget_too(paths: Paths, char: str) -> Non
     async with (
         fake_node(paths) as node,
         a_link(paths) as link,
-        Client(build_server(link, Waking()), mode="legacy") as client,
+        Client(a_server(link), mode="legacy") as client,
     ):
         fill(node, char)
         [shown] = (await client.read_resource(INBOX_URI)).contents

@@ -13,8 +13,8 @@ from jsonschema import Draft202012Validator
 from buddies_core.client import DaemonClient
 from buddies_core.paths import Paths
 from buddies_mcp.link import DaemonLink
-from buddies_mcp.patience import Patience
 from buddies_mcp.server import TOOLS, call_tool
+from tests.support.callers import a_call
 from tests.support.fakes.node import fake_node
 
 NUMBERS = [0, 1, -1, 5, 2**31, 2**32, 2**64, 10**300, 0.5, -0.0, 1e300, float("nan"), float("inf")]
@@ -75,7 +75,7 @@ async def test_any_json_for_any_argument_gives_a_result_or_a_refusal(
     draw()
     async with linked(paths) as link:
         for call in calls:
-            result = await call_tool(link, name, call, Patience(0, tell))
+            result = await call_tool(link, name, call, a_call())
             [part] = result.content
             assert isinstance(part, mcp.TextContent)
             assert "bug" not in part.text, call

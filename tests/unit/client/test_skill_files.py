@@ -207,3 +207,13 @@ def test_the_lock_file_is_for_people_too(directory: SkillDirectory) -> None:
     lock = json.loads((directory.root / LOCK_FILE).read_text())
     assert list(lock["skills"]) == ["release"]
     assert lock["skills"]["release"]["hash"] == SKILL.hash
+
+
+def test_without_a_home_only_the_project_has_a_directory_for_skills(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.getuid", lambda: 4_000_000)  # who is in no list of users
+
+    assert SkillDirectory.of(SkillHost.PROJECT, {}, tmp_path).root == tmp_path / ".agents/skills"
+    with pytest.raises(InvalidInput, match="set HOME, or install with client=project"):
+        SkillDirectory.of(SkillHost.CURSOR, {}, tmp_path)

@@ -3,7 +3,8 @@ import json
 import mcp_types as mcp
 import pytest
 
-from buddies_mcp.lines import LINE_BYTES_MAX, Part, Refusal, read_line
+from buddies_mcp.lines import Part, Refusal, read_line
+from buddies_mcp.splitting import LINE_BYTES_MAX
 
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 

@@ -2,17 +2,14 @@ import pytest
 
 from buddies_core.errors import InvalidInput, NotAllowed
 from buddies_core.model.json_view import JsonObject
-from buddies_mcp.patience import Patience
 from buddies_mcp.server import TOOLS
+from tests.support.callers import a_call
 from tests.support.fakes.policies import ANN, BEN, LOCKED_OUT, OPEN_VIEW, PEER
 from tests.support.fakes.policy_client import PolicyClient
 
 
 async def call(daemon: PolicyClient, tool: str, **given: object) -> JsonObject:
-    async def tell(_passed_s: float, _text: str) -> None:
-        raise AssertionError("nothing is told of what is answered at once")
-
-    return await TOOLS[tool].ask(daemon, TOOLS[tool].check(given), Patience(0, tell))
+    return await TOOLS[tool].ask(daemon, TOOLS[tool].check(given), a_call())
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,8 @@ from mcp.shared.exceptions import MCPError
 
 from buddies_core.errors import NotFound, TimedOut
 from buddies_mcp.link import DaemonLink
-from buddies_mcp.patience import Patience
-from buddies_mcp.server import INSTRUCTIONS, TOOLS, build_server, call_tool
-from buddies_mcp.waking import Waking
+from buddies_mcp.server import INSTRUCTIONS, TOOLS, call_tool
+from tests.support.callers import a_call, a_server
 from tests.support.fakes.client import FakeClient
 
 
@@ -28,14 +27,7 @@ async def linked(daemon: FakeClient) -> AsyncIterator[DaemonLink]:
 
 async def call(daemon: FakeClient, name: str, given: dict[str, object]) -> mcp.CallToolResult:
     async with linked(daemon) as link:
-        return await call_tool(link, name, given, patience())
-
-
-def patience() -> Patience:
-    async def tell(_passed_s: float, _text: str) -> None:
-        pass
-
-    return Patience(0, tell)
+        return await call_tool(link, name, given, a_call())
 
 
 def text_of(result: mcp.CallToolResult) -> str:
@@ -87,7 +79,7 @@ async def test_what_the_daemon_refuses_is_told_in_its_words() -> None:
     daemon.failure = NotFound("not in room x; join it first with join_room")
     async with linked(daemon) as link:
         await link.warm_up()
-        result = await call_tool(link, "get_room_status", {"room": "x"}, patience())
+        result = await call_tool(link, "get_room_status", {"room": "x"}, a_call())
     assert (result.is_error, text_of(result)) == (
         True,
         "not in room x; join it first with join_room",
@@ -118,7 +110,7 @@ async def test_an_unknown_tool_is_a_protocol_error_with_the_known_ones() -> None
         with pytest.raises(
             MCPError, match="there is no tool 'fly'; there are join_room"
         ) as refused:
-            await call_tool(link, "fly", {}, patience())
+            await call_tool(link, "fly", {}, a_call())
     assert refused.value.error.code == mcp.INVALID_PARAMS
 
 
@@ -126,7 +118,7 @@ async def test_a_client_sees_the_tools_the_instructions_and_the_results() -> Non
     daemon = FakeClient()
     async with (
         linked(daemon) as link,
-        Client(build_server(link, Waking()), mode="legacy") as client,
+        Client(a_server(link), mode="legacy") as client,
     ):
         assert client.instructions == INSTRUCTIONS
         assert [tool.name for tool in (await client.list_tools()).tools] == list(TOOLS)

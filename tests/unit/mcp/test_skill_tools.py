@@ -7,17 +7,14 @@ from buddies_core.errors import InvalidInput, NotAllowed
 from buddies_core.model import skill_json
 from buddies_core.model.json_view import JsonObject
 from buddies_core.model.skill_file import skill_md
-from buddies_mcp.patience import Patience
 from buddies_mcp.server import TOOLS
+from tests.support.callers import a_call
 from tests.support.fakes.skill_client import SkillClient
 from tests.support.fakes.skills import CHILD, HASH, PAGE, PARENT, SEARCH_RESULT, SKILL, VOTED
 
 
 async def call(daemon: SkillClient, tool: str, **given: object) -> JsonObject:
-    async def tell(_passed_s: float, _text: str) -> None:
-        raise AssertionError("nothing is told of what is answered at once")
-
-    return await TOOLS[tool].ask(daemon, TOOLS[tool].check(given), Patience(0, tell))
+    return await TOOLS[tool].ask(daemon, TOOLS[tool].check(given), a_call())
 
 
 @pytest.fixture

@@ -14,10 +14,12 @@ from buddies_core.errors import DaemonUnavailable
 from buddies_core.model import task_json
 from buddies_core.model.json_view import JsonObject
 from buddies_core.model.task import SubmitVerdict, TaskSucceeded, TaskView
+from buddies_mcp.caller import Call
 from buddies_mcp.link import DaemonLink
 from buddies_mcp.patience import Patience
-from buddies_mcp.server import TOOLS, build_server
+from buddies_mcp.server import TOOLS
 from buddies_mcp.waking import Waking
+from tests.support.callers import a_caller, a_server
 from tests.support.eventually import until
 from tests.support.fakes.client import FakeClient
 from tests.support.fakes.tasks import COMPLETED, FAILED, SUBMITTED, TASK_ID, WORKING
@@ -40,8 +42,8 @@ class Asked:
         async def tell(_passed_s: float, text: str) -> None:
             self.told.append(text)
 
-        patience = Patience(self.wait_s, tell)
-        return await TOOLS[tool].ask(self.daemon, TOOLS[tool].check(given), patience)
+        call = Call(a_caller(), Patience(self.wait_s, tell))
+        return await TOOLS[tool].ask(self.daemon, TOOLS[tool].check(given), call)
 
 
 async def test_delegating_waits_for_the_result_and_tells_how_it_goes_meanwhile() -> None:
@@ -199,7 +201,7 @@ async def session(daemon: FakeClient) -> AsyncIterator[Client]:
     waking = Waking()
     async with (
         DaemonLink.open(connect, waking.tell) as link,
-        Client(build_server(link, waking), mode="legacy") as client,
+        Client(a_server(link, waking), mode="legacy") as client,
     ):
         yield client
 

@@ -2,16 +2,13 @@ import pytest
 
 from buddies_core.model import json_view
 from buddies_core.model.json_view import JsonObject
-from buddies_mcp.patience import Patience
 from buddies_mcp.server import TOOLS
+from tests.support.callers import a_call
 from tests.support.fakes.client import FOUND, FakeClient
 
 
 async def call(daemon: FakeClient, tool: str, **given: object) -> JsonObject:
-    async def tell(_passed_s: float, _text: str) -> None:
-        raise AssertionError("nothing is told of what is answered at once")
-
-    return await TOOLS[tool].ask(daemon, TOOLS[tool].check(given), Patience(0, tell))
+    return await TOOLS[tool].ask(daemon, TOOLS[tool].check(given), a_call())
 
 
 @pytest.mark.parametrize(

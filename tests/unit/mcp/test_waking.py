@@ -17,8 +17,8 @@ from buddies_core.errors import StoreError
 from buddies_core.model import task_json
 from buddies_core.model.task import InboxChange, TaskList
 from buddies_mcp.link import DaemonLink
-from buddies_mcp.server import build_server
 from buddies_mcp.waking import INBOX_URI, Waking
+from tests.support.callers import a_server
 from tests.support.eventually import until
 from tests.support.fakes.client import FakeClient
 from tests.support.fakes.tasks import ARRIVED, FAILED, TASK_ID, WORKING
@@ -118,7 +118,7 @@ async def client_of(
     waking = Waking()
     async with (
         DaemonLink.open(connect, waking.tell) as link,
-        Client(build_server(link, waking), mode="legacy", message_handler=hear) as client,
+        Client(a_server(link, waking), mode="legacy", message_handler=hear) as client,
     ):
         yield client
 

@@ -1,9 +1,8 @@
-"""The lines of a client and the SDK's server, over real pipes in one process."""
+"""The lines of a client and the SDK's server, over a real socket in one process."""
 
 import asyncio
-import contextlib
 import json
-import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,13 +11,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mcp.server.runner import serve_loop
 
 from buddies_core.model.room import JoinReport
 from buddies_mcp.link import DaemonLink
-from buddies_mcp.server import build_server
-from buddies_mcp.stdio import BATCH_MAX, Outgoing, line_streams
-from buddies_mcp.waking import Waking
+from buddies_mcp.server import serve
+from buddies_mcp.splitting import Lines
+from buddies_mcp.transport import BATCH_MAX, CALLS_MAX, TOO_MANY_CALLS, Outgoing, messages
+from tests.support.callers import a_session
 from tests.support.fakes.client import FakeClient
 
 ANSWERS_WITHIN_S = 10.0
@@ -26,15 +25,14 @@ ANSWERS_WITHIN_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """A client's ends of the pipes."""
+    """A client's end of the socket."""
 
-    to_server: int
     answers: asyncio.StreamReader
+    to_server: asyncio.StreamWriter
 
     async def write(self, line: bytes) -> None:
-        left = line
-        while left:  # in a thread, as a pipe holds 64 KiB
-            left = left[await asyncio.to_thread(os.write, self.to_server, left) :]
+        self.to_server.write(line)
+        await self.to_server.drain()
 
     async def read(self) -> Any:
         async with asyncio.timeout(ANSWERS_WITHIN_S):
@@ -74,27 +72,24 @@ async def served(daemon: FakeClient, version: str = "2025-11-25") -> AsyncIterat
     async def connect() -> AsyncIterator[FakeClient]:
         yield daemon
 
-    read, to_server = os.pipe()
-    from_server, write = os.pipe()
-    answers = asyncio.StreamReader(limit=1 << 20)
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(answers), os.fdopen(from_server, "rb", 0)
-    )
-    async with DaemonLink.open(connect) as link, asyncio.TaskGroup() as tasks:
-        server = build_server(link, Waking())
-        async with line_streams(read, write) as (incoming, outgoing):
-            serving = tasks.create_task(serve_loop(server, incoming, outgoing, lifespan_state=None))
-            wire = Wire(to_server, answers)
-            try:
-                await wire.shake_hands(version)
-                yield wire
-            finally:
-                os.close(to_server)
-            async with asyncio.timeout(ANSWERS_WITHIN_S):
-                await serving
-    transport.close()
-    os.close(read)
-    os.close(write)
+    ours, theirs = socket.socketpair()
+    answers, to_server = await asyncio.open_unix_connection(sock=ours, limit=1 << 20)
+    server_end = await asyncio.open_unix_connection(sock=theirs)
+    async with (
+        DaemonLink.open(connect) as link,
+        asyncio.TaskGroup() as tasks,
+        messages(*server_end) as streams,
+    ):
+        serving = tasks.create_task(serve(a_session(link), *streams))
+        wire = Wire(answers, to_server)
+        try:
+            await wire.shake_hands(version)
+            yield wire
+        finally:
+            to_server.write_eof()
+        async with asyncio.timeout(ANSWERS_WITHIN_S):
+            await serving
+    to_server.close()
 
 
 class Waiting(FakeClient):
@@ -135,13 +130,13 @@ async def test_a_request_in_a_last_line_without_an_end_is_answered() -> None:
 async def test_answers_whose_calls_are_cancelled_while_they_wait_to_be_written_are_written() -> (
     None
 ):
-    read, write = os.pipe()
-    os.set_blocking(write, False)
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            os.write(write, b"x" * 4096)
-    os.set_blocking(write, True)
-    outgoing = Outgoing(write)
+    ours, theirs = socket.socketpair()
+    reader, client = await asyncio.open_unix_connection(sock=ours)
+    _, writer = await asyncio.open_unix_connection(sock=theirs)
+    outgoing = Outgoing(writer)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await outgoing.write("x" * (1 << 22))
     async with asyncio.TaskGroup() as tasks:
         sending = [tasks.create_task(outgoing.write(text)) for text in ("first", "second")]
         await asyncio.sleep(0)
@@ -149,15 +144,39 @@ async def test_answers_whose_calls_are_cancelled_while_they_wait_to_be_written_a
             task.cancel()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(outgoing.finish())
-        await asyncio.to_thread(os.read, read, 1 << 16)
-    assert os.read(read, 1 << 16) == b"first\nsecond\n"
-    os.close(read)
-    os.close(write)
+        written = await reader.read(-1)
+    assert written == b"x" * (1 << 22) + b"\nfirst\nsecond\n"
+    client.close()
+
+
+async def test_a_client_that_reads_nothing_holds_up_the_end_for_a_second_alone() -> None:
+    ours, theirs = socket.socketpair()
+    _, writer = await asyncio.open_unix_connection(sock=theirs)
+    outgoing = Outgoing(writer)
+    async with asyncio.TaskGroup() as tasks, asyncio.timeout(ANSWERS_WITHIN_S):
+        waiting = tasks.create_task(outgoing.write("x" * (1 << 22)))
+        await asyncio.sleep(0)
+        await outgoing.finish()
+        waiting.cancel()
+    ours.close()
+
+
+async def test_more_calls_under_way_than_the_limit_are_refused_and_may_be_cancelled() -> None:
+    daemon = Waiting()
+    async with served(daemon) as wire:
+        for number in range(CALLS_MAX):
+            await wire.write(json.dumps({**JOIN, "id": number}).encode() + b"\n")
+        assert await wire.ask(call("ping", "p")) == error(-32603, TOO_MANY_CALLS, "p")
+        await wire.write(json.dumps(tell("notifications/cancelled", requestId=0)).encode() + b"\n")
+        assert await wire.ask(call("ping", "q")) == result("q")
+        daemon.may_join.set()
+        answered = {(await wire.read())["id"] for _ in range(CALLS_MAX - 1)}
+        assert answered == set(range(1, CALLS_MAX))
 
 
 async def test_a_line_beyond_the_limit_costs_itself_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("lines", "stdio"):
-        monkeypatch.setattr(f"buddies_mcp.{module}.LINE_BYTES_MAX", 1000)
+    monkeypatch.setattr("buddies_mcp.lines.LINE_BYTES_MAX", 1000)
+    monkeypatch.setattr("buddies_mcp.transport.Lines", lambda: Lines(1000))
     async with served(FakeClient()) as wire:
         for size in (1000, 1001, 1999, 2000, 2001, 2002, 70_000):
             await wire.write(b"x" * size + b"\n")

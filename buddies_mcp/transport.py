@@ -1,4 +1,4 @@
-"""MCP on stdin and stdout: no line ends the server, and none that can be answered is left alone.
+"""MCP over a socket: no line ends the server, and each that can be answered gets an answer.
 
 In place of the SDK's transport, which drops what it can't parse and has no batches.
 """
@@ -6,16 +6,10 @@ In place of the SDK's transport, which drops what it can't parse and has no batc
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
-import os
-import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import CancelledError, Future
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Self, TypeAlias
 
 import anyio
@@ -23,8 +17,8 @@ import mcp_types as mcp
 from mcp.shared.dispatcher import coerce_request_id
 from mcp.shared.message import SessionMessage
 
-from buddies_core.streams import BROKEN_PIPE
-from buddies_mcp.lines import LINE_BYTES_MAX, Part, Refusal, in_unicode, read_line, refusal
+from buddies_mcp.lines import Part, Refusal, in_unicode, read_line, refusal
+from buddies_mcp.splitting import Lines
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -32,6 +26,13 @@ if TYPE_CHECKING:
 BATCHES_IN = "2025-03-26"
 """The one version of MCP that has batches."""
 BATCH_MAX = 100
+CALLS_MAX = 256
+"""Requests that one client may have under way; one more is refused."""
+TOO_MANY_CALLS = (
+    f"{CALLS_MAX} requests of this client are under way, which is the limit; wait for answers"
+    " before you send more"
+)
+CHUNK_BYTES = 1 << 16
 FINISHES_WITHIN_S = 1.0
 """A client that reads no more answers does not hold up the end for longer."""
 
@@ -46,53 +47,39 @@ class _Batch:
 
 
 @asynccontextmanager
-async def stdio() -> AsyncIterator[tuple[Incoming, Outgoing]]:
-    """Serve this process's stdin and stdout. What else is printed meanwhile goes to stderr."""
-    wire = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, 3)
-    os.dup2(2, 1)
-    async with line_streams(0, wire, _end_unread) as streams:
-        yield streams
-
-
-def _end_unread() -> None:
-    """End this process: its client reads nothing any more, which is how many hang up."""
-    os._exit(BROKEN_PIPE)
-
-
-def _go_on() -> None:
-    """Leave it to stdin to end the server."""
-
-
-@asynccontextmanager
-async def line_streams(
-    read_descriptor: int, write_descriptor: int, when_unread: Callable[[], None] = _go_on
+async def messages(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> AsyncIterator[tuple[Incoming, Outgoing]]:
-    """Return what comes in by one descriptor, and what takes the answers to the other.
-
-    `when_unread` is called, in a thread, when nobody has the other end of the second one open.
-    """
-    outgoing = Outgoing(write_descriptor, when_unread)
-    incoming = Incoming(outgoing)
-    loop = asyncio.get_running_loop()
-    _in_background("stdin", lambda: incoming.read(read_descriptor, loop))
+    """Return what a client sends by a stream, and what takes the answers; close it at the end."""
+    outgoing = Outgoing(writer)
     try:
-        yield incoming, outgoing
+        yield Incoming(reader, outgoing), outgoing
     finally:
         await outgoing.finish()
 
 
 class Outgoing:
-    """The way to the client: whole lines, one at a time."""
+    """The way to the client: whole lines, one at a time.
 
-    def __init__(self, descriptor: int, when_unread: Callable[[], None] = _go_on) -> None:
+    Each answer waits until the client has read those before it, as far as the stream does not hold
+    them. As the calls under way are bounded, so is what waits here.
+    """
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
         self._closed = False
-        self._when_unread = when_unread
-        # As long as those who wait for their line to be written.
-        self._lines: SimpleQueue[tuple[bytes, Future[None]] | None] = SimpleQueue()
-        self._finished: Future[None] = Future()
-        _in_background("stdout", lambda: self._write_to(descriptor))
         self._batches: dict[Id, _Batch] = {}
+        self._calls: set[Id] = set()
         self._takes_batches = False
+
+    @property
+    def calls(self) -> int:
+        """How many requests are under way."""
+        return len(self._calls)
+
+    def begin_call(self, id: Id) -> None:
+        """Take in that a request is under way."""
+        self._calls.add(coerce_request_id(id))
 
     async def send(self, item: SessionMessage, /) -> None:
         """Write a message; an answer to a part of a batch is kept until the others are there.
@@ -106,6 +93,8 @@ class Outgoing:
             self._takes_batches = message.result["protocolVersion"] == BATCHES_IN
         if isinstance(message, mcp.JSONRPCResponse | mcp.JSONRPCError):
             id = None if message.id is None else coerce_request_id(message.id)
+            if id is not None:
+                self._calls.discard(id)
             batch = None if id is None else self._batches.pop(id, None)
             if id is not None and batch is not None:
                 batch.answers.append(message)
@@ -142,21 +131,24 @@ class Outgoing:
         return messages
 
     async def forget(self, id: object) -> None:
-        """Wait no longer for the answer to a part of a batch: its client has cancelled it."""
-        key = coerce_request_id(id) if isinstance(id, str | int) else None
-        batch = None if key is None else self._batches.pop(key, None)
-        if key is not None and batch is not None:
+        """Wait no longer for the answer to a request: its client has cancelled it."""
+        if not isinstance(id, str | int):
+            return
+        key = coerce_request_id(id)
+        self._calls.discard(key)
+        batch = self._batches.pop(key, None)
+        if batch is not None:
             await self._settle(key, batch)
 
     async def write(self, text: str) -> None:
         """Write a line. It is written whole also where whoever waits for that is cancelled."""
         if self._closed:
             raise anyio.ClosedResourceError
-        written: Future[None] = Future()
-        self._lines.put((f"{text}\n".encode(), written))
+        if self._writer.is_closing():
+            raise anyio.BrokenResourceError
+        self._writer.write(f"{text}\n".encode())
         try:
-            # When stdin ends, the SDK cancels calls in the middle of their answers.
-            await asyncio.shield(asyncio.wrap_future(written))
+            await self._writer.drain()
         except OSError as error:
             raise anyio.BrokenResourceError from error
 
@@ -167,8 +159,13 @@ class Outgoing:
     async def finish(self) -> None:
         """Take no more messages, and wait a moment for those that were taken to be written."""
         self._closed = True
-        self._lines.put(None)
-        await asyncio.wait([asyncio.wrap_future(self._finished)], timeout=FINISHES_WITHIN_S)
+        self._writer.close()
+        with suppress(OSError):
+            try:
+                async with asyncio.timeout(FINISHES_WITHIN_S):
+                    await self._writer.wait_closed()
+            except TimeoutError:
+                self._writer.transport.abort()
 
     async def __aenter__(self) -> Self:
         return self
@@ -199,49 +196,41 @@ class Outgoing:
         for id in ids or (None,):
             await self.refuse(refusal(mcp.INVALID_REQUEST, text, id))
 
-    def _write_to(self, descriptor: int) -> None:
-        while (line := self._lines.get()) is not None:
-            data, written = line
-            try:
-                left = memoryview(data)
-                while left:
-                    left = left[os.write(descriptor, left) :]
-            except OSError as error:
-                written.set_exception(error)
-                if isinstance(error, BrokenPipeError):
-                    self._when_unread()
-            else:
-                written.set_result(None)
-        self._finished.set_result(None)
-
 
 class Incoming:
     """The messages of the client, in order. What is none is answered here and passed over."""
 
-    def __init__(self, outgoing: Outgoing) -> None:
+    def __init__(self, reader: asyncio.StreamReader, outgoing: Outgoing) -> None:
+        self._reader = reader
         self._outgoing = outgoing
-        # A full one holds up the thread that reads.
-        self._lines: asyncio.Queue[bytes] = asyncio.Queue(1)
+        self._lines = Lines()
+        self._unread: deque[bytes] = deque()
         self._ready: deque[mcp.JSONRPCMessage] = deque()
-
-    def read(self, descriptor: int, loop: asyncio.AbstractEventLoop) -> None:
-        """Hand over lines until there are no more; in a thread of its own."""
-        with contextlib.suppress(RuntimeError, CancelledError):  # the loop has ended
-            for line in _lines_of(descriptor):
-                asyncio.run_coroutine_threadsafe(self._lines.put(line), loop).result()
-            asyncio.run_coroutine_threadsafe(self._lines.put(b""), loop).result()
 
     async def receive(self) -> SessionMessage:
         """Return the next message.
 
         Raises:
-            EndOfStream: the client has closed stdin.
+            EndOfStream: there are no more.
         """
+        while True:
+            message = await self._message()
+            match message:
+                case mcp.JSONRPCNotification(method="notifications/cancelled"):
+                    await self._outgoing.forget((message.params or {}).get("requestId"))
+                case mcp.JSONRPCRequest() if self._outgoing.calls >= CALLS_MAX:
+                    refused = refusal(mcp.INTERNAL_ERROR, TOO_MANY_CALLS, message.id)
+                    await self._outgoing.send(SessionMessage(refused.answer))
+                    continue
+                case mcp.JSONRPCRequest():
+                    self._outgoing.begin_call(message.id)
+                case _:
+                    pass
+            return SessionMessage(message)
+
+    async def _message(self) -> mcp.JSONRPCMessage:
         while not self._ready:
-            line = await self._lines.get()
-            if not line:
-                raise anyio.EndOfStream
-            match read_line(line):
+            match read_line(await self._line()):
                 case None:
                     pass
                 case Refusal() as refused:
@@ -250,15 +239,25 @@ class Incoming:
                     self._ready.extend(await self._outgoing.begin(parts))
                 case message:
                     self._ready.append(message)
-        message = self._ready.popleft()
-        if isinstance(message, mcp.JSONRPCNotification) and (
-            message.method == "notifications/cancelled"
-        ):
-            await self._outgoing.forget((message.params or {}).get("requestId"))
-        return SessionMessage(message)
+        return self._ready.popleft()
+
+    async def _line(self) -> bytes:
+        # Also where lines wait: others whose sessions this process serves have their turn between.
+        await asyncio.sleep(0)
+        while not self._unread:
+            try:
+                chunk = await self._reader.read(CHUNK_BYTES)
+            except OSError:  # the other end has died
+                chunk = b""
+            self._unread.extend(self._lines.feed(chunk))
+            if not chunk:
+                if not (rest := self._lines.rest()):
+                    raise anyio.EndOfStream
+                self._unread.append(rest)
+        return self._unread.popleft()
 
     async def aclose(self) -> None:
-        """Stop; the thread stays with its read, and the process does not wait for it."""
+        """Read no more."""
 
     def __aiter__(self) -> Self:
         return self
@@ -279,27 +278,6 @@ class Incoming:
         exc_tb: TracebackType | None,
     ) -> None:
         await self.aclose()
-
-
-def _in_background(name: str, work: Callable[[], None]) -> None:
-    """Work in a thread that the end of the process does not wait for.
-
-    Nothing can interrupt a read of a client that stays silent, nor a write to one that reads
-    nothing any more.
-    """
-    threading.Thread(target=work, name=name, daemon=True).start()
-
-
-def _lines_of(descriptor: int) -> Iterator[bytes]:
-    """Return lines until there are no more, at most one byte of each beyond the limit."""
-    # Not sys.stdin: closing that at the end of the process would wait for its reader.
-    lines = open(descriptor, "rb", closefd=False)  # noqa: SIM115 - whoever opened it closes it
-    with contextlib.suppress(OSError):  # its terminal has gone
-        while line := lines.readline(LINE_BYTES_MAX + 1):
-            rest = line
-            while len(line) > LINE_BYTES_MAX and rest and not rest.endswith(b"\n"):
-                rest = lines.readline(LINE_BYTES_MAX)
-            yield line
 
 
 def _text(message: mcp.JSONRPCMessage) -> str:

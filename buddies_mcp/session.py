@@ -1,0 +1,22 @@
+"""One agent's session. It is the same whichever way the client reaches us."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from buddies_mcp.caller import Caller
+    from buddies_mcp.link import DaemonLink
+    from buddies_mcp.waking import Waking
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AgentSession:
+    """What the MCP server needs to serve one agent."""
+
+    link: DaemonLink
+    """Its connection to the daemon, by which it is attached."""
+    waking: Waking
+    """The ways to tell its client that a task waits."""
+    caller: Caller
