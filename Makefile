@@ -63,10 +63,8 @@ interop: $(READY)  ## our nodes among iroh-gossip's own; needs cargo, builds for
 bench: $(READY)  ## figures; asserts nothing
 	$(PYTEST) tests/bench --ignore=tests/bench/test_search_quality.py -s
 
-bench-search: $(READY)  ## how well questions are answered, beside the engine before; HALVES=a for one half
+bench-search: $(READY)  ## how well questions are answered, and how fast lists are; HALVES=a, SCALE=1 for a million
 	$(PYTEST) tests/bench/test_search_quality.py -s
-
-bench-search: $(READY)  ## lists as the store grows: 10k and 100k memories; SCALE=1 a million
 	@python -m tests.bench.lists
 
 proto: $(READY)  ## generate buddies_core/pb from proto/

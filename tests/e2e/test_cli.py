@@ -194,8 +194,6 @@ async def test_a_reader_that_has_had_enough_ends_the_command_quietly(alice: Mach
 
 
 async def test_an_interrupt_ends_the_command_quietly(alice: Machine) -> None:
-    # Whoever runs the tests in the background may ignore it, and a child inherits that.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     ours, theirs = pty.openpty()
     try:
         async with started(alice, "memory", "store", "-", "--room", ROOM, stdin=theirs) as process:
@@ -206,7 +204,6 @@ async def test_an_interrupt_ends_the_command_quietly(alice: Machine) -> None:
                 assert await process.wait() == 130
             assert (await process.stderr.read()).strip() == b""
     finally:
-        signal.signal(signal.SIGINT, before)
         os.close(ours)
         os.close(theirs)
 

@@ -4,30 +4,16 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from buddies_cli import execution
-from buddies_cli.ending import SIGNALS
 from buddies_core.model.task import SubmitVerdict, TaskView
 from tests.support.fakes.tasks import TASK_ID
 from tests.unit.cli.conftest import Person, Worked, alive
 
 ID = str(TASK_ID)
-
-
-@pytest.fixture(autouse=True)
-def none_ignored() -> Iterator[None]:
-    """Give each test the usual handlers: tests that run in the background ignore SIGINT."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -215,5 +215,5 @@ def test_without_a_home_only_the_project_has_a_directory_for_skills(
     monkeypatch.setattr("os.getuid", lambda: 4_000_000)  # who is in no list of users
 
     assert SkillDirectory.of(SkillHost.PROJECT, {}, tmp_path).root == tmp_path / ".agents/skills"
-    with pytest.raises(InvalidInput, match="set HOME, or install with client=project"):
+    with pytest.raises(InvalidInput, match="set HOME"):
         SkillDirectory.of(SkillHost.CURSOR, {}, tmp_path)
