@@ -48,7 +48,12 @@ def signer(label: str) -> str:
 
 def block(text: str) -> str:
     """Return text from elsewhere, set in by two columns."""
-    return indent(plain(text), "  ")
+    return indented(plain(text))
+
+
+def indented(text: str) -> str:
+    """Return text set in by two columns."""
+    return indent(text, "  ")
 
 
 def bold(text: str) -> str:

@@ -17,6 +17,7 @@ from buddies_cli.app import (
     search_timeout_option,
     text_argument,
 )
+from buddies_cli.snippets import origin, snippet
 from buddies_core.clock import SystemClock
 from buddies_core.model import json_view
 from buddies_core.model.identity import Verified
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from buddies_core.model.views import MemoryPage, MemoryView, SearchResult
 
 KINDS = click.Choice([kind.value for kind in MemoryKind])
-SNIPPET_CHARS = 300
-"""How much of a content a list shows."""
 
 CommandT = TypeVar("CommandT", bound="Callable[..., Any]")
 
@@ -164,14 +163,9 @@ def _asked(result: SearchResult) -> list[str]:
 
 def _blocks(views: tuple[MemoryView, ...]) -> str:
     return "\n\n".join(
-        "\n".join(filter(None, (_heading(view), terminal.block(_snippet(view))))) for view in views
+        "\n".join(filter(None, (_heading(it), snippet(it.title, it.content, it.match))))
+        for it in views
     )
-
-
-def _snippet(view: MemoryView) -> str:
-    """Return the beginning of the content, without the title where it was made of that."""
-    content = view.content.removeprefix(view.title).strip()
-    return content if len(content) <= SNIPPET_CHARS else f"{content[:SNIPPET_CHARS]}…"
 
 
 def _heading(view: MemoryView) -> str:
@@ -182,14 +176,15 @@ def _heading(view: MemoryView) -> str:
         Verified.UNVERIFIED: ", unverified",
     }[view.verified]
     tags = f", tagged {', '.join(view.tags)}" if view.tags else ""
-    origin = (
+    said = (
         f"{view.kind} in {view.room} by {author}{doubt},"
         f" {terminal.when(view.created_at_s * 1000)}{tags}"
     )
     return "\n".join(
         [
             terminal.bold(terminal.line(view.title)),
-            terminal.dim(terminal.line(origin)),
+            terminal.dim(terminal.line(said)),
+            *([terminal.dim(origin(view.match))] if view.match else []),
             terminal.dim(str(view.id)),
         ]
     )

@@ -20,6 +20,7 @@ from buddies_cli.app import (
     search_timeout_option,
     text_argument,
 )
+from buddies_cli.snippets import origin, snippet
 from buddies_core.clock import SystemClock
 from buddies_core.errors import BuddiesError
 from buddies_core.model import skill_json
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     from buddies_core.model.skill_views import SkillPage, SkillVersion, SkillView
 
 HOSTS = click.Choice([host.value for host in SkillHost])
-SNIPPET_CHARS = 300
-"""How much of a content a list shows."""
 SCORES = {"up": 1, "down": -1}
 LOOK_FOR_UPDATES_S = 3.0
 
@@ -337,12 +336,9 @@ def _version_row(version: SkillVersion, shown: str) -> tuple[str, ...]:
 
 
 def _blocks(views: tuple[SkillView, ...]) -> str:
-    return "\n\n".join(f"{_heading(view)}\n{terminal.block(_snippet(view))}" for view in views)
-
-
-def _snippet(view: SkillView) -> str:
-    content = view.content.strip()
-    return content if len(content) <= SNIPPET_CHARS else f"{content[:SNIPPET_CHARS]}…"
+    return "\n\n".join(
+        f"{_heading(view)}\n{snippet('', view.content, view.match)}" for view in views
+    )
 
 
 def _heading(view: SkillView) -> str:
@@ -355,7 +351,7 @@ def _heading(view: SkillView) -> str:
     tags = f", tagged {', '.join(view.tags)}" if view.tags else ""
     apart = view.uncounted.up + view.uncounted.down
     uncounted = f" and {apart} that do not count" if apart else ""
-    origin = (
+    said = (
         f"version {view.version} in {view.room} by {author}{how},"
         f" {terminal.when(view.created_at_s * 1000)}{tags}"
     )
@@ -363,8 +359,9 @@ def _heading(view: SkillView) -> str:
     return "\n".join(
         [
             terminal.bold(terminal.line(view.title)),
-            terminal.dim(terminal.line(origin)),
+            terminal.dim(terminal.line(said)),
             terminal.dim(votes),
+            *([terminal.dim(origin(view.match))] if view.match else []),
             terminal.dim(view.hash),
         ]
     )

@@ -48,7 +48,8 @@ class Findings(ABC, Generic[ItemT]):
         for number, copy in enumerate(copies, start=1):
             item = await self._item(room, source, copy.proof)
             if item is not None:
-                hits.append(Hit(item, credible(copy.score)))
+                passage = copy.passage if copy.HasField("passage") else None
+                hits.append(Hit(item, credible(copy.score), passage))
             if number % CHECKED_AT_ONCE == 0:
                 await asyncio.sleep(0)
         return hits

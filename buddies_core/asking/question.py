@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
 from buddies_core.errors import BuddiesError
@@ -67,6 +67,8 @@ class Hit(Generic[ItemT]):
 
     item: ItemT
     score: float
+    passage: int | None = None
+    """The number of its best passage, if the node that found it says that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,13 +137,14 @@ def merge(hits: Iterable[Hit[ItemT]], prevails: Callable[[ItemT, ItemT], bool]) 
     for hit in hits:
         known = best.get(hit.item.key, hit)
         item = hit.item if prevails(hit.item, known.item) else known.item
-        best[hit.item.key] = Hit(item, max(hit.score, known.score))
+        passage = known.passage if known.passage is not None else hit.passage
+        best[hit.item.key] = Hit(item, max(hit.score, known.score), passage)
     return in_order(best.values())
 
 
 def in_order(hits: Iterable[Hit[ItemT]]) -> list[Hit[ItemT]]:
     """Return the best first; of equally good ones the newest, and then always the same one."""
-    rounded = (Hit(hit.item, round(hit.score, SCORE_DIGITS)) for hit in hits)
+    rounded = (replace(hit, score=round(hit.score, SCORE_DIGITS)) for hit in hits)
     return sorted(rounded, key=lambda hit: (-hit.score, -hit.item.at_s, hit.item.key))
 
 

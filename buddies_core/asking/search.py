@@ -319,7 +319,7 @@ class Searching(Generic[ItemT]):
             )
         except TimeoutError:
             raise TimedOut(f"the index of {self._what} did not answer in time") from None
-        return [Hit(head, hit.score) for head, hit in found], damaged
+        return [Hit(head, hit.score, hit.passage) for head, hit in found], damaged
 
     def _check_rooms(self, room: RoomName | None) -> None:
         if room is not None:

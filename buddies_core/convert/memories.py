@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from uuid import UUID
 
+from buddies_core.model.excerpt import Match, Why
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, MemoryId, RoomName
 from buddies_core.model.memory import MemoryKind
@@ -35,8 +36,8 @@ def memory_to_pb(memory: MemoryView) -> memory_pb2.MemoryView:
         created_at_s=memory.created_at_s,
         truncated=memory.truncated,
         size=memory.size,
-        score=memory.score,
         signed_by=memory.signed_by,
+        match=match_to_pb(memory.match),
     )
 
 
@@ -57,8 +58,35 @@ def memory_from_pb(memory: memory_pb2.MemoryView) -> MemoryView:
         created_at_s=memory.created_at_s,
         truncated=memory.truncated,
         size=memory.size,
-        score=memory.score if memory.HasField("score") else None,
         signed_by=memory.signed_by,
+        match=match_from_pb(memory.match) if memory.HasField("match") else None,
+    )
+
+
+def match_to_pb(match: Match | None) -> memory_pb2.Match | None:
+    """Return why something was found, as the socket carries it."""
+    if match is None:
+        return None
+    return memory_pb2.Match(
+        score=match.score,
+        why=match.why,
+        age=match.age,
+        offset=match.offset,
+        passage_start=match.passage[0],
+        passage_end=match.passage[1],
+        marks=(at for mark in match.marks for at in mark),
+    )
+
+
+def match_from_pb(match: memory_pb2.Match) -> Match:
+    """Return why something was found."""
+    return Match(
+        score=match.score,
+        why=Why(match.why),
+        age=match.age,
+        offset=match.offset,
+        passage=(match.passage_start, match.passage_end),
+        marks=tuple(zip(match.marks[::2], match.marks[1::2], strict=True)),
     )
 
 

@@ -1,6 +1,6 @@
 """Skills, their versions, votes and search results, to protobuf and back."""
 
-from buddies_core.convert.memories import answers_from_pb, answers_to_pb
+from buddies_core.convert.memories import answers_from_pb, answers_to_pb, match_from_pb, match_to_pb
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import RoomName
 from buddies_core.model.skill_views import (
@@ -37,7 +37,7 @@ def skill_to_pb(skill: SkillView) -> pb.SkillView:
         votes=pb.Tally(up=skill.votes.up, down=skill.votes.down),
         uncounted=pb.Tally(up=skill.uncounted.up, down=skill.uncounted.down),
         your_score=skill.your_score,
-        score=skill.score,
+        match=match_to_pb(skill.match),
     )
 
 
@@ -62,7 +62,7 @@ def skill_from_pb(skill: pb.SkillView) -> SkillView:
         votes=Tally(skill.votes.up, skill.votes.down),
         uncounted=Tally(skill.uncounted.up, skill.uncounted.down),
         your_score=skill.your_score if skill.HasField("your_score") else None,
-        score=skill.score if skill.HasField("score") else None,
+        match=match_from_pb(skill.match) if skill.HasField("match") else None,
     )
 
 

@@ -47,6 +47,7 @@ def excerpt(
     return Excerpt(
         text=shown,
         start=start,
+        passage=(max(made[passage].start, start) - start, min(made[passage].end, end) - start),
         marks=tuple(spans(shown, asked)),
         why=_why(by_words, score - by_words),
     )

@@ -64,7 +64,7 @@ class MemoryFindings(Findings[Found]):
         """Return what was found, each memory once, best first."""
         once = merge(hits, prevails)
         self._known = {hit.item.key: hit.item for hit in once}
-        return merge([Hit(self._proven(hit.item), hit.score) for hit in once], prevails)
+        return merge([replace(hit, item=self._proven(hit.item)) for hit in once], prevails)
 
     def _hides(self, memory: Memory) -> bool:
         """Whether a copy is of what is hidden here; what is kept of it is older, and decides."""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from buddies_core.asking.matching import matches
 from buddies_core.asking.ports import AskPort, LegacyPort, RoomsPort
 from buddies_core.asking.question import Question
 from buddies_core.asking.search import Searching
@@ -11,9 +12,9 @@ from buddies_core.errors import InvalidInput, StoreError
 from buddies_core.finding.local_search import LocalSearch
 from buddies_core.memory.findings import Found, MemoryFindings, RecentFinds
 from buddies_core.memory.ports import HiddenPort, StorePort
-from buddies_core.memory.views import snippet
+from buddies_core.memory.views import view
 from buddies_core.model.ids import EndpointId, RoomName
-from buddies_core.model.memory import Memory, MemoryFilter, MemoryHead, MemoryKind
+from buddies_core.model.memory import Memory, MemoryEntry, MemoryFilter, MemoryHead, MemoryKind
 from buddies_core.model.views import SearchResult
 from buddies_core.pb import peer_pb2
 
@@ -72,7 +73,12 @@ class Search:
         for hit in ranked:
             if isinstance(hit.item, Memory):  # What is here already is found as a head.
                 self._remember(hit.item)
-        return heard.result(snippet(hit.item, self._rooms, hit.score) for hit in ranked)
+        now_s = self._clock.wall_ms() / 1000
+        matched = await matches(query, ranked, self._whole, now_s)
+        return heard.result(
+            view(hit.item, text, self._rooms, match)
+            for hit, (text, match) in zip(ranked, matched, strict=True)
+        )
 
     async def answer(
         self, caller: EndpointId, room: RoomName, request: peer_pb2.Search
@@ -88,7 +94,9 @@ class Search:
         found, reply = await self._searching.answer(
             caller, request.query, filter, request.limit, request.vector, request.model
         )
-        reply.found.extend(peer_pb2.Found(proof=it.item.proof, score=it.score) for it in found)
+        reply.found.extend(
+            peer_pb2.Found(proof=it.item.proof, score=it.score, passage=it.passage) for it in found
+        )
         return reply
 
     async def find_for_peer(self, query: str, filter: MemoryFilter, limit: int) -> list[Found]:
@@ -99,6 +107,14 @@ class Search:
         """
         found, _ = await self._searching.answer(None, query, filter, limit)
         return [hit.item for hit in found]
+
+    def _whole(self, memory: Found) -> MemoryEntry:
+        """Return all that is here of a memory; if that can't be read, its beginning."""
+        try:
+            kept = None if isinstance(memory, Memory) else self._store.get_memory(memory.key)
+        except StoreError:
+            kept = None
+        return (kept or memory).entry
 
     def _remember(self, memory: Memory) -> None:
         """Keep what is not on disk at hand, so that it can be read whole."""

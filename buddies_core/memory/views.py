@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from buddies_core.model.excerpt import Match
 from buddies_core.model.identity import SignerIdentity, Verified
 from buddies_core.model.ids import EndpointId
 from buddies_core.model.memory import SNIPPET_CHARS_MAX, Memory, MemoryHead
@@ -15,11 +16,9 @@ class Bindings(Protocol):
         """Return whose key vouches for what this endpoint says, if anybody's does."""
 
 
-def snippet(
-    memory: Memory | MemoryHead, bindings: Bindings, score: float | None = None
-) -> MemoryView:
+def snippet(memory: Memory | MemoryHead, bindings: Bindings) -> MemoryView:
     """Return the memory with the beginning of its content."""
-    return _view(memory, memory.entry.content[:SNIPPET_CHARS_MAX], bindings, score)
+    return view(memory, memory.entry.content[:SNIPPET_CHARS_MAX], bindings)
 
 
 def page(memory: Memory, bindings: Bindings, offset: int, limit: int) -> MemoryPage:
@@ -33,16 +32,17 @@ def page(memory: Memory, bindings: Bindings, offset: int, limit: int) -> MemoryP
     # How many characters are missing can't be known; there is at most one a byte.
     total = memory.whole.size if memory.whole and memory.truncated else len(content)
     return MemoryPage(
-        memory=_view(memory, shown, bindings, None),
+        memory=view(memory, shown, bindings),
         offset=offset,
         next_offset=end if end < total else None,
         total=total,
     )
 
 
-def _view(
-    memory: Memory | MemoryHead, shown: str, bindings: Bindings, score: float | None
+def view(
+    memory: Memory | MemoryHead, shown: str, bindings: Bindings, match: Match | None = None
 ) -> MemoryView:
+    """Return the memory with this part of its content."""
     entry, size = memory.entry, memory.size
     # Asked now, not when the memory came: the binding may have come later.
     signer = None
@@ -63,6 +63,6 @@ def _view(
         created_at_s=memory.at_s,
         truncated=memory.truncated or len(shown.encode()) < size,
         size=memory.whole.size if memory.whole else size,
-        score=score,
         signed_by=signer.label if signer else memory.signed_by,
+        match=match,
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 from buddies_core.model.bodies import AgentPresence
+from buddies_core.model.excerpt import Match
 from buddies_core.model.room import (
     JoinReport,
     LeaveReport,
@@ -32,6 +33,9 @@ from buddies_core.model.views import (
 
 JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
 JsonObject: TypeAlias = dict[str, JsonValue]
+
+MATCHES_MAX = 8
+"""Words of a question that are shown with what a search found, each once."""
 
 # Rooms
 
@@ -145,7 +149,7 @@ def agent_rows(members: Sequence[Member]) -> Iterator[JsonObject]:
 
 
 def memory_json(memory: MemoryView) -> JsonObject:
-    """Return a memory; only one that a search found has a `score`, and `weak` if that is low."""
+    """Return a memory; one that a search found says why."""
     shown: JsonObject = {
         "id": str(memory.id),
         "author": memory.author,
@@ -163,11 +167,24 @@ def memory_json(memory: MemoryView) -> JsonObject:
         "truncated": memory.truncated,
         "size": memory.size,
     }
-    if memory.score is not None:
-        shown["score"] = round(memory.score, 4)
-    if memory.weak:
-        shown["weak"] = True
-    return shown
+    return shown | match_json(memory.content, memory.match)
+
+
+def match_json(text: str, match: Match | None) -> JsonObject:
+    """Return why a search found what this text is a part of; `weak` is there only if it is."""
+    if match is None:
+        return {}
+    words: dict[str, JsonValue] = {}
+    for start, end in match.marks:
+        words.setdefault(text[start:end].casefold(), {"text": text[start:end], "at": start})
+    shown: JsonObject = {
+        "score": round(match.score, 4),
+        "why": match.why.value,
+        "matches": list(words.values())[:MATCHES_MAX],
+        "age": match.age,
+        "offset": match.offset,
+    }
+    return shown | ({"weak": True} if match.weak else {})
 
 
 def memory_list_json(memories: MemoryList) -> JsonObject:

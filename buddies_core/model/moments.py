@@ -11,9 +11,28 @@ FORMS = (
 )
 
 _SPAN = re.compile(r"(\d{1,6})([smhdw])", re.ASCII)
+_AGES = (
+    ("year", 365.25 * 86_400, 2),
+    ("month", 30.4375 * 86_400, 2),
+    ("week", 7 * 86_400, 2),
+    ("day", 86_400, 1),
+    ("hour", 3600, 1),
+    ("minute", 60, 1),
+)
+"""Each with the least number of it that is told: 13 days, not 1 week."""
 _SPAN_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 # Fewer digits are ISO's: 20260131 is a day. Nine digits of seconds reach back to 1973.
 _UNIX_SECONDS = re.compile(r"\d{9,11}", re.ASCII)
+
+
+def age(at_s: float, now_s: float) -> str:
+    """Return in words how long ago a moment was: 3 weeks ago; what is to come is just now."""
+    seconds = int(now_s - at_s)
+    for unit, unit_s, least in _AGES:
+        if seconds >= least * unit_s:
+            count = int(seconds // unit_s)
+            return f"{count} {unit}{'' if count == 1 else 's'} ago"
+    return "just now"
 
 
 def moment_ms(text: str, now_ms: int) -> int:

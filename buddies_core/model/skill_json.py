@@ -1,6 +1,6 @@
 """Skills as JSON: as `json_view` is for all else."""
 
-from buddies_core.model.json_view import JsonObject, JsonValue, asked_json
+from buddies_core.model.json_view import JsonObject, JsonValue, asked_json, match_json
 from buddies_core.model.skill_views import (
     SkillList,
     SkillPage,
@@ -13,7 +13,7 @@ from buddies_core.model.skill_views import (
 
 
 def skill_json(skill: SkillView) -> JsonObject:
-    """Return a skill; a `score` is there only if it was found by a search."""
+    """Return a skill; one that a search found says why."""
     shown: JsonObject = {
         "hash": skill.hash,
         "author": skill.author,
@@ -35,9 +35,7 @@ def skill_json(skill: SkillView) -> JsonObject:
         "uncounted_votes": _tally(skill.uncounted),
         "your_score": skill.your_score,
     }
-    if skill.score is not None:
-        shown["score"] = round(skill.score, 4)
-    return shown
+    return shown | match_json(skill.content, skill.match)
 
 
 def skill_page_json(page: SkillPage) -> JsonObject:

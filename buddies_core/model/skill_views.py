@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from buddies_core.model.excerpt import Match
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import RoomName
 from buddies_core.model.views import Searched
@@ -49,8 +50,8 @@ class SkillView:
     """Of voters that are not verified, not known here, or that the room's policy does not admit."""
     your_score: int | None = None
     """What this machine has voted."""
-    score: float | None = None
-    """Relevance in a search, weighed by the votes; only its order means anything."""
+    match: Match | None = None
+    """Why a search found it; None if none has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,15 +4,12 @@ from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 from uuid import UUID
 
+from buddies_core.model.excerpt import Match
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, MemoryId, RoomName
 from buddies_core.model.memory import MemoryKind
 
 ViewT = TypeVar("ViewT")
-
-WEAK_BELOW = 0.25
-"""The score from which a result is more than a guess. No cut is sharp: 26 of 30 questions that
-nothing answers find nothing better, but neither do 13 of 67 paraphrases whose answer is there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,15 +32,10 @@ class MemoryView:
     """Whether `content` is less than all of it; get_memory reads the rest."""
     size: int
     """Of the whole content, in bytes of UTF-8."""
-    score: float | None = None
-    """Relevance in a search, from 0 to 1.5; it means the same at every node."""
     signed_by: str = ""
     """The label of the signer that vouches for the author."""
-
-    @property
-    def weak(self) -> bool:
-        """Whether a search found it, but it may well have nothing to do with the question."""
-        return self.score is not None and self.score < WEAK_BELOW
+    match: Match | None = None
+    """Why a search found it; None if none has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,8 +36,8 @@ class MemoryView(_message.Message):
     CREATED_AT_S_FIELD_NUMBER: _builtins.int
     TRUNCATED_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
-    SCORE_FIELD_NUMBER: _builtins.int
     SIGNED_BY_FIELD_NUMBER: _builtins.int
+    MATCH_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     author: _builtins.str
     author_name: _builtins.str
@@ -50,13 +50,16 @@ class MemoryView(_message.Message):
     created_at_s: _builtins.int
     truncated: _builtins.bool
     size: _builtins.int
-    score: _builtins.float
     signed_by: _builtins.str
     """The label of the signer that vouches for the author."""
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def references(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def match(self) -> Global___Match:
+        """If a search found it."""
+
     def __init__(
         self,
         *,
@@ -74,18 +77,65 @@ class MemoryView(_message.Message):
         created_at_s: _builtins.int = ...,
         truncated: _builtins.bool = ...,
         size: _builtins.int = ...,
-        score: _builtins.float | None = ...,
         signed_by: _builtins.str = ...,
+        match: Global___Match | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "score", b"score"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_match", b"_match", "match", b"match"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "agent", b"agent", "author", b"author", "author_name", b"author_name", "content", b"content", "created_at_s", b"created_at_s", "id", b"id", "kind", b"kind", "references", b"references", "room", b"room", "score", b"score", "signed_by", b"signed_by", "size", b"size", "tags", b"tags", "title", b"title", "truncated", b"truncated", "verified", b"verified"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_match", b"_match", "agent", b"agent", "author", b"author", "author_name", b"author_name", "content", b"content", "created_at_s", b"created_at_s", "id", b"id", "kind", b"kind", "match", b"match", "references", b"references", "room", b"room", "signed_by", b"signed_by", "size", b"size", "tags", b"tags", "title", b"title", "truncated", b"truncated", "verified", b"verified"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
-    _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__score) -> _WhichOneofReturnType__score | None: ...
+    _WhichOneofReturnType__match: _TypeAlias = _typing.Literal["match"]  # noqa: Y015
+    _WhichOneofArgType__match: _TypeAlias = _typing.Literal["_match", b"_match"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__match) -> _WhichOneofReturnType__match | None: ...
 
 Global___MemoryView: _TypeAlias = MemoryView  # noqa: Y015
+
+@_typing.final
+class Match(_message.Message):
+    """Why a search found something, and how the shown part of its text fits in. All places are counted in
+    characters.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCORE_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    AGE_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    PASSAGE_START_FIELD_NUMBER: _builtins.int
+    PASSAGE_END_FIELD_NUMBER: _builtins.int
+    MARKS_FIELD_NUMBER: _builtins.int
+    score: _builtins.float
+    why: _builtins.str
+    """words, meaning or both"""
+    age: _builtins.str
+    offset: _builtins.int
+    """Of the shown part, in the whole text."""
+    passage_start: _builtins.int
+    """Of the best passage, in the shown part."""
+    passage_end: _builtins.int
+    @_builtins.property
+    def marks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Where in the shown part the question's words are: from, to, from, to."""
+
+    def __init__(
+        self,
+        *,
+        score: _builtins.float = ...,
+        why: _builtins.str = ...,
+        age: _builtins.str = ...,
+        offset: _builtins.int = ...,
+        passage_start: _builtins.int = ...,
+        passage_end: _builtins.int = ...,
+        marks: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age", b"age", "marks", b"marks", "offset", b"offset", "passage_end", b"passage_end", "passage_start", b"passage_start", "score", b"score", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Match: _TypeAlias = Match  # noqa: Y015
 
 @_typing.final
 class StoreRequest(_message.Message):

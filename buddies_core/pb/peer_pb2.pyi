@@ -541,9 +541,14 @@ class Found(_message.Message):
     PROOF_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     VOTES_FIELD_NUMBER: _builtins.int
+    PASSAGE_FIELD_NUMBER: _builtins.int
     proof: _builtins.bytes
     """The author's bytes: P2PMessage ‖ trailer."""
     score: _builtins.float
+    passage: _builtins.int
+    """The number of the best passage, by the answering peer's way of cutting. The asker shows it if it has
+    that much of the text.
+    """
     @_builtins.property
     def votes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """Of a skill: voters' bytes, one each, the newest ones."""
@@ -554,12 +559,15 @@ class Found(_message.Message):
         proof: _builtins.bytes = ...,
         score: _builtins.float = ...,
         votes: _abc.Iterable[_builtins.bytes] | None = ...,
+        passage: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_passage", b"_passage", "passage", b"passage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["proof", b"proof", "score", b"score", "votes", b"votes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_passage", b"_passage", "passage", b"passage", "proof", b"proof", "score", b"score", "votes", b"votes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__passage: _TypeAlias = _typing.Literal["passage"]  # noqa: Y015
+    _WhichOneofArgType__passage: _TypeAlias = _typing.Literal["_passage", b"_passage"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__passage) -> _WhichOneofReturnType__passage | None: ...
 
 Global___Found: _TypeAlias = Found  # noqa: Y015
 

@@ -63,7 +63,7 @@ class SkillView(_message.Message):
     VOTES_FIELD_NUMBER: _builtins.int
     UNCOUNTED_FIELD_NUMBER: _builtins.int
     YOUR_SCORE_FIELD_NUMBER: _builtins.int
-    SCORE_FIELD_NUMBER: _builtins.int
+    MATCH_FIELD_NUMBER: _builtins.int
     hash: _builtins.str
     author: _builtins.str
     author_name: _builtins.str
@@ -79,13 +79,14 @@ class SkillView(_message.Message):
     truncated: _builtins.bool
     size: _builtins.int
     your_score: _builtins.int
-    score: _builtins.float
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def votes(self) -> Global___Tally: ...
     @_builtins.property
     def uncounted(self) -> Global___Tally: ...
+    @_builtins.property
+    def match(self) -> _memory_pb2.Match: ...
     def __init__(
         self,
         *,
@@ -107,22 +108,22 @@ class SkillView(_message.Message):
         votes: Global___Tally | None = ...,
         uncounted: Global___Tally | None = ...,
         your_score: _builtins.int | None = ...,
-        score: _builtins.float | None = ...,
+        match: _memory_pb2.Match | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_parent_hash", b"_parent_hash", "_score", b"_score", "_your_score", b"_your_score", "parent_hash", b"parent_hash", "score", b"score", "uncounted", b"uncounted", "votes", b"votes", "your_score", b"your_score"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_match", b"_match", "_parent_hash", b"_parent_hash", "_your_score", b"_your_score", "match", b"match", "parent_hash", b"parent_hash", "uncounted", b"uncounted", "votes", b"votes", "your_score", b"your_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_parent_hash", b"_parent_hash", "_score", b"_score", "_your_score", b"_your_score", "agent", b"agent", "author", b"author", "author_name", b"author_name", "content", b"content", "created_at_s", b"created_at_s", "hash", b"hash", "parent_hash", b"parent_hash", "room", b"room", "score", b"score", "signed_by", b"signed_by", "size", b"size", "tags", b"tags", "title", b"title", "truncated", b"truncated", "uncounted", b"uncounted", "verified", b"verified", "version", b"version", "votes", b"votes", "your_score", b"your_score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_match", b"_match", "_parent_hash", b"_parent_hash", "_your_score", b"_your_score", "agent", b"agent", "author", b"author", "author_name", b"author_name", "content", b"content", "created_at_s", b"created_at_s", "hash", b"hash", "match", b"match", "parent_hash", b"parent_hash", "room", b"room", "signed_by", b"signed_by", "size", b"size", "tags", b"tags", "title", b"title", "truncated", b"truncated", "uncounted", b"uncounted", "verified", b"verified", "version", b"version", "votes", b"votes", "your_score", b"your_score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__match: _TypeAlias = _typing.Literal["match"]  # noqa: Y015
+    _WhichOneofArgType__match: _TypeAlias = _typing.Literal["_match", b"_match"]  # noqa: Y015
     _WhichOneofReturnType__parent_hash: _TypeAlias = _typing.Literal["parent_hash"]  # noqa: Y015
     _WhichOneofArgType__parent_hash: _TypeAlias = _typing.Literal["_parent_hash", b"_parent_hash"]  # noqa: Y015
-    _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
-    _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015
     _WhichOneofReturnType__your_score: _TypeAlias = _typing.Literal["your_score"]  # noqa: Y015
     _WhichOneofArgType__your_score: _TypeAlias = _typing.Literal["_your_score", b"_your_score"]  # noqa: Y015
     @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__parent_hash) -> _WhichOneofReturnType__parent_hash | None: ...
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__match) -> _WhichOneofReturnType__match | None: ...
     @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__score) -> _WhichOneofReturnType__score | None: ...
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__parent_hash) -> _WhichOneofReturnType__parent_hash | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__your_score) -> _WhichOneofReturnType__your_score | None: ...
 

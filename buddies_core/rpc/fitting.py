@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from buddies_core.model.budget import ANSWER_COST_MAX, fitting_chars, fitting_text, json_cost
+from buddies_core.model.excerpt import shorter
 from buddies_core.model.json_view import (
     asked_json,
     memory_json,
@@ -119,7 +120,8 @@ def search_result(result: SearchResult) -> SearchResult:
 def _short_memory(memory: MemoryView, chars: int) -> MemoryView:
     if len(memory.content) <= chars:
         return memory
-    return replace(memory, content=memory.content[:chars], truncated=True)
+    content, match = shorter(memory.content, memory.match, chars)
+    return replace(memory, content=content, match=match, truncated=True)
 
 
 # Skills
@@ -171,7 +173,8 @@ def skill_search(result: SkillSearchResult) -> SkillSearchResult:
 def _short_skill(skill: SkillView, chars: int) -> SkillView:
     if len(skill.content) <= chars:
         return skill
-    return replace(skill, content=skill.content[:chars], truncated=True)
+    content, match = shorter(skill.content, skill.match, chars)
+    return replace(skill, content=content, match=match, truncated=True)
 
 
 # Both

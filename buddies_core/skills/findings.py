@@ -73,7 +73,7 @@ class SkillFindings(Findings[Found]):
     def ranked(self, hits: Iterable[Hit[Found]]) -> list[Hit[Found]]:
         """Return what was found, each skill once, best first: by relevance, as votes weigh it."""
         return in_order(
-            Hit(skill, weighed(hit.score, self.standing(skill).votes.rank))
+            Hit(skill, weighed(hit.score, self.standing(skill).votes.rank), hit.passage)
             for hit in merge(hits, _prevails)
             for skill in (self._kept(hit.item.key) or hit.item,)
         )

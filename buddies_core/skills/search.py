@@ -8,6 +8,7 @@ believed, and none are summed.
 from collections import Counter
 from contextlib import suppress
 
+from buddies_core.asking.matching import matches
 from buddies_core.asking.ports import AskPort, LegacyPort, RoomsPort
 from buddies_core.asking.question import Question
 from buddies_core.asking.search import Searching
@@ -17,14 +18,14 @@ from buddies_core.errors import StoreError
 from buddies_core.finding.local_search import LocalSearch
 from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.memory import MemoryFilter
-from buddies_core.model.skill import Skill, SkillHead
+from buddies_core.model.skill import Skill, SkillEntry, SkillHead
 from buddies_core.model.skill_views import SkillSearchResult
 from buddies_core.pb import peer_pb2
 from buddies_core.skills.ballots import Ballots
 from buddies_core.skills.copies import Copies
 from buddies_core.skills.findings import VOTES_MAX, Found, SkillFindings
 from buddies_core.skills.ports import HiddenPort
-from buddies_core.skills.views import snippet
+from buddies_core.skills.views import view
 from buddies_core.store.skills import SkillStore
 
 FOUND_MAX = 20
@@ -55,6 +56,7 @@ class SkillSearch:
         self._rooms = rooms
         self._copies = copies
         self._ballots = ballots
+        self._clock = clock
         self._hidden = hidden
         self._counters = counters
         self._searching: Searching[Found] = Searching(
@@ -96,9 +98,12 @@ class SkillSearch:
         ranked = findings.ranked(heard.hits)[:limit]
         with suppress(StoreError):
             await self._ballots.take_all(findings.votes_to_keep(ranked))
+        now_s = self._clock.wall_ms() / 1000
+        matched = await matches(query, ranked, self._whole, now_s)
+        standing = findings.standing
         return heard.result(
-            snippet(hit.item, self._ballots, self._rooms, findings.standing(hit.item), hit.score)
-            for hit in ranked
+            view(hit.item, text, self._ballots, self._rooms, standing(hit.item), match)
+            for hit, (text, match) in zip(ranked, matched, strict=True)
         )
 
     async def answer(
@@ -118,6 +123,7 @@ class SkillSearch:
             peer_pb2.Found(
                 proof=hit.item.proof,
                 score=hit.score,
+                passage=hit.passage,
                 votes=self._ballots.to_hand_on(hit.item.key, VOTES_MAX),
             )
             for hit in hits
@@ -142,6 +148,14 @@ class SkillSearch:
         bytes_max = self._rooms.message_bytes_max(room)
         short = (self._store.get_skill(it.item.key) for it in found if it.item.size < bytes_max)
         return [(it, self._ballots.standing(it.key).votes.rank) for it in short if it is not None]
+
+    def _whole(self, skill: Found) -> SkillEntry:
+        """Return all that is here of a skill; if that can't be read, its beginning."""
+        try:
+            kept = None if isinstance(skill, Skill) else self._store.get_skill(skill.key)
+        except StoreError:
+            kept = None
+        return (kept or skill).entry
 
 
 def _request(question: Question) -> peer_pb2.PeerRequest:

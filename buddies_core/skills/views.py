@@ -1,5 +1,6 @@
 """Skills as they are shown: a snippet, a page, a version among others."""
 
+from buddies_core.model.excerpt import Match
 from buddies_core.model.identity import Verified
 from buddies_core.model.memory import SNIPPET_CHARS_MAX
 from buddies_core.model.skill import Skill, SkillHead
@@ -13,11 +14,9 @@ def snippet(
     skill: Skill | SkillHead,
     ballots: Ballots,
     signers: Signers,
-    standing: Standing | None = None,
-    score: float | None = None,
 ) -> SkillView:
     """Return the skill with the beginning of its content."""
-    return view(skill, skill.entry.content[:SNIPPET_CHARS_MAX], ballots, signers, standing, score)
+    return view(skill, skill.entry.content[:SNIPPET_CHARS_MAX], ballots, signers)
 
 
 def view(
@@ -26,7 +25,7 @@ def view(
     ballots: Ballots,
     signers: Signers,
     standing: Standing | None = None,
-    score: float | None = None,
+    match: Match | None = None,
 ) -> SkillView:
     """Return the skill with this part of its content; votes are those on disk unless given."""
     entry, size = skill.entry, skill.size
@@ -51,7 +50,7 @@ def view(
         votes=standing.votes,
         uncounted=standing.uncounted,
         your_score=ballots.own(skill.key),
-        score=score,
+        match=match,
     )
 
 

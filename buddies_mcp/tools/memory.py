@@ -168,10 +168,12 @@ MEMORY_TOOLS: tuple[Tool, ...] = (
             "Search by meaning what the team's agents have stored, on this machine and at every"
             " teammate's machine that is in the room now. Use it before deciding or building"
             " something. Ask in plain words, such as 'how is the DB set up?'. Results come best"
-            " first with snippets (get_memory reads the whole), each with its author and how the"
-            " author was verified; `answered` and `unanswered` say which peers were heard, and"
-            " `left_out` how many results did not fit into the answer. It returns as soon as all"
-            " have answered."
+            " first, each with the part of its text around the best passage (get_memory reads the"
+            " whole, or on from `offset`), its age, its author and how the author was verified."
+            " `why` says whether words, meaning or both matched, `matches` which words;"
+            " `weak` marks a result that may be about something else. `answered` and `unanswered`"
+            " say which peers were heard, and `left_out` how many results did not fit into the"
+            " answer. It returns as soon as all have answered."
         ),
         properties={
             "query": {

@@ -149,9 +149,11 @@ SKILL_TOOLS: tuple[Tool, ...] = (
         description=(
             "Find procedures that teammates' agents have published, by meaning, on this machine and"
             " at every teammate's machine that is in the room now. Use it before you work out how"
-            " something is done. Results come by relevance and votes, with snippets (get_skill"
-            " reads the whole), each with its author and who has signed it; `left_out` says how"
-            " many did not fit into the answer."
+            " something is done. Results come by relevance and votes, each with the part of its"
+            " text around the best passage (get_skill reads the whole), its age, its author and"
+            " who has signed it. `why` says whether words, meaning or both matched, `matches` which"
+            " words; `weak` marks a result that may be about something else, and `left_out` says"
+            " how many did not fit into the answer."
         ),
         properties={
             "query": {

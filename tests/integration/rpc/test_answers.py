@@ -37,6 +37,7 @@ from tests.support.fakes.services import JOIN_REPORT, MEMORY, MEMORY_ID, ROOM_ST
 from tests.support.fakes.skills import HASH, PAGE, SKILL, a_version
 from tests.support.fakes.skills import SEARCH_RESULT as SKILLS_FOUND
 from tests.support.fakes.tasks import COMPLETED, FAILED, TASK_ID, WORKING
+from tests.support.matches import a_match
 
 SCRIPTS = {"ascii": "x", "cjk": "字", "emoji": "😀", "quotes": '"', "controls": "\x01"}
 ROOM: dict[str, object] = {"room": "feature-a"}
@@ -109,7 +110,11 @@ def fill(node: FakeNode, char: str) -> None:
         references=(MEMORY_ID,) * 32,
         content=char * 1000,
         signed_by=label,
-        score=0.5,
+        match=a_match(
+            offset=1 << 20,
+            passage=(0, 1000),
+            marks=tuple((at, at + 20) for at in range(0, 1000, 25)),
+        ),
     )
     memories = tuple(replace(memory, id=MemoryId(UUID(int=number))) for number in range(501))
     heard = tuple(

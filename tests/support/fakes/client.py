@@ -40,6 +40,7 @@ from buddies_core.model.views import (
 from buddies_core.rpc import fitting_tasks
 from buddies_core.tasks import answers
 from tests.support.fakes.tasks import CANCELED, COMPLETED, FAILED, REJECTED, SUBMITTED, WORKING
+from tests.support.matches import a_match
 
 ToldT = TypeVar("ToldT")
 
@@ -105,7 +106,7 @@ STATUS = DaemonStatus(
     warnings=(),
 )
 FOUND = Searched(
-    results=(replace(MEMORY, score=0.9),),
+    results=(replace(MEMORY, match=a_match(0.9, passage=(0, 9), marks=((0, 5),))),),
     answered=(PeerAnswer(endpoint=BOB, name="bob", results=1, elapsed_ms=12),),
     unanswered=(PeerSilence(endpoint=CAROL, name="carol", reason="timed out"),),
     method="hybrid",

@@ -11,6 +11,7 @@ from buddies_core.errors import NotFound
 from buddies_core.local_protocol import PROTOCOL
 from buddies_core.logs import request_context, room_context
 from buddies_core.model.bodies import AgentPresence
+from buddies_core.model.excerpt import Why
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, MemoryId, RoomId, RoomName, TopicId, topic_of
 from buddies_core.model.listing import Listed
@@ -41,6 +42,7 @@ from buddies_core.model.views import (
 )
 from buddies_core.rpc.agents import Agents
 from buddies_core.wire.tickets import encode_invite
+from tests.support.matches import a_match
 
 SELF = EndpointId(bytes(range(32)))
 PEER = EndpointId(bytes(range(1, 33)))
@@ -119,7 +121,7 @@ FOUND = MemoryView(
     created_at_s=0,
     truncated=False,
     size=1,
-    score=0.5,
+    match=a_match(why=Why.WORDS, offset=7, passage=(0, 1), marks=((0, 1),)),
 )
 SEARCH_RESULT = Searched(
     results=(FOUND, MEMORY),

@@ -16,6 +16,7 @@ from buddies_core.model.skill_views import (
     VoteReport,
 )
 from buddies_core.model.views import PeerAnswer, PeerSilence, Searched
+from tests.support.matches import a_match
 
 PEER = EndpointId(bytes(range(1, 33)))
 HASH, PARENT, CHILD = "ab" * 32, "cd" * 32, "ef" * 32
@@ -48,7 +49,7 @@ FOUND = replace(
     parent_hash=None,
     your_score=None,
     truncated=True,
-    score=0.5,
+    match=a_match(),
 )
 
 

@@ -24,6 +24,7 @@ from buddies_core.model.room import Member
 from buddies_core.model.views import PeerSilence, SearchResult
 from buddies_core.pb import peer_pb2
 from buddies_core.trust.admitted import Admitted, Rejected
+from tests.support.matches import a_match
 from tests.support.memories import DEMO, an_entry
 from tests.support.worlds.team import Node, Team
 
@@ -134,6 +135,24 @@ async def test_sixty_four_members_are_asked_and_the_rest_is_reported(team: Team,
             name="peer 63",
             reason="not_asked: a search asks 64 members at most",
         ),
+    )
+
+
+async def test_what_a_member_says_of_a_match_is_worked_out_here_but_for_the_score(
+    team: Team, bob: Node
+) -> None:
+    mallory = team.node("mallory")
+    entry = an_entry(author=mallory.endpoint, content="The pooler pgbouncer listens on 6432.")
+    proof = await mallory.rooms.compose(DEMO, MemoryCreated(entry))
+    found = peer_pb2.Found(proof=proof, score=99, passage=2**32 - 1)
+    reply = peer_pb2.PeerReply(search=peer_pb2.SearchReply(found=[found]))
+    team.answers[mallory.endpoint] = lambda _: [reply]
+
+    [view] = (await search(bob, "which port has pgbouncer")).results
+
+    assert (view.content, view.match) == (
+        entry.content,
+        a_match(1.5, age="just now", passage=(0, 37), marks=((11, 20),)),
     )
 
 
@@ -454,7 +473,7 @@ async def test_a_member_is_answered_from_the_room_it_asks_in_alone(alice: Node) 
     [_, (_, proof)] = alice.rooms.sent
 
     assert await ask(alice, peer_pb2.Search(query="table")) == peer_pb2.SearchReply(
-        found=[peer_pb2.Found(proof=proof, score=1)]
+        found=[peer_pb2.Found(proof=proof, score=1, passage=0)]
     )
     elsewhere = await ask(alice, peer_pb2.Search(query="table"), RoomName("elsewhere"))
     assert not elsewhere.found

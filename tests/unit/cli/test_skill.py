@@ -19,6 +19,7 @@ from tests.support.fakes.skills import (
     SKILL,
     a_version,
 )
+from tests.support.matches import a_match
 from tests.unit.cli.conftest import Person
 
 NEWER = replace(SKILL, hash=CHILD, parent_hash=HASH, version=3, content="1. improved")
@@ -172,7 +173,7 @@ def test_updating_finds_what_only_a_member_has(
     person: Person, daemon: SkillClient, home: Path
 ) -> None:
     person.types("skill", "install", HASH, "--client", "claude", "--yes")
-    daemon.skills_found = replace(SEARCH_RESULT, results=(replace(NEWER, score=1.0),))
+    daemon.skills_found = replace(SEARCH_RESULT, results=(replace(NEWER, match=a_match(1.0)),))
     daemon.pages[CHILD] = replace(PAGE, skill=NEWER)
     daemon.asked.clear()
 

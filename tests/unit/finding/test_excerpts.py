@@ -18,7 +18,11 @@ def marked(made: Excerpt) -> list[str]:
 def test_a_short_text_is_shown_whole_with_the_words_marked() -> None:
     made = excerpt("users in postgres-16", "T", "Postgres-16 has\nall users", (), 0.9, 200)
     assert made == Excerpt(
-        text="Postgres-16 has\nall users", start=0, marks=((0, 11), (20, 25)), why=Why.BOTH
+        text="Postgres-16 has\nall users",
+        start=0,
+        passage=(0, 25),
+        marks=((0, 11), (20, 25)),
+        why=Why.BOTH,
     )
 
 

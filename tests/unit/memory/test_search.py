@@ -9,11 +9,13 @@ from buddies_core.errors import InvalidInput, StoreError
 from buddies_core.model.bodies import (
     SearchFilters,
 )
+from buddies_core.model.excerpt import Why
 from buddies_core.model.ids import EndpointId, RequestId, RoomName
 from buddies_core.model.memory import MemoryFilter, MemoryKind
 from buddies_core.model.room import Member
 from buddies_core.model.views import PeerAnswer, SearchResult
 from buddies_core.pb import peer_pb2
+from tests.support.matches import a_match
 from tests.support.memories import DEMO
 from tests.support.worlds.team import Node, Team
 
@@ -64,7 +66,10 @@ async def test_what_a_member_has_is_found_and_said_to_be_its_author_s(
     found = await search(bob, "user table?")
 
     [view] = (await search(bob, "the table")).results
-    assert view == replace(stored, score=view.score)
+    assert view == replace(
+        stored,
+        match=a_match(1.0, why=Why.BOTH, age="just now", passage=(0, 29), marks=((24, 29),)),
+    )
     assert found.answered == (
         PeerAnswer(endpoint=alice.endpoint, name="alice", results=1, elapsed_ms=0),
     )
@@ -124,7 +129,7 @@ async def test_results_are_not_stored_and_can_be_read_whole(
     await alice.store_memory(long)
 
     [view] = (await search(bob, "table")).results
-    assert (view.content, view.truncated, view.size) == (long[:1000], True, len(long))
+    assert (view.content, view.truncated, view.size) == (long[:999], True, len(long))
     assert bob.store.count_memories() == 0
 
     page = await bob.memories.get(view.id, 0, 100_000)

@@ -1,5 +1,6 @@
 """The objects that MCP and `--json` show, key by key."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -41,6 +42,7 @@ from tests.support.fakes.tasks import (
     TASK_ID,
     WORKING,
 )
+from tests.support.matches import a_match
 
 ALICE_ROW: dict[str, object] = {
     "name": "alice",
@@ -104,6 +106,10 @@ FOUND_JSON: dict[str, object] = {
     "truncated": False,
     "size": 1,
     "score": 0.5,
+    "why": "words",
+    "matches": [{"text": "x", "at": 0}],
+    "age": "3 weeks ago",
+    "offset": 7,
 }
 
 SUBMITTED_JSON: dict[str, object] = {
@@ -211,7 +217,7 @@ def test_rooms_and_notify_have_the_keys_of_0_1_4() -> None:
     }
 
 
-def test_a_memory_has_a_score_only_where_it_was_searched_for() -> None:
+def test_a_memory_says_why_it_was_found_only_where_it_was_searched_for() -> None:
     assert json_view.memory_list_json(MemoryList((MEMORY, FOUND), 2)) == {
         "results": [MEMORY_JSON, FOUND_JSON],
         "damaged": 2,
@@ -220,9 +226,25 @@ def test_a_memory_has_a_score_only_where_it_was_searched_for() -> None:
 
 
 def test_a_score_is_free_of_the_noise_of_single_precision() -> None:
-    shown = json_view.memory_json(replace(FOUND, score=0.8999999761581421))
+    assert FOUND.match is not None
+    match = replace(FOUND.match, score=0.8999999761581421)
+    assert json_view.memory_json(replace(FOUND, match=match)) == FOUND_JSON | {"score": 0.9}
 
-    assert shown == FOUND_JSON | {"score": 0.9}
+
+@pytest.mark.parametrize(("score", "weak"), [(0.2499, {"weak": True}), (0.25, {})])
+def test_a_result_with_a_low_score_is_weak(score: float, weak: dict[str, bool]) -> None:
+    found = json_view.memory_json(replace(FOUND, match=a_match(score)))
+    assert {key: it for key, it in found.items() if key == "weak"} == weak
+
+
+def test_each_word_of_the_question_is_shown_once_and_not_too_many_of_them() -> None:
+    text = "Table table TABLE " + " ".join(f"w{number}" for number in range(20))
+    marks = tuple(match.span() for match in re.finditer(r"\S+", text))
+
+    assert json_view.match_json(text, a_match(marks=marks))["matches"] == [
+        {"text": "Table", "at": 0},
+        *({"text": f"w{number}", "at": 18 + 3 * number} for number in range(7)),
+    ]
 
 
 def test_a_page_is_the_memory_and_where_it_goes_on() -> None:

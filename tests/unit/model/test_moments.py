@@ -1,7 +1,7 @@
 import pytest
 
 from buddies_core.errors import InvalidInput
-from buddies_core.model.moments import moment_ms
+from buddies_core.model.moments import age, moment_ms
 
 NOW_MS = 1_700_000_000_000  # 2023-11-14T22:13:20Z
 
@@ -36,3 +36,32 @@ def test_a_moment_before_1970_is_1970() -> None:
 def test_any_other_text_is_refused_with_what_is_allowed(text: str) -> None:
     with pytest.raises(InvalidInput, match="allowed: a span back from now such as 30m"):
         moment_ms(text, NOW_MS)
+
+
+DAY_S = 86_400
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-500, "just now"),
+        (59, "just now"),
+        (60, "1 minute ago"),
+        (3599, "59 minutes ago"),
+        (3600, "1 hour ago"),
+        (DAY_S - 1, "23 hours ago"),
+        (DAY_S, "1 day ago"),
+        (13.9 * DAY_S, "13 days ago"),
+        (14 * DAY_S, "2 weeks ago"),
+        (21 * DAY_S, "3 weeks ago"),
+        (60 * DAY_S, "8 weeks ago"),
+        (61 * DAY_S, "2 months ago"),
+        (23.9 * 30.4375 * DAY_S, "23 months ago"),
+        (2 * 365.25 * DAY_S, "2 years ago"),
+        (11 * 365.25 * DAY_S, "11 years ago"),
+    ],
+)
+def test_how_long_ago_a_moment_was_is_told_in_a_unit_that_a_person_would_use(
+    seconds: float, words: str
+) -> None:
+    assert age(1_000_000, 1_000_000 + seconds) == words

@@ -122,7 +122,7 @@ async def test_a_forged_copy_and_a_forged_vote_are_left_out() -> None:
     team.answers[alice.endpoint] = lambda _: [PeerReply(skills_found=SearchReply(found=lies))]
 
     found = await find(bob, "release")
-    assert [(s.votes, s.score) for s in found.results] == [(Tally(), 0.0)]
+    assert [(s.votes, s.match and s.match.score) for s in found.results] == [(Tally(), 0.0)]
     assert bob.counters["search_copies_rejected"] == 1
 
 
