@@ -95,8 +95,8 @@ def memory_mb(machine: Machine) -> float:
     Without pages of files: these come and go with all else that runs here.
     """
     status = Path(f"/proc/{machine.daemon_pid()}/status").read_text()
-    line = next(it for it in status.splitlines() if it.startswith("RssAnon:"))
-    return int(line.split()[1]) / 1024
+    lines = (it.split() for it in status.splitlines())
+    return sum(int(it[1]) for it in lines if it[0] in ("RssAnon:", "VmSwap:")) / 1024
 
 
 async def _answer(attacker: Attacker) -> None:

@@ -20,6 +20,9 @@ GROWS_AT_MOST_MB = 50
 QUIET_CPU = 0.15
 """The share of a core that a daemon takes at rest, at most. On a busy machine it was up to 0.09."""
 
+GIVE_BACK = {"MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_MMAP_THRESHOLD_": "65536"}
+"""Has glibc return what is freed: what is measured is in use, not kept in case it is needed."""
+
 
 @dataclass(slots=True)
 class TeamUnderAttack:
@@ -61,7 +64,7 @@ class TeamUnderAttack:
         await self.is_as_before(before_mb)
 
     async def is_as_before(self, before_mb: float) -> None:
-        """Return if nothing of an attack is left: calls are fast, news travels, rest is rest."""
+        """Return if within a minute nothing of an attack is left: calls are fast, news travels."""
         after = f"after it all {len(self.said)}"
         for agent in (self.alices, self.bobs):
             began_s = time.monotonic()
@@ -75,7 +78,7 @@ class TeamUnderAttack:
         await eventually(status, lambda it: it["index"].endswith(" 0 waiting"))
         grown_mb = memory_mb(self.alice) - before_mb
         assert grown_mb < GROWS_AT_MOST_MB, f"{grown_mb:.0f} MB"
-        assert (used := await self.cpu_share(2)) < QUIET_CPU, used
+        await eventually(partial(self.cpu_share, 2), lambda it: it < QUIET_CPU, 60)
 
     async def cpu_share(self, for_s: float) -> float:
         """Return the share of a core that Alice's daemon takes from now on for so long."""
@@ -131,14 +134,14 @@ class TeamUnderAttack:
 async def _has(agent: Agent, contents: set[str]) -> None:
     """Wait until these are on the disk of the agent's machine."""
     listed = partial(agent.call, "list_memories", room=ROOM, limit=200)
-    await eventually(listed, lambda it: {m["content"] for m in it["results"]} >= contents)
+    await eventually(listed, lambda it: {m["content"] for m in it["results"]} >= contents, 60)
 
 
 @asynccontextmanager
 async def a_team(**environment: str) -> AsyncIterator[TeamUnderAttack]:
     """Yield a team whose machines have met; Bob's has this in its environment."""
     with some_machines("alice", "bob") as (alice, bob):
-        bob = bob.with_environment(**environment)
+        alice, bob = alice.with_environment(**GIVE_BACK), bob.with_environment(**environment)
         async with agent_on(alice) as alices, agent_on(bob) as bobs:
             await meet(alices, bobs)
             team = TeamUnderAttack(alice, bob, alices, bobs)
