@@ -67,6 +67,9 @@ class Machine(Protocol):
     async def restart(self) -> None:
         """Replace the daemon by one with the present settings, once those are found to be good."""
 
+    async def check(self, environ: Mapping[str, str]) -> None:
+        """Raise what is wrong if a daemon with this environment could not start."""
+
 
 class LocalDaemon:
     """The daemon of the data directory that the environment names."""
@@ -93,6 +96,10 @@ class LocalDaemon:
     async def restart(self) -> None:
         """Replace the daemon by one with the present settings, once those are found to be good."""
         await launcher.restart_daemon(Paths.from_environment(self._environ), self._environ)
+
+    async def check(self, environ: Mapping[str, str]) -> None:
+        """Raise what is wrong if a daemon with this environment could not start."""
+        await launcher.check_settings(Paths.from_environment(self._environ), environ)
 
 
 class App:
@@ -122,6 +129,10 @@ class App:
     def restart(self) -> None:
         """Replace the daemon by one with the present settings, once those are found to be good."""
         asyncio.run(self.machine.restart())
+
+    def check(self, environ: Mapping[str, str]) -> None:
+        """Raise what is wrong if a daemon with this environment could not start."""
+        asyncio.run(self.machine.check(environ))
 
     def show(self, answer: JsonObject, human: str) -> None:
         """Print an answer: as JSON if asked for, otherwise for people."""

@@ -29,6 +29,7 @@ from buddies_cli.commands.room import join, leave, notify, room, rooms, status, 
 from buddies_cli.commands.setup import setup
 from buddies_cli.commands.skill import skill
 from buddies_cli.commands.task import task
+from buddies_cli.commands.uninstall import uninstall
 from buddies_cli.streams import ReaderGone
 from buddies_core import __version__, logs
 from buddies_core.errors import BuddiesError
@@ -71,6 +72,7 @@ for command in (
     daemon,
     config,
     setup,
+    uninstall,
 ):
     cli.add_command(command)
 

@@ -15,7 +15,7 @@ from buddies_core.paths import config_file
 from buddies_core.settings import AGENTS, BY_DEFAULT, IN_FILE, SETTINGS, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from tomlkit import TOMLDocument
@@ -122,6 +122,15 @@ def unset(app: App, name: str) -> None:
         {"path": str(file), "name": name}, f"{name} is no longer set in {file}. {HOW_TO_APPLY}"
     )
     _note_overruled(app, name)
+
+
+def keep(values: Mapping[str, str]) -> Path:
+    """Set several settings at once, and return where they are kept."""
+
+    def put(document: TOMLDocument) -> None:
+        document.update({name: settings.checked_value(name, it) for name, it in values.items()})
+
+    return _change(put)
 
 
 def _agents(document: TOMLDocument, table: str) -> TOMLDocument:

@@ -97,7 +97,38 @@ def remove(app: App, names: tuple[str, ...], dry_run: bool, yes: bool) -> None:
     _do(app, _configured(names), _plan_removing, dry_run=dry_run, yes=yes)
 
 
-def remove_everywhere(app: App) -> list[JsonValue]:
+@setup.command()
+@yes_option
+@click.pass_obj
+def identity(app: App, yes: bool) -> None:
+    """Find the key that can vouch for what this machine says, and name it in the settings.
+
+    That is the key that git signs with; else the first SSH key in ~/.ssh that works without a
+    passphrase. Teammates see by it that what this machine says is yours.
+    """
+    from buddies_cli.commands.config import keep
+    from buddies_cli.setup.identity import find_identity
+
+    found = find_identity(os.environ, app.check)
+    is_set = found.is_chosen
+    if found.signer and not found.is_chosen and not app.as_json:
+        yes = yes or click.confirm(f"Sign with {found.key}?", default=True)
+    if found.signer and not found.is_chosen and yes:
+        keep({"signer": found.signer, "ssh_private_key": found.key})
+        is_set = True
+    if not found.signer:
+        said = (
+            "No key signs for this machine. To make one for buddies alone: buddies-cli config set"
+            " signer generated"
+        )
+    elif is_set:
+        said = f"This machine signs by {found.signer}{f', with {found.key}' if found.key else ''}."
+    else:
+        said = "Nothing was set."
+    app.show({"signer": found.signer or None, "key": found.key or None, "set": is_set}, said)
+
+
+def remove_everywhere(app: App) -> list[JsonObject]:
     """Remove our entry from every client; return what was done, an object for each."""
     return [_done(app, it, dry_run=False) for it in _proposed(app, _configured(()), _plan_removing)]
 

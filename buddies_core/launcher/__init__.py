@@ -1,7 +1,7 @@
 """Starting, stopping and restarting this machine's daemon."""
 
-from buddies_core.launcher.restarting import restart_daemon
+from buddies_core.launcher.restarting import check_settings, restart_daemon
 from buddies_core.launcher.starting import ensure_daemon
 from buddies_core.launcher.stopping import stop_daemon
 
-__all__ = ["ensure_daemon", "restart_daemon", "stop_daemon"]
+__all__ = ["check_settings", "ensure_daemon", "restart_daemon", "stop_daemon"]

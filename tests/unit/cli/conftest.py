@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ import pytest
 
 from buddies_cli.app import App
 from buddies_cli.main import run
-from buddies_core.errors import DaemonUnavailable
+from buddies_core.errors import DaemonUnavailable, InvalidInput
 from buddies_core.model.task import TaskView
 from tests.support.fakes.client import STATUS, FakeClient
 from tests.support.fakes.tasks import WORKING
@@ -34,6 +34,8 @@ class FakeMachine:
     def __init__(self) -> None:
         self.daemon = FakeClient()
         self.runs = True
+        self.checked: list[dict[str, str]] = []
+        self.refuses = ""
 
     @asynccontextmanager
     async def client(self, *, start: bool) -> AsyncIterator[FakeClient]:
@@ -48,6 +50,11 @@ class FakeMachine:
 
     async def restart(self) -> None:
         self.runs = True
+
+    async def check(self, environ: Mapping[str, str]) -> None:
+        self.checked.append(dict(environ))
+        if self.refuses:
+            raise InvalidInput(self.refuses)
 
     def _check(self) -> None:
         if not self.runs:
