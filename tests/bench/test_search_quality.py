@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from buddies_core.model.views import WEAK_BELOW
+from buddies_core.model.excerpt import WEAK_BELOW
 from tests.bench.engine import open_engine
 from tests.bench.quality import found_off_topic, measured, table
 from tests.bench.search_sets import short_notes
