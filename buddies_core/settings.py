@@ -100,8 +100,8 @@ def _log_filter(text: str) -> str:
 
 
 def _model(text: str) -> str:
-    if not _line(text).startswith(("/", "~")):
-        raise ValueError(f"must be the whole path of a directory, such as /opt/models/{text}")
+    if text != "multilingual" and not _line(text).startswith(("/", "~")):
+        raise ValueError("must be multilingual, or the whole path of a model's directory")
     return text
 
 
@@ -121,7 +121,7 @@ SETTINGS: Final = (
         ("BUDDIES_MODEL",),
         _model,
         "all-MiniLM-L6-v2",
-        "the directory of another embedding model, as sentence-transformers exports it for ONNX",
+        "multilingual, or the directory of an embedding model that sentence-transformers exported",
     ),
     Setting(
         "signer",

@@ -15,8 +15,7 @@ Runs the daemon of this machine in the foreground; agents and buddies-cli start 
 With --check it looks at its settings, says what is wrong with them, and ends.
 Its settings are in config.toml (buddies-cli config show); the environment wins over it:
 BUDDIES_USER, BUDDIES_NETWORK, BUDDIES_RELAY_URL, BUDDIES_LEGACY, BUDDIES_MODEL, BUDDIES_SIGNER,
-BUDDIES_LOG. Its
-data is in BUDDIES_DATA_DIR. The README explains them.
+BUDDIES_LOG. Its data is in BUDDIES_DATA_DIR. The README explains them.
 """
 
 

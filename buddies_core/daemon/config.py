@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from buddies_core.errors import InvalidInput
+from buddies_core.finding import multilingual
 from buddies_core.finding.exports import Export
+from buddies_core.finding.multilingual import Multilingual
 from buddies_core.net.endpoint import NetworkMode
 from buddies_core.paths import Paths
 from buddies_core.settings import Settings
@@ -23,7 +25,7 @@ class Config:
     relay_url: str | None
     legacy: bool
     """Whether this node talks with peers of buddies 0.1.4."""
-    model: Export | None
+    model: Export | Multilingual | None
     """What turns texts into vectors; None for the model that comes with buddies."""
     environ: Mapping[str, str] = field(repr=False)
     """For the signer, the log and the programs that run: with what the settings' file adds."""
@@ -47,11 +49,13 @@ class Config:
         )
 
 
-def _model(settings: Settings) -> Export | None:
+def _model(settings: Settings) -> Export | Multilingual | None:
     text = settings.text("model")
     if not text:
         return None
     try:
+        if text == multilingual.NAME:
+            return Multilingual.find()
         return Export.read(Path(text).expanduser())
     except (InvalidInput, RuntimeError) as error:  # the latter for a ~ without a home
         raise InvalidInput(

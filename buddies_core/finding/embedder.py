@@ -244,7 +244,7 @@ class Embedder:
         try:
             model = self._load()
             if self._choice.noise is None:
-                self.noise = _noise_of(model)
+                self.noise = _noise_of(model, self._choice)
             self._model = model
         except BaseException as error:
             raise self._given_up(_named(error)) from error
@@ -282,11 +282,14 @@ def _embedded(model: Model, text: str) -> tuple[Vectors | None, str]:
     return (row, "") if np.isfinite(row).all() else (None, "its vector is not finite")
 
 
-def _noise_of(model: Model) -> float:
+def _noise_of(model: Model, choice: ModelChoice) -> float:
     """Return the mean cosine of texts that have nothing in common, from 0 to `_NOISE_MAX`."""
-    rows = np.stack([model.embed(text) for text in _NOTHING_IN_COMMON])
-    count = len(rows)
-    cosines = (np.square(rows.sum(axis=0)).sum() - count) / (count * (count - 1))
+    asked, said = (
+        np.stack([model.embed(prompt + text) for text in _NOTHING_IN_COMMON])
+        for prompt in (choice.query_prompt, choice.text_prompt)
+    )
+    count = len(said)
+    cosines = ((asked @ said.T).sum() - (asked * said).sum()) / (count * (count - 1))
     return min(max(float(cosines), 0.0), _NOISE_MAX)
 
 
