@@ -4,7 +4,8 @@ A document is worth its best passage, and a passage is worth
 
     trust · max(cosine, 0) + ½ · coverage³          0 … 1.5
 
-- The cosine is that of the question and the passage, as the model embeds them.
+- The cosine is that of the question and the passage, as the model embeds them, less the noise of a
+  model that finds anything alike.
 - The coverage is the share of the question's words that the passage has. An ordinary English word
   counts 0.15, and any other counts 1: a name, an identifier, a word of another language.
 - The trust is 1, and less where much of the question is in a script that the model doesn't know.
