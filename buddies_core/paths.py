@@ -220,13 +220,15 @@ def hold_data_lock(paths: Paths) -> Iterator[None]:
 
 
 @contextmanager
-def hold_host_lock(paths: Paths) -> Iterator[None]:
+def hold_host_lock(paths: Paths, version: str) -> Iterator[None]:
     """Be the only MCP host on the data directory until the block ends, or the process does.
+
+    A third line of the lock says of which version it is.
 
     Raises:
         StoreError: another process is, or the lock can't be written.
     """
-    with _held(paths.host_lock, paths.host_socket) as holder:
+    with _held(paths.host_lock, paths.host_socket, version) as holder:
         if holder is not None:
             raise StoreError(
                 f"process {holder.pid or 'unknown'} serves the agents of {paths.data_dir} already"
@@ -235,7 +237,7 @@ def hold_host_lock(paths: Paths) -> Iterator[None]:
 
 
 @contextmanager
-def _held(lock: Path, socket: Path) -> Iterator[LockHolder | None]:
+def _held(lock: Path, socket: Path, *later: str) -> Iterator[LockHolder | None]:
     """Hold a lock and say so in it; yield the holder if that is another process."""
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
@@ -250,7 +252,8 @@ def _held(lock: Path, socket: Path) -> Iterator[LockHolder | None]:
             return
         os.ftruncate(descriptor, 0)
         try:
-            os.pwrite(descriptor, os.fsencode(f"{os.getpid()}\n{socket}\n"), 0)
+            lines = "".join(f"{line}\n" for line in (os.getpid(), socket, *later))
+            os.pwrite(descriptor, os.fsencode(lines), 0)
         except OSError as error:
             raise StoreError(f"can't write {lock}: {error.strerror}") from error
         yield None
@@ -261,15 +264,25 @@ def _held(lock: Path, socket: Path) -> Iterator[LockHolder | None]:
 
 def lock_holder(paths: Paths) -> LockHolder | None:
     """Return the process that is the daemon on the data directory; None if there is none."""
-    return _holder(paths.lock)
+    return holder_of(paths.lock)
 
 
 def host_lock_holder(paths: Paths) -> LockHolder | None:
     """Return the process that is the MCP host on the data directory; None if there is none."""
-    return _holder(paths.host_lock)
+    return holder_of(paths.host_lock)
 
 
-def _holder(lock: Path) -> LockHolder | None:
+def host_version(paths: Paths) -> str:
+    """Return the version of the MCP host that runs or was killed; empty if that is not known."""
+    try:
+        _, _, version, *_ = paths.host_lock.read_text(errors="replace").split("\n")
+    except (OSError, ValueError):
+        return ""
+    return version
+
+
+def holder_of(lock: Path) -> LockHolder | None:
+    """Return the process that holds a lock; None if none does."""
     try:
         descriptor = os.open(lock, os.O_RDONLY)
     except OSError:

@@ -32,7 +32,7 @@ def data_directory(environ: Mapping[str, str]) -> str:
                 f"BUDDIES_DATA_DIR is {chosen!r}: there is no such home directory; set it to an"
                 " absolute path"
             )
-        return os.path.join(os.getcwd(), place)
+        return place if os.path.isabs(place) else os.path.join(os.getcwd(), place)
     data = environ.get("XDG_DATA_HOME", "")
     if not os.path.isabs(data):  # the specification says that a relative one is to be ignored
         home = "~/Library/Application Support" if sys.platform == "darwin" else "~/.local/share"

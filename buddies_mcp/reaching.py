@@ -79,7 +79,14 @@ class HostDoor:
         host = _dial(_place(data))
         if host is None:
             return None
-        said = self.greet(host, replace=replace)
+        try:
+            said = self.greet(host, replace=replace)
+        except TimeoutError:
+            pid = os.fsdecode(_said(data)[0])
+            raise HostUnusable(
+                f"the MCP host, process {pid}, did not answer within {ANSWERS_WITHIN_S:g} s; if it "
+                f"stays so, end it: kill {pid}"
+            ) from None
         if said is None:
             return None
         if not take_any and numbers(said["version"]) < numbers(__version__) and not said["calls"]:
@@ -93,6 +100,7 @@ class HostDoor:
         Raises:
             HostUnusable: it does not serve us.
             SettingsRefused: nobody would.
+            TimeoutError: it says nothing.
         """
         host.settimeout(ANSWERS_WITHIN_S)
         try:
@@ -102,9 +110,7 @@ class HostDoor:
             line = _line(host)
         except TimeoutError:
             host.close()
-            raise HostUnusable(
-                f"what listens there did not answer within {ANSWERS_WITHIN_S:g} s"
-            ) from None
+            raise
         except OSError:
             line = b""
         if not line:
@@ -137,7 +143,11 @@ class HostDoor:
                     return host
                 if started is None and not _runs(data):
                     started = _Started(data, self._environ, self._command)
-                elif started is not None and (code := started.exit_code()) is not None:
+                elif (
+                    started is not None
+                    and not _runs(data)
+                    and (code := started.exit_code()) is not None
+                ):
                     raise HostUnusable(_last_words(data, code))
                 _wait_until(deadline_s)
         finally:
@@ -200,16 +210,20 @@ def _place(data: str) -> str:
 
     One that was killed has left its place behind.
     """
+    said = _said(data)
+    return os.fsdecode(said[1]) if len(said) > 2 else ""
+
+
+def _said(data: str) -> list[bytes]:
+    """Return the lines of the host's lock: its pid, where it listens, its version."""
     try:
         lock = os.open(os.path.join(data, HOST_LOCK), os.O_RDONLY)
     except FileNotFoundError:
-        return ""
+        return []
     try:
-        said = os.read(lock, LOCK_BYTES_MAX)
+        return os.read(lock, LOCK_BYTES_MAX).split(b"\n")
     finally:
         os.close(lock)
-    parts = said.split(b"\n")
-    return os.fsdecode(parts[1]) if len(parts) > 2 else ""
 
 
 def _runs(data: str) -> bool:
@@ -280,7 +294,7 @@ def _directory() -> str:
     try:
         return os.getcwd()
     except OSError:  # it was removed
-        return ""
+        return os.environ.get("PWD", "/")
 
 
 class _Started:

@@ -7,6 +7,7 @@ import contextlib
 import subprocess
 from collections.abc import Mapping, Sequence
 
+from buddies_core import __version__
 from buddies_core.errors import DaemonUnavailable, InvalidInput
 from buddies_core.launcher.spawning import (
     DAEMON_COMMAND,
@@ -15,8 +16,8 @@ from buddies_core.launcher.spawning import (
     reasons_in,
 )
 from buddies_core.launcher.starting import ensure_daemon
-from buddies_core.launcher.stopping import stop_daemon
-from buddies_core.paths import Paths
+from buddies_core.launcher.stopping import stop_daemon, stop_host
+from buddies_core.paths import Paths, host_version
 
 CHECK = "--check"
 """The daemon's option to look at its settings, say what is wrong with them, and end."""
@@ -30,7 +31,8 @@ async def restart_daemon(
 ) -> None:
     """Replace the daemon, if one runs, by one with this environment.
 
-    The daemon that runs is stopped only after the new settings have been found to be good, and the
+    An MCP host of another version ends too; agents start the new one with their next call. The
+    daemon that runs is stopped only after the new settings have been found to be good, and the
     new one listens at the same place, so that agents find it.
 
     Raises:
@@ -39,6 +41,9 @@ async def restart_daemon(
     """
     await check_settings(paths, environ, command)
     environ = listening_where_it_did(paths, environ)
+    if host_version(paths) not in ("", __version__):
+        # It runs the code of before an update, and may not understand the new daemon.
+        await stop_host(paths)
     with contextlib.suppress(DaemonUnavailable):
         await stop_daemon(paths)
     await ensure_daemon(paths, environ, command)

@@ -1,4 +1,4 @@
-"""Stops this machine's daemon, also one that does not answer."""
+"""Stops this machine's daemon and its MCP host, also one that does not answer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 
 from buddies_core.errors import DaemonUnavailable, TimedOut
-from buddies_core.paths import Paths, data_lock_holder
+from buddies_core.paths import Paths, data_lock_holder, holder_of
 
 STOP_TIMEOUT_S = 20.0
 """A daemon ends itself after 15 s, if closing in order takes longer."""
@@ -38,35 +38,62 @@ async def stop_daemon(paths: Paths) -> int:
         if holder is None:
             raise
         pid = holder
-        _signal(paths, pid, signal.SIGTERM)
-    if not await _has_let_go(paths, pid, STOP_TIMEOUT_S):
-        _signal(paths, pid, signal.SIGKILL)
-        if not await _has_let_go(paths, pid, KILL_TIMEOUT_S):
-            raise _cannot_end(paths, pid)
+        _signal(paths, paths.lock, pid, signal.SIGTERM)
+    await _ended(paths, paths.lock, pid)
     return pid
 
 
-async def _has_let_go(paths: Paths, pid: int, timeout_s: float) -> bool:
+async def stop_host(paths: Paths) -> int | None:
+    """End the MCP host and return the pid it had once it has let go; None if none runs.
+
+    Agents keep their sessions: the next call of one starts another host. Calls under way fail with
+    an error that says to call again.
+
+    Raises:
+        TimedOut: it can't be ended; the text names the process.
+    """
+    pid = _pid(paths.host_lock)
+    if pid is None:
+        return None
+    _signal(paths, paths.host_lock, pid, signal.SIGTERM)
+    await _ended(paths, paths.host_lock, pid)
+    return pid
+
+
+async def _ended(paths: Paths, lock: Path, pid: int) -> None:
+    """Return once a process that was asked to end has; one that does not is killed."""
+    if not await _has_let_go(lock, pid, STOP_TIMEOUT_S):
+        _signal(paths, lock, pid, signal.SIGKILL)
+        if not await _has_let_go(lock, pid, KILL_TIMEOUT_S):
+            raise _cannot_end(paths, pid)
+
+
+def _pid(lock: Path) -> int | None:
+    holder = holder_of(lock)
+    return None if holder is None else holder.pid
+
+
+async def _has_let_go(lock: Path, pid: int, timeout_s: float) -> bool:
     try:
         async with asyncio.timeout(timeout_s):
             # The lock tells more than the process: a child that nobody has waited for is still
             # listed after its end. It names no process for an instant before it is released.
-            while data_lock_holder(paths) in (pid, 0):  # noqa: ASYNC110 - nothing tells us
+            while _pid(lock) in (pid, 0):  # noqa: ASYNC110 - nothing tells us
                 await asyncio.sleep(PAUSE_S)
     except TimeoutError:
         return False
     return True
 
 
-def _signal(paths: Paths, pid: int, number: signal.Signals) -> None:
-    """Send this to the daemon, after making sure that the pid is still that of the daemon.
+def _signal(paths: Paths, lock: Path, pid: int, number: signal.Signals) -> None:
+    """Send this to the holder of a lock, after making sure that the pid is still its own.
 
     Raises:
         TimedOut: it is not known which process has the lock, or it is another user's.
     """
-    if data_lock_holder(paths) != pid:
+    if _pid(lock) != pid:
         return  # It has ended meanwhile.
-    if pid == 0 or not _has_open(pid, paths.lock):
+    if pid == 0 or not _has_open(pid, lock):
         raise _cannot_end(paths, pid)
     try:
         os.kill(pid, number)
@@ -97,8 +124,8 @@ def _has_open(pid: int, file: Path) -> bool:
 
 def _cannot_end(paths: Paths, pid: int) -> TimedOut:
     return TimedOut(
-        f"the daemon, process {pid or 'unknown'}, has the data directory {paths.data_dir} and "
-        "can't be ended from here: it runs on another machine, in a container or as another user, "
-        "or the system can't end it. Stop it where it runs, or restart that machine; its log is "
-        f"{paths.log}"
+        f"process {pid or 'unknown'}, which serves the data directory {paths.data_dir}, can't be "
+        "ended from here: it runs on another machine, in a container or as another user, or the "
+        "system can't end it. Stop it where it runs, or restart that machine; its log is in that "
+        "directory"
     )

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 
-from buddies_core import logs, streams
+from buddies_core import __version__, logs, streams
 from buddies_core.errors import BuddiesError
 from buddies_core.paths import Paths, hold_host_lock
 from buddies_core.settings import environment_for_logs
@@ -29,13 +29,14 @@ READ_BYTES_MAX = 1 << 16
 def main() -> None:
     """Serve agents until none has come for a while; exit with 1 and a line of text if it can't."""
     streams.open_missing()
-    # Also in a directory that is open to others, for whatever reason.
-    os.umask(0o077)
     try:
         paths = Paths.from_environment(os.environ)
         paths.create()
         os.chdir(paths.data_dir)  # it keeps no client's directory busy
-        with hold_host_lock(paths):
+        # For its owner alone, also in a directory that is open to others. The umask stays the one
+        # of a client: it is for the skills that agents install.
+        os.close(os.open(paths.host_log, os.O_WRONLY | os.O_CREAT, 0o600))
+        with hold_host_lock(paths, __version__):
             logs.configure(environment_for_logs(os.environ), paths.host_log)
             asyncio.run(_run(paths))
     except BuddiesError as error:

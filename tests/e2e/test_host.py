@@ -193,6 +193,38 @@ async def test_another_program_at_the_hosts_place_is_not_taken_for_the_host(
     assert "what listens there is not our host" in errors
 
 
+async def test_beside_a_host_that_hangs_an_agent_is_served_by_its_own_process(
+    alice: Machine,
+) -> None:
+    async with agents_on(alice, 1) as [shim]:
+        await shim.is_well()
+        pid = host_pid(alice)
+        assert pid
+        os.kill(pid, signal.SIGSTOP)
+        errors = await stderr_of(alice)
+        assert f"process {pid}, did not answer within 5 s" in errors
+        os.kill(pid, signal.SIGCONT)
+        await shim.is_well()
+
+
+async def test_a_host_of_another_version_ends_when_the_daemon_is_restarted_and_agents_go_on(
+    alice: Machine,
+) -> None:
+    async with agents_on(alice, 2) as shims:
+        await shims[0].is_well()
+        first = host_pid(alice)
+        assert (await alice.run("daemon", "restart")).code == 0
+        assert host_pid(alice) == first, "it is of the same version"
+        lock = alice.data_dir / "host.lock"
+        pid, place, _version, end = lock.read_text().split("\n")
+        lock.write_text(f"{pid}\n{place}\n0.1.9\n{end}")
+        assert (await alice.run("daemon", "restart")).code == 0
+        assert host_pid(alice) is None
+        for shim in shims:
+            await shim.is_well()
+        assert host_pid(alice) not in (None, first)
+
+
 async def test_where_no_host_can_listen_the_agent_is_served_all_the_same(alice: Machine) -> None:
     longer = alice.home / ("x" * 100)
     longer.mkdir()

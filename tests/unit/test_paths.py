@@ -19,6 +19,7 @@ from buddies_core.paths import (
     hold_host_lock,
     home_directory,
     host_lock_holder,
+    host_version,
     last_socket,
     lock_holder,
 )
@@ -94,15 +95,16 @@ def test_the_host_has_its_files_beside_those_of_the_daemon() -> None:
 def test_one_process_serves_agents_and_says_where_until_it_ends(tmp_path: Path) -> None:
     paths = Paths(tmp_path, tmp_path / "run")
 
-    with hold_host_lock(paths):
+    with hold_host_lock(paths, "1.2"):
+        assert host_version(paths) == "1.2"
         assert host_lock_holder(paths) == LockHolder(os.getpid(), paths.host_socket)
         with (
             pytest.raises(StoreError, match=f"process {os.getpid()} serves the agents"),
-            hold_host_lock(paths),
+            hold_host_lock(paths, "1.3"),
         ):
             pass
 
-    assert host_lock_holder(paths) is None
+    assert (host_lock_holder(paths), host_version(paths)) == (None, "")
     assert paths.host_lock.read_bytes() == b""
 
 
