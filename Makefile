@@ -14,7 +14,7 @@ SIDE_BY_SIDE := -n 4
 ALONE := tests/e2e/test_attacks.py tests/e2e/test_made_up_members.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto fmt lint types test unit sim sim-plots chaos-tasks integration e2e interop bench bench-search demo check lock
+.PHONY: help setup proto fmt lint types test unit sim sim-plots sim-private chaos-tasks integration e2e interop bench bench-search demo check lock
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,9 @@ sim-plots: $(READY)  ## draw those figures for docs/gossip.md
 
 chaos-tasks: $(READY)  ## 1,000 tasks among 8 workers that are killed, cut off and slow; SEED= replays one
 	@python -m tests.simulation.chaos_tasks $(if $(SEED),--seed $(SEED))
+
+sim-private: $(READY)  ## a private room among hostile members, 1,000 seeds; SEEDS= for more, SEED= replays one
+	@nice python -m tests.simulation.private_rooms $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000))
 
 integration: $(READY)  ## RocksDB, gRPC and iroh on loopback, in one process
 	$(PYTEST) tests/integration

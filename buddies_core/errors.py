@@ -29,10 +29,6 @@ class Rotated(NotAllowed):
     """The private room has a new secret, which whoever asked has yet to be handed."""
 
 
-class LeftOut(NotAllowed):
-    """The private room's secret was changed without whoever asked."""
-
-
 class TimedOut(BuddiesError):
     """A deadline passed before an answer came."""
 

@@ -14,7 +14,6 @@ from buddies_core.errors import (
     BuddiesError,
     Busy,
     InvalidInput,
-    LeftOut,
     NotAllowed,
     NotFound,
     Rotated,
@@ -235,10 +234,10 @@ class Inbound:
         name = room.name
         match request.WhichOneof("ask"):
             case "take_epoch" if room.epochs:
-                taken = await room.epochs.answer_take(caller, request)
+                taken = await room.epochs.answer_take(caller, request.take_epoch)
                 return [PeerReply(epoch=taken)]
             case "catch_up" if room.epochs:
-                return [PeerReply(epoch=room.epochs.answer_catch_up(caller))]
+                return [PeerReply(epoch=room.epochs.current())]
             case "fetch_bindings":
                 return await self.gate.fetcher.answer(room, request.fetch_bindings)
             case "hello":
@@ -261,8 +260,6 @@ def _reason(error: BuddiesError) -> Refusal.Reason.ValueType:
     match error:
         case Busy():
             return Refusal.BUSY
-        case LeftOut():
-            return Refusal.LEFT_OUT
         case Rotated():
             return Refusal.ROTATED
         case NotAllowed():

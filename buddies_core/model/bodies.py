@@ -158,6 +158,8 @@ class Presence:
     agents: tuple[AgentPresence, ...]
     binding: Binding | None = None
     """Which person's key vouches for the peer."""
+    sponsorships: tuple[bytes, ...] = ()
+    """In a private room: who let the peer in during this epoch, and who them, the first first."""
 
 
 @dataclass(frozen=True, slots=True)

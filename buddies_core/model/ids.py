@@ -13,6 +13,9 @@ TopicId = NewType("TopicId", bytes)
 RoomId = NewType("RoomId", bytes)
 """32 bytes: what a room is by, whatever its name and its topic. Of an open room it is the topic."""
 
+EpochId = NewType("EpochId", bytes)
+"""32 bytes: what an epoch of a private room is by. It tells neither its topic nor its secret."""
+
 MessageId = NewType("MessageId", bytes)
 """32 bytes: BLAKE3 of a broadcast's content."""
 

@@ -7,7 +7,6 @@ from buddies_core.errors import (
     BuddiesError,
     Busy,
     InvalidInput,
-    LeftOut,
     NotAllowed,
     NotFound,
     Rotated,
@@ -131,8 +130,6 @@ def _refused(name: str, refusal: Refusal) -> BuddiesError:
             return Busy(text)
         case Refusal.NOT_ALLOWED:
             return NotAllowed(text)
-        case Refusal.LEFT_OUT:
-            return LeftOut(text)
         case Refusal.ROTATED:
             return Rotated(text)
         case Refusal.NOT_FOUND:

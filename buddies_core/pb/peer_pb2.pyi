@@ -30,21 +30,29 @@ class Presence(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     AGENTS_FIELD_NUMBER: _builtins.int
     BINDING_FIELD_NUMBER: _builtins.int
+    SPONSORSHIPS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     @_builtins.property
     def agents(self) -> _containers.RepeatedCompositeFieldContainer[Global___Agent]: ...
     @_builtins.property
     def binding(self) -> Global___Binding: ...
+    @_builtins.property
+    def sponsorships(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """In a private room: why the sender is a member, to those who know only the roster. Sponsorships of 160
+        bytes each, see docs/protocol.md: at most 8, that of its first sponsor first, its own last.
+        """
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         agents: _abc.Iterable[Global___Agent] | None = ...,
         binding: Global___Binding | None = ...,
+        sponsorships: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["binding", b"binding"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "binding", b"binding", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "binding", b"binding", "name", b"name", "sponsorships", b"sponsorships"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -145,10 +153,10 @@ class PeerRequest(_message.Message):
     TAKE_EPOCH_FIELD_NUMBER: _builtins.int
     CATCH_UP_FIELD_NUMBER: _builtins.int
     topic: _builtins.bytes
-    """The room it concerns: its topic, in Redeem its id; empty in Ping."""
+    """The room it concerns: its topic; in Redeem, TakeEpoch and CatchUp its id; empty in Ping."""
     proof: _builtins.bytes
     """That the caller is a member, where the room is private: HMAC-SHA256(proof key of the epoch,
-    caller ‖ responder ‖ topic). Empty elsewhere and in Redeem.
+    caller ‖ responder ‖ topic). Empty elsewhere, and where the request names the room by its id.
     """
     @_builtins.property
     def ping(self) -> Global___Ping: ...
@@ -307,7 +315,7 @@ class Refusal(_message.Message):
         ROTATED: Refusal._Reason.ValueType  # 7
         """The room has gone on to an epoch that the caller does not know: ask CatchUp."""
         LEFT_OUT: Refusal._Reason.ValueType  # 8
-        """A rotation of the room has left the caller out."""
+        """Not sent any more: whoever is not a member is told NOT_FOUND."""
 
     class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
     REASON_UNSPECIFIED: Refusal.Reason.ValueType  # 0
@@ -320,7 +328,7 @@ class Refusal(_message.Message):
     ROTATED: Refusal.Reason.ValueType  # 7
     """The room has gone on to an epoch that the caller does not know: ask CatchUp."""
     LEFT_OUT: Refusal.Reason.ValueType  # 8
-    """A rotation of the room has left the caller out."""
+    """Not sent any more: whoever is not a member is told NOT_FOUND."""
 
     REASON_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
@@ -1107,28 +1115,34 @@ Global___Redeem: _TypeAlias = Redeem  # noqa: Y015
 
 @_typing.final
 class TakeEpoch(_message.Message):
-    """Who has rotated to each who stays: this is the room's secret from now on."""
+    """A member to another: this epoch counts here, as I have begun it or was handed it. Answered by an
+    EpochReply: the one that counts there now. Without a secret: this epoch was begun without you.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     EPOCH_FIELD_NUMBER: _builtins.int
     SECRET_FIELD_NUMBER: _builtins.int
     ROSTER_FIELD_NUMBER: _builtins.int
+    PAST_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     secret: _builtins.bytes
-    """32 bytes."""
+    """32 bytes, or none."""
     roster: _builtins.bytes
-    """Who stays, signed by the rotator; docs/protocol.md has its bytes."""
+    """Who is in it, signed by the member that began it; docs/protocol.md has its bytes."""
+    past: _builtins.bytes
+    """The ids of the epochs that the caller was in before, 32 bytes each, 256 at most, the newest last."""
     def __init__(
         self,
         *,
         epoch: _builtins.int = ...,
         secret: _builtins.bytes = ...,
         roster: _builtins.bytes = ...,
+        past: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "roster", b"roster", "secret", b"secret"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "past", b"past", "roster", b"roster", "secret", b"secret"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1136,8 +1150,8 @@ Global___TakeEpoch: _TypeAlias = TakeEpoch  # noqa: Y015
 
 @_typing.final
 class CatchUp(_message.Message):
-    """Who was away during a rotation to any member: what is the secret now? Answered by an EpochReply;
-    NOT_ALLOWED if a rotation has left the caller out.
+    """A member to another: which epoch counts there? Answered by an EpochReply; NOT_FOUND if the caller is
+    no member there.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1160,21 +1174,30 @@ class EpochReply(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     SECRET_FIELD_NUMBER: _builtins.int
     ROSTER_FIELD_NUMBER: _builtins.int
+    PAST_FIELD_NUMBER: _builtins.int
+    SPONSORSHIPS_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     secret: _builtins.bytes
     """32 bytes."""
     roster: _builtins.bytes
-    """Empty if nobody has rotated yet."""
+    past: _builtins.bytes
+    """As in TakeEpoch."""
+    @_builtins.property
+    def sponsorships(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """In the answer to Redeem: as in Presence, for the newcomer."""
+
     def __init__(
         self,
         *,
         epoch: _builtins.int = ...,
         secret: _builtins.bytes = ...,
         roster: _builtins.bytes = ...,
+        past: _builtins.bytes = ...,
+        sponsorships: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "roster", b"roster", "secret", b"secret"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "past", b"past", "roster", b"roster", "secret", b"secret", "sponsorships", b"sponsorships"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

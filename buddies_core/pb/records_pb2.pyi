@@ -147,31 +147,40 @@ class PrivateState(_message.Message):
 
     EPOCHS_FIELD_NUMBER: _builtins.int
     ROSTER_FIELD_NUMBER: _builtins.int
-    MEMBERS_FIELD_NUMBER: _builtins.int
-    REMOVED_FIELD_NUMBER: _builtins.int
+    FOUNDER_FIELD_NUMBER: _builtins.int
+    NONCE_FIELD_NUMBER: _builtins.int
+    ADMITTED_FIELD_NUMBER: _builtins.int
+    PAST_FIELD_NUMBER: _builtins.int
     roster: _builtins.bytes
-    """As handed on, see buddies_core/wire/private.py; empty if nobody has rotated yet."""
+    """As handed on, see buddies_core/wire/private.py."""
+    founder: _builtins.bytes
+    """What the room's id follows from, with its name; empty in rooms of older versions."""
+    nonce: _builtins.bytes
     @_builtins.property
     def epochs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Epoch]:
-        """The newest last."""
+        """The newest; rooms of older versions have several."""
 
     @_builtins.property
-    def members(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    def admitted(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Of those let in since the epoch began."""
+
     @_builtins.property
-    def removed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
-        """Whom rotations have left out, those of the last one first."""
+    def past(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Ids of former epochs, the newest last."""
 
     def __init__(
         self,
         *,
         epochs: _abc.Iterable[Global___Epoch] | None = ...,
         roster: _builtins.bytes = ...,
-        members: _abc.Iterable[_builtins.bytes] | None = ...,
-        removed: _abc.Iterable[_builtins.bytes] | None = ...,
+        founder: _builtins.bytes = ...,
+        nonce: _builtins.bytes = ...,
+        admitted: _abc.Iterable[_builtins.bytes] | None = ...,
+        past: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epochs", b"epochs", "members", b"members", "removed", b"removed", "roster", b"roster"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admitted", b"admitted", "epochs", b"epochs", "founder", b"founder", "nonce", b"nonce", "past", b"past", "roster", b"roster"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -211,12 +220,15 @@ class InviteRecord(_message.Message):
     EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
     USES_LEFT_FIELD_NUMBER: _builtins.int
     REDEEMED_BY_FIELD_NUMBER: _builtins.int
+    DURING_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     room_id: _builtins.bytes
     token_hash: _builtins.bytes
     """SHA-256; the token itself is not kept."""
     expires_at_ms: _builtins.int
     uses_left: _builtins.int
+    during: _builtins.bytes
+    """The id of the epoch that it was made in, and ends with."""
     @_builtins.property
     def redeemed_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
     def __init__(
@@ -228,10 +240,11 @@ class InviteRecord(_message.Message):
         expires_at_ms: _builtins.int = ...,
         uses_left: _builtins.int = ...,
         redeemed_by: _abc.Iterable[_builtins.bytes] | None = ...,
+        during: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at_ms", b"expires_at_ms", "redeemed_by", b"redeemed_by", "room_id", b"room_id", "token_hash", b"token_hash", "uses_left", b"uses_left", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["during", b"during", "expires_at_ms", b"expires_at_ms", "redeemed_by", b"redeemed_by", "room_id", b"room_id", "token_hash", b"token_hash", "uses_left", b"uses_left", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -8,7 +8,7 @@ from buddies_core.gossip.messages import CONTENT_BYTES_MAX
 from buddies_core.identity.node_key import NodeKey
 from buddies_core.model.address import AddressInfo
 from buddies_core.model.bodies import Body, Presence, UnknownBody
-from buddies_core.model.ids import RoomId
+from buddies_core.model.ids import EpochId, RoomId
 from buddies_core.model.memory import Whole
 from buddies_core.trust.twin import Twin
 from buddies_core.wire.room_messages import (
@@ -76,9 +76,11 @@ class Composer:
         user: str = "",
         address: AddressInfo | None = None,
         whole: Whole | None = None,
+        epoch: EpochId | None = None,
     ) -> bytes:
         """Return `P2PMessage ‖ trailer`, ready to be broadcast, and to be kept as its own proof.
 
+        `epoch` is that of a private room. What is signed with it is of use in no open room.
         A person's signature is on it where that is wanted, if there is a place for it.
         """
         sent_at_ms = max(self._clock.wall_ms(), self._last_sent_at_ms + 1, self.twin.latest_ms + 1)
@@ -93,6 +95,7 @@ class Composer:
             address=address,
             whole=whole,
             user=user or None,
+            epoch=epoch,
         )
         wants_cosigning = self.cosigned_bytes(room_id) and not isinstance(
             body, Presence | UnknownBody

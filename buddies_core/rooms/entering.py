@@ -4,13 +4,21 @@ import secrets
 from typing import TypeAlias
 
 from buddies_core.errors import InvalidInput
-from buddies_core.model.ids import RoomId, RoomName, open_room_id
-from buddies_core.model.private import SECRET_BYTES, Epoch, Invite, PrivateState
+from buddies_core.model.ids import RoomName, open_room_id
+from buddies_core.model.private import (
+    NONCE_BYTES,
+    SECRET_BYTES,
+    Founding,
+    Invite,
+    PrivateState,
+    private_room_id,
+)
 from buddies_core.model.room import Ticket
 from buddies_core.rooms.claims import check_claim
 from buddies_core.rooms.joining import others_on
 from buddies_core.rooms.ports import Host
-from buddies_core.rooms.private.invites import redeem
+from buddies_core.rooms.private.invites import redeem, seat_of
+from buddies_core.rooms.private.membership import founded
 from buddies_core.rooms.room import Room
 from buddies_core.store.records import RoomRecord
 
@@ -27,20 +35,16 @@ async def record_of(
         NotAllowed: the inviter refuses the invite.
         Unreachable: no inviter answered until `until_s`, which is the event loop's time.
     """
-    room_id, state = open_room_id(name), None
+    room_id = open_room_id(name)
+    state: PrivateState | None = None
     if isinstance(way_in, Invite):
         room_id = way_in.room_id
         await check_claim(name, room_id, host.store)  # It must not cost a use to learn this.
-        redeemed = await redeem(way_in, host, until_s)
-        let_in = redeemed.roster.members if redeemed.roster else ()
-        members = {*let_in, redeemed.inviter, host.endpoint}
-        state = PrivateState(
-            epochs=(redeemed.epoch,), roster=redeemed.roster, members=tuple(sorted(members))
-        )
+        state = await redeem(way_in, host, until_s)
     elif private:
-        room_id = RoomId(secrets.token_bytes(32))
-        first = Epoch(0, secrets.token_bytes(SECRET_BYTES))
-        state = PrivateState(epochs=(first,), members=(host.endpoint,))
+        founding = Founding(host.endpoint, secrets.token_bytes(NONCE_BYTES))
+        room_id = private_room_id(name, founding)
+        state = founded(seat_of(host, room_id), founding, secrets.token_bytes(SECRET_BYTES))
     return RoomRecord(
         name=name,
         room_id=room_id,

@@ -18,12 +18,19 @@ from buddies_core.store.records import RoomRecord
 from buddies_core.wire.private import (
     NONCE_BYTES,
     SEALED_OVERHEAD_BYTES,
-    EpochKeys,
     check_proof,
     open_content,
     prove,
     seal_content,
 )
+from buddies_core.wire.room_messages import EPOCH_FIELD_BYTES
+
+
+def keyring_of(record: RoomRecord, host: Host) -> Keyring | None:
+    """Return what is known of a private room; None for an open one."""
+    if record.private is None:
+        return None
+    return Keyring(record.room_id, host.endpoint, record.private, host.composer.sign)
 
 
 class RoomLine:
@@ -143,12 +150,13 @@ class RoomLine:
             user=user or self._host.user,
             address=address,
             whole=whole,
+            epoch=self._keyring.newest.id if self._keyring else None,
         )
 
     @property
     def message_bytes_max(self) -> int:
         """How large a message may be with its trailer, and without a person's signature on it."""
-        sealing = SEALED_OVERHEAD_BYTES if self._keyring else 0
+        sealing = SEALED_OVERHEAD_BYTES + EPOCH_FIELD_BYTES if self._keyring else 0
         return CONTENT_BYTES_MAX - sealing - self._host.composer.cosigned_bytes(self.room_id)
 
     @property
@@ -163,13 +171,9 @@ class RoomLine:
         peer: EndpointId,
         request: peer_pb2.PeerRequest,
         timeout_s: float,
-        known_by: EpochKeys | None = None,
     ) -> Sequence[peer_pb2.PeerReply]:
-        """Ask a peer with the room's topic and our proof; returns and raises as `Network.ask` does.
-
-        `known_by` are the keys of another epoch to ask by, in place of the newest.
-        """
-        keys = known_by or (self._keyring.newest if self._keyring else None)
+        """Ask a peer by topic and with our proof; returns and raises as `Network.ask` does."""
+        keys = self._keyring.newest if self._keyring else None
         asked = peer_pb2.PeerRequest()
         asked.CopyFrom(request)
         asked.topic = keys.topic if keys else self.topic
@@ -177,11 +181,7 @@ class RoomLine:
         return await self._host.network.ask(peer, asked, timeout_s)
 
     def is_proven(self, topic: TopicId, caller: EndpointId, proof: bytes) -> bool:
-        """Whether a caller may ask by this topic: in a private room it has to know the secret.
-
-        The topic may be a former one of the room, if the caller was let in then.
-        """
-        if self._keyring is None:
+        """Whether a caller may ask by this topic: in a private room it has to know the secret."""
+        if topic != self.topic or self._keyring is None:
             return topic == self.topic
-        keys = self._keyring.keys_of(topic)
-        return keys is not None and check_proof(keys, caller, self._host.endpoint, proof)
+        return check_proof(self._keyring.newest, caller, self._host.endpoint, proof)

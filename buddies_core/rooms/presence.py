@@ -47,6 +47,7 @@ def fit_presence(presence: Presence) -> Presence:
     """Return it with so many agents, and so much of their statuses, as one broadcast can carry."""
     agents = presence.agents
     bytes_max = AGENTS_BYTES_MAX - (presence.binding.size if presence.binding else 0)
+    bytes_max = max(0, bytes_max - sum(len(it) + 3 for it in presence.sponsorships))
     for status_chars in (STATUS_CHARS_MAX, STATUS_CHARS_MAX // 4, 0):
         agents = tuple(replace(agent, status=agent.status[:status_chars]) for agent in agents)
         if sum(map(_weight, agents)) <= bytes_max:

@@ -14,6 +14,7 @@ from buddies_core.model.bodies import Join as JoinBody
 from buddies_core.model.ids import EndpointId, TopicId, short
 from buddies_core.model.room import DialAttempt, Member, Ticket
 from buddies_core.pb import peer_pb2
+from buddies_core.rooms.hearing import check_epoch, check_room, opened
 from buddies_core.rooms.hello import (
     ABOUT_US_EVERY_S,
     COPIES_MAX,
@@ -21,15 +22,14 @@ from buddies_core.rooms.hello import (
     hello_replies,
     hello_reply,
 )
-from buddies_core.rooms.line import RoomLine
+from buddies_core.rooms.line import RoomLine, keyring_of
 from buddies_core.rooms.members import Members
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.presence import by_name, fit_presence
 from buddies_core.rooms.private.epochs import Epochs
-from buddies_core.rooms.private.keyring import Keyring
 from buddies_core.rooms.reunion import Reunion
 from buddies_core.store.records import RoomRecord
-from buddies_core.trust.admitted import Admitted, Rejected
+from buddies_core.trust.admitted import Admitted
 
 PRESENCE_EVERY_S = 30.0
 REUNITE_EVERY_S = 5.0
@@ -68,8 +68,8 @@ class Room:
         self._dialling: set[EndpointId] = set()
         self._introduced = False
         """Whether the swarm that we are in has heard our Join."""
-        private = record.private
-        keyring = Keyring(record.room_id, host.endpoint, private) if private else None
+        keyring = keyring_of(record, host)
+        self._keyring = keyring
         self.line = RoomLine(record, keyring, host)
         self.epochs = (
             Epochs(keyring, self.line, self.presences, self._last_seen, host) if keyring else None
@@ -151,15 +151,9 @@ class Room:
 
     async def hear(self, content: bytes, told_by: EndpointId) -> Admitted:
         """Return the message in a broadcast that this neighbor has delivered; raises as `admit`."""
-        during = self.line.topic
-        try:
-            opened = self.line.open(content)
-        except WireError as error:
-            self._host.counters["rejected_unsealed"] += 1
-            raise Rejected("unsealed", str(error)) from error
-        admitted = await self.admit(opened, told_by)
-        if self.epochs and admitted.trailer:
-            self.epochs.keyring.note_speaker(admitted.trailer.sender, during)
+        message = opened(self.line, content, self._host.counters)
+        admitted = await self.admit(message, told_by)
+        check_epoch(admitted, self._keyring, self._host.counters)
         return admitted
 
     async def admit(self, proof: bytes, told_by: EndpointId | None = None) -> Admitted:
@@ -171,10 +165,9 @@ class Room:
             Rejected: it is not what its author said in this room.
         """
         admitted = await self._host.admission.admit(self.name, self.room_id, proof, told_by)
-        if admitted.trailer is None and self._legacy is None:
-            # In a private room a member sealed it, but nothing says for whom that member speaks.
-            self._host.counters["rejected_unsigned" if self.epochs else "legacy_refused"] += 1
-            raise Rejected("unsigned", "a message without a trailer is not heard in this room")
+        hears_unsigned = self._legacy is not None
+        counters = self._host.counters
+        check_room(admitted, self._keyring, counters, hears_unsigned=hears_unsigned)
         return admitted
 
     def on_neighbor_up(self, peer: EndpointId) -> None:
@@ -201,7 +194,9 @@ class Room:
         assert trailer is not None, "admission lets no presence pass without a trailer"
         if trailer.sender == self._host.endpoint:
             return
-        if self.epochs is None or await self.epochs.heard(trailer.sender):
+        body = admitted.message.body
+        assert isinstance(body, Presence)
+        if self.epochs is None or await self.epochs.heard(trailer.sender, body.sponsorships):
             await self._members.heard(admitted, age_s)
 
     async def on_leave(self, sender: EndpointId, sent_at_ms: int) -> None:
@@ -218,8 +213,7 @@ class Room:
             await network.reach(address, DIAL_TIMEOUT_S)
             await self._greet(peer)
         except NotFound:
-            if self.epochs is None or not await self.epochs.caught_up(peer):
-                return DialAttempt(peer, False, "was reached, but is not in this room")
+            return DialAttempt(peer, False, "was reached, but is not in this room")
         except NotAllowed as error:
             return DialAttempt(peer, False, f"was reached, but refuses: {error}")
         except BuddiesError as error:
@@ -241,7 +235,11 @@ class Room:
         """
         try:
             replies = await self.ask(peer, peer_pb2.PeerRequest(hello=hello), HELLO_TIMEOUT_S)
-        except (NotFound, NotAllowed):
+        except NotFound:
+            if self.epochs is None or not await self.epochs.caught_up(peer):
+                raise
+            return
+        except NotAllowed:
             raise
         except BuddiesError as error:
             log.info("hello_failed room=%s peer=%s: %s", self.name, short(peer), error)
@@ -287,7 +285,9 @@ class Room:
         return await self.line.compose(self._presence())
 
     def _presence(self) -> Presence:
-        return fit_presence(Presence(self._host.user, self.agents, self._host.bindings.own))
+        sponsorships = self.epochs.sponsorships_of(self._host.endpoint) if self.epochs else ()
+        own = Presence(self._host.user, self.agents, self._host.bindings.own, sponsorships)
+        return fit_presence(own)
 
     async def _keep_present(self) -> None:
         while True:

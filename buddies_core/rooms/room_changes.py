@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from buddies_core.errors import BuddiesError, InvalidInput, StoreError
+from buddies_core.model.address import PeerAddress
 from buddies_core.model.bodies import Leave
 from buddies_core.model.ids import RoomName
 from buddies_core.model.private import Invite
@@ -31,9 +32,10 @@ from buddies_core.rooms.joining import (
     wait_reachable,
 )
 from buddies_core.rooms.ports import Host
-from buddies_core.rooms.private.invites import EXPIRES_S, USES, is_left_out, redeem
+from buddies_core.rooms.private.epochs import Epochs
+from buddies_core.rooms.private.invites import EXPIRES_S, USES, redeem
 from buddies_core.rooms.room import Room
-from buddies_core.rooms.rooms import Rooms
+from buddies_core.rooms.rooms import Rooms, outdated
 from buddies_core.store.records import RoomRecord
 from buddies_core.trust.names import members_named, room_name, way_into
 from buddies_core.wire.tickets import encode_invite, encode_ticket
@@ -64,6 +66,8 @@ class RoomChanges:
             Unreachable: nobody on the ticket could be joined within 10 s; nothing is kept.
         """
         typed = room_name(room)
+        if typed in self._rooms.outdated:
+            raise InvalidInput(outdated(typed))
         way_in = way_into(typed, ticket, private=private) if ticket else None
         here = self._rooms.named(typed)
         name = way_in.room if way_in else here
@@ -115,6 +119,10 @@ class RoomChanges:
             NotFound: the node is not in the room.
             StoreError: the disk refused; the node has not left.
         """
+        if (name := RoomName(room)) in self._rooms.outdated:
+            await self._host.store.delete_room(name)
+            self._rooms.outdated.discard(name)
+            return LeaveReport(name, node_left=True, still_joined_by=())
         name = self._rooms.room(room).name
         async with self._changing[name]:
             left = self._rooms.room(name)
@@ -157,7 +165,7 @@ class RoomChanges:
     async def _ticket(self, room: Room) -> str:
         if room.epochs is None:
             return encode_ticket(room.ticket())
-        if is_left_out(room):
+        if room.epochs.keyring.is_out:
             return ""  # It can bring nobody in.
         return encode_invite(await self._rooms.invites.default(room))
 
@@ -220,9 +228,8 @@ class RoomChanges:
     ) -> tuple[DialAttempt, ...]:
         others = others_on(way_in, self._host.endpoint)
         tried = await dial_more(room, others, until_s)
-        if room.epochs and room.epochs.keyring.left_out_by and isinstance(way_in, Invite):
-            again = await redeem(way_in, self._host, until_s)
-            await room.epochs.take_invited(again.epoch, again.roster, again.inviter)
+        if room.epochs and isinstance(way_in, Invite) and _is_stranger_to(others, room.epochs):
+            await room.epochs.take_invited(await redeem(way_in, self._host, until_s))
             tried = await dial_more(room, others, until_s)
         return tried
 
@@ -241,3 +248,9 @@ class RoomChanges:
             await self._rooms.remove(room)
         await self._host.store.delete_presences(room.room_id)
         await self._rooms.invites.void(room.room_id)
+
+
+def _is_stranger_to(inviters: Sequence[PeerAddress], epochs: Epochs) -> bool:
+    """Whether this node was left out of a room, or is no member any more to one of these."""
+    strangers = epochs.keyring.doubts.strangers
+    return epochs.keyring.is_out or any(it.endpoint in strangers for it in inviters)

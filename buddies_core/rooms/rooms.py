@@ -6,6 +6,7 @@ Membership belongs to the node; the agents attached to it share it. What peers s
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
@@ -30,7 +31,10 @@ from buddies_core.trust.names import status_text
 GOODBYE_WITHIN_S = 3.0
 """For all rooms together, when the node stops; members that miss it notice soon enough."""
 
-_BY_FORMER_TOPIC = ("take_epoch", "catch_up")
+log = logging.getLogger(__name__)
+
+_BY_ROOM_ID = ("take_epoch", "catch_up")
+"""What members ask each other about epochs, whichever they are in."""
 
 
 class Rooms:
@@ -44,6 +48,8 @@ class Rooms:
         self._rooms: dict[RoomName, Room] = {}
         """Rooms that were entered, and those that are being joined."""
         self._lives: dict[RoomName, asyncio.Task[None]] = {}
+        self.outdated: set[RoomName] = set()
+        """Private rooms of an earlier version, which this one does not enter."""
         self.agents = AttachedAgents(self._rooms)
 
     @classmethod
@@ -55,6 +61,10 @@ class Rooms:
         async with asyncio.TaskGroup() as group:
             rooms = cls(host, group)
             for record in host.store.rooms():
+                if record.outdated:
+                    log.warning("room_of_earlier_version room=%s", record.name)
+                    rooms.outdated.add(record.name)
+                    continue
                 room = rooms.add(record)
                 await room.line.join()
                 rooms.enter(room)
@@ -169,15 +179,20 @@ class Rooms:
 
         Raises:
             NotFound: this node is not in that room, or the caller is not: it is told no more.
-            Rotated: the caller asks by a topic that the room once had.
+            Rotated: the caller is a member of a private room, but asks by none of the topics here.
         """
-        topic = TopicId(request.topic)
-        for room in self._rooms.values():
-            if not room.line.entered or not room.line.is_proven(topic, caller, request.proof):
-                continue
-            if topic != room.line.topic and request.WhichOneof("ask") not in _BY_FORMER_TOPIC:
-                raise Rotated("this room's keys were changed; catch up first")
+        topic, by_id = TopicId(request.topic), request.WhichOneof("ask") in _BY_ROOM_ID
+        entered = [room for room in self._rooms.values() if room.line.entered]
+        known = [it for it in entered if it.epochs and it.epochs.keyring.is_member(caller)]
+        if by_id:
+            room = next((it for it in known if it.room_id == request.topic), None)
+        else:
+            proven = (it for it in entered if it.line.is_proven(topic, caller, request.proof))
+            room = next(proven, None)
+        if room is not None:
             return room
+        if known and request.proof:
+            raise Rotated("a room that both are in may have new keys; catch up first")
         self._host.counters["requests_for_no_room"] += 1
         raise NotFound("this node is not in that room")
 
@@ -200,6 +215,8 @@ class Rooms:
             NotFound: it is not in that room.
         """
         room = self._rooms.get(RoomName(name))
+        if RoomName(name) in self.outdated:
+            raise NotFound(outdated(name))
         if room is None or not room.line.entered:
             joined = ", ".join(self.joined()) or "none yet"
             raise NotFound(
@@ -303,3 +320,13 @@ class Rooms:
             return self._host.user
         names = (room.name_of(endpoint) for room in self._rooms.values())
         return next((name for name in names if name), short(endpoint))
+
+
+def outdated(name: str) -> str:
+    """Return what to tell those who want something of a private room of an earlier version."""
+    return (
+        f"private room {name!r} was made by an earlier version of buddies, whose keys this version "
+        "does not take: a removed member could come back in it. What was stored in it stays here. "
+        "To go on, make a new room under another name (buddies-cli join NEW-ROOM --private) and "
+        f"invite the members; then drop this one: buddies-cli leave {name}"
+    )

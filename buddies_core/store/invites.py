@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from buddies_core.errors import StoreError
-from buddies_core.model.ids import EndpointId, RoomId
+from buddies_core.model.ids import EndpointId, EpochId, RoomId
 from buddies_core.model.private import INVITE_USES_MAX
 from buddies_core.pb import records_pb2 as pb
 from buddies_core.store.database import Changes, Database, Read
@@ -32,6 +32,8 @@ class InviteRecord:
     """SHA-256, see `model.private.token_hash`."""
     expires_at_ms: int
     uses_left: int
+    during: EpochId
+    """The epoch that it was made in, and ends with."""
     redeemed_by: tuple[EndpointId, ...] = ()
 
     def redeemed(self, endpoint: EndpointId, now_ms: int) -> "InviteRecord | None":
@@ -158,6 +160,7 @@ def _encode(invite: InviteRecord) -> bytes:
         expires_at_ms=invite.expires_at_ms,
         uses_left=invite.uses_left,
         redeemed_by=invite.redeemed_by,
+        during=invite.during,
     ).SerializeToString()
 
 
@@ -170,4 +173,5 @@ def _decode(data: bytes) -> InviteRecord:
         expires_at_ms=record.expires_at_ms,
         uses_left=record.uses_left,
         redeemed_by=tuple(EndpointId(endpoint) for endpoint in record.redeemed_by),
+        during=EpochId(record.during),
     )

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError, Message
 from buddies_core.errors import WireError
 from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
 from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity, Verified
-from buddies_core.model.ids import EndpointId, MemoryId, RoomId, RoomName
+from buddies_core.model.ids import EndpointId, EpochId, MemoryId, RoomId, RoomName
 from buddies_core.model.memory import (
     SNIPPET_CHARS_MAX,
     Memory,
@@ -22,11 +22,17 @@ from buddies_core.model.memory import (
     MemoryKind,
     Whole,
 )
-from buddies_core.model.private import EPOCHS_KEPT_MAX, PrivateState
+from buddies_core.model.private import Founding, PrivateState
 from buddies_core.model.revocation import Revocation
 from buddies_core.pb import records_pb2 as pb
 from buddies_core.store.contents import VERSION_APART, split
-from buddies_core.wire.private import decode_epoch, decode_roster, encode_roster
+from buddies_core.wire.private import (
+    decode_epoch,
+    decode_roster,
+    decode_sponsorship,
+    encode_roster,
+    encode_sponsorship,
+)
 
 VERSION = 1
 
@@ -41,6 +47,8 @@ class RoomRecord:
     bootstrap: tuple[PeerAddress, ...]
     private: PrivateState | None = None
     """None of an open room."""
+    outdated: bool = False
+    """Whether it is a private room of a version whose keys this one does not take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +209,7 @@ def decode_room(data: bytes) -> RoomRecord:
     """
     record = pb.RoomRecord()
     parse(record, data)
+    outdated = record.HasField("private") and not record.private.founder
     return RoomRecord(
         name=RoomName(record.name),
         room_id=RoomId(record.room_id),
@@ -215,27 +224,35 @@ def decode_room(data: bytes) -> RoomRecord:
             )
             for peer in record.bootstrap
         ),
-        private=_private_from_pb(record.private) if record.HasField("private") else None,
+        private=(
+            _private_from_pb(record.private)
+            if record.HasField("private") and not outdated
+            else None
+        ),
+        outdated=outdated,
     )
 
 
 def _private_to_pb(state: PrivateState) -> pb.PrivateState:
-    assert len(state.epochs) <= EPOCHS_KEPT_MAX, "older epochs are forgotten"
     return pb.PrivateState(
-        epochs=[pb.Epoch(number=epoch.number, secret=epoch.secret) for epoch in state.epochs],
-        roster=b"" if state.roster is None else encode_roster(state.roster),
-        members=state.members,
-        removed=state.removed,
+        epochs=[pb.Epoch(number=state.epoch.number, secret=state.epoch.secret)],
+        roster=encode_roster(state.roster),
+        founder=state.founding.founder,
+        nonce=state.founding.nonce,
+        admitted=map(encode_sponsorship, state.admitted),
+        past=state.past,
     )
 
 
 def _private_from_pb(state: pb.PrivateState) -> PrivateState:
     try:
+        [newest] = state.epochs
         return PrivateState(
-            epochs=tuple(decode_epoch(epoch.number, epoch.secret) for epoch in state.epochs),
-            roster=decode_roster(state.roster) if state.roster else None,
-            members=tuple(EndpointId(member) for member in state.members),
-            removed=tuple(EndpointId(endpoint) for endpoint in state.removed),
+            founding=Founding(EndpointId(state.founder), state.nonce),
+            epoch=decode_epoch(newest.number, newest.secret),
+            roster=decode_roster(state.roster),
+            admitted=tuple(map(decode_sponsorship, state.admitted)),
+            past=tuple(EpochId(former) for former in state.past),
         )
     except WireError as error:
         raise ValueError(str(error)) from error

@@ -27,7 +27,6 @@ from buddies_core.wire.room_messages import (
     RoomMessage,
     legacy_signed_payload,
     open_envelope,
-    signing_input,
 )
 
 LEGACY_NAMESPACE = "buddies"
@@ -146,7 +145,7 @@ class Admission:
                 raise Rejected("impersonation", f"{author[:10]} signs its messages; this is not")
             return Verified.UNVERIFIED
         sender = envelope.trailer.sender
-        if not verify_endpoint(sender, signing_input(room_id, envelope.signed), envelope.signature):
+        if not verify_endpoint(sender, envelope.signing_input(room_id), envelope.signature):
             raise Rejected("bad_signature", f"not signed by {sender.hex()[:10]} for this room")
         if author is not None and author != sender.hex():
             raise Rejected("author_is_not_sender", f"{sender.hex()[:10]} speaks for {author[:10]}")

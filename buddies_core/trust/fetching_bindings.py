@@ -19,7 +19,7 @@ from buddies_core.model.ids import EndpointId, RoomId, short
 from buddies_core.pb import peer_pb2
 from buddies_core.trust.bindings import Bindings
 from buddies_core.trust.policies import Policies
-from buddies_core.wire.room_messages import open_envelope, signing_input
+from buddies_core.wire.room_messages import open_envelope
 
 ASK_TIMEOUT_S = 2.0
 """For one peer; two are asked at most, within the 5 s that a message is held."""
@@ -129,7 +129,7 @@ class BindingFetcher:
         body, trailer = envelope.message.body, envelope.trailer
         if trailer is None or trailer.sender != endpoint or not isinstance(body, Presence):
             raise WireError("it gave something else than the presence that it was asked for")
-        signed = signing_input(room_id, envelope.signed)
+        signed = envelope.signing_input(room_id)
         if not verify_endpoint(endpoint, signed, envelope.signature):
             raise WireError("it gave a presence that is not signed for this room")
         if body.binding is None:

@@ -300,6 +300,7 @@ def _presence(data: bytes) -> Presence:
             for agent in presence.agents
         ),
         _binding(presence),
+        tuple(presence.sponsorships),
     )
 
 
@@ -328,7 +329,10 @@ def _presence_to_protobuf(presence: Presence) -> bytes:
         for agent in presence.agents
     ]
     binding = _binding_to_protobuf(presence.binding) if presence.binding else None
-    return peer_pb2.Presence(name=presence.name, agents=agents, binding=binding).SerializeToString()
+    told = peer_pb2.Presence(
+        name=presence.name, agents=agents, binding=binding, sponsorships=presence.sponsorships
+    )
+    return told.SerializeToString()
 
 
 def _binding_to_protobuf(binding: Binding) -> peer_pb2.Binding:

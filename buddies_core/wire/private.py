@@ -4,23 +4,31 @@
                label "topic": where the room's messages are broadcast during this epoch
                label "seal":  what encrypts them
                label "proof": what members prove themselves with in direct requests
+               label "id":    what the epoch is by, wherever its topic is not to be told
 
     content := "bud2s" · epoch:u32be · nonce[24] · sealed, at most 4057 bytes in one broadcast
     sealed  := XChaCha20-Poly1305(key "seal", nonce, message · trailer, aad = topic)
 
     proof   := HMAC-SHA256(key "proof", caller[32] · responder[32] · topic)
 
-    roster  := room_id[32] · epoch:u32be · rotator[32] · members[32 each] · signature[64]
-               members ascending, each once, the rotator among them, 4000 at most
-    signature := Ed25519 by the rotator over "buddies/2 roster" · topic · all before the signature
+    sponsorship := member[32] · by[32] · during[32] · signature[64]
+    signature := Ed25519 by `by` over "buddies/2 private sponsorship" · room_id · during · member;
+                 64 zeros for the founder, which is there by itself
 
-The topic follows from the epoch's secret. So a roster's signature also says which secret goes with
+    roster  := room_id[32] · epoch:u32be · id[32] · rotator[32] · members:u16be
+               · sponsorships[160 each] · signature[64], 500 sponsorships at most
+               first those of the members, ascending, the rotator among them; then those of former
+               members that have let in others, ascending; each endpoint once
+    signature := Ed25519 by the rotator over "buddies/2 private roster" · all before the signature
+
+The id of an epoch follows from its secret. So a roster's signature also says which secret goes with
 it: nobody can hand on a rotator's list together with a secret of their own.
 """
 
 import hmac
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from nacl.bindings import (
     crypto_aead_xchacha20poly1305_ietf_ABYTES,
@@ -32,8 +40,15 @@ from nacl.exceptions import CryptoError
 
 from buddies_core.errors import InvalidInput, WireError
 from buddies_core.gossip.messages import CONTENT_BYTES_MAX
-from buddies_core.model.ids import EndpointId, RoomId, TopicId
-from buddies_core.model.private import ROSTER_MEMBERS_MAX, SECRET_BYTES, Epoch, Roster
+from buddies_core.model.ids import EndpointId, EpochId, RoomId, TopicId
+from buddies_core.model.private import (
+    MEMBERS_MAX,
+    PAST_MAX,
+    SECRET_BYTES,
+    Epoch,
+    Roster,
+    Sponsorship,
+)
 from buddies_core.wire.endpoint_ids import endpoint_id
 
 NONCE_BYTES = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
@@ -44,10 +59,17 @@ _HEADER_BYTES = len(_MAGIC) + _EPOCH_BYTES + NONCE_BYTES
 SEALED_OVERHEAD_BYTES = _HEADER_BYTES + crypto_aead_xchacha20poly1305_ietf_ABYTES
 """By how much sealing makes a message longer."""
 
-_ROSTER_CONTEXT = b"buddies/2 roster"
+_ROSTER_CONTEXT = b"buddies/2 private roster"
+_SPONSORSHIP_CONTEXT = b"buddies/2 private sponsorship"
 _ID_BYTES = 32
 _SIGNATURE_BYTES = 64
-_ROSTER_HEAD_BYTES = _ID_BYTES + _EPOCH_BYTES + _ID_BYTES
+SPONSORSHIP_BYTES = 3 * _ID_BYTES + _SIGNATURE_BYTES
+_COUNT_BYTES = 2
+_ROSTER_HEAD_BYTES = _ID_BYTES + _EPOCH_BYTES + 2 * _ID_BYTES + _COUNT_BYTES
+_FOUNDERS_SIGNATURE = bytes(_SIGNATURE_BYTES)
+
+Verify: TypeAlias = Callable[[EndpointId, bytes, bytes], bool]
+"""Whether an endpoint signed a payload."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +77,8 @@ class EpochKeys:
     """What follows from the secret of one epoch of one room."""
 
     number: int
-    topic: TopicId
+    id: EpochId
+    topic: TopicId = field(repr=False)
     seal: bytes = field(repr=False)
     proof: bytes = field(repr=False)
 
@@ -66,7 +89,13 @@ def epoch_keys(room_id: RoomId, epoch: Epoch) -> EpochKeys:
     def key(label: bytes) -> bytes:
         return room_key(epoch.secret, label, room_id, epoch.number)
 
-    return EpochKeys(epoch.number, TopicId(key(b"topic")), key(b"seal"), key(b"proof"))
+    return EpochKeys(
+        number=epoch.number,
+        id=EpochId(key(b"id")),
+        topic=TopicId(key(b"topic")),
+        seal=key(b"seal"),
+        proof=key(b"proof"),
+    )
 
 
 def room_key(secret: bytes, label: bytes, room_id: RoomId, epoch: int) -> bytes:
@@ -83,6 +112,17 @@ def decode_epoch(number: int, secret: bytes) -> Epoch:
     if len(secret) != SECRET_BYTES:
         raise WireError(f"the secret of epoch {number} has {len(secret)} bytes, not {SECRET_BYTES}")
     return Epoch(number, secret)
+
+
+def decode_past(data: bytes) -> tuple[EpochId, ...]:
+    """Return the epochs that a member has been in, which it hands over with the newest.
+
+    Raises:
+        WireError: they are too many, or none.
+    """
+    if len(data) % _ID_BYTES or len(data) > _ID_BYTES * PAST_MAX:
+        raise WireError(f"{len(data)} bytes of former epochs, at most {PAST_MAX} of 32 bytes")
+    return tuple(EpochId(data[at : at + _ID_BYTES]) for at in range(0, len(data), _ID_BYTES))
 
 
 def seal_content(keys: EpochKeys, message: bytes, nonce: bytes) -> bytes:
@@ -145,62 +185,108 @@ def check_proof(keys: EpochKeys, caller: EndpointId, responder: EndpointId, proo
     return hmac.compare_digest(prove(keys, caller, responder), proof)
 
 
-def sign_roster(
+def sponsorship_of_founder(founder: EndpointId, during: EpochId) -> Sponsorship:
+    """Return why the founder of a room is a member."""
+    return Sponsorship(member=founder, by=founder, during=during, signature=_FOUNDERS_SIGNATURE)
+
+
+def sign_sponsorship(
     room_id: RoomId,
-    epoch: Epoch,
-    members: tuple[EndpointId, ...],
-    rotator: EndpointId,
+    during: EpochId,
+    member: EndpointId,
+    by: EndpointId,
     sign: Callable[[bytes], bytes],
-) -> Roster:
-    """Return the list of those who stay, the rotator among them, signed by its `sign`.
+) -> Sponsorship:
+    """Return the word of `by`, signed by its `sign`, that it lets this endpoint in."""
+    signature = sign(_sponsorship_signing_input(room_id, during, member))
+    return Sponsorship(member=member, by=by, during=during, signature=signature)
+
+
+def verify_sponsorship(
+    sponsorship: Sponsorship, room_id: RoomId, founder: EndpointId, verify: Verify
+) -> bool:
+    """Whether the member that is named there has let the other in, or it is the founder.
+
+    Whether it was one who may let in is for the caller to know.
+    """
+    if sponsorship.by == sponsorship.member:
+        return sponsorship.member == founder
+    signed = _sponsorship_signing_input(room_id, sponsorship.during, sponsorship.member)
+    return verify(sponsorship.by, signed, sponsorship.signature)
+
+
+def encode_sponsorship(sponsorship: Sponsorship) -> bytes:
+    """Return the bytes of a sponsorship."""
+    return sponsorship.member + sponsorship.by + sponsorship.during + sponsorship.signature
+
+
+def decode_sponsorship(data: bytes) -> Sponsorship:
+    """Return the sponsorship in these bytes; its signature has not been verified.
 
     Raises:
-        InvalidInput: it has more members than a room may have.
+        WireError: they are no sponsorship.
     """
-    members = tuple(sorted({rotator, *members}))
-    if len(members) > ROSTER_MEMBERS_MAX:
-        raise InvalidInput(
-            f"the room has {len(members)} members, {ROSTER_MEMBERS_MAX} can stay at a rotation; "
-            "remove some more"
-        )
-    signed = _roster_head(room_id, epoch.number, rotator) + b"".join(members)
-    signature = sign(_roster_signing_input(room_id, epoch, signed))
-    assert len(signature) == _SIGNATURE_BYTES, "an Ed25519 signature has 64 bytes"
-    return Roster(
-        room_id=room_id,
-        epoch=epoch.number,
-        members=members,
-        rotator=rotator,
-        signature=signature,
+    if len(data) != SPONSORSHIP_BYTES:
+        raise WireError(f"a sponsorship of {len(data)} bytes, not {SPONSORSHIP_BYTES}")
+    member, by, during = (data[at : at + _ID_BYTES] for at in range(0, 3 * _ID_BYTES, _ID_BYTES))
+    return Sponsorship(
+        member=EndpointId(member),
+        by=EndpointId(by),
+        during=EpochId(during),
+        signature=data[3 * _ID_BYTES :],
     )
 
 
-def verify_roster(
-    roster: Roster,
+def sign_roster(
     room_id: RoomId,
     epoch: Epoch,
-    verify: Callable[[EndpointId, bytes, bytes], bool],
-) -> bool:
-    """Whether its rotator signed this roster, for this room and for this epoch's secret.
+    entries: Iterable[Sponsorship],
+    rotator: EndpointId,
+    sign: Callable[[bytes], bytes],
+    gone: Iterable[Sponsorship] = (),
+) -> Roster:
+    """Return the list of an epoch's first members, the rotator among them, signed by its `sign`."""
+    unsigned = Roster(
+        room_id=room_id,
+        number=epoch.number,
+        id=epoch_keys(room_id, epoch).id,
+        rotator=rotator,
+        entries=tuple(sorted(entries, key=lambda entry: entry.member)),
+        gone=tuple(sorted(gone, key=lambda entry: entry.member)),
+        signature=b"",
+    )
+    assert rotator in unsigned.members, "a rotator stays"
+    assert len(unsigned.entries) + len(unsigned.gone) <= MEMBERS_MAX, "no more are ever let in"
+    return replace(unsigned, signature=sign(_ROSTER_CONTEXT + encode_roster(unsigned)))
 
-    `verify` tells whether an endpoint signed a payload. Whether the rotator was one who may rotate
-    is for the caller to know.
+
+def verify_roster(roster: Roster, room_id: RoomId, verify: Verify) -> bool:
+    """Whether its rotator signed this roster, for this room.
+
+    Whether the rotator was one who may rotate is for the caller to know.
     """
-    if (roster.room_id, roster.epoch) != (room_id, epoch.number):
-        return False
     signed = encode_roster(roster)[:-_SIGNATURE_BYTES]
-    signing_input = _roster_signing_input(room_id, epoch, signed)
-    return verify(roster.rotator, signing_input, roster.signature)
+    return roster.room_id == room_id and verify(
+        roster.rotator, _ROSTER_CONTEXT + signed, roster.signature
+    )
+
+
+def is_of(roster: Roster, epoch: Epoch) -> bool:
+    """Whether the roster is that of this epoch: whether its rotator meant this secret."""
+    keys = epoch_keys(roster.room_id, epoch)
+    return (roster.number, roster.id) == (keys.number, keys.id)
 
 
 def encode_roster(roster: Roster) -> bytes:
     """Return the bytes of a roster with its signature."""
-    head = _roster_head(roster.room_id, roster.epoch, roster.rotator)
-    return head + b"".join(roster.members) + roster.signature
+    head = roster.room_id + _u32(roster.number) + roster.id + roster.rotator
+    count = len(roster.entries).to_bytes(_COUNT_BYTES, "big")
+    sponsorships = b"".join(map(encode_sponsorship, (*roster.entries, *roster.gone)))
+    return head + count + sponsorships + roster.signature
 
 
 def decode_roster(data: bytes) -> Roster:
-    """Return the roster in these bytes; its signature has not been verified.
+    """Return the roster in these bytes; its signatures have not been verified.
 
     That each member is the public key of somebody is not checked, for it takes 0.1 ms each; what is
     none never connects.
@@ -208,37 +294,40 @@ def decode_roster(data: bytes) -> Roster:
     Raises:
         WireError: they are no roster.
     """
-    members_bytes = len(data) - _ROSTER_HEAD_BYTES - _SIGNATURE_BYTES
-    if members_bytes < _ID_BYTES or members_bytes % _ID_BYTES:
+    size = len(data) - _ROSTER_HEAD_BYTES - _SIGNATURE_BYTES
+    if size < SPONSORSHIP_BYTES or size % SPONSORSHIP_BYTES:
         raise WireError(f"a roster of {len(data)} bytes, which no number of members gives")
-    if members_bytes > _ID_BYTES * ROSTER_MEMBERS_MAX:
-        raise WireError(
-            f"a roster of {members_bytes // _ID_BYTES} members, over {ROSTER_MEMBERS_MAX}"
-        )
-    rotator = endpoint_id(data[_ID_BYTES + _EPOCH_BYTES : _ROSTER_HEAD_BYTES])
-    members = tuple(
-        EndpointId(data[at : at + _ID_BYTES])
-        for at in range(_ROSTER_HEAD_BYTES, len(data) - _SIGNATURE_BYTES, _ID_BYTES)
+    if size > SPONSORSHIP_BYTES * MEMBERS_MAX:
+        raise WireError(f"a roster of {size // SPONSORSHIP_BYTES} members, over {MEMBERS_MAX}")
+    number_end = _ID_BYTES + _EPOCH_BYTES
+    id_end = number_end + _ID_BYTES
+    rotator_end = id_end + _ID_BYTES
+    rotator = endpoint_id(data[id_end:rotator_end])
+    count = int.from_bytes(data[rotator_end:_ROSTER_HEAD_BYTES], "big")
+    sponsorships = tuple(
+        decode_sponsorship(data[at : at + SPONSORSHIP_BYTES])
+        for at in range(_ROSTER_HEAD_BYTES, len(data) - _SIGNATURE_BYTES, SPONSORSHIP_BYTES)
     )
-    if list(members) != sorted(set(members)):
+    entries, gone = sponsorships[:count], sponsorships[count:]
+    named = [entry.member for entry in sponsorships]
+    parts = ([entry.member for entry in part] for part in (entries, gone))
+    if len(set(named)) < len(named) or any(part != sorted(part) for part in parts):
         raise WireError("the members of a roster are not in order, or one is named twice")
-    if rotator not in members:
+    if rotator not in named[:count]:
         raise WireError("a roster leaves out the one who made it")
     return Roster(
         room_id=RoomId(data[:_ID_BYTES]),
-        epoch=int.from_bytes(data[_ID_BYTES : _ID_BYTES + _EPOCH_BYTES], "big"),
-        members=members,
+        number=int.from_bytes(data[_ID_BYTES:number_end], "big"),
+        id=EpochId(data[number_end:id_end]),
         rotator=rotator,
+        entries=entries,
+        gone=gone,
         signature=data[-_SIGNATURE_BYTES:],
     )
 
 
-def _roster_head(room_id: RoomId, epoch: int, rotator: EndpointId) -> bytes:
-    return room_id + _u32(epoch) + rotator
-
-
-def _roster_signing_input(room_id: RoomId, epoch: Epoch, signed: bytes) -> bytes:
-    return _ROSTER_CONTEXT + epoch_keys(room_id, epoch).topic + signed
+def _sponsorship_signing_input(room_id: RoomId, during: EpochId, member: EndpointId) -> bytes:
+    return _SPONSORSHIP_CONTEXT + room_id + during + member
 
 
 def _u32(number: int) -> bytes:

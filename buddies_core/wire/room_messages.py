@@ -6,9 +6,11 @@
     trailer   := "bud2" · sender[32] · sent_at_ms:u64
                  · agent:option(text) · address:option(blob: address_info)
                  · whole:option(sha256[32] · size:u64) · user:option(text)
+                 · epoch:option(id[32]), in a private room only
                  · fields of a newer version
                  · signature[64]
-    signature := Ed25519 by the sender over "buddies/2 message" · room_id · all before the signature
+    signature := Ed25519 by the sender over context · room_id · all before the signature
+    context   := "buddies/2 private message" with an epoch, "buddies/2 message" without
 
 0.1.4 stops reading behind the message, whose end only decoding it can tell. The trailer is ours: it
 says which endpoint spoke, in which room. Its later fields may be missing, from where on an older
@@ -24,7 +26,7 @@ from buddies_core.errors import WireError
 from buddies_core.model.address import AddressInfo
 from buddies_core.model.bodies import Body
 from buddies_core.model.identity import SignerIdentity
-from buddies_core.model.ids import EndpointId
+from buddies_core.model.ids import EndpointId, EpochId
 from buddies_core.model.memory import Whole
 from buddies_core.wire.address_info import decode_address_info, encode_address_info
 from buddies_core.wire.bodies import BodyReader, encode_body, encode_entry, encode_vouching
@@ -49,9 +51,15 @@ __all__ = [
 T = TypeVar("T")
 
 NONCE_BYTES = 16
+EPOCH_ID_BYTES = 32
+NO_EPOCH = EpochId(bytes(EPOCH_ID_BYTES))
+"""In a presence that is for a private room whose epoch its sender does not know yet."""
+EPOCH_FIELD_BYTES = 1 + EPOCH_ID_BYTES
+"""By how much a trailer is longer in a private room."""
 SIGNATURE_BYTES = 64
 _MAGIC = b"bud2"
 _CONTEXT = b"buddies/2 message"
+_PRIVATE_CONTEXT = b"buddies/2 private message"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +86,8 @@ class Trailer:
     whole: Whole | None = None
     user: str | None = None
     """The display name of whose agent it is, where that differs from the peer's own."""
+    epoch: EpochId | None = None
+    """The epoch of the private room in which it was said; None in an open room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +101,11 @@ class Envelope:
     signed: bytes
     """All before the signature; `signing_input` makes of it what the signature is over."""
     raw: bytes
+
+    def signing_input(self, room_id: bytes) -> bytes:
+        """Return what the signature is over, if this was said in that room."""
+        is_private = self.trailer is not None and self.trailer.epoch is not None
+        return signing_input(room_id, self.signed, is_private=is_private)
 
 
 def encode_room_message(message: RoomMessage) -> bytes:
@@ -110,14 +125,14 @@ def seal(
 ) -> bytes:
     """Return `message · trailer`, signed for this room by `sign`, which is the sender's."""
     signed = message_bytes + _MAGIC + _encode_trailer(trailer)
-    signature = sign(signing_input(room_id, signed))
+    signature = sign(signing_input(room_id, signed, is_private=trailer.epoch is not None))
     assert len(signature) == SIGNATURE_BYTES, "an Ed25519 signature has 64 bytes"
     return signed + signature
 
 
-def signing_input(room_id: bytes, signed: bytes) -> bytes:
+def signing_input(room_id: bytes, signed: bytes, *, is_private: bool = False) -> bytes:
     """Return what a trailer's signature is over; the room in it keeps messages from other rooms."""
-    return _CONTEXT + room_id + signed
+    return (_PRIVATE_CONTEXT if is_private else _CONTEXT) + room_id + signed
 
 
 def open_envelope(raw: bytes) -> Envelope:
@@ -162,6 +177,8 @@ def _encode_trailer(trailer: Trailer) -> bytes:
         + option(trailer.address, lambda address: blob(encode_address_info(address)))
         + option(trailer.whole, lambda whole: whole.sha256 + u64(whole.size))
         + option(trailer.user, text)
+        # An open room's trailers stay as they were, byte for byte.
+        + (b"" if trailer.epoch is None else option(trailer.epoch, bytes))
     )
 
 
@@ -179,4 +196,5 @@ def _decode_trailer(data: bytes) -> Trailer:
         address=later(lambda: decode_address_info(reader.blob())),
         whole=later(lambda: Whole(reader.raw(32), reader.u64())),
         user=later(reader.text),
+        epoch=later(lambda: EpochId(reader.raw(EPOCH_ID_BYTES))),
     )

@@ -12,7 +12,11 @@ The ticket of a private room is an invite, the same but for what it has in place
 it doesn't tell. 0.1.4 says of it that the topic is missing.
 
 {"room": text, "invite": invite, "endpoints": [as above]}
-invite := {"room_id": 64 hex digits, "token": 64 hex digits, "expires_at": Unix time, "uses": count}
+invite := {"founder": 64 hex digits, "nonce": 64 hex digits, "token": 64 hex digits,
+           "expires_at": Unix time, "uses": count}
+
+The room's id follows from its name, its founder and the nonce. So nobody can make an invite to a
+room of their own that leads to another. Older invites had a `room_id` instead, and are refused.
 """
 
 import json
@@ -23,8 +27,8 @@ from typing import NoReturn
 
 from buddies_core.errors import InvalidInput, WireError
 from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
-from buddies_core.model.ids import EndpointId, RoomId, RoomName, TopicId
-from buddies_core.model.private import INVITE_USES_MAX, TOKEN_BYTES, Invite
+from buddies_core.model.ids import EndpointId, RoomName, TopicId
+from buddies_core.model.private import INVITE_USES_MAX, TOKEN_BYTES, Founding, Invite
 from buddies_core.model.room import Ticket
 from buddies_core.wire.address_info import decode_address_info, encode_address_info
 from buddies_core.wire.endpoint_ids import endpoint_id
@@ -55,7 +59,8 @@ def encode_invite(invite: Invite) -> str:
     An endpoint with so many addresses that the text would become too long is left out.
     """
     inner = {
-        "room_id": invite.room_id.hex(),
+        "founder": invite.founding.founder.hex(),
+        "nonce": invite.founding.nonce.hex(),
         "token": invite.token.hex(),
         "expires_at": invite.expires_at_s,
         "uses": invite.uses,
@@ -148,11 +153,18 @@ def _topic(value: object) -> TopicId:
 
 
 def _invite(room: RoomName, value: object, endpoints: tuple[PeerAddress, ...]) -> Invite:
-    names = ("room_id", "token", "expires_at", "uses")
-    room_id, token, expires_at_s, uses = _fields(value, names)
+    if isinstance(value, dict) and "room_id" in value and "founder" not in value:
+        _refuse(
+            "it is to a private room of an earlier version, whose id its maker could choose; that "
+            "room has to be made anew with this version"
+        )
+    names = ("founder", "nonce", "token", "expires_at", "uses")
+    founder, nonce, token, expires_at_s, uses = _fields(value, names)
     return Invite(
         room=room,
-        room_id=RoomId(_hex("id of its room", room_id)),
+        founding=Founding(
+            EndpointId(_hex("founder of its room", founder)), _hex("nonce in it", nonce)
+        ),
         endpoints=endpoints,
         token=_hex("token in it", token),
         expires_at_s=_number("expiry", expires_at_s, 0, _EXPIRES_AT_S_MAX),

@@ -8,6 +8,7 @@ import pytest
 
 from buddies_core.errors import InvalidInput, NotAllowed, NotFound, Unreachable
 from buddies_core.gossip.messages import CONTENT_BYTES_MAX
+from buddies_core.model.bodies import StatusUpdate
 from buddies_core.model.ids import TopicId, topic_of
 from buddies_core.model.private import Invite
 from buddies_core.net.driver import NeighborCameUp
@@ -21,7 +22,7 @@ from buddies_core.pb.peer_pb2 import (
     TakeEpoch,
 )
 from buddies_core.rooms import room, room_changes
-from buddies_core.wire.private import prove
+from buddies_core.wire.private import encode_roster
 from buddies_core.wire.tickets import decode_ticket, encode_invite
 from tests.support.eventually import until
 from tests.support.worlds.meeting import eventually
@@ -182,7 +183,7 @@ async def test_whom_a_rotation_leaves_out_reads_nothing_new() -> None:
         assert (await carol.join()).ticket == ""
         with pytest.raises(NotAllowed, match="was left out of room 'secret'"):
             await carol.on.client.room_ticket(SECRET)
-        with pytest.raises(NotAllowed, match="whoever made this invite was left out"):
+        with pytest.raises(NotAllowed, match="ask for a new one"):
             await dave.join(of_carol)
 
 
@@ -265,7 +266,8 @@ async def test_a_room_stays_what_it_is() -> None:
             await alice.on.client.rotate_room(SECRET, ["nobody"])
         with pytest.raises(InvalidInput, match="this machine"):
             await alice.on.client.rotate_room(SECRET, ["alice"])
-        other = encode_invite(replace(parsed(invite), room_id=b"x" * 32))  # type: ignore[arg-type]
+        founding = replace(parsed(invite).founding, nonce=b"x" * 32)
+        other = encode_invite(replace(parsed(invite), founding=founding))
         with pytest.raises(InvalidInput, match="another private room"):
             await alice.join(other)
         assert alice.number() == 0
@@ -315,16 +317,16 @@ async def test_who_was_left_out_gets_no_new_keys_by_offering_old_ones(
     alice, bob = pair
     epochs = bob.room().epochs
     assert epochs is not None
-    [old] = epochs.keyring.state.epochs
+    old = epochs.keyring.epoch
     await alice.on.client.rotate_room(SECRET, ["bob"])
     network, asked = bob.on.parts.inbound.network, alice.room()._host.endpoint
+    roster = encode_roster(epochs.keyring.state.roster)
     for number in (0, 1, 2):
         request = PeerRequest(
-            topic=epochs.keyring.newest.topic,
-            proof=prove(epochs.keyring.newest, network.endpoint, asked),
-            take_epoch=TakeEpoch(epoch=number, secret=old.secret),
+            topic=bob.room().room_id,
+            take_epoch=TakeEpoch(epoch=number, secret=old.secret, roster=roster),
         )
-        with pytest.raises((NotAllowed, InvalidInput)):
+        with pytest.raises(NotFound):
             await network.ask(asked, request, 3)
 
 
@@ -377,6 +379,22 @@ async def test_nobody_is_carried_off_by_whom_they_had_removed() -> None:
         await dave.hears("without her")
         assert await carol.contents() == []
         await eventually(lambda: carol.on.client.room_status(SECRET), lambda it: bool(it.warnings))
+
+
+async def test_a_member_that_seals_again_what_another_said_before_is_not_heard(
+    pair: tuple[Someone, Someone],
+) -> None:
+    """Bob keeps a status of Alice's, and seals it with the keys of two rotations later."""
+    alice, bob = pair
+    body = StatusUpdate(alice.room()._host.endpoint.hex(), "I agree")
+    old = await alice.room().line.compose(body)
+    for number in (1, 2):
+        await alice.on.client.rotate_room(SECRET)
+        await until(lambda number=number: bob.number() == number)  # type: ignore[misc]
+    await alice.sees("bob")
+    await bob.sees("alice")
+    await bob.room().line.send(old)
+    await eventually(alice.on.counters, lambda it: it["rejected_resealed"] == 1)
 
 
 async def test_a_content_that_fits_an_open_broadcast_barely_is_shortened_for_a_sealed_one(

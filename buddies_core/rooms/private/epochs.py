@@ -2,44 +2,62 @@
 
 Any member may rotate. The new secret goes straight to the members that are present; those that are
 away are handed it by the first member that they meet, and those that the rotation left out by
-nobody. Which of two epochs counts is for the `keyring` to say.
+nobody. Members know each other by their endpoints, which each connection proves; so two of them
+find together again whatever epochs they have been in. What an epoch that is handed over leads to is
+for `membership` to say.
 """
 
 import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 
 from buddies_core.errors import (
     BuddiesError,
-    Busy,
-    LeftOut,
     NotAllowed,
     NotFound,
     Rotated,
     StoreError,
 )
-from buddies_core.model.ids import EndpointId, TopicId, short
-from buddies_core.model.private import SECRET_BYTES, Epoch, PrivateState, Roster
+from buddies_core.model.ids import EndpointId, short
+from buddies_core.model.private import SECRET_BYTES, PrivateState, Roster
 from buddies_core.pb import peer_pb2
 from buddies_core.rooms.last_seen import LastSeen
 from buddies_core.rooms.line import RoomLine
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.presence import Presences
-from buddies_core.rooms.private.keyring import Follow, GoPast, Keyring, Stay
+from buddies_core.rooms.private.doubts import shown
+from buddies_core.rooms.private.keyring import Keyring
+from buddies_core.rooms.private.membership import (
+    Dismiss,
+    Effect,
+    Event,
+    Handed,
+    LetIn,
+    Presented,
+    RotationAsked,
+    Step,
+    Tell,
+    step,
+)
+from buddies_core.rooms.private.sponsors import chain_of
 from buddies_core.wire.private import (
-    EpochKeys,
     decode_epoch,
+    decode_past,
     decode_roster,
+    decode_sponsorship,
     encode_roster,
-    epoch_keys,
-    sign_roster,
+    encode_sponsorship,
 )
 
 ASK_TIMEOUT_S = 3.0
 TELL_TIMEOUT_S = 5.0
 """For telling all members together; a member that was not told by then asks when it notices."""
+CHAIN_MAX = 8
+"""Sponsorships in a presence, of 160 bytes each: longer chains wait for a rotation."""
+ASKED_MAX = 4
+"""Members that are asked whether one of them is right in saying that this node was left out."""
 
 log = logging.getLogger(__name__)
 
@@ -60,57 +78,80 @@ class Epochs:
         self._presences = presences
         self._last_seen = last_seen
         self._host = host
-        self._changing = asyncio.Lock()
+        self.changing = asyncio.Lock()
+        """Held while the members or the keys change, until that is on disk."""
 
     def warnings(self) -> tuple[str, ...]:
         """Return what a person should know about this node's place in the room."""
-        if self.keyring.left_out_by is None:
-            return ()
-        return (
-            f"member {short(self.keyring.left_out_by)} says that the keys of this room were "
-            "changed without this machine: what was stored stays, nothing new arrives; ask a "
-            "member for an invite (buddies-cli ticket ROOM)",
-        )
+        roster = self.keyring.doubts.shown
+        if self.keyring.is_out and roster is not None:
+            return (
+                f"member {short(roster.rotator)} has changed the keys of this room without this "
+                "machine: what was stored stays, nothing new arrives; ask a member for an invite "
+                "(buddies-cli ticket ROOM)",
+            )
+        present = self._presences.present()
+        if self.keyring.doubts.seems_out(self.keyring.state, present):
+            return (
+                "no member of this room answers this machine as one any more; its keys may have "
+                "been changed without it: ask a member, and join again by an invite "
+                "(buddies-cli ticket ROOM)",
+            )
+        return ()
 
     # Members
 
-    async def let_in(self, endpoint: EndpointId, *, during: TopicId) -> None:
-        """Keep that this endpoint is a member, as it was let in during the epoch of this topic.
+    def check_can_let_in(self, endpoint: EndpointId) -> None:
+        """Return if there is a place for this endpoint; nothing is changed.
 
         Raises:
-            NotAllowed: the keys were changed since, and it is not among those who stayed.
-            Busy: the room is full.
+            Busy: this node has brought in as many as a member may, or the room is full.
+        """
+        self._step(LetIn(endpoint))
+
+    async def let_in(self, endpoint: EndpointId) -> None:
+        """Keep that this node lets in this endpoint. The caller holds `changing`.
+
+        Raises:
+            Busy: as `check_can_let_in`.
             StoreError: the disk refused.
         """
-        async with self._changing:
-            if not self.keyring.is_member(endpoint):
-                await self._line.keep(self.keyring.with_member(endpoint, during=during))
+        await self._line.keep(self._step(LetIn(endpoint)).state)
 
-    async def heard(self, endpoint: EndpointId) -> bool:
-        """Return whether to listen to a peer that speaks in the room; it is a member from now on.
+    async def heard(self, endpoint: EndpointId, sponsorships: Sequence[bytes]) -> bool:
+        """Return whether to listen to a peer that speaks in the room.
 
-        That it speaks shows that another member has let it in.
+        One that is not known here shows its sponsorship; then it is a member from now on.
 
         Raises:
             StoreError: the disk refused.
         """
         if self.keyring.is_member(endpoint):
             return True
-        if self.keyring.is_shut_out(endpoint):
-            return False
-        try:
-            await self.let_in(endpoint, during=self.keyring.newest.topic)
-        except (Busy, NotAllowed) as error:
-            log.warning("member_not_heard peer=%s: %s", short(endpoint), error)
-            return False
-        return self.keyring.is_member(endpoint)
+        async with self.changing:
+            try:
+                chain = tuple(map(decode_sponsorship, sponsorships[:CHAIN_MAX]))
+                state = self._step(Presented(chain)).state
+            except BuddiesError as error:
+                self._host.counters["members_not_admitted"] += 1
+                log.info("member_not_heard peer=%s: %s", short(endpoint), error)
+                return False
+            if endpoint not in state.members:
+                return False
+            await self._line.keep(state)
+        return True
+
+    def sponsorships_of(self, member: EndpointId) -> tuple[bytes, ...]:
+        """Return what shows that this is a member, to those who have not heard of it."""
+        chain = chain_of(self.keyring.state, member)
+        return tuple(map(encode_sponsorship, chain[-CHAIN_MAX:]))
 
     async def ask(
         self, peer: EndpointId, request: peer_pb2.PeerRequest, timeout_s: float
     ) -> Sequence[peer_pb2.PeerReply]:
         """Return a member's whole answer; raises as `Network.ask` does.
 
-        If the member knows a newer secret, this node goes on to that first.
+        If one of the two knows a newer secret, the other goes on to that first.
         """
         if not self.keyring.is_member(peer):
             raise NotAllowed(f"peer {short(peer)} is not a member of this room")
@@ -134,71 +175,99 @@ class Epochs:
             InvalidInput: there were as many epochs as there can be.
             StoreError: the disk refused; nothing has changed, but our invites may be void.
         """
-        async with self._changing:
-            before = self.keyring.newest
-            stay = self.keyring.members_without(without)
-            await self._begin(before.number + 1, stay, via=())
-        return await self._tell(present, (before,))
+        async with self.changing:
+            taken = self._step(RotationAsked(frozenset(without), _fresh()))
+            await self._go_on(taken.state, via=())
+        return await self._carry_out(taken.effects, frozenset(present))
 
-    async def _begin(
-        self, number: int, stay: tuple[EndpointId, ...], via: tuple[EndpointId, ...]
-    ) -> None:
-        epoch = Epoch(number, secrets.token_bytes(SECRET_BYTES))
-        me, sign = self._host.endpoint, self._host.composer.sign
-        roster = sign_roster(self.keyring.room_id, epoch, stay, me, sign)
-        await self._go_on(self.keyring.following(epoch, roster), via)
-
-    async def _tell(
-        self, peers: Iterable[EndpointId], known_by: Sequence[EpochKeys]
+    async def _carry_out(
+        self, effects: Iterable[Effect], present: frozenset[EndpointId] | None = None
     ) -> tuple[EndpointId, ...]:
-        """Hand the newest epoch to the members among these peers; return those that have taken it.
-
-        Each of them knows of one of the epochs `known_by`, and is asked by the first that it knows.
-        """
+        """Tell who is to be told, of those present; return the members that have come along."""
         told: list[EndpointId] = []
-        newest = self.current()
-        take = peer_pb2.TakeEpoch(epoch=newest.epoch, secret=newest.secret, roster=newest.roster)
 
         async def tell(peer: EndpointId) -> None:
-            try:
-                request = peer_pb2.PeerRequest(take_epoch=take)
-                answer, by = await self._ask(peer, request, known_by)
-                if answer.secret == newest.secret:
+            with contextlib.suppress(BuddiesError):
+                if await self._hand_to(peer):
                     told.append(peer)
-                else:
-                    await self._take(answer, peer, by)
-            except BuddiesError as error:
-                log.info("epoch_not_taken peer=%s: %s", short(peer), error)
 
-        me = self._host.endpoint
-        try:
-            async with asyncio.timeout(TELL_TIMEOUT_S), asyncio.TaskGroup() as group:
+        async def dismiss(peer: EndpointId) -> None:
+            with contextlib.suppress(BuddiesError):
+                await self._ask(peer, peer_pb2.PeerRequest(take_epoch=_dismissal(roster)))
+
+        async def all_of(
+            peers: Iterable[EndpointId], work: Callable[[EndpointId], Coroutine[None, None, None]]
+        ) -> None:
+            async with asyncio.TaskGroup() as group:
                 for peer in peers:
-                    if peer != me and self.keyring.is_member(peer):
-                        group.create_task(tell(peer))
+                    if present is None or peer in present:
+                        group.create_task(work(peer))
+
+        roster = self.keyring.state.roster
+        try:
+            async with asyncio.timeout(TELL_TIMEOUT_S):
+                for effect in effects:  # First those who stay: the others will ask them.
+                    match effect:
+                        case Tell(members):
+                            await all_of(members, tell)
+                        case Dismiss(former):
+                            await all_of(former, dismiss)
         except TimeoutError:
             log.info("epoch_told_to=%d in time", len(told))
         return tuple(told)
 
+    async def _hand_to(self, peer: EndpointId) -> bool:
+        """Hand our epoch to a member, or take its own; return whether it has taken ours.
+
+        It may be no member any more, as another was handed this epoch before and has gone past it.
+        """
+        if not self.keyring.is_member(peer):
+            return False
+        given = self.current()
+        take = peer_pb2.TakeEpoch(
+            epoch=given.epoch, secret=given.secret, roster=given.roster, past=given.past
+        )
+        answer = await self._ask(peer, peer_pb2.PeerRequest(take_epoch=take))
+        if answer.secret == given.secret:
+            return True
+        await self._take(answer, peer)
+        return False
+
     async def answer_take(
-        self, caller: EndpointId, request: peer_pb2.PeerRequest
+        self, caller: EndpointId, take: peer_pb2.TakeEpoch
     ) -> peer_pb2.EpochReply:
         """Go on to the epoch that a member has begun, and return the one that counts here now.
 
+        Without a secret the member shows that it has begun it without this node.
+
         Raises:
-            NotAllowed: it leaves this node out, nobody known here has begun it, or the caller is
-                not a member any more.
+            NotAllowed: it leaves this node out, or nobody known here has begun it.
             WireError: it makes no sense.
         """
-        take = request.take_epoch
-        offered = peer_pb2.EpochReply(epoch=take.epoch, secret=take.secret, roster=take.roster)
-        await self._take(offered, caller, TopicId(request.topic))
-        return self.answer_catch_up(caller)
+        if not take.secret:
+            await self._on_shown(caller, decode_roster(take.roster))
+            return peer_pb2.EpochReply()
+        given = peer_pb2.EpochReply(
+            epoch=take.epoch, secret=take.secret, roster=take.roster, past=take.past
+        )
+        await self._take(given, caller)
+        return self.current()
+
+    # Being left out
+
+    async def _on_shown(self, by: EndpointId, roster: Roster) -> None:
+        """Ask another member whether this node was left out, as one says with a roster."""
+        keyring = self.keyring
+        keyring.doubts = shown(keyring.seat, keyring.state, keyring.doubts, by, roster)
+        for peer in keyring.doubts.to_ask(keyring.state, self._host.endpoint)[:ASKED_MAX]:
+            await self.caught_up(peer)
+            if keyring.is_out or keyring.doubts.shown is None:
+                break
 
     # Catching up
 
     async def caught_up(self, peer: EndpointId) -> bool:
-        """Return whether a member has handed us a newer secret; it is to blame if it has not.
+        """Return whether a member is now in the same epoch as this node, and was not before.
 
         Raises:
             StoreError: the disk refused.
@@ -207,107 +276,98 @@ class Epochs:
             return await self.catch_up(peer)
         except StoreError:
             raise
+        except NotFound:
+            return await self._is_known_to_others()
         except BuddiesError as error:
             room_id = self.keyring.room_id.hex()[:10]
             log.info("not_caught_up room_id=%s peer=%s: %s", room_id, short(peer), error)
             return False
 
+    async def _is_known_to_others(self) -> bool:
+        """Ask the members that are present, as one does not know this node, until one does."""
+        unasked = set(self._presences.present()) - self.keyring.doubts.strangers
+        for peer in sorted(unasked & self.keyring.members)[:ASKED_MAX]:
+            with contextlib.suppress(BuddiesError):
+                await self.catch_up(peer)
+                break
+        return False
+
     async def catch_up(self, peer: EndpointId) -> bool:
-        """Ask a member for the newest epoch, and return whether that was news.
+        """Ask a member for its epoch, and go on to that, or have it go on to ours.
+
+        Returns whether that has changed anything.
 
         Raises:
-            NotFound: it has never been in an epoch that this node knows.
-            LeftOut: it says that a rotation has left this node out.
+            NotFound: it does not know this node as a member, or is not in the room.
             BuddiesError: it did not answer, or nonsense.
         """
-        request = peer_pb2.PeerRequest(catch_up=peer_pb2.CatchUp())
+        keyring = self.keyring
+        if not keyring.is_member(peer):
+            raise NotAllowed(f"peer {short(peer)} is not a member of this room")
         try:
-            answer, by = await self._ask(peer, request, self.keyring.last_two)
-        except LeftOut:
-            self.keyring.left_out_by = peer
+            answer = await self._ask(peer, peer_pb2.PeerRequest(catch_up=peer_pb2.CatchUp()))
+        except NotFound:
+            keyring.doubts = keyring.doubts.answered(peer, knows_us=False)
             raise
-        return await self._take(answer, peer, by)
+        keyring.doubts = keyring.doubts.answered(peer, knows_us=True)
+        before = keyring.epoch
+        if not await self._take(answer, peer) and answer.secret != keyring.epoch.secret:
+            return await self._hand_to(peer) or keyring.epoch != before
+        return keyring.epoch != before
 
-    def answer_catch_up(self, caller: EndpointId) -> peer_pb2.EpochReply:
-        """Return the newest epoch for a member that was away.
-
-        Raises:
-            LeftOut: the caller is not a member any more.
-        """
-        if not self.keyring.is_member(caller):
-            raise LeftOut(
-                "the keys of this room were changed without you; ask a member for an invite"
-            )
-        return self.current()
-
-    async def take_invited(self, epoch: Epoch, roster: Roster | None, inviter: EndpointId) -> None:
-        """Go on to what an invite gave, even from a higher epoch: this node had lost its way.
+    async def take_invited(self, state: PrivateState) -> None:
+        """Go on to what an invite gave, wherever this node was before: it had lost its way.
 
         Raises:
             StoreError: the disk refused.
         """
-        async with self._changing:
-            if epoch != self.keyring.epoch:
-                state = self.keyring.following(epoch, roster, also=(inviter,))
-                await self._go_on(state, via=(inviter,))
-            self.keyring.left_out_by = None
+        async with self.changing:
+            await self._go_on(state, via=())
 
     # Both
 
     def current(self) -> peer_pb2.EpochReply:
         """Return the newest epoch, for a member."""
-        epoch, roster = self.keyring.epoch, self.keyring.state.roster
+        state = self.keyring.state
         return peer_pb2.EpochReply(
-            epoch=epoch.number,
-            secret=epoch.secret,
-            roster=encode_roster(roster) if roster else b"",
+            epoch=state.epoch.number,
+            secret=state.epoch.secret,
+            roster=encode_roster(state.roster),
+            past=b"".join(state.past),
         )
 
-    async def _ask(
-        self, peer: EndpointId, request: peer_pb2.PeerRequest, known_by: Sequence[EpochKeys]
-    ) -> tuple[peer_pb2.EpochReply, TopicId]:
-        """Return a member's answer, and the topic of the first of these epochs that it knows."""
-        *firsts, last = known_by
-        for keys in firsts:
-            with contextlib.suppress(NotFound):
-                replies = await self._line.ask(peer, request, ASK_TIMEOUT_S, keys)
-                return replies[0].epoch, keys.topic
-        replies = await self._line.ask(peer, request, ASK_TIMEOUT_S, last)
-        return replies[0].epoch, last.topic
+    def _step(self, event: Event) -> Step:
+        now_s = self._host.clock.wall_ms() / 1000
+        return step(self.keyring.seat, self.keyring.state, event, now_s)
 
-    async def _take(
-        self, reply: peer_pb2.EpochReply, handed_by: EndpointId, known_by: TopicId
-    ) -> bool:
+    async def _ask(self, peer: EndpointId, request: peer_pb2.PeerRequest) -> peer_pb2.EpochReply:
+        """Ask a member, known as such by its endpoint: the epochs need have nothing in common."""
+        request.topic = self.keyring.room_id
+        replies = await self._host.network.ask(peer, request, ASK_TIMEOUT_S)
+        return replies[0].epoch
+
+    async def _take(self, reply: peer_pb2.EpochReply, handed_by: EndpointId) -> bool:
         """Go on to an epoch that a member hands over, or past it; return whether it was news.
 
-        Raises as `Keyring.decide` does.
+        Raises as `membership.step` does.
         """
-        epoch, room_id = decode_epoch(reply.epoch, reply.secret), self.keyring.room_id
-        if epoch == self.keyring.epoch or epoch.number < self.keyring.epoch.number:
-            return False
+        epoch, past = decode_epoch(reply.epoch, reply.secret), decode_past(reply.past)
         roster = decode_roster(reply.roster)
-        async with self._changing:
-            mine = self.keyring.newest
-            decided = self.keyring.decide(epoch, roster, handed_by=handed_by, known_by=known_by)
-            match decided:
-                case Stay():
-                    return False
-                case Follow():
-                    await self._go_on(self.keyring.following(epoch, roster), via=(handed_by,))
-                    return True
-                case GoPast():
-                    log.info("going_past room_id=%s number=%d", room_id.hex()[:10], epoch.number)
-                    await self._begin(epoch.number + 1, decided.stay, via=(handed_by,))
-        await self._tell(decided.stay, (epoch_keys(room_id, epoch), mine))
+        async with self.changing:
+            before = self.keyring.state
+            taken = self._step(Handed(handed_by, epoch, roster, past, _fresh()))
+            if taken.state is before:
+                return False
+            await self._go_on(taken.state, via=(handed_by,))
+        await self._carry_out(taken.effects)
         return True
 
     async def _go_on(self, state: PrivateState, via: tuple[EndpointId, ...]) -> None:
         """Be in the newest epoch of this state: on disk first, then in its topic.
 
-        Our invites are void from now on.
+        Our invites are of no use from now on.
         """
         store, room_id = self._host.store, self.keyring.room_id
-        # First, as a removed member may have one; better one too few than one too many.
         await store.invites.delete_of_room(room_id)
         former = self.keyring.newest.topic
         await self._line.keep(state)
@@ -322,3 +382,11 @@ class Epochs:
                 await store.delete_presence(room_id, peer)
             except StoreError as error:  # It is of no use to anybody: no member is in it.
                 log.warning("presence_kept peer=%s: %s", short(peer), error)
+
+
+def _fresh() -> bytes:
+    return secrets.token_bytes(SECRET_BYTES)
+
+
+def _dismissal(roster: Roster) -> peer_pb2.TakeEpoch:
+    return peer_pb2.TakeEpoch(epoch=roster.number, roster=encode_roster(roster))

@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import itertools
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from buddies_core.errors import (
@@ -21,18 +22,20 @@ from buddies_core.model.ids import EndpointId, RoomId, RoomName, short
 from buddies_core.model.private import (
     INVITE_USES_MAX,
     TOKEN_BYTES,
-    Epoch,
     Invite,
-    Roster,
+    PrivateState,
     token_hash,
 )
 from buddies_core.pb import peer_pb2
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.presence import fit_presence
 from buddies_core.rooms.private.epochs import Epochs
+from buddies_core.rooms.private.keyring import Keyring
+from buddies_core.rooms.private.membership import Seat, invited
 from buddies_core.store.invites import INVITES_MAX, InviteRecord
 from buddies_core.trust import gate
-from buddies_core.wire.private import decode_epoch, decode_roster, verify_roster
+from buddies_core.wire.private import decode_epoch, decode_roster, decode_sponsorship
+from buddies_core.wire.room_messages import NO_EPOCH
 
 USES = 10
 EXPIRES_S = 24 * 3600
@@ -53,15 +56,6 @@ class RoomPort(gate.RoomPort, Protocol):
     epochs: Epochs | None
 
 
-@dataclass(frozen=True, slots=True)
-class Redeemed:
-    """What an inviter hands over."""
-
-    epoch: Epoch
-    roster: Roster | None
-    inviter: EndpointId
-
-
 class Invites:
     """The invites that this node gives out. One event loop owns this."""
 
@@ -72,7 +66,7 @@ class Invites:
     async def default(self, room: RoomPort) -> Invite:
         """Return an invite to show after a join; the same one again while it is good."""
         shown = self._shown.get(room.room_id)
-        if shown is None or not self._is_good(shown):
+        if shown is None or not self._is_fresh(room, shown):
             shown = await self.make(room, USES, EXPIRES_S)
             self._shown[room.room_id] = shown
         # Where this node can be reached may have changed since the invite was made.
@@ -91,7 +85,8 @@ class Invites:
             raise InvalidInput(f"uses is {uses}; give 1 to {INVITE_USES_MAX}")
         if not 1 <= expires_s <= EXPIRES_S_MAX:
             raise InvalidInput(f"an invite lasts 1 s to 30 days, not {expires_s:,.0f} s")
-        if is_left_out(room):
+        keyring = _keyring(room)
+        if keyring.is_out:
             raise NotAllowed(
                 f"this machine was left out of room {room.name!r} and can bring nobody in; "
                 "ask a member for an invite, for this machine too"
@@ -104,6 +99,7 @@ class Invites:
             token_hash=token_hash(token),
             expires_at_ms=now_ms + round(expires_s * 1000),
             uses_left=uses,
+            during=keyring.newest.id,
         )
         if not await host.store.invites.put(kept, now_ms):
             raise Busy(
@@ -113,7 +109,7 @@ class Invites:
             )
         return Invite(
             room=room.name,
-            room_id=room.room_id,
+            founding=keyring.state.founding,
             endpoints=(host.network.address(),),
             token=token,
             expires_at_s=kept.expires_at_ms // 1000,
@@ -134,58 +130,70 @@ class Invites:
     ) -> peer_pb2.EpochReply:
         """Return the room's secret to a caller with a good token; the use is on disk before that.
 
-        A caller that names a room that is not here is told no more than one with a bad token.
+        A caller whose token is not good is told the same, whatever the reason, and whether or not
+        this node is in the room that it names. A use is spent only on a caller that comes in.
 
         Raises:
-            NotAllowed: the token is not good, the room's policy does not let the caller in, or the
-                keys were changed just now.
+            NotAllowed: the token is not good, or the room's policy does not let the caller in.
+            Busy: the room is full, or this node has brought in all it may.
             StoreError: the disk refused; the secret was not handed over.
         """
         hashed = token_hash(request.token)
-        if room and is_left_out(room):
-            self._host.counters["invites_refused"] += 1
-            raise NotAllowed(
-                "whoever made this invite was left out of the room and can let nobody in; ask "
-                "another member for one: buddies-cli ticket ROOM"
-            )
-        if room is None or room.epochs is None or not self._is_known(room, hashed):
+        if room is None or room.epochs is None or not self._is_good(room, hashed, caller):
             raise self._refusal()
-        # What the token is good for, whatever happens meanwhile.
-        during = room.epochs.keyring.newest.topic
         with contextlib.suppress(WireError):  # It brings the caller's binding.
             await room.admit(request.presence, caller)
         await self._host.gate.check_caller(room, caller, peer_pb2.PeerRequest())
-        now_ms, room_id = self._host.clock.wall_ms(), room.room_id
-        if not await self._host.store.invites.redeem(room_id, hashed, caller, now_ms):
-            raise self._refusal()
-        await room.epochs.let_in(caller, during=during)
-        return room.epochs.current()
+        epochs = room.epochs
+        async with epochs.changing:
+            if not self._is_good(room, hashed, caller):
+                raise self._refusal()
+            epochs.check_can_let_in(caller)
+            now_ms, room_id = self._host.clock.wall_ms(), room.room_id
+            if not await self._host.store.invites.redeem(room_id, hashed, caller, now_ms):
+                raise self._refusal()
+            await epochs.let_in(caller)
+            reply = epochs.current()
+            chains = (epochs.sponsorships_of(it) for it in (self._host.endpoint, caller))
+            reply.sponsorships.extend(dict.fromkeys(itertools.chain(*chains)))
+            return reply
 
-    def _is_known(self, room: RoomPort, hashed: bytes) -> bool:
-        """Whether this node has given out an invite with this token."""
-        kept = self._host.store.invites.of_room(room.room_id)
-        return any(invite.token_hash == hashed for invite in kept)
+    def _is_good(self, room: RoomPort, hashed: bytes, caller: EndpointId) -> bool:
+        """Return whether an invite of this node with this token lets in this caller now."""
+        keyring, now_ms = _keyring(room), self._host.clock.wall_ms()
+        return not keyring.is_out and any(
+            invite.token_hash == hashed
+            and invite.during == keyring.newest.id
+            and invite.redeemed(caller, now_ms) is not None
+            for invite in self._host.store.invites.of_room(room.room_id)
+        )
 
     def _refusal(self) -> NotAllowed:
         self._host.counters["invites_refused"] += 1
         return NotAllowed(_REFUSED)
 
-    def _is_good(self, invite: Invite) -> bool:
+    def _is_fresh(self, room: RoomPort, invite: Invite) -> bool:
         now_ms = self._host.clock.wall_ms()
         if invite.expires_at_s * 1000 - now_ms < REUSED_WITH_LEFT_S * 1000:
             return False
+        during = _keyring(room).newest.id
         kept = self._host.store.invites.of_room(invite.room_id)
-        left = {record.token_hash: record.uses_left for record in kept}
+        left = {it.token_hash: it.uses_left for it in kept if it.during == during}
         return left.get(token_hash(invite.token), 0) > 0
 
 
-def is_left_out(room: RoomPort) -> bool:
-    """Whether a member has said that a private room's keys were changed without this node."""
-    return room.epochs is not None and room.epochs.keyring.left_out_by is not None
+def _keyring(room: RoomPort) -> Keyring:
+    assert room.epochs is not None, "an open room has no invites"
+    return room.epochs.keyring
 
 
-async def redeem(invite: Invite, host: Host, until_s: float) -> Redeemed:
-    """Return the room's secret, from the first of the inviter's endpoints that gives it.
+def seat_of(host: Host, room_id: RoomId) -> Seat:
+    """Return this node's seat in a room that it is about to enter."""
+    return Seat(room_id=room_id, me=host.endpoint, sign=host.composer.sign, verify=verify_endpoint)
+
+
+async def redeem(invite: Invite, host: Host, until_s: float) -> PrivateState:
+    """Return the room as the first of the invite's endpoints that answers hands it over.
 
     Asking again costs no further use. `until_s` is the event loop's time.
 
@@ -198,6 +206,7 @@ async def redeem(invite: Invite, host: Host, until_s: float) -> Redeemed:
         fit_presence(Presence(host.user, (), host.bindings.own)),
         user=host.user,
         address=host.network.address().info,
+        epoch=NO_EPOCH,
     )
     request = peer_pb2.PeerRequest(
         topic=invite.room_id, redeem=peer_pb2.Redeem(token=invite.token, presence=presence)
@@ -205,7 +214,7 @@ async def redeem(invite: Invite, host: Host, until_s: float) -> Redeemed:
     failures: list[str] = []
     for inviter in invite.endpoints:
         try:
-            return await _redeem_at(inviter, invite.room_id, request, host, until_s)
+            return await _redeem_at(inviter, invite, request, host, until_s)
         except NotAllowed:
             raise
         except BuddiesError as error:
@@ -220,26 +229,26 @@ async def redeem(invite: Invite, host: Host, until_s: float) -> Redeemed:
 
 async def _redeem_at(
     inviter: PeerAddress,
-    room_id: RoomId,
+    invite: Invite,
     request: peer_pb2.PeerRequest,
     host: Host,
     until_s: float,
-) -> Redeemed:
+) -> PrivateState:
     host.network.learn(inviter)
     left_s = max(0.0, until_s - asyncio.get_running_loop().time())
     replies = await host.network.ask(inviter.endpoint, request, left_s)
+    given = replies[0].epoch
     try:
-        epoch, roster = _given(room_id, replies[0].epoch)
+        return invited(
+            seat_of(host, invite.room_id),
+            invite.founding,
+            inviter.endpoint,
+            decode_epoch(given.epoch, given.secret),
+            decode_roster(given.roster),
+            tuple(map(decode_sponsorship, given.sponsorships)),
+            host.clock.wall_ms() / 1000,
+        )
     except WireError as error:
         raise Unreachable(
             f"peer {short(inviter.endpoint)} handed over what makes no sense: {error}"
         ) from error
-    return Redeemed(epoch, roster, inviter.endpoint)
-
-
-def _given(room_id: RoomId, reply: peer_pb2.EpochReply) -> tuple[Epoch, Roster | None]:
-    epoch = decode_epoch(reply.epoch, reply.secret)
-    roster = decode_roster(reply.roster) if reply.roster else None
-    if roster and not verify_roster(roster, room_id, epoch, verify_endpoint):
-        raise WireError("a roster that its rotator has not signed for this epoch")
-    return epoch, roster

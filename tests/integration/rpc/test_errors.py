@@ -14,7 +14,6 @@ from buddies_core.errors import (
     Busy,
     DaemonUnavailable,
     InvalidInput,
-    LeftOut,
     NotAllowed,
     NotFound,
     Rotated,
@@ -65,7 +64,7 @@ def test_both_ends_know_every_error_that_can_cross() -> None:
     }
 
     assert set(STATUS_CODES) == set(connection.ERRORS.values())
-    assert set(STATUS_CODES) == defined - {DaemonUnavailable, VersionMismatch, LeftOut, Rotated}
+    assert set(STATUS_CODES) == defined - {DaemonUnavailable, VersionMismatch, Rotated}
 
 
 async def test_a_text_too_long_for_metadata_is_cut_not_lost(

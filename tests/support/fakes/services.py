@@ -13,10 +13,10 @@ from buddies_core.logs import request_context, room_context
 from buddies_core.model.bodies import AgentPresence
 from buddies_core.model.excerpt import Why
 from buddies_core.model.identity import Verified
-from buddies_core.model.ids import EndpointId, MemoryId, RoomId, RoomName, TopicId, topic_of
+from buddies_core.model.ids import EndpointId, MemoryId, RoomName, TopicId, topic_of
 from buddies_core.model.listing import Listed
 from buddies_core.model.memory import MemoryFilter, MemoryKind, MemoryPlace
-from buddies_core.model.private import TOKEN_BYTES, Invite
+from buddies_core.model.private import TOKEN_BYTES, Founding, Invite
 from buddies_core.model.room import (
     DialAttempt,
     JoinReport,
@@ -172,7 +172,7 @@ def invite_text(uses: int | None, expires_s: float | None) -> str:
     return encode_invite(
         Invite(
             room=RoomName("feature-a"),
-            room_id=RoomId(bytes(32)),
+            founding=Founding(EndpointId(bytes(32)), bytes(32)),
             endpoints=(),
             token=bytes(TOKEN_BYTES),
             expires_at_s=SystemClock().wall_ms() // 1000 + round(expires_s or 0),

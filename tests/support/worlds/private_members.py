@@ -2,21 +2,31 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from random import Random
 
 from buddies_core.errors import NotFound, Unreachable
 from buddies_core.identity.node_key import NodeKey
+from buddies_core.identity.signatures import verify_endpoint
 from buddies_core.identity.verifying import Verifier
-from buddies_core.model.ids import EndpointId, RoomId, RoomName, TopicId
-from buddies_core.model.private import Epoch, PrivateState, Roster
+from buddies_core.model.ids import EndpointId, EpochId, RoomName, TopicId
+from buddies_core.model.private import (
+    Epoch,
+    Founding,
+    PrivateState,
+    Roster,
+    Sponsorship,
+    private_room_id,
+)
 from buddies_core.pb.peer_pb2 import EpochReply, PeerReply, PeerRequest
 from buddies_core.rooms.composing import Composer
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.private.epochs import Epochs
 from buddies_core.rooms.private.invites import Invites
 from buddies_core.rooms.private.keyring import Keyring
+from buddies_core.rooms.private.membership import LetIn, Seat, founded, step
+from buddies_core.rooms.private.sponsors import all_sponsors, sponsorships_of
 from buddies_core.rooms.rooms import Rooms
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.records import RoomRecord
@@ -24,13 +34,21 @@ from buddies_core.trust.admission import Admission
 from buddies_core.trust.bindings import Bindings
 from buddies_core.trust.gate import Gate
 from buddies_core.trust.policies import Policies
-from buddies_core.wire.private import encode_roster, sign_roster
+from buddies_core.wire.private import (
+    encode_roster,
+    epoch_keys,
+    sign_roster,
+    sign_sponsorship,
+    sponsorship_of_founder,
+)
 from tests.support.fakes.clocks import ManualClock
 from tests.support.fakes.network import FakeNetwork
 
 SECRET = RoomName("secret")
-ROOM_ID = RoomId(b"r" * 32)
 FIRST = Epoch(0, b"0" * 32)
+FOUNDING = Founding(NodeKey(b"a" * 32).endpoint, b"n" * 32)
+"""Alice's."""
+ROOM_ID = private_room_id(SECRET, FOUNDING)
 
 
 class PrivateNetwork(FakeNetwork):
@@ -51,6 +69,8 @@ class PrivateNetwork(FakeNetwork):
         asked = self._everybody.get(peer)
         if asked is None or asked.is_off:
             raise Unreachable("did not answer")
+        if asked.on_asked:
+            await asked.on_asked()
         return [PeerReply(epoch=await asked.answer(self.me, request))]
 
 
@@ -65,6 +85,8 @@ class Member:
     is_off: bool = False
     lies: Callable[[PeerRequest], EpochReply] | None = None
     """What it answers in place of the truth."""
+    on_asked: Callable[[], Awaitable[None]] | None = None
+    """What happens while it is asked."""
 
     def start(self, record: RoomRecord) -> None:
         self.counters: Counter[str] = Counter()
@@ -123,7 +145,7 @@ class Member:
 
     @property
     def members(self) -> set[EndpointId]:
-        return set(self.keyring.state.members)
+        return set(self.keyring.members)
 
     async def answer(self, caller: EndpointId, request: PeerRequest) -> EpochReply:
         """Answer as the peers' door does."""
@@ -131,11 +153,12 @@ class Member:
             return self.lies(request)
         if request.HasField("redeem"):
             return await self.rooms.answer_redeem(caller, request)
-        self.rooms.asked(caller, request)
+        room = self.rooms.asked(caller, request)
+        assert room is self.room
         if request.HasField("take_epoch"):
-            return await self.epochs.answer_take(caller, request)
+            return await self.epochs.answer_take(caller, request.take_epoch)
         if request.HasField("catch_up"):
-            return self.epochs.answer_catch_up(caller)
+            return self.epochs.current()
         raise NotFound("these members have nothing else to ask")
 
     async def rotate(self, *without: "Member", told: Sequence["Member"] = ()) -> set[EndpointId]:
@@ -143,35 +166,77 @@ class Member:
         gone = [it.me for it in without]
         return set(await self.epochs.rotate(gone, [it.me for it in told]))
 
-    def roster(self, epoch: Epoch, *stay: "Member") -> Roster:
-        """Sign a list of who stays."""
-        members = tuple(it.me for it in stay)
-        return sign_roster(ROOM_ID, epoch, members, self.me, self.key.sign)
+    def lets_in(self, key: NodeKey) -> Sponsorship:
+        """Sign that it lets in this key, in the epoch that it is in."""
+        return self.lets_in_key(key.endpoint)
 
-    def made(self, epoch: Epoch, *stay: "Member") -> EpochReply:
+    def lets_in_key(self, key: EndpointId) -> Sponsorship:
+        """Sign that it lets in this endpoint, in the epoch that it is in."""
+        return sign_sponsorship(ROOM_ID, self.keyring.newest.id, key, self.me, self.key.sign)
+
+    def roster(self, epoch: Epoch, *stay: "Member", fresh: Sequence[Sponsorship] = ()) -> Roster:
+        """Sign a list of who stays, and of keys that were let in."""
+        known = sponsorships_of(self.keyring.state) | {it.member: it for it in fresh}
+        members = {*(it.me for it in stay), *(it.member for it in fresh)}
+        return sign_roster(
+            ROOM_ID,
+            epoch,
+            [known[it] for it in members],
+            self.me,
+            self.key.sign,
+            gone=[known[it] for it in all_sponsors(members, known) - members],
+        )
+
+    def made(
+        self,
+        epoch: Epoch,
+        *stay: "Member",
+        fresh: Sequence[Sponsorship] = (),
+        past: Sequence[EpochId] = (),
+    ) -> EpochReply:
         """Return an epoch of its own making, as it would be handed over."""
-        roster = encode_roster(self.roster(epoch, *stay))
-        return EpochReply(epoch=epoch.number, secret=epoch.secret, roster=roster)
+        roster = encode_roster(self.roster(epoch, *stay, fresh=fresh))
+        return EpochReply(
+            epoch=epoch.number, secret=epoch.secret, roster=roster, past=b"".join(past)
+        )
+
+
+def founders_state(epoch: Epoch) -> PrivateState:
+    """Return Alice's private room in this epoch, with herself alone in it."""
+    alice = NodeKey(b"a" * 32)
+    entry = sponsorship_of_founder(alice.endpoint, epoch_keys(ROOM_ID, epoch).id)
+    roster = sign_roster(ROOM_ID, epoch, (entry,), alice.endpoint, alice.sign)
+    return PrivateState(founding=FOUNDING, epoch=epoch, roster=roster)
 
 
 async def members_of_a_room(count: int) -> list[Member]:
-    """Return so many members, who all know each other and are in the first epoch."""
-    everybody: dict[EndpointId, Member] = {}
-    for letter in b"abcdefgh"[:count]:
-        one = Member(NodeKey(bytes([letter]) * 32), everybody)
-        everybody[one.me] = one
-    state = PrivateState(epochs=(FIRST,), members=tuple(sorted(everybody)))
+    """Return so many members, who all know each other and are in the first epoch.
+
+    The first has founded the room, and let in the others.
+    """
+    keys = [NodeKey(bytes([letter]) * 32) for letter in b"abcdefgh"[:count]]
+    founder = keys[0]
+    seat = Seat(room_id=ROOM_ID, me=founder.endpoint, sign=founder.sign, verify=verify_endpoint)
+    state = founded(seat, FOUNDING, FIRST.secret)
+    for key in keys[1:]:
+        state = step(seat, state, LetIn(key.endpoint), 0).state
     record = RoomRecord(name=SECRET, room_id=ROOM_ID, joined_at_ms=1, bootstrap=(), private=state)
-    for one in everybody.values():
+    everybody: dict[EndpointId, Member] = {}
+    for key in keys:
+        one = Member(key, everybody)
+        everybody[one.me] = one
         await one.store.put_room(record)
         one.restart()
     return list(everybody.values())
 
 
-async def a_newcomer(to: Member) -> Member:
+async def a_newcomer(to: Member, seed: bytes = b"z") -> Member:
     """Return somebody who is not in the room, but reaches those who are."""
-    one = Member(NodeKey(b"z" * 32), to.everybody)
+    one = Member(NodeKey(seed * 32), to.everybody)
     to.everybody[one.me] = one
-    alone = PrivateState(epochs=(FIRST,), members=(one.me,))
-    one.start(replace(to.room.line.record(), private=alone))
+    nobodys = Founding(one.me, b"z" * 32)
+    room_id = private_room_id(SECRET, nobodys)
+    seat = Seat(room_id=room_id, me=one.me, sign=one.key.sign, verify=verify_endpoint)
+    state = founded(seat, nobodys, FIRST.secret)
+    one.start(RoomRecord(name=SECRET, room_id=room_id, joined_at_ms=1, bootstrap=(), private=state))
     return one

@@ -9,7 +9,6 @@ from buddies_core.model.bodies import Presence
 from buddies_core.model.identity import Binding
 from buddies_core.model.ids import EndpointId, RoomName, open_room_id
 from buddies_core.model.policy import Policy
-from buddies_core.model.private import Epoch, PrivateState
 from buddies_core.rooms.composing import Composer
 from buddies_core.rooms.members import Members
 from buddies_core.rooms.ports import Host
@@ -21,6 +20,7 @@ from tests.support.fakes.clocks import ManualClock
 from tests.support.fakes.host import a_host
 from tests.support.fakes.network import FakeNetwork
 from tests.support.worlds.person import an_ed25519_signer
+from tests.support.worlds.private_members import FIRST, founders_state
 
 ALICE, BOB, CAROL, MALLORY = (NodeKey(letter * 32) for letter in (b"a", b"b", b"c", b"m"))
 DEMO = RoomName("demo")
@@ -167,8 +167,7 @@ async def test_the_connections_of_members_are_ranked_by_standing_and_in_private_
     assert network.ranks == {BOB.endpoint: standing, CAROL.endpoint: 0}
     assert standing > 0
 
-    private = PrivateState(epochs=(Epoch(1, bytes(32)),))
-    inside = RoomOfAlice(record=replace(RECORD, private=private))
+    inside = RoomOfAlice(record=replace(RECORD, private=founders_state(FIRST)))
     await inside.hears_of(BOB, told_by=CAROL.endpoint)
     network = inside.host.network
     assert isinstance(network, FakeNetwork)

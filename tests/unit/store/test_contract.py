@@ -9,10 +9,10 @@ import pytest
 
 from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
 from buddies_core.model.identity import GpgIdentity, SshIdentity, Verified
-from buddies_core.model.ids import RoomName, open_room_id
+from buddies_core.model.ids import EndpointId, EpochId, RoomName, open_room_id
 from buddies_core.model.memory import MemoryFilter, MemoryKey, MemoryKind, MemoryPlace, Whole
 from buddies_core.model.policy import Policy
-from buddies_core.model.private import Epoch, PrivateState, Roster
+from buddies_core.model.private import Epoch, Founding, PrivateState, Roster, Sponsorship
 from buddies_core.model.revocation import Revocation
 from buddies_core.model.task import (
     TaskFailed,
@@ -306,22 +306,35 @@ async def test_an_identity_is_revoked_until_that_is_forgotten(
     assert store.revocations() == (signer,)
 
 
+FOUNDING = Founding(ALICE, b"n" * 32)
+
+
+def an_sponsorship(member: EndpointId) -> Sponsorship:
+    during = EpochId(b"d" * 32)
+    return Sponsorship(member=member, by=ALICE, during=during, signature=b"y" * 64)
+
+
+def a_roster(number: int) -> Roster:
+    return Roster(
+        room_id=open_room_id(OPS),
+        number=number,
+        id=EpochId(b"i" * 32),
+        rotator=BOB,
+        entries=tuple(map(an_sponsorship, sorted((ALICE, BOB)))),
+        signature=b"x" * 64,
+    )
+
+
 @pytest.mark.parametrize(
     "state",
     [
-        PrivateState(epochs=()),
-        PrivateState(epochs=(Epoch(0, b"s" * 32),)),
+        PrivateState(founding=FOUNDING, epoch=Epoch(0, b"s" * 32), roster=a_roster(0)),
         PrivateState(
-            epochs=(Epoch(7, b"s" * 32), Epoch((1 << 32) - 1, b"t" * 32)),
-            roster=Roster(
-                room_id=open_room_id(OPS),
-                epoch=(1 << 32) - 1,
-                members=(ALICE, BOB),
-                rotator=BOB,
-                signature=b"x" * 64,
-            ),
-            members=(CAROL, ALICE, BOB),
-            removed=(CAROL, BOB),
+            founding=FOUNDING,
+            epoch=Epoch((1 << 32) - 1, b"t" * 32),
+            roster=replace(a_roster((1 << 32) - 1), gone=(an_sponsorship(CAROL),)),
+            admitted=(an_sponsorship(CAROL),),
+            past=(EpochId(b"1" * 32), EpochId(b"2" * 32)),
         ),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from rocksdict import Options, Rdict
 
 from buddies_core.errors import StoreError
-from buddies_core.model.ids import EndpointId, RoomId
+from buddies_core.model.ids import EndpointId, EpochId, RoomId
 from buddies_core.model.private import token_hash
 from buddies_core.store.database import Changes, Database, Read
 from buddies_core.store.in_memory_invites import InMemoryInvites
@@ -23,7 +23,9 @@ ELSEWHERE = RoomId(b"s" * 32)
 NOW_MS = 1_000
 BOUND_S = 5
 HASH = token_hash(b"t" * 32)
-INVITE = InviteRecord(room_id=ROOM_ID, token_hash=HASH, expires_at_ms=2_000, uses_left=2)
+INVITE = InviteRecord(
+    room_id=ROOM_ID, token_hash=HASH, expires_at_ms=2_000, uses_left=2, during=EpochId(b"e" * 32)
+)
 
 
 def endpoint(number: int) -> EndpointId:

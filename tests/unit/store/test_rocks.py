@@ -3,6 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from rocksdict import Options, Rdict
 
 from buddies_core.errors import StoreError
 from buddies_core.model.identity import GpgIdentity, Verified
-from buddies_core.model.ids import RoomName, open_room_id
+from buddies_core.model.ids import RoomId, RoomName, open_room_id
 from buddies_core.model.memory import Memory, MemoryFilter
 from buddies_core.model.policy import Policy
 from buddies_core.pb import records_pb2 as pb
@@ -219,8 +220,11 @@ async def test_a_damaged_room_or_total_does_not_stop_the_rest(tmp_path: Path) ->
 @pytest.mark.parametrize(
     "state",
     [
-        pb.PrivateState(epochs=[pb.Epoch(number=1, secret=b"short")]),
-        pb.PrivateState(roster=b"no roster"),
+        pb.PrivateState(founder=bytes(32), epochs=[pb.Epoch(number=1, secret=b"short")]),
+        pb.PrivateState(founder=bytes(32), roster=b"no roster"),
+        pb.PrivateState(
+            founder=bytes(32), epochs=[pb.Epoch(secret=bytes(32))], roster=b"no roster"
+        ),
     ],
 )
 async def test_a_private_room_without_its_secret_is_left_out(
@@ -238,6 +242,22 @@ async def test_a_private_room_without_its_secret_is_left_out(
 
     async with RocksStore.open(tmp_path) as store:
         assert store.rooms() == (demo,)
+
+
+async def test_a_private_room_of_an_earlier_version_is_read_as_such_and_not_as_an_open_one(
+    tmp_path: Path,
+) -> None:
+    ops = RoomRecord(name=RoomName("ops"), room_id=RoomId(b"r" * 32), joined_at_ms=5, bootstrap=())
+    async with RocksStore.open(tmp_path) as store:
+        await store.put_room(ops)
+    state = pb.PrivateState(epochs=[pb.Epoch(number=1, secret=bytes(32))])
+    record = pb.RoomRecord(
+        version=1, name="ops", room_id=ops.room_id, joined_at_ms=5, private=state
+    )
+    overwrite(tmp_path, keys.room(ops.name), record.SerializeToString())
+
+    async with RocksStore.open(tmp_path) as store:
+        assert store.rooms() == (replace(ops, outdated=True),)
 
 
 async def test_a_damaged_file_is_an_error_not_an_empty_list(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from buddies_core.errors import InvalidInput
 from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
-from buddies_core.model.ids import EndpointId, RoomId, RoomName, TopicId
-from buddies_core.model.private import Invite
+from buddies_core.model.ids import EndpointId, RoomName, TopicId
+from buddies_core.model.private import Founding, Invite
 from buddies_core.model.room import Ticket
 from buddies_core.wire.tickets import TICKET_CHARS_MAX, decode_ticket, encode_invite
 
@@ -22,7 +22,7 @@ ANN = EndpointId(bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325
 RELAY = "https://relay.example./"
 OPS = Invite(
     room=RoomName("ops"),
-    room_id=RoomId(b"\x0a" * 32),
+    founding=Founding(ANN, b"\x0a" * 32),
     endpoints=(PeerAddress(ANN, AddressInfo(RELAY, (SocketAddress("192.168.1.5", 4433),))),),
     token=b"\x0b" * 32,
     expires_at_s=1_800_000_000,
@@ -30,7 +30,8 @@ OPS = Invite(
 )
 TEXT = encode_invite(OPS)
 INNER: dict[str, object] = {
-    "room_id": "0a" * 32,
+    "founder": ANN.hex(),
+    "nonce": "0a" * 32,
     "token": "0b" * 32,
     "expires_at": 1_800_000_000,
     "uses": 5,
@@ -93,10 +94,10 @@ def test_an_endpoint_that_would_make_the_invite_too_long_to_read_is_left_out() -
         ({**JSON, "room": 7}, "its room is no text"),
         ({**JSON, "endpoints": {}}, "its endpoints is no list"),
         ({**JSON, "endpoints": [{"id": "7", "addrs": []}]}, "the id of an endpoint in it is not"),
-        ({**JSON, "invite": 7}, "it lacks room_id and token and expires_at and uses"),
-        ({**JSON, "invite": None}, "it lacks room_id and token and expires_at and uses"),
-        ({**JSON, "invite": {**INNER, "room_id": 7}}, "the id of its room is not 64 hex digits"),
-        ({**JSON, "invite": {**INNER, "room_id": "0a"}}, "the id of its room is not 64 hex digits"),
+        ({**JSON, "invite": 7}, "it lacks founder and nonce and token and expires_at and uses"),
+        ({**JSON, "invite": None}, "it lacks founder and nonce and token and expires_at and uses"),
+        ({**JSON, "invite": {**INNER, "founder": 7}}, "the founder of its room is not 64 hex"),
+        ({**JSON, "invite": {**INNER, "nonce": "0a"}}, "the nonce in it is not 64 hex digits"),
         ({**JSON, "invite": {**INNER, "token": "0g" * 32}}, "the token in it is not 64 hex digits"),
         ({**JSON, "invite": {**INNER, "token": " " * 64}}, "the token in it is not 64 hex digits"),
         ({**JSON, "invite": {**INNER, "token": "é" * 64}}, "the token in it is not 64 hex digits"),
@@ -131,7 +132,11 @@ def test_a_part_of_an_invite_is_refused_and_does_not_show_the_token(length: int)
 invites = st.builds(
     Invite,
     room=st.text(max_size=20).map(RoomName),
-    room_id=st.binary(min_size=32, max_size=32).map(RoomId),
+    founding=st.builds(
+        Founding,
+        st.binary(min_size=32, max_size=32).map(EndpointId),
+        st.binary(min_size=32, max_size=32),
+    ),
     endpoints=st.just(()) | st.just(OPS.endpoints),
     token=st.binary(min_size=32, max_size=32),
     expires_at_s=st.integers(min_value=0, max_value=253_402_300_799),
@@ -147,7 +152,7 @@ def test_what_was_written_is_read(invite: Invite) -> None:
 leaves = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=70)
 )
-names = st.sampled_from(["room", "invite", "endpoints", "room_id", "token", "expires_at", "uses"])
+names = st.sampled_from(["room", "invite", "endpoints", "founder", "nonce", "token", "uses"])
 values = st.recursive(
     leaves, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=4)
 )
@@ -176,3 +181,9 @@ def test_an_invite_with_a_wrong_letter_is_an_invite_or_refused(at: int, letter: 
 def test_a_ticket_stays_a_ticket() -> None:
     ticket = decode_ticket(written({"room": "ops", "topic": [7] * 32, "endpoints": []}))
     assert ticket == Ticket(RoomName("ops"), TopicId(b"\7" * 32), ())
+
+
+def test_an_invite_of_an_earlier_version_is_refused_and_says_what_to_do() -> None:
+    earlier = {"room_id": "0a" * 32, "token": "0b" * 32, "expires_at": 1_800_000_000, "uses": 5}
+    with pytest.raises(InvalidInput, match="that room has to be made anew with this version"):
+        decode_ticket(written({**JSON, "invite": earlier}))

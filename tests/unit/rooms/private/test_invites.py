@@ -8,19 +8,34 @@ import pytest
 
 from buddies_core.errors import Busy, InvalidInput, NotAllowed, StoreError, Unreachable
 from buddies_core.model.bodies import Presence
-from buddies_core.model.ids import RoomId
-from buddies_core.model.private import EPOCH_NUMBER_MAX, Epoch, Invite, token_hash
+from buddies_core.model.ids import EndpointId, RoomId, RoomName
+from buddies_core.model.private import (
+    EPOCH_NUMBER_MAX,
+    MEMBERS_MAX,
+    Epoch,
+    Founding,
+    Invite,
+    PrivateState,
+    token_hash,
+)
 from buddies_core.pb.peer_pb2 import EpochReply, PeerRequest, Redeem
 from buddies_core.rooms.claims import claim
-from buddies_core.rooms.private.invites import EXPIRES_S, REUSED_WITH_LEFT_S, USES, Redeemed, redeem
+from buddies_core.rooms.private.invites import EXPIRES_S, REUSED_WITH_LEFT_S, USES, redeem
 from buddies_core.rooms.room_changes import RoomChanges
-from buddies_core.store.invites import INVITES_MAX, InviteRecord
+from buddies_core.store.invites import INVITES_MAX
+from buddies_core.store.records import RoomRecord
 from buddies_core.wire.tickets import encode_invite
 from tests.support.memories import a_memory, an_entry
-from tests.support.worlds.private_members import SECRET, Member, a_newcomer, members_of_a_room
+from tests.support.worlds.private_members import (
+    ROOM_ID,
+    SECRET,
+    Member,
+    a_newcomer,
+    members_of_a_room,
+)
 
 
-async def comes_by(invite: Invite, one: Member) -> Redeemed:
+async def comes_by(invite: Invite, one: Member) -> PrivateState:
     return await redeem(invite, one.host, asyncio.get_running_loop().time() + 3)
 
 
@@ -29,7 +44,9 @@ async def test_an_invite_brings_the_secret_and_makes_its_bearer_a_member() -> No
     zoe = await a_newcomer(alice)
     await alice.rotate(told=(bob,))
     redeemed = await comes_by(await alice.invites.make(alice.room, 1, 60), zoe)
-    assert redeemed == Redeemed(alice.newest, alice.keyring.state.roster, alice.me)
+    state = alice.keyring.state
+    assert (redeemed.epoch, redeemed.roster) == (state.epoch, state.roster)
+    assert set(redeemed.members) == {alice.me, bob.me, zoe.me}
     assert zoe.me in alice.members
     alice.restart()
     assert zoe.me in alice.members
@@ -84,7 +101,8 @@ async def test_a_guess_brings_nothing_and_says_nothing_about_the_room() -> None:
         replace(good, token=bytes(32)),
         replace(good, token=token_hash(good.token)),
         replace(good, token=good.token[:-1]),
-        replace(good, room_id=b"?" * 32),  # type: ignore[arg-type]
+        replace(good, founding=Founding(alice.me, b"?" * 32)),
+        replace(good, room=RoomName("another")),
     ):
         with pytest.raises(NotAllowed) as refused:
             await comes_by(guess, zoe)
@@ -107,20 +125,62 @@ async def test_new_keys_void_the_invites_of_who_changes_them_and_of_who_takes_th
 async def test_who_redeems_while_the_keys_change_is_not_handed_the_new_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """The keys change after the token was found good, while the policy is looked at."""
     alice, bob, carol = await members_of_a_room(3)
     invite = await bob.invites.make(bob.room, 5, 60)
-    count_use = bob.store.invites.redeem
+    check_caller = bob.host.gate.check_caller
 
-    async def count_and_rotate(*use: object) -> InviteRecord | None:
-        counted = await count_use(*use)  # type: ignore[arg-type]
+    async def check_and_rotate(*caller: object) -> None:
+        await check_caller(*caller)  # type: ignore[arg-type]
         await alice.rotate(carol, told=(bob,))
-        return counted
 
-    monkeypatch.setattr(bob.store.invites, "redeem", count_and_rotate)
-    with pytest.raises(NotAllowed, match="changed meanwhile"):
+    monkeypatch.setattr(bob.host.gate, "check_caller", check_and_rotate)
+    with pytest.raises(NotAllowed, match="ask for a new one"):
         await comes_by(invite, carol)
     assert bob.newest == alice.newest
     assert carol.me not in bob.members
+
+
+async def test_an_invite_that_is_made_while_the_keys_are_changed_is_void(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    alice, _, carol = await members_of_a_room(3)
+    invites: list[Invite] = []
+    put_room = alice.store.put_room
+
+    async def invite_and_put(record: RoomRecord) -> None:
+        invites.append(await alice.invites.make(alice.room, 5, 60))
+        await put_room(record)
+
+    monkeypatch.setattr(alice.store, "put_room", invite_and_put)
+    await alice.rotate(carol)
+    [invite] = invites
+    with pytest.raises(NotAllowed, match="ask for a new one"):
+        await comes_by(invite, carol)
+
+
+async def test_a_use_is_spent_only_on_who_comes_in() -> None:
+    alice, _ = await members_of_a_room(2)
+    zoe = await a_newcomer(alice)
+    invite = await alice.invites.make(alice.room, 1, 60)
+    many = [EndpointId(number.to_bytes(32, "big")) for number in range(1, MEMBERS_MAX)]
+    entries = [alice.lets_in_key(it) for it in many]
+    await alice.room.line.keep(replace(alice.keyring.state, admitted=tuple(entries)))
+    with pytest.raises(Unreachable, match="the room is full"):
+        await comes_by(invite, zoe)
+    [kept] = alice.store.invites.of_room(ROOM_ID)
+    assert (kept.uses_left, kept.redeemed_by) == (1, ())
+
+
+async def test_an_invite_brings_back_from_a_higher_epoch_of_ones_own() -> None:
+    alice, bob, carol = await members_of_a_room(3)
+    await alice.rotate(carol, told=(bob,))
+    for _ in range(3):
+        await carol.rotate()
+    invite = await alice.invites.make(alice.room, 1, 60)
+    await carol.epochs.take_invited(await comes_by(invite, carol))
+    assert carol.newest == alice.newest
+    assert alice.topic in carol.network.topics
 
 
 async def test_nobody_is_let_in_whose_use_is_not_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,12 +225,20 @@ async def test_the_invite_that_is_shown_stays_the_same_while_it_is_good() -> Non
     assert await alice.invites.default(alice.room) != shown
 
 
-async def test_a_machine_that_was_left_out_shows_no_invite() -> None:
-    alice, bob = await members_of_a_room(2)
-    changes = RoomChanges(alice.rooms, alice.host)
-    assert (await changes.join(SECRET, None, None)).ticket != ""
-    alice.keyring.left_out_by = bob.me
-    assert (await changes.join(SECRET, None, None)).ticket == ""
+async def test_a_machine_that_was_left_out_gives_out_no_invite_and_says_nothing_of_it() -> None:
+    alice, bob, carol = await members_of_a_room(3)
+    invite = await alice.invites.make(alice.room, 1, 60)
+    await bob.rotate(alice, told=(alice, carol))
+    assert alice.keyring.is_out
+    with pytest.raises(NotAllowed, match="was left out of room 'secret'"):
+        await alice.invites.make(alice.room, 1, 60)
+    said = set()
+    for token in (invite.token, bytes(32)):
+        with pytest.raises(NotAllowed) as refused:
+            await comes_by(replace(invite, token=token), await a_newcomer(alice))
+        said.add(str(refused.value))
+    assert len(said) == 1
+    assert (await RoomChanges(alice.rooms, alice.host).join(SECRET, None, None)).ticket == ""
 
 
 async def test_a_room_that_is_left_or_not_yet_entered_lets_nobody_in() -> None:
@@ -257,7 +325,7 @@ async def test_the_next_inviter_is_asked_if_one_is_off_but_not_if_one_refuses() 
     with pytest.raises(NotAllowed):
         await comes_by(both, zoe)
     bob.is_off = True
-    assert (await comes_by(both, zoe)).inviter == alice.me
+    assert alice.me in (await comes_by(both, zoe)).members
     with pytest.raises(Unreachable, match="it names nobody"):
         await comes_by(replace(invite, endpoints=()), zoe)
 
