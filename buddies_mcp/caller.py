@@ -24,15 +24,19 @@ class Caller:
     """Where the client works."""
     tool_timeout_s: float
     """How long a call may keep the client waiting."""
+    pid: int
+    """The process that the client has started, by which people find it."""
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str], directory: Path) -> Caller:
+    def from_environment(cls, environ: Mapping[str, str], directory: Path, pid: int) -> Caller:
         """Return the agent whose client has this environment and works in this directory.
 
         Raises:
             InvalidInput: a setting can't be read; the text names it.
         """
-        return cls(environ=environ, directory=directory, tool_timeout_s=tool_timeout_s(environ))
+        return cls(
+            environ=environ, directory=directory, tool_timeout_s=tool_timeout_s(environ), pid=pid
+        )
 
     @property
     def agent(self) -> str:

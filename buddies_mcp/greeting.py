@@ -1,7 +1,7 @@
 """The first line of a relay to the host, and the host's answer. Standard library alone.
 
     greeting := { buddies_host: PROTOCOL, version, environ: {name: value}, directory, client: pid,
-                  replace: whether to make way for a newer version }
+                  relay: pid, replace: whether to make way for a newer version }
     welcome  := { buddies_host: PROTOCOL, version, calls: requests that are under way }
               | { buddies_host: PROTOCOL, refused: why, fatal: whether to give up altogether }
 
@@ -41,7 +41,13 @@ def is_handed_over(name: str) -> bool:
 
 
 def greeting(
-    version: str, environ: Mapping[str, str], directory: str, client: int, *, replace: bool
+    version: str,
+    environ: Mapping[str, str],
+    directory: str,
+    client: int,
+    relay: int,
+    *,
+    replace: bool,
 ) -> bytes:
     """Return a relay's first line."""
     return _line(
@@ -51,6 +57,7 @@ def greeting(
             "environ": {name: environ[name] for name in environ if is_handed_over(name)},
             "directory": directory,
             "client": client,
+            "relay": relay,
             "replace": replace,
         }
     )

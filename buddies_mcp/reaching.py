@@ -105,7 +105,14 @@ class HostDoor:
         host.settimeout(ANSWERS_WITHIN_S)
         try:
             host.sendall(
-                greeting(__version__, self._environ, _directory(), self._client, replace=replace)
+                greeting(
+                    __version__,
+                    self._environ,
+                    _directory(),
+                    self._client,
+                    os.getpid(),
+                    replace=replace,
+                )
             )
             line = _line(host)
         except TimeoutError:

@@ -63,6 +63,7 @@ class DaemonClient(RoomCalls, TaskCalls, SkillCalls, IdentityCalls, PolicyCalls)
         RoomCalls.__init__(self, connection)
         self._daemon = DaemonStub(connection.channel)
         self._memories = MemoriesStub(connection.channel)
+        self._attached_pid = os.getpid()
 
     @classmethod
     @asynccontextmanager
@@ -121,7 +122,7 @@ class DaemonClient(RoomCalls, TaskCalls, SkillCalls, IdentityCalls, PolicyCalls)
             agents = (await self.status()).agents
         except BuddiesError:
             return False
-        return all(agent.pid == os.getpid() for agent in agents)
+        return all(agent.pid == self._attached_pid for agent in agents)
 
     def check_version(self) -> None:
         """Return if both ends understand each other.
@@ -131,18 +132,27 @@ class DaemonClient(RoomCalls, TaskCalls, SkillCalls, IdentityCalls, PolicyCalls)
         """
         self._connection.check_version()
 
-    async def attach(self, agent: str, user: str, capabilities: tuple[str, ...] = ()) -> None:
+    async def attach(
+        self, agent: str, user: str, capabilities: tuple[str, ...] = (), pid: int | None = None
+    ) -> None:
         """Show an agent to the rooms until the client closes; later calls are made in its name.
 
         When the daemon restarts, the agent is attached to the new one as soon as that answers.
+
+        Args:
+            agent: Its name.
+            user: The name of its user; empty for the daemon's own.
+            capabilities: The kinds of tasks that it takes.
+            pid: The process that people know it by, if that is not this one.
 
         Raises:
             InvalidInput: a name is empty or too long.
             Busy: no more agents can attach.
         """
+        self._attached_pid = pid or os.getpid()
         with sendable():
             request = daemon_pb2.AttachRequest(
-                agent=agent, user=user, pid=os.getpid(), capabilities=capabilities
+                agent=agent, user=user, pid=self._attached_pid, capabilities=capabilities
             )
         await self._connection.attach(request)
 

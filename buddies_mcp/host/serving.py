@@ -81,7 +81,7 @@ class Agents:
             return None
         try:
             said = read(line)
-            caller = self._caller(said["environ"], said["directory"])
+            caller = self._caller(said["environ"], said["directory"], said["relay"])
         except InvalidInput as error:
             writer.write(refusal(str(error), fatal=True))
             return None
@@ -101,11 +101,11 @@ class Agents:
         log.info("agent_came agent=%r client=%s", caller.agent, said["client"])
         return caller
 
-    def _caller(self, handed_over: Mapping[str, str], directory: str) -> Caller:
+    def _caller(self, handed_over: Mapping[str, str], directory: str, pid: int) -> Caller:
         environ = {**self._environ, **handed_over}
         if self._data_dir is not None:  # as the host has resolved it
             environ["BUDDIES_DATA_DIR"] = self._data_dir
-        return Caller.from_environment(environ, Path(directory))
+        return Caller.from_environment(environ, Path(directory), pid)
 
     async def _serve_agent(
         self, caller: Caller, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -135,5 +135,7 @@ async def attached_daemon(caller: Caller) -> AsyncIterator[DaemonClient]:
     paths = Paths.from_environment(caller.environ)
     await launcher.ensure_daemon(paths, caller.environ)
     async with DaemonClient.connect(paths) as daemon:
-        await daemon.attach(settings.agent_name(caller.agent), caller.user, caller.capabilities)
+        await daemon.attach(
+            settings.agent_name(caller.agent), caller.user, caller.capabilities, caller.pid
+        )
         yield daemon

@@ -80,6 +80,18 @@ async def kill_host(machine: Machine, number: signal.Signals = signal.SIGKILL) -
     return pid
 
 
+async def test_each_agent_is_shown_with_the_process_that_its_client_started(
+    alice: Machine,
+) -> None:
+    async with agents_on(alice, 2) as shims:
+        for shim in shims:
+            await text_of(shim, "list_rooms")
+        shown = (await alice.command("daemon", "status"))["agents"]
+        pids = {agent["name"]: agent["pid"] for agent in shown}
+        assert pids == {f"agent-{n}": shim.process.pid for n, shim in enumerate(shims)}
+        assert host_pid(alice) not in pids.values()
+
+
 async def test_twenty_relays_at_once_start_one_host_that_outlives_them_as_a_child_of_init(
     alice: Machine,
 ) -> None:

@@ -14,7 +14,7 @@ from buddies_mcp.waking import Waking
 
 
 def a_caller() -> Caller:
-    return Caller.from_environment(os.environ, Path.cwd())
+    return Caller.from_environment(os.environ, Path.cwd(), os.getpid())
 
 
 def a_call(wait_s: float = 0) -> Call:

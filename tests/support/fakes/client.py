@@ -149,7 +149,9 @@ class FakeClient(DaemonClient):
     async def is_replaceable(self) -> bool:
         return self.replaceable
 
-    async def attach(self, agent: str, user: str, capabilities: tuple[str, ...] = ()) -> None:
+    async def attach(
+        self, agent: str, user: str, capabilities: tuple[str, ...] = (), pid: int | None = None
+    ) -> None:
         await self._answer("attach", agent, user, capabilities)
 
     def end(self) -> None:
