@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Protocol
 
 from buddies_core.asking.question import Hit, ItemT
@@ -12,7 +13,7 @@ from buddies_core.model.moments import age
 
 TEXTS_CHARS_MAX = 400_000
 """All texts of one search that are looked through for their best passage. That takes some 0.2 s; of
-further ones the beginning is shown."""
+a text that is longer its first part is, and of further ones the beginning is shown."""
 
 
 class Entry(Protocol):
@@ -47,11 +48,12 @@ async def matches(
         made, chars_left = [], TEXTS_CHARS_MAX
         for hit in hits:
             entry = whole(hit.item)
-            text = entry.content
-            if len(text) > chars_left:
-                text = text[:SNIPPET_CHARS_MAX]
+            text = entry.content[: max(chars_left, SNIPPET_CHARS_MAX)]
             chars_left -= len(text)
-            made.append(_match(query, hit, entry, text, now_s))
+            # The passages of a part have other numbers.
+            is_whole = len(text) == len(entry.content) and not hit.item.truncated
+            passage = hit.passage if is_whole else None
+            made.append(_match(query, replace(hit, passage=passage), entry, text, now_s))
         return made
 
     return await asyncio.to_thread(all_of_them)

@@ -30,6 +30,10 @@ class Item(Protocol):
     def at_s(self) -> int:
         """When it was made."""
 
+    @property
+    def truncated(self) -> bool:
+        """Whether only the beginning of its content is here."""
+
 
 ItemT = TypeVar("ItemT", bound=Item)
 

@@ -244,6 +244,26 @@ async def test_results_that_a_search_leaves_out_are_counted_with_a_way_to_them(
     )
 
 
+@pytest.mark.parametrize("tool", ["search_memory", "search_skills"])
+async def test_results_that_are_shortened_still_show_what_was_found_in_them(
+    paths: Paths, tool: str
+) -> None:
+    content = f"{'x ' * 390}pgbouncer{' x' * 100}"
+    match = a_match(offset=5000, passage=(700, 900), marks=((780, 789),))
+    async with fake_node(paths) as node, a_link(paths) as link:
+        memory = replace(MEMORY, content=content, match=match)
+        node.search.result = replace(node.search.result, results=(memory,) * 200)
+        skill = replace(SKILL, content=content, match=match)
+        node.skills.found = replace(node.skills.found, results=(skill,) * 200)
+        found = await answer(link, tool, query="pgbouncer", limit=200)
+
+    for result in found["results"]:
+        [shown] = result["matches"]
+        assert len(result["content"]) == 120
+        assert result["content"][shown["at"] :].startswith("pgbouncer")
+        assert result["offset"] + shown["at"] == 5000 + 780
+
+
 @pytest.mark.parametrize("char", SCRIPTS.values())
 @pytest.mark.parametrize(
     ("kind", "key"), [(TaskSucceeded, "output"), (TaskFailed, "error")], ids=["output", "error"]

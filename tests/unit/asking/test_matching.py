@@ -21,6 +21,7 @@ class Note:
     tags: tuple[str, ...] = ()
     key: bytes = b"k"
     at_s: int = 0
+    truncated: bool = False
 
 
 async def matched(*notes: Note, score: float = 0.9, passage: int | None = None) -> list[Match]:
@@ -58,10 +59,17 @@ async def test_the_number_of_a_passage_that_is_not_there_does_no_harm() -> None:
     assert (match.passage, match.marks) == ((0, 17), ((0, 9),))
 
 
+async def test_the_number_of_a_passage_means_nothing_in_a_text_that_is_not_all_here() -> None:
+    [match] = await matched(Note(LONG.replace("pgbouncer", "daemon"), truncated=True), passage=10)
+    assert match.offset == 0
+
+
 async def test_of_more_text_than_can_be_looked_through_the_beginning_is_shown() -> None:
-    long = Note("x " * (TEXTS_CHARS_MAX // 2 - 100) + "pgbouncer")
+    filler = "x " * (TEXTS_CHARS_MAX // 2 - 100)
+    long = Note(f"{filler}pgbouncer {filler}")
 
     best, second, third = await matched(long, Note(LONG), Note("pgbouncer"))
 
-    assert (bool(best.marks), second.offset, bool(second.marks)) == (True, 0, False)
-    assert bool(third.marks)
+    assert best.offset + best.marks[0][0] == len(filler)
+    assert (second.offset, second.marks) == (0, ())
+    assert third.marks == ((0, 9),)

@@ -14,6 +14,7 @@ class Thing:
     key: bytes
     at_s: int = 0
     copy: int = 0
+    truncated: bool = False
 
 
 def hits(*scores: tuple[str, float]) -> list[Hit[Thing]]:
