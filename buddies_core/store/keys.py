@@ -16,6 +16,7 @@
     content   := "d" · place of a record              → a content of over 4 KiB
     bits      := "g" · hash of a label:8 · page:u32be → bit[256]; see `listing`
     times     := "h" · page:u32be                     → at_s:u64le[1 … 256]
+    span      := "H" · page:u32be                     → first at_s:u64be · last at_s:u64be
     id        := "y"                                  → 16 random bytes
     totals    := "z"                                  → last sequence:u64be · memories:u64be
 
@@ -45,6 +46,7 @@ OFFERS = b"o"
 REVOCATIONS = b"x"
 BITS = b"g"
 TIMES = b"h"
+SPANS = b"H"
 
 SEQUENCE_MAX = (1 << 64) - 1
 

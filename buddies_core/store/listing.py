@@ -6,11 +6,16 @@ at 100,000 entries some 400 short values a label, read one after the other.
 
     bits  := bits letter · hash of the label:8 · page:u32be → bit[256], the first entry's lowest
     times := times letter · page:u32be                      → at_s:u64le[1 … 256]
+    span  := spans letter · page:u32be                      → first at_s:u64be · last at_s:u64be
+
+A list goes by time. As entries come nearly in that order, the spans of the pages say which few of
+them have the newest entries, and the times of others are not read.
 
 Two labels may share a hash, and bits may be left of an entry that was damaged when it was replaced.
 So what is found here is to be looked at before it is shown.
 """
 
+import heapq
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,8 +31,8 @@ PAGE = 256
 
 _BITS_BYTES = PAGE // 8
 _TIME_BYTES = 8
-_NEWEST_AT_ONCE = 64
-"""How many are sorted at first; lists that hide much, or are long, need more."""
+_TIME_MAX = (1 << 64) - 1
+_SPAN = struct.Struct(">QQ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +47,11 @@ class Listed:
 class Listing:
     """The bits and times of one kind of entry. All it keeps is in the database."""
 
-    def __init__(self, bits: bytes, times: bytes | None = None) -> None:
+    def __init__(self, bits: bytes, times: bytes = b"", spans: bytes = b"") -> None:
         """Use these letters; without times the order of arrival is the order of the list."""
         self._bits = bits
         self._times = times
+        self._spans = spans
         self.complete = False
         """Whether all entries are in it, also those that an older buddies wrote."""
 
@@ -62,13 +68,16 @@ class Listing:
                 bits = int.from_bytes(kept or b"", "little")
                 bits = bits | 1 << index if entry is new else bits & ~(1 << index)
                 changes[place] = bits.to_bytes(_BITS_BYTES, "little") if bits else None
-        if self._times is not None:
+        if self._times:
             page, index = divmod(new.sequence, PAGE)
             place = self._times + struct.pack(">I", page)
             times = (read(place) or b"").ljust(PAGE * _TIME_BYTES, b"\0")
             begin, end = index * _TIME_BYTES, (index + 1) * _TIME_BYTES
             at_s = struct.pack("<Q", new.at_s)
             changes[place] = (times[:begin] + at_s + times[end:]).rstrip(b"\0")
+            place = self._spans + struct.pack(">I", page)
+            first, last = _SPAN.unpack(read(place) or _SPAN.pack(new.at_s, new.at_s))
+            changes[place] = _SPAN.pack(min(first, new.at_s), max(last, new.at_s))
         return changes
 
     def page_changes(self, read: Read, entries: Sequence[Listed]) -> Changes:
@@ -98,19 +107,19 @@ class Listing:
             before: A time and a sequence; the entry there and all newer ones are left out.
         """
         found = self._matching(view, groups)
-        at_s = self._at_s(view, found)
-        kept = at_s >= since_s
-        if before is not None:
-            kept &= (at_s < before[0]) | ((at_s == before[0]) & (found < before[1]))
-        found, at_s = found[kept], at_s[kept]
-        count = _NEWEST_AT_ONCE
-        while len(found):
-            # Those of the oldest second that is looked at come all at once.
-            oldest = np.partition(at_s, -count)[-count] if count < len(at_s) else 0
-            now = at_s >= oldest
-            yield from found[now][np.argsort(at_s[now], kind="stable")[::-1]].tolist()
-            found, at_s = found[~now], at_s[~now]
-            count *= 4
+        end = before or (_TIME_MAX, 0)
+        if not self._times:
+            yield from reversed([it for it in found.tolist() if before is None or it < end[1]])
+            return
+        newest: list[tuple[int, int]] = []  # Of the pages read so far, negated, as a heap.
+        for page, first, behind in self._pages(view, found, since_s):
+            if first <= end[0]:
+                entries = page.tolist()
+                for place in zip(self._at_s(view, entries), entries, strict=True):
+                    if since_s <= place[0] and place < end:
+                        heapq.heappush(newest, (-place[0], -place[1]))
+            while newest and -newest[0][0] > behind:
+                yield -heapq.heappop(newest)[1]
 
     def _matching(self, view: View, groups: Sequence[Sequence[str]]) -> NDArray[np.int64]:
         """Return the sequences of the entries that may have a label of each group, in order."""
@@ -128,18 +137,33 @@ class Listing:
         assert matching is not None, "what asks for no label is no filter"
         return np.flatnonzero(np.unpackbits(matching.reshape(-1), bitorder="little"))
 
-    def _at_s(self, view: View, sequences: NDArray[np.int64]) -> NDArray[np.uint64]:
-        """Return when each of these was made, in their order, which is ascending."""
-        at_s = np.zeros(len(sequences), np.uint64)
-        if self._times is not None and len(sequences):
-            pages = sequences // PAGE
-            starts = [0, *(np.flatnonzero(np.diff(pages)) + 1).tolist()]
-            ends = [*starts[1:], len(sequences)]
-            for page, start, end in zip(pages[starts].tolist(), starts, ends, strict=True):
-                times = view.get(self._times + struct.pack(">I", page)) or b""
-                known = np.frombuffer(times.ljust(PAGE * _TIME_BYTES, b"\0"), "<u8")
-                at_s[start:end] = known[sequences[start:end] % PAGE]
-        return at_s
+    def _pages(
+        self, view: View, found: NDArray[np.int64], since_s: int
+    ) -> Iterator[tuple[NDArray[np.int64], int, int]]:
+        """Yield these entries page by page, those with the latest ends first.
+
+        With each comes when its span begins, and when the one after it ends, -1 if there is none.
+        """
+        numbers, starts = np.unique(found // PAGE, return_index=True)
+        spans = list(view.scan(self._spans))
+        known = np.frombuffer(b"".join(place[-4:] for place, _ in spans), ">u4")
+        ends = np.frombuffer(b"".join(span for _, span in spans), ">u8").reshape(-1, 2)
+        count = 1 + max(int(numbers.max(initial=-1)), int(known.max(initial=0)))
+        firsts, lasts = np.zeros(count, np.uint64), np.full(count, _TIME_MAX, np.uint64)
+        firsts[known], lasts[known] = ends[:, 0], ends[:, 1]
+        firsts, lasts = firsts[numbers], lasts[numbers]
+        stops = np.append(starts[1:], len(found))
+        order = np.argsort(lasts, kind="stable")[::-1]
+        order = order[lasts[order] >= since_s]
+        behind = [*lasts[order[1:]].tolist(), -1]
+        for page, after in zip(order.tolist(), behind, strict=False):
+            yield found[starts[page] : stops[page]], int(firsts[page]), after
+
+    def _at_s(self, view: View, page: Sequence[int]) -> list[int]:
+        """Return when each of these entries of one page was made."""
+        times = view.get(self._times + struct.pack(">I", page[0] // PAGE)) or b""
+        known = struct.unpack(f"<{PAGE}Q", times.ljust(PAGE * _TIME_BYTES, b"\0"))
+        return [known[sequence % PAGE] for sequence in page]
 
     def _place(self, label: str, page: int) -> bytes:
         return self._bits + _hash(label) + struct.pack(">I", page)

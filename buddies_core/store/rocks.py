@@ -75,7 +75,7 @@ class RocksStore(RocksMarks):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self._database = database
-        self._listing = Listing(keys.BITS, keys.TIMES)
+        self._listing = Listing(keys.BITS, keys.TIMES, keys.SPANS)
         self.policies = RocksPolicies(database)
         self.skills = RocksSkills(database)
         self.invites = RocksInvites(database)

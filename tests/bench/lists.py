@@ -85,7 +85,7 @@ async def _timed(store: RocksStore, filter: MemoryFilter, runs: int) -> list[flo
 
 
 def _bytes_of_index(store: RocksStore) -> int:
-    places = (keys.BITS, keys.TIMES)
+    places = (keys.BITS, keys.TIMES, keys.SPANS)
     return sum(len(k) + len(v) for it in places for k, v in store._database.scan(it))
 
 

@@ -82,7 +82,7 @@ async def strip(path: Path) -> None:
     async with Database.open(path) as database:
         gone: dict[bytes, bytes | None] = {
             place: None
-            for prefix in (keys.BITS, keys.TIMES, skill_keys.BITS, b"wlayout")
+            for prefix in (keys.BITS, keys.TIMES, keys.SPANS, skill_keys.BITS, b"wlayout")
             for place, _ in database.scan(prefix)
         }
         await database.commit(lambda _: (None, {**gone, b"wlayout": (2).to_bytes(8, "big")}))
@@ -135,6 +135,15 @@ async def test_every_filter_lists_page_by_page_what_passes_it(tmp_path: Path) ->
         for filter in filters:
             assert await pages(store, filter, 40) == await pages(plain, filter, 40), filter
         assert len([it for it in filters if await pages(plain, it, 500)]) > 30
+
+
+async def test_what_was_made_in_one_second_is_listed_as_it_came(tmp_path: Path) -> None:
+    kept = [a_memory(an_entry(number, created_at_s=50)) for number in range(600)]
+    filter = MemoryFilter(kind=MemoryKind.DECISION, since_ms=50_000)
+    async with RocksStore.open(tmp_path) as store:
+        await put_all(store, kept)
+        listed = [head for page in await pages(store, filter, 100) for head in page]
+        assert listed == list(heads(*reversed(kept)))
 
 
 @pytest.mark.parametrize("commits", [0, 1, 2, 3, 99])
