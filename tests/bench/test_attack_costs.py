@@ -1,24 +1,18 @@
 """What further attacks of tests/e2e/test_attacks.py's kind cost a machine: see docs/security.md."""
 
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from functools import partial
-from pathlib import Path
 from secrets import token_bytes
 
 import pytest
 
 from buddies_core.identity.node_key import NodeKey
-from buddies_core.model.bodies import MemoryCreated, StatusUpdate
-from buddies_core.model.ids import RoomName
+from buddies_core.model.bodies import StatusUpdate
 from buddies_core.pb.peer_pb2 import Hello, PeerRequest
-from tests.support.memories import an_entry
-from tests.support.worlds.attacker import address_of, cpu_s, endpoint_of
-from tests.support.worlds.machines import Machine
+from tests.support.worlds.attacker import address_of, endpoint_of
 from tests.support.worlds.meeting import ROOM, eventually
 from tests.support.worlds.networks import a_raw_peer
 from tests.support.worlds.under_attack import a_team, attackers_of
-from tests.support.worlds.whole_daemon import unsigned
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -48,20 +42,6 @@ async def test_2_000_messages_with_wrong_signatures() -> None:
         )
 
 
-async def test_300_unsigned_memories() -> None:
-    async with a_team() as team, attackers_of(team.alice, 1) as (attacker,):
-        before, before_s = on_disk(team.alice), cpu_s(team.alice)
-        for number in range(300):
-            entry = an_entry(number, room=RoomName(ROOM), content=f"{number} " + "launch " * 550)
-            await attacker.says(unsigned(MemoryCreated(entry)))
-        status = partial(team.alice.command, "status")
-        await eventually(
-            status, lambda it: it["memories"] > 300 and it["index"].endswith(" 0 waiting"), 100
-        )
-        grown_mb, used_s = (on_disk(team.alice) - before) / 1e6, cpu_s(team.alice) - before_s
-        print(f"\n300 memories of 4 kB: on disk {grown_mb:+.1f} MB, {used_s:.1f} s of a core")  # noqa: T201 - figures
-
-
 async def test_500_hellos() -> None:
     async with a_team() as team, attackers_of(team.alice, 1) as (attacker,):
         alice = await endpoint_of(team.alice)
@@ -69,11 +49,3 @@ async def test_500_hellos() -> None:
             for _ in range(500):
                 request = PeerRequest(topic=attacker.topic, hello=Hello())
                 await attacker.network.ask(alice, request, 5)
-
-
-def on_disk(machine: Machine) -> int:
-    return sum(it.stat().st_size for it in _files(machine.data_dir))
-
-
-def _files(directory: Path) -> Iterator[Path]:
-    return (it for it in directory.rglob("*") if it.is_file())
