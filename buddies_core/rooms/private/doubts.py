@@ -49,9 +49,9 @@ class Doubts:
         others = set(state.members) - self.sources - {me}
         return not others or bool(others & self.strangers)
 
-    def seems_out(self, state: PrivateState, present: Iterable[EndpointId]) -> bool:
-        """Whether members don't know this node, and no other is present; it proves nothing."""
-        return bool(self.strangers & set(state.members)) and set(present) <= self.strangers
+    def seems_out(self, state: PrivateState, neighbors: Iterable[EndpointId]) -> bool:
+        """Whether members don't know this node, and no other is connected; it proves nothing."""
+        return bool(self.strangers & set(state.members)) and set(neighbors) <= self.strangers
 
 
 def shown(

@@ -90,8 +90,7 @@ class Epochs:
                 "machine: what was stored stays, nothing new arrives; ask a member for an invite "
                 "(buddies-cli ticket ROOM)",
             )
-        present = self._presences.present()
-        if self.keyring.doubts.seems_out(self.keyring.state, present):
+        if self.keyring.doubts.seems_out(self.keyring.state, self._line.neighbors()):
             return (
                 "no member of this room answers this machine as one any more; its keys may have "
                 "been changed without it: ask a member, and join again by an invite "

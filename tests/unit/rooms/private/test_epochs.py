@@ -187,7 +187,7 @@ async def test_answers_that_make_no_sense_change_nothing_and_are_the_answerers_f
 
 async def test_a_lie_that_it_was_left_out_is_not_believed_and_costs_nothing() -> None:
     alice, bob, carol, dave = await members_of_a_room(4)
-    await hears(alice, bob)
+    alice.network.neighbors_of[alice.topic] = (bob.me,)
 
     def not_in_that_room(_: PeerRequest) -> EpochReply:
         raise NotFound("this node is not in that room")
