@@ -14,7 +14,7 @@ SIDE_BY_SIDE := -n 4
 ALONE := tests/e2e/test_attacks.py tests/e2e/test_made_up_members.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto fmt lint types test unit sim sim-plots sim-private chaos-tasks integration e2e interop bench bench-search demo check lock
+.PHONY: help setup proto fmt lint types test unit sim sim-plots sim-private chaos-tasks integration e2e interop clients bench bench-search demo check lock
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,7 +32,7 @@ demo: $(READY)  ## Alice and Bob: two daemons, two agents, one room
 	@scripts/offline python -m scripts.demo
 
 test: $(READY)  ## unit, simulation, integration, e2e
-	$(PYTEST) tests --ignore=tests/bench --ignore=tests/interop --ignore=tests/e2e -n 2
+	$(PYTEST) tests --ignore=tests/bench --ignore=tests/interop --ignore=tests/clients --ignore=tests/e2e -n 2
 	$(PYTEST) tests/e2e $(SIDE_BY_SIDE) $(ALONE:%=--ignore=%)
 	$(PYTEST) $(ALONE)
 
@@ -63,6 +63,10 @@ interop: $(READY)  ## our nodes among iroh-gossip's own; needs cargo, builds for
 	@scripts/build-rust-peer >/dev/null || test $$? -eq 3
 	$(PYTEST) tests/interop
 
+clients: $(READY)  ## the real Claude Code, Codex, OpenCode and Gemini CLI; needs npm, 1.3 GB once
+	@scripts/install-clients >/dev/null || test $$? -eq 3
+	$(PYTEST) tests/clients
+
 bench: $(READY)  ## figures; asserts nothing
 	$(PYTEST) tests/bench --ignore=tests/bench/test_search_quality.py -s
 
@@ -86,7 +90,7 @@ lint: $(READY)  ## style, and who may import whom
 types: $(READY)  ## mypy --strict, tests included
 	mypy
 
-check: lint types test interop demo  ## all that CI runs
+check: lint types test interop clients demo  ## all that CI runs
 	@$(MAKE) --no-print-directory proto
 	git diff --exit-code -- buddies_core/pb
 
