@@ -63,7 +63,10 @@ class Match:
 
 
 def shorter(text: str, match: Match | None, chars: int) -> tuple[str, Match | None]:
-    """Return so many characters of a shown text: around the best passage, else the first ones."""
+    """Return at most so many characters of a shown text: around its best passage, or the first.
+
+    They begin with a word.
+    """
     if len(text) <= chars:
         return text, match
     if match is None:
@@ -71,6 +74,8 @@ def shorter(text: str, match: Match | None, chars: int) -> tuple[str, Match | No
     best_at, end = match.passage
     focus = next((first for first, _ in match.marks if best_at <= first < end), best_at)
     start = max(0, min(focus - chars // 4, len(text) - chars))
+    if start and not text[start - 1].isspace():
+        start = max(start, text.find(" ", start, focus) + 1)
     return text[start : start + chars], match.cut(start, start + chars)
 
 

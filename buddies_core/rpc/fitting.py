@@ -113,7 +113,7 @@ def memory_page(page: MemoryPage) -> MemoryPage:
 
 def search_result(result: SearchResult) -> SearchResult:
     """Return a result without the least relevant memories, if not all of them fit."""
-    more = "room, kind, tags, author or since"
+    more = "room, kind, tags, author, agent or since"
     return _fit_search(result, search_json, _short_memory, memory_json, more)
 
 

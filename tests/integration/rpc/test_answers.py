@@ -239,8 +239,8 @@ async def test_results_that_a_search_leaves_out_are_counted_with_a_way_to_them(
     assert [it["id"] for it in shown] == [str(UUID(int=number)) for number in range(len(shown))]
     assert found["notes"][-1] == (
         f"{found['left_out']} less relevant results were left out because the answer would be too"
-        " large; to see them, narrow the search by room, kind, tags, author or since, or ask more"
-        " precisely"
+        " large; to see them, narrow the search by room, kind, tags, author, agent or since, or ask"
+        " more precisely"
     )
 
 

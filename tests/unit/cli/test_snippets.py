@@ -34,7 +34,7 @@ def test_dots_stand_for_what_is_left_out_before_and_after() -> None:
 
     seen = shown("", text, match)
 
-    assert (seen[:5], seen[-3:]) == ("  … a", "b …")
+    assert (seen[:5], seen[-3:]) == ("  …a ", " b…")
     assert "a «here» b" in seen
     assert shown("", "the end", a_match(offset=9, passage=(0, 7))) == "  …the end"
 

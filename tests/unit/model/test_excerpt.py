@@ -14,20 +14,26 @@ def test_a_text_is_cut_around_the_words_in_its_best_passage() -> None:
     match = a_match(offset=50, passage=(400, 600), marks=((8, 15), (480, 487), (700, 707)))
 
     assert shorter(TEXT, match, 100) == (
-        TEXT[455:555],
-        a_match(offset=505, passage=(0, 100), marks=((25, 32),)),
+        TEXT[456:556],
+        a_match(offset=506, passage=(0, 100), marks=((24, 31),)),
     )
 
 
 def test_without_words_it_is_cut_around_the_beginning_of_its_best_passage() -> None:
     match = a_match(passage=(400, 600), marks=((8, 15),))
 
-    assert shorter(TEXT, match, 100) == (TEXT[375:475], a_match(offset=375, passage=(25, 100)))
+    assert shorter(TEXT, match, 100) == (TEXT[376:476], a_match(offset=376, passage=(24, 100)))
 
 
-def test_near_its_ends_a_text_is_cut_no_shorter() -> None:
+def test_near_its_ends_a_text_is_cut_no_shorter_than_a_word_more() -> None:
     assert shorter(TEXT, a_match(passage=(0, 9)), 100)[0] == TEXT[:100]
-    assert shorter(TEXT, a_match(passage=(790, 800)), 100)[0] == TEXT[-100:]
+    assert shorter(TEXT, a_match(passage=(790, 800)), 100)[0] == TEXT[-96:]
+
+
+def test_a_text_without_spaces_is_cut_all_the_same() -> None:
+    assert shorter("x" * 900, a_match(passage=(500, 600)), 100)[1] == a_match(
+        offset=475, passage=(25, 100)
+    )
 
 
 def test_what_no_search_found_keeps_its_beginning_and_what_is_short_enough_everything() -> None:
