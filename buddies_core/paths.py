@@ -109,6 +109,11 @@ class Paths:
         """The MCP host's log, of which three older ones may lie beside it."""
         return self.data_dir / "host.log"
 
+    @property
+    def http_token(self) -> Path:
+        """What requests by HTTP must bear, where others can reach the server."""
+        return self.data_dir / "http_token"
+
     def create(self) -> None:
         """Make the data directory and the runtime directory, each for its owner alone.
 

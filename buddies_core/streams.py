@@ -44,8 +44,13 @@ def say(text: str) -> int:
 
 def complain(text: str) -> None:
     """Print an error, if stderr takes it."""
+    note(f"error: {text}")
+
+
+def note(text: str) -> None:
+    """Print a line to stderr, if that takes it."""
     try:
-        sys.stderr.write(f"error: {text}\n")
+        sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
     except OSError:
         _drop_output(2)

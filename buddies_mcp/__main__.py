@@ -15,7 +15,8 @@ DESCRIPTION = """\
 usage: buddies [--help] [--version]
 
 The MCP server of buddies, on stdin and stdout: name it in the configuration of an MCP client.
-People use buddies-cli.
+With BUDDIES_TRANSPORT=http it serves agents by HTTP, on BUDDIES_HOST and BUDDIES_PORT (127.0.0.1
+and 8080 unless set). People use buddies-cli.
 
 options:
   -h, --help  show this text and exit
@@ -39,8 +40,12 @@ def main() -> None:
         case arguments:
             _misused(f"{arguments[0]!r} is not an option; see buddies --help")
     transport = os.environ.get("BUDDIES_TRANSPORT") or "stdio"
+    if transport == "http":
+        from buddies_mcp.host.http import serve_http
+
+        raise SystemExit(serve_http(os.environ))
     if transport != "stdio":
-        _misused(f"BUDDIES_TRANSPORT is {transport!r}; this version serves stdio alone")
+        _misused(f"BUDDIES_TRANSPORT is {transport!r}; it must be stdio or http")
     wanted = os.environ.get(HOST) or "on"
     if wanted not in ("on", "off"):
         _misused(f"{HOST} is {wanted!r}; it must be on or off")

@@ -51,7 +51,11 @@ class DaemonLink:
             try:
                 yield link
             finally:
-                link._let_go()
+                link.close()
+
+    def close(self) -> None:
+        """Detach the agent; questions that are still put have a minute to be answered."""
+        self._let_go()
 
     async def ask(self, question: Callable[[DaemonClient], Awaitable[AnswerT]]) -> AnswerT:
         """Put one question to the daemon, after making sure that it is there.

@@ -189,6 +189,13 @@ def build_server(session_of: SessionOf) -> Server[None]:
         session.waking.ready(context.session)
         await session.link.warm_up()
 
+    async def on_listen(
+        context: ServerRequestContext[None], params: mcp.SubscriptionsListenRequestParams
+    ) -> mcp.SubscriptionsListenResult:
+        session = session_of(context)
+        await session.link.warm_up()
+        return await session.waking.listen(context, params)
+
     server = Server[None](
         "buddies",
         title="buddies",
@@ -200,6 +207,7 @@ def build_server(session_of: SessionOf) -> Server[None]:
         on_read_resource=on_read_resource,
         on_subscribe_resource=on_subscribe_resource,
         on_unsubscribe_resource=on_unsubscribe_resource,
+        on_subscriptions_listen=on_listen,
     )
     server.add_notification_handler(
         "notifications/initialized", mcp.NotificationParams, on_initialized

@@ -9,8 +9,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import mcp_types as mcp
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourceUpdated
 
 if TYPE_CHECKING:
+    from mcp.server.context import ServerRequestContext
     from mcp.server.session import ServerSession
 
     from buddies_core.model.task import InboxChange, InboxTask
@@ -26,6 +28,25 @@ class Waking:
     def __init__(self) -> None:
         self._session: ServerSession | None = None
         self._subscribed = False
+        self._listening = 0
+        # How clients of 2026-07-28 and later subscribe.
+        self._bus = InMemorySubscriptionBus()
+        self._listen = ListenHandler(self._bus)
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether a client has a stream open to hear of changes."""
+        return self._listening > 0
+
+    async def listen(
+        self, context: ServerRequestContext[None], params: mcp.SubscriptionsListenRequestParams
+    ) -> mcp.SubscriptionsListenResult:
+        """Tell a client by the stream of this request until it has had enough."""
+        self._listening += 1
+        try:
+            return await self._listen(context, params)
+        finally:
+            self._listening -= 1
 
     def ready(self, session: ServerSession) -> None:
         """Take in that the client has shaken hands."""
@@ -37,6 +58,7 @@ class Waking:
 
     async def tell(self, change: InboxChange) -> None:
         """Tell the client what has changed."""
+        await self._bus.publish(ResourceUpdated(uri=INBOX_URI))
         if self._session is None:
             return
         if change.newest is not None:
