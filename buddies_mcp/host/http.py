@@ -58,7 +58,7 @@ def serve_http(environ: Mapping[str, str]) -> int:
     logs.configure(environment_for_logs(environ))
     try:
         host, port = environ.get("BUDDIES_HOST") or DEFAULT_HOST, _port(environ)
-        Caller.from_environment(environ, Path.cwd())
+        Caller.from_environment(environ, Path.cwd(), os.getpid())
         listening = _listen(host, port)
         token = _token(environ, host)
     except InvalidInput as error:
@@ -186,7 +186,8 @@ class HttpAgents:
     def _new(self, name: str) -> AgentSession:
         if len(self._sessions) >= AGENTS_MAX:
             self._end_longest_idle()
-        caller = Caller.from_environment({**self._environ, "BUDDIES_AGENT": name}, self._directory)
+        environ = {**self._environ, "BUDDIES_AGENT": name}
+        caller = Caller.from_environment(environ, self._directory, os.getpid())
         waking = Waking()
         link = DaemonLink(lambda: attached_daemon(caller), waking.tell, self._tasks)
         session = AgentSession(link, waking, caller)
