@@ -252,10 +252,11 @@ class LexicalIndex:
                 _HITS_MAX,
                 count=False,
             )
-            addresses = [address for _, address in found.hits]
+            hits = found.hits  # Each look at them makes them anew.
+            addresses = [address for _, address in hits]
             return WordHits(
                 np.array(self._searcher.fast_field_values("passage", addresses), np.uint64),
-                np.array([score for score, _ in found.hits], np.float32),
+                np.array([score for score, _ in hits], np.float32),
                 addresses,
             )
 
