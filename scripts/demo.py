@@ -184,7 +184,8 @@ async def behind_closed_doors(claude: Agent, codex: Agent, log: Transcript) -> N
     """A private room: its name alone leads nobody in, an invite does."""
     asked = {"query": "when do we launch?", "room": PRIVATE_ROOM}
     with log.step(f"join_room({PRIVATE_ROOM!r}, private=true); Bob knows only its name") as say:
-        invite = (await claude.call("join_room", room=PRIVATE_ROOM, private=True))["ticket"]
+        await claude.call("join_room", room=PRIVATE_ROOM, private=True)
+        invite = (await claude.call("create_invite", room=PRIVATE_ROOM))["ticket"]
         await claude.call("store_memory", room=PRIVATE_ROOM, content=PLAN)
         joined = await codex.call("join_room", room=PRIVATE_ROOM)
         found = await codex.call("search_memory", **asked)

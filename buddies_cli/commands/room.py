@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -9,7 +10,7 @@ import click
 from buddies_cli import terminal
 from buddies_cli.app import App, Command, Duration, Group, cursor_option, text_argument
 from buddies_cli.commands.daemon import status_table
-from buddies_core.errors import InvalidInput
+from buddies_core.errors import InvalidInput, NotAllowed
 from buddies_core.model import json_view
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import short
@@ -17,8 +18,17 @@ from buddies_core.model.private import INVITE_USES_MAX
 from buddies_core.model.room import typed_room
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from buddies_core.client import DaemonClient
-    from buddies_core.model.room import JoinReport, LeaveReport, Member, RoomStatus, RotateReport
+    from buddies_core.model.room import (
+        JoinReport,
+        LeaveReport,
+        Member,
+        NamedPeer,
+        RoomStatus,
+        RotateReport,
+    )
 
 TICKET_BYTES_MAX = 64 << 10
 _NO_KEY = {Verified.SIGNER: "", Verified.PEER: "no key", Verified.UNVERIFIED: "unverified"}
@@ -32,11 +42,11 @@ _NO_KEY = {Verified.SIGNER: "", Verified.PEER: "no key", Verified.UNVERIFIED: "u
 @click.option("--private", is_flag=True, help="Open a private room, entered by invite alone.")
 @click.pass_obj
 def join(app: App, room: str, ticket: str | None, *, private: bool) -> None:
-    """Join ROOM and print a ticket to pass on.
+    """Join ROOM and, if it is open, print a ticket to pass on.
 
     Without a ticket this opens the room, or comes back to one that this machine knows. The machine
     stays in the room, over restarts too, until it leaves. Whoever knows the name of an open room
-    may come in; the ticket of a private one is an invite.
+    may come in; into a private one each is let in by an invite: buddies-cli ticket ROOM.
     """
     given = None if ticket is None else text_argument(ticket, TICKET_BYTES_MAX).strip()
     if given == "":  # `--ticket "$TICKET"` with nothing in it must not open a room of one's own
@@ -56,10 +66,12 @@ def join(app: App, room: str, ticket: str | None, *, private: bool) -> None:
 def _joined(report: JoinReport) -> str:
     names = ", ".join(terminal.line(member.name) for member in report.members if not member.is_self)
     done = "Already in" if report.already_joined else "Joined"
-    what = "Invite for others, up to 10 within 24 h:" if report.private else "Ticket for others:"
     kind = "private room " if report.private else ""
-    joined = f"{done} {kind}{terminal.line(report.room)}; {names or 'nobody else'} is here."
-    return f"{joined}\n{what}\n{report.ticket}" if report.ticket else joined
+    room = terminal.line(report.room)
+    joined = f"{done} {kind}{room}; {names or 'nobody else'} is here."
+    if report.private:
+        return f"{joined}\nTo let in somebody else, make an invite: buddies-cli ticket {room}"
+    return f"{joined}\nTicket for others:\n{report.ticket}"
 
 
 @click.command(cls=Command)
@@ -67,7 +79,7 @@ def _joined(report: JoinReport) -> str:
 @click.option(
     "--uses",
     type=click.IntRange(1, INVITE_USES_MAX),
-    help="How many may come in by an invite; 10 if left out.",
+    help="How many may come in by an invite; 1 if left out.",
 )
 @click.option(
     "--expires", type=Duration(), help="How long an invite lasts: 30m, 24h (if left out), 7d."
@@ -97,14 +109,29 @@ def room() -> None:
     metavar="MEMBER",
     help="Leave this member out: a name, or how its endpoint id begins. Can be given repeatedly.",
 )
+@click.option(
+    "--along",
+    is_flag=True,
+    help="Leave out also everybody whom these have brought in; they are shown first.",
+)
+@click.option("--yes", is_flag=True, help="Don't ask before others are left out along with them.")
 @click.pass_obj
-def rotate(app: App, room: str, without: tuple[str, ...]) -> None:
+def rotate(app: App, room: str, without: tuple[str, ...], *, along: bool, yes: bool) -> None:
     """Change the keys of the private ROOM.
 
-    Whom this leaves out reads nothing that is said from now on; what they have, they keep. All
-    invites of this machine to the room are void.
+    Removed members cannot read new messages; what they have, they keep. All invites to the room are
+    void.
     """
-    report = app.ask(lambda daemon: daemon.rotate_room(room, without))
+    if along and not yes:
+        shown = app.ask(lambda daemon: daemon.rotate_room(room, without, preview=True))
+        if shown.brought:
+            along_with = f"left out along with them would be: {_names(shown.brought)}"
+            if app.as_json or not sys.stdin.isatty():
+                raise NotAllowed(f"nothing was changed: {along_with}; to do it, add --yes")
+            app.note(along_with)
+            if not click.confirm("Change the keys without all of them?", default=False, err=True):
+                raise NotAllowed("nothing was changed; without --along they stay")
+    report = app.ask(lambda daemon: daemon.rotate_room(room, without, along=along))
     app.show(json_view.rotate_json(report), _rotated(report))
 
 
@@ -114,11 +141,15 @@ def _rotated(report: RotateReport) -> str:
         ("Left out", report.removed),
         ("Have them", report.told),
         ("Away, get them from the first member they meet", report.waiting),
+        ("Brought in by those left out, and still here (--along leaves them out)", report.brought),
     ):
         if peers:
-            names = ", ".join(f"{terminal.line(it.name)} ({short(it.endpoint)})" for it in peers)
-            lines.append(f"{what}: {names}.")
+            lines.append(f"{what}: {_names(peers)}.")
     return "\n".join(lines)
+
+
+def _names(peers: Sequence[NamedPeer]) -> str:
+    return ", ".join(f"{terminal.line(it.name)} ({short(it.endpoint)})" for it in peers)
 
 
 @click.command(cls=Command)

@@ -130,15 +130,21 @@ class RoomCalls:
             raise self._not_as_asked(f"made {wrong}, which was not handed out")
         return ticket_report_from_pb(reply)
 
-    async def rotate_room(self, room: str, without: Sequence[str] = ()) -> RotateReport:
+    async def rotate_room(
+        self, room: str, without: Sequence[str] = (), *, along: bool = False, preview: bool = False
+    ) -> RotateReport:
         """Give a private room a new secret, which these members don't get.
+
+        Nor do those that they have brought in, with `along`. With `preview` nothing is changed.
 
         Raises:
             NotFound: this machine is not in the room.
             InvalidInput: the room is open, or it is not clear who is meant.
         """
         with sendable():
-            request = room_pb2.RotateRequest(room=room, without=without)
+            request = room_pb2.RotateRequest(
+                room=room, without=without, along=along, preview=preview
+            )
         reply = await self._connection.ask(self._rooms.Rotate, request, JOIN_TIMEOUT_S)
         if without and not reply.removed:
             raise self._not_as_asked(f"gave the new keys of room {room!r} to all members")

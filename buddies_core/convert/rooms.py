@@ -124,6 +124,7 @@ def rotate_report_to_pb(report: RotateReport) -> room_pb2.RotateReply:
         removed=map(_peer_to_pb, report.removed),
         told=map(_peer_to_pb, report.told),
         waiting=map(_peer_to_pb, report.waiting),
+        brought=map(_peer_to_pb, report.brought),
     )
 
 
@@ -135,6 +136,7 @@ def rotate_report_from_pb(reply: room_pb2.RotateReply) -> RotateReport:
         removed=tuple(map(_peer_from_pb, reply.removed)),
         told=tuple(map(_peer_from_pb, reply.told)),
         waiting=tuple(map(_peer_from_pb, reply.waiting)),
+        brought=tuple(map(_peer_from_pb, reply.brought)),
     )
 
 

@@ -74,6 +74,7 @@ def rotate_json(report: RotateReport) -> JsonObject:
         "removed": list(map(_peer_json, report.removed)),
         "told": list(map(_peer_json, report.told)),
         "waiting": list(map(_peer_json, report.waiting)),
+        "brought": list(map(_peer_json, report.brought)),
     }
 
 

@@ -69,6 +69,7 @@ class RoomStatus:
 
     room: RoomName
     topic: TopicId
+    """Of an open room; empty of a private one, as nobody but its members is to know it."""
     members: tuple[Member, ...]
     neighbors: int
     joined_at_ms: int
@@ -123,7 +124,7 @@ class JoinReport:
     already_joined: bool
     tried: tuple[DialAttempt, ...]
     private: bool = False
-    """The ticket is an invite then."""
+    """The ticket is empty then: each invite is made by itself."""
     warnings: tuple[str, ...] = ()
 
 
@@ -156,6 +157,8 @@ class RotateReport:
     """Who has it already."""
     waiting: tuple[NamedPeer, ...]
     """Who is away, and is handed it by the first member it meets."""
+    brought: tuple[NamedPeer, ...] = ()
+    """Who stays, though the removed have brought them in."""
 
 
 @dataclass(frozen=True, slots=True)

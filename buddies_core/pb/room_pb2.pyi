@@ -61,7 +61,7 @@ class JoinReply(_message.Message):
     endpoint: _builtins.bytes
     already_joined: _builtins.bool
     private: _builtins.bool
-    """The ticket is an invite then."""
+    """There is no ticket then: each invite is made by Ticket."""
     @_builtins.property
     def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___Member]: ...
     @_builtins.property
@@ -361,7 +361,7 @@ class TicketRequest(_message.Message):
     EXPIRES_S_FIELD_NUMBER: _builtins.int
     room: _builtins.str
     uses: _builtins.int
-    """Of an invite to a private room; left out: 10 uses within 24 h."""
+    """Of an invite to a private room; left out: 1 use within 24 h."""
     expires_s: _builtins.float
     def __init__(
         self,
@@ -417,7 +417,13 @@ class RotateRequest(_message.Message):
 
     ROOM_FIELD_NUMBER: _builtins.int
     WITHOUT_FIELD_NUMBER: _builtins.int
+    ALONG_FIELD_NUMBER: _builtins.int
+    PREVIEW_FIELD_NUMBER: _builtins.int
     room: _builtins.str
+    along: _builtins.bool
+    """Also those that they have brought in, and those in turn."""
+    preview: _builtins.bool
+    """Nothing is changed; the reply says who would be removed."""
     @_builtins.property
     def without(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Members that don't get the new secret: display names, or how an endpoint id begins."""
@@ -427,10 +433,12 @@ class RotateRequest(_message.Message):
         *,
         room: _builtins.str = ...,
         without: _abc.Iterable[_builtins.str] | None = ...,
+        along: _builtins.bool = ...,
+        preview: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["room", b"room", "without", b"without"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["along", b"along", "preview", b"preview", "room", b"room", "without", b"without"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -445,6 +453,7 @@ class RotateReply(_message.Message):
     REMOVED_FIELD_NUMBER: _builtins.int
     TOLD_FIELD_NUMBER: _builtins.int
     WAITING_FIELD_NUMBER: _builtins.int
+    BROUGHT_FIELD_NUMBER: _builtins.int
     room: _builtins.str
     epoch: _builtins.int
     @_builtins.property
@@ -457,6 +466,10 @@ class RotateReply(_message.Message):
     def waiting(self) -> _containers.RepeatedCompositeFieldContainer[Global___Peer]:
         """Who is away."""
 
+    @_builtins.property
+    def brought(self) -> _containers.RepeatedCompositeFieldContainer[Global___Peer]:
+        """Who stays though the removed have brought them in."""
+
     def __init__(
         self,
         *,
@@ -465,10 +478,11 @@ class RotateReply(_message.Message):
         removed: _abc.Iterable[Global___Peer] | None = ...,
         told: _abc.Iterable[Global___Peer] | None = ...,
         waiting: _abc.Iterable[Global___Peer] | None = ...,
+        brought: _abc.Iterable[Global___Peer] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "removed", b"removed", "room", b"room", "told", b"told", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["brought", b"brought", "epoch", b"epoch", "removed", b"removed", "room", b"room", "told", b"told", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

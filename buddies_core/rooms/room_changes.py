@@ -34,6 +34,7 @@ from buddies_core.rooms.joining import (
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.private.epochs import Epochs
 from buddies_core.rooms.private.invites import EXPIRES_S, USES, redeem
+from buddies_core.rooms.private.sponsors import brought_in
 from buddies_core.rooms.room import Room
 from buddies_core.rooms.rooms import Rooms, outdated
 from buddies_core.store.records import RoomRecord
@@ -97,7 +98,7 @@ class RoomChanges:
         warned = await wait_reachable(name, self._host.network, began_s + REACHABLE_WITHIN_S)
         return JoinReport(
             room=name,
-            ticket=await self._ticket(joined),
+            ticket="" if joined.epochs else encode_ticket(joined.ticket()),
             endpoint=self._host.endpoint,
             members=joined.members(),
             already_joined=known is not None,
@@ -162,17 +163,14 @@ class RoomChanges:
         invite = await self._rooms.invites.make(asked, uses, expires_s)
         return TicketReport(asked.name, encode_invite(invite), warned)
 
-    async def _ticket(self, room: Room) -> str:
-        if room.epochs is None:
-            return encode_ticket(room.ticket())
-        if room.epochs.keyring.is_out:
-            return ""  # It can bring nobody in.
-        return encode_invite(await self._rooms.invites.default(room))
-
-    async def rotate(self, room: str, without: Sequence[str]) -> RotateReport:
+    async def rotate(
+        self, room: str, without: Sequence[str], *, along: bool = False, preview: bool = False
+    ) -> RotateReport:
         """Give a room a new secret, which these members don't get; our invites to it are void.
 
-        `without` names each by its display name or by how its endpoint id begins.
+        `without` names each by its display name or by how its endpoint id begins. With `along`
+        those that they have brought in are removed too. With `preview` nothing is changed, and the
+        report says who would be.
 
         Raises:
             NotFound: this node is not in the room.
@@ -190,15 +188,21 @@ class RoomChanges:
                 )
             members = epochs.keyring.state.members
             names = {member: self._rooms.name_of(member) for member in members}
-            removed = members_named(without, names, self._host.endpoint)
-            stay = [it for it in members if it not in removed and it != self._host.endpoint]
-            told = await epochs.rotate(removed, rotated.presences.present())
+            me = self._host.endpoint
+            removed = members_named(without, names, me)
+            brought = tuple(sorted(brought_in(epochs.keyring.state, removed) - {me}))
+            if along:
+                removed, brought = (*removed, *brought), ()
+            stay = [it for it in members if it not in removed and it != me]
+            present = rotated.presences.present()
+            told = () if preview else await epochs.rotate(removed, present)
         return RotateReport(
             room=name,
             epoch=epochs.keyring.epoch.number,
             removed=tuple(NamedPeer(it, names[it]) for it in removed),
             told=tuple(NamedPeer(it, names[it]) for it in told),
             waiting=tuple(NamedPeer(it, names[it]) for it in stay if it not in told),
+            brought=tuple(NamedPeer(it, names[it]) for it in brought),
         )
 
     # Entering and leaving

@@ -253,7 +253,7 @@ class Rooms:
         asked = self.room(room)
         return RoomStatus(
             room=asked.name,
-            topic=asked.line.topic,
+            topic=TopicId(b"") if asked.epochs else asked.line.topic,
             private=asked.epochs is not None,
             warnings=(*self._host.composer.twin.warnings(), *asked.warnings()),
             members=asked.members(),

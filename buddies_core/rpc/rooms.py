@@ -61,7 +61,9 @@ class RoomChangesService(Protocol):
     async def ticket(self, room: str, uses: int | None, expires_s: float | None) -> TicketReport:
         """Return what brings others into a room: a ticket, or an invite to a private one."""
 
-    async def rotate(self, room: str, without: Sequence[str]) -> RotateReport:
+    async def rotate(
+        self, room: str, without: Sequence[str], *, along: bool, preview: bool
+    ) -> RotateReport:
         """Give a private room a new secret."""
 
 
@@ -122,7 +124,10 @@ class RoomsRpc(RoomsServicer):
     ) -> pb.RotateReply:
         """Return who has a private room's new secret."""
         room = self._named(request.room)
-        return rotate_report_to_pb(await self._changes.rotate(room, request.without))
+        report = await self._changes.rotate(
+            room, request.without, along=request.along, preview=request.preview
+        )
+        return rotate_report_to_pb(report)
 
     async def Notify(
         self, request: pb.NotifyRequest, context: ServicerContext[Any, Any]

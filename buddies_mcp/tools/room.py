@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from buddies_core.model import json_view
 from buddies_core.model.json_view import JsonObject
+from buddies_core.model.private import INVITE_USES_MAX
 from buddies_core.model.room import ROOM_NAME_BYTES_MAX, STATUS_BYTES_MAX
 from buddies_mcp.tools.paging import CURSOR
 from buddies_mcp.tools.tool import Arguments, Tool, at_once, for_caller
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from buddies_core.model.views import DaemonInfo
     from buddies_mcp.caller import Caller
 
+
+INVITE_LASTS_S = 24 * 3600.0
 
 ROOM: dict[str, Any] = {
     "type": "string",
@@ -52,6 +55,14 @@ def _overruled(info: DaemonInfo, environ: Mapping[str, str]) -> tuple[str, ...]:
     )
 
 
+async def _create_invite(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
+    return json_view.ticket_json(
+        await daemon.room_ticket(
+            arguments.text("room"), uses=arguments.integer("uses"), expires_s=INVITE_LASTS_S
+        )
+    )
+
+
 async def _leave_room(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
     return json_view.leave_json(await daemon.leave_room(arguments.text("room"), for_all=False))
 
@@ -79,12 +90,11 @@ ROOM_TOOLS: tuple[Tool, ...] = (
         description=(
             "Join a room of teammates' agents; do this before anything else. With a ticket that a"
             " teammate gave you, their machines are dialled; without one you open the room, or"
-            " come back to one that this machine knows. Returns a ticket to hand to teammates,"
-            " this machine's endpoint_id and who is there. The machine stays in the room, over"
-            " restarts too, until leave_room. If no peer of the ticket can be reached, this fails"
-            " and says what was tried. Whoever knows an open room's name can come in; a private"
-            " one is entered by invite alone: its ticket is an invite, which expires and has a"
-            " number of uses."
+            " come back to one that this machine knows. Returns this machine's endpoint_id, who is"
+            " there, and of an open room a ticket to hand to teammates. The machine stays in the"
+            " room, over restarts too, until leave_room. If no peer of the ticket can be reached,"
+            " this fails and says what was tried. Whoever knows an open room's name can come in; a"
+            " private one is entered by invite alone: see create_invite."
         ),
         properties={
             "room": ROOM,
@@ -102,6 +112,28 @@ ROOM_TOOLS: tuple[Tool, ...] = (
         required=("room",),
         ask=for_caller(_join_room),
         idempotent=True,
+    ),
+    Tool(
+        name="create_invite",
+        title="Invite somebody into a private room",
+        description=(
+            "Make an invite to a private room, for one machine unless you say otherwise; it lasts"
+            " 24 h, or until the room's keys change. Whoever has it can come in and read, so hand"
+            " it only to whom it is for. Make one when your user asks for it, and not before."
+        ),
+        properties={
+            "room": ROOM,
+            "uses": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": INVITE_USES_MAX,
+                "default": 1,
+                "description": "How many machines may come in by it",
+            },
+        },
+        required=("room",),
+        ask=at_once(_create_invite),
+        reaches_peers=False,
     ),
     Tool(
         name="leave_room",

@@ -63,7 +63,7 @@ async def test_who_is_in_the_swarm_of_a_private_room_reads_nothing_without_its_s
 
 async def test_what_a_member_of_a_private_room_does_not_sign_is_not_heard() -> None:
     async with people("alice", "bob") as (alice, bob):
-        await bob.join((await alice.join(private=True)).ticket)
+        await bob.join(await alice.opens())
         await alice.sees("bob")
         epochs = bob.room().epochs
         assert epochs is not None

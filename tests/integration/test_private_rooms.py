@@ -43,7 +43,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 async def pair() -> AsyncIterator[tuple[Someone, Someone]]:
     """Alice and Bob, who are in a private room."""
     async with people("alice", "bob") as (alice, bob):
-        invite = (await alice.join(private=True)).ticket
+        invite = await alice.opens()
         await bob.join(invite)
         await alice.sees("bob")
         yield alice, bob
@@ -67,7 +67,7 @@ async def test_by_an_invite_one_comes_in_and_hears_what_is_said(
 
 async def test_who_knows_only_the_name_gets_nothing() -> None:
     async with people("alice", "bob", "eve") as (alice, bob, eve):
-        invite = (await alice.join(private=True)).ticket
+        invite = await alice.opens()
         await bob.join(invite)
         joined = await eve.join()
         await alice.stores("the launch is on Friday")
@@ -154,7 +154,7 @@ async def test_uses_are_counted_over_restarts() -> None:
 
 async def test_whom_a_rotation_leaves_out_reads_nothing_new() -> None:
     async with people("alice", "bob", "carol", "dave") as (alice, bob, carol, dave):
-        invite = (await alice.join(private=True)).ticket
+        invite = await alice.opens()
         for other in (bob, carol):
             await other.join(invite)
         await alice.sees("bob", "carol")
@@ -189,7 +189,7 @@ async def test_whom_a_rotation_leaves_out_reads_nothing_new() -> None:
 
 async def test_a_member_that_was_away_catches_up_with_any_member() -> None:
     async with people("alice", "bob", "carol") as (alice, bob, carol):
-        invite = (await alice.join(private=True)).ticket
+        invite = await alice.opens()
         for other in (bob, carol):
             await other.join(invite)
         await alice.sees("bob", "carol")
@@ -212,7 +212,7 @@ async def test_a_member_that_was_away_catches_up_with_any_member() -> None:
 
 async def test_two_rotations_at_a_time_end_as_one_that_leaves_out_both() -> None:
     async with people("alice", "bob", "carol", "dave") as (alice, bob, carol, dave):
-        invite = (await alice.join(private=True)).ticket
+        invite = await alice.opens()
         for other in (bob, carol, dave):
             await other.join(invite)
         await alice.sees("bob", "carol", "dave")
@@ -230,7 +230,7 @@ async def test_two_rotations_at_a_time_end_as_one_that_leaves_out_both() -> None
 
 async def test_invites_from_before_a_rotation_are_void_and_a_new_one_brings_back() -> None:
     async with people("alice", "bob", "carol") as (alice, bob, carol):
-        old = (await alice.join(private=True)).ticket
+        old = await alice.opens()
         await bob.join(old)
         await alice.sees("bob")
         await alice.on.client.rotate_room(SECRET, ["bob"])
@@ -251,7 +251,7 @@ async def test_invites_from_before_a_rotation_are_void_and_a_new_one_brings_back
 
 async def test_a_room_stays_what_it_is() -> None:
     async with people("alice", "bob") as (alice, bob):
-        invite = (await alice.join(private=True)).ticket
+        invite = await alice.opens()
         ticket = (await bob.join()).ticket
         for wrong in (bob.join(invite), bob.join(private=True), alice.join(ticket)):
             with pytest.raises(InvalidInput, match="leave it first"):
@@ -287,11 +287,11 @@ async def test_what_was_said_in_a_private_room_is_not_found_in_another_of_its_na
         with pytest.raises(InvalidInput, match="choose another name"):
             await bob.join(private=True)
         await eve.on.client.leave_room(SECRET, for_all=True)
-        invite = (await eve.join(private=True)).ticket
+        invite = await eve.opens()
         with pytest.raises(InvalidInput, match="choose another name"):
             await bob.join(invite)
     assert await bob.on.client.list_rooms() == ()
-    await bob.join((await alice.join()).ticket)  # The same room again.
+    await bob.join((await alice.on.client.room_ticket(SECRET)).ticket)  # The same room.
     await alice.sees("bob")
 
 
@@ -332,7 +332,7 @@ async def test_who_was_left_out_gets_no_new_keys_by_offering_old_ones(
 
 async def test_who_is_let_in_again_by_one_member_is_heard_by_the_others() -> None:
     async with people("alice", "bob", "carol") as (alice, bob, carol):
-        invite = (await alice.join(private=True)).ticket
+        invite = await alice.opens()
         for other in (bob, carol):
             await other.join(invite)
         await alice.sees("bob", "carol")
@@ -350,7 +350,7 @@ async def test_who_is_let_in_again_by_one_member_is_heard_by_the_others() -> Non
 
 async def test_nobody_is_carried_off_by_whom_they_had_removed() -> None:
     async with people("alice", "bob", "carol", "dave") as (alice, bob, carol, dave):
-        invite = (await alice.join(private=True)).ticket
+        invite = await alice.opens()
         for other in (bob, carol, dave):
             await other.join(invite)
         for one in (alice, bob, carol, dave):

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import itertools
 import secrets
-from dataclasses import replace
 from typing import Protocol
 
 from buddies_core.errors import (
@@ -37,11 +36,9 @@ from buddies_core.trust import gate
 from buddies_core.wire.private import decode_epoch, decode_roster, decode_sponsorship
 from buddies_core.wire.room_messages import NO_EPOCH
 
-USES = 10
+USES = 1
 EXPIRES_S = 24 * 3600
 EXPIRES_S_MAX = 30 * 24 * 3600
-REUSED_WITH_LEFT_S = 3600
-"""A join that is repeated shows the same invite again, while that has so much time left."""
 
 _REFUSED = (
     "this invite lets nobody in: it is unknown here, used up or expired, or the room's keys were "
@@ -61,16 +58,6 @@ class Invites:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._shown: dict[RoomId, Invite] = {}
-
-    async def default(self, room: RoomPort) -> Invite:
-        """Return an invite to show after a join; the same one again while it is good."""
-        shown = self._shown.get(room.room_id)
-        if shown is None or not self._is_fresh(room, shown):
-            shown = await self.make(room, USES, EXPIRES_S)
-            self._shown[room.room_id] = shown
-        # Where this node can be reached may have changed since the invite was made.
-        return replace(shown, endpoints=(self._host.network.address(),))
 
     async def make(self, room: RoomPort, uses: int, expires_s: float) -> Invite:
         """Return a new invite to a private room, by this node; on return it is on disk.
@@ -122,7 +109,6 @@ class Invites:
         Raises:
             StoreError: the disk refused.
         """
-        self._shown.pop(room_id, None)
         await self._host.store.invites.delete_of_room(room_id)
 
     async def answer(
@@ -171,15 +157,6 @@ class Invites:
     def _refusal(self) -> NotAllowed:
         self._host.counters["invites_refused"] += 1
         return NotAllowed(_REFUSED)
-
-    def _is_fresh(self, room: RoomPort, invite: Invite) -> bool:
-        now_ms = self._host.clock.wall_ms()
-        if invite.expires_at_s * 1000 - now_ms < REUSED_WITH_LEFT_S * 1000:
-            return False
-        during = _keyring(room).newest.id
-        kept = self._host.store.invites.of_room(invite.room_id)
-        left = {it.token_hash: it.uses_left for it in kept if it.during == during}
-        return left.get(token_hash(invite.token), 0) > 0
 
 
 def _keyring(room: RoomPort) -> Keyring:

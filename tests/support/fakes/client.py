@@ -216,8 +216,11 @@ class FakeClient(DaemonClient):
         await self._answer("room_ticket", room, uses, expires_s)
         return TicketReport(RoomName(room), "buddiesticket", ("it may work here alone",))
 
-    async def rotate_room(self, room: str, without: Sequence[str] = ()) -> RotateReport:
-        await self._answer("rotate_room", room, tuple(without))
+    async def rotate_room(
+        self, room: str, without: Sequence[str] = (), *, along: bool = False, preview: bool = False
+    ) -> RotateReport:
+        asked = ("along",) * along + ("preview",) * preview
+        await self._answer("rotate_room", room, tuple(without), *asked)
         return ROTATED
 
     async def notify(self, room: str, text: str) -> NotifyReport:

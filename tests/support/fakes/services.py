@@ -176,7 +176,7 @@ def invite_text(uses: int | None, expires_s: float | None) -> str:
             endpoints=(),
             token=bytes(TOKEN_BYTES),
             expires_at_s=SystemClock().wall_ms() // 1000 + round(expires_s or 0),
-            uses=uses or 10,
+            uses=uses or 1,
         )
     )
 
@@ -240,8 +240,11 @@ class FakeRooms:
         text = invite_text(uses, expires_s) if limited else "ticket-text"
         return TicketReport(RoomName(room), text, ("it may work here alone",))
 
-    async def rotate(self, room: str, without: Sequence[str]) -> RotateReport:
-        self.calls.append(("rotate", room, tuple(without)))
+    async def rotate(
+        self, room: str, without: Sequence[str], *, along: bool, preview: bool
+    ) -> RotateReport:
+        asked = ("along",) * along + ("preview",) * preview
+        self.calls.append(("rotate", room, tuple(without), *asked))
         return ROTATED if self.knows_private else replace(ROTATED, removed=())
 
     async def notify(self, room: str, text: str, agent: UUID | None) -> NotifyReport:

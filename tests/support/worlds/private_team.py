@@ -47,6 +47,11 @@ class Someone:
     ) -> JoinReport:
         return await self.on.client.join_room(room, ticket, private=private)
 
+    async def opens(self, room: RoomName = SECRET) -> str:
+        """Open a private room, and return an invite for up to ten."""
+        assert (await self.join(room=room, private=True)).ticket == "", "none is made unasked"
+        return (await self.on.client.room_ticket(room, uses=10)).ticket
+
     def room(self, name: RoomName = SECRET) -> Room:
         return self.on.parts.inbound.rooms.room(name)
 

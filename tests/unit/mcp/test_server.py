@@ -129,6 +129,7 @@ async def test_a_client_sees_the_tools_the_instructions_and_the_results() -> Non
 def test_the_tools_are_those_that_agents_know() -> None:
     assert list(TOOLS) == [
         "join_room",
+        "create_invite",
         "leave_room",
         "list_rooms",
         "get_room_status",

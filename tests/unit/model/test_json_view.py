@@ -189,6 +189,7 @@ def test_a_rotation_shows_who_has_the_new_secret_and_who_has_not() -> None:
         "removed": [bob],
         "told": [alice],
         "waiting": [],
+        "brought": [],
     }
 
 

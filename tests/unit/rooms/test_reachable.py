@@ -5,11 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
-from buddies_core.model.private import Invite
-from buddies_core.model.room import Ticket
 from buddies_core.rooms.room_changes import RoomChanges
-from buddies_core.wire.tickets import decode_ticket
 from tests.support.fakes.host import a_host
 from tests.support.virtual_time import run_virtually
 from tests.unit.rooms.test_rooms import ALICE, BOB, network_of, rooms_of, ticket
@@ -72,23 +68,3 @@ def test_the_wait_counts_from_the_beginning_of_the_join() -> None:
             return loop.time() - began_s
 
     assert run_virtually(join()) == pytest.approx(10.0, abs=0.01)
-
-
-def test_an_invite_that_is_shown_again_leads_to_where_this_node_is_by_then() -> None:
-    async def twice() -> list[Ticket | Invite]:
-        alice = a_host(ALICE, "alice")
-        async with rooms_of(alice) as (_, rooms):
-            first = await rooms.join("demo", None, None, private=True)
-            moved = PeerAddress(
-                ALICE.endpoint, AddressInfo("https://relay.example/", (SocketAddress("::1", 7),))
-            )
-            network_of(alice).address = lambda: moved  # type: ignore[method-assign]
-            again = await rooms.join("demo", None, None)
-            return [decode_ticket(it.ticket) for it in (first, again)]
-
-    first, again = run_virtually(twice())
-
-    assert isinstance(first, Invite)
-    assert isinstance(again, Invite)
-    assert again.token == first.token
-    assert again.endpoints[0].info.relay_url == "https://relay.example/"

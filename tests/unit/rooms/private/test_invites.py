@@ -20,11 +20,12 @@ from buddies_core.model.private import (
 )
 from buddies_core.pb.peer_pb2 import EpochReply, PeerRequest, Redeem
 from buddies_core.rooms.claims import claim
-from buddies_core.rooms.private.invites import EXPIRES_S, REUSED_WITH_LEFT_S, USES, redeem
+from buddies_core.rooms.private.invites import EXPIRES_S, redeem
 from buddies_core.rooms.room_changes import RoomChanges
 from buddies_core.store.invites import INVITES_MAX
 from buddies_core.store.records import RoomRecord
-from buddies_core.wire.tickets import encode_invite
+from buddies_core.wire.private import encode_sponsorship
+from buddies_core.wire.tickets import decode_ticket, encode_invite
 from tests.support.memories import a_memory, an_entry
 from tests.support.worlds.private_members import (
     ROOM_ID,
@@ -205,24 +206,20 @@ def _redeem(invite: Invite) -> PeerRequest:
     return PeerRequest(topic=invite.room_id, redeem=Redeem(token=invite.token))
 
 
-async def test_the_invite_that_is_shown_stays_the_same_while_it_is_good() -> None:
+async def test_a_join_makes_no_invite_and_tells_no_topic() -> None:
     alice, _ = await members_of_a_room(2)
-    zoe = await a_newcomer(alice)
-    shown = await alice.invites.default(alice.room)
-    assert (shown.uses, shown.expires_at_s) == (USES, alice.clock.wall_ms() // 1000 + EXPIRES_S)
-    await comes_by(shown, zoe)
-    assert await alice.invites.default(alice.room) == shown
+    joined = await RoomChanges(alice.rooms, alice.host).join(SECRET, None, None)
+    assert (joined.private, joined.ticket) == (True, "")
+    assert alice.rooms.status(SECRET).topic == b""
+    assert alice.store.invites.of_room(ROOM_ID) == ()
 
-    def later() -> None:
-        alice.clock.unix_ms += (EXPIRES_S - REUSED_WITH_LEFT_S) * 1000 + 1
 
-    for end in (later, alice.restart):
-        end()
-        again = await alice.invites.default(alice.room)
-        assert again != shown
-        shown = again
-    await alice.rotate()
-    assert await alice.invites.default(alice.room) != shown
+async def test_an_invite_is_for_one_unless_asked_otherwise() -> None:
+    alice, _ = await members_of_a_room(2)
+    report = await RoomChanges(alice.rooms, alice.host).ticket(SECRET)
+    made = decode_ticket(report.ticket)
+    assert isinstance(made, Invite)
+    assert (made.uses, made.expires_at_s) == (1, alice.clock.wall_ms() // 1000 + EXPIRES_S)
 
 
 async def test_a_machine_that_was_left_out_gives_out_no_invite_and_says_nothing_of_it() -> None:
@@ -254,13 +251,17 @@ async def test_a_room_that_is_left_or_not_yet_entered_lets_nobody_in() -> None:
     assert alice.store.invites.of_room(alice.room.room_id) == ()
 
 
-async def test_an_invite_that_is_used_up_is_not_shown_again() -> None:
-    alice, *others = await members_of_a_room(8)
-    shown = await alice.invites.default(alice.room)
-    used = alice.store.invites.of_room(shown.room_id)[0]
-    await alice.store.invites.put(replace(used, uses_left=1), alice.clock.wall_ms())
-    await comes_by(shown, others[0])
-    assert await alice.invites.default(alice.room) != shown
+async def test_a_removal_shows_and_can_take_along_whom_the_removed_one_had_brought_in() -> None:
+    alice, bob = await members_of_a_room(2)
+    zoe = await a_newcomer(alice)
+    await alice.epochs.heard(zoe.me, (encode_sponsorship(bob.lets_in(zoe.key)),))
+    changes = RoomChanges(alice.rooms, alice.host)
+    bobs = bob.me.hex()[:10]
+    shown = await changes.rotate(SECRET, [bobs], preview=True)
+    assert ([it.endpoint for it in shown.brought], alice.newest.number) == ([zoe.me], 0)
+    along = await changes.rotate(SECRET, [bobs], along=True)
+    assert {it.endpoint for it in along.removed} == {bob.me, zoe.me}
+    assert (along.brought, alice.members) == ((), {alice.me})
 
 
 @pytest.mark.parametrize(
