@@ -54,6 +54,7 @@ from buddies_core.tasks.service import Tasks
 from buddies_core.trust.admitted import Admitted
 from buddies_core.trust.gate import Gate, SignerUnknown
 from buddies_core.trust.held import HeldMessages
+from buddies_core.trust.keyring_watch import KeyringWatch
 from buddies_core.wire.room_messages import Trailer, has_trailer
 
 MESSAGES_PER_S = 200.0
@@ -82,6 +83,7 @@ class Inbound:
     tasks: Tasks
     skills: Skills
     skill_search: SkillSearch
+    keyring_watch: KeyringWatch
     legacy: Legacy | None
     """Hears what has no trailer; None: it is refused."""
     clock: Clock
@@ -103,6 +105,7 @@ class Inbound:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._read_deliveries(group))
             group.create_task(self._read_requests(group))
+            group.create_task(self.keyring_watch.run())
 
     # Broadcasts
 

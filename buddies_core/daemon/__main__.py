@@ -38,8 +38,10 @@ def main() -> None:
     os.environ["RUST_BACKTRACE"] = "0"
     from buddies_core.daemon.checking import check
     from buddies_core.daemon.config import Config
+    from buddies_core.daemon.memory_guard import keep_memory_private
     from buddies_core.daemon.run import run
 
+    keep_memory_private()
     # Also in a data directory that is open to others, for whatever reason.
     os.umask(0o077)
     failed = False

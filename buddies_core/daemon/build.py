@@ -47,6 +47,7 @@ from buddies_core.trust.admission import Admission
 from buddies_core.trust.bindings import Bindings
 from buddies_core.trust.gate import Gate
 from buddies_core.trust.held import HeldMessages
+from buddies_core.trust.keyring_watch import KeyringWatch
 from buddies_core.trust.policies import Policies
 from buddies_core.trust.revocations import Revocations
 
@@ -223,6 +224,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
                 rooms=rooms,
                 gate=gate,
                 held=HeldMessages(gate.fetcher, counters),
+                keyring_watch=KeyringWatch(config.environ, verifier, bindings, clock),
                 memories=memories,
                 search=search,
                 tasks=tasks,

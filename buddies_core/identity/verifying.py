@@ -106,6 +106,12 @@ class Verifier:
             self._cache.popitem(last=False)
         return verification
 
+    def forget_gpg(self) -> None:
+        """Ask gpg anew about each signature, as its keyring may have changed."""
+        forever = float("inf")
+        kept = {it: known for it, known in self._cache.items() if known[0] == forever}
+        self._cache = OrderedDict(kept)
+
     async def is_good(
         self, identity: SignerIdentity, payload: bytes, signature: bytes, namespace: str
     ) -> bool:

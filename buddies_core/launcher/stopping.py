@@ -117,9 +117,22 @@ def _has_open(pid: int, file: Path) -> bool:
             with contextlib.suppress(OSError):  # closed meanwhile
                 if os.path.samestat(descriptor.stat(), wanted):
                     return True
+    except PermissionError:
+        return is_listed_as_holder(pid, file)  # the daemon keeps its memory and files to itself
     except OSError:
-        pass  # it has ended, or is another user's
+        pass  # it has ended
     return False
+
+
+def is_listed_as_holder(pid: int, file: Path, locks: Path = Path("/proc/locks")) -> bool:
+    """Whether the system lists a lock on this file as held by this process."""
+    found = file.stat()
+    device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    try:
+        held = [line.split() for line in locks.read_text().splitlines()]
+    except OSError:
+        return False
+    return any(fields[4:6] == [str(pid), device] for fields in held)
 
 
 def _cannot_end(paths: Paths, pid: int) -> TimedOut:

@@ -4,6 +4,8 @@ What is kept of a room is kept under its name, also once the room was left, and 
 is in the room of that name. So nothing of a private room may be kept under the name of another.
 """
 
+from collections.abc import Iterable
+
 from buddies_core.errors import InvalidInput
 from buddies_core.model.ids import RoomId, RoomName, open_room_id
 from buddies_core.rooms.ports import StorePort
@@ -37,6 +39,15 @@ async def check_claim(name: RoomName, room_id: RoomId, store: StorePort) -> None
             f"this machine keeps what was said in another, private room named {name!r}; those in "
             "this one could find it by the name: choose another name for this room"
         )
+
+
+def stands_for(name: RoomName, among: Iterable[RoomId], store: StorePort) -> RoomId | None:
+    """Return which of these rooms, or the open one of this name, a name stands for; also if left.
+
+    None if it stands for another, private one.
+    """
+    candidates = (open_room_id(name), *among)
+    return next((it for it in candidates if _stands_for(name, it, store)), None)
 
 
 def _stands_for(name: RoomName, room_id: RoomId, store: StorePort) -> bool:

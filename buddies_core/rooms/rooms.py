@@ -14,12 +14,13 @@ from uuid import UUID
 from buddies_core.errors import BuddiesError, NotFound, Rotated
 from buddies_core.model.bodies import AgentPresence, Body, Leave, StatusUpdate
 from buddies_core.model.identity import SignerIdentity
-from buddies_core.model.ids import EndpointId, RoomName, TopicId, open_room_id, short
+from buddies_core.model.ids import EndpointId, RoomName, TopicId, short
 from buddies_core.model.memory import Whole
 from buddies_core.model.provenance import Trust
 from buddies_core.model.room import Member, NotifyReport, RoomStatus, typed_room
 from buddies_core.pb.peer_pb2 import EpochReply, PeerReply, PeerRequest
 from buddies_core.rooms.attached import CLI_AGENT, AttachedAgents
+from buddies_core.rooms.claims import stands_for
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.private.invites import Invites
 from buddies_core.rooms.room import Room
@@ -307,12 +308,13 @@ class Rooms:
     def hears(self, room: RoomName, endpoint: EndpointId) -> bool:
         """Return whether the room's policy lets in what this endpoint says; also of a room left."""
         known = self._rooms.get(room)
-        room_id = known.room_id if known else open_room_id(room)
-        return self._host.gate.hears(room_id, endpoint)
+        policies, store = self._host.gate.policies, self._host.store
+        room_id = known.room_id if known else stands_for(room, policies.rooms(), store)
+        return room_id is None or self._host.gate.hears(room_id, endpoint)
 
     def policy_revision(self) -> int:
-        """Return a number that changes whenever this machine's policies do."""
-        return self._host.gate.policies.revision
+        """Return a number that changes whenever this machine's policies do, or a key lapses."""
+        return self._host.gate.policies.revision + self._host.bindings.lapsed
 
     def name_of(self, endpoint: EndpointId) -> str:
         """Return the display name last heard of a peer, or the start of its id."""

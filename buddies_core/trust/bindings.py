@@ -67,6 +67,8 @@ class Bindings:
         self._places: Provenance[EndpointId] = Provenance(BINDINGS_MAX, BINDINGS_PER_NEIGHBOR_MAX)
         for record in store.bindings():
             self._place(record, None)
+        self.lapsed = 0
+        """How many have lapsed since the start: a count that was made before is out of date."""
         self._endpoint = endpoint
         self.own = own
         """Our signer's word for us."""
@@ -98,12 +100,22 @@ class Bindings:
         payload = binding_payload(endpoint, record.signed_at_ms)
         found = await self._verify(record.signer, payload, record.signature, NAMESPACE)
         if found.verdict is Verdict.WRONG and self._known.get(endpoint) == record:
+            self.lapsed += 1
             self._counters["bindings_lapsed"] += 1
             log.warning("binding_lapsed peer=%s: %s", short(endpoint), found.reason)
             del self._known[endpoint]
             self._places.forget(endpoint)
             await self._store.delete_binding(endpoint)
         return self.signer_of(endpoint)
+
+    async def recheck(self) -> None:
+        """Forget the bindings by OpenPGP keys that are not in force any more.
+
+        Raises:
+            StoreError: the disk refused.
+        """
+        for endpoint in tuple(self._known):
+            await self.signer_in_force(endpoint)
 
     def unchecked_signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
         """Return who is said to vouch for this endpoint, by a key that is not in the keyring."""

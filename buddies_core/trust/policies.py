@@ -46,6 +46,10 @@ class Policies:
             )
         return policy
 
+    def rooms(self) -> tuple[RoomId, ...]:
+        """Return the rooms that were given a policy, also those that were left."""
+        return tuple(self._policies)
+
     def allows(self, room_id: RoomId, signer: SignerIdentity | None) -> bool:
         """Return whether what this signer vouches for is heard in the room; None for nobody's."""
         policy = self._policies.get(room_id, _OPEN)

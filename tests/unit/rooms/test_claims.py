@@ -4,9 +4,11 @@ import pytest
 
 from buddies_core.errors import InvalidInput
 from buddies_core.model.ids import RoomId, RoomName, open_room_id
+from buddies_core.model.policy import Policy
 from buddies_core.rooms.claims import claim
 from buddies_core.store.in_memory import InMemoryStore
 from tests.support.memories import a_memory, an_entry
+from tests.support.worlds.private_members import ROOM_ID, SECRET, members_of_a_room
 
 TEAM = RoomName("team")
 OPEN = open_room_id(TEAM)
@@ -51,3 +53,15 @@ async def test_where_nothing_is_kept_a_name_is_free_for_any_room() -> None:
     await store.put_memory(a_memory(an_entry(room=TEAM)))
     with pytest.raises(InvalidInput):
         await claim(TEAM, OURS, store)
+
+
+async def test_the_policy_of_a_private_room_goes_on_after_it_was_left() -> None:
+    """It was looked up as that of the open room of its name."""
+    alice, bob = await members_of_a_room(2)
+    await claim(SECRET, ROOM_ID, alice.store)
+    policies = alice.host.gate.policies
+    nobody = Policy(require_signed=True)
+    for left, heard in ((open_room_id(SECRET), True), (ROOM_ID, False)):
+        await policies.put(left, nobody)
+        await alice.rooms.remove(alice.room)
+        assert alice.rooms.hears(SECRET, bob.me) is heard

@@ -1,0 +1,86 @@
+"""Notices that the user's GPG keyring has changed, so that revoked keys stop counting at once.
+
+A key is revoked here once its revocation was imported, and gpg has written its keyring by then.
+Keys also expire, which changes no file: so all are looked at again now and then, and at the start.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from buddies_core.clock import Clock
+from buddies_core.errors import StoreError
+
+LOOK_EVERY_S = 1.0
+"""At the times of three files."""
+RECHECK_EVERY_S = 600.0
+"""All bindings, each by a process of gpg that takes some 10 ms."""
+_FILES = ("pubring.kbx", "pubring.gpg", "public-keys.d/pubring.db")
+
+log = logging.getLogger(__name__)
+
+
+class BindingsPort(Protocol):
+    """Who vouches for whom; see `trust.bindings.Bindings`."""
+
+    async def recheck(self) -> None:
+        """Forget those whose key is not in force any more."""
+
+
+class VerifierPort(Protocol):
+    """Remembers what gpg said; see `identity.verifying.Verifier`."""
+
+    def forget_gpg(self) -> None:
+        """Ask gpg anew about each signature."""
+
+
+class KeyringWatch:
+    """Has GPG keys looked at again. One event loop owns this."""
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        verifier: VerifierPort,
+        bindings: BindingsPort,
+        clock: Clock,
+    ) -> None:
+        home = environ.get("GNUPGHOME") or Path(environ.get("HOME") or Path.home()) / ".gnupg"
+        self._directory = Path(home)
+        self._verifier = verifier
+        self._bindings = bindings
+        self._clock = clock
+        self._seen: tuple[tuple[int, int], ...] | None = None
+        self._checked_s = 0.0
+
+    async def run(self) -> None:
+        """Watch the keyring until cancelled."""
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def look(self) -> None:
+        """Look at all bindings again, if the keyring has changed or it is time; never raises."""
+        now_s, files = self._clock.now_s(), self._files()
+        if files == self._seen and now_s - self._checked_s < RECHECK_EVERY_S:
+            return
+        self._verifier.forget_gpg()
+        try:
+            await self._bindings.recheck()
+        except StoreError as error:
+            log.warning("bindings_not_rechecked: %s", error)
+            return
+        self._seen, self._checked_s = files, now_s
+
+    def _files(self) -> tuple[tuple[int, int], ...]:
+        """Return when each file of the keyring was written, and how long it is."""
+        return tuple(map(_stamp, (self._directory / name for name in _FILES)))
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
