@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from buddies_cli.app import FAILED, App, Group, json_option
 from buddies_core.clock import SystemClock
 from buddies_core.errors import BuddiesError, NotFound
 from buddies_core.mcp_clients import CLIENT_NAMES, CLIENTS, Places, client_named
+from buddies_core.settings import BY_DEFAULT, IN_FILE, NAMED, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,6 +66,7 @@ def setup(
         return
     app = context.ensure_object(App)
     _do(app, _installed(app, names), _plan_adding, dry_run=dry_run, yes=yes or is_all)
+    _note_settings_of_this_shell(app)
 
 
 @setup.command()
@@ -264,6 +267,19 @@ def _look(client: object) -> Found:
 
     assert isinstance(client, McpClient)
     return look(client, os.environ)
+
+
+def _note_settings_of_this_shell(app: App) -> None:
+    """Tell which settings a client may not hand on to the daemon that it starts."""
+    current = Settings.load(os.environ)
+    for name in NAMED:
+        value = current.value(name)
+        is_here_alone = value.source not in (IN_FILE, BY_DEFAULT) and name != "log"
+        if is_here_alone and current.in_file.get(name) != value.text:
+            app.note(
+                f"{value.source} is set in this environment alone, and not every client hands it "
+                f"on. To keep it: buddies-cli config set {name} {shlex.quote(value.text)}"
+            )
 
 
 def _plan_adding(found: Found) -> Plan:

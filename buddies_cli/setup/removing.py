@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from buddies_core.edits import disk
-from buddies_core.paths import Paths, config_file
+from buddies_core.paths import Paths, config_file, home_directory
+from buddies_core.places import HOST_START_LOCK, HOST_START_LOG
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +69,8 @@ def installation(environ: Mapping[str, str], prefix: Path = Path(sys.prefix)) ->
     if (prefix / "pipx_metadata.json").exists() and (pipx := shutil.which("pipx", path=path)):
         return Installation("pipx", (pipx, "uninstall", "buddies"))
     if (prefix / OWN_MARK).exists():
-        links = [Path.home() / ".local" / "bin" / name for name in PROGRAMS]
+        home = home_directory(environ) or Path("/")
+        links = [home / ".local" / "bin" / name for name in PROGRAMS]
         ours = [str(it) for it in links if it.is_symlink() and it.readlink().is_relative_to(prefix)]
         return Installation("venv", ("/bin/rm", "-rf", "--", str(prefix), *ours))
     return Installation("other", None)

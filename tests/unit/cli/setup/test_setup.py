@@ -182,7 +182,8 @@ def test_setting_up_twice_writes_once(client: McpClient, home: Home) -> None:
 def test_an_older_entry_is_told_and_brought_up_to_date_with_what_a_person_added(
     client: McpClient, home: Home
 ) -> None:
-    file = home.install(client, some_configuration(client))
+    original = some_configuration(client)
+    file = home.install(client, original)
     set_up(client, home)
     mine = ('"BUDDIES_AGENT"', '"MINE": "1", "BUDDIES_AGENT"')
     if client.name == "codex":
@@ -197,6 +198,8 @@ def test_an_older_entry_is_told_and_brought_up_to_date_with_what_a_person_added(
     expected = wanted(client, home)
     expected["environment" if client.name == "opencode" else "env"]["MINE"] = "1"
     assert entry_of(client, file) == expected
+    (backup,) = file.parent.glob("*.before-buddies-*")
+    assert backup.read_text() == original  # from before we were in there
     assert look(client, home.environ).state is State.READY
 
 
@@ -584,3 +587,17 @@ def test_every_client_can_be_set_up_at_once_and_taken_back(person: Person, home:
     assert [it["state"] for it in states] == ["set up"] * (len(CLIENTS) - 1)
     assert person.types("setup", "remove", "--yes").code == 0
     assert home.snapshot() == before
+
+
+def test_settings_that_only_this_shell_has_are_named_with_how_to_keep_them(
+    person: Person, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.install(client_named("cursor"))
+    monkeypatch.setenv("BUDDIES_USER", "Ann A.")
+    monkeypatch.setenv("BUDDIES_LOG", "debug")
+    said = person.types("setup", "--all").err
+    assert "To keep it: buddies-cli config set user 'Ann A.'\n" in said
+    assert "BUDDIES_LOG" not in said
+
+    person.types("config", "set", "user", "Ann A.")
+    assert "To keep it" not in person.types("setup", "--all").err
