@@ -73,6 +73,7 @@ bench: $(READY)  ## figures; asserts nothing
 bench-search: $(READY)  ## how well questions are answered, and how fast lists are; HALVES=a, SCALE=1 for a million
 	$(PYTEST) tests/bench/test_search_quality.py -s
 	@python -m tests.bench.lists
+	@python -m tests.bench.scale
 
 proto: $(READY)  ## generate buddies_core/pb from proto/
 	python -m grpc_tools.protoc -Ibuddies_core/pb=proto \

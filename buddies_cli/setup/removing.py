@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from buddies_core.edits import disk
 from buddies_core.paths import Paths, config_file, home_directory
-from buddies_core.places import HOST_START_LOCK, HOST_START_LOG
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -195,7 +195,12 @@ class Index:
         cosines = np.zeros(len(passages), np.float32)
         if vector is not None:
             noise = self._embedder.noise
-            cosines = (self._vectors.cosines(vector, passages) - noise) / (1 - noise)
+
+            def worth(cosines: Vectors) -> Vectors:
+                return relevance((cosines - noise) / (1 - noise), coverage, asked.trust)
+
+            cosines = self._vectors.cosines(vector, passages, worth)
+            cosines = (cosines - noise) / (1 - noise)
         scores = relevance(cosines, coverage, asked.trust)
         best: dict[bytes, IndexHit] = {}
         seen: set[int] = set()

@@ -101,12 +101,32 @@ class VectorFiles:
             StoreError: they can't be mapped.
         """
         with self._refusals_named():
-            mapped = mmap.mmap(
+            return mmap.mmap(
                 self._open_files["rows"], count * self._row.itemsize, prot=mmap.PROT_READ
             )
-        # Else each row that is read would bring 64 KB into memory with it.
-        mapped.madvise(mmap.MADV_RANDOM)
-        return mapped
+
+    def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.int8]:
+        """Return int8[n, dimensions], the vectors of these rows.
+
+        Raises:
+            StoreError: they can't be read.
+        """
+        file, size = self._open_files["rows"], self._row.itemsize
+        width = self._row["vector"].itemsize
+        with self._refusals_named():
+            data = b"".join([os.pread(file, width, size * row) for row in rows.tolist()])
+            if len(data) != len(rows) * width:
+                raise OSError(errno.EIO, "the file ends too early")
+        return np.frombuffer(data, np.int8).reshape(-1, width)
+
+    def counts(self) -> tuple[int, int]:
+        """Return how many documents and rows there are, if none is damaged."""
+        with self._refusals_named():
+            documents, rows = (
+                os.fstat(self._open_files[name]).st_size // kind.itemsize
+                for name, kind in (("documents", DOCUMENT), ("rows", self._row))
+            )
+        return documents, rows
 
     def documents(self) -> Iterator[Records]:
         """Yield all documents, as DOCUMENT[n], up to the first that is damaged."""

@@ -4,7 +4,6 @@ A million passages take 120 MB of memory, their vectors stay on disk. Not safe f
 them owns it.
 """
 
-import mmap
 import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -28,9 +27,9 @@ from buddies_core.finding.vector_file import (
 
 _LABELS_KEPT_MAX = 32
 """Labels whose documents are remembered; a million documents take 1 MB each."""
-_TOUCHED_MAX = 1 << 14
-"""Rows that are read before their pages are given back, which costs 64 MB at most. They stay in the
-system's cache."""
+_MAPPED_MAX = 250_000
+"""So many rows are mapped, and take 100 MB at most. Of more than that they are read one by one, for
+a microsecond each, as a mapped one brings 64 KB into memory with it (measured)."""
 
 
 class _Column:
@@ -48,13 +47,18 @@ class _Column:
         filled = self._array[:, : self.size]
         return filled[0] if len(filled) == 1 else filled
 
+    def reserve(self, size: int) -> None:
+        """Make room for so much in all, so that it needn't be moved as it grows."""
+        if size > self._array.shape[1]:
+            grown = np.empty((len(self._array), size), self._array.dtype)
+            grown[:, : self.size] = self._array[:, : self.size]
+            self._array = grown
+
     def extend(self, values: ArrayLike) -> None:
         more = np.asarray(values).reshape(len(self._array), -1)
         size = self.size + more.shape[1]
         if size > self._array.shape[1]:
-            grown = np.empty((len(self._array), size + size // 8 + 64), self._array.dtype)
-            grown[:, : self.size] = self._array[:, : self.size]
-            self._array = grown
+            self.reserve(size + size // 8 + 64)
         self._array[:, self.size : size] = more
         self.size = size
 
@@ -105,10 +109,8 @@ class VectorTable:
         self._labels = _Column("<u4")
         self._labelled: OrderedDict[int, NDArray[np.bool_]] = OrderedDict()
         """Documents that have a label, as far as was known when it was asked for."""
-        self._vectors = np.empty((0, self._dimensions), np.int8)
+        self._mapped = np.empty((0, self._dimensions), np.int8)
         """A view of the file, as far as it was mapped."""
-        self._map: mmap.mmap | None = None
-        self._touched = 0
 
     def open(self) -> None:
         """Read what is on disk; cut off what is damaged, with all that follows it.
@@ -118,17 +120,31 @@ class VectorTable:
         """
         self._forget()
         self._files.open()
-        row_sequences = _Column("<u8")
-        for rows in self._files.rows():
-            self._take_rows(rows)
-            row_sequences.extend(rows["sequence"])
+        self._reserve(*self._files.counts())
         with_keys = 0
         for documents in self._files.documents():
             if with_keys == self._sequences.size:
                 with_keys += self._with_keys(documents)
             self._take_documents(documents)
-        self._keep_first(min(with_keys, self._with_rows(row_sequences.all)))
+        for rows in self._files.rows():
+            begin = self._scales.size
+            owners = self._owners.all[begin : begin + len(rows)]
+            own = rows["sequence"][: len(owners)] == self._sequences.all[owners]
+            count = len(own) if own.all() else int(np.argmin(own))
+            self._take_rows(rows[:count])
+            if count < len(rows):
+                break
+        with_rows = np.searchsorted(self._row_starts.all, self._scales.size, side="right") - 1
+        self._keep_first(min(with_keys, int(with_rows)))
         self.opened = True
+
+    def _reserve(self, documents: int, rows: int) -> None:
+        for column in (self._sequences, self._created_at_s, self._key_hashes, self._latest):
+            column.reserve(documents)
+        for column in (self._row_starts, self._label_starts, self._key_starts, self._keys_checks):
+            column.reserve(documents + 1)
+        for column in (self._owners, self._scales, self._signs):
+            column.reserve(rows)
 
     def _with_keys(self, documents: Records) -> int:
         """Return how many of these, which are the next, have their keys on disk."""
@@ -148,14 +164,6 @@ class VectorTable:
             if check != wanted:
                 return number
         return len(documents)
-
-    def _with_rows(self, row_sequences: NDArray[np.uint64]) -> int:
-        """Return how many documents have all of their rows, which have these sequences."""
-        there = self._row_starts.all[1:] <= len(row_sequences)
-        count = len(there) if there.all() else int(np.argmin(there))
-        rows = int(self._row_starts.all[count])
-        strange = row_sequences[:rows] != self._sequences.all[self._owners.all[:rows]]
-        return int(self._owners.all[np.argmax(strange)]) if strange.any() else count
 
     def _keep_first(self, count: int) -> None:
         """Keep so many documents, on disk and in memory."""
@@ -263,18 +271,16 @@ class VectorTable:
         numbers = range(max(0, self._sequences.size - count), self._sequences.size)
         return [(int(self._sequences.all[number]), self._key(number)) for number in numbers]
 
-    def _mapped(self, touched: int) -> NDArray[np.int8]:
-        """Return int8[n, dimensions], all vectors, to touch so many of them."""
-        if len(self._vectors) < self._scales.size:
-            self._map = self._files.map_rows(self._scales.size)
-            shape = self._scales.size, self._dimensions
-            self._vectors = np.ndarray(shape, np.int8, self._map, strides=(self._row.itemsize, 1))
-            self._touched = 0
-        self._touched += touched
-        if self._map is not None and self._touched > _TOUCHED_MAX:
-            self._map.madvise(mmap.MADV_DONTNEED)
-            self._touched = touched
-        return self._vectors
+    def _vectors_of(self, rows: NDArray[np.int64]) -> NDArray[np.int8]:
+        """Return int8[n, dimensions], the vectors of these rows as they are on disk."""
+        count = self._scales.size
+        if count > _MAPPED_MAX:
+            return self._files.vectors(rows)
+        if len(self._mapped) < count:
+            data = self._files.map_rows(count)
+            shape, strides = (count, self._dimensions), (self._row.itemsize, 1)
+            self._mapped = np.ndarray(shape, np.int8, data, strides=strides)
+        return self._mapped[rows]
 
     def _has(self, label: str) -> NDArray[np.bool_]:
         """Return which documents have this label."""

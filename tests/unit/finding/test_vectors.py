@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from buddies_core.finding import vector_table
 from buddies_core.finding import vectors as vectors_module
 from buddies_core.finding.document import scope
 from buddies_core.finding.embedder import DIMENSIONS, Vectors
@@ -23,6 +24,10 @@ def index(tmp_path: Path) -> Iterator[VectorIndex]:
     with contextlib.closing(VectorIndex(tmp_path / "vectors")) as index:
         index.open()
         yield index
+
+
+def itself(cosines: Vectors) -> Vectors:
+    return cosines
 
 
 def unit(*places: int) -> Vectors:
@@ -78,12 +83,12 @@ def test_of_one_key_only_the_latest_document_is_found(index: VectorIndex, tmp_pa
 
 
 def test_passages_have_their_true_cosines_and_unknown_ones_zero(index: VectorIndex) -> None:
-    assert index.cosines(unit(1)[0], ids((3, 0))).tolist() == [0.0]
+    assert index.cosines(unit(1)[0], ids((3, 0)), itself).tolist() == [0.0]
     index.add([embedded(3, unit(5, 1, 0)), embedded(7, unit(1))])
     asked = ids((7, 0), (3, 1), (3, 0), (3, 3), (7, 1), (5, 0), (8, 0), (1, 0))
-    cosines = index.cosines(unit(1)[0], asked)
+    cosines = index.cosines(unit(1)[0], asked, itself)
     assert cosines.tolist() == pytest.approx([1, 1, 0, 0, 0, 0, 0, 0], abs=1e-4)
-    assert index.cosines(unit(1)[0], ids()).tolist() == []
+    assert index.cosines(unit(1)[0], ids(), itself).tolist() == []
 
 
 def test_the_true_cosines_are_those_of_the_vectors(index: VectorIndex) -> None:
@@ -91,7 +96,26 @@ def test_the_true_cosines_are_those_of_the_vectors(index: VectorIndex) -> None:
     for number in range(100):
         index.add([embedded(10 + number, vectors[5 * number : 5 * number + 5])])
     asked = ids(*((10 + number, place) for number in range(100) for place in range(5)))
-    np.testing.assert_allclose(index.cosines(vectors[7], asked), vectors @ vectors[7], atol=0.01)
+    np.testing.assert_allclose(
+        index.cosines(vectors[7], asked, itself), vectors @ vectors[7], atol=0.01
+    )
+
+
+def test_of_very_many_passages_those_worth_most_have_their_true_cosines(
+    index: VectorIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vectors_module, "_RESCORED_MIN", 100)
+    vectors = topics(3000)
+    index.add([embedded(number + 1, vectors[number : number + 1]) for number in range(3000)])
+    asked = ids(*((number + 1, 0) for number in reversed(range(3000))))
+    bonus: Vectors = np.random.default_rng(3).random(3000, np.float32) / np.float32(2)
+    true = vectors[::-1] @ vectors[7]
+
+    cosines = index.cosines(vectors[7], asked, lambda cosines: cosines + bonus)
+
+    best = np.argsort(-(true + bonus))[:20]
+    np.testing.assert_allclose(cosines[best], true[best], atol=0.01)
+    assert np.abs(cosines - true).std() < 0.06
 
 
 @pytest.mark.parametrize("share", [1, 2, 16])
@@ -118,6 +142,16 @@ def test_what_is_found_by_signs_is_what_is_nearest(
         assert hits[0].cosine == pytest.approx(cosines.max(), abs=0.01)
         lost += len(set(nearest.tolist()) - {(hit.passage >> 16) - 1 for hit in hits})
     assert lost <= 25, "of 500"
+
+
+def test_vectors_that_are_not_mapped_are_read_alike(
+    index: VectorIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = topics(100)
+    index.add([embedded(number + 1, vectors[number : number + 1]) for number in range(100)])
+    mapped = index.search(vectors[5], IN_DEMO, 20)
+    monkeypatch.setattr(vector_table, "_MAPPED_MAX", 0)
+    assert index.search(vectors[5], IN_DEMO, 20) == mapped
 
 
 def test_any_number_of_equals_is_rescored_only_in_part(
