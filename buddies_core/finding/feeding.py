@@ -37,6 +37,8 @@ T = TypeVar("T")
 DOCUMENTS_AT_ONCE = 500
 """In one commit of words, which takes 10 to 20 ms however few they are."""
 _EMBEDDED_AT_ONCE = 32
+_LONG = 64
+"""Vectors of one document that no search waits for: they take more than half a second."""
 _RETRY_FIRST_S, _RETRY_MAX_S = 1.0, 60.0
 """Until what went wrong is tried again; twice as long each time."""
 _COMPARED = 64
@@ -118,6 +120,8 @@ class Half:
         """All that the store has up to here is in this half."""
         self.trouble = ""
         """Why it does not get further at the moment, in words."""
+        self.slow = False
+        """Whether the document that it is at takes longer than a search should wait."""
         self.wanted = asyncio.Event()
         """Set when there may be something to read."""
         self._changed = asyncio.Condition()
@@ -134,11 +138,24 @@ class Half:
         async with self._changed:
             await self._changed.wait_for(lambda: self.opened or self.trouble)
 
-    async def wait_for(self, sequence: int) -> None:
-        """Return when it has got to `sequence`, or is stuck."""
+    @asynccontextmanager
+    async def being_slow(self) -> AsyncIterator[None]:
+        """Send away those that wait only for what is quick, and those that come during the block."""
+        try:
+            async with self._changed:
+                self.slow = True
+                self._changed.notify_all()
+            yield
+        finally:
+            self.slow = False
+
+    async def wait_for(self, sequence: int, *, for_slow: bool) -> None:
+        """Return when it has got to `sequence`, is stuck, or is slow and that isn't waited for."""
         self.wanted.set()
         async with self._changed:
-            await self._changed.wait_for(lambda: self.sequence >= sequence or self.trouble)
+            await self._changed.wait_for(
+                lambda: self.sequence >= sequence or self.trouble or (self.slow and not for_slow)
+            )
 
 
 class Feeding:
@@ -308,12 +325,17 @@ class Feeding:
     async def _embed(self, sequence: int, document: Document) -> None:
         made = await self.run(partial(passages, document.title, document.text))
         texts = [passage.text for passage in made[:EMBEDDED_MAX]]
+        if len(texts) > _LONG:
+            async with self.meanings.being_slow():
+                vectors = await self._embedder.embed(texts)
+        else:
+            vectors = await self._embedder.embed(texts)
         embedded = EmbeddedDocument(
             sequence=sequence,
             key=document.key,
             labels=document.labels,
             created_at_s=document.created_at_s,
-            vectors=await self._embedder.embed(texts),
+            vectors=vectors,
         )
         await self.run(partial(self._vectors.add, [embedded]))
 
@@ -344,12 +366,17 @@ async def _keep_feeding(
             retry_s = _RETRY_FIRST_S
 
 
-async def reached(sequence: int, halves: Sequence[Half], timeout_s: float) -> bool:
-    """Return whether the halves are at this sequence; wait until they are, or are stuck."""
+async def reached(
+    sequence: int, halves: Sequence[Half], timeout_s: float, *, for_slow: bool = True
+) -> bool:
+    """Return whether the halves are at this sequence; wait until they are, or are stuck.
+
+    One that is at a long text is not waited for if `for_slow` is false.
+    """
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(timeout_s):
             for half in halves:
-                await half.wait_for(sequence)
+                await half.wait_for(sequence, for_slow=for_slow)
     return all(half.sequence >= sequence for half in halves)
 
 

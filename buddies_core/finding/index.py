@@ -146,7 +146,7 @@ class Index:
         if vector is not None and last - self._feeding.meanings.sequence <= _FEW:
             halves.append(self._feeding.meanings)
         find = partial(self._search, query, vector, scope, limit)
-        await reached(last, halves, wait_s)
+        await reached(last, halves, wait_s, for_slow=False)
         try:
             return await self._feeding.run(find)
         except IndexDamaged as error:

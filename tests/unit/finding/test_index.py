@@ -316,6 +316,19 @@ async def test_a_search_does_not_wait_while_many_memories_are_embedded(tmp_path:
         assert len(hits) == 40
 
 
+async def test_a_search_does_not_wait_while_a_long_text_is_embedded(tmp_path: Path) -> None:
+    """Its thousands of passages would hold up each search by its whole time to wait."""
+    store, embedder = InMemoryStore(), ToyEmbedder()
+    async with index_of(store, tmp_path, embedder) as index:
+        embedder.free.clear()
+        await keep(store, "A note on postgresql. " * 1_000)
+        async with asyncio.timeout(5):
+            hits = await index.search("note", embedder.vector("note"), IN_DEMO, 50, wait_s=60)
+        assert (len(hits), await index.catch_up(0.01)) == (1, False)
+        embedder.free.set()
+        assert await index.catch_up(5) is True
+
+
 async def test_without_a_model_words_are_found_at_once(tmp_path: Path) -> None:
     store, embedder = InMemoryStore(), ToyEmbedder()
     embedder.failure = ModelUnavailable("the model is gone")
