@@ -140,7 +140,7 @@ class Half:
 
     @asynccontextmanager
     async def being_slow(self) -> AsyncIterator[None]:
-        """Send away those that wait only for what is quick, and those that come during the block."""
+        """During the block, hold up nobody who does not wait for what is slow."""
         try:
             async with self._changed:
                 self.slow = True
