@@ -94,14 +94,13 @@ class Hostile:
 @pytest.fixture
 async def four() -> AsyncIterator[tuple[Someone, Someone, Someone, Someone]]:
     """Alice, Bob and Dave, and Carol, who is hostile; all know each other."""
-    async with people("alice", "bob", "carol", "dave") as team:
-        alice, *others = team
+    async with people("alice", "bob", "carol", "dave") as (alice, bob, carol, dave):
         invite = await alice.opens()
-        for other in others:
+        for other in (bob, carol, dave):
             await other.join(invite)
-        for one in team:
-            await one.sees(*({it.name for it in team} - {one.name}))
-        yield team
+        for one in (alice, bob, carol, dave):
+            await one.sees(*({"alice", "bob", "carol", "dave"} - {one.name}))
+        yield alice, bob, carol, dave
 
 
 async def removed_while_dave_is_away(
