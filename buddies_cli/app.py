@@ -64,6 +64,9 @@ class Machine(Protocol):
     async def stop(self) -> int:
         """Stop the daemon and wait until it is gone; return the process id that it had."""
 
+    async def stop_host(self) -> int | None:
+        """Stop what serves this machine's agents; return its process id, None if none runs."""
+
     async def restart(self) -> None:
         """Replace the daemon by one with the present settings, once those are found to be good."""
 
@@ -92,6 +95,10 @@ class LocalDaemon:
     async def stop(self) -> int:
         """Stop the daemon and wait until it is gone; return the process id that it had."""
         return await launcher.stop_daemon(Paths.from_environment(self._environ))
+
+    async def stop_host(self) -> int | None:
+        """Stop what serves this machine's agents; return its process id, None if none runs."""
+        return await launcher.stop_host(Paths.from_environment(self._environ))
 
     async def restart(self) -> None:
         """Replace the daemon by one with the present settings, once those are found to be good."""
@@ -125,6 +132,10 @@ class App:
     def stop(self) -> int:
         """Stop the daemon and return the process id that it had."""
         return asyncio.run(self.machine.stop())
+
+    def stop_host(self) -> int | None:
+        """Stop what serves this machine's agents; return its process id, None if none runs."""
+        return asyncio.run(self.machine.stop_host())
 
     def restart(self) -> None:
         """Replace the daemon by one with the present settings, once those are found to be good."""

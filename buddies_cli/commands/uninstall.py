@@ -21,7 +21,7 @@ from buddies_core.paths import Paths, config_file
 def uninstall(app: App, keep_data: bool, yes: bool) -> None:
     """Remove buddies: from every client's configuration, its data, and the program.
 
-    The daemon is stopped first. What stays is listed.
+    What runs is stopped first. What stays is listed.
 
     Example: buddies-cli uninstall --keep-data
     """
@@ -33,6 +33,9 @@ def uninstall(app: App, keep_data: bool, yes: bool) -> None:
         if app.as_json or not click.confirm(f"Uninstall buddies?{lost}", default=False):
             app.note("nothing was removed; add --yes to do it")
             return
+    # The host first, which would start another daemon.
+    if (host := app.stop_host()) is not None:
+        app.note(f"Stopped what serves the agents, process {host}.")
     with suppress(DaemonUnavailable):  # none runs
         app.note(f"Stopped the daemon, which was process {app.stop()}.")
     clients = remove_everywhere(app)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from buddies_core.edits import disk
 from buddies_core.paths import Paths, config_file, home_directory
+from buddies_core.places import HOST_START_LOCK, HOST_START_LOG
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +51,10 @@ def remove_data(environ: Mapping[str, str]) -> tuple[list[str], list[str]]:
             paths.data_dir / "identity_ed25519",
             *sorted(paths.data_dir.glob("core.log*")),
             paths.start_log,
+            *sorted(paths.data_dir.glob("host.log*")),
+            paths.host_lock,
+            paths.data_dir / HOST_START_LOG,
+            paths.data_dir / HOST_START_LOCK,
             paths.start_lock,
             paths.lock,
             paths.runtime_dir,

@@ -27,6 +27,10 @@ case "$*" in
         chmod +x "$HOME/tools/buddies-cli" ;;
 esac
 """
+HANDSHAKE = """\
+{"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-11-25",\
+ "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}}
+"""
 
 
 @dataclass(frozen=True)
@@ -200,12 +204,14 @@ def test_from_nothing_to_a_configured_client_and_back_to_nothing(owner: Owner, w
     config = owner.home / ".config" / "buddies" / "config.toml"
     assert config.read_text() == 'signer = "ssh"\nssh_private_key = "~/.ssh/id_ed25519"\n'
 
-    cli = str(links / "buddies-cli")
-    started = owner.types(cli, "daemon", "start", **more)
+    agent = owner.types(str(links / "buddies"), stdin=HANDSHAKE, **more)
+    assert '"serverInfo"' in agent.stdout, agent.stderr
+    started = owner.types(str(links / "buddies-cli"), "daemon", "start", **more)
     assert started.returncode == 0, started.stderr
     kept = owner.runs("--uninstall", "--keep-data", **more)
     data = owner.home / ".local" / "share" / "buddies"
     assert kept.returncode == 0, kept.stderr
+    assert "Stopped what serves the agents" in kept.stderr
     assert "Stopped the daemon" in kept.stderr
     assert f"stays: {data}\n" in kept.stdout
     assert (data / "node_key").exists()

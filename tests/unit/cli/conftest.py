@@ -36,6 +36,7 @@ class FakeMachine:
         self.runs = True
         self.checked: list[dict[str, str]] = []
         self.refuses = ""
+        self.hosted: int | None = None
 
     @asynccontextmanager
     async def client(self, *, start: bool) -> AsyncIterator[FakeClient]:
@@ -47,6 +48,10 @@ class FakeMachine:
         self._check()
         self.runs = False
         return STATUS.info.pid
+
+    async def stop_host(self) -> int | None:
+        self.hosted, hosted = None, self.hosted
+        return hosted
 
     async def restart(self) -> None:
         self.runs = True

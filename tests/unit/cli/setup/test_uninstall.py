@@ -26,7 +26,15 @@ def data(home: Home) -> Path:
     for directory in ("store", "index", "run"):
         (place / directory).mkdir(parents=True)
         (place / directory / "file").touch()
-    for name in ("node_key", "identity_ed25519", "udp_port", "core.log", "core.log.1", "lock"):
+    for name in (
+        "node_key",
+        "identity_ed25519",
+        "udp_port",
+        "core.log",
+        "core.log.1",
+        "lock",
+        "host.lock",
+    ):
         (place / name).touch()
     return place
 
@@ -50,6 +58,7 @@ def test_all_of_it_goes_and_what_is_somebody_elses_stays(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     uv = as_uv_tool(home, monkeypatch)
+    person.machine.hosted = 7
     home.install(client_named("zed"), '{"theme": "dark"}')
     before = home.snapshot()
     person.types("setup", "--all")
@@ -62,6 +71,7 @@ def test_all_of_it_goes_and_what_is_somebody_elses_stays(
     assert seen.code == 0, seen.err
     assert (seen.json["program"], seen.json["stays"]) == ("uv", [str(data)])
     assert os.listdir(data) == ["mine.txt"]
+    assert not person.machine.hosted
     assert not person.machine.runs
     assert replaced == [(uv, "tool", "uninstall", "buddies")]
     ours = f"{data.relative_to(home.path)}/"
