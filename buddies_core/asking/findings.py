@@ -15,7 +15,7 @@ from buddies_core.pb import peer_pb2
 from buddies_core.trust.admitted import Admitted
 
 CHECKED_AT_ONCE = 16
-"""Copies, before others get a turn: to check a signature takes 0.1 ms."""
+"""Copies or votes, before others get a turn: to check a signature takes 0.1 ms."""
 
 _log = logging.getLogger(__name__)
 

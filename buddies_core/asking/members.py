@@ -1,23 +1,12 @@
 """The members of rooms, as far as they can be asked."""
 
-from typing import Protocol
-
+from buddies_core.asking.ports import RoomsPort
 from buddies_core.errors import NotFound
 from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.room import Member
 
 MEMBERS_ASKED_MAX = 64
 """By one search or fetch."""
-
-
-class RoomsPort(Protocol):
-    """The rooms this node is in; see `rooms.rooms.Rooms`."""
-
-    def joined(self) -> tuple[RoomName, ...]:
-        """Return the rooms this node is in."""
-
-    def members(self, room: RoomName) -> tuple[Member, ...]:
-        """Return who is present, this node included."""
 
 
 def members_to_ask(rooms: RoomsPort, room: RoomName) -> tuple[Member, ...]:

@@ -85,18 +85,10 @@ class Searching(Generic[ItemT]):
         clock: Clock,
         legacy: LegacyPort | None,
     ) -> None:
-        """Begin with no question.
+        """Search for `what` (memories, skills), of which one answer has `found_max` at most.
 
-        Args:
-            what: What is searched for, in the plural: memories, skills.
-            found_max: How many of them one answer of a member holds at most.
-            request: Returns a question as a member is asked.
-            said: Returns what a member's reply says of them.
-            local: The search on this machine.
-            rooms: The rooms, and who is there.
-            network: Asks a member.
-            clock: The time.
-            legacy: Asks 0.1.4 members; they are not asked without it.
+        `request` returns a question as a member is asked, and `said` what a reply says. Without
+        `legacy`, no 0.1.4 member is asked.
         """
         self._what = what
         self._found_max = found_max

@@ -7,7 +7,7 @@ from buddies_core.asking.ports import RoomsPort
 from buddies_core.errors import WireError
 from buddies_core.memory.limits import check_received
 from buddies_core.model.bodies import MemoryCreated
-from buddies_core.model.ids import EndpointId
+from buddies_core.model.ids import endpoint_in
 from buddies_core.model.memory import (
     Memory,
     MemoryEntry,
@@ -77,15 +77,6 @@ def unsigned_copy(entry: MemoryEntry) -> bytes:
     return encode_room_message(RoomMessage(nonce=bytes(16), body=MemoryCreated(entry)))
 
 
-def claimed_author(entry: MemoryEntry) -> EndpointId | None:
-    """Return the endpoint that an entry names as its author, if it is one."""
-    try:
-        author = bytes.fromhex(entry.author)
-    except ValueError:
-        return None
-    return EndpointId(author) if len(author) == 32 else None
-
-
 def _claimed_name(entry: MemoryEntry, rooms: RoomsPort) -> str:
-    author = claimed_author(entry)
+    author = endpoint_in(entry.author)
     return rooms.name_of(author) if author else entry.author

@@ -9,9 +9,9 @@ from buddies_core.asking.members import endpoints_to_ask
 from buddies_core.asking.ports import AskPort, RoomsPort
 from buddies_core.clock import Clock
 from buddies_core.errors import NotFound, WireError
-from buddies_core.memory.copies import claimed_author, received_memory, with_content
+from buddies_core.memory.copies import received_memory, with_content
 from buddies_core.model.identity import Verified
-from buddies_core.model.ids import EndpointId, MemoryId, RoomName
+from buddies_core.model.ids import EndpointId, MemoryId, RoomName, endpoint_in
 from buddies_core.model.memory import Memory, MemoryHead
 from buddies_core.pb import peer_pb2
 
@@ -44,7 +44,7 @@ class MemoryFetcher:
         Raises:
             NotFound: nobody present could give it; the text says who was asked.
         """
-        room, author = memory.entry.room, claimed_author(memory.entry)
+        room, author = memory.entry.room, endpoint_in(memory.entry.author)
         holders = sorted(endpoints_to_ask(self._rooms, room), key=lambda peer: peer != author)
         found, why_not = await self._fetcher.first(
             [(room, peer) for peer in holders],

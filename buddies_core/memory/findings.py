@@ -11,10 +11,10 @@ from buddies_core.asking.ports import RoomsPort
 from buddies_core.asking.question import Hit, merge
 from buddies_core.clock import Clock
 from buddies_core.errors import StoreError
-from buddies_core.memory.copies import claimed_author, received_memory
+from buddies_core.memory.copies import received_memory
 from buddies_core.memory.ports import HiddenPort, StorePort
 from buddies_core.model.identity import Verified
-from buddies_core.model.ids import MemoryId
+from buddies_core.model.ids import MemoryId, endpoint_in
 from buddies_core.model.memory import (
     Memory,
     MemoryFilter,
@@ -82,7 +82,7 @@ class MemoryFindings(Findings[Found]):
 
         0.1.4 peers hand on our own memories without them.
         """
-        author = claimed_author(memory.entry)
+        author = endpoint_in(memory.entry.author)
         if memory.verified is not Verified.UNVERIFIED or author is None:
             return memory
         key = verified_key(author, memory.entry.id)

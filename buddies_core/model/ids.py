@@ -35,6 +35,15 @@ def open_room_id(room: RoomName) -> RoomId:
     return RoomId(topic_of(room))
 
 
+def endpoint_in(text: str) -> EndpointId | None:
+    """Return the endpoint whose id this is in hex; None if it is not one."""
+    try:
+        endpoint = bytes.fromhex(text)
+    except ValueError:
+        return None
+    return EndpointId(endpoint) if len(endpoint) == 32 else None
+
+
 def short(endpoint: EndpointId) -> str:
     """Return the first ten hex digits, for people and logs."""
     return endpoint.hex()[:10]

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 
 from buddies_core.model.identity import SignerIdentity
-from buddies_core.model.ids import EndpointId
+from buddies_core.model.ids import EndpointId, endpoint_in
 from buddies_core.model.memory import Memory, MemoryHead
 from buddies_core.model.skill import Skill, SkillHead, Vote
 
@@ -77,7 +77,7 @@ def labels_of(
     author, signed_by = _said_by(item)
     if signed_by:
         yield signed_by
-    endpoint = _endpoint(author)
+    endpoint = endpoint_in(author)
     if endpoint is not None:
         yield peer_label(endpoint)
         bound = signer_of(endpoint)
@@ -119,12 +119,3 @@ def _said_by(item: Item) -> tuple[str, str]:
             return item.entry.author, signer.label if signer else ""
         case Vote():
             return item.voter, ""
-
-
-def _endpoint(text: str) -> EndpointId | None:
-    """Return the endpoint that a text names; a 0.1.4 peer may have written anything."""
-    try:
-        endpoint = bytes.fromhex(text)
-    except ValueError:
-        return None
-    return EndpointId(endpoint) if len(endpoint) == 32 else None

@@ -10,7 +10,7 @@ from buddies_core.clock import Clock
 from buddies_core.identity.verifying import Verdict, Verify
 from buddies_core.model.bodies import SkillPublished, SkillVoteCast
 from buddies_core.model.identity import SignerIdentity, Verified
-from buddies_core.model.ids import EndpointId, RoomName
+from buddies_core.model.ids import EndpointId, RoomName, endpoint_in
 from buddies_core.model.memory import Whole
 from buddies_core.model.skill import Skill, SkillEntry, SkillHead, Vote, is_hash, skill_key
 from buddies_core.skills.content import (
@@ -166,7 +166,7 @@ class Copies:
         )
 
     def _author_name(self, entry: SkillEntry) -> str:
-        author = _endpoint(entry.author)
+        author = endpoint_in(entry.author)
         return self._rooms.name_of(author) if author else entry.author
 
     def _count(self, what: str, error: SkillRejected, room: RoomName) -> None:
@@ -196,11 +196,3 @@ def _with_content(skill: Skill, content: bytes) -> Skill:
     check_received(entry, None)
     check_hash(entry)
     return replace(skill, entry=entry)
-
-
-def _endpoint(author: str) -> EndpointId | None:
-    try:
-        endpoint = bytes.fromhex(author)
-    except ValueError:
-        return None
-    return EndpointId(endpoint) if len(endpoint) == 32 else None

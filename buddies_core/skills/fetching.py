@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from buddies_core.asking.fetching import Fetcher, content_of, parts
+from buddies_core.asking.findings import CHECKED_AT_ONCE
 from buddies_core.asking.ports import AskPort, RoomsPort
 from buddies_core.errors import NotFound, WireError
 from buddies_core.model.identity import Verified
@@ -23,8 +24,6 @@ from buddies_core.wire.room_messages import open_envelope
 
 VOTES_HANDED_ON_MAX = VOTES_PER_NEIGHBOR_MAX
 """Whoever asks keeps no more of them."""
-CHECKED_AT_ONCE = 16
-"""Votes, before others get a turn."""
 
 
 @dataclass(frozen=True, slots=True)
