@@ -46,6 +46,7 @@ def valid_arguments(memory: str, task: str, skill: str) -> Mapping[str, dict[str
     )
     return {
         "join_room": {"room": "elsewhere"},
+        "create_invite": {"room": ROOM},
         "leave_room": {"room": "elsewhere"},
         "list_rooms": {},
         "get_room_status": {"room": ROOM},

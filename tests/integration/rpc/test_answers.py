@@ -43,6 +43,7 @@ SCRIPTS = {"ascii": "x", "cjk": "字", "emoji": "😀", "quotes": '"', "controls
 ROOM: dict[str, object] = {"room": "feature-a"}
 CALLS: dict[str, dict[str, object]] = {
     "join_room": ROOM,
+    "create_invite": ROOM,
     "leave_room": ROOM,
     "list_rooms": {},
     "get_room_status": ROOM,
