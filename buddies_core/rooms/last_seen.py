@@ -116,7 +116,8 @@ class LastSeen:
         return standing(
             known_ms,
             chosen=self._is_chosen(member),
-            stands_out=met or self._is_vouched(member),
+            met=met,
+            vouched=self._is_vouched(member),
         )
 
     def is_known(self, member: EndpointId) -> bool:

@@ -12,17 +12,18 @@ its signer in a policy. Above what time alone can give."""
 _MINUTE_MS = 60_000
 
 
-def standing(known_ms: int, *, chosen: bool, stands_out: bool) -> int:
+def standing(known_ms: int, *, chosen: bool, met: bool, vouched: bool) -> int:
     """Return a member's standing: the higher, the later it goes and the sooner it is dialled.
 
     Args:
         known_ms: the time between the first and the last that was heard of it. Each doubling of
             the minutes counts.
         chosen: whether this node's user has named it.
-        stands_out: whether it has met this node itself, or a person's key vouches for it. This
-            tells apart those that are known for about as long.
+        met: whether it has met this node itself. This tells apart those that are known for about
+            as long, as each that is met needs a connection of its own.
+        vouched: whether a person's key vouches for it, which tells apart those that are not met.
     """
     if chosen:
         return CHOSEN
     minutes = max(0, known_ms) // _MINUTE_MS
-    return min(2 * minutes.bit_length() + stands_out, CHOSEN - 1)
+    return min(3 * minutes.bit_length() + (2 if met else vouched), CHOSEN - 1)

@@ -6,26 +6,23 @@ MINUTE_MS = 60_000
 DAY_MS = 24 * 60 * MINUTE_MS
 
 
+def of(known_ms: int, *, chosen: bool = False, met: bool = False, vouched: bool = False) -> int:
+    return standing(known_ms, chosen=chosen, met=met, vouched=vouched)
+
+
 @pytest.mark.parametrize(
     ("lower", "higher"),
     [
-        (
-            standing(0, chosen=False, stands_out=True),
-            standing(MINUTE_MS, chosen=False, stands_out=False),
-        ),
-        (standing(0, chosen=False, stands_out=False), standing(0, chosen=False, stands_out=True)),
-        (
-            standing(60 * MINUTE_MS, chosen=False, stands_out=True),
-            standing(DAY_MS, chosen=False, stands_out=False),
-        ),
-        (
-            standing(3000 * DAY_MS, chosen=False, stands_out=True),
-            standing(0, chosen=True, stands_out=False),
-        ),
+        (of(0, met=True, vouched=True), of(MINUTE_MS)),
+        (of(0), of(0, vouched=True)),
+        (of(0, vouched=True), of(0, met=True)),
+        (of(60 * MINUTE_MS, met=True), of(DAY_MS)),
+        (of(3000 * DAY_MS, met=True, vouched=True), of(0, chosen=True)),
     ],
     ids=[
-        "a minute over a signature",
+        "a minute over a meeting",
         "a signature over none",
+        "a meeting over a signature",
         "a day over an hour",
         "named over all",
     ],
@@ -37,4 +34,4 @@ def test_time_counts_for_more_than_keys_and_the_users_word_for_more_than_both(
 
 
 def test_a_clock_that_was_set_back_costs_nobody_its_place() -> None:
-    assert standing(-DAY_MS, chosen=False, stands_out=False) == 0
+    assert of(-DAY_MS) == 0
