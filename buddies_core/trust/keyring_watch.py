@@ -12,6 +12,7 @@ from typing import Protocol
 
 from buddies_core.clock import Clock
 from buddies_core.errors import StoreError
+from buddies_core.paths import home_directory
 
 LOOK_EVERY_S = 1.0
 """At the times of three files."""
@@ -46,8 +47,8 @@ class KeyringWatch:
         bindings: BindingsPort,
         clock: Clock,
     ) -> None:
-        home = environ.get("GNUPGHOME") or Path(environ.get("HOME") or Path.home()) / ".gnupg"
-        self._directory = Path(home)
+        home = home_directory(environ) or Path("/")  # without a home there is no keyring
+        self._directory = Path(environ.get("GNUPGHOME") or home / ".gnupg")
         self._verifier = verifier
         self._bindings = bindings
         self._clock = clock

@@ -77,6 +77,17 @@ async def test_a_key_that_was_revoked_while_the_daemon_was_off_vouches_for_nobod
     assert bindings.signer_of(BOB) is None
 
 
+async def test_a_user_without_a_home_has_no_keyring_to_watch(
+    store: InMemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 4_000_000)  # who is in no list of users
+    gpg = AtGpg()
+    bindings = Bindings(store, gpg.verify, Counter(), ALICE)
+    await KeyringWatch({}, gpg, bindings, ManualClock()).look()
+    assert bindings.signer_of(BOB) == KEY
+
+
 async def test_a_key_that_expires_is_noticed_though_no_file_changes(
     store: InMemoryStore, tmp_path: Path
 ) -> None:
