@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FILE_BYTES_MAX = 16 << 20
-"""Of a file that is read for being changed: more than any client's configuration."""
+"""The largest file that is edited. No client's configuration comes near it."""
 OWNER_ONLY = 0o600
 BACKUP = ".before-buddies-"
 

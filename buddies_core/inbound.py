@@ -59,8 +59,8 @@ from buddies_core.wire.room_messages import Trailer, has_trailer
 
 MESSAGES_PER_S = 200.0
 MESSAGES_BURST = 1000.0
-"""Of one author, over all rooms; further ones are relayed, but not acted on here. What has no
-trailer has no author that can be proven: see `legacy.budget`."""
+"""How many messages of one author are acted on at once, in all rooms together. Further ones are
+only relayed. A message without a trailer has no proven author: see `legacy.budget`."""
 STRANGERS_BURST = 200.0
 """Messages with a wrong trailer, or of strangers to the room, that one neighbor passed on: anyone
 can make keys. With that and `MESSAGES_PER_S` used up, all that it passes on waits, as it may be a
@@ -203,7 +203,7 @@ class Inbound:
             case SkillVoteCast():
                 await self.skills.receive_vote(admitted, neighbor)
             case TaskClaimed():
-                # Of a 0.1.4 peer's task, which was broadcast to all of us.
+                # A 0.1.4 peer broadcast its task to all of us, and one has begun it.
                 await self.tasks.broadcast.begun(body.task_id)
             case Join() | SearchRequest() | SkillSearchRequest() | TaskRequest():
                 pass  # These are for 0.1.4 peers: ours see a presence, and are asked directly.

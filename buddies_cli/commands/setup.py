@@ -40,7 +40,7 @@ class SetupGroup(Group):
     """A group that does something itself, and so has `--json` too."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type] # whatever click hands on
         self.params.append(json_option())
 
 

@@ -51,7 +51,7 @@ class Findings(ABC, Generic[ItemT]):
                 passage = copy.passage if copy.HasField("passage") else None
                 hits.append(Hit(item, credible(copy.score), passage))
             if number % CHECKED_AT_ONCE == 0:
-                await asyncio.sleep(0)
+                await asyncio.sleep(0)  # others have their turn between
         return hits
 
     async def _item(self, room: RoomName, source: EndpointId | None, proof: bytes) -> ItemT | None:

@@ -6,7 +6,7 @@ from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.room import Member
 
 MEMBERS_ASKED_MAX = 64
-"""By one search or fetch."""
+"""One search or fetch asks at most so many members."""
 
 
 def members_to_ask(rooms: RoomsPort, room: RoomName) -> tuple[Member, ...]:

@@ -104,7 +104,7 @@ def by_member(
     answers: Iterable[Answer[ItemT]],
 ) -> tuple[tuple[PeerAnswer, ...], tuple[PeerSilence, ...]]:
     """Return who answered and who did not. One that was silent in one of its rooms did not."""
-    # Of a 0.1.4 member the endpoint may not be known.
+    # By name as well: the endpoint of a 0.1.4 member may not be known.
     members: dict[tuple[EndpointId, str], list[Answer[ItemT]]] = {}
     for answer in answers:
         members.setdefault((answer.member.endpoint, answer.member.name), []).append(answer)

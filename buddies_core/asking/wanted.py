@@ -20,9 +20,9 @@ WANTED_PER_AUTHOR_MAX = 64
 WANTED_FOR_S = 7 * 24 * 3600.0
 """What nobody gave in a week was never there, or is gone."""
 MEMBERS_ASKED_MAX = 8
-"""In one attempt: its author first, then those that have not been asked yet."""
+"""One attempt asks so many members: the author first, then those that were not asked before."""
 MEMBERS_REMEMBERED_MAX = 64
-"""So many members that have a content not are remembered; further ones are not asked for it."""
+"""So many members that do not have a content are remembered. Further ones are not asked for it."""
 ATTEMPTS_MAX = 6
 RETRY_AFTER_S = 5.0
 RETRY_FACTOR = 6

@@ -39,7 +39,7 @@ async def answer_of(call: aio.Call, answer: Awaitable[object] | None = None) -> 
     """
     # In a task of its own: our cancellation reaches the shield, never gRPC.
     waiting: asyncio.Future[object] = asyncio.ensure_future(  # noqa: TID251 - it ends with the call
-        call if answer is None else answer  # type: ignore[arg-type]
+        call if answer is None else answer  # type: ignore[arg-type] # a call can be awaited
     )
     try:
         return await asyncio.shield(waiting)

@@ -24,7 +24,7 @@ _MARK = "\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f"
 _WORD = re.compile(rf"[^\s{_MARK}]{{1,{_WORD_CHARS_MAX}}}[{_MARK}]*|[{_MARK}]+")
 """What lies between spaces, or Chinese or Japanese marks; 100 kB without any are cut."""
 _CHARACTER = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\ud7ff\uf900-\uffef]")
-"""Of a script where two of them are about as much as a word."""
+"""A character of a script in which two characters are about as much as a word."""
 
 
 @dataclass(frozen=True, slots=True)

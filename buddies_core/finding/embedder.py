@@ -37,9 +37,9 @@ Vectors: TypeAlias = NDArray[np.float32]
 """float32[n, dimensions], rows of norm 1; of one text float32[dimensions]."""
 
 DIMENSIONS = 384
-"""Of MiniLM's vectors."""
+"""How many numbers a vector of MiniLM has."""
 MODEL_SHA256 = bytes.fromhex("8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6")
-"""Of the weights. Vectors of other weights can't be compared, so this is the model's name."""
+"""The hash of the weights. It names the model, as vectors of other weights can't be compared."""
 
 _TOKENS_MAX = 256
 _TEXTS_AT_ONCE = 4
@@ -47,7 +47,7 @@ _TEXTS_AT_ONCE = 4
 _QUERIES_KEPT_MAX = 256
 _IDLE_AFTER_S = 600.0
 _RETRY_FIRST_S, _RETRY_MAX_S = 5.0, 300.0
-"""Until a model that could not be loaded is tried again; twice as long each time."""
+"""A model that could not be loaded is tried again after this time, which doubles each time."""
 _PLAIN_TEXT = "a plain text"
 """Any model takes it; one that doesn't is broken."""
 _NOISE_MAX = 0.9

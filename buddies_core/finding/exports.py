@@ -25,7 +25,7 @@ from buddies_core.errors import InvalidInput
 from buddies_core.finding.embedder import ModelChoice, Vectors, onnx_session
 
 TOKENS_MAX = 512
-"""Of a text: the time that a model takes grows with their square."""
+"""A text counts up to this token. The time that a model takes grows with their square."""
 NUMBERS_MAX = 4096
 """In a vector."""
 
@@ -36,8 +36,8 @@ _TOKENIZER_BYTES_MAX = 64 << 20
 _KNOWN_MODULES = frozenset({"transformer", "pooling", "normalize"})
 _WITHOUT_SPACES = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]")
 _PIECES_WITHOUT_SPACES_MIN = 3000
-"""Of a vocabulary that knows words of such scripts. That of English BERT has a few hundred Han and
-kana characters, those of multilingual models tens of thousands of pieces."""
+"""A vocabulary with so many pieces of such scripts knows their words. English BERT has a few
+hundred Han and kana characters, and multilingual models have tens of thousands of pieces."""
 
 
 class Pooling(StrEnum):

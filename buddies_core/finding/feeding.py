@@ -40,9 +40,9 @@ _EMBEDDED_AT_ONCE = 32
 _LONG = 64
 """Vectors of one document that no search waits for: they take more than half a second."""
 _RETRY_FIRST_S, _RETRY_MAX_S = 1.0, 60.0
-"""Until what went wrong is tried again; twice as long each time."""
+"""Whatever went wrong is tried again after this time, which doubles each time."""
 _COMPARED = 64
-"""Documents, the latest, of which it is checked that the store has them too."""
+"""How many of the latest documents are looked up in the store, which should have them too."""
 _LINGER_S = 0.2
 """What is stored in this time is committed together, unless a search wants it sooner."""
 

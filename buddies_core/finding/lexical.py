@@ -83,7 +83,7 @@ class LexicalIndex:
     """Documents by their words, in a directory. End it with `close`."""
 
     sequence: int
-    """Of the latest document in it; 0 if there is none."""
+    """The sequence of the latest document in it; 0 if there is none."""
     count: int
     """How many documents are in it."""
 
@@ -134,7 +134,7 @@ class LexicalIndex:
         """See what the last commit made of the index."""
         self._index.reload()
         self._searcher = self._index.searcher()
-        self.count = self._searcher.search(self._term("label", _FIRST), 1).count  # type: ignore[attr-defined]
+        self.count = self._searcher.search(self._term("label", _FIRST), 1).count  # type: ignore[attr-defined] # not in its stubs
         latest = self._searcher.search(Query.all_query(), 1, order_by_field="passage").hits
         self.sequence = sequence_of(latest[0][0]) if latest else 0
 

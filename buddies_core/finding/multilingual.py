@@ -19,7 +19,7 @@ NAME = "multilingual"
 """What a person chooses it by."""
 _SHA256 = bytes.fromhex("1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f")
 _CHARS_MAX = 500
-"""Of a text. More takes it seconds, in which nothing can interrupt it."""
+"""A text counts up to this character. A longer one takes seconds, and nothing can interrupt it."""
 _QUERY, _TEXT = "query: ", "passage: "
 
 

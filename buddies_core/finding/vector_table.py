@@ -71,7 +71,7 @@ class VectorTable:
 
     opened: bool
     sequence: int
-    """Of the latest document in it; 0 if there is none."""
+    """The sequence of the latest document in it; 0 if there is none."""
     refused: int
     """Documents with a passage that the model can't take."""
 

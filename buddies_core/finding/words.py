@@ -28,7 +28,7 @@ anew."""
 _WORD_BYTES_MAX = 129
 """SHA-512 in hex has 128."""
 _TERMS_MAX = 64
-"""Of a question; the least heavy of the rest are left out."""
+"""A question has at most so many terms. Those with the least weight are left out."""
 
 _VOCABULARY = Path(__file__).with_name("vocab.txt")
 _FIRST_WORD = 1996

@@ -31,7 +31,7 @@ Found: TypeAlias = Memory | MemoryHead
 
 _KEPT_MAX = 1000
 _KEPT_BYTES_MAX = 16 << 20
-"""Of memory: a text may take four bytes for each of its characters."""
+"""How much memory they may take. A text may need four bytes for each of its characters."""
 
 
 class MemoryFindings(Findings[Found]):

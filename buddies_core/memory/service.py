@@ -261,7 +261,7 @@ class Memories:
             if len(keys) < TRUNCATED_AT_ONCE:
                 return
             after = keys[-1]
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # others have their turn between
 
     async def _complete(self, key: MemoryKey, _room: RoomName, member: EndpointId) -> None:
         memory = self._store.get_memory(key)

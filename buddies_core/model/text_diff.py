@@ -4,7 +4,7 @@ from collections import Counter
 from difflib import unified_diff
 
 LINES_MAX = 1000
-"""Of either text: difflib's worst case is cubic, and a peer may have written both."""
+"""How long either text may be: difflib's worst case is cubic, and a peer may have written both."""
 CHARS_MAX = 10_000
 """Of a diff that is one part of an answer: hosts cut results of some 50,000 characters."""
 

@@ -18,7 +18,7 @@ LINKS_MAX = 512
 """For a further connection that a peer makes, another one is let go. Each costs 0.2 MB (measured).
 """
 LINKS_PER_SOURCE_MAX = LINKS_MAX // 4
-"""Of peers that came from one host, or by way of one relay: anyone can make keys."""
+"""How many links peers from one host, or by way of one relay, may have: anyone can make keys."""
 
 
 class CloseReason(Enum):

@@ -276,7 +276,7 @@ def _scan(
         raise _store_error(path, error) from None
     finally:
         # Else the traceback of an error would keep them, and with them RocksDB's lock.
-        iterator = step = source = None  # type: ignore[assignment]
+        iterator = step = source = None  # type: ignore[assignment] # for nothing uses them again
 
 
 def _options() -> Options:
