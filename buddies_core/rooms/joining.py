@@ -13,9 +13,16 @@ from buddies_core.model.room import DialAttempt, Ticket
 from buddies_core.rooms.ports import NetworkPort
 from buddies_core.rooms.room import Room
 
+NOT_YET = "had not answered yet"
+"""The outcome of a dial that is still under way when the others are told of."""
+
 JOIN_DEADLINE_S = 10.0
 MORE_PEERS_WITHIN_S = 3.0
 """A dial over a relay may take two seconds."""
+
+OTHERS_WITHIN_S = 0.5
+"""How long the ticket's other peers have once one is reached: what one of them refuses is worth
+telling, and on a busy machine they have as long again as the first one took."""
 
 REACHABLE_WITHIN_S = 3.0
 """iroh knows its relay 2.75 to 2.95 s after it was bound (measured)."""
@@ -77,14 +84,19 @@ async def dial_more(
 ) -> tuple[DialAttempt, ...]:
     """Dial all these peers at once, for a room that we are in; never raises for what a peer does.
 
-    Returns as soon as one is reached, as that leads to the others. Who has neighbors already waits
-    for 3 s only: an agent that begins each day with its old ticket is not to wait for its author.
+    Returns soon after one is reached, as that leads to the others. A node that has neighbors
+    already waits for 3 s only: an agent that begins each day with its old ticket is not to wait
+    for its author.
     """
+    began_s = asyncio.get_running_loop().time()
     if room.line.has_neighbor:
-        until_s = min(until_s, asyncio.get_running_loop().time() + MORE_PEERS_WITHIN_S)
+        until_s = min(until_s, began_s + MORE_PEERS_WITHIN_S)
     async with asyncio.TaskGroup() as group:
         dials = [group.create_task(room.dial(peer)) for peer in peers]
         await _wait(lambda: any(map(_was_reached, dials)), dials, until_s)
+        now_s = asyncio.get_running_loop().time()
+        until_s = min(until_s, now_s + max(OTHERS_WITHIN_S, now_s - began_s))
+        await _wait(lambda: False, dials, until_s)
         tried = tuple(map(_attempt, peers, dials))
         for dial in dials:
             dial.cancel()
@@ -98,8 +110,12 @@ def others_on(ticket: Ticket | Invite | None, me: EndpointId) -> tuple[PeerAddre
 
 
 def missed(tried: Sequence[DialAttempt]) -> tuple[str, ...]:
-    """Return a warning if not all peers were reached."""
-    unmet = [attempt for attempt in tried if not attempt.reached]
+    """Return a warning about the peers that were not reached.
+
+    Where one was, nothing is said of those whose answer was not waited for.
+    """
+    is_in = any(attempt.reached for attempt in tried)
+    unmet = [it for it in tried if not (it.reached or (is_in and it.outcome == NOT_YET))]
     return (f"not all of the ticket's peers answered: {describe(unmet)}",) if unmet else ()
 
 
@@ -131,4 +147,4 @@ def _was_reached(dial: asyncio.Task[DialAttempt]) -> bool:
 def _attempt(peer: PeerAddress, dial: asyncio.Task[DialAttempt]) -> DialAttempt:
     if dial.done():
         return dial.result()
-    return DialAttempt(peer.endpoint, False, "had not answered yet")
+    return DialAttempt(peer.endpoint, False, NOT_YET)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from buddies_core.errors import BuddiesError, Unreachable
+from buddies_core.errors import BuddiesError, NotAllowed, Unreachable
 from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
 from buddies_core.model.ids import EndpointId, TopicId
 from buddies_core.model.provenance import Source
@@ -27,6 +27,8 @@ class FakeNetwork:
         self.reachable: set[EndpointId] = set()
         self.silent: set[EndpointId] = set()
         """Where a dial gets no answer at all."""
+        self.refusing: dict[EndpointId, float] = {}
+        """Peers that refuse us, each after so many seconds."""
         self.dialled: list[EndpointId] = []
         self.answers: dict[EndpointId, Callable[[PeerRequest], list[PeerReply]]] = {}
         self.neighbors_of: dict[TopicId, tuple[EndpointId, ...]] = {}
@@ -60,6 +62,9 @@ class FakeNetwork:
 
     async def reach(self, peer: PeerAddress, timeout_s: float) -> None:
         self.dialled.append(peer.endpoint)
+        if (refuses_after_s := self.refusing.get(peer.endpoint)) is not None:
+            await asyncio.sleep(refuses_after_s)
+            raise NotAllowed("not with me")
         if peer.endpoint in self.silent:
             await asyncio.Event().wait()
         if peer.endpoint not in self.reachable:

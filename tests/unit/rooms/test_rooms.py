@@ -357,7 +357,7 @@ async def test_joining_again_dials_the_new_ticket_and_says_who_did_not_answer() 
         assert "did not answer" in report.warnings[0]
 
 
-async def test_joining_again_waits_for_none_of_the_tickets_peers_once_one_is_reached() -> None:
+async def test_joining_again_hardly_waits_for_the_tickets_other_peers_once_one_is_reached() -> None:
     bob = a_host(BOB, "bob")
     network = network_of(bob)
     network.reachable.add(CAROL.endpoint)
@@ -369,6 +369,18 @@ async def test_joining_again_waits_for_none_of_the_tickets_peers_once_one_is_rea
         DialAttempt(ALICE.endpoint, False, "had not answered yet"),
         DialAttempt(CAROL.endpoint, True, "was reached"),
     )
+    assert report.warnings == ()
+
+
+async def test_joining_again_tells_what_one_refuses_though_another_was_reached_first() -> None:
+    bob = a_host(BOB, "bob")
+    network = network_of(bob)
+    network.reachable |= {ALICE.endpoint, CAROL.endpoint}
+    network.refusing[ALICE.endpoint] = 0.05
+    async with asyncio.timeout(2), rooms_of(bob) as (_, changes):
+        await changes.join("demo", None, None)
+        report = await changes.join("demo", ticket(ALICE, CAROL), None)
+    assert "was reached, but refuses: not with me" in report.warnings[0]
 
 
 async def test_joining_again_hardly_waits_for_a_silent_peer_where_there_are_neighbors(
