@@ -13,9 +13,6 @@ from buddies_core.model.room import DialAttempt, Ticket
 from buddies_core.rooms.ports import NetworkPort
 from buddies_core.rooms.room import Room
 
-NOT_YET = "had not answered yet"
-"""The outcome of a dial that is still under way when the others are told of."""
-
 JOIN_DEADLINE_S = 10.0
 MORE_PEERS_WITHIN_S = 3.0
 """A dial over a relay may take two seconds."""
@@ -110,12 +107,8 @@ def others_on(ticket: Ticket | Invite | None, me: EndpointId) -> tuple[PeerAddre
 
 
 def missed(tried: Sequence[DialAttempt]) -> tuple[str, ...]:
-    """Return a warning about the peers that were not reached.
-
-    Where one was, nothing is said of those whose answer was not waited for.
-    """
-    is_in = any(attempt.reached for attempt in tried)
-    unmet = [it for it in tried if not (it.reached or (is_in and it.outcome == NOT_YET))]
+    """Return a warning if not all peers were reached."""
+    unmet = [attempt for attempt in tried if not attempt.reached]
     return (f"not all of the ticket's peers answered: {describe(unmet)}",) if unmet else ()
 
 
@@ -147,4 +140,4 @@ def _was_reached(dial: asyncio.Task[DialAttempt]) -> bool:
 def _attempt(peer: PeerAddress, dial: asyncio.Task[DialAttempt]) -> DialAttempt:
     if dial.done():
         return dial.result()
-    return DialAttempt(peer.endpoint, False, NOT_YET)
+    return DialAttempt(peer.endpoint, False, "had not answered yet")
