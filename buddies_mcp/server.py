@@ -14,21 +14,20 @@ from mcp.shared.exceptions import MCPError
 
 from buddies_core import __version__
 from buddies_core.errors import BuddiesError
-from buddies_core.model import task_json
-from buddies_core.model.budget import json_text
 from buddies_core.model.json_view import JsonObject
-from buddies_core.model.task import TaskState
-from buddies_mcp import render
+from buddies_mcp import prompts, render, resources
 from buddies_mcp.caller import Call
+from buddies_mcp.completing import complete
 from buddies_mcp.link import DaemonLink
 from buddies_mcp.patience import Patience
+from buddies_mcp.prompts import PROMPTS
 from buddies_mcp.tools.memory import MEMORY_TOOLS
 from buddies_mcp.tools.policy import POLICY_TOOLS
 from buddies_mcp.tools.room import ROOM_TOOLS
 from buddies_mcp.tools.skill import SKILL_TOOLS
 from buddies_mcp.tools.task import TASK_TOOLS
 from buddies_mcp.tools.tool import Tool
-from buddies_mcp.waking import CHANNEL_CAPABILITY, INBOX_URI
+from buddies_mcp.waking import CHANNEL_CAPABILITY
 
 if TYPE_CHECKING:  # brings gRPC, which `initialize` must not wait for
     from buddies_core.client import DaemonClient
@@ -113,22 +112,6 @@ def _warned(answer: JsonObject, warning: str) -> JsonObject:
     return answer | {"warnings": [*(others if isinstance(others, list) else ()), warning]}
 
 
-INBOX = mcp.Resource(
-    uri=INBOX_URI,
-    name="inbox",
-    title="Tasks that wait",
-    description="The tasks of this machine's rooms that nobody works on yet, and how many of them"
-    " this agent could claim with poll_pending_tasks. Reading it claims none.",
-    mime_type="application/json",
-)
-
-
-def _check_uri(uri: str) -> None:
-    if uri != INBOX_URI:
-        text = f"there is no resource {uri!r}; there is {INBOX_URI}"
-        raise MCPError(mcp.INVALID_PARAMS, text, {"uri": uri})
-
-
 def build_server(session_of: SessionOf) -> Server[None]:
     """Return the server; it asks nothing before the client has initialized it."""
 
@@ -149,38 +132,49 @@ def build_server(session_of: SessionOf) -> Server[None]:
         return await call_tool(session.link, params.name, params.arguments or {}, call)
 
     async def on_list_resources(
-        _context: ServerRequestContext[None], _params: mcp.PaginatedRequestParams | None
+        context: ServerRequestContext[None], params: mcp.PaginatedRequestParams | None
     ) -> mcp.ListResourcesResult:
-        return mcp.ListResourcesResult(resources=[INBOX])
+        cursor = (params.cursor if params else None) or ""
+        return await resources.listed(session_of(context).link, cursor)
+
+    async def on_list_resource_templates(
+        _context: ServerRequestContext[None], _params: mcp.PaginatedRequestParams | None
+    ) -> mcp.ListResourceTemplatesResult:
+        return mcp.ListResourceTemplatesResult(resource_templates=list(resources.TEMPLATES))
 
     async def on_read_resource(
         context: ServerRequestContext[None], params: mcp.ReadResourceRequestParams
     ) -> mcp.ReadResourceResult:
-        _check_uri(params.uri)
-        try:
-            tasks = await session_of(context).link.ask(
-                lambda daemon: daemon.list_tasks(state=TaskState.SUBMITTED)
-            )
-        except BuddiesError as error:
-            raise MCPError(mcp.INTERNAL_ERROR, str(error)) from error
-        text = json_text(render.fitting(task_json.task_list_json(tasks)))
-        return mcp.ReadResourceResult(
-            contents=[mcp.TextResourceContents(uri=INBOX_URI, mime_type=INBOX.mime_type, text=text)]
-        )
+        return await resources.read(session_of(context).link, params.uri)
 
     async def on_subscribe_resource(
         context: ServerRequestContext[None], params: mcp.SubscribeRequestParams
     ) -> mcp.EmptyResult:
-        _check_uri(params.uri)
+        resources.check_tells(params.uri)
         session_of(context).waking.subscribe(subscribed=True)
         return mcp.EmptyResult()
 
     async def on_unsubscribe_resource(
         context: ServerRequestContext[None], params: mcp.UnsubscribeRequestParams
     ) -> mcp.EmptyResult:
-        _check_uri(params.uri)
+        resources.check_tells(params.uri)
         session_of(context).waking.subscribe(subscribed=False)
         return mcp.EmptyResult()
+
+    async def on_list_prompts(
+        _context: ServerRequestContext[None], _params: mcp.PaginatedRequestParams | None
+    ) -> mcp.ListPromptsResult:
+        return mcp.ListPromptsResult(prompts=[prompt.listing() for prompt in PROMPTS.values()])
+
+    async def on_get_prompt(
+        _context: ServerRequestContext[None], params: mcp.GetPromptRequestParams
+    ) -> mcp.GetPromptResult:
+        return prompts.named(params.name).get(params.arguments or {})
+
+    async def on_completion(
+        context: ServerRequestContext[None], params: mcp.CompleteRequestParams
+    ) -> mcp.CompleteResult:
+        return await complete(session_of(context).link, params.ref, params.argument)
 
     async def on_initialized(
         context: ServerRequestContext[None], _params: mcp.NotificationParams
@@ -204,10 +198,14 @@ def build_server(session_of: SessionOf) -> Server[None]:
         on_list_tools=on_list_tools,
         on_call_tool=on_call_tool,
         on_list_resources=on_list_resources,
+        on_list_resource_templates=on_list_resource_templates,
         on_read_resource=on_read_resource,
         on_subscribe_resource=on_subscribe_resource,
         on_unsubscribe_resource=on_unsubscribe_resource,
         on_subscriptions_listen=on_listen,
+        on_list_prompts=on_list_prompts,
+        on_get_prompt=on_get_prompt,
+        on_completion=on_completion,
     )
     server.add_notification_handler(
         "notifications/initialized", mcp.NotificationParams, on_initialized
