@@ -8,7 +8,14 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TEXTS = sorted(
     path
-    for pattern in ("buddies_*/**/*.py", "proto/*.proto", "scripts/*", "docs/**/*.md", "*.md")
+    for pattern in (
+        "buddies_*/**/*.py",
+        "proto/*.proto",
+        "scripts/*",
+        "docs/**/*.md",
+        "*.md",
+        "*.sh",
+    )
     for path in ROOT.glob(pattern)
     if path.is_file()
 )
@@ -25,4 +32,5 @@ def test_all_parts_are_looked_at() -> None:
     """So that a folder that moves does not go unseen."""
     assert {it.relative_to(ROOT).parts[0] for it in TEXTS} == {
         "buddies_cli", "buddies_core", "buddies_mcp", "proto", "scripts", "docs", "README.md",
+        "install.sh",
     }  # fmt: skip

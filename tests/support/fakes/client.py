@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TypeVar
 from uuid import UUID
 
+from buddies_core import __version__
 from buddies_core.client import DaemonClient
 from buddies_core.errors import DaemonUnavailable, TimedOut
 from buddies_core.model.bodies import AgentPresence
@@ -86,7 +87,7 @@ MEMORY = MemoryView(
 STATUS = DaemonStatus(
     info=DaemonInfo(
         protocol=1,
-        version="0.2.0",
+        version=__version__,
         pid=4321,
         endpoint=ALICE,
         user="alice",
