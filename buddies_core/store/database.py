@@ -91,6 +91,8 @@ class Database:
         self.id = b""
         self._rocks = rocks
         self._path = path
+        self.applied: list[Callable[[Changes], None]] = []
+        """Called on the writer's thread with the changes that have just become visible."""
         self._waiting: collections.deque[_Commit[Any]] = collections.deque()
         self._slots = asyncio.Semaphore(_COMMITS_WAITING_MAX)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
@@ -214,6 +216,8 @@ class Database:
             for fail in failed:
                 fail(_store_error(self._path, error))
         else:
+            for notice in self.applied:
+                notice(changes)
             for succeed in decided:
                 succeed()
 

@@ -15,6 +15,8 @@ from buddies_core.model.memory import (
 )
 from buddies_core.model.revocation import Revocation
 from buddies_core.store.in_memory_invites import InMemoryInvites
+from buddies_core.store.in_memory_skills import InMemorySkills
+from buddies_core.store.items import ItemSet, SortedItems
 from buddies_core.store.keys import SEQUENCE_MAX, presence_mark
 from buddies_core.store.policies import InMemoryPolicies
 from buddies_core.store.records import BindingRecord, PresenceRecord, RoomRecord
@@ -28,6 +30,7 @@ class InMemoryStore:
         self.id = os.urandom(16)
         self.policies = InMemoryPolicies()
         self.invites = InMemoryInvites()
+        self.skills = InMemorySkills()
         self._memories: dict[MemoryKey, tuple[int, Memory]] = {}
         self._last_sequence = 0
         self._rooms: dict[RoomName, RoomRecord] = {}
@@ -37,6 +40,15 @@ class InMemoryStore:
         self._watermarks: dict[bytes, int] = {}
         self._tasks: dict[TaskId, TaskRecord] = {}
         self._offers: dict[TaskId, OfferRecord] = {}
+
+    def items(self, room: RoomName) -> ItemSet:
+        """Return the items of a room."""
+
+        def proofs() -> list[bytes]:
+            memories = (it.proof for _, it in self._memories.values() if it.entry.room == room)
+            return [*memories, *self.skills.proofs(room)]
+
+        return SortedItems(proofs)
 
     async def put_memory(self, memory: Memory) -> bool:
         """Keep a memory unless one that prevails has its key; return whether it is kept now."""

@@ -13,6 +13,7 @@ from buddies_core.model.skill import (
     Vote,
     hash_of_key,
     prevails,
+    room_of_key,
     skill_key,
     succeeding,
 )
@@ -146,6 +147,12 @@ class InMemorySkills:
             return False
         self._votes[_place(vote)] = vote, neighbor
         return True
+
+    def proofs(self, room: RoomName) -> list[bytes]:
+        """Return the proofs of a room's skills and votes."""
+        skills = (skill.proof for _, skill in self._skills.values() if skill.entry.room == room)
+        votes = (it.proof for it, _ in self._votes.values() if room_of_key(it.skill) == room)
+        return [*skills, *votes]
 
     def ballots(self, key: SkillKey) -> tuple[tuple[Vote, EndpointId | None], ...]:
         """Return the votes on a skill, each with who brought it in."""

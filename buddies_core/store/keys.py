@@ -21,7 +21,8 @@
     totals    := "z"                                  → last sequence:u64be · memories:u64be
 
 What begins with "c", "e", "j", "n", "s", "u" or "v" is about skills; see `skill_keys`. What
-begins with "a" is an invite to a private room; see `store.invites`.
+begins with "a" is an invite to a private room; see `store.invites`. What begins with "I", "J" or
+"S" is about what members compare; see `store.items`.
 
 Each memory is in two timelines, its room's and that of all rooms, which has the empty name. A log
 entry counts only if the memory it names still carries that sequence. Those under "f" are the

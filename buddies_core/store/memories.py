@@ -17,6 +17,7 @@ from buddies_core.model.memory import (
 )
 from buddies_core.store import contents, keys
 from buddies_core.store.database import Changes, Database, Read, View
+from buddies_core.store.items import item_changes
 from buddies_core.store.listing import Listed, Listing
 from buddies_core.store.records import decode_memory, decode_memory_head, encode_memory
 
@@ -66,6 +67,11 @@ def put_memory(
         changes[keys.truncated(memory.key)] = None
     changes[place] = encode_memory(arrived, sequence)
     changes |= contents.beside(place, arrived.entry.content)
+    changes |= item_changes(
+        read,
+        gone=[] if kept is None else [(kept[1].entry.room, kept[1].proof)],
+        new=[(arrived.entry.room, arrived.proof, place)],
+    )
     changes[keys.TOTALS] = struct.pack(">QQ", sequence, count + is_new)
     return True, changes
 

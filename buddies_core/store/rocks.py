@@ -22,6 +22,7 @@ from buddies_core.store import keys
 from buddies_core.store.arrivals import arrivals
 from buddies_core.store.database import Changes, Database, Read
 from buddies_core.store.invites import RocksInvites
+from buddies_core.store.items import ItemSet, RocksItems
 from buddies_core.store.listing import Listing
 from buddies_core.store.marks import RocksMarks
 from buddies_core.store.memories import (
@@ -54,7 +55,7 @@ from buddies_core.store.task_records import (
     encode_offer,
     encode_task,
 )
-from buddies_core.store.upgrade import takes_time, upgrade
+from buddies_core.store.upgrade import note_complete, takes_time, upgrade
 
 _log = logging.getLogger(__name__)
 
@@ -77,6 +78,7 @@ class RocksStore(RocksMarks):
         self._database = database
         self._listing = Listing(keys.BITS, keys.TIMES, keys.SPANS)
         self.policies = RocksPolicies(database)
+        self._items = RocksItems(database)
         self.skills = RocksSkills(database)
         self.invites = RocksInvites(database)
 
@@ -93,7 +95,9 @@ class RocksStore(RocksMarks):
         """
         async with Database.open(path) as database:
             store = cls(database)
-            if not takes_time(database):
+            if takes_time(database):
+                note_complete(database, store._listing, store.skills.listing)
+            else:
                 await store.upgrade()
             yield store
 
@@ -102,7 +106,20 @@ class RocksStore(RocksMarks):
 
         Lists with a filter are slow until then. Cut short, it goes on where it was the next time.
         """
-        await upgrade(self._database, self._listing, self.skills.listing)
+        await upgrade(self._database, self._listing, self.skills.listing, self._items)
+
+    def items(self, room: RoomName) -> ItemSet:
+        """Return the items of a room: the proofs of its memories, skills and votes."""
+        return self._items.of(room)
+
+    @property
+    def items_complete(self) -> bool:
+        """Whether all records are among the items, including those that an older buddies wrote."""
+        return self._items.complete
+
+    async def read(self, work: Callable[[], T]) -> T:
+        """Return what `work` returns, run on a thread for reading."""
+        return await self._database.read(work)
 
     async def put_memory(self, memory: Memory) -> bool:
         """Keep a memory unless one that prevails has its key; return whether it is kept now.

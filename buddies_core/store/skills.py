@@ -20,11 +20,13 @@ from buddies_core.model.skill import (
     SkillKey,
     Vote,
     prevails,
+    room_of_key,
     succeeding,
 )
 from buddies_core.store import contents, keys, skill_keys, succession
 from buddies_core.store.arrivals import arrivals
 from buddies_core.store.database import Changes, Database, Read
+from buddies_core.store.items import item_changes
 from buddies_core.store.listing import Listing
 from buddies_core.store.skill_keys import AnnouncementId
 from buddies_core.store.skill_reading import (
@@ -174,6 +176,11 @@ class RocksSkills:
             arrived = skill if kept is None else succeeding(skill, kept[1])
             changes[place] = encode_skill(arrived, sequence)
             changes |= contents.beside(place, arrived.entry.content)
+            changes |= item_changes(
+                read,
+                gone=[] if kept is None else [(kept[1].entry.room, kept[1].proof)],
+                new=[(arrived.entry.room, arrived.proof, place)],
+            )
             changes[skill_keys.LAST] = struct.pack(">Q", sequence)
             return True, changes
 
@@ -305,10 +312,20 @@ class RocksSkills:
             return False
 
         def decide(read: Read) -> tuple[bool, Changes]:
-            kept = _read_vote(place, read(place))
-            if place in forgotten or (kept is not None and kept[0].sent_at_ms >= vote.sent_at_ms):
-                return False, forgotten
-            return True, {**forgotten, place: encode_vote(vote, neighbor)}
+            former = {it: _read_vote(it, read(it)) for it in (*forgotten, place)}
+            kept = former[place]
+            is_news = kept is None or kept[0].sent_at_ms < vote.sent_at_ms
+            is_kept = place not in forgotten and is_news
+            changes: dict[bytes, bytes | None] = {**forgotten}
+            if is_kept:
+                changes[place] = encode_vote(vote, neighbor)
+            room = room_of_key(vote.skill)
+            changes |= item_changes(
+                read,
+                gone=[(room, it[0].proof) for at, it in former.items() if it and at in changes],
+                new=[(room, vote.proof, place)] if is_kept else [],
+            )
+            return is_kept, changes
 
         return await self._database.commit(decide)
 

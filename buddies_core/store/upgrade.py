@@ -2,36 +2,50 @@
 
 Layout 2: a memory's place in a timeline is its `at_s`, which was its author's time alone; and long
 contents lie apart from their records. Layout 3: lists have an index of their own; see `listing`.
+Layout 4: rooms have sets of items; see `items`.
 
 It goes by pages of the two logs, the oldest first, and notes with each page how far it is. What has
 yet to be brought over is read and replaced as it is; what comes meanwhile has today's layout.
 """
 
+import itertools
 import logging
 import struct
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
 
 from buddies_core.errors import StoreError
+from buddies_core.model.ids import RoomName
 from buddies_core.model.memory import MemoryKey
-from buddies_core.model.skill import SkillKey
+from buddies_core.model.skill import SkillKey, room_of_key
 from buddies_core.store import contents, keys, skill_keys
 from buddies_core.store.database import Changes, Database, Read
+from buddies_core.store.items import RocksItems, item_changes
 from buddies_core.store.listing import PAGE, Listed, Listing
 from buddies_core.store.memories import listed, places, places_before, read_head, read_memory
 from buddies_core.store.records import encode_memory
 from buddies_core.store.skill_reading import listed_skill, read_skill, read_skill_head
-from buddies_core.store.skill_records import encode_skill
+from buddies_core.store.skill_records import decode_vote, encode_skill
 
-LAYOUT = 3
+LAYOUT = 4
 
 _log = logging.getLogger(__name__)
 
 _MARK = keys.watermark(b"layout")
 
-Brought: TypeAlias = tuple[Listed, Changes]
-"""What is to be found of an entry, and what else changes in its records."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brought:
+    """An entry of a log, as it is to be found from now on."""
+
+    listed: Listed
+    room: RoomName
+    proof: bytes
+    place: bytes
+    changes: Changes
+    """What else changes in its records."""
 
 
 def takes_time(database: Database) -> bool:
@@ -43,8 +57,17 @@ def takes_time(database: Database) -> bool:
         return True
 
 
-async def upgrade(database: Database, memories: Listing, skills: Listing) -> None:
-    """Return when all is in today's layout; from then on the listings are complete.
+def note_complete(database: Database, *listings: Listing) -> None:
+    """Have lists use their index, if the buddies that wrote this database kept one."""
+    with suppress(StoreError):
+        for listing in listings:
+            listing.complete = _number(database.get, _MARK) >= 3
+
+
+async def upgrade(
+    database: Database, memories: Listing, skills: Listing, items: RocksItems
+) -> None:
+    """Return when all is in today's layout; from then on the listings and the items are complete.
 
     Cut short, or where the disk refuses, it goes on from there the next time.
     """
@@ -55,8 +78,9 @@ async def upgrade(database: Database, memories: Listing, skills: Listing) -> Non
             await _bring_over(database, keys.LOG, memories, bring)
             bring = partial(_skill, is_apart=layout >= 2)
             await _bring_over(database, skill_keys.LOG, skills, bring)
+            await _bring_votes(database)
             await database.commit(lambda _: (None, {_MARK: struct.pack(">Q", LAYOUT)}))
-        memories.complete = skills.complete = True
+        memories.complete = skills.complete = items.complete = True
     except StoreError as error:
         _log.warning("store_not_upgraded reason=%s", error)
 
@@ -68,13 +92,13 @@ async def _bring_over(
     bring: Callable[[bytes, Read], Brought | None],
 ) -> None:
     """Bring over what stands in a log, one page with each commit."""
-    mark = keys.watermark(b"layout of " + log)
+    mark = keys.watermark(b"layout %d of " % LAYOUT + log)
     last = next((it for it, _ in database.scan(log, backwards=True)), None)
     pages = 0 if last is None else keys.log_sequence(last) // PAGE + 1
 
     def one_page(page: int, read: Read) -> tuple[None, Changes]:
         changes: dict[bytes, bytes | None] = {mark: struct.pack(">Q", page + 1)}
-        entries: list[Listed] = []
+        entries: list[Brought] = []
         for place, key in database.scan(log, start=log + struct.pack(">Q", page * PAGE)):
             if keys.log_sequence(place) // PAGE > page:
                 break
@@ -82,14 +106,37 @@ async def _bring_over(
                 brought = bring(key, read)
             except StoreError:
                 continue  # It stays as it is, and what reads it says so.
-            if brought is not None and brought[0].sequence == keys.log_sequence(place):
-                entries.append(brought[0])
-                changes |= brought[1]
-        changes |= listing.page_changes(read, entries)
+            if brought is not None and brought.listed.sequence == keys.log_sequence(place):
+                entries.append(brought)
+                changes |= brought.changes
+        if not listing.complete:
+            changes |= listing.page_changes(read, [it.listed for it in entries])
+        changes |= item_changes(read, new=[(it.room, it.proof, it.place) for it in entries])
         return None, changes
 
     for page in range(_number(database.get, mark), pages):
         await database.commit(partial(one_page, page), synced=False)
+
+
+async def _bring_votes(database: Database) -> None:
+    """Make items of the votes; cut short, it begins anew, as it takes little time."""
+
+    def some(start: bytes, read: Read) -> tuple[bytes | None, Changes]:
+        places = [
+            place
+            for place, _ in itertools.islice(database.scan(skill_keys.VOTES, start=start), PAGE)
+        ]
+        new = []
+        for place in places:
+            with suppress(ValueError):
+                vote, _ = decode_vote(read(place) or b"")
+                new.append((room_of_key(vote.skill), vote.proof, place))
+        after = places[-1] + b"\0" if len(places) == PAGE else None
+        return after, item_changes(read, new=new)
+
+    after: bytes | None = skill_keys.VOTES
+    while after is not None:
+        after = await database.commit(partial(some, after), synced=False)
 
 
 def _memory(key: bytes, read: Read, *, is_apart: bool) -> Brought | None:
@@ -105,7 +152,13 @@ def _memory(key: bytes, read: Read, *, is_apart: bool) -> Brought | None:
             assert whole is not None, "its head was there"
             changes[keys.memory(MemoryKey(key))] = encode_memory(whole[1], whole[0])
             changes |= contents.beside(keys.memory(MemoryKey(key)), whole[1].entry.content)
-    return listed(*kept), changes
+    return Brought(
+        listed=listed(*kept),
+        room=kept[1].entry.room,
+        proof=kept[1].proof,
+        place=keys.memory(MemoryKey(key)),
+        changes=changes,
+    )
 
 
 def _skill(key: bytes, read: Read, *, is_apart: bool) -> Brought | None:
@@ -118,7 +171,13 @@ def _skill(key: bytes, read: Read, *, is_apart: bool) -> Brought | None:
         assert whole is not None, "its head was there"
         changes[skill_keys.SKILLS + key] = encode_skill(whole[1], whole[0])
         changes |= contents.beside(skill_keys.SKILLS + key, whole[1].entry.content)
-    return listed_skill(*kept), changes
+    return Brought(
+        listed=listed_skill(*kept),
+        room=kept[1].entry.room,
+        proof=kept[1].proof,
+        place=skill_keys.SKILLS + key,
+        changes=changes,
+    )
 
 
 def _number(read: Read, place: bytes) -> int:
