@@ -75,7 +75,7 @@ bench-search: $(READY)  ## how well questions are answered, and how fast lists a
 	@python -m tests.bench.lists
 	@python -m tests.bench.scale
 
-conformance: $(READY)  ## the MCP conformance suite by HTTP, as far as it needs no fixtures; needs npm
+conformance: $(READY)  ## the MCP conformance suite by HTTP, as far as it needs no fixtures, and the Inspector; needs npm
 	@scripts/conformance
 
 proto: $(READY)  ## generate buddies_core/pb from proto/
