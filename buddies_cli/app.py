@@ -5,18 +5,28 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import os
 import re
 import select
 import shlex
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from buddies_cli import terminal
+from buddies_cli.progress import progress
+from buddies_cli.tables import Prose
+from buddies_cli.terminal import Screen
 from buddies_core import launcher
 from buddies_core.errors import BuddiesError, DaemonUnavailable, InvalidInput, TimedOut
 from buddies_core.model.json_view import JsonObject
@@ -33,6 +43,8 @@ from buddies_core.paths import Paths
 from buddies_core.settings import Settings
 
 if TYPE_CHECKING:  # brings gRPC, which --help must not wait for
+    from buddies_cli.progress import Bar
+    from buddies_cli.tables import Shown
     from buddies_core.client import DaemonClient
 
 AnswerT = TypeVar("AnswerT")
@@ -115,19 +127,45 @@ class App:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.as_json = False
+        self._bar: Bar | None = None
 
     def ask(
-        self, question: Callable[[DaemonClient], Awaitable[AnswerT]], *, start: bool = True
+        self,
+        question: Callable[[DaemonClient], Awaitable[AnswerT]],
+        *,
+        start: bool = True,
+        doing: str = "Asking the daemon",
     ) -> AnswerT:
-        """Return the daemon's answer; `start` starts a daemon where none runs."""
+        """Return the daemon's answer.
+
+        Args:
+            question: What to ask.
+            start: Start a daemon where none runs.
+            doing: What is shown while it takes long; empty for what tells its progress itself.
+        """
 
         async def asked() -> AnswerT:
-            async with self.machine.client(start=start) as daemon:
+            with self.progress("Starting the daemon" if start else "Reaching the daemon"):
+                async with AsyncExitStack() as stack:
+                    daemon = await stack.enter_async_context(self.machine.client(start=start))
+                    rest = stack.pop_all()
+            async with rest:
                 if daemon.version_warning:
                     self.note(f"warning: {daemon.version_warning}")
-                return await question(daemon)
+                with self.progress(doing) if doing else nullcontext():
+                    return await question(daemon)
 
         return asyncio.run(asked())
+
+    @contextmanager
+    def progress(self, text: str, total: int | None = None) -> Iterator[Bar]:
+        """Show how far the block is if it takes over a second, as `progress.progress` does."""
+        with progress(text, total) as bar:
+            self._bar = bar
+            try:
+                yield bar
+            finally:
+                self._bar = None
 
     def stop(self) -> int:
         """Stop the daemon and return the process id that it had."""
@@ -145,13 +183,22 @@ class App:
         """Raise what is wrong if a daemon with this environment could not start."""
         asyncio.run(self.machine.check(environ))
 
-    def show(self, answer: JsonObject, human: str) -> None:
-        """Print an answer: as JSON if asked for, otherwise for people."""
+    def show(self, answer: JsonObject, human: Shown | str) -> None:
+        """Print an answer: as JSON if asked for, otherwise for people.
+
+        A text is made safe by the caller, and is wrapped to the terminal.
+        """
         if self.as_json:
             # ASCII, so that it is the same under every locale and harmless in every terminal.
             click.echo(json.dumps(answer, indent=2))
-        elif human:
-            click.echo(human)
+            return
+        shown = Prose(human) if isinstance(human, str) else human
+        if text := shown.text(self.screen()):
+            click.echo(text)
+
+    def screen(self) -> Screen:
+        """Return where answers are shown."""
+        return Screen.of(os.environ, sys.stdout)
 
     def show_line(self, answer: JsonObject, human: str) -> None:
         """Print one of many answers, each a line of its own."""
@@ -164,7 +211,9 @@ class App:
 
     def note(self, text: str) -> None:
         """Tell a person something beside the answer."""
-        click.echo(terminal.plain(text), err=True)
+        text = terminal.plain(text)
+        if self._bar is None or not self._bar.say(text):
+            click.echo(Prose(text).text(Screen.of(os.environ, sys.stderr)), err=True)
 
 
 class Command(click.Command):

@@ -25,9 +25,10 @@ from buddies_cli.commands.daemon import daemon, whoami
 from buddies_cli.commands.identity import identity
 from buddies_cli.commands.memory import memory
 from buddies_cli.commands.policy import policy
-from buddies_cli.commands.room import join, leave, notify, room, rooms, status, ticket
+from buddies_cli.commands.room import join, leave, notify, room, rooms, ticket
 from buddies_cli.commands.setup import setup
 from buddies_cli.commands.skill import skill
+from buddies_cli.commands.status import status
 from buddies_cli.commands.task import task
 from buddies_cli.commands.uninstall import uninstall
 from buddies_cli.streams import ReaderGone

@@ -1,18 +1,39 @@
 """Text for people, in which nothing that a peer wrote can move the cursor or change the colours."""
 
+import shutil
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from textwrap import indent
+from typing import TextIO
 
 import click
-from rich.cells import cell_len
 
 # Controls and format characters are what a terminal obeys or reorders text by; lone surrogates
 # can't be written at all.
 _UNSAFE = {"Cc", "Cf", "Cs"}
 _SAFE = "\n\t\u200d"  # the last one joins emoji
-_GAP = 2
+WIDTH_MIN = 20
+"""Cells: on a terminal that is narrower, or that says so, lines may be wider than it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """Where an answer is shown."""
+
+    width: int | None
+    """Cells in a line; None where it is read by a program."""
+    is_styled: bool = False
+    """Whether text may be bold or coloured."""
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str], stream: TextIO) -> "Screen":
+        """Return the screen that a stream writes to; COLUMNS overrules the terminal's width."""
+        if not stream.isatty():
+            return cls(None)
+        width = max(WIDTH_MIN, shutil.get_terminal_size().columns)
+        return cls(width, is_styled=color(environ) is None)
 
 
 def color(environ: Mapping[str, str]) -> bool | None:
@@ -88,14 +109,10 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def columns(rows: Iterable[Sequence[str]]) -> str:
-    """Return rows of text from elsewhere in aligned columns, all but the last padded."""
-    cells = [[line(cell) for cell in row] for row in rows]
-    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join(
-        "".join(
-            cell + " " * (width - cell_len(cell) + _GAP)
-            for cell, width in zip(row, widths, strict=True)
-        ).rstrip()
-        for row in cells
-    )
+def width(text: str) -> int:
+    """Return how many cells of a terminal a line takes."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)

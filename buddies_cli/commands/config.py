@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from buddies_cli import terminal
 from buddies_cli.app import App, Group
+from buddies_cli.tables import Column, Table
 from buddies_core import edits, settings
 from buddies_core.errors import InvalidInput, NotFound
 from buddies_core.paths import config_file
@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
     from buddies_core.model.json_view import JsonValue
 
+_COLUMNS = (
+    Column("SETTING"),
+    Column("VALUE", wraps=True),
+    Column("FROM", wraps=True),
+    Column("MEANING", wraps=True),
+)
 HOW_TO_APPLY = "The daemon reads it when it starts: buddies-cli daemon restart"
 
 
@@ -60,7 +66,7 @@ def show(app: App) -> None:
         for agent, shown in current.agents.items()
     ]
     rows = [
-        *((it.setting.name, it.text or "–", it.source, it.setting.meaning) for it in values),
+        *((it.setting.name, it.text, it.source, it.setting.meaning) for it in values),
         *(
             (f"{AGENTS}.{agent}", shown, IN_FILE, "what others see this agent as")
             for agent, shown in current.agents.items()
@@ -68,7 +74,7 @@ def show(app: App) -> None:
     ]
     app.show(
         {"path": str(current.path) if current.path else None, "settings": listed},
-        terminal.columns(rows),
+        Table(_COLUMNS, rows),
     )
 
 

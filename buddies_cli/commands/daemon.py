@@ -8,6 +8,7 @@ import click
 
 from buddies_cli import terminal
 from buddies_cli.app import App, Command, Group
+from buddies_cli.tables import Facts
 from buddies_core.model import json_view
 
 if TYPE_CHECKING:
@@ -53,13 +54,16 @@ def restart(context: click.Context) -> None:
 @daemon.command()
 @click.pass_obj
 def status(app: App) -> None:
-    """Show how the daemon is."""
+    """Show everything that the daemon says of its state, counters and addresses included.
+
+    Example: buddies-cli daemon status
+    """
     overview = app.ask(lambda client: client.status(), start=False)
-    app.show(json_view.status_json(overview), status_table(overview))
+    app.show(json_view.status_json(overview), _facts(overview))
 
 
-def status_table(status: DaemonStatus) -> str:
-    """Return everything that a daemon says of its state, for people."""
+def _facts(status: DaemonStatus) -> Facts:
+    """Return everything that a daemon says of its state."""
     info = status.info
     network = f"{info.network}, relay {info.relay_url}" if info.relay_url else info.network
     rows = [
@@ -80,7 +84,7 @@ def status_table(status: DaemonStatus) -> str:
         ("counters", ", ".join(f"{name} {number}" for name, number in status.counters)),
         *(("warning", warning) for warning in status.warnings),
     ]
-    return terminal.columns(row for row in rows if row[1])
+    return Facts(rows)
 
 
 @click.command(cls=Command)
@@ -94,11 +98,11 @@ def whoami(app: App) -> None:
         ("identity", _identity(info)),
         ("problem", info.signer_problem),
     ]
-    app.show(json_view.whoami_json(info), terminal.columns(row for row in rows if row[1]))
+    app.show(json_view.whoami_json(info), Facts(rows))
 
 
 def _identity(info: DaemonInfo) -> str:
-    return info.identity or f"none (signer {info.signer}): what is said here is not signed by you"
+    return info.identity or f"none (signer {info.signer}): messages are not signed by you"
 
 
 def _agent(agent: AgentView) -> str:

@@ -18,6 +18,7 @@ from buddies_cli.app import (
     text_argument,
 )
 from buddies_cli.snippets import origin, snippet
+from buddies_cli.tables import Entries, Entry, Page, Raw, paragraph
 from buddies_core.clock import SystemClock
 from buddies_core.model import json_view
 from buddies_core.model.identity import Verified
@@ -26,7 +27,7 @@ from buddies_core.model.memory import CONTENT_BYTES_MAX, MemoryKind
 from buddies_core.model.moments import FORMS, moment_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from buddies_core.client import DaemonClient
     from buddies_core.model.views import MemoryPage, MemoryView, SearchResult
@@ -110,7 +111,7 @@ def list_(app: App, cursor: str, **filters: Unpack[Filters]) -> None:
         app.note("no memory")
     if found.damaged:
         app.note(f"warning: {terminal.count(found.damaged, 'damaged record')} skipped")
-    app.show(json_view.memory_list_json(found), _blocks(found.results))
+    app.show(json_view.memory_list_json(found), _entries(found.results))
     app.note_more(found.next_cursor)
 
 
@@ -124,7 +125,7 @@ def search(app: App, query: str, timeout_s: float, **filters: Unpack[Filters]) -
     result = app.ask(lambda daemon: daemon.search_memory(query, timeout_s=timeout_s, **filters))
     for note in _asked(result):
         app.note(note)
-    app.show(json_view.search_json(result), _blocks(result.results))
+    app.show(json_view.search_json(result), _entries(result.results))
 
 
 @memory.command()
@@ -146,7 +147,7 @@ def get(app: App, id: str, offset: int, limit: int | None) -> None:
         app.note(f"{page.total} characters in all; go on with --offset {page.next_offset}")
     elif view.truncated:
         app.note("only its beginning has reached this machine so far")
-    human = f"{_heading(view)}\n\n{terminal.plain(view.content)}"
+    human = Page([paragraph(_entry(view, body=False)), Raw(terminal.plain(view.content))])
     app.show(json_view.memory_page_json(page), human)
 
 
@@ -161,14 +162,11 @@ def _asked(result: SearchResult) -> list[str]:
     return [*answered, *unanswered, *result.notes, *nothing]
 
 
-def _blocks(views: tuple[MemoryView, ...]) -> str:
-    return "\n\n".join(
-        "\n".join(filter(None, (_heading(it), snippet(it.title, it.content, it.match))))
-        for it in views
-    )
+def _entries(views: Sequence[MemoryView]) -> Entries:
+    return Entries([_entry(view) for view in views])
 
 
-def _heading(view: MemoryView) -> str:
+def _entry(view: MemoryView, *, body: bool = True) -> Entry:
     author = f"{view.author_name} ({view.agent})" if view.agent else view.author_name
     doubt = {
         Verified.SIGNER: f", signed by {terminal.signer(view.signed_by)}",
@@ -180,11 +178,9 @@ def _heading(view: MemoryView) -> str:
         f"{view.kind} in {view.room} by {author}{doubt},"
         f" {terminal.when(view.created_at_s * 1000)}{tags}"
     )
-    return "\n".join(
-        [
-            terminal.bold(terminal.line(view.title)),
-            terminal.dim(terminal.line(said)),
-            *([terminal.dim(origin(view.match))] if view.match else []),
-            terminal.dim(str(view.id)),
-        ]
+    return Entry(
+        title=view.title,
+        lines=(said, origin(view.match)),
+        id=str(view.id),
+        body=snippet(view.title, view.content, view.match) if body else "",
     )

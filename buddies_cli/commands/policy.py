@@ -10,17 +10,25 @@ import click
 
 from buddies_cli import terminal
 from buddies_cli.app import App, Group, cursor_option
+from buddies_cli.tables import Column, Page, Prose, Table, heading
 from buddies_core.errors import InvalidInput, NotAllowed
 from buddies_core.model.ids import short
 from buddies_core.model.policy_json import policy_json, policy_report_json
 
 if TYPE_CHECKING:
+    from buddies_cli.tables import Shown
     from buddies_core.client import DaemonClient
     from buddies_core.model.policy import AffectedMember, PolicyReport, PolicyView
 
 Change: TypeAlias = "Callable[[DaemonClient, bool], Awaitable[PolicyReport]]"
 """Asks for a change; the second argument says that the person has confirmed it."""
 
+_AFFECTED = (
+    Column("MEMBER", wraps=True),
+    Column("ENDPOINT"),
+    Column("HERE"),
+    Column("KEY", wraps=True),
+)
 _YES = click.option(
     "--yes", is_flag=True, help="Do it also if it locks this machine out or opens the room."
 )
@@ -43,7 +51,7 @@ def show(app: App, room: str, cursor: str) -> None:
     """Show whom this machine hears in ROOM."""
     view = app.ask(lambda daemon: daemon.get_policy(room, cursor))
     _warn(app, view)
-    app.show(policy_json(view), _table(view))
+    app.show(policy_json(view), _page(view))
     app.note_more(view.next_cursor)
 
 
@@ -122,11 +130,11 @@ def _change(app: App, change: Change, *, yes: bool) -> None:
         report = app.ask(lambda daemon: change(daemon, True))
     _warn(app, report.view)
     parts = [
-        _table(report.view),
-        _affected("Not heard any more, or still not", report.shut_out, report.shut_out_total),
-        _affected("Heard from now on", report.admitted, report.admitted_total),
+        _page(report.view),
+        *_affected("Not heard any more, or still not", report.shut_out, report.shut_out_total),
+        *_affected("Heard from now on", report.admitted, report.admitted_total),
     ]
-    app.show(policy_report_json(report), "\n\n".join(part for part in parts if part))
+    app.show(policy_report_json(report), Page(parts))
 
 
 def _warn(app: App, view: PolicyView) -> None:
@@ -134,20 +142,24 @@ def _warn(app: App, view: PolicyView) -> None:
         app.note(f"warning: {warning}")
 
 
-def _table(view: PolicyView) -> str:
-    marks = [
+def _page(view: PolicyView) -> Shown:
+    rows = [
         (label, "this machine's" if label == view.local_identity else "")
         for label in view.identities
     ]
-    listed = f"\n{terminal.columns(marks)}" if marks else ""
-    heading = terminal.bold(f"{terminal.line(view.room)}: {view.meaning}")
-    own = terminal.dim(f"this machine's own identity: {view.local_identity or 'none'}")
-    return f"{heading}{listed}\n{own}"
+    own = f"This machine's own identity: {view.local_identity or 'none'}"
+    return Page(
+        [
+            heading(f"{view.room}: {view.meaning}"),
+            Table((Column("IDENTITY", wraps=True), Column("WHOSE")), rows),
+            Prose(terminal.dim(terminal.line(own))),
+        ]
+    )
 
 
-def _affected(heading: str, members: Sequence[AffectedMember], total: int) -> str:
+def _affected(title: str, members: Sequence[AffectedMember], total: int) -> list[Shown]:
     if not members:
-        return ""
+        return []
     rows = [
         (
             member.name,
@@ -157,5 +169,5 @@ def _affected(heading: str, members: Sequence[AffectedMember], total: int) -> st
         )
         for member in members
     ]
-    more = f"\nand {total - len(members)} more" if total > len(members) else ""
-    return f"{terminal.bold(f'{heading} ({total})')}\n{terminal.columns(rows)}{more}"
+    more = [Prose(f"and {total - len(members)} more")] if total > len(members) else []
+    return [heading(f"{title} ({total})"), Table(_AFFECTED, rows), *more]

@@ -9,10 +9,10 @@ import click
 
 from buddies_cli import terminal
 from buddies_cli.app import App, Command, Duration, Group, cursor_option, text_argument
-from buddies_cli.commands.daemon import status_table
+from buddies_cli.commands.status import room_table, seen_rooms
+from buddies_cli.tables import Page, Prose, Raw
 from buddies_core.errors import InvalidInput, NotAllowed
 from buddies_core.model import json_view
-from buddies_core.model.identity import Verified
 from buddies_core.model.ids import short
 from buddies_core.model.private import INVITE_USES_MAX
 from buddies_core.model.room import typed_room
@@ -20,18 +20,18 @@ from buddies_core.model.room import typed_room
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from buddies_cli.tables import Shown
     from buddies_core.client import DaemonClient
     from buddies_core.model.room import (
         JoinReport,
         LeaveReport,
-        Member,
         NamedPeer,
+        RoomList,
         RoomStatus,
         RotateReport,
     )
 
 TICKET_BYTES_MAX = 64 << 10
-_NO_KEY = {Verified.SIGNER: "", Verified.PEER: "no key", Verified.UNVERIFIED: "unverified"}
 
 
 @click.command(cls=Command)
@@ -63,15 +63,17 @@ def join(app: App, room: str, ticket: str | None, *, private: bool) -> None:
     app.show(json_view.join_json(report), _joined(report))
 
 
-def _joined(report: JoinReport) -> str:
+def _joined(report: JoinReport) -> Shown:
     names = ", ".join(terminal.line(member.name) for member in report.members if not member.is_self)
     done = "Already in" if report.already_joined else "Joined"
     kind = "private room " if report.private else ""
     room = terminal.line(report.room)
     joined = f"{done} {kind}{room}; {names or 'nobody else'} is here."
     if report.private:
-        return f"{joined}\nTo let in somebody else, make an invite: buddies-cli ticket {room}"
-    return f"{joined}\nTicket for others:\n{report.ticket}"
+        return Prose(
+            f"{joined}\nTo let in somebody else, make an invite: buddies-cli ticket {room}"
+        )
+    return Page([Prose(f"{joined}\nTicket for others:"), Raw(report.ticket)], is_spaced=False)
 
 
 @click.command(cls=Command)
@@ -93,7 +95,7 @@ def ticket(app: App, room: str, uses: int | None, expires: float | None) -> None
     report = app.ask(lambda daemon: daemon.room_ticket(room, uses=uses, expires_s=expires))
     for warning in report.warnings:
         app.note(f"warning: {warning}")
-    app.show(json_view.ticket_json(report), report.ticket)
+    app.show(json_view.ticket_json(report), Raw(report.ticket))
 
 
 @click.group(cls=Group)
@@ -175,57 +177,20 @@ def leave(app: App, room: str) -> None:
 @cursor_option
 @click.pass_obj
 def rooms(app: App, cursor: str) -> None:
-    """List the rooms that this machine is in."""
-    found = app.ask(lambda daemon: daemon.room_list(cursor), start=False)
+    """List the rooms that this machine is in, and who is in them.
+
+    Example: buddies-cli rooms
+    """
+
+    async def look(daemon: DaemonClient) -> tuple[RoomList, list[RoomStatus]]:
+        found = await daemon.room_list(cursor)
+        return found, [] if app.as_json else await seen_rooms(daemon, found.rooms)
+
+    found, seen = app.ask(look, start=False)
     if not found.rooms:
         app.note("This machine is in no room; join one with: buddies-cli join ROOM")
-    app.show(json_view.rooms_json(found), terminal.columns((name,) for name in found.rooms))
+    app.show(json_view.rooms_json(found), room_table(seen))
     app.note_more(found.next_cursor)
-
-
-@click.command(cls=Command)
-@click.argument("room", required=False)
-@cursor_option
-@click.pass_obj
-def status(app: App, room: str | None, cursor: str) -> None:
-    """Show who is in ROOM, or how the daemon is.
-
-    Without ROOM it is the same as: buddies-cli daemon status.
-    """
-    if room is None:
-        overview = app.ask(lambda daemon: daemon.status(), start=False)
-        app.show(json_view.status_json(overview), status_table(overview))
-    else:
-        seen = app.ask(lambda daemon: daemon.room_status(room, cursor), start=False)
-        app.show(json_view.room_status_json(seen), _room_table(seen))
-        app.note_more(seen.next_cursor)
-
-
-def _room_table(seen: RoomStatus) -> str:
-    kind = " (private)" if seen.private else ""
-    members = seen.members_total or len(seen.members)
-    heading = (
-        f"{terminal.line(seen.room)}{kind}: {terminal.count(members, 'member')},"
-        f" {terminal.count(seen.neighbors, 'neighbor')},"
-        f" joined {terminal.when(seen.joined_at_ms)}"
-    )
-    rows = [row for member in seen.members for row in _member_rows(member)]
-    warnings = "".join(f"\nwarning: {terminal.line(warning)}" for warning in seen.warnings)
-    return f"{terminal.bold(heading)}\n{terminal.columns(rows)}{warnings}"
-
-
-def _member_rows(member: Member) -> list[tuple[str, ...]]:
-    name = f"{member.name} (this machine)" if member.is_self else member.name
-    endpoint = short(member.endpoint) or "unknown"
-    key = terminal.signer(member.signed_by) if member.signed_by else _NO_KEY[member.verified]
-    if not member.agents:
-        return [(name, endpoint, key, "no agent", "")]
-    rows: list[tuple[str, ...]] = []
-    for agent in member.agents:
-        who = f"{agent.name} ({agent.user})" if agent.user else agent.name
-        rows.append((name, endpoint, key, who, agent.status))
-        name = endpoint = key = ""
-    return rows
 
 
 @click.command(cls=Command)

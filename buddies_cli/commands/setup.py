@@ -11,6 +11,7 @@ import click
 
 from buddies_cli import terminal
 from buddies_cli.app import FAILED, App, Group, json_option
+from buddies_cli.tables import Column, Table
 from buddies_core.clock import SystemClock
 from buddies_core.errors import BuddiesError, NotFound
 from buddies_core.mcp_clients import CLIENT_NAMES, CLIENTS, Places, client_named
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
     from buddies_cli.setup.looking import Found
     from buddies_cli.setup.plans import Plan
     from buddies_core.model.json_view import JsonObject, JsonValue
+
+_COLUMNS = (
+    Column("CLIENT"),
+    Column("STATE"),
+    Column("FILE", wraps=True),
+    Column("PROBLEM", wraps=True),
+)
 
 client_option = click.option(
     "--client",
@@ -81,7 +89,7 @@ def status(app: App) -> None:
     if not found:
         app.note(f"no client was found; buddies-cli knows {', '.join(CLIENT_NAMES)}")
     rows = [(it.client.title, it.state.value, _short(it.file), it.problem) for it in found]
-    app.show({"clients": results}, terminal.columns(rows) if rows else "")
+    app.show({"clients": results}, Table(_COLUMNS, rows))
     if any(it.state in ("differs", "unreadable") for it in found):
         app.note("to bring them up to date: buddies-cli setup")
         click.get_current_context().exit(FAILED)

@@ -21,6 +21,16 @@ from buddies_cli.app import (
     text_argument,
 )
 from buddies_cli.snippets import origin, snippet
+from buddies_cli.tables import (
+    Column,
+    Entries,
+    Entry,
+    Page,
+    Raw,
+    Table,
+    heading,
+    paragraph,
+)
 from buddies_core.clock import SystemClock
 from buddies_core.errors import BuddiesError
 from buddies_core.model import skill_json
@@ -32,12 +42,30 @@ from buddies_core.model.skill_file import SkillHost, installed_json, plan_json
 from buddies_core.model.skill_views import newest_of_publisher
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from buddies_cli.tables import Shown
     from buddies_core.client import DaemonClient
     from buddies_core.client.skill_files import SkillDirectory
     from buddies_core.model.json_view import JsonValue
     from buddies_core.model.skill_file import InstalledSkill, InstallPlan
     from buddies_core.model.skill_views import SkillPage, SkillVersion, SkillView
 
+_INSTALLED = (
+    Column("SKILL"),
+    Column("CLIENT"),
+    Column("VERSION", right=True),
+    Column("BY", wraps=True),
+    Column("HASH"),
+    Column("FILE", wraps=True),
+)
+_VERSIONS = (
+    Column("VERSION", right=True),
+    Column(""),
+    Column("RANK", right=True),
+    Column("BY", wraps=True),
+    Column("HASH", wraps=True),
+)
 HOSTS = click.Choice([host.value for host in SkillHost])
 SCORES = {"up": 1, "down": -1}
 LOOK_FOR_UPDATES_S = 3.0
@@ -113,7 +141,7 @@ def search(
         app.note(note)
     if not found.results:
         app.note("nothing found")
-    app.show(skill_json.skill_search_json(found), _blocks(found.results))
+    app.show(skill_json.skill_search_json(found), _entries(found.results))
 
 
 @skill.command()
@@ -145,13 +173,16 @@ def get(app: App, hash: str, offset: int, limit: int | None) -> None:
     page = app.ask(read)
     if page.next_offset is not None:
         app.note(f"{page.total} characters in all; go on with --offset {page.next_offset}")
-    parts = [_heading(page.skill), terminal.plain(page.skill.content)]
+    parts: list[Shown] = [
+        paragraph(_entry(page.skill, body=False)),
+        Raw(terminal.plain(page.skill.content)),
+    ]
     if len(page.chain) > 1:
         rows = [_version_row(version, page.skill.hash) for version in page.chain]
-        parts.append(f"{terminal.bold('Versions')}\n{terminal.columns(rows)}")
+        parts += [heading("Versions"), Table(_VERSIONS, rows)]
     if page.diff:
-        parts.append(f"{terminal.bold('Changes')}\n{terminal.plain(page.diff)}")
-    app.show(skill_json.skill_page_json(page), "\n\n".join(parts))
+        parts += [heading("Changes"), Raw(terminal.plain(page.diff))]
+    app.show(skill_json.skill_page_json(page), Page(parts))
 
 
 @skill.command(name="list")
@@ -175,7 +206,7 @@ def list_(
         app.note("no skill")
     if found.damaged:
         app.note(f"warning: {terminal.count(found.damaged, 'damaged record')} skipped")
-    app.show(skill_json.skill_list_json(found), _blocks(found.results))
+    app.show(skill_json.skill_list_json(found), _entries(found.results))
     app.note_more(found.next_cursor)
 
 
@@ -261,7 +292,7 @@ def _list_installed(app: App) -> None:
         (
             known.name,
             directory.host.value,
-            f"version {known.version}",
+            str(known.version),
             f"{known.author_name} ({known.verified})",
             known.hash[:12],
             str(directory.path(known.name)),
@@ -272,7 +303,7 @@ def _list_installed(app: App) -> None:
         installed_json(directory.host, known, str(directory.path(known.name)))
         for directory, known in found
     ]
-    app.show({"results": results}, terminal.columns(rows) if rows else "")
+    app.show({"results": results}, Table(_INSTALLED, rows))
 
 
 def _directory(host: SkillHost) -> SkillDirectory:
@@ -321,27 +352,25 @@ def _plan(plan: InstallPlan) -> str:
     skill = plan.skill
     warnings = "".join(f"\nwarning: {terminal.line(warning)}" for warning in plan.warnings)
     signed = terminal.line(skill.signed_by) if skill.signed_by else "no person's key"
+    origin = f"from {terminal.line(skill.author_name)}, endpoint {terminal.line(skill.author)}"
     return (
-        f"{_heading(skill)}\n\nfrom {terminal.line(skill.author_name)}, endpoint"
-        f" {terminal.line(skill.author)}\nsigned by {signed}\nto {plan.path}{warnings}\n\n"
+        f"{paragraph(_entry(skill, body=False)).content}\n\n{origin}\nsigned by {signed}\n"
+        f"to {plan.path}{warnings}\n\n"
         f"{terminal.plain(plan.diff) or 'The file is the same already.'}\n"
     )
 
 
 def _version_row(version: SkillVersion, shown: str) -> tuple[str, ...]:
     mark = "→" if version.hash == shown else ""
-    who = version.author_name
-    doubt = f" ({version.verified})"
-    return mark, f"{version.version}", version.hash, f"rank {version.rank}", who + doubt
+    who = f"{version.author_name} ({version.verified})"
+    return f"{version.version}", mark, str(version.rank), who, version.hash
 
 
-def _blocks(views: tuple[SkillView, ...]) -> str:
-    return "\n\n".join(
-        f"{_heading(view)}\n{snippet('', view.content, view.match)}" for view in views
-    )
+def _entries(views: Sequence[SkillView]) -> Entries:
+    return Entries([_entry(view) for view in views])
 
 
-def _heading(view: SkillView) -> str:
+def _entry(view: SkillView, *, body: bool = True) -> Entry:
     author = f"{view.author_name} ({view.agent})" if view.agent else view.author_name
     how = {
         Verified.SIGNER: ", signed",
@@ -356,12 +385,9 @@ def _heading(view: SkillView) -> str:
         f" {terminal.when(view.created_at_s * 1000)}{tags}"
     )
     votes = f"rank {view.votes.rank}: {view.votes.up} up, {view.votes.down} down{uncounted}"
-    return "\n".join(
-        [
-            terminal.bold(terminal.line(view.title)),
-            terminal.dim(terminal.line(said)),
-            terminal.dim(votes),
-            *([terminal.dim(origin(view.match))] if view.match else []),
-            terminal.dim(view.hash),
-        ]
+    return Entry(
+        title=view.title,
+        lines=(said, votes, origin(view.match)),
+        id=view.hash,
+        body=snippet("", view.content, view.match) if body else "",
     )

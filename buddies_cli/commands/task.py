@@ -23,6 +23,7 @@ from buddies_cli.app import (
 )
 from buddies_cli.ending import Ending
 from buddies_cli.restarts import through_restarts
+from buddies_cli.tables import Column, Entries, Entry, Raw, Styled, Table, When
 from buddies_cli.watching import Watch, watch
 from buddies_core.model import task_json
 from buddies_core.model.limits import CLAIMS_DEFAULT, CLAIMS_MAX, OFFSET_MAX, TASK_TIMEOUT_S_MIN
@@ -37,12 +38,28 @@ from buddies_core.model.task import (
 from buddies_core.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from buddies_cli.tables import Cell
     from buddies_core.client import DaemonClient
     from buddies_core.model.task import TaskView, TextPage
 
 STATES = click.Choice([state.value for state in TaskState])
 WAIT = Seconds(0, TIMEOUT_S_MAX)
 JOBS_MAX = 16
+_COLUMNS = (
+    Column("TASK"),
+    Column("STATE"),
+    Column("ROOM", wraps=True),
+    Column("FROM → TO", wraps=True),
+    Column("BEGUN", wraps=True),
+    Column("TEXT", wraps=True),
+)
+_STYLES = {
+    TaskState.COMPLETED: "green",
+    TaskState.FAILED: "red",
+    TaskState.WORKING: "yellow",
+}
 TASKS_MAX = 1_000_000
 
 
@@ -128,7 +145,7 @@ def wait(app: App, id: str, wait_s: float | None, offset: int | None, descriptio
     if description:
         found = app.ask(describe)
         _note_page(app, found.description, found.description_page)
-        app.show(task_json.description_json(found), terminal.plain(found.description))
+        app.show(task_json.description_json(found), Raw(terminal.plain(found.description)))
     else:
         _show_outcome(app, app.ask(follow))
 
@@ -177,7 +194,7 @@ def _how(task: TaskView) -> str:
 
 def _show_outcome(app: App, task: TaskView) -> None:
     output = task.result.output if isinstance(task.result, TaskSucceeded) else ""
-    app.show(task_json.outcome_json(task), terminal.plain(output))
+    app.show(task_json.outcome_json(task), Raw(terminal.plain(output)))
     _note_page(app, task.result_text, task.result_page)
     if not task.state.is_terminal:
         app.note(f"the task goes on; wait again with: buddies-cli task wait {task.id}")
@@ -215,7 +232,7 @@ def poll(app: App, room: str | None, wait_s: float, limit: int) -> None:
                 return tuple([await daemon.with_whole_description(task) for task in tasks])
 
     tasks = app.ask(claim)
-    app.show(task_json.claimed_json(tasks), "\n\n".join(map(_block, tasks)))
+    app.show(task_json.claimed_json(tasks), Raw("\n\n".join(map(_block, tasks))))
     if not tasks:
         app.note("no task waits")
         _exit(TIMED_OUT)
@@ -292,20 +309,40 @@ def list_(app: App, room: str | None, state: str | None, limit: int, cursor: str
     )
     if not found.tasks:
         app.note("no task")
-    app.show(task_json.task_list_json(found), terminal.columns(_row(task) for task in found.tasks))
+    app.show(task_json.task_list_json(found), _table(found.tasks))
     app.note_more(found.next_cursor)
 
 
-def _row(task: TaskView) -> tuple[str, ...]:
-    worker = f"{task.worker_agent} of {task.worker_user}" if task.worker_user else "nobody"
+def _table(tasks: Sequence[TaskView]) -> Table:
+    rows = [_row(task) for task in tasks]
+    entries = [
+        Entry(
+            title=_beginning(task.description),
+            lines=(
+                f"{task.state.value} in {task.room}, {_parties(task)},"
+                f" {terminal.when(task.created_at_ms)}",
+            ),
+            id=str(task.id),
+        )
+        for task in tasks
+    ]
+    return Table(_COLUMNS, rows, narrow=Entries(entries))
+
+
+def _row(task: TaskView) -> tuple[Cell, ...]:
     return (
         str(task.id),
-        task.state.value,
+        Styled(task.state.value, _STYLES.get(task.state, "")),
         task.room,
-        f"{task.requester_agent} of {task.requester_user} → {worker}",
-        terminal.when(task.created_at_ms),
+        _parties(task),
+        When(task.created_at_ms),
         _beginning(task.description),
     )
+
+
+def _parties(task: TaskView) -> str:
+    worker = f"{task.worker_agent} of {task.worker_user}" if task.worker_user else "nobody"
+    return f"{task.requester_agent} of {task.requester_user} → {worker}"
 
 
 def _beginning(text: str, chars: int = 60) -> str:

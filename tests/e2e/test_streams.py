@@ -124,5 +124,5 @@ async def test_text_is_styled_only_at_a_terminal_that_can_and_should_show_it(
         assert await process.wait() == 0
     shown = os.read(ours, 1 << 16).decode()
     os.close(ours)
-    assert shown.splitlines()[0].strip("\x1b[01m").startswith(f"{ROOM}: 1 member")
+    assert shown.splitlines()[0].strip("\x1b[01m").startswith(f"{ROOM}: open room, 1 member")
     assert ("\x1b" in shown) == is_styled

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -91,6 +92,14 @@ class Person:
         code = run(arguments, App(self.machine))
         out, err = self.capsys.readouterr()
         return Seen(code, out, err)
+
+    def types_at(self, width: int, *arguments: str, **environ: str) -> Seen:
+        """Type a command at a terminal of this width, which knows colours unless told otherwise."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys.stdout, "isatty", lambda: True)
+            for name, value in {"TERM": "xterm", "COLUMNS": str(width), **environ}.items():
+                patch.setenv(name, value)
+            return self.types(*arguments)
 
     def asked(self, *arguments: str) -> list[object]:
         """Return what a command that works asks the daemon."""

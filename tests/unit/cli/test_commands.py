@@ -28,8 +28,6 @@ def pipe_in(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
             "room rotate a --without bob --without 12345678",
             ("rotate_room", "a", ("bob", "12345678")),
         ),
-        ("rooms", ("list_rooms",)),
-        ("status", ("status",)),
         ("status a", ("room_status", "a")),
         ("notify a testing", ("notify", "a", "testing")),
         ("memory store c --room a", ("store_memory", "a", "c", "", "context", (), ())),
@@ -245,10 +243,21 @@ def test_a_memory_is_shown_with_its_author_and_its_id(person: Person) -> None:
 
 def test_a_room_shows_its_members_and_what_their_agents_do(person: Person) -> None:
     _, *members = person.types("status", "feature-a").out.splitlines()
-    assert [" ".join(line.split()) for line in members] == [
-        "alice (this machine) aaaaaaaaaa ssh-ed25519 …fghijklmnopq claude writing tests",
-        "bob bbbbbbbbbb no key codex",
+    assert members == [
+        "alice (this machine)\there\taaaaaaaaaa\tssh-ed25519 …fghijklmnopq\tclaude\twriting tests",
+        "bob\t\tbbbbbbbbbb\tno key\tcodex\t",
     ]
+
+
+@pytest.mark.parametrize("typed", ["rooms", "status"])
+def test_rooms_are_shown_with_who_is_in_them_and_as_json_by_name_alone(
+    person: Person, typed: str
+) -> None:
+    first = {"rooms": "list_rooms", "status": "status"}[typed]
+    assert "feature-a\topen\t2\tbob\n" in person.types(typed).out
+    assert person.machine.daemon.asked == [(first,), ("room_status", "feature-a")]
+    person.machine.daemon.asked.clear()
+    assert person.asked(typed, "--json") == [(first,)]
 
 
 def test_a_list_that_goes_on_says_how_to_get_the_rest(
@@ -264,7 +273,7 @@ def test_a_list_that_goes_on_says_how_to_get_the_rest(
 
 @pytest.mark.parametrize("command", ["memory list", "task list", "rooms", "status a"])
 def test_a_cursor_is_handed_to_the_daemon(person: Person, command: str) -> None:
-    person.types(*command.split(), "--cursor", "7.x")
+    person.types(*command.split(), "--cursor", "7.x", "--json")
 
     assert person.machine.daemon.asked[-1][-1] == "7.x"  # type: ignore[index]
 

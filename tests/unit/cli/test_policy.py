@@ -53,9 +53,9 @@ def test_a_policy_is_shown_in_words_with_whom_it_lists(
     seen = person.types("policy", "show", "feature-a")
     assert seen.out.splitlines() == [
         "feature-a: Only what the 2 identities on the whitelist sign is heard.",
-        f"{ANN:46}this machine's",
-        BEN,
-        f"this machine's own identity: {ANN}",
+        f"{ANN}\tthis machine's",
+        f"{BEN}\t",
+        f"This machine's own identity: {ANN}",
     ]
     assert seen.err == "warning: a warning\n"
     assert person.types("policy", "show", "feature-a", "--json").json == policy_json(VIEW)
@@ -73,11 +73,11 @@ def test_an_open_room_says_that_everybody_who_knows_its_name_is_heard(
 def test_a_change_prints_whom_it_drops_and_lets_in(person: Person, daemon: PolicyClient) -> None:
     seen = person.types("policy", "add", "feature-a", BEN)
     assert "Not heard any more, or still not (70)" in seen.out
-    assert "carol  0102030405  present  no key known" in seen.out
-    assert "old    unknown     present  no key known" in seen.out
+    assert "carol\t0102030405\tpresent\tno key known" in seen.out
+    assert "old\tunknown\tpresent\tno key known" in seen.out
     assert "and 68 more" in seen.out
     assert "Heard from now on (1)" in seen.out
-    assert f"ben  0102030405  absent  {BEN}" in seen.out
+    assert f"ben\t0102030405\tabsent\t{BEN}" in seen.out
     changed = person.types("policy", "add", "feature-a", BEN, "--json")
     assert changed.json == policy_report_json(REPORT)
 

@@ -91,7 +91,7 @@ def test_reading_a_skill_shows_its_versions_and_changes(
 ) -> None:
     seen = person.types("skill", "get", HASH)
     assert "1. run make release" in seen.out
-    assert f"→  2  {HASH}" in seen.out
+    assert f"2\t→\t2\tbob (signer)\t{HASH}\n" in seen.out
     assert "+2. tag it" in seen.out
 
 

@@ -140,7 +140,7 @@ def test_a_result_that_does_not_count_exits_with_1(
 
 def test_a_list_shows_who_asked_whom_and_for_what(person: Person) -> None:
     lines = person.types("task", "list").out.splitlines()
-    assert [line.split("  ")[0] for line in lines] == [ID, ID]
+    assert [line.split("\t")[0] for line in lines] == [ID, ID]
     assert "claude of alice → codex of bob" in lines[0]
     assert lines[0].endswith("Run the test suite ☺")
 

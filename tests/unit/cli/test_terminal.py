@@ -11,11 +11,6 @@ def test_a_duration_is_shown_in_its_two_largest_units(seconds: float, shown: str
     assert terminal.span(seconds) == shown
 
 
-def test_columns_are_aligned_by_what_the_terminal_shows_not_by_characters() -> None:
-    rows = [("日本", "a"), ("é", "b\nc"), ("", "")]
-    assert terminal.columns(rows) == "日本  a\né     b c\n"
-
-
 @pytest.mark.parametrize(
     ("label", "shown"),
     [
@@ -27,10 +22,6 @@ def test_columns_are_aligned_by_what_the_terminal_shows_not_by_characters() -> N
 )
 def test_a_signer_is_shown_by_what_tells_its_key_from_others(label: str, shown: str) -> None:
     assert terminal.signer(label) == shown
-
-
-def test_no_rows_are_no_text() -> None:
-    assert terminal.columns([]) == ""
 
 
 def test_text_keeps_its_lines_tabs_and_joined_emoji() -> None:
