@@ -22,6 +22,7 @@ from buddies_cli.app import (
 )
 from buddies_cli.commands.config import config
 from buddies_cli.commands.daemon import daemon, whoami
+from buddies_cli.commands.doctor import doctor
 from buddies_cli.commands.identity import identity
 from buddies_cli.commands.memory import memory
 from buddies_cli.commands.policy import policy
@@ -43,7 +44,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 EPILOG = """\
-Commands start the daemon if none runs, except rooms, status, daemon status and daemon stop.
+Commands start the daemon if none runs, except rooms, status, doctor, daemon status and
+daemon stop.
 
 Exit codes: 0 done, 1 failed, 2 the command or one of its arguments is wrong, 3 no daemon can be
 reached, 4 timed out or still pending. Every command takes --json.
@@ -71,6 +73,7 @@ for command in (
     whoami,
     identity,
     daemon,
+    doctor,
     config,
     setup,
     uninstall,

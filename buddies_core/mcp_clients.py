@@ -167,8 +167,9 @@ def _with_type(server: Server) -> JsonObject:
 
 
 def _codex(server: Server) -> JsonObject:
-    # Our calls wait for up to 50 s; Codex gives up after 60 s of its own by default.
-    return {**_plain(server), "tool_timeout_sec": 120}
+    # Our calls wait for up to 50 s; Codex gives up after 60 s of its own by default. It hands hardly
+    # any variables on, so a daemon that it starts would not find the agents that hold signing keys.
+    return {**_plain(server), "tool_timeout_sec": 120, "env_vars": ["SSH_AUTH_SOCK", "GNUPGHOME"]}
 
 
 def _opencode(server: Server) -> JsonObject:
@@ -266,7 +267,7 @@ CLIENTS: Final = (
             add=lambda it: ("mcp", "add", OUR_NAME, *_pairs("--env", it), "--", *_run(it)),
             remove=("mcp", "remove", OUR_NAME),
             replaces=True,
-            is_complete=False,  # it has no option for the time-out
+            is_complete=False,  # it has no option for the time-out and for variables to hand on
         ),
         skills=lambda at: (_codex_home(at) / "skills",),
     ),

@@ -85,7 +85,7 @@ class HostDoor:
             pid = os.fsdecode(_said(data)[0])
             raise HostUnusable(
                 f"the MCP host, process {pid}, did not answer within {ANSWERS_WITHIN_S:g} s; if it "
-                f"stays so, end it: kill {pid}"
+                "stays so, replace it: buddies-cli daemon restart"
             ) from None
         if said is None:
             return None

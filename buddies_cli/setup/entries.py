@@ -76,6 +76,8 @@ def differences(entry: JsonValue, wanted: JsonObject) -> list[str]:
             found += [f"{key}.{name} is missing" for name in value if name not in names]
         elif key in _OURS_TO_SAY and have != value and not _is_default(key, have, value):
             found.append(f"{key} is {_shown(have)}, not {_shown(value)}")
+        elif key not in _OURS_TO_SAY and isinstance(value, list):
+            found += [f"{key} lacks {name}" for name in _missing(have, value)]
     command = wanted.get("command")
     program = command[0] if isinstance(command, list) and command else command
     if not found and not (isinstance(program, str) and os.access(program, os.X_OK)):
@@ -94,7 +96,13 @@ def merged(entry: JsonValue, wanted: JsonObject) -> JsonObject:
             result[key] = {**value, **(have if isinstance(have, dict) else {})}
         elif key in _OURS_TO_SAY or have is None:
             result[key] = value
+        elif isinstance(value, list) and isinstance(have, list):
+            result[key] = [*have, *_missing(have, value)]
     return result
+
+
+def _missing(have: JsonValue, wanted: list[JsonValue]) -> list[JsonValue]:
+    return [it for it in wanted if not isinstance(have, list) or it not in have]
 
 
 def _is_default(key: str, have: JsonValue, value: JsonValue) -> bool:

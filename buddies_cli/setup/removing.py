@@ -49,6 +49,7 @@ def remove_data(environ: Mapping[str, str]) -> tuple[list[str], list[str]]:
             paths.node_key,
             paths.udp_port,
             paths.data_dir / "identity_ed25519",
+            paths.http_token,
             *sorted(paths.data_dir.glob("core.log*")),
             paths.start_log,
             *sorted(paths.data_dir.glob("host.log*")),

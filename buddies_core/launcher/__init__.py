@@ -1,7 +1,16 @@
 """Starting, stopping and restarting this machine's daemon, and ending its MCP host."""
 
 from buddies_core.launcher.restarting import check_settings, restart_daemon
+from buddies_core.launcher.spawning import reasons_in
 from buddies_core.launcher.starting import ensure_daemon
-from buddies_core.launcher.stopping import stop_daemon, stop_host
+from buddies_core.launcher.stopping import host_answers, stop_daemon, stop_host
 
-__all__ = ["check_settings", "ensure_daemon", "restart_daemon", "stop_daemon", "stop_host"]
+__all__ = [
+    "check_settings",
+    "ensure_daemon",
+    "host_answers",
+    "reasons_in",
+    "restart_daemon",
+    "stop_daemon",
+    "stop_host",
+]

@@ -16,8 +16,8 @@ from buddies_core.launcher.spawning import (
     reasons_in,
 )
 from buddies_core.launcher.starting import ensure_daemon
-from buddies_core.launcher.stopping import stop_daemon, stop_host
-from buddies_core.paths import Paths, host_version
+from buddies_core.launcher.stopping import host_answers, stop_daemon, stop_host
+from buddies_core.paths import Paths, host_lock_holder, host_version
 
 CHECK = "--check"
 """The daemon's option to look at its settings, say what is wrong with them, and end."""
@@ -31,7 +31,8 @@ async def restart_daemon(
 ) -> None:
     """Replace the daemon, if one runs, by one with this environment.
 
-    An MCP host of another version ends too; agents start the new one with their next call. The
+    An MCP host of another version, or one that does not answer, ends too; agents start the new one
+    with their next call. The
     daemon that runs is stopped only after the new settings have been found to be good, and the
     new one listens at the same place, so that agents find it.
 
@@ -39,10 +40,16 @@ async def restart_daemon(
         InvalidInput: the new settings are wrong; the daemon goes on as it was.
         DaemonUnavailable, StoreError, TimedOut: as `ensure_daemon` and `stop_daemon` do.
     """
-    await check_settings(paths, environ, command)
+    try:
+        await check_settings(paths, environ, command)
+    except InvalidInput as error:
+        raise InvalidInput(
+            f"the daemon was not restarted and goes on as it was: {error}"
+        ) from error
     environ = listening_where_it_did(paths, environ)
-    if host_version(paths) not in ("", __version__):
-        # It runs the code of before an update, and may not understand the new daemon.
+    # One of another version runs the code of before an update; it may not understand the daemon.
+    is_good = host_version(paths) == __version__ and await host_answers(paths)
+    if host_lock_holder(paths) is not None and not is_good:
         await stop_host(paths)
     with contextlib.suppress(DaemonUnavailable):
         await stop_daemon(paths)
@@ -73,8 +80,7 @@ async def check_settings(
             output, _ = await process.communicate()
     except TimeoutError:
         raise InvalidInput(
-            f"the settings could not be checked within {CHECK_TIMEOUT_S:g} s, so the daemon was "
-            "not restarted and goes on as it was; try again"
+            f"the settings could not be checked within {CHECK_TIMEOUT_S:g} s; try again"
         ) from None
     finally:
         if process.returncode is None:
@@ -83,4 +89,4 @@ async def check_settings(
     if process.returncode != 0:
         said = output.decode(errors="replace").splitlines()[-LINES_SHOWN:]
         why = "; ".join(reasons_in(said)) or "\n".join(said) or f"exit code {process.returncode}"
-        raise InvalidInput(f"the daemon was not restarted and goes on as it was: {why}")
+        raise InvalidInput(why)

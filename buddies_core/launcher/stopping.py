@@ -9,12 +9,14 @@ import signal
 from pathlib import Path
 
 from buddies_core.errors import DaemonUnavailable, TimedOut
-from buddies_core.paths import Paths, data_lock_holder, holder_of
+from buddies_core.paths import Paths, data_lock_holder, holder_of, host_lock_holder
 
 STOP_TIMEOUT_S = 20.0
 """A daemon ends itself after 15 s, if closing in order takes longer."""
 KILL_TIMEOUT_S = 5.0
 HANDSHAKE_TIMEOUT_S = 2.0
+HOST_TIMEOUT_S = 5.0
+"""As long as a relay waits for it."""
 PAUSE_S = 0.03
 
 
@@ -58,6 +60,23 @@ async def stop_host(paths: Paths) -> int | None:
     _signal(paths, paths.host_lock, pid, signal.SIGTERM)
     await _ended(paths, paths.host_lock, pid)
     return pid
+
+
+async def host_answers(paths: Paths) -> bool:
+    """Return whether the MCP host that runs says anything to a line that asks it for nothing."""
+    holder = host_lock_holder(paths)
+    if holder is None or holder.socket is None:
+        return False
+    try:
+        async with asyncio.timeout(HOST_TIMEOUT_S):
+            reader, writer = await asyncio.open_unix_connection(holder.socket)
+            try:
+                writer.write(b"{}\n")
+                return bool(await reader.readline())
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False
 
 
 async def _ended(paths: Paths, lock: Path, pid: int) -> None:

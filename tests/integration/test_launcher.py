@@ -23,7 +23,13 @@ from buddies_core.errors import (
 )
 from buddies_core.launcher import starting, stopping
 from buddies_core.local_protocol import PROTOCOL
-from buddies_core.paths import Paths, daemon_socket, data_lock_holder, hold_data_lock
+from buddies_core.paths import (
+    Paths,
+    daemon_socket,
+    data_lock_holder,
+    hold_data_lock,
+    host_lock_holder,
+)
 from tests.support.eventually import until
 from tests.support.processes import descendants_of, foster_parent, parent_of, running
 from tests.support.worlds.meeting import eventually
@@ -490,3 +496,48 @@ async def test_a_restart_replaces_a_daemon_that_hangs(
 async def agents_of(client: DaemonClient) -> int:
     async with DaemonClient.connect(client._connection._paths) as fresh:
         return fresh.agents_attached
+
+
+async def test_a_restart_replaces_a_host_that_does_not_answer(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Agents would wait for it for ever; one that answers goes on."""
+    monkeypatch.setattr(stopping, "HOST_TIMEOUT_S", 0.5)
+    for answer, is_left in ((b"", False), (b"{}\n", True)):
+        host = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-c", HOST, str(paths.data_dir), repr(answer)),
+            env=environ(),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        try:
+            assert host.stdout is not None
+            assert await host.stdout.readline() == b"ready\n"
+
+            await launcher.restart_daemon(paths, environ(), STUB)
+
+            assert (host_lock_holder(paths) is not None) == is_left
+        finally:
+            if host.returncode is None:
+                host.kill()
+            await host.wait()
+
+
+HOST = """
+import ast, pathlib, socket, sys
+from buddies_core import __version__
+from buddies_core.paths import Paths, hold_host_lock
+data = pathlib.Path(sys.argv[1])
+paths = Paths(data, data / "run")
+paths.create()
+with hold_host_lock(paths, __version__), socket.socket(socket.AF_UNIX) as door:
+    paths.host_socket.unlink(missing_ok=True)
+    door.bind(str(paths.host_socket))
+    door.listen()
+    print("ready", flush=True)
+    connections = []
+    while True:
+        connection, _ = door.accept()
+        connections.append(connection)
+        connection.sendall(ast.literal_eval(sys.argv[2]))
+"""

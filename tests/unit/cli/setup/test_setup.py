@@ -31,7 +31,11 @@ def wanted(client: McpClient, home: Home) -> dict[str, Any]:
     others: dict[str, dict[str, Any]] = {
         "claude": {"type": "stdio", **plain},
         "vscode": {"type": "stdio", **plain},
-        "codex": {**plain, "tool_timeout_sec": 120},
+        "codex": {
+            **plain,
+            "tool_timeout_sec": 120,
+            "env_vars": ["SSH_AUTH_SOCK", "GNUPGHOME"],
+        },
         "opencode": {
             "type": "local",
             "command": [shim(home)],
@@ -223,6 +227,22 @@ def test_where_data_and_settings_are_is_written_down_for_clients_that_do_not_han
         "BUDDIES_DATA_DIR": "/d",
         "XDG_CONFIG_HOME": "/c",
     }
+
+
+def test_a_variable_that_codex_does_not_hand_on_yet_is_told_and_added_to_those_of_a_person(
+    home: Home,
+) -> None:
+    """A daemon that Codex starts finds the SSH agent only by that."""
+    client = client_named("codex")
+    file = home.install(client)
+    set_up(client, home)
+    file.write_text(file.read_text().replace('"SSH_AUTH_SOCK", "GNUPGHOME"', '"MINE"'))
+
+    found = look(client, home.environ)
+    set_up(client, home)
+
+    assert found.problem == "env_vars lacks SSH_AUTH_SOCK; env_vars lacks GNUPGHOME"
+    assert entry_of(client, file)["env_vars"] == ["MINE", "SSH_AUTH_SOCK", "GNUPGHOME"]
 
 
 @pytest.mark.parametrize(

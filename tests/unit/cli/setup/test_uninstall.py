@@ -34,6 +34,7 @@ def data(home: Home) -> Path:
         "core.log.1",
         "lock",
         "host.lock",
+        "http_token",
     ):
         (place / name).touch()
     return place
