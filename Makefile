@@ -14,7 +14,7 @@ SIDE_BY_SIDE := -n 4
 ALONE := tests/e2e/test_attacks.py tests/e2e/test_made_up_members.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto fmt lint types test unit sim sim-plots sim-private chaos-tasks integration e2e interop clients bench bench-search conformance demo check lock
+.PHONY: help setup proto fmt lint types test unit sim sim-plots sim-private chaos-tasks world integration e2e interop clients bench bench-search conformance demo check lock
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,9 @@ sim-plots: $(READY)  ## draw those figures for docs/gossip.md
 
 chaos-tasks: $(READY)  ## 1,000 tasks among 8 workers that are killed, cut off and slow; SEED= replays one
 	@python -m tests.simulation.chaos_tasks $(if $(SEED),--seed $(SEED))
+
+world: $(READY)  ## real daemons in an internet in a box: routers, relays, moving, sleep; QUICK=1: 3 minutes; ONLY=
+	@python -m tests.worlds.run $(if $(QUICK),--quick) $(if $(ONLY),--only "$(ONLY)")
 
 sim-private: $(READY)  ## a private room among hostile members, 1,000 seeds; SEEDS= for more, SEED= replays one
 	@nice python -m tests.simulation.private_rooms $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000))
@@ -95,6 +98,7 @@ types: $(READY)  ## mypy --strict, tests included
 	mypy
 
 check: lint types test interop clients demo  ## all that CI runs
+	@$(MAKE) --no-print-directory world QUICK=1
 	@$(MAKE) --no-print-directory proto
 	git diff --exit-code -- buddies_core/pb
 

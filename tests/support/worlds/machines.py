@@ -173,15 +173,15 @@ def some_machines(*users: str) -> Iterator[tuple[Machine, ...]]:
         for pid in filter(None, [machine.daemon_pid() for machine in machines]):
             _end(pid)
         # A daemon that is only just starting does not hold the lock yet.
-        while left := _programs_of(homes):
+        while left := programs_in(homes):
             for pid in left:
                 _end(pid)
         shutil.rmtree(homes, ignore_errors=True)
 
 
-def _programs_of(homes: Path) -> set[int]:
-    """Return the pids of the programs that run on machines in this directory. Linux alone."""
-    wanted = f"BUDDIES_DATA_DIR={homes}/".encode()
+def programs_in(directory: Path) -> set[int]:
+    """Return the pids of the programs whose data is in this directory. Linux alone."""
+    wanted = f"BUDDIES_DATA_DIR={directory}/".encode()
     found = set()
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has just ended

@@ -1,4 +1,4 @@
-"""An iroh relay on loopback: iroh-relay's protocol over plain HTTP, as much of it as tests need.
+"""An iroh relay: iroh-relay's protocol over plain HTTP, as much of it as tests need.
 
 A relay has no trust to lose in tests: no limits, no TLS, and whoever signs the challenge is let in.
 
@@ -11,6 +11,7 @@ import asyncio
 import base64
 import hashlib
 import os
+import socket as sockets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ import iroh
 CONTEXT = "iroh-relay handshake v1 challenge signature"
 WEBSOCKET_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 BINARY, CLOSE, PING, PONG = 2, 8, 9, 10
+ENDS_WITHIN_S = 1.0
 
 
 @dataclass(slots=True)
@@ -30,9 +32,15 @@ class Relay:
     url: str = ""
     clients: dict[bytes, "WebSocket"] = field(default_factory=dict)
     forwarded: int = 0
+    serving: dict[asyncio.Task[None], asyncio.StreamWriter] = field(default_factory=dict)
+    """The connections, also those that their client has given up in silence."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one HTTP connection until it ends."""
+        task = asyncio.current_task()
+        assert task is not None
+        self.serving[task] = writer
+        task.add_done_callback(self.serving.pop)
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -132,14 +140,18 @@ class WebSocket:
 
 
 @asynccontextmanager
-async def a_relay() -> AsyncIterator[Relay]:
-    """Run a relay on loopback until the block ends."""
+async def a_relay(listening: sockets.socket | None = None) -> AsyncIterator[Relay]:
+    """Run a relay until the block ends, on loopback or where this socket listens."""
     relay = Relay()
-    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
-    relay.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    listening = listening or sockets.create_server(("127.0.0.1", 0))
+    host, port = listening.getsockname()[:2]
+    relay.url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+    server = await asyncio.start_server(relay.serve, sock=listening)
     try:
         yield relay
     finally:
         server.close()
-        for socket in tuple(relay.clients.values()):
-            socket.writer.close()
+        for writer in relay.serving.values():
+            writer.transport.abort()
+        if relay.serving:
+            await asyncio.wait(relay.serving, timeout=ENDS_WITHIN_S)
