@@ -45,6 +45,10 @@ class StoreError(BuddiesError):
     """The disk refused, or what it holds is damaged; nothing of the operation is visible."""
 
 
+class QuotaExceeded(StoreError):
+    """A room or an author uses as much of the disk as it may; nothing was kept."""
+
+
 class DaemonUnavailable(BuddiesError):
     """No daemon answers on this machine's socket, or none can start."""
 

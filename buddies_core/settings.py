@@ -18,6 +18,7 @@ from buddies_core import logs
 from buddies_core.errors import InvalidInput, StoreError
 from buddies_core.files import read_file
 from buddies_core.paths import config_file
+from buddies_core.sizes import parse_size, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 FILE_BYTES_MAX = 1_000_000
 """Far more than all settings; what is larger is some other file."""
 NAME_BYTES_MAX = 64
+QUOTA_MIN: Final = 1 << 20
+"""Less would not take the longest memory."""
 AGENTS: Final = "agents"
 """The table of the file that gives agents other names: those in BUDDIES_AGENT are its keys."""
 IN_FILE: Final = "file"
@@ -105,6 +108,12 @@ def _model(text: str) -> str:
     return text
 
 
+def _quota(text: str) -> str:
+    if parse_size(text) < QUOTA_MIN:
+        raise ValueError(f"must be {size_text(QUOTA_MIN)} or more")
+    return text
+
+
 SETTINGS: Final = (
     Setting("user", ("BUDDIES_USER",), _name, "your login name", "your display name in rooms"),
     Setting(
@@ -151,6 +160,20 @@ SETTINGS: Final = (
         "beside the private key",
         "for the signer ssh: the public key, or its path",
         comes_with="ssh_private_key",
+    ),
+    Setting(
+        "room_quota",
+        ("BUDDIES_ROOM_QUOTA",),
+        _quota,
+        "1GiB",
+        "how much of the disk the memories and skills of one room may use",
+    ),
+    Setting(
+        "author_quota",
+        ("BUDDIES_AUTHOR_QUOTA",),
+        _quota,
+        "256MiB",
+        "the same for what one machine has written, in all rooms",
     ),
     Setting(
         "log",

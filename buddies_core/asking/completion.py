@@ -11,7 +11,7 @@ from buddies_core.asking.members import endpoints_to_ask
 from buddies_core.asking.ports import RoomsPort
 from buddies_core.asking.wanted import Attempt, Wanted
 from buddies_core.clock import Clock
-from buddies_core.errors import BuddiesError, StoreError, TimedOut
+from buddies_core.errors import BuddiesError, QuotaExceeded, StoreError, TimedOut
 from buddies_core.model.ids import EndpointId, RoomName, short
 from buddies_core.model.provenance import Trust
 
@@ -98,6 +98,11 @@ class Completion(Generic[KeyT]):
             for member in attempt.members:
                 try:
                     await self._ask(key, attempt.room, member)
+                except QuotaExceeded as error:
+                    self._counters["contents_over_quota"] += 1
+                    _log.info("content_not_kept: %s", error)
+                    self._wanted.forget(key)
+                    return
                 except StoreError as error:
                     _log.warning("content_not_kept: %s", error)
                     return

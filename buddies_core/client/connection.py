@@ -70,6 +70,7 @@ ERRORS: dict[str, type[BuddiesError]] = {
         errors.TimedOut,
         errors.Busy,
         errors.Unreachable,
+        errors.QuotaExceeded,
         errors.StoreError,
         errors.WireError,
         errors.BuddiesError,

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from buddies_core.model.ids import EndpointId, RoomName
-from buddies_core.model.views import AgentView, DaemonInfo, DaemonStatus
+from buddies_core.model.views import AgentView, DaemonInfo, DaemonStatus, DiskUse, Used
 from buddies_core.pb import daemon_pb2
 
 
@@ -67,6 +67,10 @@ def status_to_pb(status: DaemonStatus) -> daemon_pb2.StatusReply:
         model=status.model,
         counters=dict(status.counters),
         warnings=status.warnings,
+        room_quota=status.disk.room_quota,
+        author_quota=status.disk.author_quota,
+        rooms_used=map(_used_to_pb, status.disk.rooms),
+        authors_used=map(_used_to_pb, status.disk.authors),
     )
 
 
@@ -93,4 +97,14 @@ def status_from_pb(reply: daemon_pb2.StatusReply) -> DaemonStatus:
         model=reply.model,
         counters=tuple(sorted(reply.counters.items())),
         warnings=tuple(reply.warnings),
+        disk=DiskUse(
+            room_quota=reply.room_quota,
+            author_quota=reply.author_quota,
+            rooms=tuple(Used(it.name, it.bytes) for it in reply.rooms_used),
+            authors=tuple(Used(it.name, it.bytes) for it in reply.authors_used),
+        ),
     )
+
+
+def _used_to_pb(used: Used) -> daemon_pb2.Used:
+    return daemon_pb2.Used(name=used.name, bytes=used.bytes)

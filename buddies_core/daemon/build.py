@@ -90,7 +90,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
         problems = (signer.problem,) if signer.problem else ()
         for problem in problems:
             log.warning("signer_broken: %s", problem)
-        store = await stack.enter_async_context(RocksStore.open(paths.store))
+        store = await stack.enter_async_context(RocksStore.open(paths.store, config.quotas))
         network = await stack.enter_async_context(
             Network.open(
                 NetConfig(

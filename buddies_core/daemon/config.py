@@ -13,6 +13,8 @@ from buddies_core.finding.multilingual import Multilingual
 from buddies_core.net.endpoint import NetworkMode
 from buddies_core.paths import Paths
 from buddies_core.settings import Settings
+from buddies_core.sizes import parse_size
+from buddies_core.store.quotas import DEFAULT_QUOTAS, Quotas
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,8 @@ class Config:
     """Whether this node talks with peers of buddies 0.1.4."""
     model: Export | Multilingual | None
     """What turns texts into vectors; None for the model that comes with buddies."""
+    quotas: Quotas = DEFAULT_QUOTAS
+    """How much of the disk a room and an author may use."""
     environ: Mapping[str, str] = field(repr=False)
     """For the signer, the log and the programs that run: with what the settings' file adds."""
 
@@ -45,8 +49,17 @@ class Config:
             relay_url=settings.text("relay") or None,
             legacy=settings.text("legacy") != "off",
             model=_model(settings),
+            quotas=Quotas(
+                room=_size(settings, "room_quota", DEFAULT_QUOTAS.room),
+                author=_size(settings, "author_quota", DEFAULT_QUOTAS.author),
+            ),
             environ=settings.environment(),
         )
+
+
+def _size(settings: Settings, name: str, default: int) -> int:
+    text = settings.text(name)
+    return parse_size(text) if text else default
 
 
 def _model(settings: Settings) -> Export | Multilingual | None:

@@ -1,6 +1,7 @@
 """What the daemon says of itself, and the way to end it."""
 
 import asyncio
+import itertools
 import os
 from collections import Counter
 from dataclasses import dataclass
@@ -12,13 +13,19 @@ from buddies_core.finding.embedder import Embedder
 from buddies_core.finding.index import Index
 from buddies_core.identity.choosing import SignerState
 from buddies_core.local_protocol import PROTOCOL
-from buddies_core.model.views import AgentView, DaemonInfo, DaemonStatus
+from buddies_core.model.ids import EndpointId, short
+from buddies_core.model.views import AgentView, DaemonInfo, DaemonStatus, DiskUse, Used
 from buddies_core.net.network import Network
 from buddies_core.rooms.rooms import Rooms
 from buddies_core.rpc.agents import Agents
+from buddies_core.sizes import size_text
 from buddies_core.store.rocks import RocksStore
 from buddies_core.trust.gate import Gate
 from buddies_core.trust.twin import Twin
+
+AUTHORS_SHOWN = 10
+NEARLY_FULL = 0.9
+"""From which part of a quota on it is warned of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +67,7 @@ class DaemonSelf:
 
     async def status(self) -> DaemonStatus:
         """Return how it is."""
+        disk = await self._disk()
         return DaemonStatus(
             info=self.info(),
             uptime_s=self.clock.now_s() - self.started_s,
@@ -85,8 +93,26 @@ class DaemonSelf:
                 *self.twin.warnings(),
                 *self._of_rooms(),
                 *self.gate.warnings(),
+                *disk_warnings(disk),
             ),
+            disk=disk,
         )
+
+    async def _disk(self) -> DiskUse:
+        usage = await self.store.read(self.store.usage)
+        authors = itertools.islice(usage.authors.items(), AUTHORS_SHOWN)
+        return DiskUse(
+            room_quota=usage.quotas.room,
+            author_quota=usage.quotas.author,
+            rooms=tuple(itertools.starmap(Used, usage.rooms.items())),
+            authors=tuple(Used(self._author(author), size) for author, size in authors),
+        )
+
+    def _author(self, author: bytes) -> str:
+        if author[:1] != b"v":
+            return f"unproven:{author[1:6].hex()}"
+        endpoint = EndpointId(author[1:])
+        return f"{self.rooms.name_of(endpoint)} ({short(endpoint)})"
 
     def _of_rooms(self) -> tuple[str, ...]:
         return tuple(
@@ -98,3 +124,22 @@ class DaemonSelf:
     def request_stop(self) -> None:
         """Begin to end the daemon, and return at once."""
         self.stop.set()
+
+
+def disk_warnings(disk: DiskUse) -> tuple[str, ...]:
+    """Return what is to be said of rooms and authors that have used nearly all they may."""
+    nearly_full = [
+        (f"room {used.name!r}", used.bytes, "room_quota", disk.room_quota)
+        for used in disk.rooms
+        if used.bytes > NEARLY_FULL * disk.room_quota
+    ] + [
+        (f"what {used.name} has written", used.bytes, "author_quota", disk.author_quota)
+        for used in disk.authors
+        if used.bytes > NEARLY_FULL * disk.author_quota
+    ]
+    return tuple(
+        f"{what} uses {size_text(used)} of this machine's disk and may use {size_text(quota)}; "
+        "beyond that nothing of it is kept. Allow more with: buddies-cli config set "
+        f"{setting} {size_text(2 * quota)}, then: buddies-cli daemon restart"
+        for what, used, setting, quota in nearly_full
+    )

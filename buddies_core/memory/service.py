@@ -13,7 +13,14 @@ from buddies_core.asking.members import check_joined, check_known
 from buddies_core.asking.ports import AskPort, RoomsPort
 from buddies_core.clock import Clock
 from buddies_core.convert.cursors import memory_cursor
-from buddies_core.errors import BuddiesError, InvalidInput, NotFound, StoreError, WireError
+from buddies_core.errors import (
+    BuddiesError,
+    InvalidInput,
+    NotFound,
+    QuotaExceeded,
+    StoreError,
+    WireError,
+)
 from buddies_core.memory.copies import received_memory
 from buddies_core.memory.fetching import MemoryFetcher, memory_parts, preference
 from buddies_core.memory.findings import RecentFinds
@@ -113,6 +120,7 @@ class Memories:
         Raises:
             NotFound: this node is not in the room.
             InvalidInput: a field is empty or too large; the text names it.
+            QuotaExceeded: the room or this machine has written as much as it may; nothing was told.
             StoreError: the disk refused; nothing was told.
         """
         check_joined(self._rooms, room)
@@ -171,7 +179,13 @@ class Memories:
             self._counters["memories_rejected"] += 1
             _log.info("memory_rejected room=%s: %s", admitted.room, error)
             return
-        if await self._keep(memory) and memory.truncated:
+        try:
+            kept = await self._keep(memory)
+        except QuotaExceeded as error:
+            self._counters["memories_over_quota"] += 1
+            _log.info("memory_rejected room=%s: %s", admitted.room, error)
+            return
+        if kept and memory.truncated:
             await self._want(memory.key, memory.entry.room, neighbor)
 
     async def answer_fetch(
@@ -302,9 +316,10 @@ class Memories:
                 raise  # The caller has read what is here and wants the rest.
             return memory
         if self._store.get_memory(memory.key) is not None:
-            await self._keep(whole)
-        else:
-            self._finds.keep(whole)
+            with suppress(QuotaExceeded):
+                await self._keep(whole)
+                return whole
+        self._finds.keep(whole)
         return whole
 
 

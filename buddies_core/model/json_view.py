@@ -286,6 +286,12 @@ def status_json(status: DaemonStatus) -> JsonObject:
         "memories": status.memories,
         "index": status.index,
         "model": status.model,
+        "disk": {
+            "room_quota": status.disk.room_quota,
+            "author_quota": status.disk.author_quota,
+            "rooms": {used.name: used.bytes for used in status.disk.rooms},
+            "authors": {used.name: used.bytes for used in status.disk.authors},
+        },
         "counters": dict(status.counters),
         "warnings": list(status.warnings),
     }

@@ -132,6 +132,24 @@ class AgentView:
     rooms: tuple[RoomName, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Used:
+    """How many bytes of the disk the memories and skills of a room or an author use."""
+
+    name: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskUse:
+    """What may be used of the disk by each room and each author, and what is, the largest first."""
+
+    room_quota: int = 0
+    author_quota: int = 0
+    rooms: tuple[Used, ...] = ()
+    authors: tuple[Used, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonStatus:
     """The daemon's state, for people."""
@@ -150,3 +168,4 @@ class DaemonStatus:
     counters: tuple[tuple[str, int], ...]
     """What was dropped, by reason, and other counts; sorted by name."""
     warnings: tuple[str, ...]
+    disk: DiskUse = DiskUse()

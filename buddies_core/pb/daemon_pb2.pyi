@@ -266,11 +266,18 @@ class StatusReply(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     COUNTERS_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    ROOM_QUOTA_FIELD_NUMBER: _builtins.int
+    AUTHOR_QUOTA_FIELD_NUMBER: _builtins.int
+    ROOMS_USED_FIELD_NUMBER: _builtins.int
+    AUTHORS_USED_FIELD_NUMBER: _builtins.int
     uptime_s: _builtins.float
     peers_connected: _builtins.int
     memories: _builtins.int
     index: _builtins.str
     model: _builtins.str
+    room_quota: _builtins.int
+    """What may be used of the disk, and what is, the largest first."""
+    author_quota: _builtins.int
     @_builtins.property
     def info(self) -> Global___HandshakeReply: ...
     @_builtins.property
@@ -283,6 +290,10 @@ class StatusReply(_message.Message):
     def counters(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]: ...
     @_builtins.property
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def rooms_used(self) -> _containers.RepeatedCompositeFieldContainer[Global___Used]: ...
+    @_builtins.property
+    def authors_used(self) -> _containers.RepeatedCompositeFieldContainer[Global___Used]: ...
     def __init__(
         self,
         *,
@@ -297,14 +308,42 @@ class StatusReply(_message.Message):
         model: _builtins.str = ...,
         counters: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
+        room_quota: _builtins.int = ...,
+        author_quota: _builtins.int = ...,
+        rooms_used: _abc.Iterable[Global___Used] | None = ...,
+        authors_used: _abc.Iterable[Global___Used] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["info", b"info"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "agents", b"agents", "counters", b"counters", "index", b"index", "info", b"info", "memories", b"memories", "model", b"model", "peers_connected", b"peers_connected", "rooms", b"rooms", "uptime_s", b"uptime_s", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "agents", b"agents", "author_quota", b"author_quota", "authors_used", b"authors_used", "counters", b"counters", "index", b"index", "info", b"info", "memories", b"memories", "model", b"model", "peers_connected", b"peers_connected", "room_quota", b"room_quota", "rooms", b"rooms", "rooms_used", b"rooms_used", "uptime_s", b"uptime_s", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StatusReply: _TypeAlias = StatusReply  # noqa: Y015
+
+@_typing.final
+class Used(_message.Message):
+    """How many bytes of the disk the memories and skills of a room or an author use."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    bytes: _builtins.int
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Used: _TypeAlias = Used  # noqa: Y015
 
 @_typing.final
 class AttachedAgent(_message.Message):

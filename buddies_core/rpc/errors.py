@@ -30,6 +30,7 @@ STATUS_CODES: dict[type[errors.BuddiesError], grpc.StatusCode] = {
     errors.TimedOut: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.Busy: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.Unreachable: grpc.StatusCode.UNAVAILABLE,
+    errors.QuotaExceeded: grpc.StatusCode.FAILED_PRECONDITION,
     errors.StoreError: grpc.StatusCode.DATA_LOSS,
     errors.WireError: grpc.StatusCode.ABORTED,
     errors.BuddiesError: grpc.StatusCode.UNKNOWN,

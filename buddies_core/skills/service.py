@@ -12,7 +12,7 @@ from buddies_core.asking.members import check_joined, check_known
 from buddies_core.asking.ports import AskPort, RoomsPort
 from buddies_core.clock import Clock
 from buddies_core.convert.cursors import skill_cursor
-from buddies_core.errors import BuddiesError, InvalidInput, NotFound, WireError
+from buddies_core.errors import BuddiesError, InvalidInput, NotFound, QuotaExceeded, WireError
 from buddies_core.identity.labels import canonical
 from buddies_core.model.bodies import SkillPublished, SkillVoteCast
 from buddies_core.model.identity import Verified
@@ -70,6 +70,7 @@ class Skills:
         self._ballots = ballots
         self._hidden = hidden
         self._clock = clock
+        self._counters = counters
         self._fetcher = SkillFetcher(rooms, network, copies, counters)
         self._keeper = Keeper(store, index, rooms, ballots)
         self._announcements = Announcements(
@@ -255,14 +256,18 @@ class Skills:
             skill = await self._copies.skill(admitted)
         except WireError:
             return
-        if skill.truncated and (kept := self._store.get_skill(skill.key)) is not None:
-            with suppress(WireError):
-                whole = self._copies.with_content(skill, kept.entry.content.encode())
-                await self._keeper.keep(whole, neighbor)
-        elif not skill.truncated:
-            await self._keeper.keep(skill, neighbor)
-        else:
-            await self._announcements.want(skill, neighbor)
+        try:
+            if skill.truncated and (kept := self._store.get_skill(skill.key)) is not None:
+                with suppress(WireError):
+                    whole = self._copies.with_content(skill, kept.entry.content.encode())
+                    await self._keeper.keep(whole, neighbor)
+            elif not skill.truncated:
+                await self._keeper.keep(skill, neighbor)
+            else:
+                await self._announcements.want(skill, neighbor)
+        except QuotaExceeded as error:
+            self._counters["skills_over_quota"] += 1
+            _log.info("skill_rejected room=%s: %s", admitted.room, error)
 
     async def receive_vote(self, admitted: Admitted, neighbor: EndpointId | None = None) -> None:
         """Count a vote that a peer told the room, if it is one; `neighbor` has passed it on.

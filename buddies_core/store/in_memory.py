@@ -15,8 +15,9 @@ from buddies_core.model.memory import (
 )
 from buddies_core.model.revocation import Revocation
 from buddies_core.store.in_memory_invites import InMemoryInvites
+from buddies_core.store.in_memory_items import SortedItems
 from buddies_core.store.in_memory_skills import InMemorySkills
-from buddies_core.store.items import ItemSet, SortedItems
+from buddies_core.store.items import ItemSet
 from buddies_core.store.keys import SEQUENCE_MAX, presence_mark
 from buddies_core.store.policies import InMemoryPolicies
 from buddies_core.store.records import BindingRecord, PresenceRecord, RoomRecord

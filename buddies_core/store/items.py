@@ -2,21 +2,22 @@
 
     item  := "I" · length:u16be · room · at_ms:u64be · id:32 → nothing
     by id := "J" · length:u16be · room · id:32               → place of the record
-    set   := "S" · length:u16be · room                       → count:u64be · sum of the ids:u256le
+    set   := "S" · length:u16be · room → count:u64be · bytes:u64be · sum of the ids:u256le
 
 An item is written and deleted in the batch of its record, and so is the sum of the whole set, which
-makes equal sets known at once. The sums of parts are kept in memory, one for each block of some
-hundreds of items. They are made when they are first asked for, and forgotten when an item of their
-block comes or goes.
+makes equal sets known at once, and how much of the disk room and author use; see `quotas`. The sums
+of parts are kept in memory, one for each block of some hundreds of items. They are made when they
+are first asked for, and forgotten when an item of their block comes or goes.
 """
 
 import itertools
 import struct
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from hashlib import sha256
 from threading import Lock
-from typing import Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from google.protobuf.message import DecodeError
 
@@ -25,14 +26,15 @@ from buddies_core.model.item import BEGIN, END, ID_BYTES, Bound, Item
 from buddies_core.pb import records_pb2 as pb
 from buddies_core.store import keys, skill_keys
 from buddies_core.store.database import Changes, Database, Read
-from buddies_core.wire.items import item_of
+from buddies_core.store.quotas import AUTHORS, Quotas
+from buddies_core.wire.items import describe
 
 ITEMS, BY_ID, SETS = b"I", b"J", b"S"
 
 BLOCK = 512
 """Items. Of shorter blocks there are more to add up, of longer ones more is read for a change."""
 _MODULUS = 1 << 256
-_EMPTY = bytes(8 + ID_BYTES)
+_SET = struct.Struct(">QQ")
 
 Fingerprint: TypeAlias = tuple[int, int]
 """The sum of the ids as little-endian numbers modulo 2^256, and how many there are."""
@@ -61,38 +63,73 @@ class ItemSet(Protocol):
         """Return the proof with this hash; None if it is not here, or damaged."""
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A record that is among the items."""
+
+    room: RoomName
+    proof: bytes
+    place: bytes
+    size: int
+    """In bytes, with what lies apart of it."""
+
+
 def item_changes(
     read: Read,
     *,
-    gone: Iterable[tuple[RoomName, bytes]] = (),
-    new: Iterable[tuple[RoomName, bytes, bytes]] = (),
+    gone: Iterable[Kept] = (),
+    new: Iterable[Kept] = (),
+    quotas: Quotas | None = None,
 ) -> Changes:
-    """Return the changes that take these proofs out of their rooms' items, and put these in.
+    """Return the changes that take records out of their rooms' items, and put others in.
 
-    A new one comes with the place of its record. What is already in or out stays so.
+    What is already in or out stays so.
+
+    Raises:
+        QuotaExceeded: with the new ones a room or an author would use more than it may.
     """
     changes: dict[bytes, bytes | None] = {}
 
     def current(key: bytes) -> bytes | None:
         return changes[key] if key in changes else read(key)
 
-    def change(room: RoomName, proof: bytes, place: bytes | None) -> None:
-        prefix, id = _in_room(room), sha256(proof).digest()
+    def change(kept: Kept, step: Literal[1, -1]) -> None:
+        prefix, id = _in_room(kept.room), sha256(kept.proof).digest()
         by_id = BY_ID + prefix + id
-        if (current(by_id) is None) == (place is None):
+        if (current(by_id) is None) == (step < 0):
             return
-        changes[by_id] = place
-        changes[ITEMS + prefix + _packed(item_of(proof))] = None if place is None else b""
-        count, sum = _total(current(SETS + prefix))
-        step = -1 if place is None else 1
-        sum = (sum + step * _number(id)) % _MODULUS
-        changes[SETS + prefix] = struct.pack(">Q", count + step) + sum.to_bytes(ID_BYTES, "little")
+        described = describe(kept.proof)
+        changes[by_id] = kept.place if step > 0 else None
+        changes[ITEMS + prefix + _packed(described.item)] = b"" if step > 0 else None
+        total = _total(current(SETS + prefix))
+        in_room = max(0, total.size + step * kept.size)
+        ids = (total.ids + step * _number(id)) % _MODULUS
+        changes[SETS + prefix] = _SET.pack(total.items + step, in_room) + ids.to_bytes(
+            ID_BYTES, "little"
+        )
+        by = AUTHORS + described.author
+        of_author = max(0, _size(current(by)) + step * kept.size)
+        changes[by] = struct.pack(">Q", of_author) if of_author else None
+        if quotas is not None and step > 0:
+            grows = in_room > _total(read(SETS + prefix)).size
+            if grows:
+                quotas.check(kept.room, described.author, in_room=in_room, of_author=of_author)
 
-    for room, proof in gone:
-        change(room, proof, None)
-    for room, proof, place in new:
-        change(room, proof, place)
+    for kept in gone:
+        change(kept, -1)
+    for kept in new:
+        change(kept, 1)
     return changes
+
+
+def disk_bytes(read: Read, place: bytes) -> int:
+    """Return how much a record takes, with its content if that lies apart."""
+    return len(read(place) or b"") + len(read(keys.content(place)) or b"")
+
+
+def size_of(changes: Changes, place: bytes) -> int:
+    """Return how much a record will take that these changes write."""
+    return disk_bytes(changes.get, place)
 
 
 class RocksItems:
@@ -108,6 +145,18 @@ class RocksItems:
     def of(self, room: RoomName) -> "RocksItemSet":
         """Return the items of a room, in which others that come and go show at once."""
         return self._sets.setdefault(room, RocksItemSet(self._database, room))
+
+    def used(self) -> dict[RoomName, int]:
+        """Return how many bytes of the disk each room uses, the largest first."""
+        found = {
+            RoomName(key[3:].decode()): _total(data).size for key, data in self._database.scan(SETS)
+        }
+        return dict(sorted(found.items(), key=lambda it: (-it[1], it[0])))
+
+    def used_by_authors(self) -> dict[bytes, int]:
+        """Return how many bytes of the disk each author uses, the largest first."""
+        found = {key[1:]: _size(data) for key, data in self._database.scan(AUTHORS)}
+        return dict(sorted(found.items(), key=lambda it: (-it[1], it[0])))
 
     def _applied(self, changes: Changes) -> None:
         """Take note of the items that have come or gone; called on the writer's thread."""
@@ -140,7 +189,7 @@ class RocksItemSet:
 
     def __len__(self) -> int:
         """Return how many items there are."""
-        return _total(self._database.get(SETS + self._prefix))[0]
+        return _total(self._database.get(SETS + self._prefix)).items
 
     def fingerprint(self, lower: Place, upper: Place) -> Fingerprint:
         """Return the fingerprint of the items from `lower` on that lie before `upper`.
@@ -149,8 +198,8 @@ class RocksItemSet:
             StoreError: the disk could not be read.
         """
         if lower <= BEGIN and upper >= END:
-            count, ids = _total(self._database.get(SETS + self._prefix))
-            return ids, count
+            total = _total(self._database.get(SETS + self._prefix))
+            return total.ids, total.items
         parts = [part for _, part in self._parts(lower, upper)]
         return sum(it[0] for it in parts) % _MODULUS, sum(it[1] for it in parts)
 
@@ -252,37 +301,6 @@ class RocksItemSet:
             yield item
 
 
-class SortedItems:
-    """The items of proofs that lie in memory; it keeps to `ItemSet`, for tests."""
-
-    def __init__(self, proofs: Callable[[], Iterable[bytes]]) -> None:
-        self._proofs = proofs
-
-    def __len__(self) -> int:
-        """Return how many items there are."""
-        return len(self._items())
-
-    def fingerprint(self, lower: Place, upper: Place) -> Fingerprint:
-        """Return the fingerprint of the items from `lower` on that lie before `upper`."""
-        sum, count = _add_up(it for it in self._items() if lower <= it < upper)
-        return sum % _MODULUS, count
-
-    def list(self, lower: Place, upper: Place, limit: int) -> list[Item]:
-        """Return the first `limit` items from `lower` on that lie before `upper`."""
-        return [it for it in sorted(self._items()) if lower <= it < upper][:limit]
-
-    def nth(self, lower: Place, number: int) -> Item | None:
-        """Return the item with `number` others between `lower` and itself, if there is one."""
-        return next(iter([it for it in sorted(self._items()) if lower <= it][number:]), None)
-
-    def read(self, id: bytes) -> bytes | None:
-        """Return the proof with this hash; None if it is not here."""
-        return next((proof for item, proof in self._items().items() if item.id == id), None)
-
-    def _items(self) -> Mapping[Item, bytes]:
-        return {item_of(proof): proof for proof in self._proofs()}
-
-
 PROOFS: dict[bytes, Callable[[bytes], bytes]] = {
     keys.MEMORIES: lambda record: pb.MemoryRecord.FromString(record).proof,
     skill_keys.SKILLS: lambda record: pb.SkillRecord.FromString(record).proof,
@@ -316,6 +334,19 @@ def _add_up(items: Iterable[Item]) -> Fingerprint:
     return sum, count
 
 
-def _total(data: bytes | None) -> tuple[int, int]:
-    data = data or _EMPTY
-    return int.from_bytes(data[:8], "big"), _number(data[8:])
+class _Total(NamedTuple):
+    items: int
+    size: int
+    """In bytes."""
+    ids: int
+
+
+def _total(data: bytes | None) -> _Total:
+    if data is None:
+        return _Total(0, 0, 0)
+    items, size = _SET.unpack_from(data)
+    return _Total(items, size, _number(data[_SET.size :]))
+
+
+def _size(data: bytes | None) -> int:
+    return int.from_bytes(data or b"", "big")

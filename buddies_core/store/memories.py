@@ -17,8 +17,9 @@ from buddies_core.model.memory import (
 )
 from buddies_core.store import contents, keys
 from buddies_core.store.database import Changes, Database, Read, View
-from buddies_core.store.items import item_changes
+from buddies_core.store.items import Kept, disk_bytes, item_changes
 from buddies_core.store.listing import Listed, Listing
+from buddies_core.store.quotas import Quotas
 from buddies_core.store.records import decode_memory, decode_memory_head, encode_memory
 
 _log = logging.getLogger(__name__)
@@ -40,9 +41,13 @@ def places_before(sequence: int, memory: Memory | MemoryHead) -> tuple[bytes, ..
 
 
 def put_memory(
-    database: Database, listing: Listing, memory: Memory, read: Read
+    database: Database, listing: Listing, quotas: Quotas, memory: Memory, read: Read
 ) -> tuple[bool, Changes]:
-    """Return whether a memory is kept now, and the changes that keep it."""
+    """Return whether a memory is kept now, and the changes that keep it.
+
+    Raises:
+        QuotaExceeded: its room or its author would use more of the disk than it may.
+    """
     try:
         kept = read_memory(read, memory.key)
         is_new = kept is None
@@ -69,11 +74,18 @@ def put_memory(
     changes |= contents.beside(place, arrived.entry.content)
     changes |= item_changes(
         read,
-        gone=[] if kept is None else [(kept[1].entry.room, kept[1].proof)],
-        new=[(arrived.entry.room, arrived.proof, place)],
+        gone=[] if kept is None else [kept_memory(read, kept[1])],
+        new=[kept_memory(changes.get, arrived)],
+        quotas=quotas,
     )
     changes[keys.TOTALS] = struct.pack(">QQ", sequence, count + is_new)
     return True, changes
+
+
+def kept_memory(read: Read, memory: Memory | MemoryHead) -> Kept:
+    """Return the record of a memory, as it is among the items."""
+    place = keys.memory(memory.key)
+    return Kept(memory.entry.room, memory.proof, place, disk_bytes(read, place))
 
 
 def totals(database: Database, read: Read) -> tuple[int, int]:

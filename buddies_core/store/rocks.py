@@ -33,6 +33,7 @@ from buddies_core.store.memories import (
     totals,
 )
 from buddies_core.store.policies import RocksPolicies
+from buddies_core.store.quotas import DEFAULT_QUOTAS, Quotas, Usage
 from buddies_core.store.records import (
     BindingRecord,
     PresenceRecord,
@@ -73,18 +74,19 @@ class RocksStore(RocksMarks):
     what reads many skips it.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, quotas: Quotas = DEFAULT_QUOTAS) -> None:
         super().__init__(database)
         self._database = database
+        self._quotas = quotas
         self._listing = Listing(keys.BITS, keys.TIMES, keys.SPANS)
         self.policies = RocksPolicies(database)
         self._items = RocksItems(database)
-        self.skills = RocksSkills(database)
+        self.skills = RocksSkills(database, quotas)
         self.invites = RocksInvites(database)
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, path: Path) -> AsyncIterator["RocksStore"]:
+    async def open(cls, path: Path, quotas: Quotas = DEFAULT_QUOTAS) -> AsyncIterator["RocksStore"]:
         """Give the store in this directory, which is made if missing; close it afterwards.
 
         What an older buddies wrote is read as it is, until `upgrade` has brought it into today's
@@ -94,7 +96,7 @@ class RocksStore(RocksMarks):
             StoreError: it is in use, damaged or not writable; the text says what to do.
         """
         async with Database.open(path) as database:
-            store = cls(database)
+            store = cls(database, quotas)
             if takes_time(database):
                 note_complete(database, store._listing, store.skills.listing)
             else:
@@ -112,6 +114,14 @@ class RocksStore(RocksMarks):
         """Return the items of a room: the proofs of its memories, skills and votes."""
         return self._items.of(room)
 
+    def usage(self) -> Usage:
+        """Return how much of the disk rooms and authors use, and may use."""
+        return Usage(
+            quotas=self._quotas,
+            rooms=self._items.used(),
+            authors=self._items.used_by_authors(),
+        )
+
     @property
     def items_complete(self) -> bool:
         """Whether all records are among the items, including those that an older buddies wrote."""
@@ -128,9 +138,10 @@ class RocksStore(RocksMarks):
         Storing the same memory twice changes nothing and returns False.
 
         Raises:
+            QuotaExceeded: its room or its author would use more of the disk than it may.
             StoreError: the disk refused.
         """
-        put = partial(put_memory, self._database, self._listing, memory)
+        put = partial(put_memory, self._database, self._listing, self._quotas, memory)
         return await self._database.commit(put)
 
     def get_memory(self, key: MemoryKey) -> Memory | None:

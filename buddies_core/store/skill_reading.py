@@ -10,6 +10,7 @@ from buddies_core.model.labels import groups_of
 from buddies_core.model.skill import Skill, SkillHead, SkillKey, hash_of_key
 from buddies_core.store import contents, keys, skill_keys
 from buddies_core.store.database import Read, View
+from buddies_core.store.items import Kept, disk_bytes
 from buddies_core.store.listing import Listed, Listing
 from buddies_core.store.skill_records import decode_skill, decode_skill_head
 
@@ -48,6 +49,12 @@ def read_skill_head(read: Read, key: SkillKey) -> tuple[int, SkillHead] | None:
 def listed_skill(sequence: int, skill: Skill | SkillHead) -> Listed:
     """Return what lists look for of a skill."""
     return Listed(sequence, skill.labels)
+
+
+def kept_skill(read: Read, skill: Skill | SkillHead) -> Kept:
+    """Return the record of a skill, as it is among the items."""
+    place = skill_keys.SKILLS + skill.key
+    return Kept(skill.entry.room, skill.proof, place, disk_bytes(read, place))
 
 
 def list_skills(

@@ -26,10 +26,12 @@ from buddies_core.model.skill import (
 from buddies_core.store import contents, keys, skill_keys, succession
 from buddies_core.store.arrivals import arrivals
 from buddies_core.store.database import Changes, Database, Read
-from buddies_core.store.items import item_changes
+from buddies_core.store.items import Kept, item_changes
 from buddies_core.store.listing import Listing
+from buddies_core.store.quotas import DEFAULT_QUOTAS, Quotas
 from buddies_core.store.skill_keys import AnnouncementId
 from buddies_core.store.skill_reading import (
+    kept_skill,
     list_skills,
     listed_skill,
     read_skill,
@@ -63,6 +65,10 @@ class SkillStore(Protocol):
 
         Its announcements are forgotten in any case. On return it is on disk. Its origin decides
         which successors of its parent make way for it.
+
+        Raises:
+            QuotaExceeded: its room or its author would use more of the disk than it may.
+            StoreError: the disk refused.
         """
 
     def get_skill(self, key: SkillKey) -> Skill | None:
@@ -144,8 +150,9 @@ def has_any(skill: Skill | SkillHead, tags: tuple[str, ...]) -> bool:
 class RocksSkills:
     """Skills on disk; see `SkillStore`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, quotas: Quotas = DEFAULT_QUOTAS) -> None:
         self._database = database
+        self._quotas = quotas
         self.listing = Listing(skill_keys.BITS)
 
     async def put_skill(self, skill: Skill, origin: Origin = UNKNOWN_ORIGIN) -> bool:
@@ -178,8 +185,9 @@ class RocksSkills:
             changes |= contents.beside(place, arrived.entry.content)
             changes |= item_changes(
                 read,
-                gone=[] if kept is None else [(kept[1].entry.room, kept[1].proof)],
-                new=[(arrived.entry.room, arrived.proof, place)],
+                gone=[] if kept is None else [kept_skill(read, kept[1])],
+                new=[kept_skill(changes.get, arrived)],
+                quotas=self._quotas,
             )
             changes[skill_keys.LAST] = struct.pack(">Q", sequence)
             return True, changes
@@ -319,11 +327,14 @@ class RocksSkills:
             changes: dict[bytes, bytes | None] = {**forgotten}
             if is_kept:
                 changes[place] = encode_vote(vote, neighbor)
-            room = room_of_key(vote.skill)
             changes |= item_changes(
                 read,
-                gone=[(room, it[0].proof) for at, it in former.items() if it and at in changes],
-                new=[(room, vote.proof, place)] if is_kept else [],
+                gone=[
+                    kept_vote(it[0], at, len(read(at) or b""))
+                    for at, it in former.items()
+                    if it and at in changes
+                ],
+                new=[kept_vote(vote, place, len(changes[place] or b""))] if is_kept else [],
             )
             return is_kept, changes
 
@@ -338,6 +349,11 @@ class RocksSkills:
     def votes(self, key: SkillKey) -> tuple[Vote, ...]:
         """Return the votes on a skill, one a voter; damaged ones are left out."""
         return tuple(vote for vote, _ in self.ballots(key))
+
+
+def kept_vote(vote: Vote, place: bytes, size: int) -> Kept:
+    """Return the record of a vote, as it is among the items. A skill has only so many of them."""
+    return Kept(room_of_key(vote.skill), vote.proof, place, size)
 
 
 def _inline(content: str, _size: int) -> str:

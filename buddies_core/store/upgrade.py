@@ -17,17 +17,24 @@ from dataclasses import dataclass
 from functools import partial
 
 from buddies_core.errors import StoreError
-from buddies_core.model.ids import RoomName
 from buddies_core.model.memory import MemoryKey
-from buddies_core.model.skill import SkillKey, room_of_key
+from buddies_core.model.skill import SkillKey
 from buddies_core.store import contents, keys, skill_keys
 from buddies_core.store.database import Changes, Database, Read
-from buddies_core.store.items import RocksItems, item_changes
+from buddies_core.store.items import Kept, RocksItems, item_changes
 from buddies_core.store.listing import PAGE, Listed, Listing
-from buddies_core.store.memories import listed, places, places_before, read_head, read_memory
+from buddies_core.store.memories import (
+    kept_memory,
+    listed,
+    places,
+    places_before,
+    read_head,
+    read_memory,
+)
 from buddies_core.store.records import encode_memory
-from buddies_core.store.skill_reading import listed_skill, read_skill, read_skill_head
+from buddies_core.store.skill_reading import kept_skill, listed_skill, read_skill, read_skill_head
 from buddies_core.store.skill_records import decode_vote, encode_skill
+from buddies_core.store.skills import kept_vote
 
 LAYOUT = 4
 
@@ -41,9 +48,7 @@ class Brought:
     """An entry of a log, as it is to be found from now on."""
 
     listed: Listed
-    room: RoomName
-    proof: bytes
-    place: bytes
+    kept: Kept
     changes: Changes
     """What else changes in its records."""
 
@@ -111,7 +116,7 @@ async def _bring_over(
                 changes |= brought.changes
         if not listing.complete:
             changes |= listing.page_changes(read, [it.listed for it in entries])
-        changes |= item_changes(read, new=[(it.room, it.proof, it.place) for it in entries])
+        changes |= item_changes(read, new=[it.kept for it in entries])
         return None, changes
 
     for page in range(_number(database.get, mark), pages):
@@ -129,8 +134,8 @@ async def _bring_votes(database: Database) -> None:
         new = []
         for place in places:
             with suppress(ValueError):
-                vote, _ = decode_vote(read(place) or b"")
-                new.append((room_of_key(vote.skill), vote.proof, place))
+                record = read(place) or b""
+                new.append(kept_vote(decode_vote(record)[0], place, len(record)))
         after = places[-1] + b"\0" if len(places) == PAGE else None
         return after, item_changes(read, new=new)
 
@@ -154,9 +159,7 @@ def _memory(key: bytes, read: Read, *, is_apart: bool) -> Brought | None:
             changes |= contents.beside(keys.memory(MemoryKey(key)), whole[1].entry.content)
     return Brought(
         listed=listed(*kept),
-        room=kept[1].entry.room,
-        proof=kept[1].proof,
-        place=keys.memory(MemoryKey(key)),
+        kept=kept_memory(lambda it: changes.get(it) or read(it), kept[1]),
         changes=changes,
     )
 
@@ -173,9 +176,7 @@ def _skill(key: bytes, read: Read, *, is_apart: bool) -> Brought | None:
         changes |= contents.beside(skill_keys.SKILLS + key, whole[1].entry.content)
     return Brought(
         listed=listed_skill(*kept),
-        room=kept[1].entry.room,
-        proof=kept[1].proof,
-        place=skill_keys.SKILLS + key,
+        kept=kept_skill(lambda it: changes.get(it) or read(it), kept[1]),
         changes=changes,
     )
 

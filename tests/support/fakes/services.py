@@ -33,12 +33,14 @@ from buddies_core.model.views import (
     AgentView,
     DaemonInfo,
     DaemonStatus,
+    DiskUse,
     MemoryPage,
     MemoryView,
     PeerAnswer,
     PeerSilence,
     Searched,
     SearchResult,
+    Used,
 )
 from buddies_core.rpc.agents import Agents
 from buddies_core.wire.tickets import encode_invite
@@ -164,6 +166,12 @@ DAEMON_STATUS = DaemonStatus(
     model="loading",
     counters=(("bad_frames", 3), ("wire_errors", 1 << 40)),
     warnings=("the UDP port was taken",),
+    disk=DiskUse(
+        room_quota=1 << 30,
+        author_quota=1 << 20,
+        rooms=(Used("a", 5), Used("b", 3)),
+        authors=(Used("alice (61)", 8),),
+    ),
 )
 
 

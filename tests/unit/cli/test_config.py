@@ -49,6 +49,8 @@ def test_each_value_is_shown_with_where_it_comes_from(
             {"name": "gpg_key", "value": "", "source": "default"},
             {"name": "ssh_private_key", "value": "", "source": "default"},
             {"name": "ssh_public_key", "value": "beside the private key", "source": "default"},
+            {"name": "room_quota", "value": "1GiB", "source": "default"},
+            {"name": "author_quota", "value": "256MiB", "source": "default"},
             {"name": "log", "value": "warn", "source": "default"},
             {"name": "agents.codex", "value": "Ann's Codex", "source": "file"},
         ],

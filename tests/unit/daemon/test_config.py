@@ -8,6 +8,7 @@ from buddies_core.errors import InvalidInput
 from buddies_core.finding.exports import Export
 from buddies_core.net.endpoint import NetworkMode
 from buddies_core.paths import Paths
+from buddies_core.store.quotas import Quotas
 from tests.support.exports import tiny_export
 
 
@@ -21,6 +22,8 @@ def test_what_the_environment_says_is_read_once(tmp_path: Path) -> None:
         "BUDDIES_RELAY_URL": "https://relay.example",
         "BUDDIES_LEGACY": "off",
         "BUDDIES_MODEL": str(model),
+        "BUDDIES_ROOM_QUOTA": "2 GiB",
+        "BUDDIES_AUTHOR_QUOTA": "512MiB",
     }
     assert Config.from_environment(environ) == Config(
         paths=Paths(tmp_path, tmp_path / "run"),
@@ -29,6 +32,7 @@ def test_what_the_environment_says_is_read_once(tmp_path: Path) -> None:
         relay_url="https://relay.example",
         legacy=False,
         model=Export.read(model),
+        quotas=Quotas(room=2 << 30, author=512 << 20),
         environ=environ,
     )
 
@@ -42,6 +46,8 @@ def test_what_the_environment_says_is_read_once(tmp_path: Path) -> None:
         ("BUDDIES_LEGACY", "no"),
         ("BUDDIES_MODEL", "models/e5"),
         ("BUDDIES_MODEL", "/nowhere/at/all"),
+        ("BUDDIES_ROOM_QUOTA", "lots"),
+        ("BUDDIES_AUTHOR_QUOTA", "1023KiB"),
         ("BUDDIES_RELAY_URL", "relay.example"),
         ("BUDDIES_RELAY_URL", "https://"),
         ("BUDDIES_RELAY_URL", "https://["),

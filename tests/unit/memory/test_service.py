@@ -16,6 +16,7 @@ from buddies_core.errors import (
     InvalidInput,
     NotAllowed,
     NotFound,
+    QuotaExceeded,
     StoreError,
 )
 from buddies_core.gossip.messages import CONTENT_BYTES_MAX as BROADCAST_BYTES_MAX
@@ -169,6 +170,43 @@ async def test_what_the_disk_refuses_is_not_told(
     with pytest.raises(StoreError):
         await alice.store_memory("We use PostgreSQL")
     assert alice.rooms.sent == []
+
+
+async def test_what_is_over_a_quota_is_an_error_to_its_author_and_counted_at_others(
+    team: Team, alice: Node, bob: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_: Memory) -> bool:
+        raise QuotaExceeded("the room is full")
+
+    monkeypatch.setattr(bob.store, "put_memory", refuse)
+    with pytest.raises(QuotaExceeded):
+        await bob.store_memory("We use SQLite")
+    assert bob.rooms.sent == []
+
+    await alice.store_memory("We use PostgreSQL")
+    await team.deliver(alice)
+    assert bob.store.count_memories() == 0
+    assert bob.counters == {"memories_over_quota": 1}
+
+
+async def test_a_content_that_is_over_a_quota_is_read_and_not_fetched_again_by_itself(
+    team: Team, alice: Node, bob: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(bob):
+        view = await alice.store_memory(LONG)
+        put = bob.store.put_memory
+
+        async def refuse(memory: Memory) -> bool:
+            if not memory.truncated:
+                raise QuotaExceeded("the room is full")
+            return await put(memory)
+
+        monkeypatch.setattr(bob.store, "put_memory", refuse)
+        await team.deliver(alice)
+        await until(lambda: bob.counters["contents_over_quota"] == 1)
+        assert len(bob.memories._completion._wanted) == 0
+        assert (await bob.memories.get(view.id, 0, len(LONG))).memory.content == LONG
+        assert only(bob).truncated
 
 
 @pytest.mark.parametrize(

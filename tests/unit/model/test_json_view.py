@@ -416,6 +416,12 @@ def test_the_status_shows_everything_the_daemon_says() -> None:
         "memories": 1 << 33,
         "index": "ready",
         "model": "loading",
+        "disk": {
+            "room_quota": 1 << 30,
+            "author_quota": 1 << 20,
+            "rooms": {"a": 5, "b": 3},
+            "authors": {"alice (61)": 8},
+        },
         "counters": {"bad_frames": 3, "wire_errors": 1 << 40},
         "warnings": ["the UDP port was taken"],
     }

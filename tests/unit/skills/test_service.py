@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from buddies_core.errors import InvalidInput, NotFound
+from buddies_core.errors import InvalidInput, NotFound, QuotaExceeded
 from buddies_core.identity.node_key import NodeKey
 from buddies_core.identity.verifying import Verdict, Verification
 from buddies_core.model.bodies import Body, SkillPublished, SkillVoteCast
@@ -108,6 +108,24 @@ async def test_what_one_publishes_the_others_have() -> None:
     )
     assert (published.version, published.parent_hash) == (1, None)
     assert (bob.skill_index.noticed, bob.rejected()) == (1, Counter())
+
+
+async def test_a_skill_over_a_quota_is_an_error_to_its_author_and_counted_at_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    team = SkillTeam()
+    alice, bob = team.skilled("alice"), team.skilled("bob")
+
+    async def refuse(*_: object) -> bool:
+        raise QuotaExceeded("the room is full")
+
+    monkeypatch.setattr(bob.kept, "put_skill", refuse)
+    with pytest.raises(QuotaExceeded):
+        await bob.publish()
+    await alice.publish()
+    await team.deliver(alice)
+    assert bob.kept.last_skill_sequence() == 0
+    assert bob.counters == {"skills_over_quota": 1}
 
 
 async def test_without_a_signer_a_skill_is_its_peers_word() -> None:

@@ -24,6 +24,7 @@ from buddies_core.store.items import (
     BLOCK,
     ITEMS,
     ItemSet,
+    Kept,
     RocksItems,
     RocksItemSet,
     item_changes,
@@ -137,6 +138,10 @@ def numbered(number: int) -> bytes:
     return proof_of(MemoryCreated(an_entry(number)), sent_at_ms=number % 7)
 
 
+def kept(proof: bytes) -> Kept:
+    return Kept(DEMO, proof, b"m", 100)
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(st.tuples(st.booleans(), st.lists(NUMBERS, max_size=12)), max_size=12),
@@ -154,8 +159,8 @@ def test_any_part_has_the_fingerprint_that_a_sorted_list_gives(
                 proofs = [numbered(number) for number in numbers]
 
                 def decide(read: Read, is_new: bool = is_new, it: Any = proofs) -> Any:
-                    new = [(DEMO, proof, b"m") for proof in it] if is_new else []
-                    gone = [] if is_new else [(DEMO, proof) for proof in it]
+                    new = [kept(proof) for proof in it] if is_new else []
+                    gone = [] if is_new else [kept(proof) for proof in it]
                     return None, item_changes(read, gone=gone, new=new)
 
                 await database.commit(decide)
@@ -197,7 +202,7 @@ async def test_an_item_that_comes_while_sums_are_made_is_in_the_next_fingerprint
         items = RocksItems(database).of(DEMO)
 
         async def add(*numbers: int) -> None:
-            new = [(DEMO, numbered(number), b"m") for number in numbers]
+            new = [kept(numbered(number)) for number in numbers]
 
             def decide(read: Read) -> tuple[None, Changes]:
                 return None, item_changes(read, new=new)
@@ -234,14 +239,14 @@ async def test_of_many_items_only_those_beside_a_change_are_read_again(
 
     async with Database.open(tmp_path) as database:
         items = RocksItems(database).of(DEMO)
-        new = [(DEMO, proof, b"m") for proof in proofs]
+        new = [kept(proof) for proof in proofs]
         await database.commit(lambda read: (None, item_changes(read, new=new)))
         before = [items.fingerprint(*part) for part in parts]
         monkeypatch.setattr(RocksItemSet, "_scan", counting)
         assert [items.fingerprint(*part) for part in parts] == before
         assert read < len(parts) * 2 * BLOCK
 
-        gone = [(DEMO, proofs[7])]
+        gone = [kept(proofs[7])]
         await database.commit(lambda read: (None, item_changes(read, gone=gone)))
         id = item_of(proofs[7]).id
         around = Bound(0, id[:1]), Bound(0, bytes([id[0] + 1]))
