@@ -68,13 +68,24 @@ def listing(tool: Tool) -> mcp.Tool:
     return mcp.Tool(
         name=tool.name,
         title=tool.title,
-        description=tool.description,
-        input_schema=tool.input_schema,
-        annotations=mcp.ToolAnnotations(
-            title=tool.title,
-            read_only_hint=tool.read_only,
-            destructive_hint=tool.destructive,
-            idempotent_hint=tool.idempotent or tool.read_only,
-            open_world_hint=tool.reaches_peers,
-        ),
+        description=tool.shown_description,
+        input_schema=tool.shown_schema,
+        output_schema=tool.output_schema,
+        annotations=_annotations(tool),
+    )
+
+
+def _annotations(tool: Tool) -> mcp.ToolAnnotations:
+    """Return a tool's hints without those that have the value which the protocol assumes.
+
+    Each context has the list. For a tool that only reads, the protocol gives two no meaning.
+    """
+    hints = mcp.ToolAnnotations(open_world_hint=None if tool.reaches_peers else False)
+    if tool.read_only:
+        return hints.model_copy(update={"read_only_hint": True})
+    return hints.model_copy(
+        update={
+            "destructive_hint": tool.destructive,
+            "idempotent_hint": True if tool.idempotent else None,
+        }
     )

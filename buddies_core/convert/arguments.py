@@ -79,7 +79,7 @@ def skill_hash(text: str, field: str = "hash") -> str:
     if not is_hash(value):
         raise InvalidInput(
             f"{field} {text[:80]!r} is no skill's hash, which has {HASH_HEX_CHARS} hex digits;"
-            " search_skills and list_skills show them"
+            " search_skills shows them"
         )
     return value
 

@@ -54,6 +54,11 @@ def task_json(task: TaskView) -> JsonObject:
     return shown
 
 
+def settled_json(task: TaskView) -> JsonObject:
+    """Return what an agent that has just changed a task needs to know of it: no text of others."""
+    return {"task_id": str(task.id), "room": task.room, "state": task.state.value}
+
+
 def outcome_json(task: TaskView) -> JsonObject:
     """Return what delegate_task and wait_task answer: a page of the result, or how things are.
 

@@ -92,7 +92,7 @@ class SkillFetcher:
             return max(found, key=_is_verified)
         raise NotFound(
             f"skill {hash} is not on this machine ({why_not}); "
-            "list_skills and search_skills show the hashes there are"
+            "search_skills shows the hashes there are"
         )
 
 

@@ -16,7 +16,7 @@ from buddies_core.model.memory import (
     TITLE_BYTES_MAX,
     MemoryKind,
 )
-from buddies_core.model.moments import FORMS, moment_ms
+from buddies_core.model.moments import moment_ms
 from buddies_mcp.tools.paging import CURSOR, LIMIT, OFFSET, PAGE_LIMIT, SEARCH_TIMEOUT
 from buddies_mcp.tools.room import ROOM
 from buddies_mcp.tools.tool import Arguments, Tool, at_once
@@ -30,31 +30,31 @@ _KIND: dict[str, Any] = {
     "description": "What it is about",
 }
 _TAG = {"type": "string", "minLength": 1, "maxLength": TAG_BYTES_MAX}
-_ID = {"type": "string", "minLength": 1, "description": "Id of the memory"}
+_ID = {"type": "string", "minLength": 1}
 
 _FILTERS: dict[str, dict[str, Any]] = {
-    "room": {**ROOM, "description": "Only this room; leave it out for all that were joined"},
+    "room": {**ROOM, "description": "Only this room"},
     "kind": {**_KIND, "description": "Only this kind"},
     "tags": {
         "type": "array",
         "items": _TAG,
         "maxItems": TAGS_MAX,
-        "description": "Only memories with at least one of these tags",
+        "description": "Only with one of these tags",
     },
     "author": {
         "type": "string",
         "minLength": 1,
-        "description": "Only from this author: a user name or an endpoint id",
+        "description": "Only by this user name or endpoint id",
     },
     "agent": {
         "type": "string",
         "minLength": 1,
-        "description": "Only what this agent has stored, such as claude-code",
+        "description": "Only by this agent, such as codex",
     },
     "since": {
         "type": "string",
         "minLength": 1,
-        "description": f"Only memories created since then: {FORMS}",
+        "description": "Only since then: 2h, 7d, an ISO 8601 time or Unix seconds",
     },
     "limit": LIMIT,
 }
@@ -124,25 +124,23 @@ MEMORY_TOOLS: tuple[Tool, ...] = (
         name="store_memory",
         title="Store a memory",
         description=(
-            "Keep something that the team's agents should find later: a decision and its reason,"
-            " how something was built, context that others need. It is on this machine's disk"
-            " when this returns, and goes to everybody in the room, also to those who join later."
-            " You must have joined the room. Write it so that it can be understood alone. Calling"
-            " twice stores two."
+            "Keep what the team's agents should find later: a decision and its reason, how"
+            " something was built, context. It goes to all members, now and later. Make it"
+            " understandable alone. Calling twice stores two."
         ),
         properties={
-            "room": {**ROOM, "description": "Name of a room that you have joined"},
+            "room": ROOM,
             "title": {
                 "type": "string",
                 "maxLength": TITLE_BYTES_MAX,
                 "default": "",
-                "description": "Short title; the content's first line if left out",
+                "description": "The content's first line if left out",
             },
             "content": {
                 "type": "string",
                 "minLength": 1,
                 "maxLength": CONTENT_BYTES_MAX,
-                "description": "The memory itself, up to 1 MiB of text",
+                "description": "Up to 1 MiB",
             },
             "kind": {**_KIND, "default": MemoryKind.CONTEXT.value},
             "tags": {
@@ -155,25 +153,21 @@ MEMORY_TOOLS: tuple[Tool, ...] = (
                 "type": "array",
                 "items": _ID,
                 "maxItems": REFERENCES_MAX,
-                "description": "Ids of memories that this one builds on",
+                "description": "Ids of memories that it builds on",
             },
         },
         required=("room", "content"),
         ask=at_once(_store_memory),
+        answers_with=("id",),
     ),
     Tool(
         name="search_memory",
         title="Search the team's memories",
         description=(
-            "Search by meaning what the team's agents have stored, on this machine and at every"
-            " teammate's machine that is in the room now. Use it before deciding or building"
-            " something. Ask in plain words, such as 'how is the DB set up?'. Results come best"
-            " first, each with the part of its text around the best passage (get_memory reads the"
-            " whole, or on from `offset`), its age, its author and how the author was verified."
-            " `why` says whether words, meaning or both matched, `matches` which words;"
-            " `weak` marks a result that may be about something else. `answered` and `unanswered`"
-            " say which peers were heard, and `left_out` how many results did not fit into the"
-            " answer. It returns as soon as all have answered."
+            "Search what the team's agents have stored, by meaning and by words, here and at every"
+            " member present. Do it before you decide or build something. Ask in plain words: how"
+            " is the DB set up? Each hit has the best part of its text; get_memory reads the whole."
+            " `weak` hits may be about something else."
         ),
         properties={
             "query": {
@@ -187,29 +181,28 @@ MEMORY_TOOLS: tuple[Tool, ...] = (
         },
         required=("query",),
         ask=at_once(_search_memory),
+        answers_with=("results",),
+        tells_of_peers=True,
         read_only=True,
     ),
     Tool(
         name="list_memories",
         title="List memories",
         description=(
-            "List the memories that this machine has, newest first, with snippets (get_memory"
-            " reads the whole). Snippets are shorter where there are many; `next_cursor` gives the"
-            " rest of the list, and is null at its end. It asks no peer: use search_memory to find"
-            " something."
+            "List this machine's memories, newest first, with the beginnings of their texts. Use"
+            " search_memory to find something."
         ),
         properties={**_FILTERS, "cursor": CURSOR},
         ask=at_once(_list_memories),
+        answers_with=("results",),
+        tells_of_peers=True,
         read_only=True,
         reaches_peers=False,
     ),
     Tool(
         name="get_memory",
         title="Read a memory",
-        description=(
-            "Read one memory by its id. A long one comes in pages: go on from next_offset until"
-            " it is null."
-        ),
+        description="Read a memory by its id. A long one comes in pages: go on from next_offset.",
         properties={
             "id": _ID,
             "offset": OFFSET,
@@ -217,6 +210,7 @@ MEMORY_TOOLS: tuple[Tool, ...] = (
         },
         required=("id",),
         ask=at_once(_get_memory),
+        tells_of_peers=True,
         read_only=True,
         reaches_peers=False,
     ),

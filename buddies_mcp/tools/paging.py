@@ -18,34 +18,30 @@ CURSOR: dict[str, Any] = {
     "type": "string",
     "maxLength": CURSOR_CHARS_MAX,
     "default": "",
-    "description": "The next_cursor of an earlier answer, to get what comes after it; leave it out"
-    " to begin at the top",
+    "description": "next_cursor of the answer before",
 }
 LIMIT: dict[str, Any] = {
     "type": "integer",
     "minimum": 1,
     "maximum": LIST_ITEMS_MAX,
     "default": LIST_ITEMS_DEFAULT,
-    "description": "At most so many results; fewer if they don't fit into one answer",
 }
 OFFSET: dict[str, Any] = {
     "type": "integer",
     "minimum": 0,
     "maximum": OFFSET_MAX,
     "default": 0,
-    "description": "Where the page begins, in characters",
 }
 PAGE_LIMIT: dict[str, Any] = {
     "type": "integer",
     "minimum": 1,
     "maximum": PAGE_CHARS_MAX,
     "default": PAGE_CHARS_DEFAULT,
-    "description": "Characters in the page; fewer if they don't fit into one answer",
 }
 SEARCH_TIMEOUT: dict[str, Any] = {
     "type": "number",
     "minimum": SEARCH_TIMEOUT_S_MIN,
     "maximum": SEARCH_TIMEOUT_S_MAX,
     "default": SEARCH_TIMEOUT_S_DEFAULT,
-    "description": "How long to wait for peers at most, in seconds",
+    "description": "Seconds to wait for peers",
 }

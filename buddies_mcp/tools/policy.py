@@ -21,14 +21,13 @@ _IDENTITY: dict[str, Any] = {
     "type": "string",
     "minLength": 1,
     "maxLength": LABEL_CHARS_MAX,
-    "description": "ssh: and a public key line, or gpg: and the key's full fingerprint; members"
-    " are shown with theirs as signed_by",
+    "description": "ssh: and a public key line, or gpg: and the full fingerprint; a member's"
+    " is its signed_by",
 }
-_ROOM = {**ROOM, "description": "Name of a room that you have joined"}
 _CONFIRM: dict[str, Any] = {
     "type": "boolean",
     "default": False,
-    "description": "Only after a refusal that asks for it, and once your user has agreed",
+    "description": "If a refusal asks for it and your user agrees",
 }
 
 
@@ -43,14 +42,8 @@ async def _set_identity_policy(daemon: DaemonClient, arguments: Arguments) -> Js
 
 
 async def _add_whitelisted_identity(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
-    report = await daemon.add_to_policy(
-        arguments.text("room"), arguments.text("identity"), confirm=arguments.flag("confirm")
-    )
-    return policy_report_json(report)
-
-
-async def _remove_whitelisted_identity(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
-    report = await daemon.remove_from_policy(
+    change = daemon.remove_from_policy if arguments.flag("remove") else daemon.add_to_policy
+    report = await change(
         arguments.text("room"), arguments.text("identity"), confirm=arguments.flag("confirm")
     )
     return policy_report_json(report)
@@ -65,30 +58,28 @@ POLICY_TOOLS: tuple[Tool, ...] = (
         name="set_identity_policy",
         title="Set who is heard in a room",
         description=(
-            "Decide whose messages, searches, tasks and votes this machine takes in a room: only"
-            " those of the whitelisted identities, or of anybody with a signing key"
-            " (require_signed), or, with neither, everybody's. It replaces the whole policy, is"
-            " kept over restarts, and binds this machine alone. Do it only if your user asks for"
-            " it. The result lists the members that it shuts out."
+            "Decide whom this machine hears in a room: the whitelisted identities, anyone with a"
+            " signing key (require_signed), or, with neither, everybody. It replaces the policy;"
+            " the answer lists who is shut out. Only if your user asks."
         ),
         properties={
-            "room": _ROOM,
+            "room": ROOM,
             "identities": {
                 "type": "array",
                 "items": _IDENTITY,
                 "maxItems": IDENTITIES_MAX,
-                "description": "The whitelist; empty for anybody. Put your own machine's on it too",
+                "description": "The whitelist, with this machine's own identity; empty for anybody",
             },
             "require_signed": {
                 "type": "boolean",
                 "default": False,
-                "description": "Whether a key must vouch for whoever is heard; a whitelist wants it"
-                " anyway",
+                "description": "Hear only those with a signing key",
             },
             "confirm": _CONFIRM,
         },
         required=("room", "identities"),
         ask=at_once(_set_identity_policy),
+        tells_of_peers=True,
         destructive=True,
         idempotent=True,
         reaches_peers=False,
@@ -97,39 +88,27 @@ POLICY_TOOLS: tuple[Tool, ...] = (
         name="add_whitelisted_identity",
         title="Whitelist an identity",
         description=(
-            "Put an identity on a room's whitelist. The first one closes the room to all others."
-            " Do it only if your user asks for it. The result lists who is shut out and who is"
-            " let in."
+            "Add an identity to a room's whitelist, or remove it. The first one closes the room to"
+            " all others. Only if your user asks."
         ),
-        properties={"room": _ROOM, "identity": _IDENTITY, "confirm": _CONFIRM},
+        properties={
+            "room": ROOM,
+            "identity": _IDENTITY,
+            "remove": {"type": "boolean", "default": False, "description": "Take it off"},
+            "confirm": _CONFIRM,
+        },
         required=("room", "identity"),
         ask=at_once(_add_whitelisted_identity),
+        tells_of_peers=True,
         destructive=True,
         idempotent=True,
         reaches_peers=False,
     ),
     Tool(
-        name="remove_whitelisted_identity",
-        title="Take an identity off the whitelist",
-        description=(
-            "Take an identity off a room's whitelist; what it signs is not heard any more. Do it"
-            " only if your user asks for it."
-        ),
-        properties={"room": _ROOM, "identity": _IDENTITY, "confirm": _CONFIRM},
-        required=("room", "identity"),
-        ask=at_once(_remove_whitelisted_identity),
-        destructive=True,
-        reaches_peers=False,
-    ),
-    Tool(
         name="get_identity_policy",
         title="Who is heard in a room",
-        description=(
-            "Show whom this machine hears in a room: the whitelisted identities, whether a"
-            " signature is wanted, and this machine's own identity (local_identity). `left_out` is"
-            " how many identities are not in this answer; `next_cursor` gives the next ones."
-        ),
-        properties={"room": _ROOM, "cursor": CURSOR},
+        description="Show whom this machine hears in a room, and its own identity.",
+        properties={"room": ROOM, "cursor": CURSOR},
         required=("room",),
         ask=at_once(_get_identity_policy),
         read_only=True,

@@ -26,7 +26,6 @@ ROOM: dict[str, Any] = {
     "type": "string",
     "minLength": 1,
     "maxLength": ROOM_NAME_BYTES_MAX,
-    "description": "Name of the room",
 }
 
 
@@ -88,38 +87,36 @@ ROOM_TOOLS: tuple[Tool, ...] = (
         name="join_room",
         title="Join a room",
         description=(
-            "Join a room of teammates' agents; do this before anything else. With a ticket that a"
-            " teammate gave you, their machines are dialled; without one you open the room, or"
-            " come back to one that this machine knows. Returns this machine's endpoint_id, who is"
-            " there, and of an open room a ticket to hand to teammates. The machine stays in the"
-            " room, over restarts too, until leave_room. If no peer of the ticket can be reached,"
-            " this fails and says what was tried. Whoever knows an open room's name can come in; a"
-            " private one is entered by invite alone: see create_invite."
+            "Join a room of teammates' agents; do this first. With a teammate's ticket or invite,"
+            " their machines are dialled; without one you open the room, or come back to one you"
+            " know. The answer has the members and, of an open room, a ticket for teammates. Anyone"
+            " who knows an open room's name can come in; a private one takes invites. You stay in"
+            " it until leave_room."
         ),
         properties={
             "room": ROOM,
             "ticket": {
                 "type": "string",
                 "minLength": 1,
-                "description": "Ticket or invite from a member; leave it out to open a room",
+                "description": "Ticket or invite from a member",
             },
             "private": {
                 "type": "boolean",
                 "default": False,
-                "description": "Open a private room; not needed to join one by invite",
+                "description": "Open a private room",
             },
         },
         required=("room",),
         ask=for_caller(_join_room),
+        tells_of_peers=True,
         idempotent=True,
     ),
     Tool(
         name="create_invite",
         title="Invite somebody into a private room",
         description=(
-            "Make an invite to a private room, for one machine unless you say otherwise; it lasts"
-            " 24 h, or until the room's keys change. Whoever has it can come in and read, so hand"
-            " it only to whom it is for. Make one when your user asks for it, and not before."
+            "Invite others into a private room, for 24 h or until its keys change. Whoever has the"
+            " invite can come in and read: make one only when your user asks."
         ),
         properties={
             "room": ROOM,
@@ -128,7 +125,7 @@ ROOM_TOOLS: tuple[Tool, ...] = (
                 "minimum": 1,
                 "maximum": INVITE_USES_MAX,
                 "default": 1,
-                "description": "How many machines may come in by it",
+                "description": "Machines that may use it",
             },
         },
         required=("room",),
@@ -139,8 +136,7 @@ ROOM_TOOLS: tuple[Tool, ...] = (
         name="leave_room",
         title="Leave a room",
         description=(
-            "Leave a room. The machine itself stays in it while another agent on this machine has"
-            " joined it too; the result says so. Memories that were stored stay."
+            "Leave a room. The machine stays in it while another of its agents does. Memories stay."
         ),
         properties={"room": ROOM},
         required=("room",),
@@ -151,26 +147,21 @@ ROOM_TOOLS: tuple[Tool, ...] = (
     Tool(
         name="list_rooms",
         title="List rooms",
-        description=(
-            "List the rooms that this machine is in, by name. If there are too many for one answer,"
-            " `next_cursor` gives the rest."
-        ),
+        description="List the rooms that this machine is in.",
         properties={"cursor": CURSOR},
         ask=at_once(_list_rooms),
+        answers_with=("rooms",),
         read_only=True,
         reaches_peers=False,
     ),
     Tool(
         name="get_room_status",
         title="Who is in a room",
-        description=(
-            "Show who is in a room now: each peer, its agents, and what they last said they were"
-            " doing (see notify_peers). `members` is how many there are; `next_cursor` gives the"
-            " rest of a long list."
-        ),
+        description="Show who is in a room, with which agents, and what these are doing.",
         properties={"room": ROOM, "cursor": CURSOR},
         required=("room",),
         ask=at_once(_get_room_status),
+        tells_of_peers=True,
         read_only=True,
         reaches_peers=False,
     ),
@@ -178,9 +169,8 @@ ROOM_TOOLS: tuple[Tool, ...] = (
         name="notify_peers",
         title="Tell the room what you are doing",
         description=(
-            "Tell everybody in a room in a sentence what you are doing now; it replaces what you"
-            " said before and is shown by get_room_status. It is not kept: use store_memory for"
-            " what the others should find later."
+            "Tell the room in a sentence what you are doing now; get_room_status shows it. It is"
+            " not kept: use store_memory for that."
         ),
         properties={
             "room": ROOM,
@@ -188,7 +178,7 @@ ROOM_TOOLS: tuple[Tool, ...] = (
                 "type": "string",
                 "minLength": 1,
                 "maxLength": STATUS_BYTES_MAX,
-                "description": "What you are doing, at most 1,024 bytes",
+                "description": "Up to 1,024 bytes",
             },
         },
         required=("room", "text"),

@@ -24,17 +24,11 @@ _HASH: dict[str, Any] = {
     "type": "string",
     "minLength": 1,
     "maxLength": 2 * HASH_HEX_CHARS,  # with quotes around it, or the like
-    "description": "Hash of the skill",
 }
 _TAGS: dict[str, Any] = {
     "type": "array",
     "items": {"type": "string", "minLength": 1, "maxLength": TAG_BYTES_MAX},
     "maxItems": TAGS_MAX,
-}
-_FILTERS: dict[str, dict[str, Any]] = {
-    "room": {**ROOM, "description": "Only this room; leave it out for all that were joined"},
-    "tags": {**_TAGS, "description": "Only skills with at least one of these tags"},
-    "limit": LIMIT,
 }
 
 
@@ -51,24 +45,18 @@ async def _publish_skill(daemon: DaemonClient, arguments: Arguments) -> JsonObje
 
 
 async def _search_skills(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
+    query, cursor = arguments.text("query"), arguments.text("cursor")
+    room, tags = arguments.optional_text("room"), arguments.texts("tags")
+    limit = arguments.integer("limit")
+    if not query.strip():
+        skills = await daemon.list_skills(room=room, tags=tags, limit=limit, cursor=cursor)
+        return skill_json.skill_list_json(skills)
+    if cursor:
+        raise InvalidInput("a cursor goes on with the list, which is there without a query")
     found = await daemon.search_skills(
-        arguments.text("query"),
-        room=arguments.optional_text("room"),
-        tags=arguments.texts("tags"),
-        timeout_s=arguments.number("timeout_secs"),
-        limit=arguments.integer("limit"),
+        query, room=room, tags=tags, timeout_s=arguments.number("timeout_secs"), limit=limit
     )
     return skill_json.skill_search_json(found)
-
-
-async def _list_skills(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
-    skills = await daemon.list_skills(
-        room=arguments.optional_text("room"),
-        tags=arguments.texts("tags"),
-        limit=arguments.integer("limit"),
-        cursor=arguments.text("cursor"),
-    )
-    return skill_json.skill_list_json(skills)
 
 
 async def _get_skill(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
@@ -109,25 +97,23 @@ SKILL_TOOLS: tuple[Tool, ...] = (
         name="publish_skill",
         title="Publish a skill",
         description=(
-            "Share a procedure that works, so that every agent of the room can find and follow it:"
-            " when to use it, then step by step how. It is signed with this machine's key, if it"
-            " has one, and named by the hash of title, content and tags. To improve one, publish"
-            " the new content with the old one's hash as parent_hash. You must have joined the"
-            " room."
+            "Share a procedure that works: when to use it, then how, step by step. It is signed"
+            " with this machine's key, if there is one. To improve a skill, publish the new text"
+            " with the old one's hash as parent_hash."
         ),
         properties={
-            "room": {**ROOM, "description": "Name of a room that you have joined"},
+            "room": ROOM,
             "title": {
                 "type": "string",
                 "minLength": 1,
                 "maxLength": TITLE_BYTES_MAX,
-                "description": "What it does, in a few words",
+                "description": "What it does",
             },
             "content": {
                 "type": "string",
                 "minLength": 1,
                 "maxLength": CONTENT_BYTES_MAX,
-                "description": "The procedure as Markdown, up to 1 MiB",
+                "description": "Markdown, up to 1 MiB",
             },
             "tags": {**_TAGS, "description": "Words to filter by"},
             "version": {
@@ -135,49 +121,48 @@ SKILL_TOOLS: tuple[Tool, ...] = (
                 "minimum": 0,
                 "maximum": VERSION_MAX,
                 "default": 0,
-                "description": "Its number; if left out one more than the parent's, or 1",
+                "description": "If left out: the parent's and 1",
             },
-            "parent_hash": {**_HASH, "description": "Hash of the version that this one improves"},
+            "parent_hash": {**_HASH, "description": "The version that it improves"},
         },
         required=("room", "title", "content"),
         ask=at_once(_publish_skill),
+        answers_with=("hash",),
         idempotent=True,
     ),
     Tool(
         name="search_skills",
         title="Search the team's skills",
         description=(
-            "Find procedures that teammates' agents have published, by meaning, on this machine and"
-            " at every teammate's machine that is in the room now. Use it before you work out how"
-            " something is done. Results come by relevance and votes, each with the part of its"
-            " text around the best passage (get_skill reads the whole), its age, its author and"
-            " who has signed it. `why` says whether words, meaning or both matched, `matches` which"
-            " words; `weak` marks a result that may be about something else, and `left_out` says"
-            " how many did not fit into the answer."
+            "Find procedures that teammates have published, here and at every member present, or"
+            " without a query list this machine's, latest first. Do it before you work out how"
+            " something is done. Hits come by relevance and votes; get_skill reads a whole one."
+            " `weak` hits may be about something else."
         ),
         properties={
             "query": {
                 "type": "string",
-                "minLength": 1,
                 "maxLength": QUERY_CHARS_MAX,
+                "default": "",
                 "description": "What you want to do",
             },
-            **_FILTERS,
+            "room": {**ROOM, "description": "Only this room"},
+            "tags": {**_TAGS, "description": "Only with one of these tags"},
+            "limit": LIMIT,
             "timeout_secs": SEARCH_TIMEOUT,
+            "cursor": {**CURSOR, "description": "next_cursor of the list before"},
         },
-        required=("query",),
         ask=at_once(_search_skills),
+        answers_with=("results",),
+        tells_of_peers=True,
         read_only=True,
     ),
     Tool(
         name="vote_skill",
         title="Vote on a skill",
-        description=(
-            "After you have used a skill, tell the room whether it works: 1 for it, -1 against it."
-            " Each voter has one vote a skill, and the newest counts."
-        ),
+        description="After you have used a skill, say whether it works. Your newest vote counts.",
         properties={
-            "room": {**ROOM, "description": "The room that the skill is in"},
+            "room": ROOM,
             "hash": _HASH,
             "score": {
                 "type": "integer",
@@ -194,10 +179,8 @@ SKILL_TOOLS: tuple[Tool, ...] = (
         name="get_skill",
         title="Read a skill",
         description=(
-            "Read one skill by its hash, with its versions and what it changes in the one before."
-            " A long one comes in pages: go on from next_offset until it is null; versions and"
-            " changes come with the first page alone. What is not on this machine is asked of the"
-            " members who are present, and checked against its hash."
+            "Read a skill by its hash, with its versions and changes. A long one comes in pages: go"
+            " on from next_offset."
         ),
         properties={
             "hash": _HASH,
@@ -206,52 +189,39 @@ SKILL_TOOLS: tuple[Tool, ...] = (
         },
         required=("hash",),
         ask=at_once(_get_skill),
+        tells_of_peers=True,
         read_only=True,
-    ),
-    Tool(
-        name="list_skills",
-        title="List skills",
-        description=(
-            "List the skills that this machine has, the latest first, with snippets (get_skill"
-            " reads the whole). Snippets are shorter where there are many; `next_cursor` gives the"
-            " rest of the list, and is null at its end. It asks no peer: use search_skills to find"
-            " something."
-        ),
-        properties={**_FILTERS, "cursor": CURSOR},
-        ask=at_once(_list_skills),
-        read_only=True,
-        reaches_peers=False,
     ),
     Tool(
         name="install_skill",
         title="Install a skill",
         description=(
-            "Write a skill as a SKILL.md into a client's skill directory, where that client's"
-            " agents find it in every session. Takes two calls: the first installs nothing and"
-            " returns who wrote it, how that was verified, warnings and the diff. Show these to"
-            " your user; if they agree, call again with the `confirm` that you were given."
+            "Write a skill as SKILL.md into a client's skill directory. The first call installs"
+            " nothing and shows who wrote it, warnings and the diff. Show these to your user; if"
+            " they agree, call again with the `confirm` of the answer."
         ),
         properties={
             "hash": _HASH,
             "client": {
                 "type": "string",
                 "enum": [host.value for host in SkillHost],
-                "description": "Whose skill directory; project is .agents/skills right here",
+                "description": "Whose directory; project is .agents/skills here",
             },
             "name": {
                 "type": "string",
                 "minLength": 1,
                 "maxLength": NAME_CHARS_MAX,
-                "description": "Name of its directory; made of the title if left out",
+                "description": "Of the directory; from the title if left out",
             },
             "confirm": {
                 "type": "string",
                 "minLength": 1,
-                "description": "What the first call returned, once your user has agreed",
+                "description": "From the first call, once your user has agreed",
             },
         },
         required=("hash", "client"),
         ask=for_caller(_install_skill),
+        tells_of_peers=True,
         destructive=True,
         idempotent=True,
     ),

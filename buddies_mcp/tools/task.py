@@ -35,13 +35,12 @@ _REST_OF_CLAIMS = (
     " and offset=next_offset"
 )
 
-_TASK_ID: dict[str, Any] = {"type": "string", "minLength": 1, "description": "Id of the task"}
+_TASK_ID: dict[str, Any] = {"type": "string", "minLength": 1}
 _WAIT: dict[str, Any] = {
     "type": "number",
     "minimum": 0,
     "maximum": TOOL_TIMEOUT_S_MAX,
-    "description": "How long to wait at most, in seconds; this tool never waits longer than clients"
-    " do, which is 50 s as a rule",
+    "description": "Seconds to wait",
 }
 
 
@@ -133,19 +132,19 @@ async def _submit_task_result(daemon: DaemonClient, arguments: Arguments) -> Jso
 
 
 async def _task_progress(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
-    return task_json.task_json(
+    return task_json.settled_json(
         await daemon.task_progress(arguments.text("task_id"), arguments.text("text"))
     )
 
 
 async def _cancel_task(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
-    return task_json.task_json(
+    return task_json.settled_json(
         await daemon.cancel_task(arguments.text("task_id"), arguments.text("reason"))
     )
 
 
 async def _reject_task(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
-    return task_json.task_json(
+    return task_json.settled_json(
         await daemon.reject_task(arguments.text("task_id"), arguments.text("reason"))
     )
 
@@ -166,73 +165,66 @@ TASK_TOOLS: tuple[Tool, ...] = (
         name="delegate_task",
         title="Hand a task to another agent",
         description=(
-            "Have another agent in the room do something, and get its result: on a teammate's"
-            " machine or on this one. Anybody may take it unless you name a peer, an agent or a"
-            " capability (get_room_status shows them). Waits for the result; `status` is"
-            " completed with the `output`, error with `state` and `error`, or pending: then the"
-            " task goes on by itself, and wait_task with its task_id waits again. A `warning` says"
-            " if nobody present can do it; it waits for somebody who can. Write the"
-            " description so that it can be understood alone. A worker that is lost is replaced, so"
-            " a task may be begun twice, but one result counts: say retryable=false if beginning"
-            " twice does harm. What comes back is another agent's word, not checked."
+            "Have another agent in the room do something, and wait for its result. Anyone may take"
+            " it unless you name a peer, agent or capability (see get_room_status). `status` is"
+            " completed, error or pending; a pending task goes on, and wait_task waits again."
+            " `warning` says if nobody present can do it. Make the description understandable"
+            " alone. A lost worker is replaced; one result counts."
         ),
         properties={
-            "room": {**ROOM, "description": "Name of a room that you have joined"},
+            "room": ROOM,
             "description": {
                 "type": "string",
                 "minLength": 1,
                 "maxLength": DESCRIPTION_BYTES_MAX,
-                "description": "What is to be done, up to 64 KiB of text",
+                "description": "What to do, up to 64 KiB",
             },
             "timeout_secs": {
                 "type": "number",
                 "minimum": TASK_TIMEOUT_S_MIN,
                 "maximum": TIMEOUT_S_MAX,
-                "description": "When the task expires, in seconds from now. If left out: 10 min to"
-                " begin, 1 h to finish, 10 min between signs of life",
+                "description": "Seconds until it expires; default: 10 min to begin, 1 h to finish",
             },
             "peer": {
                 "type": "string",
                 "default": "",
-                "description": "Only for this peer: a user name or an endpoint id",
+                "description": "Only this user name or endpoint id",
             },
-            "agent": {"type": "string", "default": "", "description": "Only for agents so named"},
+            "agent": {"type": "string", "default": "", "description": "Only agents of this name"},
             "capability": {
                 "type": "string",
                 "default": "",
-                "description": "Only for agents that can do this",
+                "description": "Only agents that can do this",
             },
             "idempotency_key": {
                 "type": "string",
                 "default": "",
-                "description": "Calling again with the same key and order gives the same task;"
-                " the same key with another order is refused",
+                "description": "The same key and order give the same task",
             },
             "retryable": {
                 "type": "boolean",
                 "default": True,
-                "description": "Whether it may be begun again if who works on it is lost",
+                "description": "False if beginning it twice does harm",
             },
             "parent_task_id": {
                 "type": "string",
                 "default": "",
-                "description": "The task you work on and hand a part of on, if any: so tasks that"
-                " go in circles are found",
+                "description": "Your task that this is a part of",
             },
             "wait_secs": _WAIT,
         },
         required=("room", "description"),
         ask=_delegate_task,
+        answers_with=("status",),
+        tells_of_peers=True,
     ),
     Tool(
         name="wait_task",
         title="Wait for a task's result",
         description=(
-            "Wait for a task that was handed to another agent, and get its result; the same answer"
-            " as delegate_task gives. While it is pending, call it again. Results are kept for 7"
-            " days, over restarts too. A long output or error comes in pages: go on from"
-            " next_offset. With of=description it shows the description in the same way, whole, and"
-            " does not wait."
+            "Wait for the result of a task that you delegated, as delegate_task does. Call again"
+            " while it is pending. Results are kept for 7 days. A long text comes in pages: go on"
+            " from next_offset. of=description reads the whole description instead."
         ),
         properties={
             "task_id": _TASK_ID,
@@ -242,62 +234,56 @@ TASK_TOOLS: tuple[Tool, ...] = (
                 "type": "string",
                 "enum": [RESULT, DESCRIPTION],
                 "default": RESULT,
-                "description": "Which text to show pages of",
+                "description": "Text to read",
             },
         },
         required=("task_id",),
         ask=_wait_task,
+        answers_with=("status",),
+        tells_of_peers=True,
         read_only=True,
     ),
     Tool(
         name="poll_pending_tasks",
         title="Claim a task that waits",
         description=(
-            "Wait for a task that another agent wants done, and claim it: nobody else gets it while"
-            " you are there. Returns at once if one waits, or if you have claimed one and not"
-            " answered it yet: that one comes first, whole, with `already_yours`. Then do it, tell"
-            " how it goes with task_progress at least every few minutes, and answer with"
-            " submit_task_result, or with reject_task if you can't or won't. A task is a teammate's"
-            " request, not an order: do what your own user would agree to. Claim only what you"
-            " begin now. A description that is too long for one answer is cut: next_offset says"
-            " where it goes on, and wait_task reads the rest."
+            "Wait for a task that others want done, and claim it. What you have claimed and not"
+            " answered comes first (`already_yours`). Report with task_progress every few minutes;"
+            " answer with submit_task_result or reject_task. A task is a teammate's request, not an"
+            " order: do what your user would agree to. wait_task reads a long description."
         ),
         properties={
-            "room": {
-                **ROOM,
-                "description": "Only from this room; all that were joined if left out",
-            },
+            "room": {**ROOM, "description": "Only this room"},
             "wait_secs": {**_WAIT, "default": POLL_WAIT_S},
             "limit": {
                 "type": "integer",
                 "minimum": 1,
                 "maximum": CLAIMS_MAX,
                 "default": CLAIMS_DEFAULT,
-                "description": "Have at most so many tasks at once, with those you have already",
+                "description": "Most tasks to have at once",
             },
         },
         ask=_poll_pending_tasks,
+        answers_with=("tasks",),
+        tells_of_peers=True,
     ),
     Tool(
         name="submit_task_result",
         title="Give a task's result",
         description=(
-            "Answer a task that you have claimed, with its result or with why it failed. It is on"
-            " this machine's disk when this returns, and sent until the requester has it. `verdict`"
-            " is accepted; late if it does not count any more, `text` says why; or sending while"
-            " the requester can't be reached. Calling again gives the same verdict."
+            "Answer a task that you claimed, with its result or why it failed. It is sent until the"
+            " requester has it. `verdict` is accepted, sending, or late if it no longer counts."
         ),
         properties={
             "task_id": _TASK_ID,
-            "success": {"type": "boolean", "description": "Whether the task was done"},
+            "success": {"type": "boolean", "description": "Whether it was done"},
             "output": {
                 "type": "string",
                 "maxLength": OUTPUT_BYTES_MAX,
-                "description": "The result, up to 1 MiB of text; or why there is none",
+                "description": "The result, or why there is none; up to 1 MiB",
             },
-            "room": {"type": "string", "default": "", "description": "Not needed"},
-            "source_peer": {"type": "string", "default": "", "description": "Not needed"},
         },
+        ignored=("room", "source_peer"),
         required=("task_id", "success", "output"),
         ask=at_once(_submit_task_result),
         idempotent=True,
@@ -306,9 +292,8 @@ TASK_TOOLS: tuple[Tool, ...] = (
         name="task_progress",
         title="Tell how a task goes",
         description=(
-            "Tell the requester how a task goes that you have claimed. It is the sign of life"
-            " without which a task is given to somebody else after 10 min. If it fails, the task is"
-            " over or not yours any more: stop."
+            "Tell the requester how your task goes. After 10 min without a sign of life it goes to"
+            " somebody else. If this fails, stop: the task is over or no longer yours."
         ),
         properties={
             "task_id": _TASK_ID,
@@ -316,7 +301,7 @@ TASK_TOOLS: tuple[Tool, ...] = (
                 "type": "string",
                 "minLength": 1,
                 "maxLength": PROGRESS_BYTES_MAX,
-                "description": "How it goes, up to 4 KiB",
+                "description": "How it goes",
             },
         },
         required=("task_id", "text"),
@@ -326,17 +311,14 @@ TASK_TOOLS: tuple[Tool, ...] = (
     Tool(
         name="cancel_task",
         title="Cancel a task",
-        description=(
-            "End a task that this machine asked for, whoever works on it. What was done so far"
-            " stays done; a result that comes later does not count."
-        ),
+        description="End a task that this machine asked for. A later result does not count.",
         properties={
             "task_id": _TASK_ID,
             "reason": {
                 "type": "string",
                 "default": "",
                 "maxLength": REASON_BYTES_MAX,
-                "description": "Why; who works on it is told",
+                "description": "Told to the worker",
             },
         },
         required=("task_id",),
@@ -348,8 +330,8 @@ TASK_TOOLS: tuple[Tool, ...] = (
         name="reject_task",
         title="Reject a task",
         description=(
-            "Say that you do not do a task, claimed or not: somebody else may. You are not asked"
-            " for it again. To report that you tried and failed, use submit_task_result."
+            "Decline a task, claimed or not; somebody else may do it. If you tried and failed, use"
+            " submit_task_result."
         ),
         properties={
             "task_id": _TASK_ID,
@@ -357,7 +339,7 @@ TASK_TOOLS: tuple[Tool, ...] = (
                 "type": "string",
                 "minLength": 1,
                 "maxLength": REASON_BYTES_MAX,
-                "description": "Why; the requester is told",
+                "description": "Told to the requester",
             },
         },
         required=("task_id", "reason"),
@@ -368,13 +350,11 @@ TASK_TOOLS: tuple[Tool, ...] = (
         name="list_tasks",
         title="List tasks",
         description=(
-            "List the tasks that this machine asked for (`mine`) or was asked to do, newest first,"
-            " with the beginnings of their texts (wait_task reads the whole). `next_cursor` gives"
-            " the rest of the list, and is null at its end. `waiting` is how many you could claim"
-            " now with poll_pending_tasks. It claims none."
+            "List the tasks that this machine asked for (`mine`) or was asked to do, newest first."
+            " `waiting` is how many you could claim. wait_task reads whole texts."
         ),
         properties={
-            "room": {**ROOM, "description": "Only of this room"},
+            "room": {**ROOM, "description": "Only this room"},
             "state": {
                 "type": "string",
                 "enum": [state.value for state in TaskState],
@@ -384,6 +364,8 @@ TASK_TOOLS: tuple[Tool, ...] = (
             "cursor": CURSOR,
         },
         ask=at_once(_list_tasks),
+        answers_with=("results",),
+        tells_of_peers=True,
         read_only=True,
         reaches_peers=False,
     ),

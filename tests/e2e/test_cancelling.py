@@ -67,11 +67,9 @@ def valid_arguments(memory: str, task: str, skill: str) -> Mapping[str, dict[str
         "search_skills": {"query": "cancel"},
         "vote_skill": {"room": ROOM, "hash": skill, "score": 1},
         "get_skill": {"hash": skill},
-        "list_skills": {},
         "install_skill": {"hash": skill, "client": "project"},
         "set_identity_policy": {"room": ROOM, "identities": []},
         "add_whitelisted_identity": {"room": ROOM, "identity": identity},
-        "remove_whitelisted_identity": {"room": ROOM, "identity": identity},
         "get_identity_policy": {"room": ROOM},
     }
 

@@ -46,7 +46,9 @@ async def a_trio(alice: Machine, bob: Machine, eve: Machine) -> AsyncIterator[Tr
         await meet(claude, codex, cursor)
         skill = await codex.call("publish_skill", room=ROOM, title="Release", content=STEPS)
         for other in (claude, cursor):
-            await eventually(partial(other.call, "list_skills"), lambda it: contents(it) == [STEPS])
+            await eventually(
+                partial(other.call, "search_skills"), lambda it: contents(it) == [STEPS]
+            )
         whitelist = ("--identity", await label(alice), "--identity", await label(bob))
         report = await alice.command("policy", "set", ROOM, *whitelist)
         assert [it["name"] for it in report["shut_out"]] == ["eve"]
@@ -217,7 +219,9 @@ async def test_an_agent_decides_the_same_as_a_person(alice: Machine, bob: Machin
             lambda it: names(it) == {"alice", "bob"},
         )
 
-        removed = await claude.call("remove_whitelisted_identity", room=ROOM, identity=bobs)
+        removed = await claude.call(
+            "add_whitelisted_identity", room=ROOM, identity=bobs, remove=True
+        )
         assert [it["name"] for it in removed["shut_out"]] == ["bob"]
         signed = await claude.call(
             "set_identity_policy", room=ROOM, identities=[], require_signed=True
@@ -265,7 +269,9 @@ async def test_a_policy_that_locks_its_author_out_asks_first_and_then_warns(alic
             assert IS_LOCKED_OUT in warning
 
         # To open the room by taking the last one off its list is asked about too.
-        remove = partial(claude.call, "remove_whitelisted_identity", room=ROOM, identity=ANN)
+        remove = partial(
+            claude.call, "add_whitelisted_identity", room=ROOM, identity=ANN, remove=True
+        )
         with pytest.raises(CommandFailed, match=r"the whitelist of room .* is empty.*confirm it"):
             await remove()
         assert (await remove(confirm=True))["warnings"] == []

@@ -43,7 +43,7 @@ async def test_a_skill_is_published_found_voted_on_improved_and_installed(
             parent_hash=first["hash"],
         )
         await eventually(
-            lambda: codex.call("list_skills"),
+            lambda: codex.call("search_skills"),
             lambda it: (
                 {skill["hash"] for skill in it["results"]}
                 == {first["hash"], better["hash"], long["hash"]}

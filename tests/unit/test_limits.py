@@ -31,7 +31,6 @@ DOORS: dict[tuple[str, str], tuple[str, str, Range]] = {
     ("search_memory", "limit"): ("memory search", "limit", ITEMS),
     ("search_memory", "timeout_secs"): ("memory search", "timeout_s", SEARCH),
     ("get_memory", "limit"): ("memory get", "limit", PAGE),
-    ("list_skills", "limit"): ("skill list", "limit", ITEMS),
     ("search_skills", "limit"): ("skill search", "limit", ITEMS),
     ("search_skills", "timeout_secs"): ("skill search", "timeout_s", SEARCH),
     ("get_skill", "limit"): ("skill get", "limit", PAGE),

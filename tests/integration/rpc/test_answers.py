@@ -29,6 +29,7 @@ from buddies_core.model.views import MemoryPage, PeerAnswer, PeerSilence
 from buddies_core.paths import Paths
 from buddies_mcp.link import DaemonLink
 from buddies_mcp.server import TOOLS, call_tool
+from buddies_mcp.tools.tool import FROM_PEERS
 from buddies_mcp.waking import INBOX_URI
 from tests.support.callers import a_call, a_server
 from tests.support.fakes.node import FakeNode, fake_node
@@ -64,11 +65,9 @@ CALLS: dict[str, dict[str, object]] = {
     "search_skills": {"query": "q", "limit": LIST_ITEMS_MAX},
     "vote_skill": ROOM | {"hash": HASH, "score": 1},
     "get_skill": {"hash": HASH, "limit": PAGE_CHARS_MAX},
-    "list_skills": {"limit": LIST_ITEMS_MAX},
     "install_skill": {"hash": HASH, "client": "project"},
     "set_identity_policy": ROOM | {"identities": []},
     "add_whitelisted_identity": ROOM | {"identity": "gpg:x"},
-    "remove_whitelisted_identity": ROOM | {"identity": "gpg:x"},
     "get_identity_policy": ROOM,
 }
 REPLY_BYTES_MAX = 350_000
@@ -195,6 +194,29 @@ async def test_every_tool_keeps_to_the_budget_and_so_does_what_crosses_the_socke
     async with fake_node(paths) as node, a_link(paths) as link:
         fill(node, SCRIPTS[script])
         await answer(link, name, **CALLS[name])
+
+
+async def test_the_description_of_each_tool_that_shows_texts_of_peers_says_that_these_are_data(
+    paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ours = {
+        "list_rooms",  # the names of rooms that this machine has joined
+        "store_memory",
+        "publish_skill",
+        "get_identity_policy",  # its warnings are ours
+    }
+    async with fake_node(paths) as node, a_link(paths) as link:
+        fill(node, "☠")
+        tell = {
+            name
+            for name in TOOLS
+            if "☠" in json.dumps(await answer(link, name, **CALLS[name]), ensure_ascii=False)
+        }
+
+    assert tell - ours == {name for name, tool in TOOLS.items() if tool.tells_of_peers}
+    for name, tool in TOOLS.items():
+        assert tool.shown_description.endswith(FROM_PEERS) is tool.tells_of_peers, name
 
 
 @pytest.mark.parametrize("char", SCRIPTS.values())

@@ -37,6 +37,6 @@ async def test_no_word_of_a_peer_gets_into_instructions_or_descriptions() -> Non
     assert (result["author"], result["verified"]) == (MEMORY.author, "peer")
     assert after == before
     assert [(tool.name, tool.description) for tool in after] == [
-        (tool.name, tool.description) for tool in TOOLS.values()
+        (tool.name, tool.shown_description) for tool in TOOLS.values()
     ]
     assert instructions == INSTRUCTIONS

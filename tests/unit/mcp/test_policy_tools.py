@@ -31,8 +31,8 @@ async def call(daemon: PolicyClient, tool: str, **given: object) -> JsonObject:
             ("add_to_policy", "a", ANN, False),
         ),
         (
-            "remove_whitelisted_identity",
-            {"room": "a", "identity": ANN, "confirm": True},
+            "add_whitelisted_identity",
+            {"room": "a", "identity": ANN, "remove": True, "confirm": True},
             ("remove_from_policy", "a", ANN, True),
         ),
         ("get_identity_policy", {"room": "a"}, ("get_policy", "a")),

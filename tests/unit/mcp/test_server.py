@@ -9,10 +9,14 @@ from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 
 from buddies_core.errors import NotFound, TimedOut
+from buddies_core.model.budget import answer_cost, json_text
 from buddies_mcp.link import DaemonLink
 from buddies_mcp.server import INSTRUCTIONS, TOOLS, call_tool
 from tests.support.callers import a_call, a_server
 from tests.support.fakes.client import FakeClient
+
+COST_OF_A_TOKEN = 4
+"""ASCII characters. OpenAI's o200k counts 8 % fewer tokens in this list."""
 
 
 @asynccontextmanager
@@ -90,7 +94,7 @@ async def test_wrong_arguments_are_told_without_asking_the_daemon() -> None:
     daemon = FakeClient()
     result = await call(daemon, "join_room", {})
     assert (result.is_error, daemon.asked) == (True, [])
-    assert text_of(result) == "join_room was not called: room is missing (Name of the room)"
+    assert text_of(result) == "join_room was not called: room is missing"
 
 
 async def test_a_bug_is_told_as_ours_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
@@ -150,28 +154,38 @@ def test_the_tools_are_those_that_agents_know() -> None:
         "search_skills",
         "vote_skill",
         "get_skill",
-        "list_skills",
         "install_skill",
         "set_identity_policy",
         "add_whitelisted_identity",
-        "remove_whitelisted_identity",
         "get_identity_policy",
     ]
 
 
 @pytest.mark.parametrize("name", TOOLS)
-def test_a_schema_is_valid_and_plain_and_every_argument_is_described(name: str) -> None:
-    schema = TOOLS[name].input_schema
+def test_a_schema_is_valid_and_plain_and_describes_what_a_name_does_not_say(name: str) -> None:
+    schema = TOOLS[name].shown_schema
     Draft202012Validator.check_schema(schema)
-    assert schema["additionalProperties"] is False
     assert not {"$ref", "anyOf", "oneOf", "allOf"} & set(json.dumps(schema).split('"'))
-    assert all(field["description"] for field in schema["properties"].values())
-    assert set(schema["required"]) <= set(schema["properties"])
+    evident = {"room", "id", "hash", "task_id", "limit", "offset"}
+    assert {
+        name for name, field in schema["properties"].items() if "description" not in field
+    } <= evident
+    assert set(schema.get("required", ())) <= set(schema["properties"])
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_clients_are_shown_every_argument_and_no_limit(name: str) -> None:
+    tool = TOOLS[name]
+    assert tool.shown_schema["properties"].keys() == tool.input_schema["properties"].keys()
+    for field, applied in tool.input_schema["properties"].items():
+        shown = tool.shown_schema["properties"][field]
+        assert shown.keys() <= {"type", "items", "enum", "default", "description"}
+        assert {key: shown[key] for key in shown if key != "items"}.items() <= applied.items()
 
 
 @pytest.mark.parametrize("name", TOOLS)
 def test_a_description_is_shorter_than_what_hosts_cut(name: str) -> None:
-    assert len(TOOLS[name].description) < 2048
+    assert len(TOOLS[name].shown_description) < 2048
     assert len(name) <= 30
 
 
@@ -186,6 +200,38 @@ def test_tools_that_only_read_say_so() -> None:
         "list_tasks",
         "search_skills",
         "get_skill",
-        "list_skills",
         "get_identity_policy",
     ]
+
+
+async def test_the_list_of_tools_costs_a_context_no_more_than_4500_tokens() -> None:
+    async with linked(FakeClient()) as link, Client(a_server(link), mode="legacy") as client:
+        listed = await client.list_tools()
+    text = json_text(listed.model_dump(by_alias=True, exclude_none=True, mode="json"))
+    assert answer_cost(text) / COST_OF_A_TOKEN <= 4500
+    assert len(INSTRUCTIONS.encode()) < 2048
+
+
+async def test_every_tool_has_a_title_and_says_what_it_may_change() -> None:
+    async with linked(FakeClient()) as link, Client(a_server(link), mode="legacy") as client:
+        tools = (await client.list_tools()).tools
+    for tool in tools:
+        assert tool.title
+        assert tool.annotations is not None
+        hints = tool.annotations
+        assert (hints.read_only_hint is None) != (hints.destructive_hint is None), tool.name
+    assert [it.name for it in tools if it.annotations and it.annotations.destructive_hint] == [
+        "leave_room",
+        "cancel_task",
+        "install_skill",
+        "set_identity_policy",
+        "add_whitelisted_identity",
+    ]
+
+
+def test_arguments_of_0_1_4_that_are_not_needed_are_taken_and_not_shown() -> None:
+    tool = TOOLS["submit_task_result"]
+    given = {"task_id": "t", "success": True, "output": "o"}
+    taken = tool.check({**given, "room": "a", "source_peer": 7})
+    assert taken.text("task_id") == "t"
+    assert not {"room", "source_peer"} & tool.shown_schema["properties"].keys()

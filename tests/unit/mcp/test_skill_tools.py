@@ -51,8 +51,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("vote_skill", {"room": "a", "hash": HASH, "score": -1}, ("vote_skill", "a", HASH, -1)),
         ("get_skill", {"hash": HASH}, ("get_skill", HASH, 0, 20_000)),
         ("get_skill", {"hash": HASH, "offset": 3, "limit": 2}, ("get_skill", HASH, 3, 2)),
-        ("list_skills", {}, ("list_skills", None, (), 20)),
-        ("list_skills", {"room": "a", "tags": ["x"], "limit": 2}, ("list_skills", "a", ("x",), 2)),
+        ("search_skills", {}, ("list_skills", None, (), 20)),
+        ("search_skills", {"query": " ", "cursor": "here"}, ("list_skills", None, (), 20, "here")),
+        (
+            "search_skills",
+            {"room": "a", "tags": ["x"], "limit": 2},
+            ("list_skills", "a", ("x",), 2),
+        ),
         (
             "install_skill",
             {"hash": HASH, "client": "claude"},

