@@ -35,11 +35,6 @@ def memory_id(text: str, field: str = "id") -> MemoryId:
     return MemoryId(_uuid(text, field))
 
 
-def memory_ids(texts: Sequence[str], field: str) -> tuple[MemoryId, ...]:
-    """Return the ids of several memories."""
-    return tuple(memory_id(text, field) for text in texts)
-
-
 def task_id(text: str, field: str = "task_id") -> TaskId:
     """Return a task's id."""
     return TaskId(_uuid(text, field))

@@ -112,6 +112,10 @@ class RecentFinds:
         """Return those with this id."""
         return tuple(memory for memory in self._memories.values() if memory.entry.id == id)
 
+    def ids(self) -> set[MemoryId]:
+        """Return the ids of all of them."""
+        return {memory.entry.id for memory in self._memories.values()}
+
     def _forget(self, key: MemoryKey) -> None:
         memory = self._memories.pop(key, None)
         if memory is not None:

@@ -29,6 +29,9 @@ class StorePort(Protocol):
     def find_heads(self, id: MemoryId) -> tuple[MemoryHead, ...]:
         """Return the heads of all memories with this id."""
 
+    def ids_beginning(self, digits: str) -> tuple[MemoryId, ...]:
+        """Return the ids that begin with these hex digits, in order, two at most."""
+
     async def list_memories(
         self,
         filter: MemoryFilter,

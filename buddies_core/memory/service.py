@@ -26,6 +26,7 @@ from buddies_core.memory.fetching import MemoryFetcher, memory_parts, preference
 from buddies_core.memory.findings import RecentFinds
 from buddies_core.memory.limits import check_own
 from buddies_core.memory.ports import HiddenPort, StorePort
+from buddies_core.memory.short_ids import id_meant
 from buddies_core.memory.views import page, snippet
 from buddies_core.model.bodies import MemoryCreated
 from buddies_core.model.identity import Verified
@@ -230,6 +231,15 @@ class Memories:
                 f"offset is {offset}, but the content has {len(memory.entry.content)} characters"
             )
         return page(memory, self._rooms, offset, limit)
+
+    def id_of(self, text: str, field: str) -> MemoryId:
+        """Return the id that a caller means: a whole one, or 8 of its first hex digits or more.
+
+        Raises:
+            NotFound: no memory here has an id that begins so.
+            InvalidInput: it is not an id, or several begin so; the text names the field.
+        """
+        return id_meant(text, field, self._store, self._finds)
 
     async def list(
         self, filter: MemoryFilter, limit: int, after: MemoryPlace | None = None

@@ -47,6 +47,9 @@ class MemoriesService(Protocol):
     ) -> Listed[MemoryView]:
         """Return this machine's memories, newest first, behind a place in the list."""
 
+    def id_of(self, text: str, field: str) -> MemoryId:
+        """Return the id that a caller means, by all of its digits or the first of them."""
+
     async def get(self, id: MemoryId, offset: int, limit: int) -> MemoryPage:
         """Return a page of a memory's content, in characters."""
 
@@ -86,7 +89,7 @@ class MemoriesRpc(MemoriesServicer):
             request.content,
             arguments.memory_kind(request.kind),
             tuple(request.tags),
-            arguments.memory_ids(request.references, "reference"),
+            tuple(self._memories.id_of(text, "reference") for text in request.references),
             agent=caller.name if caller else "",
             user=caller.user if caller else "",
         )
@@ -104,7 +107,9 @@ class MemoriesRpc(MemoriesServicer):
     async def Get(self, request: pb.GetRequest, context: ServicerContext[Any, Any]) -> pb.GetReply:
         """Return a page of one memory."""
         page = await self._memories.get(
-            arguments.memory_id(request.id), request.offset, arguments.page_chars(request.limit)
+            self._memories.id_of(request.id, "id"),
+            request.offset,
+            arguments.page_chars(request.limit),
         )
         return memory_page_to_pb(fitting.memory_page(page))
 

@@ -76,6 +76,11 @@ class InMemoryStore:
         kept = (memory for _, (_, memory) in sorted(self._memories.items()))
         return tuple(memory.head() for memory in kept if memory.entry.id == id)
 
+    def ids_beginning(self, digits: str) -> tuple[MemoryId, ...]:
+        """Return the ids that begin with these hex digits, in order, two at most."""
+        ids = {memory.entry.id for _, memory in self._memories.values()}
+        return tuple(sorted(id for id in ids if id.hex.startswith(digits))[:2])
+
     def truncated_memories(
         self, limit: int, after: MemoryKey | None = None
     ) -> tuple[MemoryKey, ...]:

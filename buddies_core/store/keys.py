@@ -59,9 +59,19 @@ def memory(key: MemoryKey) -> bytes:
     return MEMORIES + key
 
 
+def memory_ids_beginning(beginning: bytes) -> bytes:
+    """Return what the by-id entries begin with of all memories whose ids begin so."""
+    return b"i" + beginning
+
+
 def memories_by_id(id: MemoryId) -> bytes:
     """Return what the by-id entries of all memories with this id begin with."""
-    return b"i" + id.bytes
+    return memory_ids_beginning(id.bytes)
+
+
+def id_in(place: bytes) -> MemoryId:
+    """Return the id that a by-id entry is for."""
+    return MemoryId(UUID(bytes=place[1:17]))
 
 
 def memory_by_id(id: MemoryId, key: MemoryKey) -> bytes:

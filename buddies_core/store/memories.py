@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from buddies_core.errors import StoreError
+from buddies_core.model.ids import MemoryId
 from buddies_core.model.memory import (
     Memory,
     MemoryFilter,
@@ -38,6 +39,20 @@ def places_before(sequence: int, memory: Memory | MemoryHead) -> tuple[bytes, ..
     """Return where layout 1 had a memory in the timelines: by its author's time alone."""
     at_s = memory.entry.created_at_s
     return tuple(keys.timeline_entry(it, at_s, sequence) for it in (memory.entry.room, None))
+
+
+def ids_beginning(database: Database, digits: str) -> tuple[MemoryId, ...]:
+    """Return the ids that begin with these hex digits, in order, two at most."""
+    ids: dict[MemoryId, None] = {}
+    for place, _ in database.scan(
+        keys.memory_ids_beginning(bytes.fromhex(digits[: len(digits) & ~1]))
+    ):
+        id = keys.id_in(place)
+        if id.hex.startswith(digits):
+            ids[id] = None
+        if len(ids) == 2:
+            break
+    return tuple(ids)
 
 
 def put_memory(

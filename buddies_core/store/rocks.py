@@ -26,6 +26,7 @@ from buddies_core.store.items import ItemSet, RocksItems
 from buddies_core.store.listing import Listing
 from buddies_core.store.marks import RocksMarks
 from buddies_core.store.memories import (
+    ids_beginning,
     list_memories,
     put_memory,
     read_head,
@@ -176,6 +177,10 @@ class RocksStore(RocksMarks):
             for place, _ in self._database.scan(prefix)
         ]
         return tuple(head for head in found if head is not None)
+
+    def ids_beginning(self, digits: str) -> tuple[MemoryId, ...]:
+        """Return the ids that begin with these hex digits, in order, two at most."""
+        return ids_beginning(self._database, digits)
 
     def truncated_memories(
         self, limit: int, after: MemoryKey | None = None

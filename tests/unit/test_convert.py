@@ -48,7 +48,7 @@ def test_a_kind_that_is_only_like_one_is_unknown(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "7", "8d3e5c1a-7f0b-4c52-9a54-1f0c2b7d9e6", "g" * 32])
 def test_what_is_no_id_is_said_to_be_none(text: str) -> None:
     with pytest.raises(InvalidInput, match="is no id; one looks like 8d3e5c1a"):
-        arguments.memory_ids(["8d3e5c1a-7f0b-4c52-9a54-1f0c2b7d9e61", text], "reference")
+        arguments.memory_id(text, "reference")
 
 
 def test_the_id_shown_as_an_example_is_one() -> None:

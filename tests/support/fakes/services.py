@@ -7,6 +7,7 @@ from uuid import UUID
 
 from buddies_core import __version__
 from buddies_core.clock import SystemClock
+from buddies_core.convert import arguments
 from buddies_core.errors import NotFound
 from buddies_core.local_protocol import PROTOCOL
 from buddies_core.logs import request_context, room_context
@@ -301,6 +302,9 @@ class FakeMemories:
     ) -> Listed[MemoryView]:
         self.calls.append(("list", filter, limit, after))
         return self.listed
+
+    def id_of(self, text: str, field: str) -> MemoryId:
+        return arguments.memory_id(text, field)
 
     async def get(self, id: MemoryId, offset: int, limit: int) -> MemoryPage:
         self.calls.append(("get", id, offset, limit))

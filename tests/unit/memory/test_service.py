@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from uuid import UUID
 
 import pytest
 
@@ -24,7 +25,7 @@ from buddies_core.memory import service
 from buddies_core.memory.copies import received_memory, unsigned_copy
 from buddies_core.model.bodies import MemoryCreated
 from buddies_core.model.identity import SshIdentity, Verified
-from buddies_core.model.ids import RoomName
+from buddies_core.model.ids import MemoryId, RoomName
 from buddies_core.model.memory import (
     CONTENT_BYTES_MAX,
     SNIPPET_CHARS_MAX,
@@ -88,6 +89,31 @@ def only(node: Node) -> Memory:
 
 
 # Storing
+
+
+async def test_a_memory_is_meant_by_the_first_digits_of_its_id(alice: Node) -> None:
+    of = alice.memories.id_of
+    first, second = [
+        (await alice.memories.store(DEMO, "", it, MemoryKind.CONTEXT, (), (), agent="", user="")).id
+        for it in "ab"
+    ]
+
+    assert of(f" '{first.hex[:8].upper()}' ", "id") == of(str(first)[:13], "id") == first
+    assert of(str(second), "id") == second
+    twin = MemoryId(UUID(first.hex[:8] + "0" * 24))
+    await alice.store.put_memory(a_memory(replace(an_entry(), id=twin)))
+    with pytest.raises(InvalidInput) as refused:
+        of(first.hex[:8], "reference")
+    assert str(refused.value) == (
+        f"reference {first.hex[:8]} begins several ids, such as {twin} and {first}; give the whole"
+        " id"
+    )
+    assert of(first.hex[:31], "id") == first
+    with pytest.raises(NotFound, match="id 00000000 begins the id of no memory on this machine"):
+        of("00000000", "id")
+    for wrong in (first.hex[:7], "7", "", "g" * 8):
+        with pytest.raises(InvalidInput, match="is no id; one looks like"):
+            of(wrong, "id")
 
 
 async def test_a_memory_is_kept_before_it_is_told(team: Team, alice: Node, bob: Node) -> None:
@@ -545,6 +571,7 @@ async def test_a_memory_that_is_elsewhere_is_read_from_any_member_of_any_room(
     assert dave.store.count_memories() == 0
     team.goes(alice)
     assert await dave.memories.get(id, 10, len(LONG)) == page  # It is remembered for a while.
+    assert dave.memories.id_of(id.hex[:8], "id") == id
 
 
 async def test_the_rest_of_a_content_is_asked_of_its_author_first(

@@ -1,15 +1,17 @@
 """What every store promises: the real one, and the one that stands in for it in tests."""
 
 import hashlib
+import itertools
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
 from buddies_core.model.identity import GpgIdentity, SshIdentity, Verified
-from buddies_core.model.ids import EndpointId, EpochId, RoomName, open_room_id
+from buddies_core.model.ids import EndpointId, EpochId, MemoryId, RoomName, open_room_id
 from buddies_core.model.memory import MemoryFilter, MemoryKey, MemoryKind, MemoryPlace, Whole
 from buddies_core.model.policy import Policy
 from buddies_core.model.private import Epoch, Founding, PrivateState, Roster, Sponsorship
@@ -74,6 +76,22 @@ async def test_a_memory_comes_back_with_every_field(store: InMemoryStore | Rocks
     assert await store.list_memories(EVERYTHING, 10) == (heads(memory), 0)
     assert await store.memories_since(0, 10) == ((1, memory),)
     assert (store.last_sequence(), store.count_memories()) == (1, 1)
+
+
+async def test_ids_are_found_by_their_first_digits_two_at_most(
+    store: InMemoryStore | RocksStore,
+) -> None:
+    whole = ("8d3e5c1a7f0b4c529a541f0c2b7d9e61", "8d3e5c1b" + "0" * 24, "8d3e5d" + "0" * 26)
+    ids = [MemoryId(UUID(digits)) for digits in whole]
+    for id, author in itertools.product(ids, (ALICE, BOB)):
+        await store.put_memory(a_memory(replace(an_entry(author=author), id=id)))
+
+    assert store.ids_beginning("8d3e5c1a") == (ids[0],)
+    assert store.ids_beginning("8d3e5c1a7") == (ids[0],)
+    assert store.ids_beginning(whole[0]) == (ids[0],)
+    assert store.ids_beginning("8d3e5") == (ids[0], ids[1])
+    assert store.ids_beginning("8d3e5c1") == (ids[0], ids[1])
+    assert store.ids_beginning("8d3e5c10") == store.ids_beginning("00000000") == ()
 
 
 async def test_an_empty_store_has_nothing(store: InMemoryStore | RocksStore) -> None:
