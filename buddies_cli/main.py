@@ -27,6 +27,7 @@ from buddies_cli.commands.identity import identity
 from buddies_cli.commands.memory import memory
 from buddies_cli.commands.policy import policy
 from buddies_cli.commands.room import join, leave, notify, room, rooms, ticket
+from buddies_cli.commands.service import service
 from buddies_cli.commands.setup import setup
 from buddies_cli.commands.skill import skill
 from buddies_cli.commands.status import status
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 EPILOG = """\
-Commands start the daemon if none runs, except rooms, status, doctor, daemon status and
+Commands start the daemon if none runs, except rooms, status, doctor, service, daemon status and
 daemon stop.
 
 Exit codes: 0 done, 1 failed, 2 the command or one of its arguments is wrong, 3 no daemon can be
@@ -73,6 +74,7 @@ for command in (
     whoami,
     identity,
     daemon,
+    service,
     doctor,
     config,
     setup,

@@ -168,7 +168,7 @@ def _with_type(server: Server) -> JsonObject:
 
 def _codex(server: Server) -> JsonObject:
     # Our calls wait for up to 50 s; Codex gives up after 60 s of its own by default. It hands on
-    # few variables, so a daemon that it starts would not find the agents that hold signing keys.
+    # hardly any variable, so a daemon that it starts would not find the agents of signing keys.
     return {**_plain(server), "tool_timeout_sec": 120, "env_vars": ["SSH_AUTH_SOCK", "GNUPGHOME"]}
 
 

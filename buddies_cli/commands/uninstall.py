@@ -25,6 +25,7 @@ def uninstall(app: App, keep_data: bool, yes: bool) -> None:
 
     Example: buddies-cli uninstall --keep-data
     """
+    from buddies_cli.service.managers import remove
     from buddies_cli.setup.removing import installation, remove_data
 
     data_dir = Paths.from_environment(os.environ).data_dir
@@ -33,7 +34,9 @@ def uninstall(app: App, keep_data: bool, yes: bool) -> None:
         if app.as_json or not click.confirm(f"Uninstall buddies?{lost}", default=False):
             app.note("nothing was removed; add --yes to do it")
             return
-    # The host first, which would start another daemon.
+    # What would start another daemon first.
+    if (unit := remove(os.environ)) is not None:
+        app.note(f"Removed the service, {unit}.")
     if (host := app.stop_host()) is not None:
         app.note(f"Stopped what serves the agents, process {host}.")
     with suppress(DaemonUnavailable):  # none runs

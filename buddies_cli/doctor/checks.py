@@ -14,6 +14,7 @@ from buddies_cli.doctor.machine_checks import (
     check_clock,
     check_data,
     check_network,
+    check_service,
     check_settings,
     check_versions,
 )
@@ -43,6 +44,7 @@ CHECKS: Final[dict[str, Check]] = {
     "signer": check_signer,
     "clock": check_clock,
     "clients": check_clients,
+    "service": check_service,
     "network": check_network,
     "relay": check_relay,
     "peers": check_peers,

@@ -124,6 +124,17 @@ class ClientFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceFacts:
+    """Whether the system starts the daemon."""
+
+    installed: bool = False
+    is_current: bool = True
+    """Whether the service's file is as this version would write it."""
+    enabled: bool = False
+    active: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkFacts:
     """What can be told of the network without sending anything."""
 
@@ -158,6 +169,7 @@ class Facts:
     signer: SignerFacts
     clock: ClockFacts
     clients: tuple[ClientFacts, ...]
+    service: ServiceFacts
     network: NetworkFacts
     probe: ProbeFacts | None = None
     """None if nobody has asked for it."""

@@ -24,6 +24,7 @@ from buddies_cli.doctor.facts import (
     HostFacts,
     NetworkFacts,
     ProgramFacts,
+    ServiceFacts,
     SettingsFacts,
     SignerFacts,
 )
@@ -86,6 +87,7 @@ async def look(environ: Mapping[str, str], *, probe: bool) -> Facts:
             local("clock", _clock, ClockFacts(wall_ms=SystemClock().wall_ms()))
         )
         clients = tasks.create_task(local("clients", lambda: look_at_clients(environ), no_clients))
+        service = tasks.create_task(local("service", lambda: _service(environ), ServiceFacts()))
         network = tasks.create_task(local("network", lambda: _network(paths), NetworkFacts()))
     status = daemon.result().status
     rooms = await part("peers", ask_rooms(paths, status), ()) if status else ()
@@ -102,6 +104,7 @@ async def look(environ: Mapping[str, str], *, probe: bool) -> Facts:
         signer=signer.result(),
         clock=clock.result(),
         clients=clients.result(),
+        service=service.result(),
         network=network.result(),
         probe=probed,
         rooms=rooms,
@@ -230,6 +233,24 @@ def _signer(environ: Mapping[str, str]) -> SignerFacts:
         except OSError:
             return SignerFacts(agent_socket=place)
     return SignerFacts(agent_socket=place, agent_answers=True)
+
+
+def _service(environ: Mapping[str, str]) -> ServiceFacts:
+    from buddies_cli.service.managers import manager_of, wanted
+
+    if home_directory(environ) is None:
+        return ServiceFacts()
+    manager = manager_of(environ)
+    edit = wanted(manager, environ)
+    if edit.before is None:
+        return ServiceFacts()
+    state = manager.state()
+    return ServiceFacts(
+        installed=True,
+        is_current=not edit.changes_something,
+        enabled=state.enabled,
+        active=state.active,
+    )
 
 
 def _clock() -> ClockFacts:

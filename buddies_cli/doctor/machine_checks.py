@@ -135,6 +135,23 @@ def check_clients(facts: Facts) -> Iterator[Said]:
         yield warn("no MCP client was found", "install one, then: buddies-cli setup")
 
 
+def check_service(facts: Facts) -> Iterator[Said]:
+    """Judge the service that starts the daemon."""
+    its = facts.service
+    if not its.installed:
+        yield ok("not installed; agents start the daemon")
+    elif not its.is_current:
+        yield warn("its file is not as it should be", "buddies-cli service install")
+    elif not its.enabled:
+        yield warn("it does not start at login", "buddies-cli service install")
+    elif its.active:
+        yield ok("it starts at login, and runs")
+    elif facts.daemon.pid is not None:
+        yield ok("it starts at login; the daemon that runs was started by a program")
+    else:
+        yield warn("it starts at login, but does not run", "buddies-cli service install")
+
+
 def check_network(facts: Facts) -> Iterator[Said]:
     """Judge the ways to other machines."""
     its, info = facts.network, facts.daemon.info

@@ -31,27 +31,41 @@ def wanted_server(client: McpClient, environ: Mapping[str, str]) -> Server:
     Raises:
         NotFound: our program is not installed beside this one.
     """
-    plain = {name: environ[name] for name in ("HOME",) if name in environ}
-    env = {"BUDDIES_AGENT": client.agent}
-    data_dir = Paths.from_environment(environ).data_dir
-    if environ.get("BUDDIES_DATA_DIR") or environ.get("XDG_DATA_HOME"):
-        env["BUDDIES_DATA_DIR"] = str(data_dir)
-    if config_file(environ) != config_file(plain):
-        env["XDG_CONFIG_HOME"] = environ["XDG_CONFIG_HOME"]
+    env = {"BUDDIES_AGENT": client.agent, **own_environment(environ)}
     return Server(shim_command(environ), (), env)
 
 
+def own_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that decide where data and settings are, if not at their defaults."""
+    env = {}
+    if environ.get("BUDDIES_DATA_DIR") or environ.get("XDG_DATA_HOME"):
+        env["BUDDIES_DATA_DIR"] = str(Paths.from_environment(environ).data_dir)
+    plain = {name: environ[name] for name in ("HOME",) if name in environ}
+    if config_file(environ) != config_file(plain):
+        env["XDG_CONFIG_HOME"] = environ["XDG_CONFIG_HOME"]
+    return env
+
+
 def shim_command(environ: Mapping[str, str]) -> str:
-    """Return the absolute path of the program `buddies` that belongs to this installation.
+    """Return the absolute path of the program `buddies`, which clients start.
+
+    Raises:
+        NotFound: it is not there.
+    """
+    return installed_program(PROGRAM, environ)
+
+
+def installed_program(name: str, environ: Mapping[str, str]) -> str:
+    """Return the absolute path of a program that belongs to this installation.
 
     Clients with a window start servers with hardly anything on the PATH.
 
     Raises:
         NotFound: it is not there.
     """
-    beside = Path(sysconfig.get_path("scripts"), PROGRAM)
+    beside = Path(sysconfig.get_path("scripts"), name)
     # Installers put a link on the PATH that outlives updates.
-    on_path = shutil.which(PROGRAM, path=environ.get("PATH"))
+    on_path = shutil.which(name, path=environ.get("PATH"))
     if on_path is not None and (
         not beside.exists() or os.path.realpath(on_path) == os.path.realpath(beside)
     ):
@@ -59,8 +73,8 @@ def shim_command(environ: Mapping[str, str]) -> str:
     if beside.exists():
         return str(beside)
     raise NotFound(
-        f"there is no program {PROGRAM} in {beside.parent} nor on the PATH, which clients could "
-        "start; install buddies, then try again"
+        f"there is no program {name} in {beside.parent} nor on the PATH, which could be started; "
+        "install buddies, then try again"
     )
 
 

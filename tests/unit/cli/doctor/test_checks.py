@@ -17,6 +17,7 @@ from buddies_cli.doctor.facts import (
     NetworkFacts,
     ProbeFacts,
     ProgramFacts,
+    ServiceFacts,
     SettingsFacts,
     SignerFacts,
 )
@@ -66,6 +67,7 @@ HEALTHY = Facts(
     signer=SignerFacts(agent_socket="/agent", agent_answers=True),
     clock=ClockFacts(wall_ms=NOW_MS, synchronized=True),
     clients=(ClientFacts(title="Codex", state="set up", file="/c.toml"),),
+    service=ServiceFacts(installed=True, enabled=True, active=True),
     network=NetworkFacts(routes=("IPv4",), udp_port=4444),
     probe=ProbeFacts(url="https://relay.example", answered="HTTP 200, 0.05 s"),
     rooms=(
@@ -180,6 +182,8 @@ CASES: list[tuple[Facts, str, str, str]] = [
         "Zed does not know buddies",
     ),
     (replace(HEALTHY, clients=()), "clients", "warn", "no MCP client was found"),
+    (with_("service", is_current=False), "service", "warn", "not as it should be"),
+    (with_("service", enabled=False), "service", "warn", "does not start at login"),
     (with_("network", routes=()), "network", "warn", "no way out"),
     (status(addresses=()), "network", "warn", "knows no address of its own"),
     (info(network="loopback"), "network", "warn", "no other machine can be reached"),
