@@ -27,9 +27,7 @@ from buddies_cli import terminal
 from buddies_cli.progress import progress
 from buddies_cli.tables import Prose
 from buddies_cli.terminal import Screen
-from buddies_core import launcher
 from buddies_core.errors import BuddiesError, DaemonUnavailable, InvalidInput, TimedOut
-from buddies_core.model.json_view import JsonObject
 from buddies_core.model.limits import (
     LIST_ITEMS_DEFAULT,
     LIST_ITEMS_MAX,
@@ -40,12 +38,12 @@ from buddies_core.model.limits import (
     SEARCH_TIMEOUT_S_MIN,
 )
 from buddies_core.paths import Paths
-from buddies_core.settings import Settings
 
 if TYPE_CHECKING:  # brings gRPC, which --help must not wait for
     from buddies_cli.progress import Bar
     from buddies_cli.tables import Shown
     from buddies_core.client import DaemonClient
+    from buddies_core.model.json_view import JsonObject
 
 AnswerT = TypeVar("AnswerT")
 
@@ -99,6 +97,9 @@ class LocalDaemon:
 
         paths = Paths.from_environment(self._environ)
         if start:
+            from buddies_core import launcher
+            from buddies_core.settings import Settings
+
             Settings.load(self._environ)  # what is wrong with the file is told in one line
             await launcher.ensure_daemon(paths, self._environ)
         async with DaemonClient.connect(paths) as daemon:
@@ -106,18 +107,26 @@ class LocalDaemon:
 
     async def stop(self) -> int:
         """Stop the daemon and wait until it is gone; return the process id that it had."""
+        from buddies_core import launcher
+
         return await launcher.stop_daemon(Paths.from_environment(self._environ))
 
     async def stop_host(self) -> int | None:
         """Stop what serves this machine's agents; return its process id, None if none runs."""
+        from buddies_core import launcher
+
         return await launcher.stop_host(Paths.from_environment(self._environ))
 
     async def restart(self) -> None:
         """Replace the daemon by one with the present settings, once those are found to be good."""
+        from buddies_core import launcher
+
         await launcher.restart_daemon(Paths.from_environment(self._environ), self._environ)
 
     async def check(self, environ: Mapping[str, str]) -> None:
         """Raise what is wrong if a daemon with this environment could not start."""
+        from buddies_core import launcher
+
         await launcher.check_settings(Paths.from_environment(self._environ), environ)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import click
@@ -20,19 +21,6 @@ from buddies_cli.app import (
     LocalDaemon,
     exit_code,
 )
-from buddies_cli.commands.config import config
-from buddies_cli.commands.daemon import daemon, whoami
-from buddies_cli.commands.doctor import doctor
-from buddies_cli.commands.identity import identity
-from buddies_cli.commands.memory import memory
-from buddies_cli.commands.policy import policy
-from buddies_cli.commands.room import join, leave, notify, room, rooms, ticket
-from buddies_cli.commands.service import service
-from buddies_cli.commands.setup import setup
-from buddies_cli.commands.skill import skill
-from buddies_cli.commands.status import status
-from buddies_cli.commands.task import task
-from buddies_cli.commands.uninstall import uninstall
 from buddies_cli.streams import ReaderGone
 from buddies_core import __version__, logs
 from buddies_core.errors import BuddiesError
@@ -44,6 +32,29 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+COMMANDS = {
+    "join": "room",
+    "ticket": "room",
+    "leave": "room",
+    "rooms": "room",
+    "room": "room",
+    "status": "status",
+    "notify": "room",
+    "memory": "memory",
+    "task": "task",
+    "skill": "skill",
+    "policy": "policy",
+    "whoami": "daemon",
+    "identity": "identity",
+    "daemon": "daemon",
+    "service": "service",
+    "doctor": "doctor",
+    "config": "config",
+    "setup": "setup",
+    "uninstall": "uninstall",
+}
+"""The module in `commands` that each command is in, under its own name."""
+
 EPILOG = """\
 Commands start the daemon if none runs, except rooms, status, doctor, service, daemon status and
 daemon stop.
@@ -53,34 +64,27 @@ reached, 4 timed out or still pending. Every command takes --json.
 """
 
 
-@click.group(cls=Group, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(Group):
+    """The commands, each imported when it is asked for: all of them take as long as the answer."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Return the names of the commands, in the order of the help text."""
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        """Return the command of this name; None if there is none."""
+        if name not in COMMANDS:
+            return None
+        command: click.Command = getattr(
+            import_module(f"buddies_cli.commands.{COMMANDS[name]}"), name
+        )
+        return command
+
+
+@click.group(cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="buddies-cli")
 def cli() -> None:
     """Share rooms, memories, skills and work with your teammates' AI agents, machine to machine."""
-
-
-for command in (
-    join,
-    ticket,
-    leave,
-    rooms,
-    room,
-    status,
-    notify,
-    memory,
-    task,
-    skill,
-    policy,
-    whoami,
-    identity,
-    daemon,
-    service,
-    doctor,
-    config,
-    setup,
-    uninstall,
-):
-    cli.add_command(command)
 
 
 def main() -> None:

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 import click
 import pytest
 
-from buddies_cli.main import cli
 from buddies_core.convert import arguments
 from buddies_core.errors import InvalidInput
 from buddies_core.model import limits
 from buddies_core.model.task import TIMEOUT_S_MAX
 from buddies_mcp.server import TOOLS
+from tests.support.commands import command_at
 
 Range = tuple[float, float, float | None]
 """The least, the most, and what is taken if it is left out."""
@@ -41,11 +41,8 @@ DOORS: dict[tuple[str, str], tuple[str, str, Range]] = {
 
 
 def option(command: str, name: str) -> click.Parameter:
-    found: click.Command = cli
-    for word in command.split():
-        assert isinstance(found, click.Group)
-        found = found.commands[word]
-    return next(parameter for parameter in found.params if parameter.name == name)
+    params = command_at(*command.split()).params
+    return next(parameter for parameter in params if parameter.name == name)
 
 
 @pytest.mark.parametrize(("tool", "argument"), DOORS)

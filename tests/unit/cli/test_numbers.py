@@ -6,22 +6,14 @@ import click
 import pytest
 
 from buddies_cli.app import Duration, Seconds
-from buddies_cli.main import cli
+from tests.support.commands import command_at, every_command
 from tests.unit.cli.conftest import Person
 
 NO_NUMBERS = ["nan", "inf", "-inf", "1e300", "1" + "0" * 300, "-1", "true", ""]
 
 
-def commands(group: click.Group, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from commands(command, *path, name)
-        else:
-            yield (*path, name), command
-
-
 def kinds() -> Iterator[tuple[tuple[str, ...], click.Option]]:
-    for path, command in commands(cli):
+    for path, command in every_command():
         for parameter in command.params:
             if isinstance(parameter, click.Option) and isinstance(
                 parameter.type, click.types.IntParamType | click.types.FloatParamType | Duration
@@ -34,10 +26,7 @@ NUMBERS = [(path, option) for path, option in kinds() if not option.is_flag and 
 
 def least(path: tuple[str, ...]) -> list[str]:
     """Return the shortest command line that such a command takes."""
-    command: click.Command = cli
-    for name in path:
-        assert isinstance(command, click.Group)
-        command = command.commands[name]
+    command = command_at(*path)
     words = list(path)
     for parameter in command.params:
         if parameter.required and parameter.nargs == 1:
