@@ -44,12 +44,13 @@ _AGENTS = (
 )
 _MEMBERS = (
     Column("MEMBER", wraps=True),
-    Column("SEEN", wraps=True),
+    Column("HEARD", wraps=True),
     Column("ENDPOINT"),
     Column("KEY", wraps=True),
     Column("AGENT", wraps=True),
     Column("DOING", wraps=True),
 )
+_AWAY = (Column("AWAY", wraps=True), Column("LAST SEEN", wraps=True), Column("ENDPOINT"))
 
 
 @click.command(cls=Command)
@@ -148,7 +149,15 @@ def _room_page(seen: RoomStatus) -> Shown:
         f" {terminal.count(members, 'member')}, joined {terminal.when(seen.joined_at_ms)}"
     )
     rows = [row for member in seen.members for row in _member_rows(member)]
-    return Page([heading(title), Table(_MEMBERS, rows, grouped=4), _warnings(seen.warnings)])
+    away = [(it.name, When(it.last_seen_ms), short(it.endpoint)) for it in seen.away]
+    return Page(
+        [
+            heading(title),
+            Table(_MEMBERS, rows, grouped=4),
+            Table(_AWAY, away),
+            _warnings(seen.warnings),
+        ]
+    )
 
 
 def _warnings(warnings: Sequence[str]) -> Prose:
@@ -157,7 +166,7 @@ def _warnings(warnings: Sequence[str]) -> Prose:
 
 def _member_rows(member: Member) -> list[tuple[Cell, ...]]:
     name = f"{member.name} (this machine)" if member.is_self else member.name
-    seen: Cell = Styled("here", "green") if member.is_self else When(member.heard_at_ms)
+    heard = Styled("here", "green") if member.is_self else _heard(member)
     endpoint = short(member.endpoint) or "unknown"
     key = terminal.signer(member.signed_by) if member.signed_by else _NO_KEY[member.verified]
     agents = [
@@ -165,5 +174,14 @@ def _member_rows(member: Member) -> list[tuple[Cell, ...]]:
         for agent in member.agents
     ]
     return [
-        (name, seen, endpoint, key, agent, doing) for agent, doing in agents or [("no agent", "")]
+        (name, heard, endpoint, key, agent, doing) for agent, doing in agents or [("no agent", "")]
     ]
+
+
+def _heard(member: Member) -> Cell:
+    """Return whether a member is heard, and how far away it is if this machine knows."""
+    if member.silent_since_ms:
+        return f"silent since {terminal.when(member.silent_since_ms)}"
+    if member.path is None:
+        return Styled("online", "green")
+    return Styled(f"online, {member.path}, {member.round_trip_ms} ms", "green")

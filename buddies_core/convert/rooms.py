@@ -1,9 +1,11 @@
 """Reports and states of rooms, to protobuf and back."""
 
 from buddies_core.model.bodies import AgentPresence
+from buddies_core.model.contact import Path
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, RoomName, TopicId
 from buddies_core.model.room import (
+    AwayMember,
     DialAttempt,
     JoinReport,
     LeaveReport,
@@ -88,6 +90,10 @@ def room_status_to_pb(status: RoomStatus) -> room_pb2.StatusReply:
         warnings=status.warnings,
         next_cursor=status.next_cursor or "",
         members_total=status.members_total,
+        away=[
+            room_pb2.AwayMember(endpoint=it.endpoint, name=it.name, last_seen_ms=it.last_seen_ms)
+            for it in status.away
+        ],
     )
 
 
@@ -103,6 +109,9 @@ def room_status_from_pb(reply: room_pb2.StatusReply) -> RoomStatus:
         warnings=tuple(reply.warnings),
         next_cursor=reply.next_cursor or None,
         members_total=reply.members_total,
+        away=tuple(
+            AwayMember(EndpointId(it.endpoint), it.name, it.last_seen_ms) for it in reply.away
+        ),
     )
 
 
@@ -177,6 +186,9 @@ def _member_to_pb(member: Member) -> room_pb2.Member:
         heard_at_ms=member.heard_at_ms,
         verified=member.verified.value,
         signed_by=member.signed_by,
+        silent_since_ms=member.silent_since_ms,
+        path=member.path or "",
+        round_trip_ms=member.round_trip_ms,
     )
 
 
@@ -199,4 +211,7 @@ def _member_from_pb(member: room_pb2.Member) -> Member:
         heard_at_ms=member.heard_at_ms,
         verified=Verified(member.verified),
         signed_by=member.signed_by,
+        silent_since_ms=member.silent_since_ms,
+        path=Path(member.path) if member.path else None,
+        round_trip_ms=member.round_trip_ms if member.HasField("round_trip_ms") else None,
     )

@@ -113,6 +113,14 @@ def room_status_json(status: RoomStatus) -> JsonObject:
         "peers": list(agent_rows(status.members)),
         "warnings": list(status.warnings),
         "next_cursor": status.next_cursor,
+        "away": [
+            {
+                "name": it.name,
+                "endpoint_id": it.endpoint.hex(),
+                "last_seen_at_ms": it.last_seen_ms,
+            }
+            for it in status.away
+        ],
     }
 
 
@@ -127,7 +135,10 @@ def notify_json(report: NotifyReport) -> JsonObject:
 
 
 def agent_rows(members: Sequence[Member]) -> Iterator[JsonObject]:
-    """Return a row for each agent of these members, and for a member without agents."""
+    """Return a row for each agent of these members, and for a member without agents.
+
+    `path` and `round_trip_ms` are there only with a connection to the member.
+    """
     for member in members:
         for agent in member.agents or (AgentPresence(name=""),):
             yield {
@@ -143,7 +154,17 @@ def agent_rows(members: Sequence[Member]) -> Iterator[JsonObject]:
                 "heard_at_ms": member.heard_at_ms,
                 "verified": member.verified.value,
                 "signed_by": member.signed_by or None,
+                "online": not member.silent_since_ms,
+                **_way_json(member),
             }
+
+
+def _way_json(member: Member) -> JsonObject:
+    if member.silent_since_ms:
+        return {"silent_since_ms": member.silent_since_ms}
+    if member.path is None:
+        return {}
+    return {"path": member.path.value, "round_trip_ms": member.round_trip_ms}
 
 
 # Memories

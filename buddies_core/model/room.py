@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from buddies_core.model.address import PeerAddress
 from buddies_core.model.bodies import AgentPresence
+from buddies_core.model.contact import Path
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, RoomName, TopicId
 from buddies_core.model.unseen import trimmed
@@ -46,6 +47,20 @@ class Member:
     verified: Verified = Verified.UNVERIFIED
     signed_by: str = ""
     """The label of the signer that vouches for it."""
+    silent_since_ms: int = 0
+    """Since when nothing has come from it, though it is present; 0 while it is heard."""
+    path: Path | None = None
+    """How packets get to it; None without a connection of this node to it."""
+    round_trip_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AwayMember:
+    """A member that was in a room, and is not now."""
+
+    endpoint: EndpointId
+    name: str
+    last_seen_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +94,8 @@ class RoomStatus:
     """Gives the rest of the members; None at their end."""
     members_total: int = 0
     """How many there are in all, where a cursor says that these are not all of them."""
+    away: tuple[AwayMember, ...] = ()
+    """Those that were here last, the latest first; none behind a cursor."""
 
 
 @dataclass(frozen=True, slots=True)

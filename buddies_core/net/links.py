@@ -11,6 +11,7 @@ from enum import Enum
 import iroh
 
 from buddies_core.clock import Clock
+from buddies_core.model.contact import Contact, Path
 from buddies_core.model.ids import EndpointId
 from buddies_core.net.iroh_calls import IrohCalls, IrohFailed
 
@@ -19,6 +20,10 @@ LINKS_MAX = 512
 """
 LINKS_PER_SOURCE_MAX = LINKS_MAX // 4
 """How many links peers from one host, or by way of one relay, may have: anyone can make keys."""
+
+
+LOST_MAX = 4096
+"""Peers that are remembered after their last connection was lost."""
 
 
 class CloseReason(Enum):
@@ -31,6 +36,11 @@ class CloseReason(Enum):
     SILENT = (4, b"silent, and about to be dialled")
     TOO_MANY = (5, b"too many connections or streams")
     OWN_ID = (6, b"you have my key")
+
+
+_LOSSES = (CloseReason.STALLED, CloseReason.DEAD, CloseReason.SILENT)
+_TIMED_OUT = "timed out"
+"""How iroh says that nothing has come for 30 s."""
 
 
 class Link:
@@ -49,6 +59,8 @@ class Link:
         self.peer = EndpointId(connection.remote_id().to_bytes())
         self.alpn = connection.alpn()
         self.closed = False
+        self.lost = False
+        """Whether it is closed because the peer was not heard any more."""
         self.opened_s = clock.now_s()
         self.heard_s = self.opened_s
         """When the peer last said something: not its QUIC stack, which outlives a stuck program."""
@@ -76,7 +88,7 @@ class Link:
         try:
             return await self._calls.run(self.connection.accept_uni())
         except IrohFailed:
-            self.closed = True
+            self._ended()
             return None
 
     async def next_bi_stream(self) -> iroh.BiStream | None:
@@ -84,7 +96,7 @@ class Link:
         try:
             return await self._calls.run(self.connection.accept_bi())
         except IrohFailed:
-            self.closed = True
+            self._ended()
             return None
 
     def abandon(self) -> int:
@@ -96,10 +108,30 @@ class Link:
         """Count one less: the call that kept its stream open has come back."""
         self._abandoned -= 1
 
+    def contact(self) -> Contact:
+        """Return how lively the peer is, and the way that packets take to it now."""
+        heard_s = self._clock.now_s() - self.silent_s()
+        way = next((it for it in self.connection.paths() if it.is_selected), None)
+        if way is None:
+            return Contact(heard_s=heard_s)
+        path = Path.RELAY if way.is_relay else Path.DIRECT
+        return Contact(heard_s=heard_s, path=path, round_trip_ms=way.rtt_ms)
+
+    def given_up(self) -> Contact:
+        """Return what is to be remembered of a connection that is lost now."""
+        now_s = self._clock.now_s()
+        return Contact(heard_s=now_s - self.silent_s(), lost_s=now_s)
+
+    def _ended(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self.lost = self.connection.close_reason() == _TIMED_OUT
+
     def close(self, reason: CloseReason) -> None:
         """Close the connection now; what is not acknowledged is lost, and all that waits ends."""
         if not self.closed:
             self.closed = True
+            self.lost = reason in _LOSSES
             code, text = reason.value
             self.connection.close(code, text)
 
@@ -110,6 +142,8 @@ class Links:
     def __init__(self) -> None:
         self._of: dict[EndpointId, list[Link]] = {}
         self._ranks: dict[EndpointId, int] = {}
+        self._lost: dict[EndpointId, Contact] = {}
+        """Peers whose last connection was lost, until they have a new one."""
 
     def __len__(self) -> int:
         return sum(map(len, self._of.values()))
@@ -117,6 +151,7 @@ class Links:
     def add(self, link: Link) -> None:
         """Take note of a new connection."""
         self._of.setdefault(link.peer, []).append(link)
+        self._lost.pop(link.peer, None)
 
     def remove(self, link: Link) -> None:
         """Forget a connection that has ended."""
@@ -125,6 +160,10 @@ class Links:
         if not links:
             del self._of[link.peer]
             self._ranks.pop(link.peer, None)
+            if link.lost:
+                self._lost[link.peer] = link.given_up()
+                if len(self._lost) > LOST_MAX:
+                    del self._lost[next(iter(self._lost))]
 
     def rank(self, peer: EndpointId, rank: int) -> None:
         """Take note how far a connected peer is trusted: the higher, the later it is let go."""
@@ -158,6 +197,14 @@ class Links:
     def connected_since_s(self, peer: EndpointId) -> float | None:
         """Return since when the peer is connected without a break; None if it is not."""
         return min((link.opened_s for link in self._of.get(peer, ())), default=None)
+
+    def contact(self, peer: EndpointId) -> Contact | None:
+        """Return what the peer's liveliest connection tells, or what its last one did if lost.
+
+        None if there is neither.
+        """
+        links = [link for link in self._of.get(peer, ()) if not link.closed]
+        return min(links, key=Link.silent_s).contact() if links else self._lost.get(peer)
 
     def sample(self) -> None:
         """Look at each connection, so that `Link.silent_s` is exact to the interval between two."""

@@ -17,6 +17,7 @@ from buddies_core.gossip.events import (
     QuitRequested,
 )
 from buddies_core.model.address import AddressInfo, PeerAddress
+from buddies_core.model.contact import Contact
 from buddies_core.model.ids import EndpointId, TopicId
 from buddies_core.model.provenance import Source
 from buddies_core.net.connections import Connections
@@ -153,6 +154,10 @@ class Network:
     def vouched(self, endpoint: EndpointId) -> AddressInfo:
         """Return where a peer may be reached by its own word or because we have dialled it."""
         return self._context.book.vouched(endpoint)
+
+    def contact(self, peer: EndpointId) -> Contact | None:
+        """Return what our connections tell of a peer; None if there is none and none was lost."""
+        return self._context.links.contact(peer)
 
     async def reach(self, peer: PeerAddress, timeout_s: float) -> None:
         """Return once there is a gossip connection to the peer; its addresses are remembered.

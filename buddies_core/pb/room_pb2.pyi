@@ -125,6 +125,9 @@ class Member(_message.Message):
     HEARD_AT_MS_FIELD_NUMBER: _builtins.int
     VERIFIED_FIELD_NUMBER: _builtins.int
     SIGNED_BY_FIELD_NUMBER: _builtins.int
+    SILENT_SINCE_MS_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    ROUND_TRIP_MS_FIELD_NUMBER: _builtins.int
     endpoint: _builtins.bytes
     name: _builtins.str
     is_self: _builtins.bool
@@ -133,6 +136,11 @@ class Member(_message.Message):
     verified: _builtins.str
     signed_by: _builtins.str
     """The label of the signer that vouches for it."""
+    silent_since_ms: _builtins.int
+    """Since when nothing has come from it, though it is present; 0: it is heard."""
+    path: _builtins.str
+    """`direct` or `relay`; empty without a connection to it."""
+    round_trip_ms: _builtins.int
     @_builtins.property
     def agents(self) -> _containers.RepeatedCompositeFieldContainer[Global___Agent]: ...
     def __init__(
@@ -146,14 +154,46 @@ class Member(_message.Message):
         heard_at_ms: _builtins.int = ...,
         verified: _builtins.str = ...,
         signed_by: _builtins.str = ...,
+        silent_since_ms: _builtins.int = ...,
+        path: _builtins.str = ...,
+        round_trip_ms: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_round_trip_ms", b"_round_trip_ms", "round_trip_ms", b"round_trip_ms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_round_trip_ms", b"_round_trip_ms", "agents", b"agents", "endpoint", b"endpoint", "heard_at_ms", b"heard_at_ms", "is_self", b"is_self", "name", b"name", "path", b"path", "round_trip_ms", b"round_trip_ms", "signed_by", b"signed_by", "silent_since_ms", b"silent_since_ms", "speaks_direct", b"speaks_direct", "verified", b"verified"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__round_trip_ms: _TypeAlias = _typing.Literal["round_trip_ms"]  # noqa: Y015
+    _WhichOneofArgType__round_trip_ms: _TypeAlias = _typing.Literal["_round_trip_ms", b"_round_trip_ms"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__round_trip_ms) -> _WhichOneofReturnType__round_trip_ms | None: ...
+
+Global___Member: _TypeAlias = Member  # noqa: Y015
+
+@_typing.final
+class AwayMember(_message.Message):
+    """A member that was here."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDPOINT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    LAST_SEEN_MS_FIELD_NUMBER: _builtins.int
+    endpoint: _builtins.bytes
+    name: _builtins.str
+    last_seen_ms: _builtins.int
+    def __init__(
+        self,
+        *,
+        endpoint: _builtins.bytes = ...,
+        name: _builtins.str = ...,
+        last_seen_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "endpoint", b"endpoint", "heard_at_ms", b"heard_at_ms", "is_self", b"is_self", "name", b"name", "signed_by", b"signed_by", "speaks_direct", b"speaks_direct", "verified", b"verified"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint", "last_seen_ms", b"last_seen_ms", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Member: _TypeAlias = Member  # noqa: Y015
+Global___AwayMember: _TypeAlias = AwayMember  # noqa: Y015
 
 @_typing.final
 class Agent(_message.Message):
@@ -316,6 +356,7 @@ class StatusReply(_message.Message):
     WARNINGS_FIELD_NUMBER: _builtins.int
     NEXT_CURSOR_FIELD_NUMBER: _builtins.int
     MEMBERS_TOTAL_FIELD_NUMBER: _builtins.int
+    AWAY_FIELD_NUMBER: _builtins.int
     room: _builtins.str
     topic: _builtins.bytes
     neighbors: _builtins.int
@@ -331,6 +372,10 @@ class StatusReply(_message.Message):
 
     @_builtins.property
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def away(self) -> _containers.RepeatedCompositeFieldContainer[Global___AwayMember]:
+        """Those that were seen last, the latest first; on the first page alone."""
+
     def __init__(
         self,
         *,
@@ -343,10 +388,11 @@ class StatusReply(_message.Message):
         warnings: _abc.Iterable[_builtins.str] | None = ...,
         next_cursor: _builtins.str = ...,
         members_total: _builtins.int = ...,
+        away: _abc.Iterable[Global___AwayMember] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["joined_at_ms", b"joined_at_ms", "members", b"members", "members_total", b"members_total", "neighbors", b"neighbors", "next_cursor", b"next_cursor", "private", b"private", "room", b"room", "topic", b"topic", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["away", b"away", "joined_at_ms", b"joined_at_ms", "members", b"members", "members_total", b"members_total", "neighbors", b"neighbors", "next_cursor", b"next_cursor", "private", b"private", "room", b"room", "topic", b"topic", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

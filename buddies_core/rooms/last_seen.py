@@ -1,7 +1,7 @@
 """The members that were ever heard in a room, and where: whom to dial when they are missing."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from buddies_core.errors import WireError
@@ -140,6 +140,11 @@ class LastSeen:
         return {
             peer: seen.address for peer, seen in self._seen.items() if seen.last_at_ms >= oldest_ms
         }
+
+    def latest(self) -> Iterator[Seen]:
+        """Yield the members that are no strangers, those first that were heard last."""
+        seen = sorted(self._seen.values(), key=lambda it: -it.last_at_ms)
+        return (it for it in seen if self.is_known(it.address.endpoint))
 
     def _keep(self, seen: Seen, told_by: EndpointId | None) -> tuple[EndpointId, ...]:
         member = seen.address.endpoint

@@ -1,18 +1,29 @@
 """The members of one room: who is here now, and who was. One event loop owns this."""
 
 import logging
+from collections.abc import Callable
+from itertools import islice
 
 from buddies_core.model.address import PeerAddress
 from buddies_core.model.bodies import Presence
 from buddies_core.model.ids import EndpointId, short
 from buddies_core.model.provenance import Source
+from buddies_core.model.room import AwayMember, Member
 from buddies_core.rooms.last_seen import LastSeen
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.presence import Presences
 from buddies_core.rooms.standing import CHOSEN
+from buddies_core.rooms.touch import in_touch
 from buddies_core.store.keys import presence_mark
 from buddies_core.store.records import PresenceRecord, RoomRecord
 from buddies_core.trust.admitted import Admitted
+
+FORGET_MEMBER_AFTER_MS = 30 * 24 * 3600 * 1000
+TICKET_MEMBERS_MAX = 4
+"""Besides ourselves: enough that one of them is on, few enough for a line of text."""
+TICKET_MEMBERS_ASKED = 64
+"""Members whose addresses are looked up for a ticket, the most trusted first."""
+AWAY_SHOWN_MAX = 16
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +97,41 @@ class Members:
             await self._host.store.raise_watermark(mark, sent_at_ms)
         else:
             self._host.counters["leaves_of_strangers"] += 1
+
+    def in_touch(self, member: Member) -> Member:
+        """Return the member with the way to it, and since when it is silent, if it is."""
+        heard_s = self.presences.heard_s(member.endpoint)
+        if heard_s is None:  # This node, and 0.1.4 peers, which may say nothing for minutes.
+            return member
+        contact, clock = self._host.network.contact(member.endpoint), self._host.clock
+        return in_touch(
+            member, contact, heard_s=heard_s, now_s=clock.now_s(), wall_ms=clock.wall_ms()
+        )
+
+    def away(self, is_member: Callable[[EndpointId], bool] | None) -> tuple[AwayMember, ...]:
+        """Return the members that were here last and may come back, the latest first.
+
+        In a private room, `is_member` says who may.
+        """
+        host = self._host
+        oldest_ms = host.clock.wall_ms() - FORGET_MEMBER_AFTER_MS
+        gone = (
+            AwayMember(peer, seen.name, seen.last_at_ms)
+            for seen in self.last_seen.latest()
+            if seen.last_at_ms >= oldest_ms
+            and not self.presences.has(peer := seen.address.endpoint)
+            and peer != host.endpoint
+            and (is_member is None or is_member(peer))
+            and host.gate.hears(self._room.room_id, peer)
+        )
+        return tuple(islice(gone, AWAY_SHOWN_MAX))
+
+    def reachable(self) -> tuple[PeerAddress, ...]:
+        """Return where to reach members that may let somebody in while this node is off."""
+        most = self.presences.most_trusted(TICKET_MEMBERS_ASKED)
+        known = (PeerAddress(peer, self._host.network.vouched(peer)) for peer in most)
+        usable = (it for it in known if it.info.direct or it.info.relay_url)
+        return tuple(islice(usable, TICKET_MEMBERS_MAX))
 
     def _age_s(self, sender: EndpointId, sent_at_ms: int) -> float:
         """Return how old a presence is at least, as far as this node has heard of it before.

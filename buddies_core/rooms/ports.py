@@ -8,6 +8,7 @@ from typing import Protocol
 
 from buddies_core.clock import Clock
 from buddies_core.model.address import AddressInfo, PeerAddress
+from buddies_core.model.contact import Contact
 from buddies_core.model.ids import EndpointId, RoomId, RoomName, TopicId
 from buddies_core.model.provenance import Source
 from buddies_core.model.room import Member
@@ -42,6 +43,9 @@ class NetworkPort(Protocol):
 
     def vouched(self, endpoint: EndpointId) -> AddressInfo:
         """Return where a peer may be reached by its own word or because we have dialled it."""
+
+    def contact(self, peer: EndpointId) -> Contact | None:
+        """Return what our connections tell of a peer; None if there is none and none was lost."""
 
     async def reach(self, peer: PeerAddress, timeout_s: float) -> None:
         """Return once a gossip connection exists."""

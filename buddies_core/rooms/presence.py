@@ -189,6 +189,11 @@ class Presences:
         """Whether this peer of ours is present."""
         return endpoint in self._peers
 
+    def heard_s(self, endpoint: EndpointId) -> float | None:
+        """Return when a present peer was heard last, in monotonic seconds."""
+        heard = self._peers.get(endpoint)
+        return heard.heard_s if heard else None
+
     def name_of(self, endpoint: EndpointId) -> str | None:
         """Return the display name of a present peer."""
         heard = self._peers.get(endpoint)

@@ -12,7 +12,7 @@ from buddies_core.model.address import PeerAddress
 from buddies_core.model.bodies import AgentPresence, Presence
 from buddies_core.model.bodies import Join as JoinBody
 from buddies_core.model.ids import EndpointId, TopicId, short
-from buddies_core.model.room import DialAttempt, Member, Ticket
+from buddies_core.model.room import AwayMember, DialAttempt, Member, Ticket
 from buddies_core.pb import peer_pb2
 from buddies_core.rooms.hearing import check_epoch, check_room, opened
 from buddies_core.rooms.hello import (
@@ -23,7 +23,7 @@ from buddies_core.rooms.hello import (
     hello_reply,
 )
 from buddies_core.rooms.line import RoomLine, keyring_of
-from buddies_core.rooms.members import Members
+from buddies_core.rooms.members import FORGET_MEMBER_AFTER_MS, Members
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.presence import by_name, fit_presence
 from buddies_core.rooms.private.epochs import Epochs
@@ -34,11 +34,6 @@ from buddies_core.trust.admitted import Admitted
 PRESENCE_EVERY_S = 30.0
 REUNITE_EVERY_S = 5.0
 DIAL_TIMEOUT_S = 8.0
-FORGET_MEMBER_AFTER_MS = 30 * 24 * 3600 * 1000
-TICKET_MEMBERS_MAX = 4
-"""Besides ourselves: enough that one of them is on, few enough for a line of text."""
-TICKET_MEMBERS_ASKED = 64
-"""Members whose addresses are looked up for a ticket, the most trusted first."""
 GREETINGS_MAX = 16
 """Neighbors that wait to be asked for the members; further ones will be met by their presence."""
 
@@ -94,17 +89,8 @@ class Room:
 
     def ticket(self) -> Ticket:
         """Return what brings somebody in: by us, or by members while we are off."""
-        network = self._host.network
-        others = (
-            PeerAddress(peer, network.vouched(peer))
-            for peer in self.presences.most_trusted(TICKET_MEMBERS_ASKED)
-        )
-        reachable = [address for address in others if address.info.direct or address.info.relay_url]
-        return Ticket(
-            self.name,
-            TopicId(self.room_id),
-            (network.address(), *reachable[:TICKET_MEMBERS_MAX]),
-        )
+        me = self._host.network.address()
+        return Ticket(self.name, TopicId(self.room_id), (me, *self._members.reachable()))
 
     def members(self) -> tuple[Member, ...]:
         """Return this node and everybody else present."""
@@ -118,6 +104,15 @@ class Room:
         old = self._legacy.members(self.line.neighbors()) if self._legacy else ()
         present = (me, *by_name((*self.presences.members(), *old)))
         return tuple(map(self._host.bindings.shown, present))
+
+    def members_in_touch(self) -> tuple[Member, ...]:
+        """Return `members`, each with the way to it and since when it is silent, if it is."""
+        return tuple(map(self._members.in_touch, self.members()))
+
+    def away(self) -> tuple[AwayMember, ...]:
+        """Return the members that were here last and may come back, the latest first."""
+        is_member = self.epochs.keyring.is_member if self.epochs else None
+        return self._members.away(is_member)
 
     def warnings(self) -> tuple[str, ...]:
         """Return what is to be known about this node's place in the room."""

@@ -100,7 +100,7 @@ class RoomChanges:
             room=name,
             ticket="" if joined.epochs else encode_ticket(joined.ticket()),
             endpoint=self._host.endpoint,
-            members=joined.members(),
+            members=joined.members_in_touch(),
             already_joined=known is not None,
             tried=tried,
             private=joined.epochs is not None,

@@ -257,7 +257,8 @@ class Rooms:
             topic=TopicId(b"") if asked.epochs else asked.line.topic,
             private=asked.epochs is not None,
             warnings=(*self._host.composer.twin.warnings(), *asked.warnings()),
-            members=asked.members(),
+            members=asked.members_in_touch(),
+            away=asked.away(),
             neighbors=len(asked.line.neighbors()),
             joined_at_ms=asked.joined_at_ms,
         )

@@ -37,6 +37,8 @@ def room_status(status: RoomStatus, after: MemberPlace | None) -> RoomStatus:
     """Return the status with the members behind this place that fit."""
     status = replace(status, warnings=first_fitting(status.warnings, str, WARNINGS_SHARE))
     rows = [row for row in _rows(status.members) if after is None or _is_behind(row, after)]
+    if after is not None:
+        status = replace(status, away=())
     empty = replace(status, members=(), members_total=len(status.members))
     fitting = _fitting_rows(rows, FITTING_COST_MAX - json_cost(room_status_json(empty)))
     is_end = len(fitting) == len(rows)

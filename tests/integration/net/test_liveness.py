@@ -3,6 +3,7 @@ import signal
 
 import pytest
 
+from buddies_core.model.contact import Path
 from buddies_core.net.driver import NeighborCameUp, NeighborWentDown
 from buddies_core.net.endpoint import GOSSIP_ALPN
 from buddies_core.net.liveness import MISSES_MAX
@@ -31,11 +32,18 @@ async def test_a_dead_or_stopped_peer_is_noticed_after_two_pings(harm: signal.Si
         async with a_node_process(2, by_way_of=alice.address()) as (process, _):
             await wait_delivery(alice, NeighborCameUp(TOPIC, id_of(2)))
             await until(lambda: alice.speaks_direct(id_of(2)) is True)
+            there = alice.contact(id_of(2))
+            assert there is not None
+            assert (there.lost_s, there.path) == (None, Path.DIRECT)
+            assert there.round_trip_ms is not None
             began_s = loop.time()
             process.send_signal(harm)
             await wait_delivery(alice, NeighborWentDown(TOPIC, id_of(2)))
             assert loop.time() - began_s < NOTICED_S + 1
             assert (alice.connected_peers(), alice.counters["dead_peers"]) == (0, 1)
+            gone = alice.contact(id_of(2))
+            assert gone is not None
+            assert gone.lost_s is not None
 
 
 async def test_a_peer_that_answers_pings_stays() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from buddies_core.errors import BuddiesError, NotAllowed, Unreachable
 from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
+from buddies_core.model.contact import Contact
 from buddies_core.model.ids import EndpointId, TopicId
 from buddies_core.model.provenance import Source
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
@@ -24,6 +25,7 @@ class FakeNetwork:
         """What a broadcast ends with."""
         self.ranks: dict[EndpointId, int] = {}
         self.learned: dict[EndpointId, AddressInfo] = {}
+        self.contacts: dict[EndpointId, Contact] = {}
         self.reachable: set[EndpointId] = set()
         self.silent: set[EndpointId] = set()
         """Where a dial gets no answer at all."""
@@ -59,6 +61,9 @@ class FakeNetwork:
 
     def vouched(self, endpoint: EndpointId) -> AddressInfo:
         return self.learned.get(endpoint, AddressInfo())
+
+    def contact(self, peer: EndpointId) -> Contact | None:
+        return self.contacts.get(peer)
 
     async def reach(self, peer: PeerAddress, timeout_s: float) -> None:
         self.dialled.append(peer.endpoint)

@@ -12,6 +12,7 @@ from buddies_core.errors import NotFound
 from buddies_core.local_protocol import PROTOCOL
 from buddies_core.logs import request_context, room_context
 from buddies_core.model.bodies import AgentPresence
+from buddies_core.model.contact import Path
 from buddies_core.model.excerpt import Why
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, MemoryId, RoomName, TopicId, topic_of
@@ -19,6 +20,7 @@ from buddies_core.model.listing import Listed
 from buddies_core.model.memory import MemoryFilter, MemoryKind, MemoryPlace
 from buddies_core.model.private import TOKEN_BYTES, Founding, Invite
 from buddies_core.model.room import (
+    AwayMember,
     DialAttempt,
     JoinReport,
     LeaveReport,
@@ -70,6 +72,7 @@ MEMBERS = (
     ),
     Member(endpoint=PEER, name="bob", speaks_direct=False, heard_at_ms=3),
 )
+CAROL = EndpointId(bytes(range(2, 34)))
 JOIN_REPORT = JoinReport(
     room=RoomName("feature-a"),
     ticket="ticket-text",
@@ -82,9 +85,14 @@ JOIN_REPORT = JoinReport(
 ROOM_STATUS = RoomStatus(
     room=RoomName("feature-a"),
     topic=TopicId(topic_of(RoomName("feature-a"))),
-    members=MEMBERS,
+    members=(
+        MEMBERS[0],
+        replace(MEMBERS[1], silent_since_ms=4),
+        Member(endpoint=CAROL, name="carol", path=Path.RELAY, round_trip_ms=0),
+    ),
     neighbors=1,
     joined_at_ms=1_700_000_000_003,
+    away=(AwayMember(EndpointId(bytes(range(3, 35))), "dave", 5),),
 )
 ROTATED = RotateReport(
     room=RoomName("feature-a"),

@@ -3,10 +3,13 @@ import sys
 
 import pytest
 
+from buddies_cli.terminal import when
 from buddies_core.model import json_view, task_json
+from buddies_core.model.room import RoomStatus
 from buddies_core.model.task import TaskList
 from buddies_core.model.views import MemoryList
 from tests.support.fakes.client import FOUND, MEMORY, STATUS
+from tests.support.fakes.services import ROOM_STATUS
 from tests.support.fakes.tasks import CANCELED, COMPLETED, FAILED, WORKING
 from tests.unit.cli.conftest import Person
 
@@ -245,7 +248,24 @@ def test_a_room_shows_its_members_and_what_their_agents_do(person: Person) -> No
     _, *members = person.types("status", "feature-a").out.splitlines()
     assert members == [
         "alice (this machine)\there\taaaaaaaaaa\tssh-ed25519 …fghijklmnopq\tclaude\twriting tests",
-        "bob\t\tbbbbbbbbbb\tno key\tcodex\t",
+        "bob\tonline\tbbbbbbbbbb\tno key\tcodex\t",
+    ]
+
+
+def test_a_room_shows_who_is_silent_by_which_way_the_others_are_heard_and_who_is_away(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def room_status(*_given: object) -> RoomStatus:
+        return ROOM_STATUS
+
+    monkeypatch.setattr(person.machine.daemon, "room_status", room_status)
+
+    _, _, *others = person.types("status", "feature-a").out.splitlines()
+    long_ago = when(4)
+    assert others == [
+        f"bob\tsilent since {long_ago}\t0102030405\tunverified\tno agent\t",
+        "carol\tonline, relay, 0 ms\t0203040506\tunverified\tno agent\t",
+        "dave\t1970-01-01T00:00:00Z\t0304050607",
     ]
 
 

@@ -21,6 +21,7 @@ from buddies_core.model.task import (
 )
 from buddies_core.model.views import MemoryList, MemoryPage
 from tests.support.fakes.services import (
+    CAROL,
     DAEMON_STATUS,
     FOUND,
     JOIN_REPORT,
@@ -57,6 +58,7 @@ ALICE_ROW: dict[str, object] = {
     "heard_at_ms": 1_700_000_000_002,
     "verified": "unverified",
     "signed_by": None,
+    "online": True,
 }
 BOB_ROW: dict[str, object] = {
     "name": "bob",
@@ -71,6 +73,16 @@ BOB_ROW: dict[str, object] = {
     "heard_at_ms": 3,
     "verified": "unverified",
     "signed_by": None,
+    "online": True,
+}
+CAROL_ROW = BOB_ROW | {
+    "name": "carol",
+    "user": "carol",
+    "endpoint_id": CAROL.hex(),
+    "speaks_direct": True,
+    "heard_at_ms": 0,
+    "path": "relay",
+    "round_trip_ms": 0,
 }
 MEMORY_JSON: dict[str, object] = {
     "id": str(MEMORY_ID),
@@ -159,11 +171,11 @@ def test_a_join_shows_who_is_there_and_what_was_tried() -> None:
 
 
 def test_a_room_has_one_row_an_agent_and_one_for_a_member_without() -> None:
-    [alice, bob] = ROOM_STATUS.members
+    [alice, bob, carol] = ROOM_STATUS.members
     two_agents = (*alice.agents, replace(alice.agents[0], name="codex", user=""))
 
     shown = json_view.room_status_json(
-        replace(ROOM_STATUS, members=(replace(alice, agents=two_agents), bob))
+        replace(ROOM_STATUS, members=(replace(alice, agents=two_agents), bob, carol))
     )
 
     assert shown == {
@@ -172,10 +184,22 @@ def test_a_room_has_one_row_an_agent_and_one_for_a_member_without() -> None:
         "topic": ROOM_STATUS.topic.hex(),
         "joined_at_ms": 1_700_000_000_003,
         "neighbors": 1,
-        "members": 2,
-        "peers": [ALICE_ROW, ALICE_ROW | {"agent": "codex", "user": "alice"}, BOB_ROW],
+        "members": 3,
+        "peers": [
+            ALICE_ROW,
+            ALICE_ROW | {"agent": "codex", "user": "alice"},
+            BOB_ROW | {"online": False, "silent_since_ms": 4},
+            CAROL_ROW,
+        ],
         "warnings": [],
         "next_cursor": None,
+        "away": [
+            {
+                "name": "dave",
+                "endpoint_id": ROOM_STATUS.away[0].endpoint.hex(),
+                "last_seen_at_ms": 5,
+            }
+        ],
     }
 
 

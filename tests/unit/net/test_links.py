@@ -4,8 +4,9 @@ from typing import Any, cast
 import iroh
 import pytest
 
+from buddies_core.model.contact import Path
 from buddies_core.model.ids import EndpointId
-from buddies_core.net.iroh_calls import IrohCalls
+from buddies_core.net.iroh_calls import Failure, IrohCalls, IrohFailed
 from buddies_core.net.links import (
     LINKS_MAX,
     LINKS_PER_SOURCE_MAX,
@@ -18,12 +19,23 @@ from tests.support.fakes.clocks import ManualClock
 PEER = EndpointId(b"p" * 32)
 
 
+@dataclass(frozen=True)
+class Way:
+    """One of a connection's paths."""
+
+    is_selected: bool
+    is_relay: bool
+    rtt_ms: int
+
+
 @dataclass
 class Connection:
     """A connection whose counter of packets the test turns."""
 
     peer: EndpointId = PEER
     udp_rx_datagrams: int = 0
+    way: Way = field(default_factory=lambda: Way(is_selected=True, is_relay=False, rtt_ms=3))
+    ended_by: str = "closed by peer: done (code 0)"
     closed_with: list[tuple[int, bytes]] = field(default_factory=list)
 
     def remote_id(self) -> Any:
@@ -37,6 +49,15 @@ class Connection:
 
     def stats(self) -> "Connection":
         return self
+
+    def paths(self) -> list[Way]:
+        return [Way(is_selected=False, is_relay=True, rtt_ms=90), self.way]
+
+    def close_reason(self) -> str:
+        return self.ended_by
+
+    async def accept_bi(self) -> None:
+        raise IrohFailed(Failure.OTHER, "it has ended")
 
     def close(self, code: int, reason: bytes) -> None:
         self.closed_with.append((code, reason))
@@ -144,3 +165,61 @@ def test_of_one_source_the_least_trusted_goes_and_what_this_node_has_dialled_sta
         links.rank(stranger.peer, 6)
     assert links.in_the_way("home") is known
     assert not any(link.closed for link in dialled)
+
+
+def _contact(
+    links: Links, peer: EndpointId = PEER
+) -> tuple[int, int | None, Path | None, int | None] | None:
+    """Return what is known of the peer, in whole seconds."""
+    known = links.contact(peer)
+    if known is None:
+        return None
+    lost_s = None if known.lost_s is None else round(known.lost_s)
+    return round(known.heard_s), lost_s, known.path, known.round_trip_ms
+
+
+def test_a_peer_is_in_contact_by_the_selected_path_of_its_liveliest_connection() -> None:
+    clock, links = ManualClock(), Links()
+    (silent, _), (lively, alive) = _link(clock), _link(clock)
+    alive.way = Way(is_selected=True, is_relay=True, rtt_ms=40)
+    links.add(silent)
+    links.add(lively)
+    clock.monotonic_s = 6
+    alive.udp_rx_datagrams += 1
+
+    assert _contact(links) == (6, None, Path.RELAY, 40)
+    assert _contact(links, EndpointId(b"q" * 32)) is None
+
+
+@pytest.mark.parametrize("reason", list(CloseReason))
+def test_a_peer_that_was_given_up_is_remembered_with_its_last_packet_until_it_is_back(
+    reason: CloseReason,
+) -> None:
+    clock, links = ManualClock(), Links()
+    link, _ = _link(clock)
+    links.add(link)
+    clock.monotonic_s = 20
+    link.close(reason)
+    links.remove(link)
+
+    is_lost = reason in (CloseReason.DEAD, CloseReason.SILENT, CloseReason.STALLED)
+    assert _contact(links) == ((0, 20, None, None) if is_lost else None)
+    again, _ = _link(clock)
+    links.add(again)
+    assert _contact(links) == (20, None, Path.DIRECT, 3)
+
+
+@pytest.mark.parametrize(
+    ("ended_by", "lost"), [("timed out", True), ("closed by peer: done (code 0)", False)]
+)
+async def test_a_connection_that_times_out_is_lost_and_one_that_the_peer_closes_is_not(
+    ended_by: str, *, lost: bool
+) -> None:
+    clock, links = ManualClock(), Links()
+    link, connection = _link(clock)
+    connection.ended_by = ended_by
+    links.add(link)
+    assert await link.next_bi_stream() is None
+    links.remove(link)
+
+    assert (link.closed, links.contact(PEER) is not None) == (True, lost)

@@ -20,9 +20,10 @@ from buddies_core.model.bodies import (
     Presence,
     StatusUpdate,
 )
+from buddies_core.model.contact import Contact, Path
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, RoomName, TopicId, open_room_id, topic_of
-from buddies_core.model.room import DialAttempt, JoinReport, Ticket
+from buddies_core.model.room import AwayMember, DialAttempt, JoinReport, Ticket
 from buddies_core.pb.peer_pb2 import Hello, HelloReply, PeerReply, PeerRequest, PresenceCopy
 from buddies_core.rooms import joining, last_seen
 from buddies_core.rooms import room as room_module
@@ -684,3 +685,27 @@ async def test_the_leave_of_somebody_unknown_takes_no_place_on_disk() -> None:
         await changes.join("demo", None, None)
         await rooms.room("demo").on_leave(BOB.endpoint, 10)
         assert alice.store.watermark(presence_mark(open_room_id(DEMO), BOB.endpoint)) == 0
+
+
+async def test_a_lost_member_is_shown_as_silent_and_one_that_left_as_away() -> None:
+    alice = a_host(ALICE, "alice")
+    clock, network = alice.clock, network_of(alice)
+    async with rooms_of(alice) as (rooms, changes):
+        await changes.join("demo", None, None)
+        room = rooms.room("demo")
+        for key, name in ((BOB, "bob"), (CAROL, "carol")):
+            proof = await presence_of(key, name)
+            await room.on_presence(await room.admit(proof, key.endpoint))
+        network.contacts[BOB.endpoint] = Contact(
+            heard_s=clock.now_s(), path=Path.DIRECT, round_trip_ms=2
+        )
+        network.contacts[CAROL.endpoint] = Contact(heard_s=clock.now_s(), lost_s=clock.now_s())
+        [_, bob, carol] = rooms.status(DEMO).members
+        assert (bob.silent_since_ms, bob.path, bob.round_trip_ms) == (0, Path.DIRECT, 2)
+        assert abs(carol.silent_since_ms - clock.wall_ms()) <= 1
+        assert carol.path is None
+
+        await room.on_leave(CAROL.endpoint, clock.wall_ms() + 1)
+        status = rooms.status(DEMO)
+        assert [member.name for member in status.members] == ["alice", "bob"]
+        assert status.away == (AwayMember(CAROL.endpoint, "carol", carol.heard_at_ms),)
