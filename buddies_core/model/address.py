@@ -24,6 +24,11 @@ class AddressInfo:
     relay_url: str | None = None
     direct: tuple[SocketAddress, ...] = ()
 
+    def adds_to(self, other: "AddressInfo") -> bool:
+        """Return whether there is an address or a relay in this that the other one lacks."""
+        has_new_relay = self.relay_url not in (None, other.relay_url)
+        return has_new_relay or not set(self.direct) <= set(other.direct)
+
 
 @dataclass(frozen=True, slots=True)
 class PeerAddress:

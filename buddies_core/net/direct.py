@@ -12,12 +12,14 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 import iroh
 from google.protobuf.message import DecodeError
 
 from buddies_core.errors import TimedOut, Unreachable, WireError
+from buddies_core.model.address import AddressInfo
 from buddies_core.model.ids import EndpointId, short
 from buddies_core.net.context import NetContext
 from buddies_core.net.endpoint import DIRECT_ALPN, Endpoint
@@ -55,6 +57,23 @@ class DirectUnsupported(Unreachable):
     """The peer is there, but speaks only gossip, as buddies 0.1.4 does."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Dial:
+    """A dial that is under way, and where to."""
+
+    to: AddressInfo
+    task: asyncio.Task[Link | Unreachable]
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why the last dial to a peer failed, when, and where it went."""
+
+    why: Unreachable
+    at_s: float
+    to: AddressInfo
+
+
 class Direct:
     """Requests to peers and from peers, and the connections that carry them."""
 
@@ -64,9 +83,8 @@ class Direct:
         self._context = context
         # With the number of its requests in work; whatever was used last is last.
         self._links: dict[Link, int] = {}
-        self._dials: dict[EndpointId, asyncio.Task[Link | Unreachable]] = {}
-        # Why the last dial to a peer failed, and when.
-        self._failed: dict[EndpointId, tuple[Unreachable, float]] = {}
+        self._dials: dict[EndpointId, _Dial] = {}  # the latest to each peer
+        self._failed: dict[EndpointId, _Failure] = {}
         # Whether a peer speaks this protocol, and since when that is known.
         self._verdicts: dict[EndpointId, tuple[bool, float]] = {}
         self._in_work: Counter[EndpointId] = Counter()
@@ -175,49 +193,64 @@ class Direct:
     async def _link_to(self, peer: EndpointId) -> Link:
         if self.speaks(peer) is False:
             raise _unsupported(peer)
+        if (link := self._lively_link(peer)) is not None:
+            return link
+        known = self._context.book.known(peer)
+        # A peer that was not reached there is probably off: it is dialled, but hardly waited for.
+        failure = self._last_failure(peer, known)
+        dial = self._dials.get(peer)
+        if dial is None or known.adds_to(dial.to):
+            dial = _Dial(known, self._tasks.start(self._dial(peer, known)))
+            self._dials[peer] = dial
+        patience_s = self._context.timing.patience_after_failure_s if failure else None
+        await asyncio.wait({dial.task}, timeout=patience_s)
+        made = dial.task.result() if dial.task.done() else failure
+        if isinstance(made, Link):
+            return made
+        assert made is not None, "without a failure, a dial is waited for"
+        # A later dial may have found it where this one did not look.
+        if (link := self._lively_link(peer)) is not None:
+            return link
+        raise made.with_traceback(None)
+
+    def _lively_link(self, peer: EndpointId) -> Link | None:
         for link in reversed(self._links):
             lively = link.peer == peer and not link.closed
             if lively and link.silent_s() <= self._context.timing.silent_after_s:
                 return link
-        dial = self._dials.get(peer)
-        if dial is None:
-            dial = self._dials[peer] = self._tasks.start(self._dial(peer))
-        # Who could not be reached is probably off: it is dialled again, but hardly waited for.
-        failure = self._last_failure(peer)
-        patience_s = self._context.timing.patience_after_failure_s if failure else None
-        await asyncio.wait({dial}, timeout=patience_s)
-        made = dial.result() if dial.done() else failure
-        if isinstance(made, Link):
-            return made
-        assert made is not None, "without a failure, a dial is waited for"
-        raise made.with_traceback(None)
+        return None
 
-    def _last_failure(self, peer: EndpointId) -> Unreachable | None:
-        """Return why the last dial failed; None if the peer was heard since, or never dialled."""
-        if peer not in self._failed:
+    def _last_failure(self, peer: EndpointId, known: AddressInfo) -> Unreachable | None:
+        """Return why the last dial failed.
+
+        None if there was none, the peer was heard since, or more of its addresses are known now.
+        """
+        failure = self._failed.get(peer)
+        if failure is None or known.adds_to(failure.to):
             return None
-        failure, failed_s = self._failed[peer]
         heard_s = self._context.links.heard_s(peer)
-        return failure if heard_s is None or heard_s < failed_s else None
+        return failure.why if heard_s is None or heard_s < failure.at_s else None
 
-    async def _dial(self, peer: EndpointId) -> Link | Unreachable:
+    async def _dial(self, peer: EndpointId, to: AddressInfo) -> Link | Unreachable:
         """Connect to a peer for all who want to ask it, or return why that failed."""
         try:
             link = await self._endpoint.dial(peer, DIRECT_ALPN, self._context.timing.dial_timeout_s)
         except IrohFailed as error:
             if error.failure is not Failure.REFUSED_PROTOCOL:
-                self._remember_failure(peer, error)
+                self._remember_failure(peer, _Failure(error, self._context.clock.now_s(), to))
                 return error
             self._judge(peer, speaks=False)
             return _unsupported(peer)
         finally:
-            del self._dials[peer]
+            latest = self._dials.get(peer)
+            if latest is not None and latest.to is to:
+                del self._dials[peer]
         self.adopt(link)
         return link
 
-    def _remember_failure(self, peer: EndpointId, failure: Unreachable) -> None:
+    def _remember_failure(self, peer: EndpointId, failure: _Failure) -> None:
         self._failed.pop(peer, None)
-        self._failed[peer] = (failure, self._context.clock.now_s())
+        self._failed[peer] = failure
         if len(self._failed) > VERDICTS_MAX:
             del self._failed[next(iter(self._failed))]
 

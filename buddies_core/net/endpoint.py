@@ -17,6 +17,7 @@ from buddies_core.net import fast_bytes
 from buddies_core.net.address_book import ADDRESSES_PER_PEER_MAX
 from buddies_core.net.context import NetContext
 from buddies_core.net.half_open import Answer, HalfOpen, source_of
+from buddies_core.net.interfaces import Interfaces, default_sources, owners
 from buddies_core.net.iroh_calls import Failure, IrohFailed, translate
 from buddies_core.net.links import CloseReason, Link
 
@@ -54,15 +55,19 @@ class Endpoint:
     """An iroh endpoint, known to peers by its id."""
 
     def __init__(
-        self, endpoint: iroh.Endpoint, context: NetContext, mode: NetworkMode, *, relayed: bool
+        self, endpoint: iroh.Endpoint, context: NetContext, mode: NetworkMode, relay: str | None
     ) -> None:
         self._endpoint = endpoint
         self._context = context
         self._mode = mode
-        self._relayed = relayed
+        self._relay = relay
+        """Our own; n0's are left to iroh, which also looks up who is where."""
+        self._relayed = relay is not None or mode is NetworkMode.PUBLIC
         self._dials = 0
         self._half_open = HalfOpen()
         self._closed = False
+        self._sorted_for: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+        self._sorted: tuple[SocketAddress, ...] = ()
         self.id = EndpointId(endpoint.id().to_bytes())
         self._bound = tuple(socket_address(text) for text in endpoint.bound_sockets())
         self.udp_port = self._bound[0].port
@@ -75,9 +80,18 @@ class Endpoint:
             relay_url = self._endpoint.addr().relay_url()
             return PeerAddress(self.id, AddressInfo(relay_url, bound))
         address = self._endpoint.addr()
-        direct = tuple(socket_address(text) for text in address.direct_addresses())
+        direct = self._best_first(tuple(address.direct_addresses()))
         info = AddressInfo(address.relay_url(), direct[:ADDRESSES_PER_PEER_MAX])
         return PeerAddress(self.id, info)
+
+    def _best_first(self, texts: tuple[str, ...]) -> tuple[SocketAddress, ...]:
+        """Return these addresses of this node, sorted anew only when something has changed."""
+        defaults = default_sources()
+        if (texts, defaults) != self._sorted_for:
+            self._sorted_for = (texts, defaults)
+            interfaces = Interfaces(owners(), defaults)
+            self._sorted = interfaces.best_first(tuple(map(socket_address, texts)))
+        return self._sorted
 
     def is_reachable(self) -> bool:
         """Return whether `address` is complete: it takes iroh some seconds to reach a relay."""
@@ -103,7 +117,7 @@ class Endpoint:
         info = context.book.known(peer)
         self._dials += 1
         try:
-            address = _iroh_address(peer, info, relayed=self._relayed)
+            address = self._iroh_address(peer, info)
             connection = await context.calls.run(
                 self._endpoint.connect(address, alpn), timeout_s, late=_close_late
             )
@@ -114,6 +128,16 @@ class Endpoint:
         finally:
             self._dials -= 1
         return self._link(connection)
+
+    def _iroh_address(self, peer: EndpointId, info: AddressInfo) -> iroh.EndpointAddr:
+        relay_url = info.relay_url if self._relayed else None
+        # Anybody may have said this of the peer: a relay that is none must not hide its addresses.
+        if relay_url is not None and not _is_relay(relay_url):
+            relay_url = None
+        # A ticket that was made before its maker had reached the relay does not name it.
+        relay_url = relay_url or self._relay
+        direct = [str(it) for it in info.direct]
+        return iroh.EndpointAddr(iroh.EndpointId.from_bytes(peer), relay_url, direct)
 
     async def let_in(self, adopt: Callable[[Link], None]) -> None:
         """Hand each connection that a peer makes to `adopt`; return when the endpoint is closed."""
@@ -219,7 +243,7 @@ async def bind(
             if error.failure is Failure.CANNOT_BIND:
                 continue
             raise BuddiesError(f"iroh could not start: {error}") from error
-        endpoint = Endpoint(bound, context, mode, relayed=n0 or relay_url is not None)
+        endpoint = Endpoint(bound, context, mode, relay_url)
         if udp_port not in (0, endpoint.udp_port):
             warnings.append(
                 f"UDP port {udp_port} is in use by another program, so this node is at "
@@ -296,15 +320,6 @@ def _addresses_to_bind(mode: NetworkMode, port: int) -> list[SocketAddress]:
     except OSError:
         pass  # iroh then binds what IPv6 there is by itself, and does without if there is none
     return addresses
-
-
-def _iroh_address(peer: EndpointId, info: AddressInfo, *, relayed: bool) -> iroh.EndpointAddr:
-    relay_url = info.relay_url if relayed else None
-    # Anybody may have said this of the peer: a relay that is none must not hide its addresses.
-    if relay_url is not None and not _is_relay(relay_url):
-        relay_url = None
-    direct = [str(it) for it in info.direct]
-    return iroh.EndpointAddr(iroh.EndpointId.from_bytes(peer), relay_url, direct)
 
 
 def _close_late(connection: iroh.Connection) -> None:

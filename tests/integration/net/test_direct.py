@@ -522,3 +522,38 @@ async def test_a_caller_that_does_not_read_its_answer_is_hung_up_on() -> None:
 async def _stays_unanswered(asker: Network, peer: EndpointId) -> None:
     with pytest.raises(TimedOut):
         await asker.ask(peer, REQUEST, 0.1)
+
+
+@pytest.mark.parametrize("waits_s", [0.0, 0.4])
+async def test_a_good_address_is_tried_at_once_though_a_dial_to_a_bad_one_is_under_way(
+    waits_s: float,
+) -> None:
+    """So an invite that is right leads in though one that was wrong has just been tried."""
+    async with (
+        asyncio.timeout(10),
+        a_network(1, timing=Timing(dial_timeout_s=0.5 if waits_s else 8.0)) as alice,
+        a_network(2) as bob,
+    ):
+        with a_mute_port() as port:
+            alice.learn(at_port(2, port))
+            with pytest.raises((TimedOut, Unreachable)):
+                await alice.ask(bob.endpoint, PeerRequest(ping=Ping()), 0.2 + 2 * waits_s)
+            alice.learn(bob.address())
+            began_s = asyncio.get_running_loop().time()
+            await alice.ask(bob.endpoint, PeerRequest(ping=Ping()), 3)
+            assert asyncio.get_running_loop().time() - began_s < 1
+
+
+async def test_who_waits_for_a_dial_to_a_bad_address_is_served_by_the_one_to_a_good_address() -> (
+    None
+):
+    timing = Timing(dial_timeout_s=0.5)
+    async with asyncio.timeout(10), a_network(1, timing=timing) as alice, a_network(2) as bob:
+        with a_mute_port() as port:
+            alice.learn(at_port(2, port))
+            async with asyncio.TaskGroup() as group:
+                ping = PeerRequest(ping=Ping())
+                group.create_task(alice.ask(bob.endpoint, ping, 3))
+                await until(lambda: bool(alice._direct._dials))
+                alice.learn(bob.address())
+                group.create_task(alice.ask(bob.endpoint, ping, 3))
