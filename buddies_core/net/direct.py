@@ -156,6 +156,11 @@ class Direct:
             async with asyncio.timeout(timeout_s):
                 await self._ask(peer, frame(PeerRequest(ping=Ping()).SerializeToString()))
 
+    def on_move(self) -> None:
+        """Forget who could not be reached: that was from another network, maybe."""
+        self._failed.clear()
+        self._dials.clear()
+
     async def next_request(self) -> IncomingRequest:
         """Take the oldest request of a peer that waits to be answered."""
         return await self._waiting.get()
@@ -236,17 +241,22 @@ class Direct:
         try:
             link = await self._endpoint.dial(peer, DIRECT_ALPN, self._context.timing.dial_timeout_s)
         except IrohFailed as error:
-            if error.failure is not Failure.REFUSED_PROTOCOL:
+            if error.failure is Failure.REFUSED_PROTOCOL:
+                self._judge(peer, speaks=False)
+                return _unsupported(peer)
+            if self._is_latest(peer, to):
                 self._remember_failure(peer, _Failure(error, self._context.clock.now_s(), to))
-                return error
-            self._judge(peer, speaks=False)
-            return _unsupported(peer)
+            return error
         finally:
-            latest = self._dials.get(peer)
-            if latest is not None and latest.to is to:
+            if self._is_latest(peer, to):
                 del self._dials[peer]
         self.adopt(link)
         return link
+
+    def _is_latest(self, peer: EndpointId, to: AddressInfo) -> bool:
+        """Return whether the latest dial to the peer is the one that goes there."""
+        latest = self._dials.get(peer)
+        return latest is not None and latest.to is to
 
     def _remember_failure(self, peer: EndpointId, failure: _Failure) -> None:
         self._failed.pop(peer, None)

@@ -93,6 +93,14 @@ class Endpoint:
             self._sorted = interfaces.best_first(tuple(map(socket_address, texts)))
         return self._sorted
 
+    def relays_connected(self) -> int:
+        """Return how many relays this node has a connection to now."""
+        if not self._relayed:
+            return 0
+        counts = self._endpoint.stats()
+        made, ended = (counts.get(f"socket:relay_conns_{it}") for it in ("success", "closed"))
+        return made.value - ended.value if made and ended else 0
+
     def is_reachable(self) -> bool:
         """Return whether `address` is complete: it takes iroh some seconds to reach a relay."""
         info = self.address().info

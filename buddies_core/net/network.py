@@ -29,6 +29,7 @@ from buddies_core.net.inbox import Inbox
 from buddies_core.net.incoming import IncomingRequest
 from buddies_core.net.links import Link
 from buddies_core.net.liveness import Liveness
+from buddies_core.net.surroundings import Surroundings
 from buddies_core.net.tasks import Tasks
 from buddies_core.net.timing import TIMING, Timing
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
@@ -79,6 +80,8 @@ class Network:
         self._direct = Direct(endpoint, tasks, context)
         self._topics: set[TopicId] = set()
         self._speaking = asyncio.Lock()
+        self._surroundings = Surroundings(endpoint, context.clock)
+        self._moved = asyncio.Event()
         self._told = self._own_data()
         self._driver = Driver(
             endpoint.id, self._told, config.gossip, rng, self._inbox, self._connections, context
@@ -86,7 +89,7 @@ class Network:
         liveness = Liveness(self._connections, self._driver, self._direct, context, rng)
         self._loops = [
             group.create_task(loop)
-            for loop in (self._driver.run(), self._watch_own_address(), liveness.run())
+            for loop in (self._driver.run(), self._watch_surroundings(), liveness.run())
         ]
         group.create_task(endpoint.let_in(self._adopt))
 
@@ -133,6 +136,14 @@ class Network:
                 break
             await asyncio.sleep(_REACHABLE_PAUSE_S)
         return known
+
+    async def next_move(self) -> None:
+        """Return when the ways out of this machine have changed since the last call.
+
+        There is another network, the relay is back, or the machine was asleep.
+        """
+        await self._moved.wait()
+        self._moved.clear()
 
     def learn(
         self,
@@ -249,12 +260,16 @@ class Network:
             self._direct.adopt(link)
 
     def _own_data(self) -> bytes:
-        return encode_address_info(self._endpoint.address().info)
+        return encode_address_info(self._surroundings.info)
 
-    async def _watch_own_address(self) -> None:
-        """Have the node tell peers of changes; iroh's own way of watching is a busy loop."""
+    async def _watch_surroundings(self) -> None:
+        """Have peers and the application know when the ways out of this machine change."""
         while True:
             await asyncio.sleep(self._context.timing.poll_interval_s)
+            if not self._surroundings.have_changed():
+                continue
+            self._direct.on_move()
+            self._moved.set()
             data = self._own_data()
             if data != self._told:
                 self._told = data

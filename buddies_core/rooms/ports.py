@@ -30,6 +30,9 @@ class NetworkPort(Protocol):
     async def wait_reachable(self, timeout_s: float) -> bool:
         """Return whether that is complete, after waiting for it for so long at most."""
 
+    async def next_move(self) -> None:
+        """Return when the ways out of this machine have changed since the last call."""
+
     def learn(
         self,
         address: PeerAddress,

@@ -61,6 +61,7 @@ class Room:
         self._reunion = Reunion(host.rng)
         self._asked_about_us_s = host.clock.now_s()
         self._dialling: set[EndpointId] = set()
+        self._moved = asyncio.Event()
         self._introduced = False
         """Whether the swarm that we are in has heard our Join."""
         keyring = keyring_of(record, host)
@@ -322,7 +323,17 @@ class Room:
             for peer in chosen:
                 dials.create_task(self._dial_again(absent[peer]))
             dials.create_task(self._ask_about_us(neighbors))
-            await asyncio.sleep(REUNITE_EVERY_S * host.rng.uniform(0.8, 1.2))
+            self._moved.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(REUNITE_EVERY_S * host.rng.uniform(0.8, 1.2)):
+                    await self._moved.wait()
+
+    def on_move(self) -> None:
+        """Try everybody again at once, and say where we are: this machine's ways out changed."""
+        self._reunion.reset()
+        self._dialling.clear()  # Those dials began in the old network.
+        self.line.say_again.set()
+        self._moved.set()
 
     async def _dial_again(self, address: PeerAddress) -> None:
         self._dialling.add(address.endpoint)

@@ -69,14 +69,22 @@ class Rooms:
                 room = rooms.add(record)
                 await room.line.join()
                 rooms.enter(room)
+            moves = group.create_task(rooms._follow_moves())
             try:
                 yield rooms
             finally:
+                moves.cancel()
                 for life in rooms._lives.values():
                     life.cancel()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(GOODBYE_WITHIN_S):
                         await rooms._say_goodbye()
+
+    async def _follow_moves(self) -> None:
+        while True:
+            await self._host.network.next_move()
+            for room in self._rooms.values():
+                room.on_move()
 
     async def _say_goodbye(self) -> None:
         for room in self._rooms.values():

@@ -557,3 +557,19 @@ async def test_who_waits_for_a_dial_to_a_bad_address_is_served_by_the_one_to_a_g
                 await until(lambda: bool(alice._direct._dials))
                 alice.learn(bob.address())
                 group.create_task(alice.ask(bob.endpoint, ping, 3))
+
+
+async def test_in_another_network_a_peer_is_given_time_again_though_it_was_not_reached_before() -> (
+    None
+):
+    timing = Timing(dial_timeout_s=0.5, patience_after_failure_s=0.0)
+    async with asyncio.timeout(10), a_network(1, timing=timing) as alice:
+        with a_mute_port() as port:
+            alice.learn(at_port(2, port))
+            with pytest.raises(Unreachable):
+                await alice.ask(id_of(2), REQUEST, 5)
+        async with a_network(2, udp_port=port) as bob:
+            with pytest.raises(Unreachable):
+                await alice.ask(id_of(2), REQUEST, 5)
+            alice._direct.on_move()
+            await alice.ask(bob.endpoint, PeerRequest(ping=Ping()), 5)

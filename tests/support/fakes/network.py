@@ -25,6 +25,8 @@ class FakeNetwork:
         """What a broadcast ends with."""
         self.ranks: dict[EndpointId, int] = {}
         self.learned: dict[EndpointId, AddressInfo] = {}
+        self.moved = asyncio.Event()
+        """Set when this machine has come into another network."""
         self.contacts: dict[EndpointId, Contact] = {}
         self.reachable: set[EndpointId] = set()
         self.silent: set[EndpointId] = set()
@@ -47,6 +49,10 @@ class FakeNetwork:
             await asyncio.sleep(waits_s)
             self.reachable_after_s -= waits_s
         return self.reachable_after_s <= 0
+
+    async def next_move(self) -> None:
+        await self.moved.wait()
+        self.moved.clear()
 
     def learn(
         self,

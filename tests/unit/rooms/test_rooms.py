@@ -709,3 +709,21 @@ async def test_a_lost_member_is_shown_as_silent_and_one_that_left_as_away() -> N
         status = rooms.status(DEMO)
         assert [member.name for member in status.members] == ["alice", "bob"]
         assert status.away == (AwayMember(CAROL.endpoint, "carol", carol.heard_at_ms),)
+
+
+async def test_in_another_network_absent_members_are_dialled_at_once_and_told_where_we_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The pause after a failed dial grows to a minute, and the network may be back in a second."""
+    monkeypatch.setattr(room_module, "REUNITE_EVERY_S", 3600)
+    alice = a_host(ALICE, "alice")
+    network = network_of(alice)
+    async with rooms_of(alice) as (rooms, changes):
+        await changes.join("demo", None, None)
+        room = rooms.room("demo")
+        await room.on_presence(await rooms.admit(DEMO, await presence_of(BOB, "bob")))
+        for dials in (1, 2, 3):
+            said_before = len(network.said)
+            network.moved.set()
+            await until(lambda dials=dials: network.dialled == [BOB.endpoint] * dials)  # type: ignore[misc]
+            await until(lambda before=said_before: len(network.said) > before)  # type: ignore[misc]
