@@ -14,7 +14,7 @@ SIDE_BY_SIDE := -n 4
 ALONE := tests/e2e/test_attacks.py tests/e2e/test_made_up_members.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto fmt lint types test unit sim sim-plots sim-private chaos-tasks world integration e2e interop clients bench bench-search conformance demo check lock
+.PHONY: help setup proto fmt lint types test unit sim sim-plots sim-private chaos-tasks world fuzz integration e2e interop clients bench bench-search conformance demo check lock
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,13 @@ chaos-tasks: $(READY)  ## 1,000 tasks among 8 workers that are killed, cut off a
 
 world: $(READY)  ## real daemons in an internet in a box: routers, relays, moving, sleep; QUICK=1: 3 minutes; ONLY=
 	@python -m tests.worlds.run $(if $(QUICK),--quick) $(if $(ONLY),--only "$(ONLY)")
+
+# Not in the lock: it has no wheels for some machines on which everything else runs.
+fuzz: $(READY)  ## every decoder with bytes that are almost right; MINUTES= (10), SECONDS=, ONLY=, KEEP=1 keeps what is new
+	@python -m pip install --quiet --disable-pip-version-check --no-deps --target build/atheris atheris==3.0.0 2>/dev/null \
+	  || echo "atheris does not install here, so nothing guides the fuzzing"
+	@PYTHONPATH=build/atheris scripts/offline nice python -m tests.fuzz.run --seconds $(or $(SECONDS),$$((60 * $(or $(MINUTES),10)))) \
+	  $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed $(SEED)) $(if $(KEEP),--keep)
 
 sim-private: $(READY)  ## a private room among hostile members, 1,000 seeds; SEEDS= for more, SEED= replays one
 	@nice python -m tests.simulation.private_rooms $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000))
@@ -99,6 +106,7 @@ types: $(READY)  ## mypy --strict, tests included
 
 check: lint types test interop clients demo  ## all that CI runs
 	@$(MAKE) --no-print-directory world QUICK=1
+	@$(MAKE) --no-print-directory fuzz SECONDS=20
 	@$(MAKE) --no-print-directory proto
 	git diff --exit-code -- buddies_core/pb
 

@@ -46,7 +46,14 @@ def put(text: str, keys: Sequence[str], value: JsonObject) -> str:
             raise InvalidInput(f"{key} in it is not a table")
         parent = parent[key]
     is_inline = not isinstance(parent, Table) and len(keys) > 1 and not _holds_tables(parent)
-    parent[keys[-1]] = _table(value, is_inline=is_inline)
+    try:
+        parent[keys[-1]] = _table(value, is_inline=is_inline)
+    except ValueError:
+        path = ".".join(keys[:-1])
+        raise InvalidInput(
+            f"{path} in it is an inline table, to which no table can be added; write it as "
+            f"[{path}] with a line for each key"
+        ) from None
     return tomlkit.dumps(document)
 
 

@@ -91,6 +91,6 @@ def string(data: bytes) -> bytes:
 def _as_openssh_writes_it(key: SshKey) -> str:
     try:
         loaded = load_ssh_public_key(key.line.encode())
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, UnsupportedAlgorithm, NotImplementedError) as error:
         raise InvalidInput(f"the SSH public key is damaged: {error}") from error
     return loaded.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from buddies_core.errors import BuddiesError
 from buddies_core.model.ids import EndpointId, RoomName
-from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
+from buddies_core.pb.peer_pb2 import Lease, PeerReply, PeerRequest
 from buddies_core.tasks.ports import RoomsPort
 
 ASK_TIMEOUT_S = 5.0
@@ -42,6 +42,24 @@ class Asking:
             BuddiesError: it refuses, can't be reached, or this node has left the room.
         """
         return (await self.ask_all(peer, room, request, timeout_s))[0]
+
+    async def ask_for_lease(
+        self,
+        peer: EndpointId,
+        room: RoomName,
+        request: PeerRequest,
+        timeout_s: float = ASK_TIMEOUT_S,
+    ) -> Lease:
+        """Return the lease that a member answers with; its end is a time.
+
+        Raises:
+            BuddiesError: as `ask`, or its end is not a time.
+        """
+        lease = (await self.ask(peer, room, request, timeout_s)).lease
+        # NaN is neither.
+        if not 0 <= lease.finish_left_s < float("inf"):
+            raise BuddiesError("the requester's lease does not say when it ends")
+        return lease
 
     async def ask_all(
         self, peer: EndpointId, room: RoomName, request: PeerRequest, timeout_s: float

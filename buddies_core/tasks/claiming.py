@@ -235,15 +235,15 @@ class Claiming:
     async def _lease(self, record: OfferRecord, caller: Caller) -> Lease:
         user = caller.user or self._rooms.name_of(self._asking.endpoint)
         ask = LeaseTask(task_id=record.order.id.bytes, agent=caller.agent, user=user)
-        reply = await self._asking.ask(
+        lease = await self._asking.ask_for_lease(
             record.order.requester,
             record.order.room,
             PeerRequest(lease_task=ask),
             LEASE_TIMEOUT_S,
         )
-        if not reply.lease.attempt:
+        if not lease.attempt:
             raise BuddiesError("the requester's lease has no number")
-        return reply.lease
+        return lease
 
     async def _keep_claim(
         self, held: Held, seen: OfferRecord, caller: Caller, lease: Lease | None

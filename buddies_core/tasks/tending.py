@@ -185,8 +185,9 @@ class Tending:
                     task_id=id, attempt=record.attempt, text=progress
                 )
             )
-        reply = await self._asking.ask(record.order.requester, record.order.room, request)
-        held.finish_by_s = self._clock.now_s() + reply.lease.finish_left_s
+        order = record.order
+        lease = await self._asking.ask_for_lease(order.requester, order.room, request)
+        held.finish_by_s = self._clock.now_s() + lease.finish_left_s
 
     async def lose(self, held: Held, record: OfferRecord, reason: str) -> None:
         """Keep that a claim is not this node's any more."""

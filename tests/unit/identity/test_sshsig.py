@@ -139,3 +139,15 @@ def test_two_labels_of_one_key_are_the_same_identity(
 def test_what_names_no_key_is_no_label(label: str) -> None:
     with pytest.raises(InvalidInput):
         parse_label(label)
+
+
+def test_a_key_whose_point_is_compressed_is_refused() -> None:
+    """cryptography raises NotImplementedError for it; a peer may send any key."""
+    point = ec.derive_private_key(7, ec.SECP256R1()).public_key()
+    compressed = point.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    kind = "ecdsa-sha2-nistp256"
+    # sshpubkeys wants 65 bytes.
+    padded = compressed + bytes(65 - len(compressed))
+    blob = string(kind.encode()) + string(b"nistp256") + string(padded)
+    with pytest.raises(InvalidInput, match="damaged"):
+        parse_ssh_key(SshKey(kind, blob).line)

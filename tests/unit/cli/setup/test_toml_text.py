@@ -86,6 +86,7 @@ def test_what_is_not_there_is_not_removed(text: str) -> None:
         ("mcp_servers = 7", "mcp_servers in it is not a table"),
         ("[[mcp_servers]]\na = 1", "mcp_servers in it is not a table"),
         ("\ufeffx = 1", "not valid TOML"),
+        ('mcp_servers = {other.env = {A = "b"}}', r"write it as \[mcp_servers\] with a line"),
     ],
 )
 def test_what_cannot_be_changed_safely_is_refused(text: str, said: str) -> None:
