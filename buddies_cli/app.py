@@ -10,20 +10,18 @@ import re
 import select
 import shlex
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import (
-    AbstractAsyncContextManager,
     AsyncExitStack,
-    asynccontextmanager,
     contextmanager,
     nullcontext,
 )
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
-from buddies_cli import terminal
+from buddies_cli import mistakes, terminal
 from buddies_cli.progress import progress
 from buddies_cli.tables import Prose
 from buddies_cli.terminal import Screen
@@ -37,9 +35,9 @@ from buddies_core.model.limits import (
     SEARCH_TIMEOUT_S_MAX,
     SEARCH_TIMEOUT_S_MIN,
 )
-from buddies_core.paths import Paths
 
 if TYPE_CHECKING:  # brings gRPC, which --help must not wait for
+    from buddies_cli.machine import Machine
     from buddies_cli.progress import Bar
     from buddies_cli.tables import Shown
     from buddies_core.client import DaemonClient
@@ -48,6 +46,8 @@ if TYPE_CHECKING:  # brings gRPC, which --help must not wait for
 AnswerT = TypeVar("AnswerT")
 
 OK, FAILED, USAGE, NO_DAEMON, TIMED_OUT = range(5)
+CHOICES_CHARS_MAX = 24
+"""A longer list of choices stands in the text of an option, not beside its name."""
 TERMINAL_POLL_S = 0.2
 INTERRUPTED = 128 + 2  # as a shell reports SIGINT
 
@@ -63,71 +63,6 @@ def exit_code(error: BuddiesError) -> int:
             return TIMED_OUT
         case _:
             return FAILED
-
-
-class Machine(Protocol):
-    """This machine's daemon, running or not."""
-
-    def client(self, *, start: bool) -> AbstractAsyncContextManager[DaemonClient]:
-        """Open a connection; `start` starts a daemon where none runs."""
-
-    async def stop(self) -> int:
-        """Stop the daemon and wait until it is gone; return the process id that it had."""
-
-    async def stop_host(self) -> int | None:
-        """Stop what serves this machine's agents; return its process id, None if none runs."""
-
-    async def restart(self) -> None:
-        """Replace the daemon by one with the present settings, once those are found to be good."""
-
-    async def check(self, environ: Mapping[str, str]) -> None:
-        """Raise what is wrong if a daemon with this environment could not start."""
-
-
-class LocalDaemon:
-    """The daemon of the data directory that the environment names."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-
-    @asynccontextmanager
-    async def client(self, *, start: bool) -> AsyncIterator[DaemonClient]:
-        """Open a connection; `start` starts a daemon where none runs."""
-        from buddies_core.client import DaemonClient
-
-        paths = Paths.from_environment(self._environ)
-        if start:
-            from buddies_core import launcher
-            from buddies_core.settings import Settings
-
-            Settings.load(self._environ)  # what is wrong with the file is told in one line
-            await launcher.ensure_daemon(paths, self._environ)
-        async with DaemonClient.connect(paths) as daemon:
-            yield daemon
-
-    async def stop(self) -> int:
-        """Stop the daemon and wait until it is gone; return the process id that it had."""
-        from buddies_core import launcher
-
-        return await launcher.stop_daemon(Paths.from_environment(self._environ))
-
-    async def stop_host(self) -> int | None:
-        """Stop what serves this machine's agents; return its process id, None if none runs."""
-        from buddies_core import launcher
-
-        return await launcher.stop_host(Paths.from_environment(self._environ))
-
-    async def restart(self) -> None:
-        """Replace the daemon by one with the present settings, once those are found to be good."""
-        from buddies_core import launcher
-
-        await launcher.restart_daemon(Paths.from_environment(self._environ), self._environ)
-
-    async def check(self, environ: Mapping[str, str]) -> None:
-        """Raise what is wrong if a daemon with this environment could not start."""
-        from buddies_core import launcher
-
-        await launcher.check_settings(Paths.from_environment(self._environ), environ)
 
 
 class App:
@@ -225,12 +160,50 @@ class App:
             click.echo(Prose(text).text(Screen.of(os.environ, sys.stderr)), err=True)
 
 
+class Formatter(click.HelpFormatter):
+    """Writes help texts for narrow terminals too."""
+
+    def write_dl(
+        self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
+    ) -> None:
+        """Write names beside what they mean; the names take a third of the width at most."""
+        super().write_dl(rows, min(col_max, self.width // 3), col_spacing)
+
+
+class Context(click.Context):
+    """The context of a command."""
+
+    formatter_class = Formatter
+
+
 class Command(click.Command):
-    """A command with `--json`."""
+    """A command with `--json`, whose docstring may end in `Example:` or `Examples:`."""
+
+    context_class = Context
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params.append(json_option())
+        self.help, self.examples = _without_examples(self.help)
+        for param in self.params:
+            if isinstance(param, click.Option):
+                _fit(param)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take what was typed, and answer common mistakes."""
+        ctx.allow_extra_args = True  # they are refused below, in words that help
+        try:
+            super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            raise mistakes.unknown_option(ctx, error) from error
+        except click.MissingParameter as error:
+            if error.ctx is not None and self.examples:
+                text = f"{error.format_message()} Example: {self.examples[0]}"
+                raise click.UsageError(text, ctx) from error
+            raise
+        if ctx.args and not ctx.resilient_parsing:
+            raise mistakes.too_many_words(ctx, ctx.args)
+        return ctx.args
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command, unless an option was given with nothing in it.
@@ -250,12 +223,69 @@ class Command(click.Command):
                 )
         return super().invoke(ctx)
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples, each on a line of its own."""
+        _write_examples(self.examples, formatter)
+        super().format_epilog(ctx, formatter)
+
 
 class Group(click.Group):
     """A group whose commands all have `--json`."""
 
+    context_class = Context
     command_class = Command
     group_class = type
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.help, self.examples = _without_examples(self.help)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the first word names; `help` is one of every group."""
+        name = args[0]
+        command = self.get_command(ctx, name)
+        if command is None and name == "help":
+            from buddies_cli.commands.help import help as shown
+
+            return name, shown, [*ctx.command_path.split()[1:], *args[1:]]
+        if command is None and not name.startswith("-") and not ctx.resilient_parsing:
+            raise mistakes.unknown_command(ctx, self, name)
+        return super().resolve_command(ctx, args)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples, each on a line of its own."""
+        _write_examples(self.examples, formatter)
+        super().format_epilog(ctx, formatter)
+
+
+def _fit(option: click.Option) -> None:
+    """Keep the help of an option from being wider than a terminal, and free of empty defaults."""
+    if option.default == "":
+        option.show_default = False
+    if isinstance(option.type, click.Choice) and option.metavar is None:
+        choices = ", ".join(map(str, option.type.choices))
+        if len(choices) > CHOICES_CHARS_MAX:
+            option.metavar = str(option.opts[-1].lstrip("-").upper())
+            option.help = f"{option.help or ''} One of: {choices}."
+
+
+def _without_examples(text: str | None) -> tuple[str | None, tuple[str, ...]]:
+    """Return a docstring without the examples that it ends in, and those."""
+    if text is None:
+        return None, ()
+    shown, *listed = re.split(r"\n\s*\n\s*Examples?:\s", text, maxsplit=1)
+    joined = " ".join(listed[0].split()) if listed else ""
+    # Each begins with the program's name, and a comma is between two.
+    return shown, tuple(filter(None, re.split(r",\s+(?=buddies-cli |echo |cat )", joined)))
+
+
+def _write_examples(examples: Sequence[str], formatter: click.HelpFormatter) -> None:
+    if examples:
+        with formatter.section("Examples"):
+            for example in examples:
+                formatter.write(f"{'':{formatter.current_indent}}{example}\n")
 
 
 class Seconds(click.FloatRange):
@@ -312,7 +342,6 @@ limit_option = click.option(
     "--limit",
     type=click.IntRange(1, LIST_ITEMS_MAX),
     default=LIST_ITEMS_DEFAULT,
-    show_default=True,
     help="At most so many; fewer if they don't fit into one answer.",
 )
 search_timeout_option = click.option(
@@ -320,7 +349,6 @@ search_timeout_option = click.option(
     "timeout_s",
     type=Seconds(SEARCH_TIMEOUT_S_MIN, SEARCH_TIMEOUT_S_MAX),
     default=SEARCH_TIMEOUT_S_DEFAULT,
-    show_default=True,
     help="Seconds to wait for peers at most.",
 )
 offset_option = click.option(
@@ -329,7 +357,8 @@ offset_option = click.option(
 page_option = click.option(
     "--limit",
     type=click.IntRange(1, PAGE_CHARS_MAX),
-    help="Characters to show. If left out: all, or one page with --json.",
+    show_default="all; one page with --json",
+    help="Characters to show.",
 )
 
 

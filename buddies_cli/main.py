@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -18,9 +19,9 @@ from buddies_cli.app import (
     USAGE,
     App,
     Group,
-    LocalDaemon,
     exit_code,
 )
+from buddies_cli.machine import LocalDaemon
 from buddies_cli.streams import ReaderGone
 from buddies_core import __version__, logs
 from buddies_core.errors import BuddiesError
@@ -52,8 +53,12 @@ COMMANDS = {
     "config": "config",
     "setup": "setup",
     "uninstall": "uninstall",
+    "help": "help",
 }
 """The module in `commands` that each command is in, under its own name."""
+
+HELP_COLUMNS_MAX = 78
+CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True}
 
 EPILOG = """\
 Commands start the daemon if none runs, except rooms, status, doctor, service, daemon status and
@@ -81,8 +86,8 @@ class Commands(Group):
         return command
 
 
-@click.group(cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="buddies-cli")
+@click.group(cls=Commands, epilog=EPILOG, context_settings=CONTEXT)
+@click.version_option(__version__, "-V", "--version", prog_name="buddies-cli")
 def cli() -> None:
     """Share rooms, memories, skills and work with your teammates' AI agents, machine to machine."""
 
@@ -108,6 +113,7 @@ def run(arguments: Sequence[str], app: App) -> int:
             standalone_mode=False,
             obj=app,
             color=terminal.color(os.environ),
+            terminal_width=min(HELP_COLUMNS_MAX, shutil.get_terminal_size().columns),
         )
         sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:

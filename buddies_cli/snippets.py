@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from buddies_cli import terminal
+from buddies_cli.tables import Entry
 from buddies_core.model.excerpt import Why, shorter
+from buddies_core.model.identity import Verified
 
 if TYPE_CHECKING:
     from buddies_core.model.excerpt import Match
+    from buddies_core.model.skill_views import SkillView
 
 SNIPPET_CHARS = 300
 
@@ -43,3 +46,27 @@ def origin(match: Match | None) -> str:
         return ""
     doubt = "weak: it may be about something else; " if match.weak else ""
     return f"{match.age}; {doubt}found by {_WHY[match.why]}, score {match.score:.2f}"
+
+
+def skill_entry(view: SkillView, *, body: bool = True) -> Entry:
+    """Return a skill for a list of skills, or its heading alone."""
+    author = f"{view.author_name} ({view.agent})" if view.agent else view.author_name
+    how = {
+        Verified.SIGNER: ", signed",
+        Verified.PEER: ", not signed by a person",
+        Verified.UNVERIFIED: ", unverified",
+    }[view.verified]
+    tags = f", tagged {', '.join(view.tags)}" if view.tags else ""
+    apart = view.uncounted.up + view.uncounted.down
+    uncounted = f" and {apart} that do not count" if apart else ""
+    said = (
+        f"version {view.version} in {view.room} by {author}{how},"
+        f" {terminal.when(view.created_at_s * 1000)}{tags}"
+    )
+    votes = f"rank {view.votes.rank}: {view.votes.up} up, {view.votes.down} down{uncounted}"
+    return Entry(
+        title=view.title,
+        lines=(said, votes, origin(view.match)),
+        id=view.hash,
+        body=snippet("", view.content, view.match) if body else "",
+    )

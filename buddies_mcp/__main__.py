@@ -19,8 +19,8 @@ With BUDDIES_TRANSPORT=http it serves agents by HTTP, on BUDDIES_HOST and BUDDIE
 and 8080 unless set). People use buddies-cli.
 
 options:
-  -h, --help  show this text and exit
-  --version   show the version and exit
+  -h, --help     show this text and exit; so does: buddies help
+  -V, --version  show the version and exit
 """
 HOST = "BUDDIES_MCP_HOST"
 MISUSED = 2
@@ -33,9 +33,9 @@ def main() -> None:
     match sys.argv[1:]:
         case []:
             pass
-        case ["-h"] | ["--help"]:
+        case ["-h"] | ["--help"] | ["help"]:
             raise SystemExit(streams.say(DESCRIPTION))
-        case ["--version"]:
+        case ["-V"] | ["--version"]:
             raise SystemExit(streams.say(f"buddies {__version__}\n"))
         case arguments:
             _misused(f"{arguments[0]!r} is not an option; see buddies --help")

@@ -42,7 +42,10 @@ def config() -> None:
 @config.command()
 @click.pass_obj
 def path(app: App) -> None:
-    """Print where the settings are kept; the file need not exist."""
+    """Print where the settings are kept; the file need not exist.
+
+    Example: buddies-cli config path
+    """
     app.show({"path": str(_path())}, str(_path()))
 
 
@@ -83,7 +86,9 @@ def show(app: App) -> None:
 @click.argument("value")
 @click.pass_obj
 def set_(app: App, name: str, value: str) -> None:
-    """Set NAME to VALUE in config.toml; agents.NAME gives an agent another name.
+    """Set NAME to VALUE in config.toml.
+
+    agents.NAME gives the agent NAME another name.
 
     Examples: buddies-cli config set network lan, buddies-cli config set agents.codex "Ann's Codex"
     """

@@ -23,7 +23,10 @@ def daemon() -> None:
 @daemon.command()
 @click.pass_obj
 def start(app: App) -> None:
-    """Start the daemon if none runs."""
+    """Start the daemon if none runs.
+
+    Example: buddies-cli daemon start
+    """
     status = app.ask(lambda client: client.status())
     app.show(json_view.status_json(status), f"The daemon runs as process {status.info.pid}.")
 
@@ -34,6 +37,8 @@ def stop(app: App) -> None:
     """Stop the daemon and wait until it is gone.
 
     One that does not answer is ended after 20 s; nothing is lost that was acknowledged.
+
+    Example: buddies-cli daemon stop
     """
     pid = app.stop()
     app.show({"stopped": pid}, f"Stopped the daemon, which was process {pid}.")
@@ -42,10 +47,12 @@ def stop(app: App) -> None:
 @daemon.command()
 @click.pass_context
 def restart(context: click.Context) -> None:
-    """Replace the daemon by one with the present settings; start one if none runs.
+    """Replace the daemon by one with the present settings.
 
-    The settings are checked before the daemon that runs is stopped. One that does not answer is
-    ended after 20 s; nothing is lost that was acknowledged.
+    One is started if none runs. The settings are checked before the daemon that runs is stopped.
+    One that does not answer is ended after 20 s; nothing is lost that was acknowledged.
+
+    Example: buddies-cli daemon restart
     """
     context.ensure_object(App).restart()
     context.invoke(start)
@@ -54,7 +61,7 @@ def restart(context: click.Context) -> None:
 @daemon.command()
 @click.pass_obj
 def status(app: App) -> None:
-    """Show everything that the daemon says of its state, counters and addresses included.
+    """Show all that the daemon says of itself, with its counters.
 
     Example: buddies-cli daemon status
     """
@@ -90,7 +97,10 @@ def _facts(status: DaemonStatus) -> Facts:
 @click.command(cls=Command)
 @click.pass_obj
 def whoami(app: App) -> None:
-    """Show who this machine is to others, and which key of yours vouches for it."""
+    """Show who this machine is to others, and which key signs for it.
+
+    Example: buddies-cli whoami
+    """
     info = app.ask(lambda client: client.status()).info
     rows = [
         ("user", info.user),

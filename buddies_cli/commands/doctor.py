@@ -38,7 +38,7 @@ GUIDE = "docs/troubleshooting.md"
 )
 @click.pass_obj
 def doctor(app: App, probe: bool, bundle: Path | None) -> None:
-    """Look for what is wrong with buddies on this machine, and say what to do.
+    """Look for what is wrong on this machine, and say what to do.
 
     Each line is ok, warn or fail. It works with or without a daemon that answers, starts none, and
     sends nothing to other machines, unless --probe is given. The exit code is 1 if a line is fail,

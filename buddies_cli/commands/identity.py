@@ -33,11 +33,13 @@ def identity() -> None:
 @click.option("--yes", is_flag=True, help="Also if it is this machine's own identity.")
 @click.pass_obj
 def revoke(app: App, label: str, since: str, yes: bool) -> None:
-    """Hide the memories, skills and votes of the identity LABEL that came here since a time.
+    """Hide what the identity LABEL has brought here since a time.
 
-    On this machine, from your agents and from the peers that ask it; what comes in later is hidden
-    too. Nothing is deleted. To see the older things as before, give the time when the key was lost
-    or the machine taken over.
+    That is its memories, skills and votes: on this machine, from your agents and from the peers
+    that ask it; what comes in later is hidden too. Nothing is deleted. To see the older things as
+    before, give the time when the key was lost or the machine taken over.
+
+    Example: buddies-cli identity revoke "ssh:ssh-ed25519 AAAAC3Nz…" --since 2d
     """
     since_ms = moment_ms(since, SystemClock().wall_ms())
     try:
@@ -56,7 +58,10 @@ def revoke(app: App, label: str, since: str, yes: bool) -> None:
 @click.argument("label")
 @click.pass_obj
 def restore(app: App, label: str) -> None:
-    """Show again what the revocation of the identity LABEL has hidden."""
+    """Show again what revoking the identity LABEL has hidden.
+
+    Example: buddies-cli identity restore "ssh:ssh-ed25519 AAAAC3Nz…"
+    """
     view = app.ask(lambda daemon: daemon.restore_identity(label))
     app.show(
         restored_json(view),
@@ -67,7 +72,10 @@ def restore(app: App, label: str) -> None:
 @identity.command(name="list")
 @click.pass_obj
 def list_(app: App) -> None:
-    """List the identities that are revoked on this machine, and what that hides."""
+    """List the identities that are revoked, and what that hides.
+
+    Example: buddies-cli identity list
+    """
     views = app.ask(lambda daemon: daemon.revoked_identities())
     if not views:
         app.note("no identity is revoked")

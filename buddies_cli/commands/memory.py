@@ -17,6 +17,7 @@ from buddies_cli.app import (
     search_timeout_option,
     text_argument,
 )
+from buddies_cli.mistakes import ID, ROOM
 from buddies_cli.snippets import origin, snippet
 from buddies_cli.tables import Entries, Entry, Page, Raw, paragraph
 from buddies_core.clock import SystemClock
@@ -53,12 +54,19 @@ def filter_options(command: CommandT) -> CommandT:
     """Give a command the options that fill Filters."""
     for option in (
         limit_option,
-        click.option("--since", "since_ms", callback=_moment, help=f"Created since then: {FORMS}."),
-        click.option("--agent", help="Stored by this agent, such as claude-code."),
-        click.option("--author", help="From this author: a user name or an endpoint id."),
-        click.option("--tag", "tags", multiple=True, help="With this tag, or another one given."),
-        click.option("--kind", type=KINDS, help="Of this kind."),
-        click.option("--room", help="In this room; in all of them if left out."),
+        click.option(
+            "--since", "since_ms", callback=_moment, help=f"Only created since then: {FORMS}."
+        ),
+        click.option("--agent", help="Only stored by this agent, such as claude-code."),
+        click.option("--author", help="Only by this author: a user name or an endpoint id."),
+        click.option(
+            "--tag",
+            "tags",
+            multiple=True,
+            help="Only with this tag; may be given often, for any of several.",
+        ),
+        click.option("--kind", type=KINDS, help="Only of this kind."),
+        click.option("--room", type=ROOM, help="Only of this room.", show_default="all rooms"),
     ):
         command = option(command)
     return command
@@ -75,9 +83,9 @@ def memory() -> None:
 
 @memory.command()
 @click.argument("text")
-@click.option("--room", required=True, help="Room to share it with; you must have joined it.")
-@click.option("--title", default="", help="Short title; the first line if left out.")
-@click.option("--kind", type=KINDS, default=MemoryKind.CONTEXT.value, show_default=True)
+@click.option("--room", type=ROOM, required=True, help="Room that this machine is in.")
+@click.option("--title", default="", show_default="the first line", help="Short title.")
+@click.option("--kind", type=KINDS, default=MemoryKind.CONTEXT.value, help="What it is.")
 @click.option("--tag", "tags", multiple=True, help="A word to filter by; may be given often.")
 @click.option("--reference", "references", multiple=True, help="Id of a memory it builds on.")
 @click.pass_obj
@@ -90,7 +98,14 @@ def store(
     tags: tuple[str, ...],
     references: tuple[str, ...],
 ) -> None:
-    """Keep TEXT and send it to everybody in the room; - reads it from stdin."""
+    """Keep TEXT and send it to everybody in the room.
+
+    - reads TEXT from stdin.
+
+    Examples:
+        buddies-cli memory store "We use PostgreSQL 16" --room feature-a --kind decision,
+        cat notes.md | buddies-cli memory store - --room feature-a
+    """
     content = text_argument(text, CONTENT_BYTES_MAX)
     view = app.ask(
         lambda daemon: daemon.store_memory(
@@ -105,7 +120,10 @@ def store(
 @cursor_option
 @click.pass_obj
 def list_(app: App, cursor: str, **filters: Unpack[Filters]) -> None:
-    """List this machine's memories, newest first."""
+    """List this machine's memories, newest first.
+
+    Examples: buddies-cli memory list, buddies-cli memory list --room feature-a --since 7d
+    """
     found = app.ask(lambda daemon: daemon.list_memories(**filters, cursor=cursor))
     if not found.results:
         app.note("no memory")
@@ -121,7 +139,12 @@ def list_(app: App, cursor: str, **filters: Unpack[Filters]) -> None:
 @filter_options
 @click.pass_obj
 def search(app: App, query: str, timeout_s: float, **filters: Unpack[Filters]) -> None:
-    """Search by meaning, here and at every member who is present."""
+    """Search by meaning, here and at every member who is present.
+
+    Examples:
+        buddies-cli memory search "how is the DB set up?",
+        buddies-cli memory search migrations --room feature-a --kind decision
+    """
     result = app.ask(lambda daemon: daemon.search_memory(query, timeout_s=timeout_s, **filters))
     for note in _asked(result):
         app.note(note)
@@ -129,12 +152,15 @@ def search(app: App, query: str, timeout_s: float, **filters: Unpack[Filters]) -
 
 
 @memory.command()
-@click.argument("id")
+@click.argument("id", type=ID)
 @offset_option
 @page_option
 @click.pass_obj
 def get(app: App, id: str, offset: int, limit: int | None) -> None:
-    """Read the memory with this ID."""
+    """Read the memory with this ID.
+
+    Example: buddies-cli memory get ID
+    """
 
     async def read(daemon: DaemonClient) -> MemoryPage:
         if limit is None and not app.as_json:

@@ -10,6 +10,7 @@ import click
 
 from buddies_cli import terminal
 from buddies_cli.app import App, Group, cursor_option
+from buddies_cli.mistakes import ROOM
 from buddies_cli.tables import Column, Page, Prose, Table, heading
 from buddies_core.errors import InvalidInput, NotAllowed
 from buddies_core.model.ids import short
@@ -44,11 +45,14 @@ def policy() -> None:
 
 
 @policy.command()
-@click.argument("room")
+@click.argument("room", type=ROOM)
 @cursor_option
 @click.pass_obj
 def show(app: App, room: str, cursor: str) -> None:
-    """Show whom this machine hears in ROOM."""
+    """Show whom this machine hears in ROOM.
+
+    Example: buddies-cli policy show feature-a
+    """
     view = app.ask(lambda daemon: daemon.get_policy(room, cursor))
     _warn(app, view)
     app.show(policy_json(view), _page(view))
@@ -56,7 +60,7 @@ def show(app: App, room: str, cursor: str) -> None:
 
 
 @policy.command(name="set")
-@click.argument("room")
+@click.argument("room", type=ROOM)
 @click.option(
     "--require-signed/--no-require-signed",
     default=False,
@@ -66,7 +70,10 @@ def show(app: App, room: str, cursor: str) -> None:
 @_YES
 @click.pass_obj
 def set_(app: App, room: str, require_signed: bool, identities: tuple[str, ...], yes: bool) -> None:
-    """Give ROOM a policy, in place of the one it has."""
+    """Give ROOM a policy, in place of the one it has.
+
+    Example: buddies-cli policy set feature-a --require-signed
+    """
     if not identities and not require_signed:
         raise InvalidInput(
             "there is nothing to set: give --identity or --require-signed; to hear everybody "
@@ -82,12 +89,17 @@ def set_(app: App, room: str, require_signed: bool, identities: tuple[str, ...],
 
 
 @policy.command()
-@click.argument("room")
+@click.argument("room", type=ROOM)
 @click.argument("label")
 @_YES
 @click.pass_obj
 def add(app: App, room: str, label: str, yes: bool) -> None:
-    """Put LABEL on the whitelist of ROOM; the first one closes the room to all others."""
+    """Put LABEL on the whitelist of ROOM.
+
+    The first one closes the room to all others.
+
+    Example: buddies-cli policy add feature-a "ssh:ssh-ed25519 AAAAC3Nz…"
+    """
     _change(
         app,
         lambda daemon, confirm: daemon.add_to_policy(room, label, confirm=confirm),
@@ -96,12 +108,15 @@ def add(app: App, room: str, label: str, yes: bool) -> None:
 
 
 @policy.command()
-@click.argument("room")
+@click.argument("room", type=ROOM)
 @click.argument("label")
 @_YES
 @click.pass_obj
 def remove(app: App, room: str, label: str, yes: bool) -> None:
-    """Take LABEL off the whitelist of ROOM."""
+    """Take LABEL off the whitelist of ROOM.
+
+    Example: buddies-cli policy remove feature-a gpg:0123456789ABCDEF0123456789ABCDEF01234567
+    """
     _change(
         app,
         lambda daemon, confirm: daemon.remove_from_policy(room, label, confirm=confirm),
@@ -110,10 +125,13 @@ def remove(app: App, room: str, label: str, yes: bool) -> None:
 
 
 @policy.command()
-@click.argument("room")
+@click.argument("room", type=ROOM)
 @click.pass_obj
 def clear(app: App, room: str) -> None:
-    """Hear everybody in ROOM again."""
+    """Hear everybody in ROOM again.
+
+    Example: buddies-cli policy clear feature-a
+    """
     _change(app, lambda daemon, confirm: daemon.set_policy(room, confirm=confirm), yes=False)
 
 

@@ -10,6 +10,7 @@ import click
 from buddies_cli import terminal
 from buddies_cli.app import App, Command, Duration, Group, cursor_option, text_argument
 from buddies_cli.commands.status import room_table, seen_rooms
+from buddies_cli.mistakes import ROOM
 from buddies_cli.tables import Page, Prose, Raw
 from buddies_core.errors import InvalidInput, NotAllowed
 from buddies_core.model import json_view
@@ -35,7 +36,7 @@ TICKET_BYTES_MAX = 64 << 10
 
 
 @click.command(cls=Command)
-@click.argument("room")
+@click.argument("room", type=ROOM)
 @click.option(
     "--ticket", help="Ticket or invite from a member; - reads it from stdin, out of sight of ps."
 )
@@ -47,6 +48,11 @@ def join(app: App, room: str, ticket: str | None, *, private: bool) -> None:
     Without a ticket this opens the room, or comes back to one that this machine knows. The machine
     stays in the room, over restarts too, until it leaves. Whoever knows the name of an open room
     may come in; into a private one each is let in by an invite: buddies-cli ticket ROOM.
+
+    Examples:
+        buddies-cli join feature-a,
+        buddies-cli join feature-a --ticket pmrhe33p…,
+        buddies-cli join launch --private
     """
     given = None if ticket is None else text_argument(ticket, TICKET_BYTES_MAX).strip()
     if given == "":  # `--ticket "$TICKET"` with nothing in it must not open a room of one's own
@@ -77,20 +83,26 @@ def _joined(report: JoinReport) -> Shown:
 
 
 @click.command(cls=Command)
-@click.argument("room")
+@click.argument("room", type=ROOM)
 @click.option(
     "--uses",
     type=click.IntRange(1, INVITE_USES_MAX),
-    help="How many may come in by an invite; 1 if left out.",
+    show_default="1",
+    help="How many machines may come in by an invite.",
 )
 @click.option(
-    "--expires", type=Duration(), help="How long an invite lasts: 30m, 24h (if left out), 7d."
+    "--expires",
+    type=Duration(),
+    show_default="24h",
+    help="How long an invite lasts, such as 30m, 24h or 7d.",
 )
 @click.pass_obj
 def ticket(app: App, room: str, uses: int | None, expires: float | None) -> None:
     """Print a ticket with which others can join ROOM.
 
     Of a private room it is a new invite, which ends; this machine has to be on to let them in.
+
+    Examples: buddies-cli ticket feature-a, buddies-cli ticket launch --uses 3 --expires 2h
     """
     report = app.ask(lambda daemon: daemon.room_ticket(room, uses=uses, expires_s=expires))
     for warning in report.warnings:
@@ -104,7 +116,7 @@ def room() -> None:
 
 
 @room.command(cls=Command)
-@click.argument("room")
+@click.argument("room", type=ROOM)
 @click.option(
     "--without",
     multiple=True,
@@ -123,6 +135,8 @@ def rotate(app: App, room: str, without: tuple[str, ...], *, along: bool, yes: b
 
     Removed members cannot read new messages; what they have, they keep. All invites to the room are
     void.
+
+    Examples: buddies-cli room rotate launch, buddies-cli room rotate launch --without carol
     """
     if along and not yes:
         shown = app.ask(lambda daemon: daemon.rotate_room(room, without, preview=True))
@@ -155,12 +169,14 @@ def _names(peers: Sequence[NamedPeer]) -> str:
 
 
 @click.command(cls=Command)
-@click.argument("room")
+@click.argument("room", type=ROOM)
 @click.pass_obj
 def leave(app: App, room: str) -> None:
     """Leave ROOM for all agents of this machine.
 
     Those that joined it are named first. What was stored stays.
+
+    Example: buddies-cli leave feature-a
     """
 
     async def leave_for_all(daemon: DaemonClient) -> LeaveReport:
@@ -194,11 +210,14 @@ def rooms(app: App, cursor: str) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("room")
+@click.argument("room", type=ROOM)
 @click.argument("text")
 @click.pass_obj
 def notify(app: App, room: str, text: str) -> None:
-    """Tell ROOM with TEXT what you are doing now."""
+    """Tell ROOM with TEXT what you are doing now.
+
+    Example: buddies-cli notify feature-a "rebasing, please wait"
+    """
     report = app.ask(lambda daemon: daemon.notify(room, text))
     told = terminal.count(report.members, "member")
     app.show(json_view.notify_json(report), f"Told {told} of {terminal.line(report.room)}.")

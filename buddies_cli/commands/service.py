@@ -34,9 +34,9 @@ def service() -> None:
 @click.option("--yes", is_flag=True, help="Write without asking.")
 @click.pass_obj
 def install(app: App, dry_run: bool, yes: bool) -> None:
-    """Write the service's file, and start the service; a daemon that runs makes way for it.
+    """Write the service's file, and start the service.
 
-    The settings are checked first. Doing it again brings the file up to date.
+    A daemon that runs makes way for it. The settings are checked first. Doing it again brings the file up to date.
 
     Example: buddies-cli service install --dry-run
     """
@@ -68,7 +68,12 @@ def install(app: App, dry_run: bool, yes: bool) -> None:
 @service.command()
 @click.pass_obj
 def status(app: App) -> None:
-    """Show whether the system starts the daemon; the exit code is 1 if its file is out of date."""
+    """Show whether the system starts the daemon.
+
+    The exit code is 1 if its file is out of date.
+
+    Example: buddies-cli service status
+    """
     from buddies_cli.service.managers import manager_of, wanted
 
     manager = manager_of(os.environ)
@@ -101,7 +106,12 @@ def status(app: App) -> None:
 @click.option("--yes", is_flag=True, help="Do it without asking.")
 @click.pass_obj
 def uninstall(app: App, yes: bool) -> None:
-    """Stop the service and delete its file; agents start the daemon then."""
+    """Stop the service and delete its file.
+
+    After that the first agent starts the daemon.
+
+    Example: buddies-cli service uninstall
+    """
     from buddies_cli.service.managers import manager_of, remove
 
     manager = manager_of(os.environ)

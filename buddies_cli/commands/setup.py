@@ -48,7 +48,7 @@ class SetupGroup(Group):
     """A group that does something itself, and so has `--json` too."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type] # whatever click hands on
+        super().__init__(*args, **kwargs)
         self.params.append(json_option())
 
 
@@ -63,7 +63,7 @@ class SetupGroup(Group):
 def setup(
     context: click.Context, names: tuple[str, ...], is_all: bool, dry_run: bool, yes: bool
 ) -> None:
-    """Find the MCP clients of this machine, and configure buddies in each.
+    """Configure buddies in the MCP clients of this machine.
 
     It shows what would change and asks. A client's own command is used where it has one; otherwise
     its file is changed, with a backup beside it. Nothing but the entry "buddies" is touched.
@@ -80,9 +80,12 @@ def setup(
 @setup.command()
 @click.pass_obj
 def status(app: App) -> None:
-    """Show which clients are configured, and in what they differ from what buddies-cli would write.
+    """Show which clients are configured, and which are out of date.
 
-    The exit code is 1 if one differs or can't be read.
+    Out of date is what differs from what buddies-cli would write. The exit code is 1 if one differs
+    or can't be read.
+
+    Example: buddies-cli setup status
     """
     found = [it for it in map(_look, CLIENTS) if it.state != "not installed"]
     results: list[JsonValue] = [_found_json(it) for it in found]
@@ -101,7 +104,9 @@ def status(app: App) -> None:
 @yes_option
 @click.pass_obj
 def remove(app: App, names: tuple[str, ...], dry_run: bool, yes: bool) -> None:
-    """Remove buddies from the clients' configurations; everything else in them stays.
+    """Remove buddies from the clients' configurations.
+
+    Everything else in them stays.
 
     Example: buddies-cli setup remove --client cursor
     """
@@ -112,10 +117,12 @@ def remove(app: App, names: tuple[str, ...], dry_run: bool, yes: bool) -> None:
 @yes_option
 @click.pass_obj
 def identity(app: App, yes: bool) -> None:
-    """Find the key that can vouch for what this machine says, and name it in the settings.
+    """Find the key that can sign for this machine, and set it.
 
     That is the key that git signs with; else the first SSH key in ~/.ssh that works without a
     passphrase. Teammates see by it that what this machine says is yours.
+
+    Example: buddies-cli setup identity
     """
     from buddies_cli.commands.config import keep
     from buddies_cli.setup.identity import find_identity

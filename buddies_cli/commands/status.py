@@ -9,6 +9,7 @@ import click
 
 from buddies_cli import terminal
 from buddies_cli.app import App, Command, cursor_option
+from buddies_cli.mistakes import ROOM
 from buddies_cli.tables import Column, Facts, Page, Prose, Styled, Table, When, heading
 from buddies_core.errors import BuddiesError
 from buddies_core.model import json_view
@@ -54,7 +55,7 @@ _AWAY = (Column("AWAY", wraps=True), Column("LAST SEEN", wraps=True), Column("EN
 
 
 @click.command(cls=Command)
-@click.argument("room", required=False)
+@click.argument("room", type=ROOM, required=False)
 @cursor_option
 @click.pass_obj
 def status(app: App, room: str | None, cursor: str) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,10 +19,10 @@ from buddies_cli.app import (
     limit_option,
     text_argument,
 )
-from buddies_cli.ending import Ending
+from buddies_cli.commands.task_watch import watch_
+from buddies_cli.mistakes import ID, ROOM
 from buddies_cli.restarts import through_restarts
 from buddies_cli.tables import Column, Entries, Entry, Raw, Styled, Table, When
-from buddies_cli.watching import Watch, watch
 from buddies_core.model import task_json
 from buddies_core.model.limits import CLAIMS_DEFAULT, CLAIMS_MAX, OFFSET_MAX, TASK_TIMEOUT_S_MIN
 from buddies_core.model.task import (
@@ -35,7 +33,6 @@ from buddies_core.model.task import (
     TaskState,
     TaskSucceeded,
 )
-from buddies_core.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +43,6 @@ if TYPE_CHECKING:
 
 STATES = click.Choice([state.value for state in TaskState])
 WAIT = Seconds(0, TIMEOUT_S_MAX)
-JOBS_MAX = 16
 _COLUMNS = (
     Column("TASK"),
     Column("STATE"),
@@ -60,7 +56,6 @@ _STYLES = {
     TaskState.FAILED: "red",
     TaskState.WORKING: "yellow",
 }
-TASKS_MAX = 1_000_000
 
 
 @click.group(cls=Group)
@@ -70,7 +65,7 @@ def task() -> None:
 
 @task.command()
 @click.argument("text")
-@click.option("--room", required=True, help="Room whose agents may do it; you must be in it.")
+@click.option("--room", type=ROOM, required=True, help="Room whose agents may do it.")
 @click.option("--peer", default="", help="Only this user's machine, or this endpoint id.")
 @click.option("--agent", default="", help="Only agents of this name.")
 @click.option("--capability", default="", help="Only agents that can do this.")
@@ -78,12 +73,13 @@ def task() -> None:
     "--timeout",
     "timeout_s",
     type=Seconds(TASK_TIMEOUT_S_MIN, TIMEOUT_S_MAX),
-    help="Seconds after which the task expires. If left out: 10 min to begin, 1 h to finish.",
+    show_default="10 min to begin, 1 h to finish",
+    help="Seconds after which the task expires.",
 )
 @click.option("--key", default="", help="The same key again is the same task, not another.")
 @click.option("--no-retry", is_flag=True, help="Not to be begun again if its worker is lost.")
 @click.option("--parent", default="", help="Id of the task that this is a part of.")
-@click.option("--wait", "wait_s", type=WAIT, help="Seconds to wait; to the end if left out.")
+@click.option("--wait", "wait_s", type=WAIT, show_default="to the end", help="Seconds to wait.")
 @click.pass_obj
 def delegate(
     app: App,
@@ -98,9 +94,14 @@ def delegate(
     parent: str,
     wait_s: float | None,
 ) -> None:
-    """Have an agent in the room do TEXT, and print its output; - reads TEXT from stdin.
+    """Have an agent in the room do TEXT, and print its output.
 
-    What was handed over goes on when this command is ended: see task wait and task cancel.
+    - reads TEXT from stdin. What was handed over goes on when this command is ended: see task wait
+    and task cancel.
+
+    Examples:
+        buddies-cli task delegate "Run the test suite" --room feature-a,
+        buddies-cli task delegate "Review PR 12" --room feature-a --agent codex --wait 600
     """
     description = text_argument(text, DESCRIPTION_BYTES_MAX)
 
@@ -124,13 +125,16 @@ def delegate(
 
 
 @task.command()
-@click.argument("id")
-@click.option("--wait", "wait_s", type=WAIT, help="Seconds to wait; to the end if left out.")
+@click.argument("id", type=ID)
+@click.option("--wait", "wait_s", type=WAIT, show_default="to the end", help="Seconds to wait.")
 @click.option("--offset", type=click.IntRange(0, OFFSET_MAX), help="Only the page from here on.")
 @click.option("--description", is_flag=True, help="Print the task's text instead; don't wait.")
 @click.pass_obj
 def wait(app: App, id: str, wait_s: float | None, offset: int | None, description: bool) -> None:
-    """Wait for the task with this ID, and print its output."""
+    """Wait for the task with this ID, and print its output.
+
+    Example: buddies-cli task wait ID
+    """
 
     async def describe(daemon: DaemonClient) -> TaskView:
         task = await daemon.task_after(id, 0, offset=offset or 0, description=True)
@@ -205,12 +209,10 @@ def _show_outcome(app: App, task: TaskView) -> None:
 
 
 @task.command()
-@click.option("--room", help="Only from this room.")
+@click.option("--room", type=ROOM, help="Only of this room.", show_default="all rooms")
+@click.option("--wait", "wait_s", type=WAIT, default=0, help="Seconds to wait for one.")
 @click.option(
-    "--wait", "wait_s", type=WAIT, default=0, show_default=True, help="Seconds to wait for one."
-)
-@click.option(
-    "--limit", type=click.IntRange(1, CLAIMS_MAX), default=CLAIMS_DEFAULT, show_default=True
+    "--limit", type=click.IntRange(1, CLAIMS_MAX), default=CLAIMS_DEFAULT, help="At most so many."
 )
 @click.pass_obj
 def poll(app: App, room: str | None, wait_s: float, limit: int) -> None:
@@ -218,6 +220,8 @@ def poll(app: App, room: str | None, wait_s: float, limit: int) -> None:
 
     The claim lasts for 10 minutes from one sign of life to the next: see task progress. Exits with
     4 if there is none.
+
+    Example: buddies-cli task poll --wait 60
     """
 
     async def claim(daemon: DaemonClient) -> tuple[TaskView, ...]:
@@ -252,12 +256,19 @@ def _block(task: TaskView) -> str:
 
 
 @task.command()
-@click.argument("id")
+@click.argument("id", type=ID)
 @click.argument("output")
 @click.option("--failed", is_flag=True, help="It failed; OUTPUT says why.")
 @click.pass_obj
 def submit(app: App, id: str, output: str, failed: bool) -> None:
-    """Answer the task with this ID by OUTPUT; - reads it from stdin."""
+    """Answer the task with this ID by OUTPUT.
+
+    - reads OUTPUT from stdin.
+
+    Examples:
+        buddies-cli task submit ID "All 412 tests pass",
+        buddies-cli task submit ID "It does not build" --failed
+    """
     text = text_argument(output, OUTPUT_BYTES_MAX)
     verdict = app.ask(lambda daemon: daemon.submit_task_result(id, success=not failed, output=text))
     said = f"{verdict.verdict}: {verdict.text}" if verdict.text else verdict.verdict
@@ -267,43 +278,61 @@ def submit(app: App, id: str, output: str, failed: bool) -> None:
 
 
 @task.command()
-@click.argument("id")
+@click.argument("id", type=ID)
 @click.argument("text")
 @click.pass_obj
 def progress(app: App, id: str, text: str) -> None:
-    """Tell with TEXT how the task with this ID goes; it is the sign of life too."""
+    """Tell with TEXT how the task with this ID goes.
+
+    It is a sign of life, too: the claim lasts for another 10 minutes.
+
+    Example:
+        buddies-cli task progress ID "half of the tests have run"
+    """
     told = app.ask(lambda daemon: daemon.task_progress(id, text))
     app.show(task_json.task_json(told), f"Told {terminal.line(told.requester_user)}.")
 
 
 @task.command()
-@click.argument("id")
+@click.argument("id", type=ID)
 @click.option("--reason", default="", help="Why; who works on it is told.")
 @click.pass_obj
 def cancel(app: App, id: str, reason: str) -> None:
-    """End the task with this ID, which this machine asked for."""
+    """End the task with this ID, which this machine asked for.
+
+    Example:
+        buddies-cli task cancel ID --reason "no longer needed"
+    """
     ended = app.ask(lambda daemon: daemon.cancel_task(id, reason))
     app.show(task_json.task_json(ended), f"The task is {ended.state}.")
 
 
 @task.command()
-@click.argument("id")
+@click.argument("id", type=ID)
 @click.argument("reason")
 @click.pass_obj
 def reject(app: App, id: str, reason: str) -> None:
-    """Say that nobody here does the task with this ID, and why."""
+    """Say that nobody here does the task with this ID, and why.
+
+    Example: buddies-cli task reject ID "there is no GPU here"
+    """
     rejected = app.ask(lambda daemon: daemon.reject_task(id, reason))
     app.show(task_json.task_json(rejected), "Rejected.")
 
 
 @task.command(name="list")
-@click.option("--room", help="Only of this room.")
+@click.option("--room", type=ROOM, help="Only of this room.", show_default="all rooms")
 @click.option("--state", type=STATES, help="Only in this state.")
 @limit_option
 @cursor_option
 @click.pass_obj
 def list_(app: App, room: str | None, state: str | None, limit: int, cursor: str) -> None:
-    """List tasks that this machine asked for or was asked to do, newest first."""
+    """List the tasks that this machine knows, newest first.
+
+    Those are the tasks that it asked for, and those that it was asked to do.
+
+    Examples: buddies-cli task list, buddies-cli task list --room feature-a --state working
+    """
     found = app.ask(
         lambda daemon: daemon.list_tasks(room=room, state=state, limit=limit, cursor=cursor)
     )
@@ -349,86 +378,8 @@ def _beginning(text: str, chars: int = 60) -> str:
     return text if len(text) <= chars else f"{text[:chars]}…"
 
 
-@task.command(name="watch")
-@click.option("--exec", "command", required=True, metavar="CMD", help="What to run, by /bin/sh.")
-@click.option("--room", help="Only tasks from this room.")
-@click.option(
-    "--agent",
-    envvar="BUDDIES_AGENT",
-    default="buddies-watch",
-    show_default=True,
-    help="The name to work under.",
-)
-@click.option(
-    "--capability",
-    "capabilities",
-    multiple=True,
-    help="What it can do; may be given often. BUDDIES_CAPABILITIES if left out.",
-)
-@click.option("--jobs", type=click.IntRange(1, JOBS_MAX), default=1, show_default=True)
-@click.option("--count", type=click.IntRange(1, TASKS_MAX), help="End after so many tasks.")
-@click.option(
-    "--timeout",
-    "timeout_s",
-    type=Seconds(0, TIMEOUT_S_MAX, min_open=True),
-    default=3600,
-    show_default=True,
-    help="Seconds that one run may take.",
-)
-@click.pass_context
-def watch_(
-    context: click.Context,
-    command: str,
-    room: str | None,
-    agent: str,
-    capabilities: tuple[str, ...],
-    jobs: int,
-    count: int | None,
-    timeout_s: float,
-) -> None:
-    """Run CMD for each task that comes.
-
-    CMD gets the task's text on stdin and its id in BUDDIES_TASK_ID; BUDDIES_TASK_ROOM, _USER,
-    _AGENT and _ATTEMPT say where it is from. If it exits with 0, what it wrote to stdout is the
-    result, up to 1 MiB; if with 75, the task is left to others; otherwise it has failed, and the
-    end of its stderr tells why. The last line of its stderr is shown to the requester as progress.
-
-    The task is done when CMD itself ends. What CMD has left in the background is ended then, and
-    so is CMD when the task is canceled. A restart of the daemon disturbs nothing.
-
-    Ctrl-C, SIGTERM or SIGHUP ends the watch: CMD gets SIGTERM, SIGKILL 5 seconds later or at the
-    second Ctrl-C, and its task goes to another worker after 30 seconds.
-
-    With --json, each result is an object on a line of its own.
-
-    What is in a task was written by somebody else: let CMD treat it as such.
-    """
-    app = context.ensure_object(App)
-
-    async def serve(daemon: DaemonClient) -> None:
-        told = os.environ.get("BUDDIES_CAPABILITIES", "").split(",")
-        can = capabilities or tuple(filter(None, map(str.strip, told)))
-        agent_name = Settings.load(os.environ).agent_name(agent)
-        await daemon.attach(agent_name, os.environ.get("BUDDIES_USER", ""), can)
-        plan = Watch(
-            command=command,
-            environ=os.environ,
-            room=room,
-            timeout_s=timeout_s,
-            jobs=jobs,
-            tasks_max=count,
-            note=app.note,
-            show_stderr=lambda text: click.echo(terminal.plain(text), nl=False, err=True),
-            report=app.show_line,
-        )
-        with ending.by_signals():
-            await watch(daemon, plan, ending.asked)
-
-    ending = Ending()
-    with suppress(asyncio.CancelledError):  # asked to end twice
-        app.ask(serve)
-    _exit(ending.exit_code)
-
-
 def _exit(code: int) -> None:
     click.get_current_context().exit(code)
+
+
+task.add_command(watch_)

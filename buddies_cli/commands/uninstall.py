@@ -19,9 +19,10 @@ from buddies_core.paths import Paths, config_file
 @click.option("--yes", is_flag=True, help="Do it without asking.")
 @click.pass_obj
 def uninstall(app: App, keep_data: bool, yes: bool) -> None:
-    """Remove buddies: from every client's configuration, its data, and the program.
+    """Remove buddies from this machine.
 
-    What runs is stopped first. What stays is listed.
+    That is its entry in every client's configuration, its data, and the program. What runs is
+    stopped first. What stays is listed.
 
     Example: buddies-cli uninstall --keep-data
     """

@@ -16,6 +16,11 @@ With --check it looks at its settings, says what is wrong with them, and ends.
 Its settings are in config.toml (buddies-cli config show); the environment wins over it:
 BUDDIES_USER, BUDDIES_NETWORK, BUDDIES_RELAY_URL, BUDDIES_LEGACY, BUDDIES_MODEL, BUDDIES_SIGNER,
 BUDDIES_LOG. Its data is in BUDDIES_DATA_DIR. The README explains them.
+
+options:
+  -h, --help     show this text and exit; so does: buddies-core help
+  -V, --version  show the version and exit
+  --check        look at the settings and exit
 """
 
 
@@ -25,9 +30,9 @@ def main() -> None:
     match sys.argv[1:]:
         case [] | ["--check"]:
             pass
-        case ["-h"] | ["--help"]:
+        case ["-h"] | ["--help"] | ["help"]:
             raise SystemExit(streams.say(USAGE))
-        case ["--version"]:
+        case ["-V"] | ["--version"]:
             raise SystemExit(streams.say(f"buddies-core {__version__}\n"))
         case arguments:
             streams.complain(f"{arguments[0]!r} is not an option; see buddies-core --help")

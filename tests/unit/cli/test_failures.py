@@ -42,10 +42,16 @@ def test_the_exit_code_says_what_kind_of_failure_it_was(
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ("join", "Missing argument 'ROOM'. See buddies-cli join --help"),
-        ("memory store x", "Missing option '--room'. See buddies-cli memory store --help"),
+        (
+            "join",
+            "Missing argument 'ROOM'. Example: buddies-cli join feature-a. See buddies-cli join",
+        ),
+        ("memory store x", "Missing option '--room'. Example: buddies-cli memory store"),
         ("fly", "No such command 'fly'. See buddies-cli --help"),
-        ("rooms x", "Got unexpected extra argument (x). See buddies-cli rooms --help"),
+        (
+            "rooms x",
+            "buddies-cli rooms takes no argument such as 'x'. See buddies-cli rooms --help",
+        ),
         ("memory list --limit 0", "0 is not in the range 1<=x<=500."),
         ("memory search q --limit 1000000000", "1000000000 is not in the range 1<=x<=500."),
         ("memory list --kind note", "'note' is not one of 'decision', "),

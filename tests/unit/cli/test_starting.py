@@ -18,7 +18,7 @@ def imported_by(*arguments: str) -> set[str]:
     """Return which of the heavy modules a command has imported by its end."""
     code = (
         "import sys; from buddies_cli.main import run;"
-        "from buddies_cli.app import App, LocalDaemon;"
+        "from buddies_cli.app import App; from buddies_cli.machine import LocalDaemon;"
         f"run({arguments!r}, App(LocalDaemon({{}})));"
         f"sys.stderr.write(' '.join(it for it in {HEAVY!r} if it in sys.modules))"
     )
