@@ -20,6 +20,7 @@ from buddies_core.errors import (
     WireError,
 )
 from buddies_core.gossip.messages import SwarmScope
+from buddies_core.history.service import History
 from buddies_core.legacy.service import Legacy
 from buddies_core.memory.search import Search
 from buddies_core.memory.service import Memories
@@ -84,6 +85,7 @@ class Inbound:
     skills: Skills
     skill_search: SkillSearch
     keyring_watch: KeyringWatch
+    history: History
     legacy: Legacy | None
     """Hears what has no trailer; None: it is refused."""
     clock: Clock
@@ -118,6 +120,7 @@ class Inbound:
                     work.create_task(self._on_delivery(room, delivery, work))
                 case NeighborCameUp(peer=peer) if room:
                     room.on_neighbor_up(peer)
+                    self.history.neighbor_up(room.name, peer)
                 case NeighborWentDown(peer=peer) if room:
                     room.on_neighbor_down(peer)
                     if self.legacy:
@@ -255,6 +258,8 @@ class Inbound:
                 return await self.skill_search.answer(caller, name, request.search_skills)
             case "fetch_skill":
                 return self.skills.answer_fetch(caller, name, request.fetch_skill)
+            case "reconcile" | "fetch_items" | "give_items":
+                return await self.history.answer(caller, name, request)
             case _:
                 return await self.tasks.answer(caller, name, request)
 

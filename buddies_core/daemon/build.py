@@ -19,6 +19,7 @@ from buddies_core.errors import StoreError
 from buddies_core.finding.embedder import MINILM, Embedder
 from buddies_core.finding.index import Index
 from buddies_core.finding.local_search import LocalSearch
+from buddies_core.history.service import History
 from buddies_core.identity.choosing import open_signer
 from buddies_core.identity.gpg import Gpg
 from buddies_core.identity.node_key import load_or_create
@@ -59,6 +60,7 @@ class Parts:
     """What `run` sets going: both doors, and what works behind them."""
 
     inbound: Inbound
+    history: History
     legacy: Legacy | None
     """None where BUDDIES_LEGACY is off."""
     services: Services
@@ -200,6 +202,16 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
                 rng=rng,
                 counters=counters,
             )
+        history = History(
+            store=store,
+            rooms=rooms,
+            memories=memories,
+            skills=skills.skills,
+            legacy=legacy,
+            clock=clock,
+            rng=rng,
+            counters=counters,
+        )
         agents = Agents(config.user, rooms.agents, tasks)
         daemon = DaemonSelf(
             config=config,
@@ -230,15 +242,18 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
                 tasks=tasks,
                 skills=skills.skills,
                 skill_search=skills.search,
+                history=history,
                 legacy=legacy,
                 clock=clock,
                 counters=counters,
             ),
+            history=history,
             legacy=legacy,
             services=Services(
                 daemon=daemon,
                 rooms=rooms,
                 room_changes=RoomChanges(rooms, host),
+                history=history,
                 memories=memories,
                 search=search,
                 agents=agents,

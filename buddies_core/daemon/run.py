@@ -37,6 +37,7 @@ async def run(config: Config) -> None:
                 group.create_task(parts.memories.run()),
                 group.create_task(parts.tasks.run()),
                 group.create_task(parts.skills.run()),
+                group.create_task(parts.history.run()),
             ]
             if parts.legacy:
                 working.append(group.create_task(parts.legacy.run()))

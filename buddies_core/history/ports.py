@@ -1,34 +1,56 @@
 """What the history of a room needs from the layers below."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
-from buddies_core.model.item import Bound, Item
+from buddies_core.asking import ports
+from buddies_core.history.items import ItemSet
+from buddies_core.model.ids import EndpointId, RoomName
+from buddies_core.trust.admitted import Admitted
+
+T = TypeVar("T")
 
 
-class ItemSet(Protocol):
-    """The items of one room, in order; see `store.items`.
+class StorePort(Protocol):
+    """Where the items of all rooms are; see `store.rocks.RocksStore`."""
 
-    Items may be added and removed while others read it.
-    """
+    @property
+    def items_complete(self) -> bool:
+        """Whether all that is kept is among the items; an older store is being brought over."""
 
-    def __len__(self) -> int:
-        """Return how many items there are."""
+    async def read(self, work: Callable[[], T]) -> T:
+        """Return what this returns, run on a thread for reading."""
 
-    def fingerprint(self, lower: Bound, upper: Bound) -> tuple[int, int]:
-        """Return the sum of the ids from `lower` up to `upper`, which is left out, and their count.
+    def items(self, room: RoomName) -> ItemSet:
+        """Return the items of a room, as they are now and later."""
 
-        An id is a number of 256 bits in little endian; the sum is taken modulo 2^256.
-        """
 
-    def list(self, lower: Bound, upper: Bound, limit: int) -> Sequence[Item]:
-        """Return the first items from `lower` up to `upper`, at most `limit`."""
+class RoomsPort(ports.RoomsPort, ports.AskPort, Protocol):
+    """The rooms this node is in; see `rooms.rooms.Rooms`."""
 
-    def nth(self, lower: Bound, number: int) -> Item | None:
-        """Return the item that has `number` others between `lower` and itself, if there is one.
+    def policy_revision(self) -> int:
+        """Return a number that changes whenever this machine's policies do."""
 
-        It takes about as long as a fingerprint, however large the number is.
-        """
 
-    def read(self, id: bytes) -> bytes | None:
-        """Return the proof that the item with this id stands for."""
+class MemoriesPort(Protocol):
+    """Who keeps memories; see `memory.service.Memories`."""
+
+    async def receive(self, admitted: Admitted, neighbor: EndpointId | None = None) -> None:
+        """Take in an admitted memory that this neighbor has handed on."""
+
+
+class SkillsPort(Protocol):
+    """Who keeps skills and votes; see `skills.service.Skills`."""
+
+    async def receive(self, admitted: Admitted, neighbor: EndpointId | None = None) -> None:
+        """Take in an admitted skill that this neighbor has handed on."""
+
+    async def receive_vote(self, admitted: Admitted, neighbor: EndpointId | None = None) -> None:
+        """Take in an admitted vote that this neighbor has handed on."""
+
+
+class LegacyPort(Protocol):
+    """The budget for what 0.1.4 peers have said; see `legacy.service.Legacy`."""
+
+    def may_keep_copy(self, content: bytes, neighbor: EndpointId) -> bool:
+        """Return whether a message without a trailer that this neighbor handed on may be kept."""

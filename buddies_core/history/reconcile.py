@@ -16,17 +16,16 @@ until all that differs has been listed. The responder keeps nothing between two 
     varint      := base 128, the most significant digit first, the high bit in all but the last byte
     fingerprint := the first 16 bytes of SHA-256(sum of the ids mod 2^256:32 le · count:varint)
 
-The work on a message is an iterator that yields after every few ranges, so that a caller with an
-event loop can let others have their turn. Items that come or go meanwhile do no harm: they are
-found the next time.
+To work on a message may take long where a set is large: that is for a thread. Items that come or go
+meanwhile do no harm: they are found the next time.
 """
 
 import hashlib
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from buddies_core.errors import WireError
-from buddies_core.history.ports import ItemSet
+from buddies_core.history.items import ItemSet
 from buddies_core.model.item import BEGIN, END, ID_BYTES, Bound, Item
 
 VERSION = 0x61
@@ -41,15 +40,13 @@ RANGES_MAX = 8192
 """In one message. 64 KiB hold 3,400 fingerprints, and an answer may list as many empty ranges."""
 DIFFERENCES_MAX = 10_000
 """Items of ours alone in one answer. A responder may say in ten bytes that it lacks them all."""
-RANGES_AT_ONCE = 8
-ITEMS_AT_ONCE = 256
-"""Before others get a turn."""
 
 _RESERVED_BYTES = 200
 _SKIP, _FINGERPRINT, _ID_LIST = 0, 1, 2
 _FINGERPRINT_BYTES = 16
 _VERSIONS = 0x60, 0x6F
 _VARINT_BYTES_MAX = 10
+_ITEMS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +70,7 @@ def begin(items: ItemSet, bytes_max: int, since: Bound = BEGIN) -> bytes:
     return message.written()
 
 
-def answer(
-    items: ItemSet, message: bytes, bytes_max: int, wanted_since: Bound = BEGIN
-) -> Generator[None, None, bytes]:
+def answer(items: ItemSet, message: bytes, bytes_max: int, wanted_since: Bound = BEGIN) -> bytes:
     """Return the responder's answer to a message.
 
     A range of which the responder has nothing, and wants nothing as it ends before `wanted_since`,
@@ -87,9 +82,7 @@ def answer(
     if not _is_spoken(message):
         return bytes([VERSION])
     answer = _Writer()
-    for number, (lower, upper, mode, payload) in enumerate(_ranges(message), start=1):
-        if number % RANGES_AT_ONCE == 0:
-            yield
+    for lower, upper, mode, payload in _ranges(message):
         if mode == _SKIP:
             continue
         total = items.fingerprint(lower, upper)
@@ -110,7 +103,7 @@ def answer(
     return answer.written()
 
 
-def learn(items: ItemSet, message: bytes, bytes_max: int) -> Generator[None, None, Learned]:
+def learn(items: ItemSet, message: bytes, bytes_max: int) -> Learned:
     """Return what the initiator learns of an answer, and what it says next.
 
     It learns of about `DIFFERENCES_MAX` differences at once; the next message is about the rest.
@@ -123,9 +116,7 @@ def learn(items: ItemSet, message: bytes, bytes_max: int) -> Generator[None, Non
     reply = _Writer()
     ours_alone: list[Item] = []
     theirs_alone: list[bytes] = []
-    for number, (lower, upper, mode, payload) in enumerate(_ranges(message), start=1):
-        if number % RANGES_AT_ONCE == 0:
-            yield
+    for lower, upper, mode, payload in _ranges(message):
         if mode == _SKIP:
             continue
         end = upper
@@ -136,9 +127,7 @@ def learn(items: ItemSet, message: bytes, bytes_max: int) -> Generator[None, Non
             _describe(items, lower, upper, reply)
         else:
             theirs = dict.fromkeys(payload)
-            for count, item in enumerate(_each(items, lower, upper), start=1):
-                if count % ITEMS_AT_ONCE == 0:
-                    yield
+            for item in _each(items, lower, upper):
                 if item.id in theirs:
                     del theirs[item.id]
                 elif len(ours_alone) < DIFFERENCES_MAX:
@@ -184,7 +173,7 @@ def _list(items: ItemSet, lower: Bound, upper: Bound, message: "_Writer", bytes_
 
 
 def _each(items: ItemSet, lower: Bound, upper: Bound) -> Iterator[Item]:
-    while some := items.list(lower, upper, ITEMS_AT_ONCE):
+    while some := items.list(lower, upper, _ITEMS_AT_ONCE):
         yield from some
         lower = Bound(some[-1].at_ms, some[-1].id + b"\0")
 

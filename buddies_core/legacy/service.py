@@ -149,6 +149,20 @@ class Legacy:
             return
         await self._act_on(room, await room.hear(content, neighbor), neighbor, is_author=is_author)
 
+    def may_keep_copy(self, content: bytes, neighbor: EndpointId) -> bool:
+        """Return whether a message that this neighbor handed on as history may be checked and kept.
+
+        The budget is that of broadcasts.
+        """
+        now_s = self._clock.now_s()
+        message = _decoded(content)
+        return (
+            message is not None
+            and self._budget.take_message(neighbor, now_s)
+            and self._budget.take_signatures(message, neighbor, now_s)
+            and self._may_keep(neighbor)
+        )
+
     async def _act_on(
         self, room: RoomPort, admitted: Admitted, neighbor: EndpointId, *, is_author: bool
     ) -> None:

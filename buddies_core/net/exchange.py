@@ -22,8 +22,8 @@ from buddies_core.wire.frames import FrameReader
 
 REPLY_BYTES_MAX = 256 * 1024
 ITEMS_MAX = 1024
-"""Found things, presences or votes in one reply. An empty one takes two bytes on the wire and more
-than a hundred in memory. A full reply of ours has 320."""
+"""Found things, presences, votes or items in one reply. An empty one takes two bytes on the wire
+and more than a hundred in memory. A full reply of ours has 320."""
 ANSWER_BYTES_MAX = 2 * 1024 * 1024
 """All replies to one request together: a content has 1 MiB at most, and comes with 1,024 votes."""
 REPLIES_MAX = {
@@ -32,6 +32,7 @@ REPLIES_MAX = {
     "fetch_memory": 64,
     "fetch_skill": 64,
     "fetch_output": 64,
+    "fetch_items": 16,
 }
 """How many replies answer a request of this kind; all others are answered by one."""
 ABANDONED_MAX = 16
@@ -116,6 +117,8 @@ def _decoded(body: bytes) -> PeerReply:
         len(reply.memory_part.votes),
         len(reply.skill_part.votes),
         len(reply.bindings.presences),
+        len(reply.items.proofs),
+        len(reply.items_taken.refused),
     )
     if max(items) > ITEMS_MAX:
         raise WireError(f"a reply has {max(items)} items; at most {ITEMS_MAX} are sent")

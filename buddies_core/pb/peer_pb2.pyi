@@ -152,6 +152,9 @@ class PeerRequest(_message.Message):
     REDEEM_FIELD_NUMBER: _builtins.int
     TAKE_EPOCH_FIELD_NUMBER: _builtins.int
     CATCH_UP_FIELD_NUMBER: _builtins.int
+    RECONCILE_FIELD_NUMBER: _builtins.int
+    FETCH_ITEMS_FIELD_NUMBER: _builtins.int
+    GIVE_ITEMS_FIELD_NUMBER: _builtins.int
     topic: _builtins.bytes
     """The room it concerns: its topic; in Redeem, TakeEpoch and CatchUp its id; empty in Ping."""
     proof: _builtins.bytes
@@ -194,6 +197,12 @@ class PeerRequest(_message.Message):
     def take_epoch(self) -> Global___TakeEpoch: ...
     @_builtins.property
     def catch_up(self) -> Global___CatchUp: ...
+    @_builtins.property
+    def reconcile(self) -> Global___Reconcile: ...
+    @_builtins.property
+    def fetch_items(self) -> Global___FetchItems: ...
+    @_builtins.property
+    def give_items(self) -> Global___GiveItems: ...
     def __init__(
         self,
         *,
@@ -217,12 +226,15 @@ class PeerRequest(_message.Message):
         redeem: Global___Redeem | None = ...,
         take_epoch: Global___TakeEpoch | None = ...,
         catch_up: Global___CatchUp | None = ...,
+        reconcile: Global___Reconcile | None = ...,
+        fetch_items: Global___FetchItems | None = ...,
+        give_items: Global___GiveItems | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "catch_up", b"catch_up", "fetch_bindings", b"fetch_bindings", "fetch_memory", b"fetch_memory", "fetch_output", b"fetch_output", "fetch_skill", b"fetch_skill", "hello", b"hello", "lease_task", b"lease_task", "offer_task", b"offer_task", "ping", b"ping", "redeem", b"redeem", "reject_task", b"reject_task", "renew_lease", b"renew_lease", "report_progress", b"report_progress", "search", b"search", "search_skills", b"search_skills", "submit_result", b"submit_result", "take_epoch", b"take_epoch", "withdraw_task", b"withdraw_task"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "catch_up", b"catch_up", "fetch_bindings", b"fetch_bindings", "fetch_items", b"fetch_items", "fetch_memory", b"fetch_memory", "fetch_output", b"fetch_output", "fetch_skill", b"fetch_skill", "give_items", b"give_items", "hello", b"hello", "lease_task", b"lease_task", "offer_task", b"offer_task", "ping", b"ping", "reconcile", b"reconcile", "redeem", b"redeem", "reject_task", b"reject_task", "renew_lease", b"renew_lease", "report_progress", b"report_progress", "search", b"search", "search_skills", b"search_skills", "submit_result", b"submit_result", "take_epoch", b"take_epoch", "withdraw_task", b"withdraw_task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "catch_up", b"catch_up", "fetch_bindings", b"fetch_bindings", "fetch_memory", b"fetch_memory", "fetch_output", b"fetch_output", "fetch_skill", b"fetch_skill", "hello", b"hello", "lease_task", b"lease_task", "offer_task", b"offer_task", "ping", b"ping", "proof", b"proof", "redeem", b"redeem", "reject_task", b"reject_task", "renew_lease", b"renew_lease", "report_progress", b"report_progress", "search", b"search", "search_skills", b"search_skills", "submit_result", b"submit_result", "take_epoch", b"take_epoch", "topic", b"topic", "withdraw_task", b"withdraw_task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "catch_up", b"catch_up", "fetch_bindings", b"fetch_bindings", "fetch_items", b"fetch_items", "fetch_memory", b"fetch_memory", "fetch_output", b"fetch_output", "fetch_skill", b"fetch_skill", "give_items", b"give_items", "hello", b"hello", "lease_task", b"lease_task", "offer_task", b"offer_task", "ping", b"ping", "proof", b"proof", "reconcile", b"reconcile", "redeem", b"redeem", "reject_task", b"reject_task", "renew_lease", b"renew_lease", "report_progress", b"report_progress", "search", b"search", "search_skills", b"search_skills", "submit_result", b"submit_result", "take_epoch", b"take_epoch", "topic", b"topic", "withdraw_task", b"withdraw_task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_ask: _TypeAlias = _typing.Literal["ping", "hello", "search", "fetch_memory", "offer_task", "lease_task", "renew_lease", "report_progress", "submit_result", "fetch_output", "reject_task", "withdraw_task", "search_skills", "fetch_skill", "fetch_bindings", "redeem", "take_epoch", "catch_up"]  # noqa: Y015
+    _WhichOneofReturnType_ask: _TypeAlias = _typing.Literal["ping", "hello", "search", "fetch_memory", "offer_task", "lease_task", "renew_lease", "report_progress", "submit_result", "fetch_output", "reject_task", "withdraw_task", "search_skills", "fetch_skill", "fetch_bindings", "redeem", "take_epoch", "catch_up", "reconcile", "fetch_items", "give_items"]  # noqa: Y015
     _WhichOneofArgType_ask: _TypeAlias = _typing.Literal["ask", b"ask"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ask) -> _WhichOneofReturnType_ask | None: ...
 
@@ -246,6 +258,9 @@ class PeerReply(_message.Message):
     SKILL_PART_FIELD_NUMBER: _builtins.int
     BINDINGS_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
+    RECONCILED_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    ITEMS_TAKEN_FIELD_NUMBER: _builtins.int
     end: _builtins.bool
     @_builtins.property
     def refusal(self) -> Global___Refusal: ...
@@ -269,6 +284,12 @@ class PeerReply(_message.Message):
     def bindings(self) -> Global___BindingsReply: ...
     @_builtins.property
     def epoch(self) -> Global___EpochReply: ...
+    @_builtins.property
+    def reconciled(self) -> Global___Reconciled: ...
+    @_builtins.property
+    def items(self) -> Global___Items: ...
+    @_builtins.property
+    def items_taken(self) -> Global___ItemsTaken: ...
     def __init__(
         self,
         *,
@@ -284,12 +305,15 @@ class PeerReply(_message.Message):
         skill_part: Global___Part | None = ...,
         bindings: Global___BindingsReply | None = ...,
         epoch: Global___EpochReply | None = ...,
+        reconciled: Global___Reconciled | None = ...,
+        items: Global___Items | None = ...,
+        items_taken: Global___ItemsTaken | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "bindings", b"bindings", "epoch", b"epoch", "hello", b"hello", "lease", b"lease", "memory_part", b"memory_part", "output_part", b"output_part", "refusal", b"refusal", "search", b"search", "skill_part", b"skill_part", "skills_found", b"skills_found", "verdict", b"verdict"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "bindings", b"bindings", "epoch", b"epoch", "hello", b"hello", "items", b"items", "items_taken", b"items_taken", "lease", b"lease", "memory_part", b"memory_part", "output_part", b"output_part", "reconciled", b"reconciled", "refusal", b"refusal", "search", b"search", "skill_part", b"skill_part", "skills_found", b"skills_found", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "bindings", b"bindings", "end", b"end", "epoch", b"epoch", "hello", b"hello", "lease", b"lease", "memory_part", b"memory_part", "output_part", b"output_part", "refusal", b"refusal", "search", b"search", "skill_part", b"skill_part", "skills_found", b"skills_found", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "bindings", b"bindings", "end", b"end", "epoch", b"epoch", "hello", b"hello", "items", b"items", "items_taken", b"items_taken", "lease", b"lease", "memory_part", b"memory_part", "output_part", b"output_part", "reconciled", b"reconciled", "refusal", b"refusal", "search", b"search", "skill_part", b"skill_part", "skills_found", b"skills_found", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["refusal", "hello", "search", "memory_part", "lease", "verdict", "output_part", "skills_found", "skill_part", "bindings", "epoch"]  # noqa: Y015
+    _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["refusal", "hello", "search", "memory_part", "lease", "verdict", "output_part", "skills_found", "skill_part", "bindings", "epoch", "reconciled", "items", "items_taken"]  # noqa: Y015
     _WhichOneofArgType_answer: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_answer) -> _WhichOneofReturnType_answer | None: ...
 
@@ -1202,3 +1226,146 @@ class EpochReply(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EpochReply: _TypeAlias = EpochReply  # noqa: Y015
+
+@_typing.final
+class Reconcile(_message.Message):
+    """How does your history of the room differ from mine? An item is a proof, P2PMessage ‖ trailer, of a
+    memory, a skill or a vote; its id is the SHA-256 of that. docs/history.md describes the exchange.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    SINCE_MS_FIELD_NUMBER: _builtins.int
+    message: _builtins.bytes
+    """Of the negentropy protocol, version 1: 64 KiB at most."""
+    since_ms: _builtins.int
+    """The caller does not compare what is older, by the time of the item."""
+    def __init__(
+        self,
+        *,
+        message: _builtins.bytes = ...,
+        since_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "since_ms", b"since_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reconcile: _TypeAlias = Reconcile  # noqa: Y015
+
+@_typing.final
+class Reconciled(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    WANTED_SINCE_MS_FIELD_NUMBER: _builtins.int
+    message: _builtins.bytes
+    count: _builtins.int
+    """How many items there are here."""
+    wanted_since_ms: _builtins.int
+    """What is older is not wanted here, by the time of the item; 2^64 - 1 if nothing is."""
+    def __init__(
+        self,
+        *,
+        message: _builtins.bytes = ...,
+        count: _builtins.int = ...,
+        wanted_since_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "message", b"message", "wanted_since_ms", b"wanted_since_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reconciled: _TypeAlias = Reconciled  # noqa: Y015
+
+@_typing.final
+class FetchItems(_message.Message):
+    """Answered by Items, in any order, without those that are not there."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """32 bytes each, 256 at most."""
+
+    def __init__(
+        self,
+        *,
+        ids: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchItems: _TypeAlias = FetchItems  # noqa: Y015
+
+@_typing.final
+class Items(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROOFS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def proofs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    def __init__(
+        self,
+        *,
+        proofs: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["proofs", b"proofs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Items: _TypeAlias = Items  # noqa: Y015
+
+@_typing.final
+class GiveItems(_message.Message):
+    """You lack these. They are admitted by the rules for broadcasts, and not broadcast again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROOFS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def proofs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    def __init__(
+        self,
+        *,
+        proofs: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["proofs", b"proofs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GiveItems: _TypeAlias = GiveItems  # noqa: Y015
+
+@_typing.final
+class ItemsTaken(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REFUSED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def refused(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Ids of those that are not kept there."""
+
+    def __init__(
+        self,
+        *,
+        refused: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["refused", b"refused"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ItemsTaken: _TypeAlias = ItemsTaken  # noqa: Y015

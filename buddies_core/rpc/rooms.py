@@ -67,13 +67,27 @@ class RoomChangesService(Protocol):
         """Give a private room a new secret."""
 
 
+class HistoryService(Protocol):
+    """What was said in rooms before this node came; see `history.service.History`."""
+
+    def joined(self, room: RoomName) -> None:
+        """Have what this node lacks fetched."""
+
+
 class RoomsRpc(RoomsServicer):
     """The methods of the Rooms service."""
 
-    def __init__(self, rooms: RoomsService, changes: RoomChangesService, agents: Agents) -> None:
+    def __init__(
+        self,
+        rooms: RoomsService,
+        changes: RoomChangesService,
+        history: HistoryService,
+        agents: Agents,
+    ) -> None:
         self._rooms = rooms
         self._named = rooms.named
         self._changes = changes
+        self._history = history
         self._agents = agents
 
     async def Join(
@@ -84,6 +98,8 @@ class RoomsRpc(RoomsServicer):
         report = await self._changes.join(
             request.room, request.ticket or None, agent, private=request.private
         )
+        if not report.already_joined:
+            self._history.joined(report.room)
         return join_report_to_pb(fitting_rooms.join_report(report))
 
     async def Leave(

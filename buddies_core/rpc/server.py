@@ -28,7 +28,7 @@ from buddies_core.rpc.errors import ErrorsToStatus
 from buddies_core.rpc.identities import IdentitiesRpc, RevocationsService
 from buddies_core.rpc.memories import MemoriesRpc, MemoriesService, SearchService
 from buddies_core.rpc.policies import PoliciesRpc, PoliciesService
-from buddies_core.rpc.rooms import RoomChangesService, RoomsRpc, RoomsService
+from buddies_core.rpc.rooms import HistoryService, RoomChangesService, RoomsRpc, RoomsService
 from buddies_core.rpc.skills import SkillSearchService, SkillsRpc, SkillsService
 from buddies_core.rpc.tasks import TasksRpc, TasksService
 
@@ -43,6 +43,7 @@ class Services:
     daemon: DaemonService
     rooms: RoomsService
     room_changes: RoomChangesService
+    history: HistoryService
     policies: PoliciesService
     memories: MemoriesService
     search: SearchService
@@ -70,7 +71,7 @@ async def serve(paths: Paths, services: Services) -> AsyncIterator[None]:
         DaemonRpc(services.daemon, services.tasks, services.agents, closing), server
     )
     room_pb2_grpc.add_RoomsServicer_to_server(
-        RoomsRpc(services.rooms, services.room_changes, services.agents), server
+        RoomsRpc(services.rooms, services.room_changes, services.history, services.agents), server
     )
     policy_pb2_grpc.add_PoliciesServicer_to_server(
         PoliciesRpc(services.policies, services.rooms), server

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from typing import TypeVar
 
 from buddies_core.model.ids import EndpointId, MemoryId, RoomId, RoomName, TaskId
 from buddies_core.model.memory import (
@@ -23,6 +24,8 @@ from buddies_core.store.policies import InMemoryPolicies
 from buddies_core.store.records import BindingRecord, PresenceRecord, RoomRecord
 from buddies_core.store.task_records import OfferRecord, TaskRecord
 
+T = TypeVar("T")
+
 
 class InMemoryStore:
     """A store without a disk; it passes the tests that RocksStore passes, which documents it."""
@@ -41,6 +44,15 @@ class InMemoryStore:
         self._watermarks: dict[bytes, int] = {}
         self._tasks: dict[TaskId, TaskRecord] = {}
         self._offers: dict[TaskId, OfferRecord] = {}
+
+    @property
+    def items_complete(self) -> bool:
+        """Whether all records are among the items."""
+        return True
+
+    async def read(self, work: Callable[[], T]) -> T:
+        """Return what `work` returns."""
+        return work()
 
     def items(self, room: RoomName) -> ItemSet:
         """Return the items of a room."""

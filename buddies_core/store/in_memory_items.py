@@ -1,10 +1,13 @@
 """The contract of `store.items` over proofs in memory, for tests."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 
 from buddies_core.model.item import Item
 from buddies_core.store.items import Fingerprint, Place
 from buddies_core.wire.items import item_of
+
+_known_item_of = lru_cache(100_000)(item_of)
 
 
 class SortedItems:
@@ -36,4 +39,4 @@ class SortedItems:
         return next((proof for item, proof in self._items().items() if item.id == id), None)
 
     def _items(self) -> Mapping[Item, bytes]:
-        return {item_of(proof): proof for proof in self._proofs()}
+        return {_known_item_of(proof): proof for proof in self._proofs()}

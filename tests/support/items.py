@@ -2,12 +2,9 @@
 
 import bisect
 import hashlib
-from collections.abc import Generator, Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Sequence
 
 from buddies_core.model.item import ID_BYTES, Bound, Item
-
-T = TypeVar("T")
 
 
 def an_item(number: int, at_ms: int | None = None) -> Item:
@@ -44,13 +41,3 @@ class InMemoryItems:
         return self.items[
             bisect.bisect_left(self.items, lower) : bisect.bisect_left(self.items, upper)
         ]
-
-
-def result_of(work: Generator[None, None, T]) -> T:
-    """Return what a piece of work comes to, without a pause."""
-    try:
-        while True:
-            next(work)
-    except StopIteration as done:
-        result: T = done.value
-        return result

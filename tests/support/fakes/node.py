@@ -13,6 +13,7 @@ from tests.support.fakes.identities import FakeRevocations
 from tests.support.fakes.policies import FakePolicies
 from tests.support.fakes.services import (
     FakeDaemon,
+    FakeHistory,
     FakeMemories,
     FakeRooms,
     FakeSearch,
@@ -33,6 +34,7 @@ class FakeNode:
     tasks: FakeTasks
     skills: FakeSkills
     policies: FakePolicies
+    history: FakeHistory
     revocations: FakeRevocations
     agents: Agents
 
@@ -53,6 +55,7 @@ async def fake_node(
         tasks=FakeTasks(inbox=inbox),
         skills=FakeSkills(),
         policies=FakePolicies(),
+        history=FakeHistory(),
         revocations=FakeRevocations(),
         agents=agents,
     )
@@ -60,6 +63,7 @@ async def fake_node(
         daemon=node.daemon,
         rooms=rooms,
         room_changes=rooms,
+        history=node.history,
         memories=node.memories,
         search=node.search,
         tasks=node.tasks,

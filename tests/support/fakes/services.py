@@ -280,6 +280,16 @@ class FakeRooms:
 
 
 @dataclass
+class FakeHistory:
+    """Notes which rooms have just been joined."""
+
+    rooms: list[RoomName] = field(default_factory=list)
+
+    def joined(self, room: RoomName) -> None:
+        self.rooms.append(room)
+
+
+@dataclass
 class FakeMemories:
     """A store that holds one memory."""
 

@@ -37,7 +37,6 @@ from buddies_core.model.views import MemoryView
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
 from buddies_core.rooms.composing import Composer
 from buddies_core.store.in_memory import InMemoryStore
-from buddies_core.store.in_memory_skills import InMemorySkills
 from buddies_core.trust.admission import Admission
 from buddies_core.trust.admitted import Admitted
 from buddies_core.trust.revocations import Revocations
@@ -106,6 +105,9 @@ class TeamRooms:
 
     def message_bytes_max(self, room: RoomName) -> int:
         return self.bytes_max
+
+    def policy_revision(self) -> int:
+        return 0
 
     async def compose(
         self,
@@ -229,7 +231,7 @@ class Node:
         self.clock = team.clock
         self.counters: Counter[str] = Counter()
         self.store = InMemoryStore()
-        self.kept = InMemorySkills()
+        self.kept = self.store.skills
         self.rooms = TeamRooms(self, rooms)
         self.documents = MemoryDocuments(self.store)
         self.index = FakeIndex(self.documents)

@@ -92,7 +92,14 @@ async def a_whole_daemon(home: Path, environ: Mapping[str, str]) -> AsyncIterato
         async with build(config, asyncio.Event()) as parts, asyncio.TaskGroup() as group:
             working = [
                 group.create_task(part.run())
-                for part in (parts.inbound, parts.legacy, parts.memories, parts.tasks, parts.skills)
+                for part in (
+                    parts.inbound,
+                    parts.history,
+                    parts.legacy,
+                    parts.memories,
+                    parts.tasks,
+                    parts.skills,
+                )
                 if part
             ]
             async with (

@@ -1,0 +1,34 @@
+"""A set of items, as far as the reconciliation needs to know it."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from buddies_core.model.item import Bound, Item
+
+
+class ItemSet(Protocol):
+    """The items of one room, in order; see `store.items`.
+
+    Items may be added and removed while others read it.
+    """
+
+    def __len__(self) -> int:
+        """Return how many items there are."""
+
+    def fingerprint(self, lower: Bound, upper: Bound) -> tuple[int, int]:
+        """Return the sum of the ids from `lower` up to `upper`, which is left out, and their count.
+
+        An id is a number of 256 bits in little endian; the sum is taken modulo 2^256.
+        """
+
+    def list(self, lower: Bound, upper: Bound, limit: int) -> Sequence[Item]:
+        """Return the first items from `lower` up to `upper`, at most `limit`."""
+
+    def nth(self, lower: Bound, number: int) -> Item | None:
+        """Return the item that has `number` others between `lower` and itself, if there is one.
+
+        It takes about as long as a fingerprint, however large the number is.
+        """
+
+    def read(self, id: bytes) -> bytes | None:
+        """Return the proof that the item with this id stands for."""

@@ -1,0 +1,214 @@
+"""The history of the rooms: when to exchange it with whom, and how far that is."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from random import Random
+
+from buddies_core.asking.members import endpoints_to_ask
+from buddies_core.clock import Clock
+from buddies_core.errors import BuddiesError, Busy
+from buddies_core.history.answering import Answering
+from buddies_core.history.exchange import Exchanger, MemberLied, Progress
+from buddies_core.history.ports import (
+    LegacyPort,
+    MemoriesPort,
+    RoomsPort,
+    SkillsPort,
+    StorePort,
+)
+from buddies_core.history.refusals import Refusals
+from buddies_core.history.schedule import Schedule
+from buddies_core.history.taking import Taker
+from buddies_core.model.ids import EndpointId, RoomName, short
+from buddies_core.model.item import BEGIN, Bound
+from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
+
+LOOK_EVERY_S = 5.0
+ASLEEP_S = 20.0
+"""The wall clock is this much further than the monotonic one, which stands still in sleep."""
+NEIGHBOR_WITHIN_S = 2.0
+ASKED_LATELY_S = 10.0
+"""A neighbor that compares its items with ours need not be asked to do the same."""
+
+_log = logging.getLogger(__name__)
+
+
+class History:
+    """Keeps the history of this node's rooms complete. One event loop owns this."""
+
+    def __init__(
+        self,
+        *,
+        store: StorePort,
+        rooms: RoomsPort,
+        memories: MemoriesPort,
+        skills: SkillsPort,
+        legacy: LegacyPort | None,
+        clock: Clock,
+        rng: Random,
+        counters: Counter[str],
+    ) -> None:
+        self._store = store
+        self._rooms = rooms
+        self._clock = clock
+        self._counters = counters
+        self._refusals = Refusals()
+        self._revision = rooms.policy_revision()
+        taker = Taker(
+            store=store,
+            rooms=rooms,
+            memories=memories,
+            skills=skills,
+            legacy=legacy,
+            refusals=self._refusals,
+            clock=clock,
+            counters=counters,
+        )
+        self._answering = Answering(
+            store=store,
+            taker=taker,
+            wanted_since=self._wanted_since,
+            clock=clock,
+            counters=counters,
+        )
+        self._exchanger = Exchanger(
+            store=store,
+            rooms=rooms,
+            taker=taker,
+            refusals=self._refusals,
+            clock=clock,
+            counters=counters,
+        )
+        self._schedule = Schedule(rng)
+        self._under_way: list[Progress] = []
+        self._asked: dict[tuple[RoomName, EndpointId], float] = {}
+        self._wake = asyncio.Event()
+
+    async def run(self) -> None:
+        """Exchange until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._look_around())
+            while True:
+                self._wake.clear()
+                now_s = self._clock.now_s()
+                if self._store.items_complete:
+                    for room, peer in self._schedule.start(now_s):
+                        group.create_task(self._exchange(room, peer))
+                due_s = self._schedule.next_s()
+                pause_s = LOOK_EVERY_S if due_s is None else max(0.05, due_s - now_s)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(pause_s, LOOK_EVERY_S)):
+                        await self._wake.wait()
+
+    # What happens
+
+    def neighbor_up(self, room: RoomName, peer: EndpointId) -> None:
+        """Have the history compared with that of a neighbor that is there now."""
+        if room not in self._rooms.joined():
+            return  # It is being joined: see `joined`.
+        within_s = NEIGHBOR_WITHIN_S if len(self._store.items(room)) else 0.0
+        self._schedule.neighbor_up(room, peer, self._clock.now_s(), within_s)
+        self._wake.set()
+
+    def joined(self, room: RoomName) -> None:
+        """Have the history of a room compared that this node has just come into."""
+        self._compare_again((room,))
+
+    def _compare_again(self, rooms: Sequence[RoomName]) -> None:
+        """Have the history of these rooms compared: this node may have missed something."""
+        self._schedule.all_again(self._members, rooms, self._clock.now_s())
+        self._wake.set()
+
+    async def answer(
+        self, caller: EndpointId, room: RoomName, request: PeerRequest
+    ) -> list[PeerReply]:
+        """Return what to say to a member that compares its history with ours.
+
+        Raises:
+            InvalidInput: its request makes no sense.
+            Busy: it asks too much, or this node is not ready for it.
+            BuddiesError: the disk refused.
+        """
+        if not self._store.items_complete:
+            raise Busy("this node is still bringing its store up to date; try again in a minute")
+        if request.HasField("reconcile"):
+            if request.reconcile.since_ms <= self._wanted_since(room).at_ms:
+                self._note_asked(room, caller)
+            return await self._answering.reconcile(room, request.reconcile)
+        if request.HasField("fetch_items"):
+            return await self._answering.fetch(room, request.fetch_items)
+        return await self._answering.take(room, caller, request.give_items)
+
+    # How far it is
+
+    def under_way(self, room: RoomName) -> tuple[Progress, ...]:
+        """Return the exchanges in a room that are under way."""
+        return tuple(it for it in self._under_way if it.room == room)
+
+    async def _look_around(self) -> None:
+        ahead_s = self._wall_ahead_s()
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            before_s, ahead_s = ahead_s, self._wall_ahead_s()
+            if ahead_s - before_s > ASLEEP_S:
+                _log.info("woke_up after_s=%.0f", ahead_s - before_s)
+                self._compare_again(self._rooms.joined())
+            self._schedule.take_turns(self._members, self._rooms.joined(), self._clock.now_s())
+            if self._revision != (revision := self._rooms.policy_revision()):
+                self._revision = revision
+                self._refusals.clear()
+            self._wake.set()
+
+    async def _exchange(self, room: RoomName, peer: EndpointId) -> None:
+        if self._was_asked_lately(room, peer):
+            self._schedule.ended(room, peer, self._clock.now_s())
+            return
+        progress = Progress(room, peer)
+        self._under_way.append(progress)
+        try:
+            await self._exchanger.run(progress, self._wanted_since(room))
+        except MemberLied as error:
+            self._counters["history_members_dropped"] += 1
+            _log.warning("history_member_dropped peer=%s room=%s: %s", short(peer), room, error)
+            self._failed(room, peer, lied=True)
+        except BuddiesError as error:
+            self._counters["history_exchanges_failed"] += 1
+            _log.info("history_exchange_failed peer=%s room=%s: %s", short(peer), room, error)
+            self._failed(room, peer, lied=False)
+        except Exception:  # noqa: BLE001 - one bad peer
+            self._counters["bugs"] += 1
+            _log.exception("history_exchange_met_bug room=%s", room)
+            self._failed(room, peer, lied=False)
+        else:
+            self._counters["history_exchanges"] += 1
+            self._schedule.ended(room, peer, self._clock.now_s(), again=progress.is_cut_short)
+        finally:
+            self._under_way.remove(progress)
+            self._wake.set()
+
+    def _failed(self, room: RoomName, peer: EndpointId, *, lied: bool) -> None:
+        others = self._members(room)
+        self._schedule.failed(room, peer, others, self._clock.now_s(), lied=lied)
+
+    def _members(self, room: RoomName) -> tuple[EndpointId, ...]:
+        return endpoints_to_ask(self._rooms, room)
+
+    def _wanted_since(self, room: RoomName) -> Bound:
+        return BEGIN
+
+    def _note_asked(self, room: RoomName, peer: EndpointId) -> None:
+        now_s = self._clock.now_s()
+        self._asked = {
+            it: at_s for it, at_s in self._asked.items() if at_s > now_s - ASKED_LATELY_S
+        }
+        self._asked[room, peer] = now_s
+
+    def _was_asked_lately(self, room: RoomName, peer: EndpointId) -> bool:
+        asked_s = self._asked.get((room, peer))
+        return asked_s is not None and asked_s > self._clock.now_s() - ASKED_LATELY_S
+
+    def _wall_ahead_s(self) -> float:
+        return self._clock.wall_ms() / 1000 - self._clock.now_s()

@@ -1,0 +1,155 @@
+"""Takes in the items that members hand over, by the rules for what they broadcast."""
+
+import asyncio
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+from buddies_core.clock import Clock
+from buddies_core.errors import BuddiesError, WireError
+from buddies_core.history.ports import (
+    LegacyPort,
+    MemoriesPort,
+    RoomsPort,
+    SkillsPort,
+    StorePort,
+)
+from buddies_core.history.refusals import Refusals
+from buddies_core.model.bodies import MemoryCreated, SkillPublished, SkillVoteCast
+from buddies_core.model.ids import EndpointId, RoomName, short
+from buddies_core.trust.admitted import Admitted, Rejected
+from buddies_core.wire.room_messages import has_trailer
+
+AT_ONCE = 64
+"""One sync of the disk serves so many."""
+CHECKED_AT_ONCE = 16
+"""Before others get a turn: to check a signature takes 0.1 ms."""
+LIES = frozenset({"undecodable", "too_long", "bad_signature", "author_is_not_sender", "scope"})
+"""Why an item is rejected that no honest member can have kept."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Taken:
+    """What has become of the proofs that a member handed over."""
+
+    kept: set[bytes] = field(default_factory=set)
+    """Ids of those that are kept now."""
+    refused: set[bytes] = field(default_factory=set)
+    """Ids of those that the rules here do not let in."""
+    lies: int = 0
+    """Those that the member cannot have kept itself by any rules."""
+
+
+class Taker:
+    """Admits proofs and keeps what is in them."""
+
+    def __init__(
+        self,
+        *,
+        store: StorePort,
+        rooms: RoomsPort,
+        memories: MemoriesPort,
+        skills: SkillsPort,
+        legacy: LegacyPort | None,
+        refusals: Refusals,
+        clock: Clock,
+        counters: Counter[str],
+    ) -> None:
+        self._store = store
+        self._rooms = rooms
+        self._memories = memories
+        self._skills = skills
+        self._legacy = legacy
+        self._refusals = refusals
+        self._clock = clock
+        self._counters = counters
+
+    async def take(self, room: RoomName, peer: EndpointId, proofs: Collection[bytes]) -> Taken:
+        """Admit the proofs that a member handed over, and keep what is in them.
+
+        Memories come before skills, and skills before the votes on them. What is refused is not
+        asked for again for a while.
+
+        Raises:
+            BuddiesError: the disk refused, or this node has left the room.
+        """
+        taken = Taken()
+        admitted: dict[bytes, Admitted] = {}
+        for number, proof in enumerate(proofs, start=1):
+            id = hashlib.sha256(proof).digest()
+            try:
+                admitted[id] = await self._admitted(room, peer, proof)
+            except Rejected as rejected:
+                taken.lies += rejected.reason in LIES
+                self._refuse(room, peer, id, taken)
+            except WireError:
+                self._refuse(room, peer, id, taken)
+            if number % CHECKED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        ordered = sorted(admitted.items(), key=lambda it: _rank(it[1]))
+        for rank in dict.fromkeys(_rank(it) for _, it in ordered):
+            await self._keep([it for _, it in ordered if _rank(it) == rank], peer)
+        items = self._store.items(room)
+        for id in admitted:
+            if items.read(id) is None:
+                self._refuse(room, peer, id, taken)
+            else:
+                taken.kept.add(id)
+        self._counters["history_items_kept"] += len(taken.kept)
+        return taken
+
+    async def _admitted(self, room: RoomName, peer: EndpointId, proof: bytes) -> Admitted:
+        if not has_trailer(proof) and (
+            self._legacy is None or not self._legacy.may_keep_copy(proof, peer)
+        ):
+            raise WireError("it has no trailer, and nothing more of that kind is taken now")
+        return await self._rooms.admit(room, proof, peer)
+
+    async def _keep(self, admitted: Iterable[Admitted], peer: EndpointId) -> None:
+        waiting = list(admitted)
+        while some := waiting[:AT_ONCE]:
+            del waiting[:AT_ONCE]
+            failures: list[BuddiesError] = []
+            async with asyncio.TaskGroup() as group:
+                for it in some:
+                    group.create_task(self._receive(it, peer, failures))
+            if failures:
+                raise failures[0]
+
+    async def _receive(
+        self, admitted: Admitted, peer: EndpointId, failures: list[BuddiesError]
+    ) -> None:
+        try:
+            match admitted.message.body:
+                case MemoryCreated():
+                    await self._memories.receive(admitted, peer)
+                case SkillPublished():
+                    await self._skills.receive(admitted, peer)
+                case SkillVoteCast():
+                    await self._skills.receive_vote(admitted, peer)
+                case _:
+                    _log.info("item_of_no_kind peer=%s", short(peer))
+        except BuddiesError as error:
+            failures.append(error)
+
+    def _refuse(self, room: RoomName, peer: EndpointId, id: bytes, taken: Taken) -> None:
+        taken.refused.add(id)
+        self._counters["history_items_refused"] += 1
+        self._refusals.add(room, id, self._clock.now_s(), brought_by=peer)
+
+
+def _rank(admitted: Admitted) -> int:
+    match admitted.message.body:
+        case MemoryCreated():
+            return 1
+        case SkillPublished():
+            return 2
+        case SkillVoteCast():
+            return 3
+        case _:
+            # What changes others comes before them.
+            return 0
