@@ -36,7 +36,8 @@ def service() -> None:
 def install(app: App, dry_run: bool, yes: bool) -> None:
     """Write the service's file, and start the service.
 
-    A daemon that runs makes way for it. The settings are checked first. Doing it again brings the file up to date.
+    A daemon that runs makes way for it. The settings are checked first. Doing it again brings the
+    file up to date.
 
     Example: buddies-cli service install --dry-run
     """
