@@ -37,6 +37,8 @@ from buddies_core.model.limits import (
 )
 
 if TYPE_CHECKING:  # brings gRPC, which --help must not wait for
+    from pathlib import Path
+
     from buddies_cli.machine import Machine
     from buddies_cli.progress import Bar
     from buddies_cli.tables import Shown
@@ -122,6 +124,11 @@ class App:
     def restart(self) -> None:
         """Replace the daemon by one with the present settings, once those are found to be good."""
         asyncio.run(self.machine.restart())
+
+    def restore(self, backup: Path) -> str:
+        """Put a backup in the place of what is kept, and return what was done."""
+        with self.progress("Restoring"):
+            return asyncio.run(self.machine.restore(backup))
 
     def check(self, environ: Mapping[str, str]) -> None:
         """Raise what is wrong if a daemon with this environment could not start."""

@@ -10,6 +10,7 @@ from buddies_core.paths import Paths
 if TYPE_CHECKING:  # what brings gRPC or asyncio is imported when it is needed
     from collections.abc import AsyncIterator, Mapping
     from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
 
     from buddies_core.client import DaemonClient
 
@@ -28,6 +29,9 @@ class Machine(Protocol):
 
     async def restart(self) -> None:
         """Replace the daemon by one with the present settings, once those are found to be good."""
+
+    async def restore(self, backup: Path) -> str:
+        """Put a backup in the place of what is kept, and return what was done."""
 
     async def check(self, environ: Mapping[str, str]) -> None:
         """Raise what is wrong if a daemon with this environment could not start."""
@@ -71,6 +75,13 @@ class LocalDaemon:
         from buddies_core import launcher
 
         await launcher.restart_daemon(Paths.from_environment(self._environ), self._environ)
+
+    async def restore(self, backup: Path) -> str:
+        """Put a backup in the place of what is kept, and return what was done."""
+        from buddies_core import launcher
+
+        paths = Paths.from_environment(self._environ)
+        return await launcher.restore_backup(paths, self._environ, backup)
 
     async def check(self, environ: Mapping[str, str]) -> None:
         """Raise what is wrong if a daemon with this environment could not start."""

@@ -53,6 +53,9 @@ COMMANDS = {
     "config": "config",
     "setup": "setup",
     "uninstall": "uninstall",
+    "backup": "store",
+    "restore": "store",
+    "store": "store",
     "help": "help",
 }
 """The module in `commands` that each command is in, under its own name."""

@@ -17,6 +17,7 @@ from buddies_cli.app import (
     search_timeout_option,
     text_argument,
 )
+from buddies_cli.commands.transfer import export, import_
 from buddies_cli.mistakes import ID, ROOM
 from buddies_cli.snippets import origin, snippet
 from buddies_cli.tables import Entries, Entry, Page, Raw, paragraph
@@ -210,3 +211,7 @@ def _entry(view: MemoryView, *, body: bool = True) -> Entry:
         id=str(view.id),
         body=snippet(view.title, view.content, view.match) if body else "",
     )
+
+
+memory.add_command(export)
+memory.add_command(import_)

@@ -16,6 +16,7 @@ from buddies_core.client.identities import IdentityCalls
 from buddies_core.client.policies import PolicyCalls
 from buddies_core.client.rooms import RoomCalls
 from buddies_core.client.skills import SkillCalls
+from buddies_core.client.stores import StoreCalls
 from buddies_core.client.tasks import TaskCalls
 from buddies_core.client.versions import Age, age_of, outdated
 from buddies_core.convert import arguments
@@ -52,7 +53,7 @@ SEARCH_MARGIN_S = 2.0
 """On top of what the search itself may take."""
 
 
-class DaemonClient(RoomCalls, TaskCalls, SkillCalls, IdentityCalls, PolicyCalls):
+class DaemonClient(RoomCalls, TaskCalls, SkillCalls, IdentityCalls, PolicyCalls, StoreCalls):
     """This machine's daemon. Use `connect`."""
 
     def __init__(self, connection: Connection) -> None:
@@ -61,6 +62,7 @@ class DaemonClient(RoomCalls, TaskCalls, SkillCalls, IdentityCalls, PolicyCalls)
         IdentityCalls.__init__(self, connection)
         PolicyCalls.__init__(self, connection)
         RoomCalls.__init__(self, connection)
+        StoreCalls.__init__(self, connection)
         self._daemon = DaemonStub(connection.channel)
         self._memories = MemoriesStub(connection.channel)
         self._attached_pid = os.getpid()

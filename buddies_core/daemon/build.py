@@ -12,6 +12,7 @@ from random import SystemRandom
 
 from buddies_core.clock import SystemClock
 from buddies_core.daemon.config import Config
+from buddies_core.daemon.keeping import Keeping
 from buddies_core.daemon.legacy import LegacyPorts, message_signer
 from buddies_core.daemon.service import DaemonSelf
 from buddies_core.daemon.skills import open_skills
@@ -44,6 +45,7 @@ from buddies_core.skills.service import Skills
 from buddies_core.skills.votes import KnownAndHeard
 from buddies_core.store.rocks import RocksStore
 from buddies_core.tasks.service import Tasks
+from buddies_core.transfer.service import Transfer
 from buddies_core.trust.admission import Admission
 from buddies_core.trust.bindings import Bindings
 from buddies_core.trust.gate import Gate
@@ -261,6 +263,15 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
                 skills=skills.skills,
                 skill_search=skills.search,
                 revocations=revocations,
+                transfer=Transfer(
+                    store=store,
+                    rooms=rooms,
+                    memories=memories,
+                    skills=skills.skills,
+                    hidden=revocations,
+                    counters=counters,
+                ),
+                keeping=Keeping(paths, store),
                 policies=PolicyChanges(rooms, gate, bindings, resolver, key.endpoint),
             ),
             store=store,

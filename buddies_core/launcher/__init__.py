@@ -1,6 +1,7 @@
 """Starting, stopping and restarting this machine's daemon, and ending its MCP host."""
 
 from buddies_core.launcher.restarting import check_settings, restart_daemon
+from buddies_core.launcher.restoring import restore_backup
 from buddies_core.launcher.spawning import reasons_in
 from buddies_core.launcher.starting import ensure_daemon
 from buddies_core.launcher.stopping import host_answers, stop_daemon, stop_host
@@ -11,6 +12,7 @@ __all__ = [
     "host_answers",
     "reasons_in",
     "restart_daemon",
+    "restore_backup",
     "stop_daemon",
     "stop_host",
 ]

@@ -49,7 +49,7 @@ async def ensure_daemon(
         return
     paths.create()
     try:
-        async with asyncio.timeout(START_TIMEOUT_S), _only_starter(paths):
+        async with asyncio.timeout(START_TIMEOUT_S), only_starter(paths):
             await _start(paths, environ, command)
     except TimeoutError:
         raise _late(paths) from None
@@ -80,7 +80,7 @@ async def _look(paths: Paths, *, may_replace: bool = True) -> _Found:
 
 
 @asynccontextmanager
-async def _only_starter(paths: Paths) -> AsyncIterator[None]:
+async def only_starter(paths: Paths) -> AsyncIterator[None]:
     """Hold the start lock; it falls free if this process dies, and no child inherits it."""
     try:
         descriptor = os.open(paths.start_lock, os.O_RDWR | os.O_CREAT, 0o600)

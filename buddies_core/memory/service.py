@@ -21,7 +21,7 @@ from buddies_core.errors import (
     StoreError,
     WireError,
 )
-from buddies_core.memory.copies import received_memory
+from buddies_core.memory.copies import received_memory, with_content
 from buddies_core.memory.fetching import MemoryFetcher, memory_parts, preference
 from buddies_core.memory.findings import RecentFinds
 from buddies_core.memory.limits import check_own
@@ -111,12 +111,16 @@ class Memories:
         *,
         agent: str,
         user: str,
+        is_told: bool = True,
+        id: MemoryId | None = None,
+        created_at_s: int | None = None,
     ) -> MemoryView:
         """Keep a memory and tell the room; on return it is on disk, peers may still be receiving.
 
-        Without a title it gets the content's first line. A content that does not fit into a
-        broadcast is told shortened, and its rest is fetched by the members. Calling twice stores
-        two.
+        What is not told is found by members when they compare what they have. Without an id it gets
+        one, without a time the present, without a title the content's first line. A content that
+        does not fit into a broadcast is told shortened, and its rest is fetched by the members.
+        Calling twice stores two.
 
         Raises:
             NotFound: this node is not in the room.
@@ -128,9 +132,9 @@ class Memories:
         wall_ms = self._clock.wall_ms()
         endpoint = self._network.endpoint
         entry = MemoryEntry(
-            id=MemoryId(uuid4()),
+            id=id or MemoryId(uuid4()),
             author=endpoint.hex(),
-            created_at_s=wall_ms // 1000,
+            created_at_s=wall_ms // 1000 if created_at_s is None else created_at_s,
             room=room,
             kind=kind,
             title=title.strip() or _first_line(content),
@@ -159,6 +163,8 @@ class Memories:
             received_at_ms=wall_ms,
         )
         await self._keep(memory)
+        if not is_told:
+            return snippet(memory, self._rooms)
         try:
             await self._rooms.send(room, proof)
         except BuddiesError as error:
@@ -166,16 +172,20 @@ class Memories:
             _log.warning("memory_not_told memory=%s room=%s: %s", entry.id, room, error)
         return snippet(memory, self._rooms)
 
-    async def receive(self, admitted: Admitted, neighbor: EndpointId | None = None) -> None:
+    async def receive(
+        self, admitted: Admitted, neighbor: EndpointId | None = None, content: bytes | None = None
+    ) -> None:
         """Keep a memory that a peer told the room, unless it is too large; fetch its rest later.
 
-        `neighbor` is who passed it on.
+        `neighbor` is who passed it on, maybe with all of its content.
 
         Raises:
             StoreError: the disk refused.
         """
         try:
             memory = received_memory(admitted, self._rooms, self._clock.wall_ms())
+            if memory.truncated and content is not None:
+                memory = with_content(memory, content)
         except WireError as error:
             self._counters["memories_rejected"] += 1
             _log.info("memory_rejected room=%s: %s", admitted.room, error)

@@ -19,6 +19,7 @@ from buddies_core.pb import (
     policy_pb2_grpc,
     room_pb2_grpc,
     skill_pb2_grpc,
+    store_pb2_grpc,
     task_pb2_grpc,
 )
 from buddies_core.rpc.agents import Agents
@@ -30,6 +31,7 @@ from buddies_core.rpc.memories import MemoriesRpc, MemoriesService, SearchServic
 from buddies_core.rpc.policies import PoliciesRpc, PoliciesService
 from buddies_core.rpc.rooms import HistoryService, RoomChangesService, RoomsRpc, RoomsService
 from buddies_core.rpc.skills import SkillSearchService, SkillsRpc, SkillsService
+from buddies_core.rpc.stores import KeepingService, StoresRpc, TransferService
 from buddies_core.rpc.tasks import TasksRpc, TasksService
 
 GRACE_S = 2.0
@@ -52,6 +54,8 @@ class Services:
     skills: SkillsService
     skill_search: SkillSearchService
     revocations: RevocationsService
+    transfer: TransferService
+    keeping: KeepingService
 
 
 @asynccontextmanager
@@ -86,6 +90,9 @@ async def serve(paths: Paths, services: Services) -> AsyncIterator[None]:
         SkillsRpc(services.skills, services.skill_search, services.agents, services.rooms), server
     )
     identity_pb2_grpc.add_IdentitiesServicer_to_server(IdentitiesRpc(services.revocations), server)
+    store_pb2_grpc.add_StoresServicer_to_server(
+        StoresRpc(services.transfer, services.keeping, services.agents, services.rooms), server
+    )
     healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     await healthy.set(health.OVERALL_HEALTH, health_pb2.HealthCheckResponse.SERVING)

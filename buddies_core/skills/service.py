@@ -243,17 +243,21 @@ class Skills:
 
     # What peers do
 
-    async def receive(self, admitted: Admitted, neighbor: EndpointId | None = None) -> None:
+    async def receive(
+        self, admitted: Admitted, neighbor: EndpointId | None = None, content: bytes | None = None
+    ) -> None:
         """Keep a skill that a peer told the room, if it is what it claims; else count it.
 
         Of a long one the content is fetched later, and until then it is not shown. `neighbor` is
-        who passed it on.
+        who passed it on, maybe with all of its content.
 
         Raises:
             StoreError: the disk refused.
         """
         try:
             skill = await self._copies.skill(admitted)
+            if skill.truncated and content is not None:
+                skill = self._copies.with_content(skill, content)
         except WireError:
             return
         try:

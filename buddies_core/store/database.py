@@ -21,6 +21,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from rocksdict import (
     BlockBasedOptions,
     Cache,
+    Checkpoint,
     DBCompressionType,
     Options,
     Rdict,
@@ -122,6 +123,30 @@ class Database:
         with contextlib.suppress(StoreError):
             kept = self.get(_ID)
             self.id = await self.commit(decide) if kept is None else kept
+
+    async def change_id(self) -> None:
+        """Get another id."""
+        id = os.urandom(16)
+        await self.commit(lambda _: (None, {_ID: id}))
+        self.id = id
+
+    async def checkpoint(self, path: Path, describe: Callable[[], T]) -> T:
+        """Write a copy into a directory that does not exist, and return what describes it.
+
+        No commit is between the copy and its description.
+
+        Raises:
+            StoreError: the disk refused.
+        """
+
+        def run() -> T:
+            try:
+                Checkpoint(self._rocks).create_checkpoint(str(path))
+            except Exception as error:  # noqa: BLE001 - rocksdict raises nothing narrower
+                raise _store_error(path, error) from None
+            return describe()
+
+        return await asyncio.get_running_loop().run_in_executor(self._writer, run)
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value, at once.

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from buddies_core.model.ids import EndpointId, MemoryId, RoomId, RoomName, TaskId
+from buddies_core.model.item import END, Bound, Item
 from buddies_core.model.memory import (
     Memory,
     MemoryFilter,
@@ -18,11 +19,13 @@ from buddies_core.model.revocation import Revocation
 from buddies_core.store.in_memory_invites import InMemoryInvites
 from buddies_core.store.in_memory_items import SortedItems
 from buddies_core.store.in_memory_skills import InMemorySkills
+from buddies_core.store.item_records import Record
 from buddies_core.store.items import ItemSet
 from buddies_core.store.keys import SEQUENCE_MAX, presence_mark
 from buddies_core.store.policies import InMemoryPolicies
 from buddies_core.store.records import BindingRecord, PresenceRecord, RoomRecord
 from buddies_core.store.task_records import OfferRecord, TaskRecord
+from buddies_core.wire.items import item_of
 
 T = TypeVar("T")
 
@@ -59,9 +62,17 @@ class InMemoryStore:
 
         def proofs() -> list[bytes]:
             memories = (it.proof for _, it in self._memories.values() if it.entry.room == room)
-            return [*memories, *self.skills.proofs(room)]
+            return [*memories, *(it.proof for it in self.skills.all(room))]
 
         return SortedItems(proofs)
+
+    async def records(
+        self, room: RoomName, lower: Item | Bound, limit: int
+    ) -> list[tuple[Item, Record]]:
+        """Return the records of a room's first items from `lower` on, each with its item."""
+        memories = (memory for _, memory in self._memories.values())
+        by_item = {item_of(it.proof): it for it in (*memories, *self.skills.all(room))}
+        return [(it, by_item[it]) for it in self.items(room).list(lower, END, limit)]
 
     async def put_memory(self, memory: Memory) -> bool:
         """Keep a memory unless one that prevails has its key; return whether it is kept now."""

@@ -38,5 +38,9 @@ class SortedItems:
         """Return the proof with this hash; None if it is not here."""
         return next((proof for item, proof in self._items().items() if item.id == id), None)
 
+    def __contains__(self, id: bytes) -> bool:
+        """Return whether there is an item with this id."""
+        return self.read(id) is not None
+
     def _items(self) -> Mapping[Item, bytes]:
         return {_known_item_of(proof): proof for proof in self._proofs()}

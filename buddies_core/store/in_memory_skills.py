@@ -148,10 +148,10 @@ class InMemorySkills:
         self._votes[_place(vote)] = vote, neighbor
         return True
 
-    def proofs(self, room: RoomName) -> list[bytes]:
-        """Return the proofs of a room's skills and votes."""
-        skills = (skill.proof for _, skill in self._skills.values() if skill.entry.room == room)
-        votes = (it.proof for it, _ in self._votes.values() if room_of_key(it.skill) == room)
+    def all(self, room: RoomName) -> list[Skill | Vote]:
+        """Return the skills and votes of a room."""
+        skills = (skill for _, skill in self._skills.values() if skill.entry.room == room)
+        votes = (vote for vote, _ in self._votes.values() if room_of_key(vote.skill) == room)
         return [*skills, *votes]
 
     def ballots(self, key: SkillKey) -> tuple[tuple[Vote, EndpointId | None], ...]:

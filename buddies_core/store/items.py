@@ -62,6 +62,9 @@ class ItemSet(Protocol):
     def read(self, id: bytes) -> bytes | None:
         """Return the proof with this hash; None if it is not here, or damaged."""
 
+    def __contains__(self, id: bytes) -> bool:
+        """Return whether there is an item with this id."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -229,7 +232,7 @@ class RocksItemSet:
         Raises:
             StoreError: the disk could not be read.
         """
-        place = self._database.get(BY_ID + self._prefix + id)
+        place = self.place(id)
         record = None if place is None else self._database.get(place)
         if place is None or record is None:
             return None
@@ -238,6 +241,14 @@ class RocksItemSet:
         except DecodeError:
             return None
         return proof if sha256(proof).digest() == id else None
+
+    def __contains__(self, id: bytes) -> bool:
+        """Return whether there is an item with this id."""
+        return self.place(id) is not None
+
+    def place(self, id: bytes) -> bytes | None:
+        """Return where the record of an item lies; None if there is no such item."""
+        return self._database.get(BY_ID + self._prefix + id)
 
     def forget(self, item: Item) -> None:
         """Take note that an item has come or gone."""

@@ -45,6 +45,7 @@ TOTALS = b"z"
 TASKS = b"k"
 OFFERS = b"o"
 REVOCATIONS = b"x"
+PRESENCES = b"p"
 BITS = b"g"
 TIMES = b"h"
 SPANS = b"H"
@@ -122,7 +123,7 @@ def room(name: RoomName) -> bytes:
 
 def presences(room_id: RoomId) -> bytes:
     """Return what all presences of a room begin with."""
-    return b"p" + room_id
+    return PRESENCES + room_id
 
 
 def presence(room_id: RoomId, endpoint: EndpointId) -> bytes:

@@ -1,15 +1,14 @@
 """The store on disk: memories, joined rooms, members last seen, tasks, high-water marks."""
 
 import itertools
-import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from buddies_core.errors import StoreError
-from buddies_core.model.ids import EndpointId, MemoryId, RoomId, RoomName, TaskId
+from buddies_core.model.ids import EndpointId, MemoryId, RoomId, RoomName
+from buddies_core.model.item import Bound, Item
 from buddies_core.model.memory import (
     Memory,
     MemoryFilter,
@@ -18,10 +17,12 @@ from buddies_core.model.memory import (
     MemoryPlace,
 )
 from buddies_core.model.revocation import Revocation
+from buddies_core.model.transfer import Verified
 from buddies_core.store import keys
 from buddies_core.store.arrivals import arrivals
 from buddies_core.store.database import Changes, Database, Read
 from buddies_core.store.invites import RocksInvites
+from buddies_core.store.item_records import Record, records
 from buddies_core.store.items import ItemSet, RocksItems
 from buddies_core.store.listing import Listing
 from buddies_core.store.marks import RocksMarks
@@ -49,17 +50,9 @@ from buddies_core.store.records import (
     encode_room,
 )
 from buddies_core.store.skills import RocksSkills
-from buddies_core.store.task_records import (
-    OfferRecord,
-    TaskRecord,
-    decode_offer,
-    decode_task,
-    encode_offer,
-    encode_task,
-)
+from buddies_core.store.tasks import RocksTasks, decoded
 from buddies_core.store.upgrade import note_complete, takes_time, upgrade
-
-_log = logging.getLogger(__name__)
+from buddies_core.store.verifying import verify
 
 T = TypeVar("T")
 
@@ -68,7 +61,7 @@ def _nothing(_: MemoryHead) -> bool:
     return False
 
 
-class RocksStore(RocksMarks):
+class RocksStore(RocksMarks, RocksTasks):
     """Everything that outlives the daemon, but for the node key. Made by `open`.
 
     A record that can't be read does no harm to others: what reads it alone raises and names it,
@@ -76,8 +69,8 @@ class RocksStore(RocksMarks):
     """
 
     def __init__(self, database: Database, quotas: Quotas = DEFAULT_QUOTAS) -> None:
-        super().__init__(database)
-        self._database = database
+        RocksMarks.__init__(self, database)
+        RocksTasks.__init__(self, database)
         self._quotas = quotas
         self._listing = Listing(keys.BITS, keys.TIMES, keys.SPANS)
         self.policies = RocksPolicies(database)
@@ -114,6 +107,29 @@ class RocksStore(RocksMarks):
     def items(self, room: RoomName) -> ItemSet:
         """Return the items of a room: the proofs of its memories, skills and votes."""
         return self._items.of(room)
+
+    async def records(
+        self, room: RoomName, lower: Item | Bound, limit: int
+    ) -> list[tuple[Item, Record]]:
+        """Return the records of a room's first items from `lower` on, each with its item."""
+        items = self._items.of(room)
+        return await self._database.read(lambda: records(self._database, items, lower, limit))
+
+    async def checkpoint(self, path: Path) -> int:
+        """Write a copy into a directory that does not exist; return how many memories it has.
+
+        Raises:
+            StoreError: the disk refused.
+        """
+        return await self._database.checkpoint(path, self.count_memories)
+
+    async def change_id(self) -> None:
+        """Be another store from now on: what was derived from this one is made anew."""
+        await self._database.change_id()
+
+    def verify(self) -> AsyncIterator[Verified]:
+        """Read every record, and yield what is damaged."""
+        return verify(self._database, self._items)
 
     def usage(self) -> Usage:
         """Return how much of the disk rooms and authors use, and may use."""
@@ -269,7 +285,7 @@ class RocksStore(RocksMarks):
 
     def rooms(self) -> tuple[RoomRecord, ...]:
         """Return the joined rooms, by name; damaged ones are left out."""
-        return tuple(_decoded(self._database.scan(keys.ROOMS), decode_room))
+        return tuple(decoded(self._database.scan(keys.ROOMS), decode_room))
 
     async def put_presence(self, presence: PresenceRecord) -> None:
         """Remember a member's latest presence, in place of the last.
@@ -281,7 +297,7 @@ class RocksStore(RocksMarks):
 
     def presences(self, room_id: RoomId) -> tuple[PresenceRecord, ...]:
         """Return the latest presence of each member, by endpoint; damaged ones are left out."""
-        return tuple(_decoded(self._database.scan(keys.presences(room_id)), decode_presence))
+        return tuple(decoded(self._database.scan(keys.presences(room_id)), decode_presence))
 
     def get_presence(self, room_id: RoomId, endpoint: EndpointId) -> PresenceRecord | None:
         """Return a member's latest presence; raises StoreError if its record is damaged."""
@@ -318,7 +334,7 @@ class RocksStore(RocksMarks):
 
     def bindings(self) -> tuple[BindingRecord, ...]:
         """Return who vouches for each endpoint; damaged records are left out."""
-        return tuple(_decoded(self._database.scan(keys.BINDINGS), decode_binding))
+        return tuple(decoded(self._database.scan(keys.BINDINGS), decode_binding))
 
     async def put_revocation(self, revocation: Revocation) -> None:
         """Remember that an identity is revoked, in place of since when it was."""
@@ -326,84 +342,8 @@ class RocksStore(RocksMarks):
 
     def revocations(self) -> tuple[Revocation, ...]:
         """Return the revoked identities, by label; damaged records are left out."""
-        return tuple(_decoded(self._database.scan(keys.REVOCATIONS), decode_revocation))
+        return tuple(decoded(self._database.scan(keys.REVOCATIONS), decode_revocation))
 
     async def delete_revocation(self, label: str) -> None:
         """Forget that an identity is revoked, if it is. On return that is on disk."""
         await self._put(keys.revocation(label), None)
-
-    async def put_task(self, task: TaskRecord) -> None:
-        """Keep a task that this node asked for, in place of what was known of it.
-
-        On return it is on disk.
-
-        Raises:
-            StoreError: the disk refused; what was known of it stays.
-        """
-        await self._put(keys.task(task.order.id), encode_task(task))
-
-    def get_task(self, id: TaskId) -> TaskRecord | None:
-        """Return the task with this id, if this node asked for one.
-
-        Raises:
-            StoreError: its record is damaged.
-        """
-        return self._read(keys.task(id), decode_task, f"task {id}")
-
-    async def tasks(self) -> tuple[TaskRecord, ...]:
-        """Return the tasks that this node asked for, by id; damaged ones are left out."""
-        return await self._database.read(
-            lambda: tuple(_decoded(self._database.scan(keys.TASKS), decode_task))
-        )
-
-    async def delete_task(self, id: TaskId) -> None:
-        """Forget a task that this node asked for, if it is known. On return that is on disk."""
-        await self._put(keys.task(id), None)
-
-    async def put_offer(self, offer: OfferRecord) -> None:
-        """Keep a task that this node was asked to do, in place of what was known of it.
-
-        On return it is on disk.
-
-        Raises:
-            StoreError: the disk refused; what was known of it stays.
-        """
-        await self._put(keys.offer(offer.order.id), encode_offer(offer))
-
-    def get_offer(self, id: TaskId) -> OfferRecord | None:
-        """Return the task with this id, if this node was asked to do one.
-
-        Raises:
-            StoreError: its record is damaged.
-        """
-        return self._read(keys.offer(id), decode_offer, f"offered task {id}")
-
-    async def offers(self) -> tuple[OfferRecord, ...]:
-        """Return the tasks that this node was asked to do, by id; damaged ones are left out."""
-        return await self._database.read(
-            lambda: tuple(_decoded(self._database.scan(keys.OFFERS), decode_offer))
-        )
-
-    async def delete_offer(self, id: TaskId) -> None:
-        """Forget a task that this node was asked to do, if it is known. On return it is on disk."""
-        await self._put(keys.offer(id), None)
-
-    def _read(self, key: bytes, decode: Callable[[bytes], T], name: str) -> T | None:
-        try:
-            data = self._database.get(key)
-            return None if data is None else decode(data)
-        except (StoreError, ValueError) as error:
-            raise StoreError(
-                f"the record of {name} is damaged ({error}); nothing else is affected"
-            ) from error
-
-    async def _put(self, key: bytes, value: bytes | None, *, synced: bool = True) -> None:
-        await self._database.commit(lambda _: (None, {key: value}), synced=synced)
-
-
-def _decoded(records: Iterator[tuple[bytes, bytes]], decode: Callable[[bytes], T]) -> Iterator[T]:
-    for place, data in records:
-        try:
-            yield decode(data)
-        except ValueError as error:
-            _log.warning("record_damaged key=%s reason=%s", place.hex(), error)

@@ -320,7 +320,7 @@ class RocksSkills:
             return False
 
         def decide(read: Read) -> tuple[bool, Changes]:
-            former = {it: _read_vote(it, read(it)) for it in (*forgotten, place)}
+            former = {it: read_vote(it, read(it)) for it in (*forgotten, place)}
             kept = former[place]
             is_news = kept is None or kept[0].sent_at_ms < vote.sent_at_ms
             is_kept = place not in forgotten and is_news
@@ -343,7 +343,7 @@ class RocksSkills:
     def ballots(self, key: SkillKey) -> tuple[tuple[Vote, EndpointId | None], ...]:
         """Return the votes on a skill, each with who brought it in; damaged ones are left out."""
         records = self._database.scan(skill_keys.VOTES + skill_keys.in_room(key))
-        ballots = (_read_vote(place, data) for place, data in records)
+        ballots = (read_vote(place, data) for place, data in records)
         return tuple(ballot for ballot in ballots if ballot is not None)
 
     def votes(self, key: SkillKey) -> tuple[Vote, ...]:
@@ -361,7 +361,8 @@ def _inline(content: str, _size: int) -> str:
     return content
 
 
-def _read_vote(place: bytes, data: bytes | None) -> tuple[Vote, EndpointId | None] | None:
+def read_vote(place: bytes, data: bytes | None) -> tuple[Vote, EndpointId | None] | None:
+    """Return the vote in a record, if it is a good one, and who brought it in."""
     try:
         return None if data is None else decode_vote(data)
     except ValueError as error:

@@ -20,6 +20,7 @@ the content in any case, and covers what was received rather than what was under
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 from buddies_core.errors import WireError
@@ -135,6 +136,7 @@ def signing_input(room_id: bytes, signed: bytes, *, is_private: bool = False) ->
     return (_PRIVATE_CONTEXT if is_private else _CONTEXT) + room_id + signed
 
 
+@lru_cache(maxsize=512)  # Who admits a message and who keeps it both read it; that takes 0.1 ms.
 def open_envelope(raw: bytes) -> Envelope:
     """Return what is in a broadcast or a proof; nothing is verified yet.
 

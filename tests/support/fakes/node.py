@@ -20,6 +20,7 @@ from tests.support.fakes.services import (
     daemon_info,
 )
 from tests.support.fakes.skills import FakeSkills
+from tests.support.fakes.stores import FakeKeeping, FakeTransfer
 from tests.support.fakes.tasks import FakeTasks
 
 
@@ -71,6 +72,8 @@ async def fake_node(
         skill_search=node.skills,
         policies=node.policies,
         revocations=node.revocations,
+        transfer=FakeTransfer(),
+        keeping=FakeKeeping(),
         agents=agents,
     )
     async with serve(paths, services):

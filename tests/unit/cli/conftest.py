@@ -38,6 +38,7 @@ class FakeMachine:
         self.checked: list[dict[str, str]] = []
         self.refuses = ""
         self.hosted: int | None = None
+        self.restored: list[Path] = []
 
     @asynccontextmanager
     async def client(self, *, start: bool) -> AsyncIterator[FakeClient]:
@@ -56,6 +57,10 @@ class FakeMachine:
 
     async def restart(self) -> None:
         self.runs = True
+
+    async def restore(self, backup: Path) -> str:
+        self.restored.append(backup)
+        return "Restored 7 memories."
 
     async def check(self, environ: Mapping[str, str]) -> None:
         self.checked.append(dict(environ))

@@ -1,0 +1,68 @@
+"""The calls about what is kept: exports, imports, backups, checks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+
+from buddies_core.client.connection import Connection, sendable
+from buddies_core.model.transfer import BackedUp, Exported, Imported, Refused, Verified
+from buddies_core.pb import store_pb2
+from buddies_core.pb.store_pb2_grpc import StoresStub
+
+IMPORT_TIMEOUT_S = 60.0
+"""Of a thousand lines, on a slow disk."""
+WHOLE_TIMEOUT_S = 3600.0
+"""Of what reads or writes all that is kept."""
+
+
+class StoreCalls:
+    """The part of DaemonClient that is about the store."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._stores = StoresStub(connection.channel)
+
+    async def export(self, room: str) -> AsyncGenerator[Exported]:
+        """Return what is kept of a room as lines of JSON, a few at a time.
+
+        Raises:
+            NotFound: nothing is kept of it.
+        """
+        with sendable():
+            request = store_pb2.ExportRequest(room=room)
+        async for part in self._connection.follow(self._stores.Export, request, WHOLE_TIMEOUT_S):
+            yield Exported(tuple(part.lines), tuple(part.damaged), part.done, part.total)
+
+    async def import_lines(self, room: str, lines: Sequence[bytes]) -> Imported:
+        """Take lines into a room; of those that are refused it says why.
+
+        Raises:
+            NotFound: this machine is not in the room.
+            StoreError: the disk refused.
+        """
+        with sendable():
+            request = store_pb2.ImportRequest(room=room, lines=lines)
+        reply = await self._connection.ask(self._stores.Import, request, IMPORT_TIMEOUT_S)
+        return Imported(
+            imported=reply.imported,
+            known=reply.known,
+            refused=tuple(Refused(it.line, it.reason) for it in reply.refused),
+        )
+
+    async def back_up(self, directory: str) -> BackedUp:
+        """Have the daemon write all that is kept into a directory.
+
+        Raises:
+            InvalidInput: the directory is not empty, or a relative path.
+            StoreError: the disk refused.
+        """
+        with sendable():
+            request = store_pb2.BackupRequest(directory=directory)
+        reply = await self._connection.ask(self._stores.Backup, request, WHOLE_TIMEOUT_S)
+        return BackedUp(directory=reply.directory, bytes=reply.bytes, memories=reply.memories)
+
+    async def verify_store(self) -> AsyncGenerator[Verified]:
+        """Have the daemon read every record; return how far it is, and what it has found."""
+        request = store_pb2.VerifyRequest()
+        async for state in self._connection.follow(self._stores.Verify, request, WHOLE_TIMEOUT_S):
+            yield Verified(state.done, tuple(state.damaged))
