@@ -57,6 +57,8 @@ class Column:
     wraps: bool = False
     """Whether its cells may be broken over several lines; others are shown on one."""
     right: bool = False
+    is_spare: bool = False
+    """Whether people do without it where the table would not fit otherwise."""
 
 
 class Shown(Protocol):
@@ -145,13 +147,19 @@ class Table:
             [_words(row[at], screen) for row in self.rows] for at in range(len(self.columns))
         ]
         used = [at for at, cells in enumerate(columns) if any(cells)]
-        least = GAP * (len(used) - 1)
-        for at in used:
+        needed = [at for at in used if not self.columns[at].is_spare]
+        for shown in (used, needed):
+            if self._least(columns, shown) <= screen.width:
+                return self._as_grid(screen, shown)
+        return (self.narrow or self._as_list(used)).text(screen)
+
+    def _least(self, columns: Sequence[Sequence[str]], shown: Sequence[int]) -> int:
+        """Return how many cells a line takes at least with these columns."""
+        least = GAP * (len(shown) - 1)
+        for at in shown:
             widest = max(map(terminal.width, (self.columns[at].title, *columns[at])))
             least += min(widest, WRAPPED_MIN) if self.columns[at].wraps else widest
-        if least <= screen.width:
-            return self._as_grid(screen, used)
-        return (self.narrow or self._as_list(used)).text(screen)
+        return least
 
     def _as_grid(self, screen: Screen, used: Sequence[int]) -> str:
         from rich import box

@@ -22,10 +22,10 @@ FILE_MODE = 0o644
 
 @click.group(cls=Group)
 def service() -> None:
-    """Have the system start the daemon at login, and again after a crash.
+    """Have the system start the daemon at login.
 
-    No agent needs it: the first one starts the daemon. It keeps this machine in its rooms while no
-    agent runs. systemd's user manager and launchd are known.
+    It does so again after a crash. No agent needs it: the first one starts the daemon. It keeps
+    this machine in its rooms while no agent runs. systemd's user manager and launchd are known.
     """
 
 

@@ -45,13 +45,15 @@ _AGENTS = (
 )
 _MEMBERS = (
     Column("MEMBER", wraps=True),
-    Column("HEARD", wraps=True),
-    Column("ENDPOINT"),
-    Column("KEY", wraps=True),
+    Column("STATE"),
+    Column("SEEN", wraps=True),
+    Column("PATH"),
+    Column("RTT", right=True),
+    Column("ENDPOINT", is_spare=True),
+    Column("KEY", wraps=True, is_spare=True),
     Column("AGENT", wraps=True),
     Column("DOING", wraps=True),
 )
-_AWAY = (Column("AWAY", wraps=True), Column("LAST SEEN", wraps=True), Column("ENDPOINT"))
 
 
 @click.command(cls=Command)
@@ -150,15 +152,19 @@ def _room_page(seen: RoomStatus) -> Shown:
         f" {terminal.count(members, 'member')}, joined {terminal.when(seen.joined_at_ms)}"
     )
     rows = [row for member in seen.members for row in _member_rows(member)]
-    away = [(it.name, When(it.last_seen_ms), short(it.endpoint)) for it in seen.away]
-    return Page(
-        [
-            heading(title),
-            Table(_MEMBERS, rows, grouped=4),
-            Table(_AWAY, away),
-            _warnings(seen.warnings),
-        ]
-    )
+    rows += [
+        (
+            it.name,
+            Styled("away", "dim"),
+            When(it.last_seen_ms),
+            "",
+            "",
+            short(it.endpoint),
+            *[""] * 3,
+        )
+        for it in seen.away
+    ]
+    return Page([heading(title), Table(_MEMBERS, rows, grouped=7), _warnings(seen.warnings)])
 
 
 def _warnings(warnings: Sequence[str]) -> Prose:
@@ -167,7 +173,9 @@ def _warnings(warnings: Sequence[str]) -> Prose:
 
 def _member_rows(member: Member) -> list[tuple[Cell, ...]]:
     name = f"{member.name} (this machine)" if member.is_self else member.name
-    heard = Styled("here", "green") if member.is_self else _heard(member)
+    state, seen = _presence(member)
+    path = member.path.value if member.path else ""
+    round_trip = "" if member.round_trip_ms is None else f"{member.round_trip_ms} ms"
     endpoint = short(member.endpoint) or "unknown"
     key = terminal.signer(member.signed_by) if member.signed_by else _NO_KEY[member.verified]
     agents = [
@@ -175,14 +183,14 @@ def _member_rows(member: Member) -> list[tuple[Cell, ...]]:
         for agent in member.agents
     ]
     return [
-        (name, heard, endpoint, key, agent, doing) for agent, doing in agents or [("no agent", "")]
+        (name, state, seen, path, round_trip, endpoint, key, agent, doing)
+        for agent, doing in agents or [("no agent", "")]
     ]
 
 
-def _heard(member: Member) -> Cell:
-    """Return whether a member is heard, and how far away it is if this machine knows."""
+def _presence(member: Member) -> tuple[Cell, Cell]:
+    if member.is_self:
+        return Styled("here", "green"), ""
     if member.silent_since_ms:
-        return f"silent since {terminal.when(member.silent_since_ms)}"
-    if member.path is None:
-        return Styled("online", "green")
-    return Styled(f"online, {member.path}, {member.round_trip_ms} ms", "green")
+        return Styled("silent", "yellow"), When(member.silent_since_ms)
+    return Styled("online", "green"), When(member.heard_at_ms)
