@@ -28,6 +28,10 @@ class StorePort(Protocol):
 class RoomsPort(ports.RoomsPort, ports.AskPort, Protocol):
     """The rooms this node is in; see `rooms.rooms.Rooms`."""
 
+    @property
+    def moves(self) -> int:
+        """How often the ways out of this machine have changed, or it was asleep."""
+
     def policy_revision(self) -> int:
         """Return a number that changes whenever this machine's policies do."""
 

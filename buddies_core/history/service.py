@@ -27,8 +27,6 @@ from buddies_core.model.item import BEGIN, Bound
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
 
 LOOK_EVERY_S = 5.0
-ASLEEP_S = 20.0
-"""The wall clock is this much further than the monotonic one, which stands still in sleep."""
 NEIGHBOR_WITHIN_S = 2.0
 ASKED_LATELY_S = 10.0
 """A neighbor that compares its items with ours need not be asked to do the same."""
@@ -149,12 +147,10 @@ class History:
         return tuple(it for it in self._under_way if it.room == room)
 
     async def _look_around(self) -> None:
-        ahead_s = self._wall_ahead_s()
+        moves = self._rooms.moves
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            before_s, ahead_s = ahead_s, self._wall_ahead_s()
-            if ahead_s - before_s > ASLEEP_S:
-                _log.info("woke_up after_s=%.0f", ahead_s - before_s)
+            if moves != (moves := self._rooms.moves):
                 self._compare_again(self._rooms.joined())
             self._schedule.take_turns(self._members, self._rooms.joined(), self._clock.now_s())
             if self._revision != (revision := self._rooms.policy_revision()):
@@ -209,6 +205,3 @@ class History:
     def _was_asked_lately(self, room: RoomName, peer: EndpointId) -> bool:
         asked_s = self._asked.get((room, peer))
         return asked_s is not None and asked_s > self._clock.now_s() - ASKED_LATELY_S
-
-    def _wall_ahead_s(self) -> float:
-        return self._clock.wall_ms() / 1000 - self._clock.now_s()

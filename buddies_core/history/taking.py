@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from buddies_core.clock import Clock
-from buddies_core.errors import BuddiesError, WireError
+from buddies_core.errors import BuddiesError, QuotaExceeded, WireError
 from buddies_core.history.ports import (
     LegacyPort,
     MemoriesPort,
@@ -133,6 +133,10 @@ class Taker:
                     await self._skills.receive_vote(admitted, peer)
                 case _:
                     _log.info("item_of_no_kind peer=%s", short(peer))
+        except QuotaExceeded as error:
+            # Others may have room left.
+            self._counters["history_items_over_quota"] += 1
+            _log.info("item_over_quota peer=%s: %s", short(peer), error)
         except BuddiesError as error:
             failures.append(error)
 

@@ -52,6 +52,8 @@ class Rooms:
         self.outdated: set[RoomName] = set()
         """Private rooms of an earlier version, which this one does not enter."""
         self.agents = AttachedAgents(self._rooms)
+        self.moves = 0
+        """How often the ways out of this machine have changed, or it was asleep."""
 
     @classmethod
     @asynccontextmanager
@@ -83,6 +85,7 @@ class Rooms:
     async def _follow_moves(self) -> None:
         while True:
             await self._host.network.next_move()
+            self.moves += 1
             for room in self._rooms.values():
                 room.on_move()
 

@@ -58,6 +58,7 @@ class TeamRooms:
         """Members that have gone."""
         self.signers: dict[EndpointId, SignerIdentity] = {}
         self.bytes_max = CONTENT_BYTES_MAX
+        self.moves = 0
         self.sent: list[tuple[RoomName, bytes]] = []
         self.published: list[tuple[RoomName, Body]] = []
         self.on_send: Callable[[bytes], None] = lambda proof: None

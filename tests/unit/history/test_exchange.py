@@ -5,10 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
+from buddies_core.errors import QuotaExceeded
 from buddies_core.history import exchange as exchanging
 from buddies_core.history.answering import ITEMS_GIVEN_BURST
 from buddies_core.model.bodies import MemoryCreated
 from buddies_core.model.ids import RoomName
+from buddies_core.model.memory import Memory, MemoryFilter
 from buddies_core.model.skill_views import Tally
 from buddies_core.pb.peer_pb2 import (
     Items,
@@ -337,3 +339,25 @@ async def test_a_member_that_lied_is_left_alone_for_a_while_and_ever_longer(
         pauses.append(round(team.clock.now_s() - began_s, -1))
 
     assert pauses == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
+
+
+async def test_an_item_for_which_there_is_no_room_does_not_end_the_exchange(
+    team: HistoryTeam,
+) -> None:
+    alice, bob = team.historian("alice"), team.historian("bob")
+    full = await alice.store_memory("of an author who has used up its share")
+    other = await alice.store_memory("of another")
+    put = bob.store.put_memory
+
+    async def put_some(memory: Memory) -> bool:
+        if memory.entry.id == full.id:
+            raise QuotaExceeded("full")
+        return await put(memory)
+
+    bob.store.put_memory = put_some  # type: ignore[method-assign]
+    await bob.exchange(alice)
+
+    assert [it.id for it in (await bob.memories.list(MemoryFilter(room=DEMO), 10)).results] == [
+        other.id
+    ]
+    assert bob.counters["history_exchanges"] == 1
