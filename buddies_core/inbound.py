@@ -28,6 +28,8 @@ from buddies_core.model.bodies import (
     Join,
     Leave,
     MemoryCreated,
+    MemoryDeleted,
+    MemorySuperseded,
     Presence,
     SearchRequest,
     SearchResponse,
@@ -199,7 +201,7 @@ class Inbound:
                 await room.on_leave(trailer.sender, trailer.sent_at_ms)
             case StatusUpdate(_, text):
                 room.presences.status(trailer.sender, trailer.agent or "", text, trailer.sent_at_ms)
-            case MemoryCreated():
+            case MemoryCreated() | MemorySuperseded() | MemoryDeleted():
                 await self.memories.receive(admitted, neighbor)
             case SkillPublished():
                 await self.skills.receive(admitted, neighbor)

@@ -1,4 +1,4 @@
-"""The commands for memories: storing, listing, searching and reading them."""
+"""The commands for memories: storing, finding, reading, deleting and forgetting them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from buddies_cli.app import (
 from buddies_cli.commands.transfer import export, import_
 from buddies_cli.mistakes import ID, ROOM
 from buddies_cli.snippets import origin, snippet
-from buddies_cli.tables import Entries, Entry, Page, Raw, paragraph
+from buddies_cli.tables import Column, Entries, Entry, Page, Raw, Table, paragraph
 from buddies_core.clock import SystemClock
 from buddies_core.model import json_view
 from buddies_core.model.identity import Verified
 from buddies_core.model.limits import PAGE_CHARS_DEFAULT
 from buddies_core.model.memory import CONTENT_BYTES_MAX, MemoryKind
 from buddies_core.model.moments import FORMS, moment_ms
+from buddies_core.model.views import Relation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,6 +49,7 @@ class Filters(TypedDict):
     author: str | None
     agent: str | None
     since_ms: int | None
+    include_superseded: bool
     limit: int
 
 
@@ -55,6 +57,11 @@ def filter_options(command: CommandT) -> CommandT:
     """Give a command the options that fill Filters."""
     for option in (
         limit_option,
+        click.option(
+            "--include-superseded",
+            is_flag=True,
+            help="Also memories that newer ones have replaced.",
+        ),
         click.option(
             "--since", "since_ms", callback=_moment, help=f"Only created since then: {FORMS}."
         ),
@@ -89,6 +96,7 @@ def memory() -> None:
 @click.option("--kind", type=KINDS, default=MemoryKind.CONTEXT.value, help="What it is.")
 @click.option("--tag", "tags", multiple=True, help="A word to filter by; may be given often.")
 @click.option("--reference", "references", multiple=True, help="Id of a memory it builds on.")
+@click.option("--supersedes", type=ID, default="", help="Id of a memory that it replaces.")
 @click.pass_obj
 def store(
     app: App,
@@ -98,6 +106,7 @@ def store(
     kind: str,
     tags: tuple[str, ...],
     references: tuple[str, ...],
+    supersedes: str,
 ) -> None:
     """Keep TEXT and send it to everybody in the room.
 
@@ -110,9 +119,17 @@ def store(
     content = text_argument(text, CONTENT_BYTES_MAX)
     view = app.ask(
         lambda daemon: daemon.store_memory(
-            room=room, content=content, title=title, kind=kind, tags=tags, references=references
+            room=room,
+            content=content,
+            title=title,
+            kind=kind,
+            tags=tags,
+            references=references,
+            supersedes=supersedes,
         )
     )
+    for old in view.proposed_for:
+        app.note(f"somebody else wrote {old}, so this one is shown as a proposal beside it")
     app.show(json_view.memory_json(view), f"Stored {view.id} in {terminal.line(view.room)}.")
 
 
@@ -174,8 +191,73 @@ def get(app: App, id: str, offset: int, limit: int | None) -> None:
         app.note(f"{page.total} characters in all; go on with --offset {page.next_offset}")
     elif view.truncated:
         app.note("only its beginning has reached this machine so far")
-    human = Page([paragraph(_entry(view, body=False)), Raw(terminal.plain(view.content))])
+    human = Page(
+        [paragraph(_entry(view, body=False)), Raw(terminal.plain(view.content)), _links(page)]
+    )
     app.show(json_view.memory_page_json(page), human)
+
+
+@memory.command()
+@click.argument("id", type=ID)
+@click.option("--reason", default="", help="Why, for those who ask for it later.")
+@click.pass_obj
+def delete(app: App, id: str, reason: str) -> None:
+    """Erase the memory with this ID on all machines, for ever.
+
+    This machine, or another one with the same identity, must have stored it. Machines that are off
+    erase it as soon as they hear of it. Where several authors share an ID, write @ and the
+    beginning of the author's id behind it.
+
+    Example: buddies-cli memory delete ID --reason outdated
+    """
+    deleted = app.ask(lambda daemon: daemon.delete_memory(id, reason))
+    what = terminal.line(f"{deleted.id} ({deleted.title}) from {deleted.room}")
+    app.show(json_view.deleted_json(deleted), f"Deleted {what}.")
+
+
+@memory.command()
+@click.argument("id", type=ID)
+@click.option("--undo", is_flag=True, help="Show it again.")
+@click.pass_obj
+def forget(app: App, id: str, undo: bool) -> None:
+    """Hide the memory with this ID on this machine alone.
+
+    Lists and searches leave it out, whoever wrote it, and searching members do not get it from
+    here. Its text stays on this machine's disk, so that --undo can show it again.
+
+    Examples:
+        buddies-cli memory forget ID,
+        buddies-cli memory forget ID --undo
+    """
+    titles = app.ask(lambda daemon: daemon.forget_memory(id, undo=undo))
+    what = "Shown again" if undo else "Forgotten"
+    human = "\n".join(f"{what}: {terminal.line(title)}" for title in titles)
+    app.show(json_view.forgotten_json(id, titles, undo=undo), human)
+
+
+_RELATIONS = {
+    Relation.SUPERSEDES: "replaces",
+    Relation.SUPERSEDED_BY: "replaced by",
+    Relation.PROPOSED_FOR: "proposed in place of",
+    Relation.PROPOSALS: "proposed in its place",
+    Relation.REFERS_TO: "refers to",
+    Relation.REFERRED_BY: "referred to by",
+}
+
+
+def _links(page: MemoryPage) -> Table:
+    """Return the memories that this one has to do with, a line each."""
+    columns = [Column("LINK"), Column("MEMORY"), Column("TITLE", wraps=True), Column("AUTHOR")]
+    rows = [
+        (
+            _RELATIONS[link.relation],
+            str(link.id),
+            link.title or "(not on this machine)",
+            link.author_name,
+        )
+        for link in page.links
+    ]
+    return Table(columns, rows)
 
 
 def _asked(result: SearchResult) -> list[str]:

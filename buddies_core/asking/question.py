@@ -97,6 +97,7 @@ def scope_of(filter: MemoryFilter) -> Scope:
         author=filter.author,
         agent=filter.agent,
         since_ms=filter.since_ms,
+        include_superseded=filter.include_superseded,
     )
 
 

@@ -7,56 +7,39 @@ daemon: it connects again by itself, and an attached agent is attached again.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 from buddies_core.client.connection import Connection, open_connection, sendable
 from buddies_core.client.identities import IdentityCalls
+from buddies_core.client.memories import MemoryCalls
 from buddies_core.client.policies import PolicyCalls
 from buddies_core.client.rooms import RoomCalls
 from buddies_core.client.skills import SkillCalls
 from buddies_core.client.stores import StoreCalls
 from buddies_core.client.tasks import TaskCalls
 from buddies_core.client.versions import Age, age_of, outdated
-from buddies_core.convert import arguments
 from buddies_core.convert.daemon import status_from_pb
-from buddies_core.convert.memories import (
-    memory_from_pb,
-    memory_list_from_pb,
-    memory_page_from_pb,
-    search_result_from_pb,
-)
 from buddies_core.errors import BuddiesError
 from buddies_core.local_protocol import PROTOCOL
-from buddies_core.model.limits import (
-    LIST_ITEMS_DEFAULT,
-    PAGE_CHARS_DEFAULT,
-    PAGE_CHARS_MAX,
-    SEARCH_TIMEOUT_S_DEFAULT,
-)
 from buddies_core.model.views import (
     DaemonInfo,
     DaemonStatus,
-    MemoryList,
-    MemoryPage,
-    MemoryView,
-    SearchResult,
 )
 from buddies_core.paths import Paths
-from buddies_core.pb import daemon_pb2, memory_pb2
+from buddies_core.pb import daemon_pb2
 from buddies_core.pb.daemon_pb2_grpc import DaemonStub
-from buddies_core.pb.memory_pb2_grpc import MemoriesStub
 
 CONNECT_TIMEOUT_S = 5.0
-SEARCH_MARGIN_S = 2.0
-"""On top of what the search itself may take."""
 
 
-class DaemonClient(RoomCalls, TaskCalls, SkillCalls, IdentityCalls, PolicyCalls, StoreCalls):
+class DaemonClient(
+    MemoryCalls, RoomCalls, TaskCalls, SkillCalls, IdentityCalls, PolicyCalls, StoreCalls
+):
     """This machine's daemon. Use `connect`."""
 
     def __init__(self, connection: Connection) -> None:
+        MemoryCalls.__init__(self, connection)
         TaskCalls.__init__(self, connection)
         SkillCalls.__init__(self, connection)
         IdentityCalls.__init__(self, connection)
@@ -64,7 +47,6 @@ class DaemonClient(RoomCalls, TaskCalls, SkillCalls, IdentityCalls, PolicyCalls,
         RoomCalls.__init__(self, connection)
         StoreCalls.__init__(self, connection)
         self._daemon = DaemonStub(connection.channel)
-        self._memories = MemoriesStub(connection.channel)
         self._attached_pid = os.getpid()
 
     @classmethod
@@ -157,121 +139,6 @@ class DaemonClient(RoomCalls, TaskCalls, SkillCalls, IdentityCalls, PolicyCalls,
                 agent=agent, user=user, pid=self._attached_pid, capabilities=capabilities
             )
         await self._connection.attach(request)
-
-    # Memories
-
-    async def store_memory(
-        self,
-        *,
-        room: str,
-        content: str,
-        title: str = "",
-        kind: str = "",
-        tags: Sequence[str] = (),
-        references: Sequence[str] = (),
-    ) -> MemoryView:
-        """Return the memory once it is on disk; peers may still be receiving it.
-
-        Raises:
-            InvalidInput: a field is empty, too long or unknown.
-            NotFound: this machine is not in the room.
-        """
-        with sendable():
-            request = memory_pb2.StoreRequest(
-                room=room,
-                title=title,
-                content=content,
-                kind=kind,
-                tags=tags,
-                references=references,
-            )
-        return memory_from_pb(await self._connection.ask(self._memories.Store, request))
-
-    async def list_memories(
-        self,
-        *,
-        room: str | None = None,
-        kind: str | None = None,
-        tags: Sequence[str] = (),
-        author: str | None = None,
-        agent: str | None = None,
-        since_ms: int | None = None,
-        limit: int = LIST_ITEMS_DEFAULT,
-        cursor: str = "",
-    ) -> MemoryList:
-        """Return this machine's memories, newest first, with the beginning of each content.
-
-        Raises:
-            InvalidInput: a filter can't be taken, or this list has not given the cursor.
-        """
-        with sendable():
-            request = memory_pb2.ListRequest(
-                filter=memory_pb2.Filter(
-                    room=room,
-                    kind=kind,
-                    tags=tags,
-                    author=author,
-                    agent=agent,
-                    since_ms=since_ms,
-                ),
-                limit=limit,
-                cursor=cursor,
-            )
-        return memory_list_from_pb(await self._connection.ask(self._memories.List, request))
-
-    async def get_memory(
-        self, id: str, offset: int = 0, limit: int = PAGE_CHARS_DEFAULT
-    ) -> MemoryPage:
-        """Return up to `limit` characters of a memory's content, from `offset` on.
-
-        Raises:
-            NotFound: this machine has no such memory.
-        """
-        with sendable():
-            request = memory_pb2.GetRequest(id=id, offset=offset, limit=limit)
-        return memory_page_from_pb(await self._connection.ask(self._memories.Get, request))
-
-    async def whole_memory(self, id: str, offset: int = 0) -> MemoryPage:
-        """Return all of a memory's content from `offset` on, read page by page; raises as `get`."""
-        page = await self.get_memory(id, offset, PAGE_CHARS_MAX)
-        parts = [page.memory.content]
-        while page.next_offset is not None:
-            page = await self.get_memory(id, page.next_offset, PAGE_CHARS_MAX)
-            parts.append(page.memory.content)
-        return replace(page, offset=offset, memory=replace(page.memory, content="".join(parts)))
-
-    async def search_memory(
-        self,
-        query: str,
-        *,
-        room: str | None = None,
-        kind: str | None = None,
-        tags: Sequence[str] = (),
-        author: str | None = None,
-        agent: str | None = None,
-        since_ms: int | None = None,
-        timeout_s: float = SEARCH_TIMEOUT_S_DEFAULT,
-        limit: int = LIST_ITEMS_DEFAULT,
-    ) -> SearchResult:
-        """Return what was found here and at every present member, best first."""
-        with sendable():
-            request = memory_pb2.SearchRequest(
-                query=query,
-                filter=memory_pb2.Filter(
-                    room=room,
-                    kind=kind,
-                    tags=tags,
-                    author=author,
-                    agent=agent,
-                    since_ms=since_ms,
-                ),
-                timeout_s=arguments.search_timeout_s(timeout_s),
-                limit=limit,
-            )
-        deadline_s = timeout_s + SEARCH_MARGIN_S
-        return search_result_from_pb(
-            await self._connection.ask(self._memories.Search, request, deadline_s)
-        )
 
     # The daemon
 

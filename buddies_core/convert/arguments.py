@@ -1,6 +1,7 @@
 """What a caller sent, parsed: InvalidInput names the field and says what may stand there."""
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
@@ -24,6 +25,8 @@ from buddies_core.model.task import TIMEOUT_S_MAX, WAIT_S_MAX, TaskState
 from buddies_core.pb import memory_pb2
 from buddies_core.wire.pasted import bare
 
+_HEX = re.compile(r"[0-9A-Fa-f]{1,98}", re.ASCII)
+
 
 def memory_kind(text: str) -> MemoryKind:
     """Return the kind of a memory that is to be stored; none given means context."""
@@ -33,6 +36,20 @@ def memory_kind(text: str) -> MemoryKind:
 def memory_id(text: str, field: str = "id") -> MemoryId:
     """Return a memory's id."""
     return MemoryId(_uuid(text, field))
+
+
+def author_part(text: str, field: str = "id") -> tuple[str, str]:
+    """Return the id and the beginning of the author's id of what may be id@author.
+
+    The author is empty if it is not given.
+    """
+    id, _, author = bare(text).partition("@")
+    if author and not _HEX.fullmatch(author):
+        raise InvalidInput(
+            f"{field} {text[:120]!r} has something else than hex digits behind the @; put the "
+            "beginning of the author's id there, or leave it out"
+        )
+    return id, author.lower()
 
 
 def task_id(text: str, field: str = "task_id") -> TaskId:
@@ -149,6 +166,7 @@ def memory_filter(
         author=filter.author or None,
         agent=filter.agent or None,
         since_ms=filter.since_ms if filter.HasField("since_ms") else None,
+        include_superseded=filter.include_superseded,
     )
 
 

@@ -8,11 +8,14 @@ from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, MemoryId, RoomName
 from buddies_core.model.memory import MemoryKind
 from buddies_core.model.views import (
+    DeletedMemory,
+    Link,
     MemoryList,
     MemoryPage,
     MemoryView,
     PeerAnswer,
     PeerSilence,
+    Relation,
     Searched,
     SearchResult,
 )
@@ -38,6 +41,10 @@ def memory_to_pb(memory: MemoryView) -> memory_pb2.MemoryView:
         size=memory.size,
         signed_by=memory.signed_by,
         match=match_to_pb(memory.match),
+        supersedes=map(str, memory.supersedes),
+        superseded_by=map(str, memory.superseded_by),
+        proposals=map(str, memory.proposals),
+        proposed_for=map(str, memory.proposed_for),
     )
 
 
@@ -54,13 +61,21 @@ def memory_from_pb(memory: memory_pb2.MemoryView) -> MemoryView:
         title=memory.title,
         content=memory.content,
         tags=tuple(memory.tags),
-        references=tuple(MemoryId(UUID(text)) for text in memory.references),
+        references=_ids(memory.references),
         created_at_s=memory.created_at_s,
         truncated=memory.truncated,
         size=memory.size,
         signed_by=memory.signed_by,
         match=match_from_pb(memory.match) if memory.HasField("match") else None,
+        supersedes=_ids(memory.supersedes),
+        superseded_by=_ids(memory.superseded_by),
+        proposals=_ids(memory.proposals),
+        proposed_for=_ids(memory.proposed_for),
     )
+
+
+def _ids(texts: Iterable[str]) -> tuple[MemoryId, ...]:
+    return tuple(MemoryId(UUID(text)) for text in texts)
 
 
 def match_to_pb(match: Match | None) -> memory_pb2.Match | None:
@@ -113,6 +128,15 @@ def memory_page_to_pb(page: MemoryPage) -> memory_pb2.GetReply:
         offset=page.offset,
         next_offset=page.next_offset,
         total=page.total,
+        links=[
+            memory_pb2.Link(
+                relation=link.relation,
+                id=str(link.id),
+                title=link.title,
+                author_name=link.author_name,
+            )
+            for link in page.links
+        ],
     )
 
 
@@ -123,7 +147,21 @@ def memory_page_from_pb(reply: memory_pb2.GetReply) -> MemoryPage:
         offset=reply.offset,
         next_offset=reply.next_offset if reply.HasField("next_offset") else None,
         total=reply.total,
+        links=tuple(
+            Link(Relation(link.relation), MemoryId(UUID(link.id)), link.title, link.author_name)
+            for link in reply.links
+        ),
     )
+
+
+def deleted_to_pb(deleted: DeletedMemory) -> memory_pb2.DeleteReply:
+    """Return what was deleted as the socket carries it."""
+    return memory_pb2.DeleteReply(id=str(deleted.id), room=deleted.room, title=deleted.title)
+
+
+def deleted_from_pb(reply: memory_pb2.DeleteReply) -> DeletedMemory:
+    """Return what was deleted."""
+    return DeletedMemory(MemoryId(UUID(reply.id)), RoomName(reply.room), reply.title)
 
 
 def search_result_to_pb(result: SearchResult) -> memory_pb2.SearchReply:

@@ -31,6 +31,8 @@ from buddies_core.legacy.members import LegacyMembers
 from buddies_core.legacy.service import Legacy
 from buddies_core.memory.documents import MemoryDocuments
 from buddies_core.memory.findings import RecentFinds
+from buddies_core.memory.hidden import Hidden
+from buddies_core.memory.links import Links
 from buddies_core.memory.search import Search
 from buddies_core.memory.service import Memories
 from buddies_core.net.network import NetConfig, Network
@@ -108,14 +110,25 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             )
         )
         _remember_port(paths.udp_port, network.udp_port)
-        documents = MemoryDocuments(store)
-        model = await asyncio.to_thread(config.model.choice) if config.model else MINILM
-        embedder = await stack.enter_async_context(Embedder.open(model))
-        index = await stack.enter_async_context(Index.open(paths.index, documents, embedder))
         policies = Policies(store)
         bindings = Bindings(
             store, verifier.verify, counters, key.endpoint, signer.binding, policies
         )
+        resolver = Resolver(Gpg(config.environ))
+        revocations = Revocations(
+            store=store,
+            skills=store.skills,
+            signers=bindings,
+            resolver=resolver,
+            endpoint=key.endpoint,
+            clock=clock,
+        )
+        hidden = Hidden(store.amendments, revocations)
+        links = Links(store, bindings, hidden)
+        documents = MemoryDocuments(store, links)
+        model = await asyncio.to_thread(config.model.choice) if config.model else MINILM
+        embedder = await stack.enter_async_context(Embedder.open(model))
+        index = await stack.enter_async_context(Index.open(paths.index, documents, embedder))
         gate = Gate(policies, bindings, key.endpoint, clock, counters)
         members = LegacyMembers(store, clock) if config.legacy else None
         composer = Composer(key, store, clock, message_signer(signer, members))
@@ -135,15 +148,6 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             warnings=problems,
         )
         rooms = await stack.enter_async_context(Rooms.open(host))
-        resolver = Resolver(Gpg(config.environ))
-        revocations = Revocations(
-            store=store,
-            skills=store.skills,
-            signers=bindings,
-            resolver=resolver,
-            endpoint=key.endpoint,
-            clock=clock,
-        )
         old_peers = LegacyPorts.over(rooms, members, clock) if members else None
         finds = RecentFinds()
         memories = Memories(
@@ -154,17 +158,19 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             clock=clock,
             counters=counters,
             finds=finds,
-            hidden=revocations,
+            hidden=hidden,
+            links=links,
         )
         search = Search(
-            local=LocalSearch(index, embedder, documents, revocations),
+            local=LocalSearch(index, embedder, documents, hidden),
             store=store,
             rooms=rooms,
             network=rooms,
             clock=clock,
             counters=counters,
             finds=finds,
-            hidden=revocations,
+            hidden=hidden,
+            links=links,
             legacy=old_peers.questions if old_peers else None,
         )
         tasks = Tasks(

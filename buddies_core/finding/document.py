@@ -25,6 +25,13 @@ class Document:
     created_at_s: int
 
 
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """That nothing of the document with this key is to be kept."""
+
+    key: bytes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
     """What a search is limited to."""
@@ -33,6 +40,8 @@ class Scope:
     """A document must have one label of each group."""
     created_from_s: int | None = None
     """The first second that is not too old; None if all are."""
+    include_superseded: bool = False
+    """Also what others have taken the place of, which only its owner knows."""
 
     def admits(self, labels: Iterable[str], created_at_s: int) -> bool:
         """Return whether a document with these labels, made then, passes."""
@@ -50,6 +59,7 @@ def scope(
     author: str | None = None,
     agent: str | None = None,
     since_ms: int | None = None,
+    include_superseded: bool = False,
 ) -> Scope:
     """Return the scope that asks for all of these, and for any of the tags; None asks for nothing.
 
@@ -57,4 +67,6 @@ def scope(
     """
     groups = groups_of(room=room, kind=kind, tags=tags, author=author, agent=agent)
     created_from_s = None if since_ms is None else min(max(0, -(-since_ms // 1000)), 2**64 - 1)
-    return Scope(groups=groups, created_from_s=created_from_s)
+    return Scope(
+        groups=groups, created_from_s=created_from_s, include_superseded=include_superseded
+    )

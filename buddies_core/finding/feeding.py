@@ -19,7 +19,7 @@ from typing import Protocol, TypeVar
 
 from buddies_core.errors import StoreError
 from buddies_core.finding.chunks import EMBEDDED_MAX, passages
-from buddies_core.finding.document import Document
+from buddies_core.finding.document import Document, Erasure
 from buddies_core.finding.embedder import ModelUnavailable, Vectors
 from buddies_core.finding.lexical import (
     DocumentsRefused,
@@ -50,7 +50,9 @@ _LINGER_S = 0.2
 class DocumentSource(Protocol):
     """The store's log of documents."""
 
-    async def documents_since(self, sequence: int, limit: int) -> tuple[tuple[int, Document], ...]:
+    async def documents_since(
+        self, sequence: int, limit: int
+    ) -> tuple[tuple[int, Document | Erasure], ...]:
         """Return what arrived after `sequence`, in order; none only at the end."""
 
     @property
@@ -322,7 +324,10 @@ class Feeding:
             if not batch:
                 await self.meanings.change(sequence=last)
 
-    async def _embed(self, sequence: int, document: Document) -> None:
+    async def _embed(self, sequence: int, document: Document | Erasure) -> None:
+        if isinstance(document, Erasure):
+            await self.run(partial(self._vectors.erase, sequence, document.key))
+            return
         made = await self.run(partial(passages, document.title, document.text))
         texts = [passage.text for passage in made[:EMBEDDED_MAX]]
         if len(texts) > _LONG:

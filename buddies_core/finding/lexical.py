@@ -32,7 +32,7 @@ from tantivy import (
 
 from buddies_core.errors import StoreError
 from buddies_core.finding import chunks, words
-from buddies_core.finding.document import Document, Scope
+from buddies_core.finding.document import Document, Erasure, Scope
 from buddies_core.finding.ranking import PART_VALUE, Question
 from buddies_core.finding.soundness import damage_of
 from buddies_core.finding.vectors import passage_id, sequence_of
@@ -203,8 +203,10 @@ class LexicalIndex:
         with contextlib.suppress(_Failed):
             self._open()
 
-    def add(self, documents: Sequence[tuple[int, Document]]) -> None:
+    def add(self, documents: Sequence[tuple[int, Document | Erasure]]) -> None:
         """Index documents with their sequences, each in place of what has its key; then commit.
+
+        What is to be erased is not found any more.
 
         A commit takes 10 to 20 ms, so many at a time are cheaper. On return they are found.
 
@@ -218,8 +220,9 @@ class LexicalIndex:
                 assert self._writer is not None, "it is opened first"
                 for sequence, document in documents:
                     self._writer.delete_documents_by_term("key", document.key.hex())
-                    for passage in _indexed(sequence, document):
-                        self._writer.add_document(passage)
+                    if isinstance(document, Document):
+                        for passage in _indexed(sequence, document):
+                            self._writer.add_document(passage)
                 self._writer.commit()
                 self._look()
         except _Failed as error:

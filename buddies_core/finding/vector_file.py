@@ -1,5 +1,7 @@
 """The vectors on disk: three files that only grow, read in one pass when they are opened.
 
+Only the vectors of what was deleted are written over, with zeros.
+
     rows := row*   row := vector:i8[dimensions] · scale:f32 · number:u32 · sequence:u64 · check:u64
     documents := document*   document := label:u32[40] · sequence:u64 · created_at_s:u64 ·
          key_hash:u64 · replaces:u32 · passages:u32 · key_bytes:u32 · keys_check:u32 · check:u64
@@ -177,6 +179,23 @@ class VectorFiles:
                     raise OSError(errno.ENOSPC, "no space left")
         for name, data in parts.items():
             self._ends[name] += len(data)
+
+    def blank(self, first: int, count: int, sequence: int) -> None:
+        """Write zeros over the vectors of so many rows, all of the document with this sequence.
+
+        Raises:
+            StoreError: the disk refused.
+        """
+        rows = np.zeros(count, self._row)
+        rows["number"] = np.arange(count)
+        rows["sequence"] = sequence
+        rows["check"] = check_of(rows)
+        data = rows.tobytes()
+        with self._refusals_named():
+            place = first * self._row.itemsize
+            if os.pwrite(self._open_files["rows"], data, place) != len(data):
+                raise OSError(errno.ENOSPC, "no space left")
+            os.fsync(self._open_files["rows"])
 
     def close(self) -> None:
         """Close the files."""

@@ -205,6 +205,30 @@ class VectorTable:
         self._take_documents(records)
         self._look()
 
+    def erase(self, sequence: int, key: bytes) -> None:
+        """Leave nothing of the meaning of the document with this key, if it is here.
+
+        Args:
+            sequence: That of its end, above those that are in it.
+            key: The document's.
+
+        Raises:
+            StoreError: the disk refused; it is to be tried again.
+        """
+        alike = np.flatnonzero(self._key_hashes.all == np.uint64(key_hash(key))).tolist()
+        numbers = [number for number in alike if self._key(number) == key]
+        for number in numbers:
+            first, end = self._row_starts.all[number : number + 2].tolist()
+            self._files.blank(first, end - first, int(self._sequences.all[number]))
+            self._scales.all[first:end] = 0
+            self._signs.all[..., first:end] = 0
+        if numbers:  # So that it is not the latest of its key any more.
+            nothing = np.empty((0, self._dimensions), np.float32)
+            end_of_it = EmbeddedDocument(
+                sequence=sequence, key=key, labels=(), created_at_s=0, vectors=nothing
+            )
+            self.add([end_of_it])
+
     def _earlier(self, documents: Sequence[EmbeddedDocument]) -> list[int]:
         """Return for each document the number of the one before it that has its key, or NONE."""
         hashes = [key_hash(document.key) for document in documents]

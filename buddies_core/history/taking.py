@@ -17,7 +17,13 @@ from buddies_core.history.ports import (
     StorePort,
 )
 from buddies_core.history.refusals import Refusals
-from buddies_core.model.bodies import MemoryCreated, SkillPublished, SkillVoteCast
+from buddies_core.model.bodies import (
+    MemoryCreated,
+    MemoryDeleted,
+    MemorySuperseded,
+    SkillPublished,
+    SkillVoteCast,
+)
 from buddies_core.model.ids import EndpointId, RoomName, short
 from buddies_core.trust.admitted import Admitted, Rejected
 from buddies_core.wire.room_messages import has_trailer
@@ -125,7 +131,7 @@ class Taker:
     ) -> None:
         try:
             match admitted.message.body:
-                case MemoryCreated():
+                case MemoryCreated() | MemorySuperseded() | MemoryDeleted():
                     await self._memories.receive(admitted, peer)
                 case SkillPublished():
                     await self._skills.receive(admitted, peer)

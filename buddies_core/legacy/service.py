@@ -23,6 +23,8 @@ from buddies_core.model.bodies import (
     Join,
     Leave,
     MemoryCreated,
+    MemoryDeleted,
+    MemorySuperseded,
     Presence,
     SearchRequest,
     SearchResponse,
@@ -200,7 +202,7 @@ class Legacy:
                 await self._tasks.finished(body.task_id, name, body.result, body.completed_by)
             case Join() | StatusUpdate() | SearchRequest() | SkillSearchRequest():
                 pass  # It was a sign of life; a status says of nobody whose it is.
-            case Presence() | UnknownBody():
+            case Presence() | MemorySuperseded() | MemoryDeleted() | UnknownBody():
                 raise AssertionError("admission lets these pass with a trailer alone")
 
     def neighbor_down(self, room: RoomPort, peer: EndpointId) -> None:

@@ -2,7 +2,8 @@
 
 from typing import Protocol
 
-from buddies_core.finding.document import Document, Scope
+from buddies_core.finding.document import Document, Erasure, Scope
+from buddies_core.model.amendment import Erased
 from buddies_core.model.memory import Memory, MemoryHead, MemoryKey
 
 
@@ -13,7 +14,9 @@ class StorePort(Protocol):
     def id(self) -> bytes:
         """The store's own, made at random with it."""
 
-    async def memories_since(self, sequence: int, limit: int) -> tuple[tuple[int, Memory], ...]:
+    async def memories_since(
+        self, sequence: int, limit: int
+    ) -> tuple[tuple[int, Memory | Erased], ...]:
         """Return what arrived after `sequence`, in order; none only at the end."""
 
     def key_at(self, sequence: int) -> MemoryKey | None:
@@ -26,16 +29,30 @@ class StorePort(Protocol):
         """Return the head of the memory under this key."""
 
 
+class LinksPort(Protocol):
+    """What takes whose place; see `memory.links.Links`."""
+
+    def is_superseded(self, memory: MemoryHead) -> bool:
+        """Return whether another memory has taken the place of this one."""
+
+
 class MemoryDocuments:
     """What `finding.index` and `finding.local_search` need of a store."""
 
-    def __init__(self, store: StorePort) -> None:
+    def __init__(self, store: StorePort, links: LinksPort | None = None) -> None:
+        """Read this store; without `links` no memory takes another one's place."""
         self._store = store
+        self._links = links
 
-    async def documents_since(self, sequence: int, limit: int) -> tuple[tuple[int, Document], ...]:
+    async def documents_since(
+        self, sequence: int, limit: int
+    ) -> tuple[tuple[int, Document | Erasure], ...]:
         """Return what arrived after `sequence`, in order; none only at the end."""
         arrived = await self._store.memories_since(sequence, limit)
-        return tuple((number, document_of(memory)) for number, memory in arrived)
+        return tuple(
+            (number, document_of(it) if isinstance(it, Memory) else Erasure(it.key))
+            for number, it in arrived
+        )
 
     @property
     def store_id(self) -> bytes:
@@ -56,7 +73,11 @@ class MemoryDocuments:
 
     def admits(self, scope: Scope, head: MemoryHead) -> bool:
         """Return whether the memory passes, as it is now."""
-        return scope.admits(head.labels, head.at_s)
+        if not scope.admits(head.labels, head.at_s):
+            return False
+        if scope.include_superseded or self._links is None:
+            return True
+        return not self._links.is_superseded(head)
 
 
 def document_of(memory: Memory) -> Document:

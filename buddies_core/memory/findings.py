@@ -12,6 +12,7 @@ from buddies_core.asking.question import Hit, merge
 from buddies_core.clock import Clock
 from buddies_core.errors import StoreError
 from buddies_core.memory.copies import received_memory
+from buddies_core.memory.links import Links
 from buddies_core.memory.ports import HiddenPort, StorePort
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import MemoryId, endpoint_in
@@ -43,6 +44,7 @@ class MemoryFindings(Findings[Found]):
         store: StorePort,
         rooms: RoomsPort,
         hidden: HiddenPort,
+        links: Links,
         clock: Clock,
         counters: Counter[str],
     ) -> None:
@@ -51,6 +53,7 @@ class MemoryFindings(Findings[Found]):
         self._filter = replace(filter, author=None)
         self._store = store
         self._hidden = hidden
+        self._links = links
         self._clock = clock
         self._known: dict[MemoryKey, Found] = {}
         """Set when all has been read."""
@@ -64,7 +67,11 @@ class MemoryFindings(Findings[Found]):
         """Return what was found, each memory once, best first."""
         once = merge(hits, prevails)
         self._known = {hit.item.key: hit.item for hit in once}
-        return merge([replace(hit, item=self._proven(hit.item)) for hit in once], prevails)
+        proven = merge([replace(hit, item=self._proven(hit.item)) for hit in once], prevails)
+        if self._filter.include_superseded:
+            return proven
+        # A member may not have heard yet that there is a newer one.
+        return [hit for hit in proven if not self._links.is_superseded(hit.item)]
 
     def _hides(self, memory: Memory) -> bool:
         """Whether a copy is of what is hidden here; what is kept of it is older, and decides."""
@@ -107,6 +114,10 @@ class RecentFinds:
         self._bytes += _bytes_of(memory)
         while len(self._memories) > _KEPT_MAX or self._bytes > _KEPT_BYTES_MAX:
             self._forget(next(iter(self._memories)))
+
+    def drop(self, key: MemoryKey) -> None:
+        """Keep nothing of a memory any more; again is fine."""
+        self._forget(key)
 
     def find(self, id: MemoryId) -> tuple[Memory, ...]:
         """Return those with this id."""

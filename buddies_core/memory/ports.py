@@ -1,8 +1,9 @@
 """What memories need from the layers below, beside `asking.ports`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from buddies_core.model.amendment import Amendment, Kept, Places
 from buddies_core.model.ids import MemoryId
 from buddies_core.model.memory import (
     Memory,
@@ -11,11 +12,45 @@ from buddies_core.model.memory import (
     MemoryKey,
     MemoryPlace,
 )
-from buddies_core.model.revocation import Revocation
+
+
+class AmendmentStore(Protocol):
+    """What was said about memories; see `store.amendments.RocksAmendments`."""
+
+    async def put(self, amendment: Amendment, early: Sequence[Places], proposals_max: int) -> Kept:
+        """Keep an amendment, and do what it says; on return that is on disk."""
+
+    def deletion(self, memory: Memory | MemoryHead) -> bool:
+        """Return whether this memory, or the one that it is a copy of, was deleted in its room."""
+
+    def deletions(self, id: MemoryId) -> tuple[Amendment, ...]:
+        """Return what has deleted memories with this id; damaged records are left out."""
+
+    def superseding(self, old: MemoryKey) -> tuple[tuple[MemoryKey, Amendment], ...]:
+        """Return what is to take a memory's place, with who said so; its author's come first."""
+
+    def superseded(self, new: MemoryKey) -> tuple[tuple[MemoryKey, Amendment], ...]:
+        """Return what a memory is to take the place of, with who said so."""
+
+    def referring_to(self, id: MemoryId, limit: int) -> tuple[MemoryKey, ...]:
+        """Return the keys of memories that name this id among their references."""
+
+    async def forget(self, id: MemoryId, key: MemoryKey, at_ms: int) -> None:
+        """Remember that a memory is not to be shown here; on return that is on disk."""
+
+    async def remember(self, id: MemoryId) -> tuple[MemoryKey, ...]:
+        """Show again all memories with this id; return the keys of those that were not shown."""
+
+    def is_forgotten(self, id: MemoryId, key: MemoryKey) -> bool:
+        """Return whether a memory is not to be shown here."""
 
 
 class StorePort(Protocol):
     """The memories on disk; see `store.rocks.RocksStore`."""
+
+    @property
+    def amendments(self) -> AmendmentStore:
+        """What was said about them."""
 
     async def put_memory(self, memory: Memory) -> bool:
         """Keep it unless one that prevails is kept, and return whether it is kept now."""
@@ -47,11 +82,15 @@ class StorePort(Protocol):
         """Return the keys of memories whose content is not all there, in order, after this one."""
 
 
+class IndexPort(Protocol):
+    """The search index; see `finding.index.Index`."""
+
+    def notice(self) -> None:
+        """Have what was just stored or deleted indexed soon."""
+
+
 class HiddenPort(Protocol):
-    """What a person has had hidden; see `trust.revocations.Revocations`."""
+    """What is not to be shown; see `memory.hidden.Hidden`."""
 
-    def hides(self, item: Memory | MemoryHead) -> bool:
+    def hides(self, memory: Memory | MemoryHead) -> bool:
         """Return whether this memory is not to be shown, nor to be handed on."""
-
-    def hiding(self, item: Memory | MemoryHead) -> Revocation | None:
-        """Return why, if it is not to be."""

@@ -11,6 +11,7 @@ from buddies_core.convert.arguments import filter_tags
 from buddies_core.errors import InvalidInput, StoreError
 from buddies_core.finding.local_search import LocalSearch
 from buddies_core.memory.findings import Found, MemoryFindings, RecentFinds
+from buddies_core.memory.links import Links
 from buddies_core.memory.ports import HiddenPort, StorePort
 from buddies_core.memory.views import view
 from buddies_core.model.ids import EndpointId, RoomName
@@ -36,6 +37,7 @@ class Search:
         counters: Counter[str],
         finds: RecentFinds,
         hidden: HiddenPort,
+        links: Links,
         legacy: LegacyPort | None = None,
     ) -> None:
         """Search without 0.1.4 members if there is no `legacy`."""
@@ -45,6 +47,7 @@ class Search:
         self._counters = counters
         self._finds = finds
         self._hidden = hidden
+        self._links = links
         self._searching: Searching[Found] = Searching(
             "memories",
             found_max=FOUND_MAX,
@@ -66,7 +69,13 @@ class Search:
         by its id.
         """
         findings = MemoryFindings(
-            filter, self._store, self._rooms, self._hidden, self._clock, self._counters
+            filter,
+            self._store,
+            self._rooms,
+            self._hidden,
+            self._links,
+            self._clock,
+            self._counters,
         )
         heard = await self._searching.search(query, filter, timeout_s, limit, findings)
         ranked = findings.ranked(heard.hits)[:limit]
@@ -76,7 +85,7 @@ class Search:
         now_s = self._clock.wall_ms() / 1000
         matched = await matches(query, ranked, self._whole, now_s)
         return heard.result(
-            view(hit.item, text, self._rooms, match)
+            view(hit.item, text, self._rooms, self._links.linked(hit.item), match)
             for hit, (text, match) in zip(ranked, matched, strict=True)
         )
 
@@ -139,6 +148,7 @@ def _request(question: Question) -> peer_pb2.PeerRequest:
             author=filter.author or "",
             agent=filter.agent or "",
             since_ms=filter.since_ms or 0,
+            include_superseded=filter.include_superseded,
         ),
     )
 
@@ -155,4 +165,5 @@ def _filter_of(room: RoomName, request: peer_pb2.Search) -> MemoryFilter:
         author=request.author or None,
         agent=request.agent or None,
         since_ms=request.since_ms or None,
+        include_superseded=request.include_superseded,
     )

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import Counter
 from contextlib import suppress
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 from uuid import UUID, uuid4
 
 from buddies_core.asking.completion import CHECK_EVERY_S, Completion
@@ -21,12 +21,16 @@ from buddies_core.errors import (
     StoreError,
     WireError,
 )
+from buddies_core.memory.amending import Amending
 from buddies_core.memory.copies import received_memory, with_content
 from buddies_core.memory.fetching import MemoryFetcher, memory_parts, preference
 from buddies_core.memory.findings import RecentFinds
+from buddies_core.memory.hidden import Hidden
 from buddies_core.memory.limits import check_own
-from buddies_core.memory.ports import HiddenPort, StorePort
-from buddies_core.memory.short_ids import id_meant
+from buddies_core.memory.links import Links
+from buddies_core.memory.naming import GET_TIMEOUT_S, Naming
+from buddies_core.memory.ports import IndexPort, StorePort
+from buddies_core.memory.short_ids import id_meant, ref_meant
 from buddies_core.memory.views import page, snippet
 from buddies_core.model.bodies import MemoryCreated
 from buddies_core.model.identity import Verified
@@ -41,10 +45,10 @@ from buddies_core.model.memory import (
     MemoryKey,
     MemoryKind,
     MemoryPlace,
+    MemoryRef,
     author_of_key,
     verified_key,
 )
-from buddies_core.model.revocation import why_hidden
 from buddies_core.model.views import MemoryPage, MemoryView
 from buddies_core.pb import peer_pb2
 from buddies_core.trust.admitted import Admitted
@@ -52,20 +56,10 @@ from buddies_core.wire.shortening import fit_memory
 
 PeerReplies: TypeAlias = list[peer_pb2.PeerReply]
 
-GET_TIMEOUT_S = 8.0
-"""Half of it to find a memory, and half for the rest of its content: 1 MiB within that takes
-2 Mbit/s; what is slower arrives in the background."""
 TRUNCATED_AT_ONCE = 100
 """Looked at before others get a turn."""
 
 _log = logging.getLogger(__name__)
-
-
-class IndexPort(Protocol):
-    """The search index; see `finding.index.Index`."""
-
-    def notice(self) -> None:
-        """Have what was just stored indexed soon."""
 
 
 class Memories:
@@ -81,7 +75,8 @@ class Memories:
         clock: Clock,
         counters: Counter[str],
         finds: RecentFinds,
-        hidden: HiddenPort,
+        hidden: Hidden,
+        links: Links,
     ) -> None:
         self._store = store
         self._index = index
@@ -91,13 +86,26 @@ class Memories:
         self._counters = counters
         self._finds = finds
         self._hidden = hidden
+        self._links = links
         self._fetcher = MemoryFetcher(rooms, network, clock, counters)
+        self._naming = Naming(store, finds, hidden, self._fetcher)
+        self.amending = Amending(
+            store=store,
+            index=index,
+            rooms=rooms,
+            network=network,
+            clock=clock,
+            counters=counters,
+            finds=finds,
+            naming=self._naming,
+        )
         self._completion = Completion(rooms, self._complete, _stays_truncated, clock, counters)
 
     async def run(self) -> None:
         """Fetch the contents that were too long for a broadcast, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._completion.run())
+            group.create_task(self.amending.run())
             await self._want_truncated()
 
     async def store(
@@ -108,6 +116,7 @@ class Memories:
         kind: MemoryKind,
         tags: tuple[str, ...],
         references: tuple[MemoryId, ...],
+        supersedes: MemoryRef | None = None,
         *,
         agent: str,
         user: str,
@@ -121,14 +130,19 @@ class Memories:
         one, without a time the present, without a title the content's first line. A content that
         does not fit into a broadcast is told shortened, and its rest is fetched by the members.
         Calling twice stores two.
+        The one that it supersedes is named among its references: 0.1.4 peers see that alone.
 
         Raises:
-            NotFound: this node is not in the room.
-            InvalidInput: a field is empty or too large; the text names it.
+            NotFound: this node is not in the room, or nobody has the memory to be superseded.
+            InvalidInput: a field is empty or too large, or the memory to be superseded is not in
+                this room, or one of several with its id; the text says which.
             QuotaExceeded: the room or this machine has written as much as it may; nothing was told.
             StoreError: the disk refused; nothing was told.
         """
         check_joined(self._rooms, room)
+        old = None if supersedes is None else await self._superseded(supersedes, room)
+        if old is not None:
+            references = (old.entry.id, *(it for it in references if it != old.entry.id))
         wall_ms = self._clock.wall_ms()
         endpoint = self._network.endpoint
         entry = MemoryEntry(
@@ -162,26 +176,44 @@ class Memories:
             proof=proof,
             received_at_ms=wall_ms,
         )
+        said = None
+        if old is not None:  # Before the memory: cut short, it concerns nothing.
+            said = await self.amending.supersede(room, entry.id, old.key, agent=agent, user=user)
         await self._keep(memory)
         if not is_told:
-            return snippet(memory, self._rooms)
+            return self._snippet(memory)
         try:
             await self._rooms.send(room, proof)
         except BuddiesError as error:
             # It is kept, and found by whoever searches; only the broadcast is lost.
             _log.warning("memory_not_told memory=%s room=%s: %s", entry.id, room, error)
-        return snippet(memory, self._rooms)
+        if said is not None:
+            await self.amending.tell(said)
+        return self._snippet(memory)
+
+    async def _superseded(self, ref: MemoryRef, room: RoomName) -> Memory | MemoryHead:
+        old = await self._naming.one(ref)
+        if old.entry.room != room:
+            raise InvalidInput(
+                f"memory {ref.id} is in room {old.entry.room!r}, not in {room!r}; store the new "
+                "one there, or leave out `supersedes`"
+            )
+        return old
 
     async def receive(
         self, admitted: Admitted, neighbor: EndpointId | None = None, content: bytes | None = None
     ) -> None:
         """Keep a memory that a peer told the room, unless it is too large; fetch its rest later.
 
-        `neighbor` is who passed it on, maybe with all of its content.
+        `neighbor` is who passed it on, maybe with all of its content. What a peer said about a
+        memory is done, if it may say so.
 
         Raises:
             StoreError: the disk refused.
         """
+        if not isinstance(admitted.message.body, MemoryCreated):
+            await self.amending.receive(admitted, neighbor)
+            return
         try:
             memory = received_memory(admitted, self._rooms, self._clock.wall_ms())
             if memory.truncated and content is not None:
@@ -222,7 +254,7 @@ class Memories:
         _log.debug("memory_handed_on peer=%s", short(caller))
         return memory_parts(memory)
 
-    async def get(self, id: MemoryId, offset: int, limit: int) -> MemoryPage:
+    async def get(self, meant: MemoryId | MemoryRef, offset: int, limit: int) -> MemoryPage:
         """Return `limit` characters of a memory's content, from the `offset`-th on.
 
         What is not here, or not all of it, is asked of the members present.
@@ -233,14 +265,16 @@ class Memories:
             InvalidInput: the offset lies behind the end.
             StoreError: its record is damaged.
         """
-        memory = await self._find(id)
+        memory = await self._find(meant if isinstance(meant, MemoryRef) else MemoryRef(meant))
         if memory.truncated:
             memory = await self._completed(memory, offset)
         if offset > len(memory.entry.content):
             raise InvalidInput(
                 f"offset is {offset}, but the content has {len(memory.entry.content)} characters"
             )
-        return page(memory, self._rooms, offset, limit)
+        linked = self._links.linked(memory)
+        links = self._links.links(memory)
+        return page(memory, self._rooms, offset, limit, linked, links)
 
     def id_of(self, text: str, field: str) -> MemoryId:
         """Return the id that a caller means: a whole one, or 8 of its first hex digits or more.
@@ -250,6 +284,15 @@ class Memories:
             InvalidInput: it is not an id, or several begin so; the text names the field.
         """
         return id_meant(text, field, self._store, self._finds)
+
+    def ref_of(self, text: str, field: str) -> MemoryRef:
+        """Return the memory that a caller means: as `id_of`, with its author behind an @ if given.
+
+        Raises:
+            NotFound: as `id_of`.
+            InvalidInput: as `id_of`, or the author is not named in hex digits.
+        """
+        return ref_meant(text, field, self._store, self._finds)
 
     async def list(
         self, filter: MemoryFilter, limit: int, after: MemoryPlace | None = None
@@ -261,13 +304,12 @@ class Memories:
         Raises:
             NotFound: this node is not in that room, and has nothing of it.
         """
-        memories, damaged = await self._store.list_memories(
-            filter, limit, self._hidden.hides, after
-        )
+        hides = self._hidden.hides if filter.include_superseded else self._is_not_listed
+        memories, damaged = await self._store.list_memories(filter, limit, hides, after)
         if filter.room is not None and after is None and not memories:
             check_known(self._rooms, filter.room)
         return Listed(
-            tuple(snippet(memory, self._rooms) for memory in memories),
+            tuple(map(self._snippet, memories)),
             damaged,
             tuple(memory_cursor(MemoryPlace(memory.at_s, memory.key)) for memory in memories),
         )
@@ -309,22 +351,18 @@ class Memories:
             self._index.notice()
         return kept
 
-    async def _find(self, id: MemoryId) -> Memory:
-        found: list[Memory | MemoryHead] = [*self._store.find_heads(id), *self._finds.find(id)]
-        if not found:
-            fetched = await self._fetcher.by_id(id, GET_TIMEOUT_S / 2)
-            self._finds.keep(fetched)
-            found = [fetched]
-        shown = [memory for memory in found if not self._hidden.hides(memory)]
-        if not shown:
-            revocation = self._hidden.hiding(found[0])
-            assert revocation is not None, "it hides this one"
-            raise NotFound(why_hidden(f"memory {id}", revocation))
-        best = max(shown, key=preference)
+    def _is_not_listed(self, memory: MemoryHead) -> bool:
+        return self._hidden.hides(memory) or self._links.is_superseded(memory)
+
+    def _snippet(self, memory: Memory | MemoryHead) -> MemoryView:
+        return snippet(memory, self._rooms, self._links.linked(memory))
+
+    async def _find(self, ref: MemoryRef) -> Memory:
+        best = await self._naming.best(ref)
         if isinstance(best, Memory):
             return best
         memory = self._store.get_memory(best.key)
-        assert memory is not None, "nothing is deleted, and its head was there"
+        assert memory is not None, "its head was there just now"
         return memory
 
     async def _completed(self, memory: Memory, offset: int) -> Memory:

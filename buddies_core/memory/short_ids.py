@@ -7,6 +7,7 @@ from buddies_core.errors import InvalidInput, NotFound
 from buddies_core.memory.findings import RecentFinds
 from buddies_core.memory.ports import StorePort
 from buddies_core.model.ids import MemoryId
+from buddies_core.model.memory import MemoryRef
 from buddies_core.wire.pasted import bare
 
 _SHORT = re.compile(r"[0-9a-f]{8,31}")
@@ -36,3 +37,14 @@ def id_meant(text: str, field: str, store: StorePort, finds: RecentFinds) -> Mem
             " whole id"
         )
     return known[0]
+
+
+def ref_meant(text: str, field: str, store: StorePort, finds: RecentFinds) -> MemoryRef:
+    """Return the memory that a caller means: as `id_meant`, and its author behind an @ if given.
+
+    Raises:
+        NotFound: as `id_meant`.
+        InvalidInput: as `id_meant`, or the author is not named in hex digits.
+    """
+    id, author = arguments.author_part(text, field)
+    return MemoryRef(id_meant(id, field, store, finds), author)

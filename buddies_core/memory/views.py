@@ -2,11 +2,12 @@
 
 from typing import Protocol
 
+from buddies_core.memory.links import Linked
 from buddies_core.model.excerpt import Match
 from buddies_core.model.identity import SignerIdentity, Verified
 from buddies_core.model.ids import EndpointId
 from buddies_core.model.memory import SNIPPET_CHARS_MAX, Memory, MemoryHead
-from buddies_core.model.views import MemoryPage, MemoryView
+from buddies_core.model.views import Link, MemoryPage, MemoryView
 
 
 class Bindings(Protocol):
@@ -16,12 +17,19 @@ class Bindings(Protocol):
         """Return whose key vouches for what this endpoint says, if anybody's does."""
 
 
-def snippet(memory: Memory | MemoryHead, bindings: Bindings) -> MemoryView:
+def snippet(memory: Memory | MemoryHead, bindings: Bindings, linked: Linked) -> MemoryView:
     """Return the memory with the beginning of its content."""
-    return view(memory, memory.entry.content[:SNIPPET_CHARS_MAX], bindings)
+    return view(memory, memory.entry.content[:SNIPPET_CHARS_MAX], bindings, linked)
 
 
-def page(memory: Memory, bindings: Bindings, offset: int, limit: int) -> MemoryPage:
+def page(
+    memory: Memory,
+    bindings: Bindings,
+    offset: int,
+    limit: int,
+    linked: Linked,
+    links: tuple[Link, ...],
+) -> MemoryPage:
     """Return `limit` characters of the content, from the `offset`-th on.
 
     Of a content that is not all there, a page beyond what is there is empty and its own successor.
@@ -32,15 +40,20 @@ def page(memory: Memory, bindings: Bindings, offset: int, limit: int) -> MemoryP
     # How many characters are missing can't be known; there is at most one a byte.
     total = memory.whole.size if memory.whole and memory.truncated else len(content)
     return MemoryPage(
-        memory=view(memory, shown, bindings),
+        memory=view(memory, shown, bindings, linked),
         offset=offset,
         next_offset=end if end < total else None,
         total=total,
+        links=links,
     )
 
 
 def view(
-    memory: Memory | MemoryHead, shown: str, bindings: Bindings, match: Match | None = None
+    memory: Memory | MemoryHead,
+    shown: str,
+    bindings: Bindings,
+    linked: Linked,
+    match: Match | None = None,
 ) -> MemoryView:
     """Return the memory with this part of its content."""
     entry, size = memory.entry, memory.size
@@ -65,4 +78,8 @@ def view(
         size=memory.whole.size if memory.whole else size,
         signed_by=signer.label if signer else memory.signed_by,
         match=match,
+        supersedes=linked.supersedes,
+        superseded_by=linked.superseded_by,
+        proposals=linked.proposals,
+        proposed_for=linked.proposed_for,
     )

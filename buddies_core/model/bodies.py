@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from buddies_core.model.identity import Binding
-from buddies_core.model.ids import RequestId, RoomName, TaskId
-from buddies_core.model.memory import MemoryEntry
+from buddies_core.model.ids import MemoryId, RequestId, RoomName, TaskId
+from buddies_core.model.memory import MemoryEntry, MemoryKey
 from buddies_core.model.skill import RankedSkill, SkillEntry
 from buddies_core.model.task import TaskResult
 
@@ -163,6 +163,24 @@ class Presence:
 
 
 @dataclass(frozen=True, slots=True)
+class MemorySuperseded:
+    """Variant 14, ours: the sender's memory of the id `new` takes the place of `old`."""
+
+    new: MemoryId
+    old: MemoryKey
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryDeleted:
+    """Variant 14, ours: a memory is to be erased everywhere, and never taken in again."""
+
+    key: MemoryKey
+    item: bytes
+    """SHA-256 of the memory's proof, as the sender says; empty if it does not."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class UnknownBody:
     """A variant from 14 on that a newer peer knows: relayed and otherwise ignored."""
 
@@ -185,5 +203,7 @@ Body: TypeAlias = (
     | SkillSearchResponse
     | SkillVoteCast
     | Presence
+    | MemorySuperseded
+    | MemoryDeleted
     | UnknownBody
 )

@@ -23,11 +23,14 @@ from buddies_core.model.room import (
 from buddies_core.model.views import (
     DaemonInfo,
     DaemonStatus,
+    DeletedMemory,
+    Link,
     MemoryList,
     MemoryPage,
     MemoryView,
     PeerAnswer,
     PeerSilence,
+    Relation,
     SearchResult,
 )
 
@@ -189,6 +192,15 @@ def memory_json(memory: MemoryView) -> JsonObject:
         "truncated": memory.truncated,
         "size": memory.size,
     }
+    linked = {
+        "supersedes": memory.supersedes,
+        "superseded_by": memory.superseded_by,
+        "proposals": memory.proposals,
+        "proposed_for": memory.proposed_for,
+    }
+    for relation, ids in linked.items():
+        if ids:
+            shown[relation] = [str(id) for id in ids]
     return shown | match_json(memory.content, memory.match)
 
 
@@ -218,13 +230,41 @@ def memory_list_json(memories: MemoryList) -> JsonObject:
     }
 
 
+def deleted_json(deleted: DeletedMemory) -> JsonObject:
+    """Return what delete_memory answers."""
+    return {"id": str(deleted.id), "room": deleted.room, "title": deleted.title}
+
+
+def forgotten_json(id: str, titles: Sequence[str], *, undo: bool = False) -> JsonObject:
+    """Return what forget_memory answers."""
+    return {"id": id, "forgotten": not undo, "titles": list(titles)}
+
+
+def links_json(links: Sequence[Link]) -> JsonObject:
+    """Return the linked memories by what they are to this one."""
+    return {
+        relation.value: [
+            {"id": str(it.id), "title": it.title, "author_name": it.author_name}
+            for it in links
+            if it.relation is relation
+        ]
+        for relation in Relation
+        if any(it.relation is relation for it in links)
+    }
+
+
 def memory_page_json(page: MemoryPage) -> JsonObject:
     """Return what get_memory answers: the memory, and which part of its content this is."""
-    return memory_json(page.memory) | {
-        "offset": page.offset,
-        "next_offset": page.next_offset,
-        "total": page.total,
-    }
+    links: JsonObject = {"links": links_json(page.links)} if page.links else {}
+    return (
+        memory_json(page.memory)
+        | links
+        | {
+            "offset": page.offset,
+            "next_offset": page.next_offset,
+            "total": page.total,
+        }
+    )
 
 
 def search_json(result: SearchResult) -> JsonObject:

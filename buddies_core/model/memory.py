@@ -4,9 +4,10 @@ import hashlib
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NewType
+from uuid import UUID
 
 from buddies_core.model.identity import Verified
-from buddies_core.model.ids import EndpointId, MemoryId, RoomName
+from buddies_core.model.ids import EndpointId, MemoryId, RoomName, endpoint_in
 from buddies_core.model.labels import groups_of, labels_of
 
 CONTENT_BYTES_MAX = 1 << 20
@@ -14,6 +15,8 @@ TITLE_BYTES_MAX = 512
 TAGS_MAX = 32
 TAG_BYTES_MAX = 64
 REFERENCES_MAX = 32
+REASON_BYTES_MAX = 512
+"""Why a memory was deleted."""
 SNIPPET_CHARS_MAX = 1000
 """What lists and searches show of a content; `get_memory` reads the rest."""
 
@@ -45,6 +48,15 @@ class MemoryEntry:
     content: str
     tags: tuple[str, ...] = ()
     references: tuple[MemoryId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRef:
+    """A memory as a caller names it."""
+
+    id: MemoryId
+    author: str = ""
+    """The beginning of its author's id in hex, where several have this id; empty if not needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +174,8 @@ class MemoryFilter:
     agent: str | None = None
     """The agent's name, compared without case."""
     since_ms: int | None = None
+    include_superseded: bool = False
+    """Also memories that others have taken the place of; `admits` does not look at it."""
 
     @property
     def groups(self) -> tuple[tuple[str, ...], ...]:
@@ -189,9 +203,36 @@ def author_of_key(key: MemoryKey) -> EndpointId:
     return EndpointId(key[1:33])
 
 
+def id_of_key(key: MemoryKey) -> MemoryId:
+    """Return the id that `verified_key` was made of."""
+    assert is_verified_key(key), "the key of an unverified memory does not tell its id"
+    return MemoryId(UUID(bytes=key[-16:]))
+
+
 def unverified_key(encoded_entry: bytes) -> MemoryKey:
     """Return `"u" ‖ SHA-256(entry as postcard)`: it can neither hide nor replace a verified one."""
     return MemoryKey(b"u" + hashlib.sha256(encoded_entry).digest())
+
+
+def is_verified_key(key: bytes) -> bool:
+    """Return whether these bytes are a key as `verified_key` makes it."""
+    return key[:1] == b"v" and len(key) == 1 + 32 + 16
+
+
+def is_memory_key(key: bytes) -> bool:
+    """Return whether these bytes are the key of a memory, verified or not."""
+    return is_verified_key(key) or (key[:1] == b"u" and len(key) == 1 + 32)
+
+
+def proven_key(memory: "Memory | MemoryHead") -> MemoryKey | None:
+    """Return the key of the memory, or of the one that it is an unproven copy of by what it says.
+
+    None if it names no endpoint as its author.
+    """
+    if is_verified_key(memory.key):
+        return memory.key
+    author = endpoint_in(memory.entry.author)
+    return None if author is None else verified_key(author, memory.entry.id)
 
 
 def prevails(new: Memory | MemoryHead, kept: Memory | MemoryHead) -> bool:

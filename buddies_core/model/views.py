@@ -1,6 +1,7 @@
 """What the daemon answers to agents and people: memories as shown, search results, its state."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Generic, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -10,6 +11,34 @@ from buddies_core.model.ids import EndpointId, MemoryId, RoomName
 from buddies_core.model.memory import MemoryKind
 
 ViewT = TypeVar("ViewT")
+
+
+LINKS_MAX = 10
+"""So many memories of each relation are shown with one."""
+
+
+class Relation(StrEnum):
+    """What another memory is to one."""
+
+    SUPERSEDES = "supersedes"
+    """It was replaced by this one, or by one that this one has replaced."""
+    SUPERSEDED_BY = "superseded_by"
+    PROPOSED_FOR = "proposed_for"
+    """This one is proposed in its place, by somebody who may not replace it."""
+    PROPOSALS = "proposals"
+    REFERS_TO = "refers_to"
+    REFERRED_BY = "referred_by"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Another memory that one has to do with."""
+
+    relation: Relation
+    id: MemoryId
+    title: str = ""
+    """The beginning of it; empty if that memory is not on this machine."""
+    author_name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +65,11 @@ class MemoryView:
     """The label of the signer that vouches for the author."""
     match: Match | None = None
     """Why a search found it; None if none has."""
+    supersedes: tuple[MemoryId, ...] = ()
+    superseded_by: tuple[MemoryId, ...] = ()
+    proposals: tuple[MemoryId, ...] = ()
+    """What others propose in its place."""
+    proposed_for: tuple[MemoryId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +83,17 @@ class MemoryPage:
     """Where the next page begins; None at the end."""
     total: int
     """Characters in the whole content."""
+    links: tuple[Link, ...] = ()
+    """The memories that it has to do with."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedMemory:
+    """A memory that was deleted, as its caller is told."""
+
+    id: MemoryId
+    room: RoomName
+    title: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,10 @@ class MemoryView(_message.Message):
     SIZE_FIELD_NUMBER: _builtins.int
     SIGNED_BY_FIELD_NUMBER: _builtins.int
     MATCH_FIELD_NUMBER: _builtins.int
+    SUPERSEDES_FIELD_NUMBER: _builtins.int
+    SUPERSEDED_BY_FIELD_NUMBER: _builtins.int
+    PROPOSALS_FIELD_NUMBER: _builtins.int
+    PROPOSED_FOR_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     author: _builtins.str
     author_name: _builtins.str
@@ -60,6 +64,18 @@ class MemoryView(_message.Message):
     def match(self) -> Global___Match:
         """If a search found it."""
 
+    @_builtins.property
+    def supersedes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of the memories that this one replaces, and of those that replace it."""
+
+    @_builtins.property
+    def superseded_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def proposals(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of the memories that others propose in its place, and of those that it is proposed for."""
+
+    @_builtins.property
+    def proposed_for(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
         self,
         *,
@@ -79,10 +95,14 @@ class MemoryView(_message.Message):
         size: _builtins.int = ...,
         signed_by: _builtins.str = ...,
         match: Global___Match | None = ...,
+        supersedes: _abc.Iterable[_builtins.str] | None = ...,
+        superseded_by: _abc.Iterable[_builtins.str] | None = ...,
+        proposals: _abc.Iterable[_builtins.str] | None = ...,
+        proposed_for: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_match", b"_match", "match", b"match"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_match", b"_match", "agent", b"agent", "author", b"author", "author_name", b"author_name", "content", b"content", "created_at_s", b"created_at_s", "id", b"id", "kind", b"kind", "match", b"match", "references", b"references", "room", b"room", "signed_by", b"signed_by", "size", b"size", "tags", b"tags", "title", b"title", "truncated", b"truncated", "verified", b"verified"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_match", b"_match", "agent", b"agent", "author", b"author", "author_name", b"author_name", "content", b"content", "created_at_s", b"created_at_s", "id", b"id", "kind", b"kind", "match", b"match", "proposals", b"proposals", "proposed_for", b"proposed_for", "references", b"references", "room", b"room", "signed_by", b"signed_by", "size", b"size", "superseded_by", b"superseded_by", "supersedes", b"supersedes", "tags", b"tags", "title", b"title", "truncated", b"truncated", "verified", b"verified"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__match: _TypeAlias = _typing.Literal["match"]  # noqa: Y015
     _WhichOneofArgType__match: _TypeAlias = _typing.Literal["_match", b"_match"]  # noqa: Y015
@@ -147,10 +167,13 @@ class StoreRequest(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
     REFERENCES_FIELD_NUMBER: _builtins.int
+    SUPERSEDES_FIELD_NUMBER: _builtins.int
     room: _builtins.str
     title: _builtins.str
     content: _builtins.str
     kind: _builtins.str
+    supersedes: _builtins.str
+    """The id of the memory that this one replaces; empty if none."""
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -164,10 +187,11 @@ class StoreRequest(_message.Message):
         kind: _builtins.str = ...,
         tags: _abc.Iterable[_builtins.str] | None = ...,
         references: _abc.Iterable[_builtins.str] | None = ...,
+        supersedes: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "kind", b"kind", "references", b"references", "room", b"room", "tags", b"tags", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "kind", b"kind", "references", b"references", "room", b"room", "supersedes", b"supersedes", "tags", b"tags", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -183,11 +207,13 @@ class Filter(_message.Message):
     AUTHOR_FIELD_NUMBER: _builtins.int
     SINCE_MS_FIELD_NUMBER: _builtins.int
     AGENT_FIELD_NUMBER: _builtins.int
+    INCLUDE_SUPERSEDED_FIELD_NUMBER: _builtins.int
     room: _builtins.str
     kind: _builtins.str
     author: _builtins.str
     since_ms: _builtins.int
     agent: _builtins.str
+    include_superseded: _builtins.bool
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
@@ -199,10 +225,11 @@ class Filter(_message.Message):
         author: _builtins.str | None = ...,
         since_ms: _builtins.int | None = ...,
         agent: _builtins.str | None = ...,
+        include_superseded: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_agent", b"_agent", "_author", b"_author", "_kind", b"_kind", "_room", b"_room", "_since_ms", b"_since_ms", "agent", b"agent", "author", b"author", "kind", b"kind", "room", b"room", "since_ms", b"since_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_agent", b"_agent", "_author", b"_author", "_kind", b"_kind", "_room", b"_room", "_since_ms", b"_since_ms", "agent", b"agent", "author", b"author", "kind", b"kind", "room", b"room", "since_ms", b"since_ms", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_agent", b"_agent", "_author", b"_author", "_kind", b"_kind", "_room", b"_room", "_since_ms", b"_since_ms", "agent", b"agent", "author", b"author", "include_superseded", b"include_superseded", "kind", b"kind", "room", b"room", "since_ms", b"since_ms", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__agent: _TypeAlias = _typing.Literal["agent"]  # noqa: Y015
     _WhichOneofArgType__agent: _TypeAlias = _typing.Literal["_agent", b"_agent"]  # noqa: Y015
@@ -316,11 +343,16 @@ class GetReply(_message.Message):
     OFFSET_FIELD_NUMBER: _builtins.int
     NEXT_OFFSET_FIELD_NUMBER: _builtins.int
     TOTAL_FIELD_NUMBER: _builtins.int
+    LINKS_FIELD_NUMBER: _builtins.int
     offset: _builtins.int
     next_offset: _builtins.int
     total: _builtins.int
     @_builtins.property
     def memory(self) -> Global___MemoryView: ...
+    @_builtins.property
+    def links(self) -> _containers.RepeatedCompositeFieldContainer[Global___Link]:
+        """The memories that it has to do with, at most 20 of each relation."""
+
     def __init__(
         self,
         *,
@@ -328,16 +360,139 @@ class GetReply(_message.Message):
         offset: _builtins.int = ...,
         next_offset: _builtins.int | None = ...,
         total: _builtins.int = ...,
+        links: _abc.Iterable[Global___Link] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_next_offset", b"_next_offset", "memory", b"memory", "next_offset", b"next_offset"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_offset", b"_next_offset", "memory", b"memory", "next_offset", b"next_offset", "offset", b"offset", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_offset", b"_next_offset", "links", b"links", "memory", b"memory", "next_offset", b"next_offset", "offset", b"offset", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__next_offset: _TypeAlias = _typing.Literal["next_offset"]  # noqa: Y015
     _WhichOneofArgType__next_offset: _TypeAlias = _typing.Literal["_next_offset", b"_next_offset"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__next_offset) -> _WhichOneofReturnType__next_offset | None: ...
 
 Global___GetReply: _TypeAlias = GetReply  # noqa: Y015
+
+@_typing.final
+class Link(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELATION_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    AUTHOR_NAME_FIELD_NUMBER: _builtins.int
+    relation: _builtins.str
+    """supersedes, superseded_by, proposed_for, proposals, refers_to or referred_by"""
+    id: _builtins.str
+    title: _builtins.str
+    """Empty if the memory is not on this machine."""
+    author_name: _builtins.str
+    def __init__(
+        self,
+        *,
+        relation: _builtins.str = ...,
+        id: _builtins.str = ...,
+        title: _builtins.str = ...,
+        author_name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_name", b"author_name", "id", b"id", "relation", b"relation", "title", b"title"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Link: _TypeAlias = Link  # noqa: Y015
+
+@_typing.final
+class DeleteRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteRequest: _TypeAlias = DeleteRequest  # noqa: Y015
+
+@_typing.final
+class DeleteReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    ROOM_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    room: _builtins.str
+    title: _builtins.str
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        room: _builtins.str = ...,
+        title: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "room", b"room", "title", b"title"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteReply: _TypeAlias = DeleteReply  # noqa: Y015
+
+@_typing.final
+class ForgetRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    UNDO_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    undo: _builtins.bool
+    """Show it again."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        undo: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "undo", b"undo"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForgetRequest: _TypeAlias = ForgetRequest  # noqa: Y015
+
+@_typing.final
+class ForgetReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TITLES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def titles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The memories that are hidden, or shown again: several if they share the id."""
+
+    def __init__(
+        self,
+        *,
+        titles: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["titles", b"titles"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForgetReply: _TypeAlias = ForgetReply  # noqa: Y015
 
 @_typing.final
 class SearchRequest(_message.Message):

@@ -54,6 +54,16 @@ class MemoriesStub:
                 request_serializer=buddies__core_dot_pb_dot_memory__pb2.SearchRequest.SerializeToString,
                 response_deserializer=buddies__core_dot_pb_dot_memory__pb2.SearchReply.FromString,
                 _registered_method=True)
+        self.Delete = channel.unary_unary(
+                '/buddies.memory.Memories/Delete',
+                request_serializer=buddies__core_dot_pb_dot_memory__pb2.DeleteRequest.SerializeToString,
+                response_deserializer=buddies__core_dot_pb_dot_memory__pb2.DeleteReply.FromString,
+                _registered_method=True)
+        self.Forget = channel.unary_unary(
+                '/buddies.memory.Memories/Forget',
+                request_serializer=buddies__core_dot_pb_dot_memory__pb2.ForgetRequest.SerializeToString,
+                response_deserializer=buddies__core_dot_pb_dot_memory__pb2.ForgetReply.FromString,
+                _registered_method=True)
 
 
 class MemoriesServicer:
@@ -86,6 +96,20 @@ class MemoriesServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Delete(self, request, context):
+        """Erases a memory on every machine of its room. Answers once that is on this machine's disk.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Forget(self, request, context):
+        """Hides a memory on this machine alone, or shows it again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MemoriesServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -108,6 +132,16 @@ def add_MemoriesServicer_to_server(servicer, server):
                     servicer.Search,
                     request_deserializer=buddies__core_dot_pb_dot_memory__pb2.SearchRequest.FromString,
                     response_serializer=buddies__core_dot_pb_dot_memory__pb2.SearchReply.SerializeToString,
+            ),
+            'Delete': grpc.unary_unary_rpc_method_handler(
+                    servicer.Delete,
+                    request_deserializer=buddies__core_dot_pb_dot_memory__pb2.DeleteRequest.FromString,
+                    response_serializer=buddies__core_dot_pb_dot_memory__pb2.DeleteReply.SerializeToString,
+            ),
+            'Forget': grpc.unary_unary_rpc_method_handler(
+                    servicer.Forget,
+                    request_deserializer=buddies__core_dot_pb_dot_memory__pb2.ForgetRequest.FromString,
+                    response_serializer=buddies__core_dot_pb_dot_memory__pb2.ForgetReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -218,6 +252,60 @@ class Memories:
             '/buddies.memory.Memories/Search',
             buddies__core_dot_pb_dot_memory__pb2.SearchRequest.SerializeToString,
             buddies__core_dot_pb_dot_memory__pb2.SearchReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Delete(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buddies.memory.Memories/Delete',
+            buddies__core_dot_pb_dot_memory__pb2.DeleteRequest.SerializeToString,
+            buddies__core_dot_pb_dot_memory__pb2.DeleteReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Forget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buddies.memory.Memories/Forget',
+            buddies__core_dot_pb_dot_memory__pb2.ForgetRequest.SerializeToString,
+            buddies__core_dot_pb_dot_memory__pb2.ForgetReply.FromString,
             options,
             channel_credentials,
             insecure,

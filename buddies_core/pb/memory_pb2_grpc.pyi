@@ -38,6 +38,10 @@ class MemoriesStub:
     Get: _grpc.UnaryUnaryMultiCallable[_memory_pb2.GetRequest, _memory_pb2.GetReply]
     Search: _grpc.UnaryUnaryMultiCallable[_memory_pb2.SearchRequest, _memory_pb2.SearchReply]
     """Asks every present member of the rooms as well."""
+    Delete: _grpc.UnaryUnaryMultiCallable[_memory_pb2.DeleteRequest, _memory_pb2.DeleteReply]
+    """Erases a memory on every machine of its room. Answers once that is on this machine's disk."""
+    Forget: _grpc.UnaryUnaryMultiCallable[_memory_pb2.ForgetRequest, _memory_pb2.ForgetReply]
+    """Hides a memory on this machine alone, or shows it again."""
 
 @_typing.type_check_only
 class MemoriesAsyncStub(MemoriesStub):
@@ -49,6 +53,10 @@ class MemoriesAsyncStub(MemoriesStub):
     Get: _aio.UnaryUnaryMultiCallable[_memory_pb2.GetRequest, _memory_pb2.GetReply]  # type: ignore[assignment]
     Search: _aio.UnaryUnaryMultiCallable[_memory_pb2.SearchRequest, _memory_pb2.SearchReply]  # type: ignore[assignment]
     """Asks every present member of the rooms as well."""
+    Delete: _aio.UnaryUnaryMultiCallable[_memory_pb2.DeleteRequest, _memory_pb2.DeleteReply]  # type: ignore[assignment]
+    """Erases a memory on every machine of its room. Answers once that is on this machine's disk."""
+    Forget: _aio.UnaryUnaryMultiCallable[_memory_pb2.ForgetRequest, _memory_pb2.ForgetReply]  # type: ignore[assignment]
+    """Hides a memory on this machine alone, or shows it again."""
 
 class MemoriesServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -81,5 +89,21 @@ class MemoriesServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_memory_pb2.SearchReply, _abc.Awaitable[_memory_pb2.SearchReply]]:
         """Asks every present member of the rooms as well."""
+
+    @_abc_1.abstractmethod
+    def Delete(
+        self,
+        request: _memory_pb2.DeleteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_memory_pb2.DeleteReply, _abc.Awaitable[_memory_pb2.DeleteReply]]:
+        """Erases a memory on every machine of its room. Answers once that is on this machine's disk."""
+
+    @_abc_1.abstractmethod
+    def Forget(
+        self,
+        request: _memory_pb2.ForgetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_memory_pb2.ForgetReply, _abc.Awaitable[_memory_pb2.ForgetReply]]:
+        """Hides a memory on this machine alone, or shows it again."""
 
 def add_MemoriesServicer_to_server(servicer: MemoriesServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -59,6 +59,86 @@ class Presence(_message.Message):
 Global___Presence: _TypeAlias = Presence  # noqa: Y015
 
 @_typing.final
+class Amendment(_message.Message):
+    """Variant 14 of a room message: what its sender says about a memory that was told before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUPERSEDE_FIELD_NUMBER: _builtins.int
+    DELETE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def supersede(self) -> Global___Supersede: ...
+    @_builtins.property
+    def delete(self) -> Global___Delete: ...
+    def __init__(
+        self,
+        *,
+        supersede: Global___Supersede | None = ...,
+        delete: Global___Delete | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "delete", b"delete", "supersede", b"supersede"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "delete", b"delete", "supersede", b"supersede"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["supersede", "delete"]  # noqa: Y015
+    _WhichOneofArgType_change: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_change) -> _WhichOneofReturnType_change | None: ...
+
+Global___Amendment: _TypeAlias = Amendment  # noqa: Y015
+
+@_typing.final
+class Supersede(_message.Message):
+    """The sender's own memory takes the place of another one, or is proposed for it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NEW_ID_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    new_id: _builtins.bytes
+    key: _builtins.bytes
+    """The key of the memory that it replaces."""
+    def __init__(
+        self,
+        *,
+        new_id: _builtins.bytes = ...,
+        key: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "new_id", b"new_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Supersede: _TypeAlias = Supersede  # noqa: Y015
+
+@_typing.final
+class Delete(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    ITEM_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    key: _builtins.bytes
+    """The key of the deleted memory: "v", author, id."""
+    item: _builtins.bytes
+    """SHA-256 of the deleted memory's proof. A hint: only the key decides."""
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        key: _builtins.bytes = ...,
+        item: _builtins.bytes = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["item", b"item", "key", b"key", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Delete: _TypeAlias = Delete  # noqa: Y015
+
+@_typing.final
 class Binding(_message.Message):
     """A person's key vouches for the endpoint: a signature (SSHSIG in the namespace buddies-endpoint, or
     detached OpenPGP) over "buddies/2 endpoint" ‖ endpoint id ‖ signed_at_ms:u64be.
@@ -470,6 +550,7 @@ class Search(_message.Message):
     AUTHOR_FIELD_NUMBER: _builtins.int
     SINCE_MS_FIELD_NUMBER: _builtins.int
     AGENT_FIELD_NUMBER: _builtins.int
+    INCLUDE_SUPERSEDED_FIELD_NUMBER: _builtins.int
     query: _builtins.str
     vector: _builtins.bytes
     """float32 little endian, norm 1; empty when the asker has no model."""
@@ -481,6 +562,8 @@ class Search(_message.Message):
     since_ms: _builtins.int
     agent: _builtins.str
     """Only of this agent. A member that doesn't know this field ignores it, and the asker leaves out the rest."""
+    include_superseded: _builtins.bool
+    """Also memories that others have superseded."""
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
@@ -495,10 +578,11 @@ class Search(_message.Message):
         author: _builtins.str = ...,
         since_ms: _builtins.int = ...,
         agent: _builtins.str = ...,
+        include_superseded: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "author", b"author", "kind", b"kind", "limit", b"limit", "model", b"model", "query", b"query", "since_ms", b"since_ms", "tags", b"tags", "vector", b"vector"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "author", b"author", "include_superseded", b"include_superseded", "kind", b"kind", "limit", b"limit", "model", b"model", "query", b"query", "since_ms", b"since_ms", "tags", b"tags", "vector", b"vector"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -100,6 +100,40 @@ class MemoryRecord(_message.Message):
 Global___MemoryRecord: _TypeAlias = MemoryRecord  # noqa: Y015
 
 @_typing.final
+class AmendmentRecord(_message.Message):
+    """What was said about a memory: that it is deleted, or superseded."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    ROOM_FIELD_NUMBER: _builtins.int
+    PROOF_FIELD_NUMBER: _builtins.int
+    RECEIVED_AT_MS_FIELD_NUMBER: _builtins.int
+    BY_NAME_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    room: _builtins.str
+    proof: _builtins.bytes
+    """The sender's bytes: P2PMessage ‖ trailer."""
+    received_at_ms: _builtins.int
+    by_name: _builtins.str
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        room: _builtins.str = ...,
+        proof: _builtins.bytes = ...,
+        received_at_ms: _builtins.int = ...,
+        by_name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by_name", b"by_name", "proof", b"proof", "received_at_ms", b"received_at_ms", "room", b"room", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AmendmentRecord: _TypeAlias = AmendmentRecord  # noqa: Y015
+
+@_typing.final
 class RoomRecord(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

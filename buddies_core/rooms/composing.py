@@ -7,7 +7,7 @@ from buddies_core.clock import Clock
 from buddies_core.gossip.messages import CONTENT_BYTES_MAX
 from buddies_core.identity.node_key import NodeKey
 from buddies_core.model.address import AddressInfo
-from buddies_core.model.bodies import Body, Presence, UnknownBody
+from buddies_core.model.bodies import Body, MemoryDeleted, MemorySuperseded, Presence, UnknownBody
 from buddies_core.model.ids import EpochId, RoomId
 from buddies_core.model.memory import Whole
 from buddies_core.trust.twin import Twin
@@ -98,7 +98,7 @@ class Composer:
             epoch=epoch,
         )
         wants_cosigning = self.cosigned_bytes(room_id) and not isinstance(
-            body, Presence | UnknownBody
+            body, Presence | MemorySuperseded | MemoryDeleted | UnknownBody
         )
         if self._cosigner and wants_cosigning:
             signed = await self._cosigner.signed(message)

@@ -14,6 +14,7 @@ from buddies_core.model.budget import ANSWER_COST_MAX, fitting_chars, fitting_te
 from buddies_core.model.excerpt import shorter
 from buddies_core.model.json_view import (
     asked_json,
+    links_json,
     memory_json,
     memory_list_json,
     memory_page_json,
@@ -42,6 +43,7 @@ SNIPPETS_CHARS = (SNIPPET_CHARS_MAX, 500, 250, 120)
 """How long the texts of a list's items may be, so that as many as were asked for fit."""
 MEMBERS_SHARE = FITTING_COST_MAX // 4
 """Of a search's answer, for those who answered or did not."""
+LINKS_SHARE = FITTING_COST_MAX // 4
 VERSIONS_SHARE = FITTING_COST_MAX // 4
 DIFF_SHARE = FITTING_COST_MAX // 4
 
@@ -98,7 +100,9 @@ def memory_list(listed: Listed[MemoryView], limit: int) -> MemoryList:
 
 
 def memory_page(page: MemoryPage) -> MemoryPage:
-    """Return a page whose content is no longer than fits."""
+    """Return a page whose content is no longer than fits, with as many links as its share holds."""
+    links = first_fitting(page.links, lambda link: links_json([link]), LINKS_SHARE)
+    page = replace(page, links=links)
     content = page.memory.content
     empty = replace(page, memory=replace(page.memory, content=""))
     end = fitting_chars(content, FITTING_COST_MAX - json_cost(memory_page_json(empty)))

@@ -1,4 +1,4 @@
-"""The Memories service: store, list, get, search."""
+"""The Memories service: store, list, get, search, delete, forget."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from grpc.aio import ServicerContext
 from buddies_core.convert import arguments
 from buddies_core.convert.cursors import memory_place
 from buddies_core.convert.memories import (
+    deleted_to_pb,
     memory_list_to_pb,
     memory_page_to_pb,
     memory_to_pb,
@@ -16,13 +17,26 @@ from buddies_core.convert.memories import (
 )
 from buddies_core.model.ids import MemoryId, RoomName
 from buddies_core.model.listing import Listed
-from buddies_core.model.memory import MemoryFilter, MemoryKind, MemoryPlace
-from buddies_core.model.views import MemoryPage, MemoryView, SearchResult
+from buddies_core.model.memory import MemoryFilter, MemoryKind, MemoryPlace, MemoryRef
+from buddies_core.model.views import DeletedMemory, MemoryPage, MemoryView, SearchResult
 from buddies_core.pb import memory_pb2 as pb
 from buddies_core.pb.memory_pb2_grpc import MemoriesServicer
 from buddies_core.rpc import fitting
 from buddies_core.rpc.agents import Agents
 from buddies_core.rpc.names import RoomNames
+
+
+class AmendingService(Protocol):
+    """What changes memories that are stored; see `memory.amending.Amending`."""
+
+    async def delete(self, ref: MemoryRef, reason: str, *, agent: str, user: str) -> DeletedMemory:
+        """Erase a memory here, and have the room erase it."""
+
+    async def forget(self, ref: MemoryRef) -> tuple[str, ...]:
+        """Hide memories on this machine alone, and return their titles."""
+
+    async def remember(self, id: MemoryId) -> tuple[str, ...]:
+        """Show forgotten memories again, and return their titles."""
 
 
 class MemoriesService(Protocol):
@@ -36,6 +50,7 @@ class MemoriesService(Protocol):
         kind: MemoryKind,
         tags: tuple[str, ...],
         references: tuple[MemoryId, ...],
+        supersedes: MemoryRef | None = None,
         *,
         agent: str,
         user: str,
@@ -50,8 +65,15 @@ class MemoriesService(Protocol):
     def id_of(self, text: str, field: str) -> MemoryId:
         """Return the id that a caller means, by all of its digits or the first of them."""
 
-    async def get(self, id: MemoryId, offset: int, limit: int) -> MemoryPage:
+    def ref_of(self, text: str, field: str) -> MemoryRef:
+        """Return the memory that a caller means, which may name its author too."""
+
+    async def get(self, ref: MemoryRef, offset: int, limit: int) -> MemoryPage:
         """Return a page of a memory's content, in characters."""
+
+    @property
+    def amending(self) -> AmendingService:
+        """What changes memories that are stored."""
 
 
 class SearchService(Protocol):
@@ -90,6 +112,7 @@ class MemoriesRpc(MemoriesServicer):
             arguments.memory_kind(request.kind),
             tuple(request.tags),
             tuple(self._memories.id_of(text, "reference") for text in request.references),
+            self._memories.ref_of(request.supersedes, "supersedes") if request.supersedes else None,
             agent=caller.name if caller else "",
             user=caller.user if caller else "",
         )
@@ -107,7 +130,7 @@ class MemoriesRpc(MemoriesServicer):
     async def Get(self, request: pb.GetRequest, context: ServicerContext[Any, Any]) -> pb.GetReply:
         """Return a page of one memory."""
         page = await self._memories.get(
-            self._memories.id_of(request.id, "id"),
+            self._memories.ref_of(request.id, "id"),
             request.offset,
             arguments.page_chars(request.limit),
         )
@@ -124,3 +147,24 @@ class MemoriesRpc(MemoriesServicer):
             arguments.limit(request.limit),
         )
         return search_result_to_pb(fitting.search_result(result))
+
+    async def Delete(
+        self, request: pb.DeleteRequest, context: ServicerContext[Any, Any]
+    ) -> pb.DeleteReply:
+        """Return once nothing of the memory is on this machine; members may still be hearing it."""
+        caller = self._agents.caller(context)
+        deleted = await self._memories.amending.delete(
+            self._memories.ref_of(request.id, "id"),
+            request.reason,
+            agent=caller.name if caller else "",
+            user=caller.user if caller else "",
+        )
+        return deleted_to_pb(deleted)
+
+    async def Forget(
+        self, request: pb.ForgetRequest, context: ServicerContext[Any, Any]
+    ) -> pb.ForgetReply:
+        """Return the titles of what is hidden now, or shown again."""
+        ref, amending = self._memories.ref_of(request.id, "id"), self._memories.amending
+        titles = await (amending.remember(ref.id) if request.undo else amending.forget(ref))
+        return pb.ForgetReply(titles=titles)

@@ -1,9 +1,11 @@
 """The store's contract in plain dicts, for tests. Nothing outlives it."""
 
+import itertools
 import os
 from collections.abc import Callable
 from typing import TypeVar
 
+from buddies_core.model.amendment import Erased
 from buddies_core.model.ids import EndpointId, MemoryId, RoomId, RoomName, TaskId
 from buddies_core.model.item import END, Bound, Item
 from buddies_core.model.memory import (
@@ -16,6 +18,7 @@ from buddies_core.model.memory import (
     succeeding,
 )
 from buddies_core.model.revocation import Revocation
+from buddies_core.store.in_memory_amendments import InMemoryAmendments
 from buddies_core.store.in_memory_invites import InMemoryInvites
 from buddies_core.store.in_memory_items import SortedItems
 from buddies_core.store.in_memory_skills import InMemorySkills
@@ -40,6 +43,7 @@ class InMemoryStore:
         self.skills = InMemorySkills()
         self._memories: dict[MemoryKey, tuple[int, Memory]] = {}
         self._last_sequence = 0
+        self.amendments = InMemoryAmendments(self._memories, self._arrive)
         self._rooms: dict[RoomName, RoomRecord] = {}
         self._presences: dict[tuple[RoomId, EndpointId], PresenceRecord] = {}
         self._bindings: dict[EndpointId, BindingRecord] = {}
@@ -62,7 +66,8 @@ class InMemoryStore:
 
         def proofs() -> list[bytes]:
             memories = (it.proof for _, it in self._memories.values() if it.entry.room == room)
-            return [*memories, *(it.proof for it in self.skills.all(room))]
+            skills = (it.proof for it in self.skills.all(room))
+            return [*memories, *skills, *self.amendments.proofs(room)]
 
         return SortedItems(proofs)
 
@@ -71,19 +76,27 @@ class InMemoryStore:
     ) -> list[tuple[Item, Record]]:
         """Return the records of a room's first items from `lower` on, each with its item."""
         memories = (memory for _, memory in self._memories.values())
-        by_item = {item_of(it.proof): it for it in (*memories, *self.skills.all(room))}
+        by_item: dict[Item, Record] = {
+            item_of(it.proof): it for it in (*memories, *self.skills.all(room))
+        }
+        by_item |= {item_of(proof): proof for proof in self.amendments.proofs(room)}
         return [(it, by_item[it]) for it in self.items(room).list(lower, END, limit)]
 
     async def put_memory(self, memory: Memory) -> bool:
         """Keep a memory unless one that prevails has its key; return whether it is kept now."""
+        if self.amendments.deletion(memory):
+            return False
         if memory.key in self._memories:
             kept = self._memories[memory.key][1]
             if not prevails(memory, kept):
                 return False
             memory = succeeding(memory, kept)
-        self._last_sequence += 1
-        self._memories[memory.key] = self._last_sequence, memory
+        self._memories[memory.key] = self._arrive(), memory
         return True
+
+    def _arrive(self) -> int:
+        self._last_sequence += 1
+        return self._last_sequence
 
     def get_memory(self, key: MemoryKey) -> Memory | None:
         """Return the memory under this key."""
@@ -102,6 +115,7 @@ class InMemoryStore:
     def ids_beginning(self, digits: str) -> tuple[MemoryId, ...]:
         """Return the ids that begin with these hex digits, in order, two at most."""
         ids = {memory.entry.id for _, memory in self._memories.values()}
+        ids |= self.amendments.deleted_ids()
         return tuple(sorted(id for id in ids if id.hex.startswith(digits))[:2])
 
     def truncated_memories(
@@ -131,19 +145,26 @@ class InMemoryStore:
             places = [(place, head) for place, head in places if place < end]
         return tuple(head for _, head in reversed(places))[:limit], 0
 
-    async def memories_since(self, sequence: int, limit: int) -> tuple[tuple[int, Memory], ...]:
-        """Return what arrived after `sequence`, in order."""
-        log = sorted((place, memory) for place, memory in self._memories.values())
+    async def memories_since(
+        self, sequence: int, limit: int
+    ) -> tuple[tuple[int, Memory | Erased], ...]:
+        """Return what arrived after `sequence`, in order, and what was deleted since."""
+        log: list[tuple[int, Memory | Erased]] = [*self._memories.values()]
+        log += [(at, Erased(key)) for at, key in self.amendments.erased()]
+        log.sort(key=lambda arrived: arrived[0])
         return tuple(item for item in log if item[0] > sequence)[:limit]
 
     async def heads_since(self, sequence: int, limit: int) -> tuple[tuple[int, MemoryHead], ...]:
         """Return the heads of what arrived after `sequence`, in order."""
-        found = await self.memories_since(sequence, limit)
-        return tuple((number, memory.head()) for number, memory in found)
+        log = sorted(self._memories.values(), key=lambda arrived: arrived[0])
+        found = ((number, memory.head()) for number, memory in log if number > sequence)
+        return tuple(itertools.islice(found, limit))
 
     def key_at(self, sequence: int) -> MemoryKey | None:
         """Return what arrived as the `sequence`-th, unless something has replaced it."""
-        return next((key for key, (at, _) in self._memories.items() if at == sequence), None)
+        kept = ((at, key) for key, (at, _) in self._memories.items())
+        found = itertools.chain(kept, self.amendments.erased())
+        return next((key for at, key in found if at == sequence), None)
 
     def last_sequence(self) -> int:
         """Return the sequence of the latest arrival; 0 if there was none."""

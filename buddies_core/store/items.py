@@ -24,7 +24,7 @@ from google.protobuf.message import DecodeError
 from buddies_core.model.ids import RoomName
 from buddies_core.model.item import BEGIN, END, ID_BYTES, Bound, Item
 from buddies_core.pb import records_pb2 as pb
-from buddies_core.store import keys, skill_keys
+from buddies_core.store import amendment_keys, keys, skill_keys
 from buddies_core.store.database import Changes, Database, Read
 from buddies_core.store.quotas import AUTHORS, Quotas
 from buddies_core.wire.items import describe
@@ -314,6 +314,7 @@ class RocksItemSet:
 
 PROOFS: dict[bytes, Callable[[bytes], bytes]] = {
     keys.MEMORIES: lambda record: pb.MemoryRecord.FromString(record).proof,
+    amendment_keys.AMENDMENTS: lambda record: pb.AmendmentRecord.FromString(record).proof,
     skill_keys.SKILLS: lambda record: pb.SkillRecord.FromString(record).proof,
     skill_keys.VOTES: lambda record: pb.VoteRecord.FromString(record).proof,
 }

@@ -20,14 +20,15 @@
     id        := "y"                                  → 16 random bytes
     totals    := "z"                                  → last sequence:u64be · memories:u64be
 
-What begins with "c", "e", "j", "n", "s", "u" or "v" is about skills; see `skill_keys`. What
-begins with "a" is an invite to a private room; see `store.invites`. What begins with "I", "J" or
-"S" is about what members compare; see `store.items`.
+What begins with "B", "D", "E", "F", "M", "P" or "U" is about changes to memories and about what
+refers to them; see `amendment_keys`. What begins with "c", "e", "j", "n", "s", "u" or "v" is about
+skills; see `skill_keys`. What begins with "a" is an invite to a private room; see `store.invites`.
+What begins with "A", "I", "J" or "S" is about what members compare; see `store.items`.
 
 Each memory is in two timelines, its room's and that of all rooms, which has the empty name. A log
-entry counts only if the memory it names still carries that sequence. Those under "f" are the
-memories whose content has yet to be fetched. The record of a memory or skill with a long content
-has only the beginning of it, so that a list does not read the rest.
+entry counts only if the memory it names still carries that sequence, or its deletion does. Those
+under "f" are the memories whose content has yet to be fetched. The record of a memory or skill with
+a long content has only the beginning of it, so that a list does not read the rest.
 """
 
 import struct

@@ -55,8 +55,11 @@ class Listing:
         self.complete = False
         """Whether all entries are in it, also those that an older buddies wrote."""
 
-    def changes(self, read: Read, new: Listed, gone: Listed | None = None) -> Changes:
-        """Return the changes that make an entry found, in place of the one that is gone."""
+    def changes(self, read: Read, new: Listed | None, gone: Listed | None = None) -> Changes:
+        """Return the changes that make an entry found, in place of the one that is gone.
+
+        None if there is no new one.
+        """
         changes: dict[bytes, bytes | None] = {}
         for entry in (gone, new):
             if entry is None:
@@ -68,7 +71,7 @@ class Listing:
                 bits = int.from_bytes(kept or b"", "little")
                 bits = bits | 1 << index if entry is new else bits & ~(1 << index)
                 changes[place] = bits.to_bytes(_BITS_BYTES, "little") if bits else None
-        if self._times:
+        if self._times and new is not None:
             page, index = divmod(new.sequence, PAGE)
             place = self._times + struct.pack(">I", page)
             times = (read(place) or b"").ljust(PAGE * _TIME_BYTES, b"\0")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from buddies_core.errors import StoreError
+from buddies_core.model.amendment import Erased
 from buddies_core.model.ids import MemoryId
 from buddies_core.model.memory import (
     Memory,
@@ -16,7 +17,8 @@ from buddies_core.model.memory import (
     prevails,
     succeeding,
 )
-from buddies_core.store import contents, keys
+from buddies_core.store import amendment_keys, contents, keys
+from buddies_core.store.amendment_keys import decode_deletion, is_deleted, references
 from buddies_core.store.database import Changes, Database, Read, View
 from buddies_core.store.items import Kept, disk_bytes, item_changes
 from buddies_core.store.listing import Listed, Listing
@@ -63,6 +65,8 @@ def put_memory(
     Raises:
         QuotaExceeded: its room or its author would use more of the disk than it may.
     """
+    if is_deleted(read, memory):
+        return False, {}
     try:
         kept = read_memory(read, memory.key)
         is_new = kept is None
@@ -76,8 +80,10 @@ def put_memory(
     place = keys.memory(memory.key)
     if kept is not None:
         changes |= dict.fromkeys((*places(*kept), *places_before(*kept), keys.content(place)))
+        changes |= dict.fromkeys(references(kept[1]))
     arrived = memory if kept is None else succeeding(memory, kept[1])
     changes |= dict.fromkeys(places(sequence, arrived), memory.key)
+    changes |= dict.fromkeys(references(arrived), b"")
     gone = None if kept is None else listed(*kept)
     changes |= listing.changes(read, listed(sequence, arrived), gone)
     changes[keys.memory_by_id(memory.entry.id, memory.key)] = b""
@@ -101,6 +107,25 @@ def kept_memory(read: Read, memory: Memory | MemoryHead) -> Kept:
     """Return the record of a memory, as it is among the items."""
     place = keys.memory(memory.key)
     return Kept(memory.entry.room, memory.proof, place, disk_bytes(read, place))
+
+
+def removed(
+    listing: Listing, key: MemoryKey, kept: tuple[int, Memory] | None, read: Read
+) -> Changes:
+    """Return the changes that leave nothing of a memory but its id.
+
+    Without `kept`, its sequence and itself, as its record is damaged, places of it are left that
+    name nothing any more.
+    """
+    place = keys.memory(key)
+    changes: dict[bytes, bytes | None] = dict.fromkeys(
+        (place, keys.content(place), keys.truncated(key))
+    )
+    if kept is not None:
+        changes |= dict.fromkeys((*places(*kept), *places_before(*kept), *references(kept[1])))
+        changes |= listing.changes(read, None, listed(*kept))
+        changes |= item_changes(read, gone=[kept_memory(read, kept[1])])
+    return changes
 
 
 def totals(database: Database, read: Read) -> tuple[int, int]:
@@ -132,6 +157,19 @@ def read_memory(read: Read, key: MemoryKey) -> tuple[int, Memory] | None:
         return decode_memory(key, data, partial(contents.joined, read, place))
     except (StoreError, ValueError) as error:
         raise _damaged(key, error) from error
+
+
+def read_arrival(read: Read, key: MemoryKey) -> tuple[int, Memory | Erased] | None:
+    """Return the memory under this key, or that it was deleted, with its sequence.
+
+    Raises:
+        StoreError: its record is damaged.
+    """
+    kept = read_memory(read, key)
+    if kept is not None:
+        return kept
+    deletion = read(amendment_keys.deletion(key))
+    return None if deletion is None else (decode_deletion(deletion)[1], Erased(key))
 
 
 def read_head(read: Read, key: MemoryKey) -> tuple[int, MemoryHead] | None:

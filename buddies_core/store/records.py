@@ -11,6 +11,8 @@ from google.protobuf.message import DecodeError, Message
 
 from buddies_core.errors import WireError
 from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
+from buddies_core.model.amendment import Amendment
+from buddies_core.model.bodies import MemoryDeleted, MemorySuperseded
 from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity, Verified
 from buddies_core.model.ids import EndpointId, EpochId, MemoryId, RoomId, RoomName
 from buddies_core.model.memory import (
@@ -33,6 +35,7 @@ from buddies_core.wire.private import (
     encode_roster,
     encode_sponsorship,
 )
+from buddies_core.wire.room_messages import open_envelope
 
 VERSION = 1
 
@@ -180,6 +183,43 @@ def _entry(record: pb.MemoryRecord, content: str) -> MemoryEntry:
 
 def _whole(record: pb.MemoryRecord) -> Whole | None:
     return Whole(record.whole_sha256, record.whole_size) if record.whole_sha256 else None
+
+
+def encode_amendment(amendment: Amendment) -> bytes:
+    """Return the record of what was said about a memory."""
+    return pb.AmendmentRecord(
+        version=VERSION,
+        room=amendment.room,
+        proof=amendment.proof,
+        received_at_ms=amendment.received_at_ms,
+        by_name=amendment.by_name,
+    ).SerializeToString()
+
+
+def decode_amendment(data: bytes) -> Amendment:
+    """Return the amendment that `encode_amendment` wrote.
+
+    Raises:
+        ValueError: these bytes are not such a record.
+    """
+    record = pb.AmendmentRecord()
+    parse(record, data)
+    try:
+        envelope = open_envelope(record.proof)
+    except WireError as error:
+        raise ValueError(str(error)) from error
+    body, trailer = envelope.message.body, envelope.trailer
+    if trailer is None or not isinstance(body, MemorySuperseded | MemoryDeleted):
+        raise ValueError("its proof is not an amendment")
+    return Amendment(
+        change=body,
+        by=trailer.sender,
+        by_name=record.by_name,
+        room=RoomName(record.room),
+        sent_at_ms=trailer.sent_at_ms,
+        proof=record.proof,
+        received_at_ms=record.received_at_ms,
+    )
 
 
 def encode_room(room: RoomRecord) -> bytes:

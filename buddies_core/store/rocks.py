@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from buddies_core.model.amendment import Erased
 from buddies_core.model.ids import EndpointId, MemoryId, RoomId, RoomName
 from buddies_core.model.item import Bound, Item
 from buddies_core.model.memory import (
@@ -19,6 +20,7 @@ from buddies_core.model.memory import (
 from buddies_core.model.revocation import Revocation
 from buddies_core.model.transfer import Verified
 from buddies_core.store import keys
+from buddies_core.store.amendments import RocksAmendments
 from buddies_core.store.arrivals import arrivals
 from buddies_core.store.database import Changes, Database, Read
 from buddies_core.store.invites import RocksInvites
@@ -30,6 +32,7 @@ from buddies_core.store.memories import (
     ids_beginning,
     list_memories,
     put_memory,
+    read_arrival,
     read_head,
     read_memory,
     totals,
@@ -73,6 +76,7 @@ class RocksStore(RocksMarks, RocksTasks):
         RocksTasks.__init__(self, database)
         self._quotas = quotas
         self._listing = Listing(keys.BITS, keys.TIMES, keys.SPANS)
+        self.amendments = RocksAmendments(database, self._listing)
         self.policies = RocksPolicies(database)
         self._items = RocksItems(database)
         self.skills = RocksSkills(database, quotas)
@@ -224,19 +228,22 @@ class RocksStore(RocksMarks, RocksTasks):
             lambda view: list_memories(view, self._listing, filter, limit, hides, after)
         )
 
-    async def memories_since(self, sequence: int, limit: int) -> tuple[tuple[int, Memory], ...]:
+    async def memories_since(
+        self, sequence: int, limit: int
+    ) -> tuple[tuple[int, Memory | Erased], ...]:
         """Return what arrived after `sequence`, in order, each with its own sequence.
 
         At most `limit`, fewer if they are large, and none only at the end. What was replaced is
-        left out, for its replacement comes later; so are damaged ones.
+        left out, for its replacement comes later; so are damaged ones. That a memory was deleted
+        arrives as well.
         """
         return await arrivals(
             self._database,
             keys.LOG,
             sequence,
             limit,
-            lambda key: read_memory(self._database.get, MemoryKey(key)),
-            lambda memory: len(memory.entry.content),
+            lambda key: read_arrival(self._database.get, MemoryKey(key)),
+            lambda arrived: len(arrived.entry.content) if isinstance(arrived, Memory) else 0,
         )
 
     async def heads_since(self, sequence: int, limit: int) -> tuple[tuple[int, MemoryHead], ...]:

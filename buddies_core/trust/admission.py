@@ -10,6 +10,8 @@ from buddies_core.identity.signatures import verify_endpoint
 from buddies_core.identity.verifying import Verdict, Verify
 from buddies_core.model.bodies import (
     MemoryCreated,
+    MemoryDeleted,
+    MemorySuperseded,
     Presence,
     SkillPublished,
     SkillVoteCast,
@@ -33,6 +35,8 @@ LEGACY_NAMESPACE = "buddies"
 """Of 0.1.4's SSH signatures."""
 MESSAGE_BYTES_MAX = CONTENT_BYTES_MAX + 512
 """A copy is what was broadcast; an entry in a 0.1.4 peer's answer becomes one of its own."""
+
+_OURS = Presence | MemorySuperseded | MemoryDeleted | UnknownBody
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +143,7 @@ class Admission:
     def _verify(self, envelope: Envelope, room_id: RoomId) -> Verified:
         author = _claimed_author(envelope.message)
         if envelope.trailer is None:
-            if isinstance(envelope.message.body, Presence | UnknownBody):
+            if isinstance(envelope.message.body, _OURS):
                 raise Rejected("unsigned", "a message of our own kind came without a trailer")
             if author is not None and self._claims_signer(author):
                 raise Rejected("impersonation", f"{author[:10]} signs its messages; this is not")

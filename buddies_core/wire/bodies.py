@@ -2,7 +2,8 @@
 
 body := variant · its fields in the order of model/bodies.py, those of 0.1.4 as 0.1.4 has them
 variant 13 on := variant · blob, so that whoever doesn't know it finds what follows;
-                 in Presence (13) the blob is protobuf, buddies.peer.Presence
+                 in Presence (13) the blob is protobuf, buddies.peer.Presence,
+                 in amendments (14) it is buddies.peer.Amendment
 """
 
 from google.protobuf.message import DecodeError
@@ -14,6 +15,8 @@ from buddies_core.model.bodies import (
     Join,
     Leave,
     MemoryCreated,
+    MemoryDeleted,
+    MemorySuperseded,
     Presence,
     SearchFilters,
     SearchRequest,
@@ -35,6 +38,7 @@ from buddies_core.model.memory import MemoryEntry, MemoryKind
 from buddies_core.model.skill import RankedSkill, SkillEntry
 from buddies_core.model.task import TaskFailed, TaskResult, TaskSucceeded
 from buddies_core.pb import peer_pb2
+from buddies_core.wire.amendments import decode_amendment, encode_amendment
 from buddies_core.wire.postcard import (
     Reader,
     blob,
@@ -97,6 +101,9 @@ class BodyReader(Reader):
                 return SkillVoteCast(self.text(), self.text(), self.i8())
             case 13:
                 return _presence(self.blob())
+            case 14:
+                payload = self.blob()
+                return decode_amendment(payload) or UnknownBody(14, payload)
             case newer:
                 return UnknownBody(newer, self.blob())
 
@@ -208,6 +215,8 @@ def encode_body(body: Body) -> bytes:
             return variant(12) + text(skill_hash) + text(voter) + i8(score)
         case Presence():
             return variant(13) + blob(_presence_to_protobuf(body))
+        case MemorySuperseded() | MemoryDeleted():
+            return variant(14) + blob(encode_amendment(body))
         case UnknownBody(index, payload):
             assert index > 13, "a variant that is known here"
             return variant(index) + blob(payload)

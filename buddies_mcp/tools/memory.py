@@ -33,29 +33,30 @@ _TAG = {"type": "string", "minLength": 1, "maxLength": TAG_BYTES_MAX}
 _ID = {"type": "string", "minLength": 1}
 
 _FILTERS: dict[str, dict[str, Any]] = {
-    "room": {**ROOM, "description": "Only this room"},
-    "kind": {**_KIND, "description": "Only this kind"},
+    "room": ROOM,
+    "kind": {key: value for key, value in _KIND.items() if key != "description"},
     "tags": {
         "type": "array",
         "items": _TAG,
         "maxItems": TAGS_MAX,
-        "description": "Only with one of these tags",
+        "description": "Any of these",
     },
     "author": {
         "type": "string",
         "minLength": 1,
-        "description": "Only by this user name or endpoint id",
+        "description": "User name or endpoint id",
     },
     "agent": {
         "type": "string",
         "minLength": 1,
-        "description": "Only by this agent, such as codex",
+        "description": "Such as codex",
     },
     "since": {
         "type": "string",
         "minLength": 1,
         "description": "Only since then: 2h, 7d, an ISO 8601 time or Unix seconds",
     },
+    "include_superseded": {"type": "boolean", "default": False},
     "limit": LIMIT,
 }
 
@@ -67,6 +68,7 @@ class _Filters(TypedDict):
     author: str | None
     agent: str | None
     since_ms: int | None
+    include_superseded: bool
     limit: int
 
 
@@ -79,6 +81,7 @@ def _filters(arguments: Arguments) -> _Filters:
         author=arguments.optional_text("author"),
         agent=arguments.optional_text("agent"),
         since_ms=None if since is None else moment_ms(since, SystemClock().wall_ms()),
+        include_superseded=arguments.flag("include_superseded"),
         limit=arguments.integer("limit"),
     )
 
@@ -91,6 +94,7 @@ async def _store_memory(daemon: DaemonClient, arguments: Arguments) -> JsonObjec
         kind=arguments.text("kind"),
         tags=arguments.texts("tags"),
         references=arguments.texts("references"),
+        supersedes=arguments.text("supersedes"),
     )
     return json_view.memory_json(view)
 
@@ -117,6 +121,16 @@ async def _get_memory(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
         limit=arguments.integer("limit"),
     )
     return json_view.memory_page_json(page)
+
+
+async def _delete_memory(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
+    deleted = await daemon.delete_memory(arguments.text("id"), arguments.text("reason"))
+    return json_view.deleted_json(deleted)
+
+
+async def _forget_memory(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
+    id = arguments.text("id")
+    return json_view.forgotten_json(id, await daemon.forget_memory(id))
 
 
 MEMORY_TOOLS: tuple[Tool, ...] = (
@@ -154,6 +168,11 @@ MEMORY_TOOLS: tuple[Tool, ...] = (
                 "items": _ID,
                 "maxItems": REFERENCES_MAX,
                 "description": "Ids of memories that it builds on",
+            },
+            "supersedes": {
+                "type": "string",
+                "default": "",
+                "description": "Id of the memory that it replaces",
             },
         },
         required=("room", "content"),
@@ -212,6 +231,29 @@ MEMORY_TOOLS: tuple[Tool, ...] = (
         ask=at_once(_get_memory),
         tells_of_peers=True,
         read_only=True,
+        reaches_peers=False,
+    ),
+    Tool(
+        name="delete_memory",
+        title="Delete a memory",
+        description="Erase your user's own memory everywhere, for ever. To correct one, supersede.",
+        properties={
+            "id": _ID,
+            "reason": {"type": "string", "default": "", "description": "For the others"},
+        },
+        required=("id",),
+        ask=at_once(_delete_memory),
+        answers_with=("id",),
+        destructive=True,
+    ),
+    Tool(
+        name="forget_memory",
+        title="Forget a memory",
+        description="Hide anybody's memory on this machine alone.",
+        properties={"id": _ID},
+        required=("id",),
+        ask=at_once(_forget_memory),
+        answers_with=("id",),
         reaches_peers=False,
     ),
 )

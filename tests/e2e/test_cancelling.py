@@ -55,6 +55,8 @@ def valid_arguments(memory: str, task: str, skill: str) -> Mapping[str, dict[str
         "search_memory": {"query": "a note"},
         "list_memories": {},
         "get_memory": {"id": memory},
+        "delete_memory": {"id": memory},
+        "forget_memory": {"id": memory},
         "delegate_task": {"room": ROOM, "description": "d", "idempotency_key": "once"},
         "wait_task": {"task_id": task},
         "poll_pending_tasks": {},

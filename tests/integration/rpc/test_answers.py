@@ -25,7 +25,14 @@ from buddies_core.model.policy import IDENTITIES_MAX, MEMBERS_SHOWN_MAX, Affecte
 from buddies_core.model.room import DialAttempt, Member
 from buddies_core.model.skill import skill_key
 from buddies_core.model.task import TaskFailed, TaskPlace, TaskState, TaskSucceeded
-from buddies_core.model.views import MemoryPage, PeerAnswer, PeerSilence
+from buddies_core.model.views import (
+    LINKS_MAX,
+    Link,
+    MemoryPage,
+    PeerAnswer,
+    PeerSilence,
+    Relation,
+)
 from buddies_core.paths import Paths
 from buddies_mcp.link import DaemonLink
 from buddies_mcp.server import TOOLS, call_tool
@@ -53,6 +60,8 @@ CALLS: dict[str, dict[str, object]] = {
     "search_memory": {"query": "q", "limit": LIST_ITEMS_MAX},
     "list_memories": {"limit": LIST_ITEMS_MAX},
     "get_memory": {"id": str(MEMORY_ID), "limit": PAGE_CHARS_MAX},
+    "delete_memory": {"id": str(MEMORY_ID)},
+    "forget_memory": {"id": str(MEMORY_ID)},
     "delegate_task": ROOM | {"description": "d"},
     "wait_task": {"task_id": str(TASK_ID)},
     "poll_pending_tasks": {"limit": CLAIMS_MAX},
@@ -110,6 +119,10 @@ def fill(node: FakeNode, char: str) -> None:
         references=(MEMORY_ID,) * 32,
         content=char * 1000,
         signed_by=label,
+        supersedes=(MEMORY_ID,) * LINKS_MAX,
+        superseded_by=(MEMORY_ID,) * LINKS_MAX,
+        proposals=(MEMORY_ID,) * LINKS_MAX,
+        proposed_for=(MEMORY_ID,) * LINKS_MAX,
         match=a_match(
             offset=1 << 20,
             passage=(0, 1000),
@@ -127,6 +140,11 @@ def fill(node: FakeNode, char: str) -> None:
         offset=0,
         next_offset=PAGE_CHARS_MAX,
         total=1 << 20,
+        links=tuple(
+            Link(relation, MEMORY_ID, char * 120, text(64))
+            for relation in Relation
+            for _ in range(LINKS_MAX)
+        ),
     )
     node.search.result = replace(
         SEARCH_RESULT, results=memories, answered=heard, unanswered=silent, notes=warnings

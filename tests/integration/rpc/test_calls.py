@@ -9,10 +9,10 @@ import pytest
 from buddies_core.client import DaemonClient
 from buddies_core.errors import InvalidInput, NotFound
 from buddies_core.model.ids import RoomName
-from buddies_core.model.memory import MemoryFilter, MemoryKind
+from buddies_core.model.memory import MemoryFilter, MemoryKind, MemoryRef
 from buddies_core.model.private import Invite
 from buddies_core.model.room import LeaveReport, NotifyReport, TicketReport
-from buddies_core.model.views import MemoryList, MemoryPage
+from buddies_core.model.views import DeletedMemory, Link, MemoryList, MemoryPage, Relation
 from buddies_core.paths import Paths
 from buddies_core.wire.tickets import decode_ticket
 from tests.support.fakes.node import FakeNode
@@ -105,6 +105,7 @@ async def test_storing_parses_the_kind_and_the_references(
         kind="decision",
         tags=["db"],
         references=[str(OTHER_ID)],
+        supersedes=f"{OTHER_ID}@AB12",
     )
     await client.store_memory(room="feature-a", content="PostgreSQL")
 
@@ -112,9 +113,9 @@ async def test_storing_parses_the_kind_and_the_references(
     assert node.memories.calls == [
         (
             "store", "feature-a", "Database", "PostgreSQL", MemoryKind.DECISION,
-            ("db",), (OTHER_ID,), "", "",
+            ("db",), (OTHER_ID,), MemoryRef(OTHER_ID, "ab12"), "", "",
         ),
-        ("store", "feature-a", "", "PostgreSQL", MemoryKind.CONTEXT, (), (), "", ""),
+        ("store", "feature-a", "", "PostgreSQL", MemoryKind.CONTEXT, (), (), None, "", ""),
     ]  # fmt: skip
 
 
@@ -122,7 +123,14 @@ async def test_a_list_is_limited_by_what_was_asked_and_by_nothing_else(
     client: DaemonClient, node: FakeNode
 ) -> None:
     listed = await client.list_memories(
-        room="r", kind="status", tags=("a", "b"), author="bob", agent="codex", since_ms=0, limit=7
+        room="r",
+        kind="status",
+        tags=("a", "b"),
+        author="bob",
+        agent="codex",
+        since_ms=0,
+        include_superseded=True,
+        limit=7,
     )
     await client.list_memories()
 
@@ -137,6 +145,7 @@ async def test_a_list_is_limited_by_what_was_asked_and_by_nothing_else(
                 author="bob",
                 agent="codex",
                 since_ms=0,
+                include_superseded=True,
             ),
             8,  # one more, to know whether the list goes on
             None,
@@ -151,7 +160,50 @@ async def test_a_page_of_a_memory_says_where_the_next_begins(
     page = await client.get_memory(str(MEMORY_ID), offset=10, limit=5)
 
     assert page == MemoryPage(memory=MEMORY, offset=10, next_offset=15, total=200_000)
-    assert node.memories.calls == [("get", MEMORY_ID, 10, 5)]
+    assert node.memories.calls == [("get", MemoryRef(MEMORY_ID), 10, 5)]
+
+
+async def test_the_links_of_a_memory_come_with_it(client: DaemonClient, node: FakeNode) -> None:
+    node.memories.page = MemoryPage(
+        memory=replace(
+            MEMORY,
+            supersedes=(OTHER_ID,),
+            superseded_by=(MEMORY_ID,),
+            proposals=(OTHER_ID, MEMORY_ID),
+            proposed_for=(MEMORY_ID,),
+        ),
+        offset=0,
+        next_offset=None,
+        total=41,
+        links=tuple(Link(relation, OTHER_ID, "Title", "bob") for relation in Relation),
+    )
+
+    assert await client.get_memory(str(MEMORY_ID)) == node.memories.page
+
+
+async def test_deleting_and_forgetting_name_the_memory_and_say_what_it_was(
+    client: DaemonClient, node: FakeNode
+) -> None:
+    deleted = await client.delete_memory(f" {MEMORY_ID}@AB ", "outdated")
+    forgotten = await client.forget_memory(str(MEMORY_ID))
+    shown = await client.forget_memory(str(MEMORY_ID), undo=True)
+
+    assert deleted == DeletedMemory(MEMORY_ID, MEMORY.room, MEMORY.title)
+    assert forgotten == shown == (MEMORY.title,)
+    assert node.memories.calls == [
+        ("delete", MemoryRef(MEMORY_ID, "ab"), "outdated", "", ""),
+        ("forget", MemoryRef(MEMORY_ID)),
+        ("remember", MEMORY_ID),
+    ]
+
+
+@pytest.mark.parametrize("id", ["", "7", f"{MEMORY_ID}@xyz", f"@{MEMORY_ID}"])
+async def test_what_names_no_memory_is_refused_and_nothing_is_deleted(
+    client: DaemonClient, node: FakeNode, id: str
+) -> None:
+    with pytest.raises(InvalidInput, match="id"):
+        await client.delete_memory(id)
+    assert node.memories.calls == []
 
 
 async def test_a_search_tells_who_answered_and_who_did_not(

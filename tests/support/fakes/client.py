@@ -30,6 +30,7 @@ from buddies_core.model.views import (
     AgentView,
     DaemonInfo,
     DaemonStatus,
+    DeletedMemory,
     MemoryList,
     MemoryPage,
     MemoryView,
@@ -237,8 +238,10 @@ class FakeClient(DaemonClient):
         kind: str = "",
         tags: Sequence[str] = (),
         references: Sequence[str] = (),
+        supersedes: str = "",
     ) -> MemoryView:
-        await self._answer("store_memory", room, content, title, kind, tags, references)
+        given = (room, content, title, kind, tags, references, *filter(None, (supersedes,)))
+        await self._answer("store_memory", *given)
         return replace(MEMORY, room=RoomName(room), content=content, title=title)
 
     async def list_memories(
@@ -250,6 +253,7 @@ class FakeClient(DaemonClient):
         author: str | None = None,
         agent: str | None = None,
         since_ms: int | None = None,
+        include_superseded: bool = False,
         limit: int = 20,
         cursor: str = "",
     ) -> MemoryList:
@@ -262,7 +266,7 @@ class FakeClient(DaemonClient):
             agent,
             since_ms,
             limit,
-            *filter(None, (cursor,)),
+            *filter(None, (cursor, include_superseded)),
         )
         return MemoryList((MEMORY,), damaged=1)
 
@@ -286,13 +290,21 @@ class FakeClient(DaemonClient):
         author: str | None = None,
         agent: str | None = None,
         since_ms: int | None = None,
+        include_superseded: bool = False,
         timeout_s: float = 3.0,
         limit: int = 20,
     ) -> SearchResult:
-        await self._answer(
-            "search_memory", query, room, kind, tags, author, agent, since_ms, timeout_s, limit
-        )
+        asked = (query, room, kind, tags, author, agent, since_ms, timeout_s, limit)
+        await self._answer("search_memory", *asked, *filter(None, (include_superseded,)))
         return self.found
+
+    async def delete_memory(self, id: str, reason: str = "") -> DeletedMemory:
+        await self._answer("delete_memory", id, reason)
+        return DeletedMemory(MEMORY.id, MEMORY.room, MEMORY.title)
+
+    async def forget_memory(self, id: str, *, undo: bool = False) -> tuple[str, ...]:
+        await self._answer("forget_memory", id, undo)
+        return (MEMORY.title,)
 
     async def delegate_task(
         self,

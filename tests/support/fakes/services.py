@@ -17,7 +17,7 @@ from buddies_core.model.excerpt import Why
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, MemoryId, RoomName, TopicId, topic_of
 from buddies_core.model.listing import Listed
-from buddies_core.model.memory import MemoryFilter, MemoryKind, MemoryPlace
+from buddies_core.model.memory import MemoryFilter, MemoryKind, MemoryPlace, MemoryRef
 from buddies_core.model.private import TOKEN_BYTES, Founding, Invite
 from buddies_core.model.room import (
     AwayMember,
@@ -36,6 +36,7 @@ from buddies_core.model.views import (
     AgentView,
     DaemonInfo,
     DaemonStatus,
+    DeletedMemory,
     DiskUse,
     MemoryPage,
     MemoryView,
@@ -308,12 +309,37 @@ class FakeMemories:
         kind: MemoryKind,
         tags: tuple[str, ...],
         references: tuple[MemoryId, ...],
+        supersedes: MemoryRef | None = None,
         *,
         agent: str,
         user: str,
     ) -> MemoryView:
-        self.calls.append(("store", room, title, content, kind, tags, references, agent, user))
+        given = (room, title, content, kind, tags, references, supersedes, agent, user)
+        self.calls.append(("store", *given))
         return MEMORY
+
+    @property
+    def amending(self) -> "FakeMemories":
+        return self
+
+    async def delete(self, ref: MemoryRef, reason: str, *, agent: str, user: str) -> DeletedMemory:
+        self.calls.append(("delete", ref, reason, agent, user))
+        return DeletedMemory(self._checked(ref), MEMORY.room, MEMORY.title)
+
+    async def forget(self, ref: MemoryRef) -> tuple[str, ...]:
+        self.calls.append(("forget", ref))
+        self._checked(ref)
+        return (MEMORY.title,)
+
+    async def remember(self, id: MemoryId) -> tuple[str, ...]:
+        self.calls.append(("remember", id))
+        return (MEMORY.title,)
+
+    @staticmethod
+    def _checked(ref: MemoryRef) -> MemoryId:
+        if ref.id != MEMORY_ID:
+            raise NotFound(f"no memory has the id {ref.id}")
+        return ref.id
 
     async def list(
         self, filter: MemoryFilter, limit: int, after: MemoryPlace | None
@@ -324,10 +350,13 @@ class FakeMemories:
     def id_of(self, text: str, field: str) -> MemoryId:
         return arguments.memory_id(text, field)
 
-    async def get(self, id: MemoryId, offset: int, limit: int) -> MemoryPage:
-        self.calls.append(("get", id, offset, limit))
-        if id != MEMORY_ID:
-            raise NotFound(f"no memory has the id {id}")
+    def ref_of(self, text: str, field: str) -> MemoryRef:
+        id, author = arguments.author_part(text, field)
+        return MemoryRef(self.id_of(id, field), author)
+
+    async def get(self, ref: MemoryRef, offset: int, limit: int) -> MemoryPage:
+        self.calls.append(("get", ref, offset, limit))
+        self._checked(ref)
         return self.page or MemoryPage(
             memory=MEMORY, offset=offset, next_offset=offset + limit, total=200_000
         )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from buddies_core.errors import BuddiesError, NotFound, Unreachable
-from buddies_core.finding.document import Scope
+from buddies_core.finding.document import Document, Scope
 from buddies_core.finding.embedder import DIMENSIONS, Vectors
 from buddies_core.finding.feeding import DocumentSource, IndexProgress
 from buddies_core.finding.index import IndexHit
@@ -25,12 +25,14 @@ from buddies_core.legacy.answering import MemoryAnswers
 from buddies_core.legacy.asking import MemoryQuestions
 from buddies_core.memory.documents import MemoryDocuments
 from buddies_core.memory.findings import RecentFinds
+from buddies_core.memory.hidden import Hidden
+from buddies_core.memory.links import Links
 from buddies_core.memory.search import Search
 from buddies_core.memory.service import Memories
 from buddies_core.model.bodies import Body
 from buddies_core.model.identity import SignerIdentity
-from buddies_core.model.ids import EndpointId, RoomName, open_room_id, short
-from buddies_core.model.memory import MemoryKind, Whole
+from buddies_core.model.ids import EndpointId, MemoryId, RoomName, open_room_id, short
+from buddies_core.model.memory import MemoryKind, MemoryRef, Whole
 from buddies_core.model.provenance import Trust
 from buddies_core.model.room import Member
 from buddies_core.model.views import MemoryView
@@ -172,7 +174,7 @@ class FakeIndex:
                 score=len(wanted & set(f"{it.title} {it.text}".casefold().split())) / len(wanted),
             )
             for _, it in await self._documents.documents_since(0, 1000)
-            if scope.admits(it.labels, it.created_at_s)
+            if isinstance(it, Document) and scope.admits(it.labels, it.created_at_s)
         ]
         hits.sort(key=lambda hit: -hit.score)
         return tuple(hit for hit in hits if hit.score)[:limit]
@@ -234,8 +236,6 @@ class Node:
         self.store = InMemoryStore()
         self.kept = self.store.skills
         self.rooms = TeamRooms(self, rooms)
-        self.documents = MemoryDocuments(self.store)
-        self.index = FakeIndex(self.documents)
         self.embedder = FakeEmbedder()
         self.network = TeamNetwork(self.key.endpoint, team)
         self.questions = MemoryQuestions(self.rooms, self.clock)
@@ -248,6 +248,10 @@ class Node:
             endpoint=self.key.endpoint,
             clock=self.clock,
         )
+        self.hidden = Hidden(self.store.amendments, self.revocations)
+        self.links = Links(self.store, self.rooms, self.hidden)
+        self.documents = MemoryDocuments(self.store, self.links)
+        self.index = FakeIndex(self.documents)
         self.memories = Memories(
             store=self.store,
             index=self.index,
@@ -256,17 +260,19 @@ class Node:
             clock=self.clock,
             counters=self.counters,
             finds=self.finds,
-            hidden=self.revocations,
+            hidden=self.hidden,
+            links=self.links,
         )
         self.search = Search(
-            local=LocalSearch(self.index, self.embedder, self.documents, self.revocations),
+            local=LocalSearch(self.index, self.embedder, self.documents, self.hidden),
             store=self.store,
             rooms=self.rooms,
             network=self.network,
             clock=self.clock,
             counters=self.counters,
             finds=self.finds,
-            hidden=self.revocations,
+            hidden=self.hidden,
+            links=self.links,
             legacy=self.questions,
         )
         self.answers = MemoryAnswers(self.rooms, self.search)
@@ -286,10 +292,25 @@ class Node:
         return await self.memories.answer_fetch(caller, room, request.fetch_memory)
 
     async def store_memory(
-        self, content: str, *, room: RoomName = DEMO, title: str = "", tags: tuple[str, ...] = ()
+        self,
+        content: str,
+        *,
+        room: RoomName = DEMO,
+        title: str = "",
+        tags: tuple[str, ...] = (),
+        references: tuple[MemoryId, ...] = (),
+        supersedes: MemoryId | None = None,
     ) -> MemoryView:
         return await self.memories.store(
-            room, title, content, MemoryKind.DECISION, tags, (), agent="claude", user=""
+            room,
+            title,
+            content,
+            MemoryKind.DECISION,
+            tags,
+            references,
+            None if supersedes is None else MemoryRef(supersedes),
+            agent="claude",
+            user="",
         )
 
     async def hear(self, room: RoomName, raw: bytes) -> None:

@@ -256,7 +256,7 @@ async def test_others_get_a_turn_while_an_answer_is_checked(team: Team, bob: Nod
     mallory = team.node("mallory")
     proof = await mallory.rooms.compose(DEMO, MemoryCreated(an_entry(author=mallory.endpoint)))
     findings = MemoryFindings(
-        EVERYTHING, bob.store, bob.rooms, bob.revocations, bob.clock, bob.counters
+        EVERYTHING, bob.store, bob.rooms, bob.hidden, bob.links, bob.clock, bob.counters
     )
     turns = 0
 

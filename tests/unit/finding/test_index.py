@@ -17,6 +17,7 @@ from buddies_core.finding.document import Scope, scope
 from buddies_core.finding.embedder import Embedder, ModelUnavailable
 from buddies_core.finding.index import Index, IndexHit
 from buddies_core.memory.documents import MemoryDocuments
+from buddies_core.model.amendment import Erased
 from buddies_core.model.ids import RoomName
 from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, MemoryKind
 from buddies_core.store.in_memory import InMemoryStore
@@ -561,7 +562,9 @@ async def test_an_index_whose_documents_were_replaced_since_is_not_rebuilt(tmp_p
 
 async def test_what_the_store_cannot_read_is_passed_over(tmp_path: Path) -> None:
     class WithDamagedRecords(InMemoryStore):
-        async def memories_since(self, sequence: int, limit: int) -> tuple[tuple[int, Memory], ...]:
+        async def memories_since(
+            self, sequence: int, limit: int
+        ) -> tuple[tuple[int, Memory | Erased], ...]:
             since = await super().memories_since(sequence, limit)
             return tuple(item for item in since if item[0] != 2)
 

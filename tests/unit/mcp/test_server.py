@@ -142,6 +142,8 @@ def test_the_tools_are_those_that_agents_know() -> None:
         "search_memory",
         "list_memories",
         "get_memory",
+        "delete_memory",
+        "forget_memory",
         "delegate_task",
         "wait_task",
         "poll_pending_tasks",
@@ -166,7 +168,7 @@ def test_a_schema_is_valid_and_plain_and_describes_what_a_name_does_not_say(name
     schema = TOOLS[name].shown_schema
     Draft202012Validator.check_schema(schema)
     assert not {"$ref", "anyOf", "oneOf", "allOf"} & set(json.dumps(schema).split('"'))
-    evident = {"room", "id", "hash", "task_id", "limit", "offset"}
+    evident = {"room", "id", "hash", "task_id", "limit", "offset", "kind", "include_superseded"}
     assert {
         name for name, field in schema["properties"].items() if "description" not in field
     } <= evident
@@ -222,6 +224,7 @@ async def test_every_tool_has_a_title_and_says_what_it_may_change() -> None:
         assert (hints.read_only_hint is None) != (hints.destructive_hint is None), tool.name
     assert [it.name for it in tools if it.annotations and it.annotations.destructive_hint] == [
         "leave_room",
+        "delete_memory",
         "cancel_task",
         "install_skill",
         "set_identity_policy",

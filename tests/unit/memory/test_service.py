@@ -570,7 +570,8 @@ async def test_a_memory_that_is_elsewhere_is_read_from_any_member_of_any_room(
     assert page.memory.content == LONG[10:]
     assert dave.store.count_memories() == 0
     team.goes(alice)
-    assert await dave.memories.get(id, 10, len(LONG)) == page  # It is remembered for a while.
+    # It is remembered for a while.
+    assert await dave.memories.get(id, 10, len(LONG)) == page
     assert dave.memories.id_of(id.hex[:8], "id") == id
 
 

@@ -192,7 +192,7 @@ def every_kind_by(sender: EndpointId) -> list[Body]:
         SkillVoteCast("ab" * 32, hexed, 1),
         SkillSearchRequest(request, "query", SkillSearchFilters()),
         SkillSearchResponse(request, (), "ann"),
-        UnknownBody(14, b"what a newer peer says"),
+        UnknownBody(15, b"what a newer peer says"),
     ]
 
 

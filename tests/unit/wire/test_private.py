@@ -313,7 +313,7 @@ def by_member(entry: Sponsorship) -> EndpointId:
 
 
 def test_no_signature_of_one_kind_is_good_as_another_s_or_in_an_open_room() -> None:
-    open_id, body = open_room_id(RoomName("ops")), UnknownBody(14, b"x")
+    open_id, body = open_room_id(RoomName("ops")), UnknownBody(15, b"x")
     said = encode_room_message(RoomMessage(nonce=bytes(16), body=body))
     trailer = Trailer(sender=ANN.endpoint, sent_at_ms=1)
     in_private = seal(said, replace(trailer, epoch=KEYS.id), ROOM_ID, ANN.sign)

@@ -20,6 +20,8 @@ from buddies_core.model.bodies import (
     Join,
     Leave,
     MemoryCreated,
+    MemoryDeleted,
+    MemorySuperseded,
     Presence,
     SearchFilters,
     SearchRequest,
@@ -37,7 +39,7 @@ from buddies_core.model.bodies import (
 )
 from buddies_core.model.identity import Binding, GpgIdentity, SignerIdentity, SshIdentity
 from buddies_core.model.ids import MemoryId, RequestId, RoomName, TaskId, topic_of
-from buddies_core.model.memory import MemoryEntry, MemoryKind, Whole
+from buddies_core.model.memory import MemoryEntry, MemoryKey, MemoryKind, Whole
 from buddies_core.model.skill import RankedSkill, SkillEntry
 from buddies_core.model.task import TaskFailed, TaskSucceeded
 from buddies_core.wire import postcard
@@ -209,6 +211,49 @@ def test_a_variant_of_a_newer_version_is_read_with_its_trailer() -> None:
     assert encode_room_message(message) == NONCE + b"\xac\x02\x02\x01\x02\x00\x00"
 
 
+KEY = MemoryKey(b"v" + ANN.endpoint + ID.bytes)
+
+
+def amended(payload: bytes) -> bytes:
+    return NONCE + b"\x0e" + postcard.blob(payload) + b"\x00\x00"
+
+
+@pytest.mark.parametrize(
+    ("body", "payload"),
+    [
+        (MemorySuperseded(MemoryId(ID), KEY), b"\x0a\x45\x0a\x10" + ID.bytes + b"\x12\x31" + KEY),
+        (
+            MemoryDeleted(KEY, b"i" * 32, "wrong"),
+            b"\x12\x5c\x0a\x31" + KEY + b"\x12\x20" + b"i" * 32 + b"\x1a\x05wrong",
+        ),
+    ],
+)
+def test_an_amendment_is_a_protobuf_message_in_variant_14(body: Body, payload: bytes) -> None:
+    assert encode_room_message(said(body)) == amended(payload)
+    assert open_envelope(amended(payload)).message == said(body)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"\xff",  # not protobuf
+        b"\x12\x03\x0a\x01v",  # a deletion of nothing
+        b"\x12\x23\x0a\x21u" + bytes(32),  # of a memory whose author is not proven
+        b"\x12\x36\x0a\x31" + KEY + b"\x12\x01i",  # with half an item id
+        b"\x0a\x33\x12\x31" + KEY,  # a replacement by nothing
+        b"\x0a\x12\x0a\x10" + ID.bytes,  # of nothing
+    ],
+)
+def test_an_amendment_that_names_no_memory_is_refused(payload: bytes) -> None:
+    with pytest.raises(WireError, match=r"amendment|deletion"):
+        open_envelope(amended(payload))
+
+
+def test_an_amendment_of_a_newer_kind_is_a_body_that_is_not_known() -> None:
+    newer = b"\x9a\x06\x01x"  # field 99
+    assert open_envelope(amended(newer)).message == said(UnknownBody(14, newer))
+
+
 FULL = Trailer(
     sender=ANN.endpoint,
     sent_at_ms=1_700_000_000_000,
@@ -376,6 +421,11 @@ agents = st.builds(
 )
 request_ids = st.uuids().map(RequestId)
 task_ids = st.uuids().map(TaskId)
+memory_ids = st.uuids().map(MemoryId)
+verified_keys = st.binary(min_size=48, max_size=48).map(lambda rest: MemoryKey(b"v" + rest))
+memory_keys = verified_keys | st.binary(min_size=32, max_size=32).map(
+    lambda rest: MemoryKey(b"u" + rest)
+)
 bodies: st.SearchStrategy[Body] = st.one_of(
     st.builds(Join, texts, texts),
     st.builds(Leave, texts),
@@ -419,7 +469,11 @@ bodies: st.SearchStrategy[Body] = st.one_of(
     st.builds(SkillSearchResponse, request_ids, st.lists(ranked, max_size=2).map(tuple), texts),
     st.builds(SkillVoteCast, texts, texts, st.integers(min_value=-128, max_value=127)),
     st.builds(Presence, texts, st.lists(agents, max_size=2).map(tuple)),
-    st.builds(UnknownBody, st.integers(min_value=14, max_value=2**32 - 1), st.binary(max_size=20)),
+    st.builds(MemorySuperseded, memory_ids, memory_keys),
+    st.builds(
+        MemoryDeleted, verified_keys, st.just(b"") | st.binary(min_size=32, max_size=32), texts
+    ),
+    st.builds(UnknownBody, st.integers(min_value=15, max_value=2**32 - 1), st.binary(max_size=20)),
 )
 messages = st.builds(
     RoomMessage,

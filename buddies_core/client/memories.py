@@ -1,0 +1,193 @@
+"""Calls that concern memories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from buddies_core.client.connection import Connection, sendable
+from buddies_core.convert import arguments
+from buddies_core.convert.memories import (
+    deleted_from_pb,
+    memory_from_pb,
+    memory_list_from_pb,
+    memory_page_from_pb,
+    search_result_from_pb,
+)
+from buddies_core.model.limits import (
+    LIST_ITEMS_DEFAULT,
+    PAGE_CHARS_DEFAULT,
+    PAGE_CHARS_MAX,
+    SEARCH_TIMEOUT_S_DEFAULT,
+)
+from buddies_core.model.views import (
+    DeletedMemory,
+    MemoryList,
+    MemoryPage,
+    MemoryView,
+    SearchResult,
+)
+from buddies_core.pb import memory_pb2
+from buddies_core.pb.memory_pb2_grpc import MemoriesStub
+
+SEARCH_MARGIN_S = 2.0
+"""On top of what the search itself may take."""
+
+
+class MemoryCalls:
+    """The part of the client that is about memories; see `DaemonClient`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._memories = MemoriesStub(connection.channel)
+
+    async def store_memory(
+        self,
+        *,
+        room: str,
+        content: str,
+        title: str = "",
+        kind: str = "",
+        tags: Sequence[str] = (),
+        references: Sequence[str] = (),
+        supersedes: str = "",
+    ) -> MemoryView:
+        """Return the memory once it is on disk; peers may still be receiving it.
+
+        Args:
+            room: Where it is shared.
+            content: The memory itself.
+            title: Its title; the first line of the content if empty.
+            kind: One of `MemoryKind`; context if empty.
+            tags: What it can be filtered by.
+            references: Ids of memories that it builds on.
+            supersedes: The id of the memory that it replaces; empty if none.
+
+        Raises:
+            InvalidInput: a field is empty, too long or unknown, or the id is that of several.
+            NotFound: this machine is not in the room, or there is no memory to be superseded.
+        """
+        with sendable():
+            request = memory_pb2.StoreRequest(
+                room=room,
+                title=title,
+                content=content,
+                kind=kind,
+                tags=tags,
+                references=references,
+                supersedes=supersedes,
+            )
+        return memory_from_pb(await self._connection.ask(self._memories.Store, request))
+
+    async def list_memories(
+        self,
+        *,
+        room: str | None = None,
+        kind: str | None = None,
+        tags: Sequence[str] = (),
+        author: str | None = None,
+        agent: str | None = None,
+        since_ms: int | None = None,
+        include_superseded: bool = False,
+        limit: int = LIST_ITEMS_DEFAULT,
+        cursor: str = "",
+    ) -> MemoryList:
+        """Return this machine's memories, newest first, with the beginning of each content.
+
+        Raises:
+            InvalidInput: a filter can't be taken, or this list has not given the cursor.
+        """
+        with sendable():
+            request = memory_pb2.ListRequest(
+                filter=memory_pb2.Filter(
+                    room=room,
+                    kind=kind,
+                    tags=tags,
+                    author=author,
+                    agent=agent,
+                    since_ms=since_ms,
+                    include_superseded=include_superseded,
+                ),
+                limit=limit,
+                cursor=cursor,
+            )
+        return memory_list_from_pb(await self._connection.ask(self._memories.List, request))
+
+    async def get_memory(
+        self, id: str, offset: int = 0, limit: int = PAGE_CHARS_DEFAULT
+    ) -> MemoryPage:
+        """Return up to `limit` characters of a memory's content, from `offset` on.
+
+        Raises:
+            NotFound: this machine has no such memory.
+        """
+        with sendable():
+            request = memory_pb2.GetRequest(id=id, offset=offset, limit=limit)
+        return memory_page_from_pb(await self._connection.ask(self._memories.Get, request))
+
+    async def whole_memory(self, id: str, offset: int = 0) -> MemoryPage:
+        """Return all of a memory's content from `offset` on, read page by page; raises as `get`."""
+        page = await self.get_memory(id, offset, PAGE_CHARS_MAX)
+        parts = [page.memory.content]
+        while page.next_offset is not None:
+            page = await self.get_memory(id, page.next_offset, PAGE_CHARS_MAX)
+            parts.append(page.memory.content)
+        return replace(page, offset=offset, memory=replace(page.memory, content="".join(parts)))
+
+    async def search_memory(
+        self,
+        query: str,
+        *,
+        room: str | None = None,
+        kind: str | None = None,
+        tags: Sequence[str] = (),
+        author: str | None = None,
+        agent: str | None = None,
+        since_ms: int | None = None,
+        include_superseded: bool = False,
+        timeout_s: float = SEARCH_TIMEOUT_S_DEFAULT,
+        limit: int = LIST_ITEMS_DEFAULT,
+    ) -> SearchResult:
+        """Return what was found here and at every present member, best first."""
+        with sendable():
+            request = memory_pb2.SearchRequest(
+                query=query,
+                filter=memory_pb2.Filter(
+                    room=room,
+                    kind=kind,
+                    tags=tags,
+                    author=author,
+                    agent=agent,
+                    since_ms=since_ms,
+                    include_superseded=include_superseded,
+                ),
+                timeout_s=arguments.search_timeout_s(timeout_s),
+                limit=limit,
+            )
+        deadline_s = timeout_s + SEARCH_MARGIN_S
+        return search_result_from_pb(
+            await self._connection.ask(self._memories.Search, request, deadline_s)
+        )
+
+    async def delete_memory(self, id: str, reason: str = "") -> DeletedMemory:
+        """Return what was erased here; the members of its room erase it as soon as they hear of it.
+
+        Raises:
+            NotFound: there is no such memory.
+            NotAllowed: it is somebody else's.
+            InvalidInput: several memories have this id.
+        """
+        with sendable():
+            request = memory_pb2.DeleteRequest(id=id, reason=reason)
+        return deleted_from_pb(await self._connection.ask(self._memories.Delete, request))
+
+    async def forget_memory(self, id: str, *, undo: bool = False) -> tuple[str, ...]:
+        """Return the titles of the memories that are hidden on this machine, or shown again.
+
+        Raises:
+            NotFound: there is no such memory.
+            InvalidInput: with `undo`, none was forgotten.
+        """
+        with sendable():
+            request = memory_pb2.ForgetRequest(id=id, undo=undo)
+        return tuple((await self._connection.ask(self._memories.Forget, request)).titles)

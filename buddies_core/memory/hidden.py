@@ -1,0 +1,56 @@
+"""Which memories are not shown on this machine, nor handed on by it, and why."""
+
+from typing import Protocol
+
+from buddies_core.model.ids import MemoryId
+from buddies_core.model.memory import Memory, MemoryHead, MemoryKey
+from buddies_core.model.revocation import Revocation, why_hidden
+
+
+class RevokedPort(Protocol):
+    """What revoked identities have said; see `trust.revocations.Revocations`."""
+
+    def hiding(self, item: Memory | MemoryHead) -> Revocation | None:
+        """Return the revocation that hides this memory, if one does."""
+
+
+class AmendmentsPort(Protocol):
+    """What is forgotten and deleted; see `store.amendments.RocksAmendments`."""
+
+    def deletion(self, memory: Memory | MemoryHead) -> bool:
+        """Return whether this memory, or the one that it is a copy of, was deleted in its room."""
+
+    def is_forgotten(self, id: MemoryId, key: MemoryKey) -> bool:
+        """Return whether a memory is not to be shown here."""
+
+
+class Hidden:
+    """Hides what a person has revoked or forgotten, and what was deleted. It keeps nothing."""
+
+    def __init__(self, amendments: AmendmentsPort, revoked: RevokedPort) -> None:
+        self._amendments = amendments
+        self._revoked = revoked
+
+    def hides(self, memory: Memory | MemoryHead) -> bool:
+        """Return whether this memory is not to be shown, nor to be handed on."""
+        return (
+            self._revoked.hiding(memory) is not None
+            or self._is_forgotten(memory)
+            or self._amendments.deletion(memory)
+        )
+
+    def why(self, memory: Memory | MemoryHead) -> str:
+        """Return why a memory is hidden, and what a person can do."""
+        id = memory.entry.id
+        revocation = self._revoked.hiding(memory)
+        if revocation is not None:
+            return why_hidden(f"memory {id}", revocation)
+        if self._is_forgotten(memory):
+            return (
+                f"memory {id} was forgotten on this machine; a person can bring it back: "
+                f"buddies-cli memory forget --undo {id}"
+            )
+        return f"memory {id} was deleted, on every machine of its room"
+
+    def _is_forgotten(self, memory: Memory | MemoryHead) -> bool:
+        return self._amendments.is_forgotten(memory.entry.id, memory.key)

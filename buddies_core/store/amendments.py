@@ -1,0 +1,249 @@
+"""Amendments on disk: deletions, what supersedes what, and what refers to what.
+
+A deletion erases its memory in the same batch, and from then on the store does not take that memory
+in again, wherever it comes from.
+"""
+
+import itertools
+import logging
+import struct
+from collections.abc import Sequence
+
+from buddies_core.errors import StoreError
+from buddies_core.model.amendment import (
+    Amendment,
+    Kept,
+    Places,
+    replaces_deletion,
+    superseding_key,
+)
+from buddies_core.model.bodies import MemorySuperseded
+from buddies_core.model.ids import MemoryId
+from buddies_core.model.memory import Memory, MemoryHead, MemoryKey, id_of_key
+from buddies_core.store import amendment_keys as places
+from buddies_core.store import keys
+from buddies_core.store.database import Changes, Database, Read
+from buddies_core.store.items import Kept as Item
+from buddies_core.store.items import disk_bytes, item_changes
+from buddies_core.store.listing import Listing
+from buddies_core.store.memories import read_memory, removed, totals
+from buddies_core.store.records import decode_amendment, encode_amendment
+
+_log = logging.getLogger(__name__)
+
+_COUNT = struct.Struct(">I")
+_MOMENT = struct.Struct(">Q")
+
+
+class RocksAmendments:
+    """The amendments of a store; a part of `RocksStore`."""
+
+    def __init__(self, database: Database, listing: Listing) -> None:
+        self._database = database
+        self._listing = listing
+
+    async def put(self, amendment: Amendment, early: Sequence[Places], proposals_max: int) -> Kept:
+        """Keep an amendment, and do what it says; on return that is on disk.
+
+        Of a deleted memory nothing is left here, but for those bytes that say that it is deleted.
+
+        Args:
+            amendment: Whoever made it may do so: that is not looked at here.
+            early: The places it takes if the memory that it concerns is not here.
+            proposals_max: How many may supersede one memory, besides those of its author.
+
+        Raises:
+            StoreError: the disk refused; nothing has changed.
+        """
+
+        def decide(read: Read) -> tuple[Kept, Changes]:
+            if read(places.amendment(amendment.item)) is not None:
+                return Kept.KNOWN, {}
+            change = amendment.change
+            if isinstance(change, MemorySuperseded):
+                kept, changes = self._supersede(amendment, change, early, proposals_max, read)
+            else:
+                kept, changes = self._delete(amendment, early, read)
+            if kept is not Kept.NEW:
+                return kept, {}
+            written = dict(changes)
+            written[places.amendment(amendment.item)] = encode_amendment(amendment)
+
+            def current(place: bytes) -> bytes | None:
+                return written[place] if place in written else read(place)
+
+            # Whatever quota is used up: to delete something is a way to use less.
+            written |= item_changes(current, new=[_among_items(current, amendment)])
+            return kept, written
+
+        return await self._database.commit(decide)
+
+    def get(self, item: bytes) -> Amendment | None:
+        """Return the amendment with this id.
+
+        Raises:
+            StoreError: its record is damaged.
+        """
+        return self._get(self._database.get, item)
+
+    def deletion(self, memory: Memory | MemoryHead) -> bool:
+        """Return whether this memory, or the one that it is a copy of, was deleted in its room."""
+        return places.is_deleted(self._database.get, memory)
+
+    def deletions(self, id: MemoryId) -> tuple[Amendment, ...]:
+        """Return what has deleted memories with this id; damaged records are left out."""
+        prefix = keys.memories_by_id(id)
+        found: list[Amendment] = []
+        for place, _ in self._database.scan(prefix):
+            data = self._database.get(places.deletion(MemoryKey(place.removeprefix(prefix))))
+            if data is not None:
+                found += self._readable([places.decode_deletion(data)[0]])
+        return tuple(found)
+
+    def superseding(self, old: MemoryKey) -> tuple[tuple[MemoryKey, Amendment], ...]:
+        """Return what is to take a memory's place, with who said so; its author's come first."""
+        prefix = places.superseded(old)
+        found = self._database.scan(prefix)
+        return self._with_amendments([(places.item_of(place), key) for place, key in found])
+
+    def superseded(self, new: MemoryKey) -> tuple[tuple[MemoryKey, Amendment], ...]:
+        """Return what a memory is to take the place of, with who said so."""
+        found = self._database.scan(places.supersedes(new))
+        return self._with_amendments([(places.item_of(place), key) for place, key in found])
+
+    def referring_to(self, id: MemoryId, limit: int) -> tuple[MemoryKey, ...]:
+        """Return the keys of memories that name this id among their references."""
+        prefix = places.references_to(id)
+        found = itertools.islice(self._database.scan(prefix), limit)
+        return tuple(MemoryKey(place.removeprefix(prefix)) for place, _ in found)
+
+    async def forget(self, id: MemoryId, key: MemoryKey, at_ms: int) -> None:
+        """Remember that a memory is not to be shown here; on return that is on disk."""
+        changes = {places.forgotten(id, key): _MOMENT.pack(at_ms)}
+        await self._database.commit(lambda _: (None, changes))
+
+    async def remember(self, id: MemoryId) -> tuple[MemoryKey, ...]:
+        """Show again all memories with this id; return the keys of those that were not shown."""
+
+        def decide(_: Read) -> tuple[tuple[MemoryKey, ...], Changes]:
+            prefix = places.forgotten_ids(id)
+            found = [place for place, _ in self._database.scan(prefix)]
+            shown = tuple(MemoryKey(place.removeprefix(prefix)) for place in found)
+            return shown, dict.fromkeys(found)
+
+        return await self._database.commit(decide)
+
+    def is_forgotten(self, id: MemoryId, key: MemoryKey) -> bool:
+        """Return whether a memory is not to be shown here."""
+        return self._database.get(places.forgotten(id, key)) is not None
+
+    def _delete(
+        self, amendment: Amendment, early: Sequence[Places], read: Read
+    ) -> tuple[Kept, Changes]:
+        key, place = amendment.key, places.deletion(amendment.key)
+        changes: dict[bytes, bytes | None] = {}
+        known = read(place)
+        if known is not None:
+            item, sequence, room = places.decode_deletion(known)
+            if room != amendment.room:
+                return Kept.ELSEWHERE, {}
+            kept = self._get(read, item)
+            if kept is not None and not replaces_deletion(amendment, kept):
+                return Kept.KNOWN, {}
+            changes[places.amendment(item)] = None
+            if kept is not None:
+                changes |= item_changes(read, gone=[_among_items(read, kept)])
+            changes[place] = places.encode_deletion(amendment.item, sequence, amendment.room)
+            return Kept.NEW, changes
+        sequence = 0
+        if read(keys.memory(key)) is not None:
+            try:
+                memory = read_memory(read, key)
+            except StoreError:
+                memory = None  # What can't be read is deleted as far as it is known.
+            if memory is not None and memory[1].entry.room != amendment.room:
+                return Kept.ELSEWHERE, {}
+            last_sequence, count = totals(self._database, read)
+            sequence = last_sequence + 1
+            changes |= removed(self._listing, key, memory, read)
+            changes[keys.log(sequence)] = key
+            changes[keys.TOTALS] = struct.pack(">QQ", sequence, count - 1)
+        else:
+            taken = self._taken(early, read)
+            if taken is None:
+                return Kept.FULL, {}
+            changes |= taken
+        changes[place] = places.encode_deletion(amendment.item, sequence, amendment.room)
+        changes[keys.memory_by_id(id_of_key(key), key)] = b""
+        return Kept.NEW, changes
+
+    def _supersede(
+        self,
+        amendment: Amendment,
+        change: MemorySuperseded,
+        early: Sequence[Places],
+        proposals_max: int,
+        read: Read,
+    ) -> tuple[Kept, Changes]:
+        old, new = change.old, superseding_key(change, amendment.by)
+        ranked = places.superseded_ranked(old, is_by_author=amendment.is_by_author)
+        others = itertools.islice(self._database.scan(ranked), proposals_max)
+        if sum(1 for _ in others) == proposals_max:
+            return Kept.FULL, {}
+        changes: dict[bytes, bytes | None] = {
+            places.superseded_by(old, amendment): new,
+            places.supersedes(new) + amendment.item: old,
+        }
+        if read(keys.memory(old)) is None or read(keys.memory(new)) is None:
+            taken = self._taken(early, read)
+            if taken is None:
+                return Kept.FULL, {}
+            changes |= taken
+        return Kept.NEW, changes
+
+    def _taken(self, early: Sequence[Places], read: Read) -> Changes | None:
+        """Return the changes that take one of each of these places; None if there is none left."""
+        changes: dict[bytes, bytes | None] = {}
+        for wanted in early:
+            place = places.places(wanted.of)
+            count = int.from_bytes(read(place) or b"", "big")
+            if count >= wanted.count_max:
+                return None
+            changes[place] = _COUNT.pack(count + 1)
+        return changes
+
+    def _with_amendments(
+        self, links: Sequence[tuple[bytes, bytes]]
+    ) -> tuple[tuple[MemoryKey, Amendment], ...]:
+        return tuple(
+            (MemoryKey(key), amendment)
+            for item, key in links
+            for amendment in self._readable([item])
+        )
+
+    def _readable(self, items: Sequence[bytes]) -> list[Amendment]:
+        found: list[Amendment] = []
+        for item in items:
+            try:
+                amendment = self.get(item)
+            except StoreError as error:
+                _log.warning("record_damaged reason=%s", error)
+                continue
+            if amendment is not None:
+                found.append(amendment)
+        return found
+
+    def _get(self, read: Read, item: bytes) -> Amendment | None:
+        try:
+            data = read(places.amendment(item))
+            return None if data is None else decode_amendment(data)
+        except ValueError as error:
+            raise StoreError(
+                f"the record of amendment {item.hex()[:16]} is damaged ({error}); nothing else is "
+                "affected"
+            ) from error
+
+
+def _among_items(read: Read, amendment: Amendment) -> Item:
+    place = places.amendment(amendment.item)
+    return Item(amendment.room, amendment.proof, place, disk_bytes(read, place))
