@@ -9,6 +9,7 @@ from buddies_core.finding.embedder import Vectors
 from buddies_core.finding.feeding import IndexProgress
 from buddies_core.finding.index import IndexHit
 from buddies_core.model.bodies import Body
+from buddies_core.model.contact import Contact
 from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.memory import MemoryFilter, Whole
@@ -75,6 +76,13 @@ class AskPort(Protocol):
         self, peer: EndpointId, room: RoomName, request: peer_pb2.PeerRequest, timeout_s: float
     ) -> Sequence[peer_pb2.PeerReply]:
         """Ask a peer and return its whole answer; raises BuddiesError, with the reason in words."""
+
+
+class SearchPort(AskPort, Protocol):
+    """Asking, by one that waits no longer than it is worth; see `rooms.rooms.Rooms`."""
+
+    def contact(self, peer: EndpointId) -> Contact | None:
+        """Return what this node's connections tell of a peer; None if it never had one."""
 
 
 class LocalPort(Protocol[HeadT]):

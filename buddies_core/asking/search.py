@@ -10,22 +10,21 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
+from buddies_core.asking.everyone import Everyone
 from buddies_core.asking.findings import Findings
 from buddies_core.asking.members import MEMBERS_ASKED_MAX, check_joined, members_to_ask
-from buddies_core.asking.ports import AskPort, LegacyPort, LocalPort, RoomsPort
+from buddies_core.asking.ports import LegacyPort, LocalPort, RoomsPort, SearchPort
 from buddies_core.asking.question import (
     Answer,
     Hit,
     ItemT,
     Question,
     by_member,
-    reason_of,
     scope_of,
 )
 from buddies_core.clock import Clock
 from buddies_core.errors import BuddiesError, InvalidInput, NotFound, TimedOut
 from buddies_core.finding.embedder import Vectors
-from buddies_core.finding.feeding import IndexProgress
 from buddies_core.model.ids import EndpointId, RoomName, short
 from buddies_core.model.memory import MemoryFilter
 from buddies_core.model.room import Member
@@ -81,7 +80,7 @@ class Searching(Generic[ItemT]):
         said: Callable[[peer_pb2.PeerReply], peer_pb2.SearchReply],
         local: LocalPort[ItemT],
         rooms: RoomsPort,
-        network: AskPort,
+        network: SearchPort,
         clock: Clock,
         legacy: LegacyPort | None,
     ) -> None:
@@ -93,12 +92,15 @@ class Searching(Generic[ItemT]):
         self._what = what
         self._found_max = found_max
         self._request = request
-        self._said = said
         self._local = local
         self._rooms = rooms
-        self._network = network
         self._clock = clock
         self._legacy = legacy
+        self._everyone: Everyone[ItemT] = Everyone(network, said, clock)
+
+    def close(self) -> None:
+        """End what is still asked of members, which nobody waits for any more."""
+        self._everyone.close()
 
     async def search(
         self,
@@ -110,8 +112,9 @@ class Searching(Generic[ItemT]):
     ) -> Heard[ItemT]:
         """Return what this machine and the present members know, and who answered.
 
-        Returns as soon as all have answered, at the latest after `timeout_s`; members that have not
-        answered by then are named with the reason. `findings` reads their answers.
+        Returns as soon as all have answered, at the latest after `timeout_s`. A member that lets
+        the others wait is given up (see `patience`) and named with the reason; what it answers
+        late is kept for when the same is asked again. `findings` reads their answers.
 
         Raises:
             InvalidInput: the query is empty or too long.
@@ -195,17 +198,14 @@ class Searching(Generic[ItemT]):
         direct_done = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             old = group.create_task(self._ask_legacy(question, rooms, direct_done, findings))
-            async with asyncio.TaskGroup() as direct:
-                here = [direct.create_task(self._find_here(question, room)) for room in rooms]
-                there = [
-                    direct.create_task(self._ask(question, room, member, request, limit, findings))
-                    for room, member in asked_of
-                ]
+            here = group.create_task(self._find_in_all(question, rooms))
+            asked = replace(question, limit=limit)
+            answers = await self._everyone.ask(asked, asked_of, request, findings, here)
+            await here
             direct_done.set()
-        answers = [task.result() for task in there]
         reason = f"not_asked: a search asks {MEMBERS_ASKED_MAX} members at most"
         answers += [Answer(member=member, silence=reason) for member in not_asked]
-        return [task.result() for task in here], answers + old.result()
+        return here.result(), answers + old.result()
 
     def _to_ask(
         self, rooms: Sequence[RoomName]
@@ -220,6 +220,13 @@ class Searching(Generic[ItemT]):
         return [(room, member) for room, member in present if member.endpoint in asked], [
             member for endpoint, member in members.items() if endpoint not in asked
         ]
+
+    async def _find_in_all(
+        self, question: Question, rooms: Sequence[RoomName]
+    ) -> list[tuple[list[Hit[ItemT]], list[str]]]:
+        async with asyncio.TaskGroup() as group:
+            finding = [group.create_task(self._find_here(question, room)) for room in rooms]
+        return [task.result() for task in finding]
 
     async def _find_here(
         self, question: Question, room: RoomName
@@ -237,35 +244,6 @@ class Searching(Generic[ItemT]):
         if missing := self._local.progress().note():
             notes.append(f"this machine: {missing}")
         return found, notes
-
-    async def _ask(
-        self,
-        question: Question,
-        room: RoomName,
-        member: Member,
-        request: peer_pb2.PeerRequest,
-        limit: int,
-        findings: Findings[ItemT],
-    ) -> Answer[ItemT]:
-        """Ask a member for what it has of one room; never raises for what a peer does."""
-        left_s = question.left_s(self._clock.now_s())
-        try:
-            async with asyncio.timeout(left_s):
-                replies = await self._network.ask(member.endpoint, room, request, left_s)
-                said = [self._said(reply) for reply in replies]
-                copies = [found for reply in said for found in reply.found]
-                hits = await findings.take(room, member.endpoint, copies[:limit])
-        except (TimeoutError, TimedOut):
-            return Answer(member=member, silence=f"no answer within {question.timeout_s:g} s")
-        except BuddiesError as error:
-            return Answer(member=member, silence=reason_of(error))
-        return Answer(
-            member=member,
-            hits=hits,
-            elapsed_ms=question.elapsed_ms(self._clock.now_s()),
-            lexical_only=any(reply.lexical_only for reply in said),
-            missing=next((note for reply in said if (note := _missing(reply.progress))), ""),
-        )
 
     async def _ask_legacy(
         self,
@@ -330,10 +308,3 @@ class Searching(Generic[ItemT]):
                 f"query is longer than {QUERY_BYTES_MAX} bytes; ask for less at once"
             )
         return query
-
-
-def _missing(progress: peer_pb2.IndexProgress) -> str:
-    """Return what a member's search can't find yet, as it says."""
-    return IndexProgress(
-        stored=progress.stored, by_words=progress.by_words, by_meaning=progress.by_meaning
-    ).note()

@@ -173,6 +173,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             links=links,
             legacy=old_peers.questions if old_peers else None,
         )
+        stack.callback(search.close)
         tasks = Tasks(
             store=store,
             rooms=rooms,

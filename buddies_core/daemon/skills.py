@@ -57,30 +57,34 @@ async def open_skills(
     async with Index.open(index_directory, documents, embedder) as index:
         copies = Copies(rooms, verify, clock, counters)
         ballots = Ballots(store, electorate, rooms.endpoint, revocations, clock, counters)
-        yield SkillParts(
-            skills=Skills(
-                store=store,
-                index=index,
-                rooms=rooms,
-                network=rooms,
-                signer=signer,
-                copies=copies,
-                ballots=ballots,
-                hidden=revocations,
-                clock=clock,
-                counters=counters,
-            ),
-            search=SkillSearch(
-                local=LocalSearch(index, embedder, documents, revocations),
-                store=store,
-                rooms=rooms,
-                network=rooms,
-                copies=copies,
-                ballots=ballots,
-                hidden=revocations,
-                clock=clock,
-                counters=counters,
-                legacy=legacy,
-            ),
-            index=index,
+        search = SkillSearch(
+            local=LocalSearch(index, embedder, documents, revocations),
+            store=store,
+            rooms=rooms,
+            network=rooms,
+            copies=copies,
+            ballots=ballots,
+            hidden=revocations,
+            clock=clock,
+            counters=counters,
+            legacy=legacy,
         )
+        try:
+            yield SkillParts(
+                skills=Skills(
+                    store=store,
+                    index=index,
+                    rooms=rooms,
+                    network=rooms,
+                    signer=signer,
+                    copies=copies,
+                    ballots=ballots,
+                    hidden=revocations,
+                    clock=clock,
+                    counters=counters,
+                ),
+                search=search,
+                index=index,
+            )
+        finally:
+            search.close()

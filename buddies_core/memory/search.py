@@ -3,7 +3,7 @@
 from collections import Counter
 
 from buddies_core.asking.matching import matches
-from buddies_core.asking.ports import AskPort, LegacyPort, RoomsPort
+from buddies_core.asking.ports import LegacyPort, RoomsPort, SearchPort
 from buddies_core.asking.question import Question
 from buddies_core.asking.search import Searching
 from buddies_core.clock import Clock
@@ -32,7 +32,7 @@ class Search:
         local: LocalSearch[MemoryHead],
         store: StorePort,
         rooms: RoomsPort,
-        network: AskPort,
+        network: SearchPort,
         clock: Clock,
         counters: Counter[str],
         finds: RecentFinds,
@@ -59,6 +59,10 @@ class Search:
             clock=clock,
             legacy=legacy,
         )
+
+    def close(self) -> None:
+        """End what is still asked of members, which nobody waits for any more."""
+        self._searching.close()
 
     async def search(
         self, query: str, filter: MemoryFilter, timeout_s: float, limit: int

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from buddies_core.errors import BuddiesError, NotFound, Rotated
 from buddies_core.model.bodies import AgentPresence, Body, Leave, StatusUpdate
+from buddies_core.model.contact import Contact
 from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId, RoomName, TopicId, short
 from buddies_core.model.memory import Whole
@@ -172,6 +173,10 @@ class Rooms:
             NotFound: this node is not in the room.
         """
         await self.room(room).line.send(proof)
+
+    def contact(self, peer: EndpointId) -> Contact | None:
+        """Return what our connections tell of a peer; None if there is none and none was lost."""
+        return self._host.network.contact(peer)
 
     async def ask(
         self, peer: EndpointId, room: RoomName, request: PeerRequest, timeout_s: float

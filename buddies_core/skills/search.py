@@ -9,7 +9,7 @@ from collections import Counter
 from contextlib import suppress
 
 from buddies_core.asking.matching import matches
-from buddies_core.asking.ports import AskPort, LegacyPort, RoomsPort
+from buddies_core.asking.ports import LegacyPort, RoomsPort, SearchPort
 from buddies_core.asking.question import Question
 from buddies_core.asking.search import Searching
 from buddies_core.clock import Clock
@@ -43,7 +43,7 @@ class SkillSearch:
         local: LocalSearch[SkillHead],
         store: SkillStore,
         rooms: RoomsPort,
-        network: AskPort,
+        network: SearchPort,
         copies: Copies,
         ballots: Ballots,
         hidden: HiddenPort,
@@ -70,6 +70,10 @@ class SkillSearch:
             clock=clock,
             legacy=legacy,
         )
+
+    def close(self) -> None:
+        """End what is still asked of members, which nobody waits for any more."""
+        self._searching.close()
 
     async def search(
         self,

@@ -30,6 +30,7 @@ from buddies_core.memory.links import Links
 from buddies_core.memory.search import Search
 from buddies_core.memory.service import Memories
 from buddies_core.model.bodies import Body
+from buddies_core.model.contact import Contact, Path
 from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId, MemoryId, RoomName, open_room_id, short
 from buddies_core.model.memory import MemoryKind, MemoryRef, Whole
@@ -208,12 +209,17 @@ class TeamNetwork:
     team: "Team"
     asked: list[tuple[EndpointId, PeerRequest]] = field(default_factory=list)
 
+    def contact(self, peer: EndpointId) -> Contact | None:
+        connected = Contact(heard_s=self.team.clock.now_s(), path=Path.DIRECT, round_trip_ms=1)
+        return self.team.contacts.get(peer, connected)
+
     async def ask(
         self, peer: EndpointId, room: RoomName, request: PeerRequest, timeout_s: float
     ) -> Sequence[PeerReply]:
         self.asked.append((peer, request))
         if peer in self.team.silent:
             await asyncio.Event().wait()
+        await asyncio.sleep(self.team.slow_s.get(peer, 0.0))
         answer = self.team.answers.get(peer)
         if answer is not None:
             return answer(request)
@@ -325,6 +331,10 @@ class Team:
         self.clock = ManualClock()
         self.nodes: dict[EndpointId, Node] = {}
         self.silent: set[EndpointId] = set()
+        self.slow_s: dict[EndpointId, float] = {}
+        """How long a member takes to answer."""
+        self.contacts: dict[EndpointId, Contact] = {}
+        """What is known of the way to a member; of the others that it is direct and short."""
         self.answers: dict[EndpointId, Answer] = {}
 
     def node(self, name: str, *rooms: RoomName) -> Node:

@@ -10,6 +10,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 
+from buddies_core.asking.patience import AFTER_OTHERS_S
 from buddies_core.errors import InvalidInput, NotFound, StoreError
 from buddies_core.finding.embedder import DIMENSIONS, ModelUnavailable
 from buddies_core.memory.findings import MemoryFindings
@@ -24,6 +25,7 @@ from buddies_core.model.room import Member
 from buddies_core.model.views import PeerSilence, SearchResult
 from buddies_core.pb import peer_pb2
 from buddies_core.trust.admitted import Admitted, Rejected
+from tests.support.eventually import until
 from tests.support.matches import a_match
 from tests.support.memories import DEMO, an_entry
 from tests.support.worlds.team import Node, Team
@@ -516,3 +518,73 @@ async def test_a_member_asking_without_a_model_here_gets_an_answer_by_words(alic
 async def test_a_question_that_makes_no_sense_is_refused(alice: Node, query: str) -> None:
     with pytest.raises(InvalidInput):
         await ask(alice, peer_pb2.Search(query=query))
+
+
+async def timed_search(node: Node, query: str = "table") -> tuple[SearchResult, float]:
+    loop = asyncio.get_running_loop()
+    begun_s = loop.time()
+    return await search(node, query), loop.time() - begun_s
+
+
+async def test_a_member_that_died_holds_up_one_search_a_quarter_second_and_the_next_hardly(
+    team: Team, alice: Node, bob: Node
+) -> None:
+    await alice.store_memory("a table")
+    carol = team.node("carol")
+    team.silent.add(carol.endpoint)
+
+    first, first_s = await timed_search(bob)
+    second, second_s = await timed_search(bob)
+
+    for result in (first, second):
+        assert contents(result) == ["a table"]
+        assert [it.name for it in result.answered] == ["alice"]
+        [silent] = result.unanswered
+        assert (silent.name, silent.reason[:17]) == ("carol", "no answer within ")
+    assert AFTER_OTHERS_S <= first_s < 1
+    assert second_s < AFTER_OTHERS_S
+
+
+async def test_what_a_slow_member_answers_late_is_there_when_the_same_is_asked_again(
+    team: Team, alice: Node, bob: Node
+) -> None:
+    await alice.store_memory("a table")
+    team.slow_s[alice.endpoint] = 0.4
+
+    first, _ = await timed_search(bob)
+    assert (contents(first), [it.name for it in first.unanswered]) == ([], ["alice"])
+    late = bob.search._searching._everyone._late
+    await until(lambda: bool(late._kept))
+    team.slow_s[alice.endpoint] = 3.0
+    again, _ = await timed_search(bob)
+
+    assert (contents(again), again.unanswered) == (["a table"], ())
+    assert again.notes == ("alice: its answer to the last time this was asked, which came late",)
+    bob.search.close()
+
+
+async def test_a_member_that_is_slow_but_answers_is_given_twice_the_time_it_took(
+    team: Team, alice: Node, bob: Node
+) -> None:
+    await alice.store_memory("a table")
+    team.slow_s[alice.endpoint] = 0.4
+    await search(bob, "chair")
+    patience = bob.search._searching._everyone._patience
+    await until(lambda: alice.endpoint not in patience._given_up_at_ms)
+    patience._took_s[alice.endpoint] = 0.4  # the team's clock stands still
+
+    result, _ = await timed_search(bob)
+
+    assert (contents(result), result.unanswered) == (["a table"], ())
+
+
+async def test_a_search_that_is_cancelled_leaves_no_request_beyond_its_deadline(
+    team: Team, alice: Node, bob: Node
+) -> None:
+    team.silent.add(alice.endpoint)
+    running = bob.search._searching._everyone._late._running
+    async with asyncio.TaskGroup() as group:
+        searching = group.create_task(search(bob, "table", timeout_s=0.2))
+        await until(lambda: bool(running))
+        searching.cancel()
+    await until(lambda: not running)
