@@ -14,7 +14,7 @@ SIDE_BY_SIDE := -n 4
 ALONE := tests/e2e/test_attacks.py tests/e2e/test_made_up_members.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto fmt lint types test unit sim sim-plots sim-private chaos-tasks world fuzz integration e2e interop clients bench bench-search conformance demo check lock
+.PHONY: help setup proto fmt lint types test unit sim sim-plots sim-private chaos-tasks world fuzz soak integration e2e interop clients bench bench-search conformance demo check lock
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,9 @@ fuzz: $(READY)  ## every decoder with bytes that are almost right; MINUTES= (10)
 	  || echo "atheris does not install here, so nothing guides the fuzzing"
 	@PYTHONPATH=build/atheris scripts/offline nice python -m tests.fuzz.run --seconds $(or $(SECONDS),$$((60 * $(or $(MINUTES),10)))) \
 	  $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed $(SEED)) $(if $(KEEP),--keep)
+
+soak: $(READY)  ## five machines through kills, sleep, full disks and wrong clocks; MINUTES= (10), SEED= replays; draws a chart
+	@scripts/offline python -m tests.soak.run --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
 sim-private: $(READY)  ## a private room among hostile members, 1,000 seeds; SEEDS= for more, SEED= replays one
 	@nice python -m tests.simulation.private_rooms $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000))
@@ -107,6 +110,7 @@ types: $(READY)  ## mypy --strict, tests included
 check: lint types test interop clients demo  ## all that CI runs
 	@$(MAKE) --no-print-directory world QUICK=1
 	@$(MAKE) --no-print-directory fuzz SECONDS=20
+	@$(MAKE) --no-print-directory soak MINUTES=2
 	@$(MAKE) --no-print-directory proto
 	git diff --exit-code -- buddies_core/pb
 

@@ -35,20 +35,31 @@ class NoNamespaces(Exception):
 def become_root_of_a_namespace() -> None:
     """Move this process, which must have one thread, into namespaces in which it may do all this.
 
+    Loopback is up there, and is all that there is.
+
     Raises:
         NoNamespaces: nothing has changed.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if not hasattr(libc, "unshare"):
         raise NoNamespaces("this system has no network namespaces")
-    if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
-        raise NoNamespaces("/dev/net/tun is missing, or this user may not open it")
     uid, gid = os.getuid(), os.getgid()
     if libc.unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0:
         raise NoNamespaces(f"user namespaces are forbidden: {os.strerror(ctypes.get_errno())}")
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
     Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
+    set_up(b"lo", up=True)
+
+
+def check_tun() -> None:
+    """Return if hosts can be made here.
+
+    Raises:
+        NoNamespaces: they can't.
+    """
+    if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
+        raise NoNamespaces("/dev/net/tun is missing, or this user may not open it")
 
 
 def enter(namespace: int | str) -> None:

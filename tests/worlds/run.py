@@ -9,7 +9,7 @@ import sys
 import time
 
 from tests.worlds.goals import GOALS, Figure, Verdict, verdict
-from tests.worlds.namespaces import NoNamespaces, become_root_of_a_namespace
+from tests.worlds.namespaces import NoNamespaces, become_root_of_a_namespace, check_tun
 from tests.worlds.stories import STORIES, Story
 
 AT_ONCE = 3
@@ -58,6 +58,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="only stories whose name has this in it")
     given = parser.parse_args()
     try:
+        check_tun()
         become_root_of_a_namespace()
     except NoNamespaces as error:
         print(f"make world: SKIPPED, nothing was shown: {error}")  # noqa: T201

@@ -88,7 +88,7 @@ async def a_whole_daemon(home: Path, environ: Mapping[str, str]) -> AsyncIterato
         }
     )
     config.paths.create()
-    with _plainly():
+    with plainly():
         async with build(config, asyncio.Event()) as parts, asyncio.TaskGroup() as group:
             working = [
                 group.create_task(part.run())
@@ -112,7 +112,7 @@ async def a_whole_daemon(home: Path, environ: Mapping[str, str]) -> AsyncIterato
 
 
 @contextmanager
-def _plainly() -> Iterator[None]:
+def plainly() -> Iterator[None]:
     """Let what fails in a test fail as itself, not wrapped once for each group around it."""
     try:
         yield
