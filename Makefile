@@ -58,6 +58,7 @@ fuzz: $(READY)  ## every decoder with bytes that are almost right; MINUTES= (10)
 	  || echo "atheris does not install here, so nothing guides the fuzzing"
 	@PYTHONPATH=build/atheris scripts/offline nice python -m tests.fuzz.run --seconds $(or $(SECONDS),$$((60 * $(or $(MINUTES),10)))) \
 	  $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed $(SEED)) $(if $(KEEP),--keep)
+	$(if $(SECONDS)$(ONLY),,BUDDIES_FUZZ_EXAMPLES=4000 $(PYTEST) tests/fuzz/test_daemon.py)
 
 soak: $(READY)  ## five machines through kills, sleep, full disks and wrong clocks; MINUTES= (10), SEED= replays; draws a chart
 	@scripts/offline python -m tests.soak.run --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
