@@ -145,7 +145,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             bindings=bindings,
             gate=gate,
             legacy=members,
-            warnings=problems,
+            warnings=(*problems, *store.warnings()),
         )
         rooms = await stack.enter_async_context(Rooms.open(host))
         old_peers = LegacyPorts.over(rooms, members, clock) if members else None

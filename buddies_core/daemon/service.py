@@ -90,6 +90,8 @@ class DaemonSelf:
             counters=tuple(sorted((self.counters + self.network.counters).items())),
             warnings=(
                 *self.warnings,
+                *self.store.warnings(),
+                *self.index.warnings(),
                 *self.twin.warnings(),
                 *self._of_rooms(),
                 *self.gate.warnings(),

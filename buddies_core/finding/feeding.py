@@ -180,6 +180,8 @@ class Feeding:
         self.meanings = Half()
         self._documents_at_once = DOCUMENTS_AT_ONCE
         self._damaged = False
+        self.missing = 0
+        """Of what was indexed, how much the store does not have any more."""
         """Whether the words are to be read again from the start; only their feeder does it."""
         self._lingering: asyncio.TimerHandle | None = None
 
@@ -271,6 +273,7 @@ class Feeding:
         """
         last = self._source.last_sequence()
         if index.sequence > last:
+            self.missing = max(self.missing, index.sequence - last)
             return last + 1
         for sequence, key in await self.run(partial(index.latest, _COMPARED)):
             if self._source.key_at(sequence) not in (None, key):

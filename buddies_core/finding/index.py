@@ -176,6 +176,17 @@ class Index:
         parts += dict.fromkeys(trouble for trouble in troubles if trouble)
         return "; ".join(parts)
 
+    def warnings(self) -> tuple[str, ...]:
+        """Return what it shows to have been lost: it is fed with what is on disk alone."""
+        missing = self._feeding.missing
+        if not missing:
+            return ()
+        return (
+            f"the search index has {missing:,} more than the store, which has lost them. What "
+            "other members have comes back by itself. Was the data directory or the disk damaged? "
+            "Look with: buddies-cli store verify",
+        )
+
     def _search(
         self, query: str, vector: Vectors | None, scope: Scope, limit: int
     ) -> tuple[IndexHit, ...]:

@@ -11,7 +11,7 @@ import contextlib
 import functools
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,6 +23,7 @@ from rocksdict import (
     Cache,
     Checkpoint,
     DBCompressionType,
+    DBRecoveryMode,
     Options,
     Rdict,
     Snapshot,
@@ -30,6 +31,7 @@ from rocksdict import (
 )
 
 from buddies_core.errors import StoreError
+from buddies_core.store.damage import open_sound_or_salvaged, warnings_about
 
 _log = logging.getLogger(__name__)
 
@@ -57,9 +59,9 @@ class _Commit(Generic[T]):
 class View:
     """The map as it was at one moment, whatever is committed meanwhile. See `Database.view`."""
 
-    def __init__(self, snapshot: Snapshot, path: Path) -> None:
+    def __init__(self, snapshot: Snapshot, failed: Callable[[Exception], StoreError]) -> None:
         self._snapshot = snapshot
-        self._path = path
+        self._failed = failed
 
     def close(self) -> None:
         """Let it go: the traceback of an error could keep this view, and RocksDB's lock with it."""
@@ -72,14 +74,14 @@ class View:
         except Exception as error:  # noqa: BLE001 - rocksdict raises nothing narrower
             if str(error) == "key not found":
                 return None
-            raise _store_error(self._path, error) from None
+            raise self._failed(error) from None
         return value
 
     def scan(
         self, prefix: bytes, *, backwards: bool = False, before: bytes | None = None
     ) -> Iterator[tuple[bytes, bytes]]:
         """Yield what lies under a prefix; see `Database.scan`."""
-        return _scan(self._snapshot, self._path, prefix, None, backwards, before)
+        return _scan(self._snapshot, self._failed, prefix, None, backwards, before)
 
 
 class Database:
@@ -90,6 +92,9 @@ class Database:
 
     def __init__(self, rocks: Rdict, path: Path) -> None:
         self.id = b""
+        self.was_damaged = False
+        """Whether commits were lost since it was last open: what they counted is wrong now."""
+        self._unreadable = ""
         self._rocks = rocks
         self._path = path
         self.applied: list[Callable[[Changes], None]] = []
@@ -107,7 +112,9 @@ class Database:
         Raises:
             StoreError: it is in use, damaged or not writable; the text says what to do.
         """
-        database = cls(await asyncio.to_thread(_open_rocks, path), path)
+        rocks, was_damaged = await asyncio.to_thread(_open_rocks, path)
+        database = cls(rocks, path)
+        database.was_damaged = was_damaged
         try:
             await database._identify()
             yield database
@@ -130,6 +137,26 @@ class Database:
         await self.commit(lambda _: (None, {_ID: id}))
         self.id = id
 
+    def warnings(self) -> tuple[str, ...]:
+        """Return what is to be said of damage."""
+        unreadable = (self._unreadable,) if self._unreadable else ()
+        return (*warnings_about(self._path), *unreadable)
+
+    async def delete_all(self, prefixes: Iterable[bytes]) -> None:
+        """Delete all that lies under these prefixes, or nothing. On return that is on disk."""
+
+        def run() -> None:
+            batch = WriteBatch(raw_mode=True)
+            for prefix in prefixes:
+                batch.delete_range(prefix, prefix + _AFTER_ANY_SUFFIX)
+            try:
+                self._rocks.write(batch)
+                self._rocks.flush_wal(True)
+            except Exception as error:  # noqa: BLE001 - rocksdict raises nothing narrower
+                raise self._failed(error) from None
+
+        await asyncio.get_running_loop().run_in_executor(self._writer, run)
+
     async def checkpoint(self, path: Path, describe: Callable[[], T]) -> T:
         """Write a copy into a directory that does not exist, and return what describes it.
 
@@ -143,7 +170,7 @@ class Database:
             try:
                 Checkpoint(self._rocks).create_checkpoint(str(path))
             except Exception as error:  # noqa: BLE001 - rocksdict raises nothing narrower
-                raise _store_error(path, error) from None
+                raise self._failed(error) from None
             return describe()
 
         return await asyncio.get_running_loop().run_in_executor(self._writer, run)
@@ -157,7 +184,7 @@ class Database:
         try:
             value: bytes | None = self._rocks.get(key)
         except Exception as error:  # noqa: BLE001 - rocksdict raises nothing narrower
-            raise _store_error(self._path, error) from None
+            raise self._failed(error) from None
         return value
 
     def scan(
@@ -178,7 +205,7 @@ class Database:
         Raises:
             StoreError: the disk could not be read.
         """
-        return _scan(self._rocks, self._path, prefix, start, backwards, before)
+        return _scan(self._rocks, self._failed, prefix, start, backwards, before)
 
     async def read(self, work: Callable[[], T]) -> T:
         """Return what `work` returns, run on a thread for reading."""
@@ -188,7 +215,7 @@ class Database:
         """Return what `work` makes of the map as it is now, run on a thread for reading."""
 
         def run() -> T:
-            view = View(self._rocks.snapshot(), self._path)
+            view = View(self._rocks.snapshot(), self._failed)
             try:
                 return work(view)
             finally:
@@ -239,7 +266,7 @@ class Database:
             self._apply(changes, synced)
         except Exception as error:  # noqa: BLE001 - rocksdict raises nothing narrower
             for fail in failed:
-                fail(_store_error(self._path, error))
+                fail(self._failed(error))
         else:
             for notice in self.applied:
                 notice(changes)
@@ -259,6 +286,13 @@ class Database:
         if synced:
             self._rocks.flush_wal(True)
 
+    def _failed(self, error: Exception) -> StoreError:
+        """Return an error of RocksDB as one of ours, and remember it if it tells of damage."""
+        ours = _store_error(self._path, error)
+        if "Corruption" in str(error):
+            self._unreadable = str(ours)
+        return ours
+
     def _close(self) -> None:
         self._writer.shutdown()
         self._readers.shutdown()
@@ -269,18 +303,22 @@ class Database:
             _log.warning("store_not_closed reason=%s", error)
 
 
-def _open_rocks(path: Path) -> Rdict:
-    try:
+def _open_rocks(path: Path) -> tuple[Rdict, bool]:
+    def open_rocks(mode: DBRecoveryMode) -> Rdict:
         options = _options()
+        options.set_wal_recovery_mode(mode)
         # Without the column family an existing database keeps the options that it was made with.
         return Rdict(str(path), options, column_families={"default": options})
+
+    try:
+        return open_sound_or_salvaged(path, open_rocks)
     except Exception as error:  # noqa: BLE001 - rocksdict raises nothing narrower
         raise _store_error(path, error) from None
 
 
 def _scan(
     source: Rdict | Snapshot,
-    path: Path,
+    failed: Callable[[Exception], StoreError],
     prefix: bytes,
     start: bytes | None,
     backwards: bool,
@@ -302,7 +340,7 @@ def _scan(
             step()
         iterator.status()
     except Exception as error:  # noqa: BLE001 - rocksdict raises nothing narrower
-        raise _store_error(path, error) from None
+        raise failed(error) from None
     finally:
         # Else the traceback of an error would keep them, and with them RocksDB's lock.
         iterator = step = source = None  # type: ignore[assignment] # for nothing uses them again

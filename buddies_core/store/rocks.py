@@ -54,7 +54,7 @@ from buddies_core.store.records import (
 )
 from buddies_core.store.skills import RocksSkills
 from buddies_core.store.tasks import RocksTasks, decoded
-from buddies_core.store.upgrade import note_complete, takes_time, upgrade
+from buddies_core.store.upgrade import forget_derived, note_complete, takes_time, upgrade
 from buddies_core.store.verifying import verify
 
 T = TypeVar("T")
@@ -95,6 +95,8 @@ class RocksStore(RocksMarks, RocksTasks):
         """
         async with Database.open(path) as database:
             store = cls(database, quotas)
+            if database.was_damaged:
+                await forget_derived(database)
             if takes_time(database):
                 note_complete(database, store._listing, store.skills.listing)
             else:
@@ -142,6 +144,15 @@ class RocksStore(RocksMarks, RocksTasks):
             rooms=self._items.used(),
             authors=self._items.used_by_authors(),
         )
+
+    @property
+    def was_damaged(self) -> bool:
+        """Whether something was lost since it was last open, which members may have."""
+        return self._database.was_damaged
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what everybody should know of damage to it."""
+        return self._database.warnings()
 
     @property
     def items_complete(self) -> bool:

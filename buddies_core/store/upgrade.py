@@ -21,7 +21,7 @@ from buddies_core.model.memory import MemoryKey
 from buddies_core.model.skill import SkillKey
 from buddies_core.store import contents, keys, skill_keys
 from buddies_core.store.database import Changes, Database, Read
-from buddies_core.store.items import Kept, RocksItems, item_changes
+from buddies_core.store.items import BY_ID, ITEMS, SETS, Kept, RocksItems, item_changes
 from buddies_core.store.listing import PAGE, Listed, Listing
 from buddies_core.store.memories import (
     kept_memory,
@@ -31,6 +31,7 @@ from buddies_core.store.memories import (
     read_head,
     read_memory,
 )
+from buddies_core.store.quotas import AUTHORS
 from buddies_core.store.records import encode_memory
 from buddies_core.store.skill_reading import kept_skill, listed_skill, read_skill, read_skill_head
 from buddies_core.store.skill_records import decode_vote, encode_skill
@@ -67,6 +68,15 @@ def note_complete(database: Database, *listings: Listing) -> None:
     with suppress(StoreError):
         for listing in listings:
             listing.complete = _number(database.get, _MARK) >= 3
+
+
+async def forget_derived(database: Database) -> None:
+    """Have all that counts or sums up records made anew by the next upgrade.
+
+    Where commits were lost, later ones have counted on them.
+    """
+    await database.delete_all((_MARK, keys.TOTALS, ITEMS, BY_ID, SETS, AUTHORS))
+    await database.commit(lambda _: (None, {_MARK: struct.pack(">Q", LAYOUT - 1)}))
 
 
 async def upgrade(

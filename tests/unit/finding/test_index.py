@@ -539,6 +539,8 @@ async def test_of_a_store_that_was_put_back_only_what_it_still_has_is_found(
             assert sorted(found) == sorted([kept, *new])
         assert await by_words(index, "gone") == await by_meaning(index, "deploy") == []
         assert index.state() == f"{1 + grown} memories, 0 waiting"
+        told = [f"has {2 - grown} more than the store" in it for it in index.warnings()]
+        assert told == ([True] if grown < 2 else [])
     assert "the first postgresql" not in embedder.texts  # What is still right is not made anew.
 
 
