@@ -45,6 +45,10 @@ class StoreError(BuddiesError):
     """The disk refused, or what it holds is damaged; nothing of the operation is visible."""
 
 
+class StoreGone(StoreError):
+    """The store's files were deleted or replaced while it is open; nothing more can be kept."""
+
+
 class QuotaExceeded(StoreError):
     """A room or an author uses as much of the disk as it may; nothing was kept."""
 

@@ -7,6 +7,15 @@ from pathlib import Path
 from buddies_core.errors import StoreError
 
 
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file or directory from another one at its place; None if it is gone."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def read_file(path: Path, bytes_max: int) -> bytes | None:
     """Return what the file holds; None if there is none.
 

@@ -35,6 +35,7 @@ from buddies_core.memory.hidden import Hidden
 from buddies_core.memory.links import Links
 from buddies_core.memory.search import Search
 from buddies_core.memory.service import Memories
+from buddies_core.model.ids import EndpointId, short
 from buddies_core.net.network import NetConfig, Network
 from buddies_core.rooms.composing import Composer
 from buddies_core.rooms.policy_changes import PolicyChanges
@@ -93,10 +94,11 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
         key = load_or_create(paths.node_key)
         signer = await open_signer(config.environ, paths.data_dir, key.endpoint)
         verifier = Verifier(config.environ, clock)
-        problems = (signer.problem,) if signer.problem else ()
+        problems: tuple[str, ...] = (signer.problem,) if signer.problem else ()
         for problem in problems:
             log.warning("signer_broken: %s", problem)
         store = await stack.enter_async_context(RocksStore.open(paths.store, config.quotas))
+        problems += await _another_peer(store, key.endpoint)
         network = await stack.enter_async_context(
             Network.open(
                 NetConfig(
@@ -287,6 +289,22 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             skills=skills.skills,
             embedder=embedder,
         )
+
+
+async def _another_peer(store: RocksStore, endpoint: EndpointId) -> tuple[str, ...]:
+    """Return what to say if this machine's key is not that of its last start."""
+    with contextlib.suppress(StoreError):  # A full disk is told where it matters.
+        before = store.peer_before(endpoint)
+        await store.note_peer(endpoint)
+        if before is not None:
+            log.warning("another_peer before=%s now=%s", short(before), short(endpoint))
+            return (
+                f"this machine is another peer than before: {short(endpoint)}, no longer "
+                f"{short(before)}, as the key in node_key has changed. Tickets that name the old "
+                "peer lead nowhere, and private rooms need a new invite. If that was not meant, "
+                "put the old node_key back, then: buddies-cli daemon restart",
+            )
+    return ()
 
 
 def _remembered_port(path: Path) -> int:

@@ -1,6 +1,7 @@
 """Runs the daemon until it is told to stop."""
 
 import asyncio
+import contextlib
 import faulthandler
 import logging
 import os
@@ -9,9 +10,14 @@ import sys
 
 from buddies_core.daemon.build import build
 from buddies_core.daemon.config import Config
-from buddies_core.paths import hold_data_lock
+from buddies_core.errors import StoreGone
+from buddies_core.files import identity
+from buddies_core.paths import Paths, hold_data_lock
 from buddies_core.rpc.server import serve
+from buddies_core.store.rocks import RocksStore
 
+LOOK_EVERY_S = 2.0
+"""Whether the data directory is still there. Commits look by themselves."""
 CLOSE_DEADLINE_S = 15.0
 """An endpoint takes 3 s to close while a dial is pending; measured."""
 
@@ -41,6 +47,7 @@ async def run(config: Config) -> None:
             ]
             if parts.legacy:
                 working.append(group.create_task(parts.legacy.run()))
+            group.create_task(_watch(config.paths, parts.store, stop))
             async with serve(config.paths, parts.services):
                 parts.embedder.warm()
                 log.info("daemon_ready pid=%d socket=%s", os.getpid(), config.paths.socket)
@@ -50,6 +57,27 @@ async def run(config: Config) -> None:
             for task in working:
                 task.cancel()
         log.info("daemon_stopped pid=%d", os.getpid())
+
+
+async def _watch(paths: Paths, store: RocksStore, stop: asyncio.Event) -> None:
+    """Return when the daemon is to end.
+
+    Raises:
+        StoreGone: what it keeps was deleted or replaced under it.
+    """
+    lock = identity(paths.lock)
+    while not stop.is_set():
+        if identity(paths.lock) != lock or store.gone():
+            log.error("data_directory_gone path=%s", paths.data_dir)
+            asyncio.get_running_loop().call_later(CLOSE_DEADLINE_S, _give_up)
+            raise StoreGone(
+                store.gone()
+                or f"{paths.lock} was deleted or replaced while the daemon held it, so another one "
+                "could start on the same data. It ends; start one: buddies-cli daemon start"
+            )
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_EVERY_S):
+                await stop.wait()
 
 
 def _give_up() -> None:

@@ -15,6 +15,7 @@ import asyncio
 import ctypes
 import functools
 import hashlib
+import importlib
 import logging
 import os
 import time
@@ -241,6 +242,7 @@ class Embedder:
         if time.monotonic() < self._retry_at_s:
             raise ModelUnavailable(self._failure)
         self._state = "loading"
+        importlib.invalidate_caches()  # It may have been missing while buddies was updated.
         try:
             model = self._load()
             if self._choice.noise is None:
@@ -259,7 +261,8 @@ class Embedder:
         self._state = f"unavailable: {problem}"
         self._failure = (
             f"the embedding model can't be used ({problem}), so searches go by words alone; it is "
-            "tried again by itself; if this lasts, reinstall buddies"
+            "tried again by itself. If buddies was updated or moved since its daemon started: "
+            "buddies-cli daemon restart; if this lasts, reinstall buddies"
         )
         self._retry_at_s = time.monotonic() + self._retry_after_s
         self._retry_after_s = min(2 * self._retry_after_s, _RETRY_MAX_S)

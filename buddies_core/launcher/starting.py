@@ -25,9 +25,12 @@ from buddies_core.launcher.spawning import (
 )
 from buddies_core.launcher.stopping import HANDSHAKE_TIMEOUT_S, stop_daemon
 from buddies_core.paths import Paths, daemon_socket, data_lock_holder
+from buddies_core.sizes import size_text
 
 START_TIMEOUT_S = 10.0
 PAUSE_S = 0.03
+ROOM_MIN = 1 << 20
+"""A daemon can't start with less, as RocksDB writes a few files."""
 LOG_LINES_SHOWN = 12
 
 
@@ -127,10 +130,30 @@ def _ended(paths: Paths, exit_code: int) -> DaemonUnavailable:
         return DaemonUnavailable(
             f"the daemon could not start: {'; '.join(reasons)} (its log is {paths.log})"
         )
-    shown = "\n".join(said) or "(nothing)"
+    if not said:
+        return DaemonUnavailable(
+            f"the daemon could not start, and could not write why to {paths.start_log}: "
+            f"{_room(paths)}"
+        )
+    shown = "\n".join(said)
     return DaemonUnavailable(
         f"the daemon ended at its start with exit code {exit_code}, and said:\n{shown}\n"
         f"All of it is in {paths.start_log}, its log is {paths.log}"
+    )
+
+
+def _room(paths: Paths) -> str:
+    """Return what may keep a daemon from writing, and what to do."""
+    with contextlib.suppress(OSError):
+        disk = os.statvfs(paths.data_dir)
+        if (free := disk.f_bavail * disk.f_frsize) < ROOM_MIN:
+            return (
+                f"the disk that {paths.data_dir} is on is full ({size_text(free)} left). Make "
+                "room, then do it again"
+            )
+    return (
+        f"see that {paths.data_dir} can be written and that no limit of the system forbids it; "
+        "buddies-core in a terminal shows what it says"
     )
 
 

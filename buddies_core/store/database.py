@@ -30,7 +30,8 @@ from rocksdict import (
     WriteBatch,
 )
 
-from buddies_core.errors import StoreError
+from buddies_core.errors import StoreError, StoreGone
+from buddies_core.files import identity
 from buddies_core.store.damage import open_sound_or_salvaged, warnings_about
 
 _log = logging.getLogger(__name__)
@@ -95,6 +96,7 @@ class Database:
         self.was_damaged = False
         """Whether commits were lost since it was last open: what they counted is wrong now."""
         self._unreadable = ""
+        self._place = identity(path)
         self._rocks = rocks
         self._path = path
         self.applied: list[Callable[[Changes], None]] = []
@@ -246,6 +248,9 @@ class Database:
         def read(key: bytes) -> bytes | None:
             return changes[key] if key in changes else self.get(key)
 
+        if why := self.gone():
+            self._refuse_waiting(StoreGone(why))
+            return
         decided: list[Callable[[], None]] = []
         failed: list[Callable[[Exception], None]] = []
         synced = False
@@ -272,6 +277,25 @@ class Database:
                 notice(changes)
             for succeed in decided:
                 succeed()
+
+    def _refuse_waiting(self, error: StoreError) -> None:
+        while self._waiting:
+            commit = self._waiting.popleft()
+            if commit.done.set_running_or_notify_cancel():
+                commit.done.set_exception(error)
+
+    def gone(self) -> str:
+        """Return what to say if its files are not there any more; else an empty text.
+
+        RocksDB has them open and would go on, and all of it would be gone in the end.
+        """
+        if identity(self._path) == self._place and (self._path / "CURRENT").exists():
+            return ""
+        return (
+            f"the store {self._path} was deleted or replaced while the daemon had it open, so "
+            "nothing more is stored and the daemon ends. Put it back, from a backup if you have "
+            "one (buddies-cli restore), or begin with an empty one: buddies-cli daemon start"
+        )
 
     def _apply(self, changes: Changes, synced: bool) -> None:
         if not changes:

@@ -18,6 +18,7 @@
     times     := "h" · page:u32be                     → at_s:u64le[1 … 256]
     span      := "H" · page:u32be                     → first at_s:u64be · last at_s:u64be
     id        := "y"                                  → 16 random bytes
+    own       := "Y"                                  → the endpoint that this machine was last:32
     totals    := "z"                                  → last sequence:u64be · memories:u64be
 
 What begins with "B", "D", "E", "F", "M", "P" or "U" is about changes to memories and about what
@@ -47,6 +48,7 @@ TASKS = b"k"
 OFFERS = b"o"
 REVOCATIONS = b"x"
 PRESENCES = b"p"
+OWN_ENDPOINT = b"Y"
 BITS = b"g"
 TIMES = b"h"
 SPANS = b"H"

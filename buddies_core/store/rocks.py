@@ -145,6 +145,20 @@ class RocksStore(RocksMarks, RocksTasks):
             authors=self._items.used_by_authors(),
         )
 
+    def gone(self) -> str:
+        """Return what to say if its files were deleted or replaced; else an empty text."""
+        return self._database.gone()
+
+    def peer_before(self, endpoint: EndpointId) -> EndpointId | None:
+        """Return which peer this machine was when the store was last open, if that is another."""
+        before = self._database.get(keys.OWN_ENDPOINT)
+        return EndpointId(before) if before and before != endpoint else None
+
+    async def note_peer(self, endpoint: EndpointId) -> None:
+        """Remember which peer this machine is."""
+        if self._database.get(keys.OWN_ENDPOINT) != endpoint:
+            await self._put(keys.OWN_ENDPOINT, endpoint)
+
     @property
     def was_damaged(self) -> bool:
         """Whether something was lost since it was last open, which members may have."""

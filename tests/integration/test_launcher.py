@@ -541,3 +541,26 @@ with hold_host_lock(paths, __version__), socket.socket(socket.AF_UNIX) as door:
         connections.append(connection)
         connection.sendall(ast.literal_eval(sys.argv[2]))
 """
+
+
+async def test_a_daemon_that_could_not_even_write_why_it_ended_is_explained(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = (sys.executable, "-c", "raise SystemExit(1)")
+    with pytest.raises(DaemonUnavailable, match="buddies-core in a terminal shows what it says"):
+        await launcher.ensure_daemon(paths, environ(), silent)
+
+    real = os.statvfs
+
+    def full(path: Path) -> os.statvfs_result:
+        fields = list(real(path))
+        fields[4] = 0  # f_bavail
+        return os.statvfs_result(fields)
+
+    monkeypatch.setattr(os, "statvfs", full)
+    with pytest.raises(DaemonUnavailable) as told:
+        await launcher.ensure_daemon(paths, environ(), silent)
+    assert str(told.value) == (
+        f"the daemon could not start, and could not write why to {paths.start_log}: the disk that "
+        f"{paths.data_dir} is on is full (0B left). Make room, then do it again"
+    )

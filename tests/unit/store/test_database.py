@@ -2,15 +2,16 @@
 
 import asyncio
 import resource
+import shutil
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from rocksdict import Options, Rdict
 
-from buddies_core.errors import StoreError
+from buddies_core.errors import StoreError, StoreGone
 from buddies_core.store.database import Changes, Database, Read
 
 BOUND_S = 5
@@ -151,3 +152,31 @@ async def test_a_disk_that_was_full_leaves_what_was_committed_and_hinders_no_clo
             await database.commit(lambda _: (None, {b"large": bytes(200_000)}))
     async with Database.open(tmp_path) as database:
         assert (database.get(b"before"), database.get(b"large")) == (b"1", None)
+
+
+def deleted(path: Path) -> None:
+    shutil.rmtree(path)
+
+
+def replaced(path: Path) -> None:
+    path.rename(path.with_name("elsewhere"))
+    shutil.copytree(path.with_name("elsewhere"), path)
+
+
+def emptied(path: Path) -> None:
+    for file in path.iterdir():
+        file.unlink()
+
+
+@pytest.mark.parametrize("harm", [deleted, replaced, emptied])
+async def test_a_database_whose_files_are_gone_takes_nothing_more(
+    tmp_path: Path, harm: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "store"
+    async with Database.open(path) as database:
+        await database.commit(lambda _: (None, {b"before": b"1"}))
+        assert database.gone() == ""
+        await asyncio.to_thread(harm, path)
+        with pytest.raises(StoreGone, match="was deleted or replaced while the daemon had it open"):
+            await database.commit(lambda _: (None, {b"after": b"1"}))
+        assert database.get(b"after") is None

@@ -1,0 +1,56 @@
+"""What a daemon keeps is deleted or another one's: it says so, and acknowledges nothing."""
+
+import asyncio
+import os
+import shutil
+
+import pytest
+
+from tests.support.worlds.machines import CommandFailed, Machine
+from tests.support.worlds.meeting import ROOM, eventually
+
+pytestmark = pytest.mark.timeout(60)
+
+
+async def until_ended(machine: Machine, pid: int) -> None:
+    async def is_alive() -> bool:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    await eventually(is_alive, lambda alive: not alive)
+
+
+@pytest.mark.parametrize("what", ["data", "data/store"])
+async def test_nothing_is_acknowledged_once_the_data_directory_is_deleted_and_the_daemon_ends(
+    alice: Machine, what: str
+) -> None:
+    await alice.command("join", ROOM)
+    pid = alice.daemon_pid()
+    assert pid is not None
+    log = alice.home / "seen.log"
+    os.link(alice.data_dir / "core.log", log)
+    await asyncio.to_thread(shutil.rmtree, alice.home / what)
+
+    with pytest.raises(CommandFailed) as refused:
+        await alice.command("memory", "store", "We use PostgreSQL", "--room", ROOM)
+    assert "saved" not in str(refused.value)
+    await until_ended(alice, pid)
+    assert "data_directory_gone" in log.read_text()
+
+
+async def test_a_node_key_with_other_bytes_is_told_as_another_peer(alice: Machine) -> None:
+    before = (await alice.command("join", ROOM))["warnings"]
+    assert not any("another peer" in warning for warning in before)
+    await alice.command("daemon", "stop")
+    (alice.data_dir / "node_key").write_bytes(os.urandom(32))
+
+    joined = await alice.command("join", ROOM)
+    assert any("is another peer than before" in warning for warning in joined["warnings"])
+    status = await alice.command("daemon", "status")
+    assert any("is another peer than before" in warning for warning in status["warnings"])
+    await alice.command("daemon", "restart")
+    status = await alice.command("daemon", "status")
+    assert not any("another peer" in warning for warning in status["warnings"])
