@@ -1,6 +1,7 @@
 """What the daemon said as a tool's result: structured for programs, as text for models."""
 
 import logging
+from collections.abc import Callable
 
 import mcp_types as mcp
 
@@ -19,10 +20,10 @@ _SHORTER = ((4000, 200), (1000, 50), (200, 20), (50, 5))
 logger = logging.getLogger(__name__)
 
 
-def result(answer: JsonObject) -> mcp.CallToolResult:
-    """Return an answer as structured content and as the same in text: hosts show either."""
+def result(answer: JsonObject, as_text: Callable[[JsonObject], str]) -> mcp.CallToolResult:
+    """Return an answer as structured content and in text: clients show a model either."""
     answer = fitting(answer)
-    text = json_text(answer)
+    text = as_text(answer)
     return mcp.CallToolResult(
         content=[mcp.TextContent(type="text", text=text)], structured_content=answer
     )

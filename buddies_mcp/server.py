@@ -82,7 +82,7 @@ async def call_tool(
             answer = await tool.ask(daemon, arguments, call)
             return _warned(answer | await _inbox(daemon), daemon.version_warning)
 
-        return render.result(await link.ask(question))
+        return render.result(await link.ask(question), tool.as_text)
     except BuddiesError as error:
         return render.failure(str(error))
     except Exception as error:

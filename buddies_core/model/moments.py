@@ -35,6 +35,11 @@ def age(at_s: float, now_s: float) -> str:
     return "just now"
 
 
+def iso(at_s: float) -> str:
+    """Return a moment as ISO 8601 has it, to the second, in UTC."""
+    return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def moment_ms(text: str, now_ms: int) -> int:
     """Return the Unix milliseconds that `text` names in one of FORMS; never before 1970.
 

@@ -17,6 +17,7 @@ from buddies_core.model.memory import (
     MemoryKind,
 )
 from buddies_core.model.moments import moment_ms
+from buddies_mcp import hits
 from buddies_mcp.tools.paging import CURSOR, LIMIT, OFFSET, PAGE_LIMIT, SEARCH_TIMEOUT
 from buddies_mcp.tools.room import ROOM
 from buddies_mcp.tools.tool import Arguments, Tool, at_once
@@ -100,8 +101,9 @@ async def _store_memory(daemon: DaemonClient, arguments: Arguments) -> JsonObjec
 
 
 async def _list_memories(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
-    return json_view.memory_list_json(
-        await daemon.list_memories(**_filters(arguments), cursor=arguments.text("cursor"))
+    listed = await daemon.list_memories(**_filters(arguments), cursor=arguments.text("cursor"))
+    return hits.list_json(
+        listed.results, hits.memory_hit, damaged=listed.damaged, next_cursor=listed.next_cursor
     )
 
 
@@ -111,7 +113,7 @@ async def _search_memory(daemon: DaemonClient, arguments: Arguments) -> JsonObje
         timeout_s=arguments.number("timeout_secs"),
         **_filters(arguments),
     )
-    return json_view.search_json(result)
+    return hits.search_json(result, hits.memory_hit)
 
 
 async def _get_memory(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
@@ -200,6 +202,7 @@ MEMORY_TOOLS: tuple[Tool, ...] = (
         },
         required=("query",),
         ask=at_once(_search_memory),
+        as_text=hits.hits_text,
         answers_with=("results",),
         tells_of_peers=True,
         read_only=True,
@@ -213,6 +216,7 @@ MEMORY_TOOLS: tuple[Tool, ...] = (
         ),
         properties={**_FILTERS, "cursor": CURSOR},
         ask=at_once(_list_memories),
+        as_text=hits.hits_text,
         answers_with=("results",),
         tells_of_peers=True,
         read_only=True,

@@ -12,6 +12,7 @@ from buddies_core.model.limits import QUERY_CHARS_MAX
 from buddies_core.model.memory import CONTENT_BYTES_MAX, TAG_BYTES_MAX, TAGS_MAX, TITLE_BYTES_MAX
 from buddies_core.model.skill import HASH_HEX_CHARS, VERSION_MAX
 from buddies_core.model.skill_file import NAME_CHARS_MAX, SkillHost, plan_json
+from buddies_mcp import hits
 from buddies_mcp.tools.paging import CURSOR, LIMIT, OFFSET, PAGE_LIMIT, SEARCH_TIMEOUT
 from buddies_mcp.tools.room import ROOM
 from buddies_mcp.tools.tool import Arguments, Tool, at_once, for_caller
@@ -50,13 +51,15 @@ async def _search_skills(daemon: DaemonClient, arguments: Arguments) -> JsonObje
     limit = arguments.integer("limit")
     if not query.strip():
         skills = await daemon.list_skills(room=room, tags=tags, limit=limit, cursor=cursor)
-        return skill_json.skill_list_json(skills)
+        return hits.list_json(
+            skills.results, hits.skill_hit, damaged=skills.damaged, next_cursor=skills.next_cursor
+        )
     if cursor:
         raise InvalidInput("a cursor goes on with the list, which is there without a query")
     found = await daemon.search_skills(
         query, room=room, tags=tags, timeout_s=arguments.number("timeout_secs"), limit=limit
     )
-    return skill_json.skill_search_json(found)
+    return hits.search_json(found, hits.skill_hit)
 
 
 async def _get_skill(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
@@ -153,6 +156,7 @@ SKILL_TOOLS: tuple[Tool, ...] = (
             "cursor": {**CURSOR, "description": "next_cursor of the list before"},
         },
         ask=at_once(_search_skills),
+        as_text=hits.hits_text,
         answers_with=("results",),
         tells_of_peers=True,
         read_only=True,

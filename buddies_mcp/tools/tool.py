@@ -9,11 +9,14 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from buddies_core.errors import InvalidInput
+from buddies_core.model.budget import json_text
 from buddies_core.model.json_view import JsonObject
+from buddies_core.model.moments import iso
 from buddies_mcp.tools.fields import SHOWN_CHARS_MAX, problems, taken
 
 if TYPE_CHECKING:  # brings gRPC, which `initialize` must not wait for
     from buddies_core.client import DaemonClient
+    from buddies_core.model.json_view import JsonValue
     from buddies_mcp.caller import Call, Caller
 
 Ask: TypeAlias = "Callable[[DaemonClient, Arguments, Call], Awaitable[JsonObject]]"
@@ -72,6 +75,30 @@ def for_caller(ask: Callable[[DaemonClient, Arguments, Caller], Awaitable[JsonOb
     return lambda daemon, arguments, call: ask(daemon, arguments, call.caller)
 
 
+def plain_text(answer: JsonObject) -> str:
+    """Return an answer in JSON without what has no value, and with times as ISO 8601 has them."""
+    return json_text(_plain(answer))
+
+
+def _plain(value: JsonValue) -> JsonValue:
+    match value:
+        case dict():
+            return dict(_plain_item(key, it) for key, it in value.items() if it is not None)
+        case list():
+            return [_plain(item) for item in value]
+        case _:
+            return value
+
+
+def _plain_item(key: str, value: JsonValue) -> tuple[str, JsonValue]:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if key == "timestamp":
+            return key, iso(value)
+        if key.endswith("_at_ms"):
+            return key.removesuffix("_ms"), iso(value / 1000)
+    return key, _plain(value)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tool:
     """One tool. Its schema is plain: some hosts take neither `$ref` nor `anyOf`."""
@@ -82,6 +109,8 @@ class Tool:
     properties: Mapping[str, Mapping[str, Any]]
     required: Sequence[str] = ()
     ask: Ask
+    as_text: Callable[[JsonObject], str] = plain_text
+    """Writes an answer for a model."""
     read_only: bool = False
     destructive: bool = False
     idempotent: bool = False

@@ -52,7 +52,7 @@ async def found_first(agent: Agent, identifier: str) -> bool:
         "search_memory", query=f"what do we know about {identifier}?", room=ROOM, limit=20
     )
     first = found["results"][0]
-    shown = "".join(match["text"] for match in first["matches"])
+    shown = "".join(first["matches"])
     is_marked = shown == re.sub(r"^/", "", identifier).replace("/", "")
     return identifier in first["content"] and is_marked and first["why"] in ("words", "both")
 

@@ -6,7 +6,7 @@ from typing import cast
 import mcp_types as mcp
 import pytest
 
-from buddies_core.model.budget import ANSWER_COST_MAX, answer_cost
+from buddies_core.model.budget import ANSWER_COST_MAX, answer_cost, json_text
 from buddies_core.model.json_view import JsonObject, JsonValue
 from buddies_mcp import render
 
@@ -28,7 +28,7 @@ def text_of(result: mcp.CallToolResult) -> str:
 
 @pytest.mark.parametrize("name", LARGE)
 def test_an_answer_that_is_too_large_is_shortened_and_says_so(name: str) -> None:
-    result = render.result(LARGE[name])
+    result = render.result(LARGE[name], json_text)
 
     assert answer_cost(text_of(result)) <= ANSWER_COST_MAX
     assert result.structured_content == json.loads(text_of(result))
@@ -36,7 +36,7 @@ def test_an_answer_that_is_too_large_is_shortened_and_says_so(name: str) -> None
 
 
 def test_what_is_small_in_a_large_answer_stays() -> None:
-    shortened = render.result({"id": "an id", "text": "x" * 100_000, "done": True})
+    shortened = render.result({"id": "an id", "text": "x" * 100_000, "done": True}, json_text)
 
     assert shortened.structured_content == {
         "id": "an id",
@@ -49,7 +49,7 @@ def test_what_is_small_in_a_large_answer_stays() -> None:
 def test_an_answer_as_large_as_may_be_is_not_touched() -> None:
     answer: JsonObject = {"text": "x" * (ANSWER_COST_MAX - len('{"text":""}'))}
 
-    assert render.result(answer).structured_content == answer
+    assert render.result(answer, json_text).structured_content == answer
 
 
 def test_a_failure_is_no_larger_than_an_answer() -> None:

@@ -7,6 +7,7 @@ from buddies_core.errors import InvalidInput, NotAllowed
 from buddies_core.model import skill_json
 from buddies_core.model.json_view import JsonObject
 from buddies_core.model.skill_file import skill_md
+from buddies_mcp import hits
 from buddies_mcp.server import TOOLS
 from tests.support.callers import a_call
 from tests.support.fakes.skill_client import SkillClient
@@ -92,7 +93,7 @@ async def test_the_keys_of_0_1_4_are_there() -> None:
 
 async def test_results_say_who_answered_and_pages_show_the_versions() -> None:
     found = await call(SkillClient(), "search_skills", query="q")
-    assert found == skill_json.skill_search_json(SEARCH_RESULT)
+    assert found == hits.search_json(SEARCH_RESULT, hits.skill_hit)
     page = await call(SkillClient(), "get_skill", hash=HASH)
     assert page["diff_from_parent"] == PAGE.diff
     chain = page["chain"]

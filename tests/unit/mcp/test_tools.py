@@ -4,7 +4,7 @@ from buddies_core.model import json_view
 from buddies_core.model.json_view import JsonObject
 from buddies_mcp.server import TOOLS
 from tests.support.callers import a_call
-from tests.support.fakes.client import FOUND, FakeClient
+from tests.support.fakes.client import FakeClient
 
 
 async def call(daemon: FakeClient, tool: str, **given: object) -> JsonObject:
@@ -118,7 +118,8 @@ async def test_a_tool_asks_the_daemon_one_question(
 
 
 async def test_a_tool_answers_with_the_object_that_the_command_line_prints() -> None:
-    assert await call(FakeClient(), "search_memory", query="db") == json_view.search_json(FOUND)
+    page = await FakeClient().get_memory("m")
+    assert await call(FakeClient(), "get_memory", id="m") == json_view.memory_page_json(page)
 
 
 async def test_joining_warns_of_settings_that_the_running_daemon_does_not_have(
