@@ -4,6 +4,7 @@ A peer is present while its Presence is fresh. Names are for display: two member
 """
 
 import heapq
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -26,6 +27,8 @@ AGENTS_SHOWN_MAX = 64
 """Of one member; so many can attach to its node."""
 AGENTS_BYTES_MAX = 3000
 """Of a broadcast's 4057, with the binding; the rest is for name, addresses and the trailer."""
+_WEIGHT_MIN = 16
+"""What an agent takes on the wire apart from its texts, at most."""
 STATUS_CHARS_MAX = 400
 NAME_CHARS_MAX = 64
 """Of a peer's display name; ours has no more, others may claim 4,000 in each result."""
@@ -45,16 +48,16 @@ class Heard:
 
 def fit_presence(presence: Presence) -> Presence:
     """Return it with so many agents, and so much of their statuses, as one broadcast can carry."""
-    agents = presence.agents
+    agents = presence.agents[: AGENTS_BYTES_MAX // _WEIGHT_MIN]  # more never fit
     bytes_max = AGENTS_BYTES_MAX - (presence.binding.size if presence.binding else 0)
     bytes_max = max(0, bytes_max - sum(len(it) + 3 for it in presence.sponsorships))
     for status_chars in (STATUS_CHARS_MAX, STATUS_CHARS_MAX // 4, 0):
         agents = tuple(replace(agent, status=agent.status[:status_chars]) for agent in agents)
         if sum(map(_weight, agents)) <= bytes_max:
             return replace(presence, agents=agents)
-    while sum(map(_weight, agents)) > bytes_max:
-        agents = agents[:-1]
-    return replace(presence, agents=agents)
+    weights = itertools.accumulate(map(_weight, agents))
+    fitting = sum(1 for _ in itertools.takewhile(lambda weight: weight <= bytes_max, weights))
+    return replace(presence, agents=agents[:fitting])
 
 
 def by_name(members: Iterable[Member]) -> tuple[Member, ...]:
@@ -65,7 +68,7 @@ def by_name(members: Iterable[Member]) -> tuple[Member, ...]:
 def _weight(agent: AgentPresence) -> int:
     """Return an upper bound of an agent's bytes on the wire."""
     texts = (agent.name, agent.user, agent.status, *agent.capabilities)
-    return 16 + sum(len(text.encode()) + 3 for text in texts)
+    return _WEIGHT_MIN + sum(len(text.encode()) + 3 for text in texts)
 
 
 class Presences:

@@ -19,7 +19,8 @@ from buddies_core.model.ids import RoomName
 if TYPE_CHECKING:
     from grpc.aio import ServicerContext
 
-AGENTS_MAX = 64
+AGENTS_MAX = 500
+"""As many as the MCP host of a machine serves."""
 NAME_BYTES_MAX = 64
 CAPABILITIES_MAX = 16
 

@@ -12,6 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -121,17 +122,20 @@ class Inbox:
 
     def visible(self, caller: Caller, room: RoomName | None) -> Iterator[Held]:
         """Yield what this caller could claim, the oldest first."""
-        rooms = {
-            name
-            for name in self._rooms.joined()
-            if room in (None, name) and is_in_room(self._rooms.members(name), caller.agent)
-        }
+
+        @cache
+        def is_there(name: RoomName) -> bool:
+            return is_in_room(self._rooms.members(name), caller.agent)
+
+        joined = self._rooms.joined()
         for held in self._held.values():
             record = held.record
             if (
                 record.state is OfferState.OFFERED
                 and not held.claiming
-                and record.order.room in rooms
+                and room in (None, record.order.room)
+                and record.order.room in joined
+                and is_there(record.order.room)
                 and caller.agent not in record.rejected_by
                 and agent_may(record.order, self._endpoint, caller.agent, caller.capabilities)
             ):
