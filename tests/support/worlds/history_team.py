@@ -1,6 +1,6 @@
 """Nodes of a team whose histories are made equal: real stores, signatures and services."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from random import Random
 
 from buddies_core.history.service import History
@@ -12,28 +12,30 @@ from tests.support.worlds.skill_team import SkillNode, SkillTeam, check
 
 HISTORY = ("reconcile", "fetch_items", "give_items")
 
-Ask = Callable[[PeerRequest], Awaitable[list[PeerReply]]]
-
 
 class HistoryNode(SkillNode):
     """One machine's memories, skills and votes, and their history."""
 
     def __init__(self, team: SkillTeam, name: str, rooms: tuple[RoomName, ...]) -> None:
         super().__init__(team, name, rooms, signer=None, verify=check, electorate=None)
-        self.history = History(
+        self.history = self.new_history()
+        self.asked: list[PeerRequest] = []
+        """What members asked about the history."""
+        self.lies: Callable[[PeerRequest, list[PeerReply]], list[PeerReply]] | None = None
+        """What this node makes of its answers, if it is not honest."""
+
+    def new_history(self) -> History:
+        """Return a history that knows nothing but what is on disk."""
+        return History(
             store=self.store,
             rooms=self.rooms,
             memories=self.memories,
             skills=self.skills,
             legacy=None,
             clock=self.clock,
-            rng=Random(name),
+            rng=Random(self.name),
             counters=self.counters,
         )
-        self.asked: list[PeerRequest] = []
-        """What members asked about the history."""
-        self.lies: Callable[[PeerRequest, list[PeerReply]], list[PeerReply]] | None = None
-        """What this node makes of its answers, if it is not honest."""
 
     async def answer(
         self, caller: EndpointId, room: RoomName, request: PeerRequest
