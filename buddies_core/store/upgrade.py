@@ -2,7 +2,8 @@
 
 Layout 2: a memory's place in a timeline is its `at_s`, which was its author's time alone; and long
 contents lie apart from their records. Layout 3: lists have an index of their own; see `listing`.
-Layout 4: rooms have sets of items; see `items`.
+Layout 4: rooms have sets of items, see `items`; and what refers to a memory is found by its id, see
+`amendment_keys`.
 
 It goes by pages of the two logs, the oldest first, and notes with each page how far it is. What has
 yet to be brought over is read and replaced as it is; what comes meanwhile has today's layout.
@@ -20,6 +21,7 @@ from buddies_core.errors import StoreError
 from buddies_core.model.memory import MemoryKey
 from buddies_core.model.skill import SkillKey
 from buddies_core.store import contents, keys, skill_keys
+from buddies_core.store.amendment_keys import references
 from buddies_core.store.database import Changes, Database, Read
 from buddies_core.store.items import BY_ID, ITEMS, SETS, Kept, RocksItems, item_changes
 from buddies_core.store.listing import PAGE, Listed, Listing
@@ -158,7 +160,7 @@ def _memory(key: bytes, read: Read, *, is_apart: bool) -> Brought | None:
     kept = read_head(read, MemoryKey(key))
     if kept is None:
         return None
-    changes: dict[bytes, bytes | None] = {}
+    changes: dict[bytes, bytes | None] = dict.fromkeys(references(kept[1]), b"")
     if not is_apart:
         changes |= dict.fromkeys(places_before(*kept))
         changes |= dict.fromkeys(places(*kept), key)

@@ -31,6 +31,7 @@ from buddies_core.model.views import (
     DaemonInfo,
     DaemonStatus,
     DeletedMemory,
+    Link,
     MemoryList,
     MemoryPage,
     MemoryView,
@@ -128,6 +129,8 @@ class FakeClient(DaemonClient):
         self.deadline_s: float | None = None
         """How long a question waits for its answer."""
         self.content = content
+        self.links: tuple[Link, ...] = ()
+        """What `get_memory` says of other memories."""
         self.found = found
         self.story: list[TaskView] = [SUBMITTED, WORKING, COMPLETED]
         """What each question after a task tells, the last one from then on."""
@@ -278,6 +281,7 @@ class FakeClient(DaemonClient):
             offset=offset,
             next_offset=end if end < len(self.content) else None,
             total=len(self.content),
+            links=self.links,
         )
 
     async def search_memory(

@@ -1,12 +1,14 @@
 import io
 import sys
+from uuid import UUID
 
 import pytest
 
 from buddies_core.model import json_view, task_json
+from buddies_core.model.ids import MemoryId
 from buddies_core.model.room import RoomStatus
 from buddies_core.model.task import TaskList
-from buddies_core.model.views import MemoryList
+from buddies_core.model.views import Link, MemoryList, Relation
 from tests.support.fakes.client import FOUND, MEMORY, STATUS
 from tests.support.fakes.services import ROOM_STATUS
 from tests.support.fakes.tasks import CANCELED, COMPLETED, FAILED, WORKING
@@ -48,6 +50,18 @@ def pipe_in(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
             "memory search q --room a --timeout 0.5",
             ("search_memory", "q", "a", None, (), None, None, None, 0.5, 20),
         ),
+        (
+            "memory store c --room a --supersedes old",
+            ("store_memory", "a", "c", "", "context", (), (), "old"),
+        ),
+        (
+            "memory list --include-superseded",
+            ("list_memories", None, None, (), None, None, None, 20, True),
+        ),
+        ("memory delete m", ("delete_memory", "m", "")),
+        ("memory delete m --reason r", ("delete_memory", "m", "r")),
+        ("memory forget m", ("forget_memory", "m", False)),
+        ("memory forget m --undo", ("forget_memory", "m", True)),
         ("memory get m", ("get_memory", "m", 0, 40_000)),
         ("memory get m --offset 3 --limit 2", ("get_memory", "m", 3, 2)),
         ("task submit t o", ("submit_task_result", "t", True, "o")),
@@ -82,6 +96,8 @@ def test_a_command_asks_the_daemon_one_question(
         "memory list",
         "memory search q",
         "memory get m",
+        "memory delete m",
+        "memory forget m",
         "task delegate d --room a",
         "task wait t",
         "task poll",
@@ -202,6 +218,26 @@ def test_reading_a_memory_reads_all_of_its_pages(person: Person) -> None:
         ("get_memory", "m", 40_000, 40_000),
         ("get_memory", "m", 80_000, 40_000),
     ]
+
+
+def test_reading_a_memory_shows_what_it_has_to_do_with_others(person: Person) -> None:
+    other = MemoryId(UUID(int=7))
+    person.machine.daemon.links = (
+        Link(Relation.SUPERSEDED_BY, other, "MySQL", "bob"),
+        Link(Relation.REFERS_TO, other),
+    )
+    assert person.types("memory", "get", "m").out.splitlines()[-2:] == [
+        f"replaced by\t{other}\tMySQL\tbob",
+        f"refers to\t{other}\t(not on this machine)\t",
+    ]
+
+
+def test_deleting_and_forgetting_say_what_it_was(person: Person) -> None:
+    assert person.types("memory", "delete", "m").out == (
+        f"Deleted {MEMORY.id} (Database) from feature-a.\n"
+    )
+    assert person.types("memory", "forget", "m").out == "Forgotten: Database\n"
+    assert person.types("memory", "forget", "m", "--undo").out == "Shown again: Database\n"
 
 
 def test_reading_a_page_says_where_the_next_one_begins(person: Person) -> None:

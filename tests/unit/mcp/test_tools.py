@@ -37,6 +37,24 @@ async def call(daemon: FakeClient, tool: str, **given: object) -> JsonObject:
             },
             ("store_memory", "a", "c", "t", "decision", ("db",), ("id",)),
         ),
+        (
+            "store_memory",
+            {"room": "a", "content": "c", "supersedes": "old"},
+            ("store_memory", "a", "c", "", "context", (), (), "old"),
+        ),
+        ("delete_memory", {"id": "m"}, ("delete_memory", "m", "")),
+        ("delete_memory", {"id": "m", "reason": "r"}, ("delete_memory", "m", "r")),
+        ("forget_memory", {"id": "m"}, ("forget_memory", "m", False)),
+        (
+            "list_memories",
+            {"include_superseded": True},
+            ("list_memories", None, None, (), None, None, None, 20, True),
+        ),
+        (
+            "search_memory",
+            {"query": "q", "include_superseded": True},
+            ("search_memory", "q", None, None, (), None, None, None, 3.0, 20, True),
+        ),
         ("list_memories", {}, ("list_memories", None, None, (), None, None, None, 20)),
         (
             "list_memories",

@@ -1,20 +1,23 @@
 """Deletions, successions, references and what is forgotten, in every store."""
 
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from buddies_core.errors import StoreError
+from buddies_core.errors import QuotaExceeded, StoreError
 from buddies_core.identity.node_key import NodeKey
 from buddies_core.model.amendment import Amendment, Erased, Kept, Places
 from buddies_core.model.bodies import MemoryDeleted
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import RoomName
+from buddies_core.model.item import BEGIN, END
 from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, verified_key
 from buddies_core.store import amendment_keys, keys
 from buddies_core.store.database import Database
 from buddies_core.store.in_memory import InMemoryStore
+from buddies_core.store.quotas import Quotas
 from buddies_core.store.rocks import RocksStore
 from tests.support.amendments import a_deletion, a_succession, an_amendment
 from tests.support.memories import DEMO, a_memory, an_entry, heads, memory_id, whole_of
@@ -215,7 +218,41 @@ async def test_what_is_forgotten_stays_so_until_it_is_remembered(store: Store) -
     assert await store.amendments.remember(one.entry.id) == ()
 
 
+def items(store: Store, room: RoomName = DEMO) -> set[bytes]:
+    return {item.id for item in store.items(room).list(BEGIN, END, 99)}
+
+
+async def test_members_compare_deletions_in_place_of_what_they_delete(store: Store) -> None:
+    gone, stays = by(ANN, 1), by(ANN, 2)
+    for memory in (gone, stays):
+        await store.put_memory(memory)
+    deletion, other = a_deletion(gone, ANN, reason="a"), a_deletion(gone, ANN, reason="b")
+    succession = a_succession(by(ANN, 3), stays, ANN)
+    for amendment in (deletion, other, succession):
+        await put(store, amendment)
+
+    kept = min(deletion, other, key=lambda it: it.item)
+    assert items(store) == {sha256(stays.proof).digest(), kept.item, succession.item}
+    assert len(store.items(DEMO)) == 3
+    assert store.items(DEMO).read(kept.item) == kept.proof
+    assert store.items(DEMO).read(sha256(gone.proof).digest()) is None
+
+
 # The store on disk alone
+
+
+async def test_a_deletion_is_kept_though_a_quota_is_used_up_and_gives_back_what_it_erases(
+    tmp_path: Path,
+) -> None:
+    memory, more = by(ANN, 1, LONG), by(ANN, 2, LONG)
+    quotas = Quotas(room=60_000, author=1 << 30)
+    async with RocksStore.open(tmp_path / "store", quotas) as store:
+        await store.put_memory(memory)
+        with pytest.raises(QuotaExceeded):
+            await store.put_memory(more)
+        assert await put(store, a_deletion(memory, ANN)) is Kept.NEW
+        assert store.usage().rooms[DEMO] < 1000
+        assert await store.put_memory(more) is True
 
 
 async def test_what_was_said_is_there_after_opening_again(tmp_path: Path) -> None:
@@ -254,6 +291,23 @@ async def test_no_record_but_those_of_its_deletion_names_a_deleted_memory(tmp_pa
         ]
     )
     assert not any(b"secret" in value or b"Database" in value for value in records.values())
+
+
+async def test_what_refers_to_a_memory_is_found_in_a_store_of_an_older_buddies(
+    tmp_path: Path,
+) -> None:
+    referring = by(ANN, 2, references=(memory_id(1),))
+    async with RocksStore.open(tmp_path / "store") as store:
+        await store.put_memory(referring)
+    async with Database.open(tmp_path / "store") as database:
+        marks = [key for key, _ in database.scan(keys.watermark(b"layout"))]
+        entries = [key for key, _ in database.scan(amendment_keys.REFERENCES)]
+        assert entries
+        await database.commit(lambda _: (None, dict.fromkeys((*marks, *entries))))
+    async with RocksStore.open(tmp_path / "store") as store:
+        assert store.amendments.referring_to(memory_id(1), 9) == ()
+        await store.upgrade()
+        assert store.amendments.referring_to(memory_id(1), 9) == (referring.key,)
 
 
 async def test_a_damaged_memory_can_be_deleted(tmp_path: Path) -> None:
