@@ -11,23 +11,30 @@ import pytest
 
 from buddies_core.identity.binding import NAMESPACE, bind, binding_payload
 from buddies_core.identity.node_key import NodeKey
+from buddies_core.memory import amending
 from buddies_core.model.bodies import (
     Body,
     Leave,
     MemoryCreated,
+    MemoryDeleted,
+    MemorySuperseded,
     Presence,
     SkillPublished,
     SkillVoteCast,
     StatusUpdate,
+    UnknownBody,
 )
 from buddies_core.model.identity import Binding, Verified
-from buddies_core.model.ids import EndpointId, RoomName
+from buddies_core.model.ids import EndpointId, MemoryId, RoomName
+from buddies_core.model.memory import verified_key
 from buddies_core.skills.content import skill_hash
+from buddies_core.store import amendment_keys
 from buddies_core.store import keys as keys_of_store
 from buddies_core.trust.speakers import spoke_key
+from buddies_core.wire.amendments import encode_amendment
 from tests.support.eventually import until
 from tests.support.forgers import ForgersKeys, forgers_keys, signed_entry
-from tests.support.memories import DEMO, an_entry
+from tests.support.memories import DEMO, an_entry, memory_id
 from tests.support.skills import a_skill_entry
 from tests.support.worlds.meeting import eventually
 from tests.support.worlds.person import an_ed25519_signer, needs, some_person
@@ -133,6 +140,61 @@ async def test_nobody_is_believed_who_speaks_in_anothers_name(scene: Scene) -> N
         await scene.refuses(what, unsigned(body), "rejected_impersonation")
         by_a_person = await signed_as_0_1_4(body, scene.keys.ssh)
         await scene.refuses(what, by_a_person, "rejected_impersonation")
+
+
+async def test_nobody_deletes_what_another_has_said(scene: Scene) -> None:
+    mallory, key = scene.mallory.key, verified_key(BOB.endpoint, memory_id(1))
+    deletion = MemoryDeleted(key, b"", "mine now")
+    await scene.refuses("by another", sealed(mallory, deletion), "amendments_refused")
+    in_his_name = sealed(mallory, deletion, claimed=BOB.endpoint)
+    await scene.refuses("in his name", in_his_name, "rejected_bad_signature")
+    await scene.refuses("by nobody", unsigned(deletion), "rejected_unsigned")
+    by_a_person = await signed_as_0_1_4(deletion, scene.keys.ssh)
+    await scene.refuses("by a person's key", by_a_person, "rejected_unsigned")
+    elsewhere = sealed(BOB, deletion, room=OTHER_ROOM)
+    await scene.refuses("of another room", elsewhere, "rejected_bad_signature")
+    own = await scene.alice.client.store_memory(room=DEMO, content="Alice's own")
+    bound = await bind(scene.keys.ssh, mallory.endpoint, 1)
+    await scene.mallory.says(sealed(mallory, Presence("mallory", (), bound), sent_at_ms=LATER_MS))
+    await eventually(scene.members, lambda it: mallory.endpoint in it)
+    for memory in (key, verified_key(scene.alice.client.info.endpoint, own.id)):
+        vouched_for = sealed(mallory, MemoryDeleted(memory, b""), sent_at_ms=LATER_MS + 1)
+        await scene.refuses("by somebody else's person", vouched_for, "amendments_refused")
+    assert len((await scene.alice.client.list_memories()).results) == 2
+
+
+async def test_a_proposal_hides_nothing_and_half_an_amendment_changes_nothing(
+    scene: Scene,
+) -> None:
+    mallory, key = scene.mallory.key, verified_key(BOB.endpoint, memory_id(1))
+    own = MemoryCreated(an_entry(7, author=mallory.endpoint, content="MongoDB"))
+    await scene.mallory.says(sealed(mallory, own, sent_at_ms=LATER_MS))
+    succession = MemorySuperseded(memory_id(7), key)
+    await scene.mallory.says(sealed(mallory, succession, sent_at_ms=LATER_MS + 1))
+
+    async def listed() -> dict[str, tuple[MemoryId, ...]]:
+        results = (await scene.alice.client.list_memories()).results
+        return {it.content: it.proposals for it in results}
+
+    note = an_entry(1).content
+    await eventually(listed, lambda it: it == {note: (memory_id(7),), "MongoDB": ()})
+    whole = encode_amendment(succession)
+    half = sealed(mallory, UnknownBody(14, whole[:-1]), sent_at_ms=LATER_MS + 2)
+    await scene.refuses("half of it", half, "rejected_undecodable")
+
+
+async def test_deletions_of_a_stranger_s_own_memories_that_are_not_here_are_bounded(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(amending, "EARLY_PER_STRANGER_MAX", 3)
+    stranger = NodeKey(b"s" * 32)
+    for number in range(3):
+        change = MemoryDeleted(verified_key(stranger.endpoint, memory_id(number)), b"")
+        await scene.mallory.says(sealed(stranger, change, sent_at_ms=LATER_MS + number))
+    deletions = amendment_keys.DELETIONS + b"v" + stranger.endpoint
+    await until(lambda: sum(key.startswith(deletions) for key in scene.alice.store()) == 3)
+    fourth = MemoryDeleted(verified_key(stranger.endpoint, memory_id(3)), b"")
+    await scene.refuses("one more", sealed(stranger, fourth), "amendments_over_limit")
 
 
 async def test_what_was_said_in_another_room_or_altered_is_refused(scene: Scene) -> None:

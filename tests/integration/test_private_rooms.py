@@ -8,8 +8,9 @@ import pytest
 
 from buddies_core.errors import InvalidInput, NotAllowed, NotFound, Unreachable
 from buddies_core.gossip.messages import CONTENT_BYTES_MAX
-from buddies_core.model.bodies import StatusUpdate
+from buddies_core.model.bodies import MemoryDeleted, StatusUpdate
 from buddies_core.model.ids import TopicId, topic_of
+from buddies_core.model.memory import verified_key
 from buddies_core.model.private import Invite
 from buddies_core.net.driver import NeighborCameUp
 from buddies_core.pb.peer_pb2 import (
@@ -22,6 +23,7 @@ from buddies_core.pb.peer_pb2 import (
     TakeEpoch,
 )
 from buddies_core.rooms import room, room_changes
+from buddies_core.trust.admitted import Rejected
 from buddies_core.wire.private import encode_roster
 from buddies_core.wire.tickets import decode_ticket, encode_invite
 from tests.support.eventually import until
@@ -412,3 +414,23 @@ def parsed(text: str) -> Invite:
     assert isinstance(invite, Invite)
     assert TopicId(invite.room_id) != topic_of(invite.room)
     return invite
+
+
+async def test_members_delete_their_own_and_what_a_removed_one_deletes_is_not_heard(
+    pair: tuple[Someone, Someone],
+) -> None:
+    alice, bob = pair
+    for content in ("the launch is on Friday", "the launch is on Monday"):
+        await bob.stores(content)
+    await alice.hears("the launch is on Friday", "the launch is on Monday")
+    friday, monday = reversed((await bob.on.client.list_memories()).results)
+    await bob.on.client.delete_memory(str(friday.id))
+    await alice.hears("the launch is on Monday")
+
+    line, endpoint = bob.room().line, bob.on.client.info.endpoint
+    deletion = MemoryDeleted(verified_key(endpoint, monday.id), b"")
+    before = line.seal(await line.compose(deletion))
+    await alice.on.client.rotate_room(SECRET, ["bob"])
+    with pytest.raises(Rejected, match="content of epoch 0 can't be opened in epoch 1"):
+        await alice.room().hear(before, endpoint)
+    assert await alice.contents() == ["the launch is on Monday"]
