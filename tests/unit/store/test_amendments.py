@@ -334,6 +334,8 @@ async def test_a_damaged_amendment_is_named_when_asked_for_and_left_out_otherwis
         place = amendment_keys.amendment(succession.item)
         await database.commit(lambda _: (None, {place: b"damaged"}))
     async with RocksStore.open(tmp_path / "store") as store:
+        damaged = [name async for state in store.verify() for name in state.damaged]
+        assert damaged == [f"the record with the key {place.hex()}: its bytes are not a record"]
         assert store.amendments.superseding(old.key) == ()
         with pytest.raises(StoreError, match=r"amendment .* is damaged"):
             store.amendments.get(succession.item)

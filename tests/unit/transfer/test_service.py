@@ -8,7 +8,7 @@ import pytest
 from buddies_core.errors import InvalidInput, NotFound, StoreError
 from buddies_core.model.ids import RoomName
 from buddies_core.model.item import BEGIN, END
-from buddies_core.model.memory import MemoryFilter
+from buddies_core.model.memory import MemoryFilter, MemoryRef
 from buddies_core.model.transfer import Exported, Imported, Refused
 from buddies_core.transfer import service
 from buddies_core.transfer.lines import proof_line
@@ -27,7 +27,7 @@ def transfer_of(node: SkillNode) -> Transfer:
         rooms=node.rooms,
         memories=node.memories,
         skills=node.skills,
-        hidden=node.revocations,
+        hidden=node.hidden,
         counters=node.counters,
     )
 
@@ -68,6 +68,45 @@ async def test_a_room_that_is_exported_and_imported_is_the_same() -> None:
     ]
     assert await exported(bob) == lines
     assert await imported(bob, lines) == Imported(imported=0, known=4, refused=())
+
+
+async def test_deletions_and_successions_are_exported_and_undo_nothing_when_imported() -> None:
+    _, alice = await alice_with_something()
+    gone = await alice.store_memory("gone")
+    old = await alice.store_memory("old")
+    before = await exported(alice)
+    await alice.store_memory("new", supersedes=old.id)
+    await alice.memories.amending.delete(MemoryRef(gone.id), "", agent="", user="")
+    bob = SkillTeam().skilled("bob")
+
+    await imported(bob, before)
+    done = await imported(bob, await exported(alice))
+    assert (done.imported, done.refused) == (3, ())
+    assert bob.store.items(DEMO).list(BEGIN, END, 9) == alice.store.items(DEMO).list(BEGIN, END, 9)
+    again = await imported(bob, before)  # It holds what was deleted since.
+    assert (again.imported, again.refused) == (0, ())
+    shown = [view.content for view in (await bob.memories.list(MemoryFilter(), 9)).results]
+    assert ("new" in shown, "old" in shown, "gone" in shown) == (True, False, False)
+
+
+async def test_a_line_of_ones_own_that_was_deleted_is_not_stored_again() -> None:
+    bob = SkillTeam().skilled("bob")
+    line = b'{"content":"We use PostgreSQL"}'
+    await imported(bob, [line])
+    [view] = (await bob.memories.list(MemoryFilter(), 9)).results
+    await bob.memories.amending.delete(MemoryRef(view.id), "", agent="", user="")
+    done = await imported(bob, [line])
+    assert done.imported == 0
+    assert "was deleted" in done.refused[0].reason
+    assert bob.store.count_memories() == 0
+
+
+async def test_what_was_forgotten_here_is_not_exported() -> None:
+    _, alice = await alice_with_something()
+    [view] = (await alice.memories.list(MemoryFilter(tags=("db",)), 9)).results
+    await alice.memories.amending.forget(MemoryRef(view.id))
+    contents = [json.loads(line).get("content") for line in await exported(alice)]
+    assert "We use PostgreSQL" not in contents
 
 
 async def test_what_is_imported_is_not_broadcast() -> None:
