@@ -277,7 +277,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
                     rooms=rooms,
                     memories=memories,
                     skills=skills.skills,
-                    hidden=revocations,
+                    hidden=hidden,
                     counters=counters,
                 ),
                 keeping=Keeping(paths, store),

@@ -5,13 +5,14 @@ from typing import Protocol
 from buddies_core.model.ids import MemoryId
 from buddies_core.model.memory import Memory, MemoryHead, MemoryKey
 from buddies_core.model.revocation import Revocation, why_hidden
+from buddies_core.model.skill import Skill, Vote
 
 
 class RevokedPort(Protocol):
     """What revoked identities have said; see `trust.revocations.Revocations`."""
 
-    def hiding(self, item: Memory | MemoryHead) -> Revocation | None:
-        """Return the revocation that hides this memory, if one does."""
+    def hiding(self, item: Memory | MemoryHead | Skill | Vote) -> Revocation | None:
+        """Return the revocation that hides this, if one does."""
 
 
 class AmendmentsPort(Protocol):
@@ -31,13 +32,13 @@ class Hidden:
         self._amendments = amendments
         self._revoked = revoked
 
-    def hides(self, memory: Memory | MemoryHead) -> bool:
-        """Return whether this memory is not to be shown, nor to be handed on."""
-        return (
-            self._revoked.hiding(memory) is not None
-            or self._is_forgotten(memory)
-            or self._amendments.deletion(memory)
-        )
+    def hides(self, item: Memory | MemoryHead | Skill | Vote) -> bool:
+        """Return whether this is not to be shown, nor to be handed on."""
+        if self._revoked.hiding(item) is not None:
+            return True
+        if isinstance(item, Skill | Vote):
+            return False
+        return self._is_forgotten(item) or self._amendments.deletion(item)
 
     def why(self, memory: Memory | MemoryHead) -> str:
         """Return why a memory is hidden, and what a person can do."""

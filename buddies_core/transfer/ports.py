@@ -82,7 +82,7 @@ class SkillsPort(Protocol):
 
 
 class HiddenPort(Protocol):
-    """What a person has had hidden; see `trust.revocations.Revocations`."""
+    """What is not to be handed on; see `memory.hidden.Hidden`."""
 
     def hides(self, item: Memory | Skill | Vote) -> bool:
         """Return whether this is not to be shown, nor to be handed on."""
