@@ -102,9 +102,7 @@ class Everyone(Generic[ItemT]):
         task.add_done_callback(partial(self._came_late, key))
         if (late := self._late.take(key)) is not None:
             return replace(late, missing=_CAME_LATE)
-        if question.left_s(self._clock.now_s()) <= 0:
-            waited_s = question.timeout_s
-        return Answer(member=member, silence=_silence(waited_s))
+        return Answer(member=member, silence=_silence(min(waited_s, question.timeout_s)))
 
     def _came_late(self, key: Hashable, task: asyncio.Task[Answer[ItemT]]) -> None:
         if task.cancelled() or task.exception() is not None:
