@@ -42,8 +42,12 @@ class MemoryRecord(_message.Message):
     RECEIVED_AT_MS_FIELD_NUMBER: _builtins.int
     SIGNED_BY_FIELD_NUMBER: _builtins.int
     CONTENT_SIZE_FIELD_NUMBER: _builtins.int
+    CONTENT_AT_FIELD_NUMBER: _builtins.int
+    CONTENT_BYTES_FIELD_NUMBER: _builtins.int
     version: _builtins.int
-    """1; 2 where most of the content lies apart, see buddies_core/store/keys.py."""
+    """1; 2 where most of the content lies apart, see buddies_core/store/keys.py; 3 where the content may
+    stand in the proof, and id and author in the key.
+    """
     sequence: _builtins.int
     """Position in the order of arrival, from 1."""
     id: _builtins.bytes
@@ -63,6 +67,9 @@ class MemoryRecord(_message.Message):
     signed_by: _builtins.str
     content_size: _builtins.int
     """Of a content that lies apart, in bytes; `content` is then its beginning."""
+    content_at: _builtins.int
+    """Where `content` stands in the proof, from 1, and how many bytes it has; 0 where it stands here."""
+    content_bytes: _builtins.int
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -90,10 +97,12 @@ class MemoryRecord(_message.Message):
         received_at_ms: _builtins.int = ...,
         signed_by: _builtins.str = ...,
         content_size: _builtins.int = ...,
+        content_at: _builtins.int = ...,
+        content_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "author", b"author", "author_name", b"author_name", "content", b"content", "content_size", b"content_size", "created_at_s", b"created_at_s", "id", b"id", "kind", b"kind", "proof", b"proof", "received_at_ms", b"received_at_ms", "references", b"references", "room", b"room", "sequence", b"sequence", "signed_by", b"signed_by", "tags", b"tags", "title", b"title", "verified", b"verified", "version", b"version", "whole_sha256", b"whole_sha256", "whole_size", b"whole_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "author", b"author", "author_name", b"author_name", "content", b"content", "content_at", b"content_at", "content_bytes", b"content_bytes", "content_size", b"content_size", "created_at_s", b"created_at_s", "id", b"id", "kind", b"kind", "proof", b"proof", "received_at_ms", b"received_at_ms", "references", b"references", "room", b"room", "sequence", b"sequence", "signed_by", b"signed_by", "tags", b"tags", "title", b"title", "verified", b"verified", "version", b"version", "whole_sha256", b"whole_sha256", "whole_size", b"whole_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -798,8 +807,10 @@ class SkillRecord(_message.Message):
     PROOF_FIELD_NUMBER: _builtins.int
     RECEIVED_AT_MS_FIELD_NUMBER: _builtins.int
     CONTENT_SIZE_FIELD_NUMBER: _builtins.int
+    CONTENT_AT_FIELD_NUMBER: _builtins.int
+    CONTENT_BYTES_FIELD_NUMBER: _builtins.int
     version: _builtins.int
-    """1; 2 where most of the content lies apart, see buddies_core/store/keys.py."""
+    """As of a memory."""
     sequence: _builtins.int
     """Position in the order of arrival of skills, from 1; 0 in an announcement."""
     hash: _builtins.str
@@ -822,6 +833,9 @@ class SkillRecord(_message.Message):
     received_at_ms: _builtins.int
     content_size: _builtins.int
     """Of a content that lies apart, in bytes; `content` is then its beginning."""
+    content_at: _builtins.int
+    """As of a memory."""
+    content_bytes: _builtins.int
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
@@ -849,10 +863,12 @@ class SkillRecord(_message.Message):
         proof: _builtins.bytes = ...,
         received_at_ms: _builtins.int = ...,
         content_size: _builtins.int = ...,
+        content_at: _builtins.int = ...,
+        content_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_gpg_key_id", b"_gpg_key_id", "_parent_hash", b"_parent_hash", "_signature", b"_signature", "_ssh_public_key", b"_ssh_public_key", "gpg_key_id", b"gpg_key_id", "parent_hash", b"parent_hash", "signature", b"signature", "ssh_public_key", b"ssh_public_key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_gpg_key_id", b"_gpg_key_id", "_parent_hash", b"_parent_hash", "_signature", b"_signature", "_ssh_public_key", b"_ssh_public_key", "agent", b"agent", "author", b"author", "author_name", b"author_name", "content", b"content", "content_size", b"content_size", "created_at_s", b"created_at_s", "gpg_key_id", b"gpg_key_id", "hash", b"hash", "parent_hash", b"parent_hash", "proof", b"proof", "received_at_ms", b"received_at_ms", "room", b"room", "sequence", b"sequence", "signature", b"signature", "skill_version", b"skill_version", "ssh_public_key", b"ssh_public_key", "tags", b"tags", "title", b"title", "verified", b"verified", "version", b"version", "whole_sha256", b"whole_sha256", "whole_size", b"whole_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_gpg_key_id", b"_gpg_key_id", "_parent_hash", b"_parent_hash", "_signature", b"_signature", "_ssh_public_key", b"_ssh_public_key", "agent", b"agent", "author", b"author", "author_name", b"author_name", "content", b"content", "content_at", b"content_at", "content_bytes", b"content_bytes", "content_size", b"content_size", "created_at_s", b"created_at_s", "gpg_key_id", b"gpg_key_id", "hash", b"hash", "parent_hash", b"parent_hash", "proof", b"proof", "received_at_ms", b"received_at_ms", "room", b"room", "sequence", b"sequence", "signature", b"signature", "skill_version", b"skill_version", "ssh_public_key", b"ssh_public_key", "tags", b"tags", "title", b"title", "verified", b"verified", "version", b"version", "whole_sha256", b"whole_sha256", "whole_size", b"whole_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__gpg_key_id: _TypeAlias = _typing.Literal["gpg_key_id"]  # noqa: Y015
     _WhichOneofArgType__gpg_key_id: _TypeAlias = _typing.Literal["_gpg_key_id", b"_gpg_key_id"]  # noqa: Y015

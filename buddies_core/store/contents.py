@@ -12,6 +12,10 @@ INLINE_BYTES_MAX = 4096
 
 VERSION_APART = 2
 """Of a record without its content, which a reader of version 1 would take for the whole."""
+VERSION_LEAN = 3
+"""Of a record that may lack what stands in its proof, or in its key."""
+_WORTH_IT_BYTES = 32
+"""Less is not looked for in a proof."""
 
 
 def split(content: str) -> tuple[str, int]:
@@ -24,6 +28,30 @@ def beside(place: bytes, content: str) -> Changes:
     """Return the changes that keep what a record in this place does not hold of a content."""
     data = content.encode()
     return {keys.content(place): data} if len(data) > INLINE_BYTES_MAX else {}
+
+
+def beside_proof(held: str, proof: bytes) -> tuple[str, int, int]:
+    """Return what a record is to hold of a text; and where its proof holds it, and how much.
+
+    The author's bytes have the content, or its beginning, as UTF-8. Places count from 1.
+    """
+    data = held.encode()
+    at = proof.find(data) if len(data) >= _WORTH_IT_BYTES else -1
+    return (held, 0, 0) if at < 0 else ("", at + 1, len(data))
+
+
+def held_in(held: str, proof: bytes, at: int, size: int) -> str:
+    """Return the text of which `beside_proof` was told.
+
+    Raises:
+        ValueError: it is not there.
+    """
+    if not at:
+        return held
+    data = proof[at - 1 : at - 1 + size]
+    if len(data) != size:
+        raise ValueError("its proof is cut short")
+    return data.decode()
 
 
 def joined(read: Read, place: bytes, beginning: str, size: int) -> str:

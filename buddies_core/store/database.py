@@ -19,12 +19,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from rocksdict import (
-    BlockBasedOptions,
-    Cache,
     Checkpoint,
-    DBCompressionType,
     DBRecoveryMode,
-    Options,
     Rdict,
     Snapshot,
     WriteBatch,
@@ -33,6 +29,7 @@ from rocksdict import (
 from buddies_core.errors import StoreError, StoreGone
 from buddies_core.files import identity
 from buddies_core.store.damage import open_sound_or_salvaged, warnings_about
+from buddies_core.store.options import small_options
 
 _log = logging.getLogger(__name__)
 
@@ -329,7 +326,7 @@ class Database:
 
 def _open_rocks(path: Path) -> tuple[Rdict, bool]:
     def open_rocks(mode: DBRecoveryMode) -> Rdict:
-        options = _options()
+        options = small_options()
         options.set_wal_recovery_mode(mode)
         # Without the column family an existing database keeps the options that it was made with.
         return Rdict(str(path), options, column_families={"default": options})
@@ -368,29 +365,6 @@ def _scan(
     finally:
         # Else the traceback of an error would keep them, and with them RocksDB's lock.
         iterator = step = source = None  # type: ignore[assignment] # for nothing uses them again
-
-
-def _options() -> Options:
-    """Return options that keep it at some 40 MB of memory, at no loss of speed (measured)."""
-    table = BlockBasedOptions()
-    table.set_block_cache(Cache(8 << 20))
-    # The index of a file of 64 MB is larger than a shard of the cache. If it were cached, each get
-    # would read it from the file again, which takes 100 µs instead of 3 (measured).
-    table.set_cache_index_and_filter_blocks(False)
-    # Raw: bytes as they are. The default mode unpickles what it reads, which runs code.
-    options = Options(raw_mode=True)
-    options.create_if_missing(True)
-    options.set_block_based_table_factory(table)
-    options.set_write_buffer_size(4 << 20)
-    options.set_max_write_buffer_number(2)
-    options.set_db_write_buffer_size(16 << 20)
-    options.set_max_total_wal_size(16 << 20)
-    options.set_max_open_files(64)
-    options.set_max_background_jobs(2)
-    options.set_compression_type(DBCompressionType.lz4())
-    options.set_keep_log_file_num(2)
-    options.set_max_log_file_size(1 << 20)
-    return options
 
 
 def _store_error(path: Path, error: Exception) -> StoreError:

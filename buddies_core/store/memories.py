@@ -22,8 +22,8 @@ from buddies_core.store.amendment_keys import decode_deletion, is_deleted, refer
 from buddies_core.store.database import Changes, Database, Read, View
 from buddies_core.store.items import Kept, disk_bytes, item_changes
 from buddies_core.store.listing import Listed, Listing
+from buddies_core.store.memory_records import decode_memory, decode_memory_head, encode_memory
 from buddies_core.store.quotas import Quotas
-from buddies_core.store.records import decode_memory, decode_memory_head, encode_memory
 
 _log = logging.getLogger(__name__)
 

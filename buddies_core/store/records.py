@@ -3,9 +3,7 @@
 Decoding raises ValueError for whatever it can't take; the store adds which record it was.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from uuid import UUID
 
 from google.protobuf.message import DecodeError, Message
 
@@ -13,21 +11,11 @@ from buddies_core.errors import WireError
 from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
 from buddies_core.model.amendment import Amendment
 from buddies_core.model.bodies import MemoryDeleted, MemorySuperseded
-from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity, Verified
-from buddies_core.model.ids import EndpointId, EpochId, MemoryId, RoomId, RoomName
-from buddies_core.model.memory import (
-    SNIPPET_CHARS_MAX,
-    Memory,
-    MemoryEntry,
-    MemoryHead,
-    MemoryKey,
-    MemoryKind,
-    Whole,
-)
+from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity
+from buddies_core.model.ids import EndpointId, EpochId, RoomId, RoomName
 from buddies_core.model.private import Founding, PrivateState
 from buddies_core.model.revocation import Revocation
 from buddies_core.pb import records_pb2 as pb
-from buddies_core.store.contents import VERSION_APART, split
 from buddies_core.wire.private import (
     decode_epoch,
     decode_roster,
@@ -77,112 +65,6 @@ class BindingRecord:
     signed_at_ms: int
     signature: bytes = b""
     """Of the signer; empty in old records, which can't be checked again."""
-
-
-def encode_memory(memory: Memory, sequence: int) -> bytes:
-    """Return the record of a memory that arrived as the `sequence`-th.
-
-    Of a long content it holds the beginning; see `contents`.
-    """
-    entry = memory.entry
-    content, content_size = split(entry.content)
-    return pb.MemoryRecord(
-        version=VERSION_APART if content_size else VERSION,
-        sequence=sequence,
-        id=entry.id.bytes,
-        author=entry.author,
-        created_at_s=entry.created_at_s,
-        room=entry.room,
-        kind=entry.kind,
-        title=entry.title,
-        content=content,
-        content_size=content_size,
-        tags=entry.tags,
-        references=[reference.bytes for reference in entry.references],
-        author_name=memory.author_name,
-        agent=memory.agent,
-        verified=memory.verified,
-        whole_sha256=memory.whole.sha256 if memory.whole else b"",
-        whole_size=memory.whole.size if memory.whole else 0,
-        proof=memory.proof,
-        received_at_ms=memory.received_at_ms,
-        signed_by=memory.signed_by,
-    ).SerializeToString()
-
-
-def decode_memory(
-    key: MemoryKey, data: bytes, content: Callable[[str, int], str]
-) -> tuple[int, Memory]:
-    """Return the sequence and the memory that `encode_memory` wrote.
-
-    Args:
-        key: What it is stored under.
-        data: The record.
-        content: Returns the whole content for what the record holds of it; see `contents.joined`.
-
-    Raises:
-        ValueError: these bytes are not such a record.
-        StoreError: the disk could not be read.
-    """
-    record = _memory_record(data)
-    memory = Memory(
-        key=key,
-        entry=_entry(record, content(record.content, record.content_size)),
-        author_name=record.author_name,
-        agent=record.agent,
-        verified=Verified(record.verified),
-        whole=_whole(record),
-        proof=record.proof,
-        received_at_ms=record.received_at_ms,
-        signed_by=record.signed_by,
-    )
-    return record.sequence, memory
-
-
-def decode_memory_head(key: MemoryKey, data: bytes) -> tuple[int, MemoryHead]:
-    """Return the sequence and the head of the memory that `encode_memory` wrote.
-
-    Raises:
-        ValueError: these bytes are not such a record.
-    """
-    record = _memory_record(data)
-    head = MemoryHead(
-        key=key,
-        entry=_entry(record, record.content[:SNIPPET_CHARS_MAX]),
-        author_name=record.author_name,
-        agent=record.agent,
-        verified=Verified(record.verified),
-        whole=_whole(record),
-        proof=record.proof,
-        received_at_ms=record.received_at_ms,
-        signed_by=record.signed_by,
-        size=record.content_size or len(record.content.encode()),
-    )
-    return record.sequence, head
-
-
-def _memory_record(data: bytes) -> pb.MemoryRecord:
-    record = pb.MemoryRecord()
-    parse(record, data, VERSION_APART)
-    return record
-
-
-def _entry(record: pb.MemoryRecord, content: str) -> MemoryEntry:
-    return MemoryEntry(
-        id=MemoryId(UUID(bytes=record.id)),
-        author=record.author,
-        created_at_s=record.created_at_s,
-        room=RoomName(record.room),
-        kind=MemoryKind(record.kind),
-        title=record.title,
-        content=content,
-        tags=tuple(record.tags),
-        references=tuple(MemoryId(UUID(bytes=reference)) for reference in record.references),
-    )
-
-
-def _whole(record: pb.MemoryRecord) -> Whole | None:
-    return Whole(record.whole_sha256, record.whole_size) if record.whole_sha256 else None
 
 
 def encode_amendment(amendment: Amendment) -> bytes:

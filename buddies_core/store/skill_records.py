@@ -18,7 +18,7 @@ from buddies_core.model.skill import (
     skill_key,
 )
 from buddies_core.pb import records_pb2 as pb
-from buddies_core.store.contents import VERSION_APART, split
+from buddies_core.store.contents import VERSION_LEAN, beside_proof, held_in, split
 from buddies_core.store.records import VERSION, parse
 
 
@@ -28,10 +28,11 @@ def encode_skill(skill: Skill, sequence: int) -> bytes:
     Of a long content it holds the beginning; see `contents`.
     """
     entry = skill.entry
-    content, content_size = split(entry.content)
+    held, content_size = split(entry.content)
+    content, content_at, content_bytes = beside_proof(held, skill.proof)
     signer = entry.signed_by
     return pb.SkillRecord(
-        version=VERSION_APART if content_size else VERSION,
+        version=VERSION_LEAN,
         sequence=sequence,
         hash=entry.hash,
         room=entry.room,
@@ -40,6 +41,8 @@ def encode_skill(skill: Skill, sequence: int) -> bytes:
         title=entry.title,
         content=content,
         content_size=content_size,
+        content_at=content_at,
+        content_bytes=content_bytes,
         tags=entry.tags,
         skill_version=entry.version,
         parent_hash=entry.parent_hash,
@@ -70,7 +73,7 @@ def decode_skill(data: bytes, content: Callable[[str, int], str]) -> tuple[int, 
     record = _skill_record(data)
     skill = Skill(
         key=skill_key(record.hash, RoomName(record.room)),
-        entry=_entry(record, content(record.content, record.content_size)),
+        entry=_entry(record, content(_held(record), record.content_size)),
         author_name=record.author_name,
         agent=record.agent,
         verified=Verified(record.verified),
@@ -88,24 +91,29 @@ def decode_skill_head(data: bytes) -> tuple[int, SkillHead]:
         ValueError: these bytes are not such a record.
     """
     record = _skill_record(data)
+    held = _held(record)
     head = SkillHead(
         key=skill_key(record.hash, RoomName(record.room)),
-        entry=_entry(record, record.content[:SNIPPET_CHARS_MAX]),
+        entry=_entry(record, held[:SNIPPET_CHARS_MAX]),
         author_name=record.author_name,
         agent=record.agent,
         verified=Verified(record.verified),
         whole=_whole(record),
         proof=record.proof,
         received_at_ms=record.received_at_ms,
-        size=record.content_size or len(record.content.encode()),
+        size=record.content_size or len(held.encode()),
     )
     return record.sequence, head
 
 
 def _skill_record(data: bytes) -> pb.SkillRecord:
     record = pb.SkillRecord()
-    parse(record, data, VERSION_APART)
+    parse(record, data, VERSION_LEAN)
     return record
+
+
+def _held(record: pb.SkillRecord) -> str:
+    return held_in(record.content, record.proof, record.content_at, record.content_bytes)
 
 
 def _entry(record: pb.SkillRecord, content: str) -> SkillEntry:

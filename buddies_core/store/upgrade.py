@@ -2,8 +2,8 @@
 
 Layout 2: a memory's place in a timeline is its `at_s`, which was its author's time alone; and long
 contents lie apart from their records. Layout 3: lists have an index of their own; see `listing`.
-Layout 4: rooms have sets of items, see `items`; and what refers to a memory is found by its id, see
-`amendment_keys`.
+Layout 4: rooms have sets of items, see `items`; what refers to a memory is found by its id, see
+`amendment_keys`; and records lack what their proofs and keys hold.
 
 It goes by pages of the two logs, the oldest first, and notes with each page how far it is. What has
 yet to be brought over is read and replaced as it is; what comes meanwhile has today's layout.
@@ -33,8 +33,8 @@ from buddies_core.store.memories import (
     read_head,
     read_memory,
 )
+from buddies_core.store.memory_records import encode_memory
 from buddies_core.store.quotas import AUTHORS
-from buddies_core.store.records import encode_memory
 from buddies_core.store.skill_reading import kept_skill, listed_skill, read_skill, read_skill_head
 from buddies_core.store.skill_records import decode_vote, encode_skill
 from buddies_core.store.skills import kept_vote
@@ -164,11 +164,12 @@ def _memory(key: bytes, read: Read, *, is_apart: bool) -> Brought | None:
     if not is_apart:
         changes |= dict.fromkeys(places_before(*kept))
         changes |= dict.fromkeys(places(*kept), key)
-        if kept[1].size > contents.INLINE_BYTES_MAX:
-            whole = read_memory(read, MemoryKey(key))
-            assert whole is not None, "its head was there"
-            changes[keys.memory(MemoryKey(key))] = encode_memory(whole[1], whole[0])
-            changes |= contents.beside(keys.memory(MemoryKey(key)), whole[1].entry.content)
+    place = keys.memory(MemoryKey(key))
+    whole = read_memory(read, MemoryKey(key))
+    assert whole is not None, "its head was there"
+    changes[place] = encode_memory(whole[1], whole[0])
+    if not is_apart:
+        changes |= contents.beside(place, whole[1].entry.content)
     return Brought(
         listed=listed(*kept),
         kept=kept_memory(lambda it: changes.get(it) or read(it), kept[1]),
@@ -180,12 +181,12 @@ def _skill(key: bytes, read: Read, *, is_apart: bool) -> Brought | None:
     kept = read_skill_head(read, SkillKey(key))
     if kept is None:
         return None
-    changes: dict[bytes, bytes | None] = {}
-    if not is_apart and kept[1].size > contents.INLINE_BYTES_MAX:
-        whole = read_skill(read, SkillKey(key))
-        assert whole is not None, "its head was there"
-        changes[skill_keys.SKILLS + key] = encode_skill(whole[1], whole[0])
-        changes |= contents.beside(skill_keys.SKILLS + key, whole[1].entry.content)
+    place = skill_keys.SKILLS + key
+    whole = read_skill(read, SkillKey(key))
+    assert whole is not None, "its head was there"
+    changes: dict[bytes, bytes | None] = {place: encode_skill(whole[1], whole[0])}
+    if not is_apart:
+        changes |= contents.beside(place, whole[1].entry.content)
     return Brought(
         listed=listed_skill(*kept),
         kept=kept_skill(lambda it: changes.get(it) or read(it), kept[1]),

@@ -12,9 +12,9 @@ from buddies_core.model.transfer import Verified
 from buddies_core.store import contents, keys, skill_keys
 from buddies_core.store.database import Database
 from buddies_core.store.items import RocksItems
+from buddies_core.store.memory_records import decode_memory
 from buddies_core.store.records import (
     decode_binding,
-    decode_memory,
     decode_presence,
     decode_revocation,
     decode_room,

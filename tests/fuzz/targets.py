@@ -22,7 +22,7 @@ from buddies_core.model.front_matter import read_skill_text
 from buddies_core.model.private import Invite
 from buddies_core.model.room import Ticket
 from buddies_core.net.exchange import _decoded
-from buddies_core.store import records, skill_records, task_records
+from buddies_core.store import memory_records, records, skill_records, task_records
 from buddies_core.wire.address_info import decode_address_info, encode_address_info
 from buddies_core.wire.frames import FrameReader
 from buddies_core.wire.gossip_messages import decode_message, decode_stream_header, encode_message
@@ -190,9 +190,9 @@ TARGETS: tuple[Target[Any], ...] = (
     Target(name="ticket", decode=_ticket, refusals=(InvalidInput,), again=_written_ticket),
     Target(
         name="stored-memory",
-        decode=lambda data: records.decode_memory(MEMORY_KEY, data, _content),
+        decode=lambda data: memory_records.decode_memory(MEMORY_KEY, data, _content),
         refusals=(ValueError,),
-        again=lambda read: records.encode_memory(read[1], read[0]),
+        again=lambda read: memory_records.encode_memory(read[1], read[0]),
     ),
     Target(
         name="stored-skill",

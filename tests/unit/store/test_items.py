@@ -142,7 +142,7 @@ def kept(proof: bytes) -> Kept:
     return Kept(DEMO, proof, b"m", 100)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.tuples(st.booleans(), st.lists(NUMBERS, max_size=12)), max_size=12),
     st.lists(st.tuples(BOUNDS, BOUNDS), min_size=1, max_size=4),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rocksdict import Options, Rdict
 
 from buddies_core.errors import StoreError
+from buddies_core.model.bodies import MemoryCreated
 from buddies_core.model.identity import GpgIdentity, Verified
 from buddies_core.model.ids import RoomId, RoomName, open_room_id
 from buddies_core.model.memory import Memory, MemoryFilter
@@ -21,13 +22,23 @@ from buddies_core.pb import records_pb2 as pb
 from buddies_core.store import contents, keys
 from buddies_core.store.database import Database
 from buddies_core.store.in_memory import InMemoryStore
+from buddies_core.store.memory_records import encode_memory
 from buddies_core.store.policies import PolicyRecord
-from buddies_core.store.records import BindingRecord, PresenceRecord, RoomRecord, encode_memory
+from buddies_core.store.records import BindingRecord, PresenceRecord, RoomRecord
 from buddies_core.store.rocks import RocksStore
 from buddies_core.store.skill_records import encode_skill
 from buddies_core.store.task_records import OfferRecord
 from tests.support.memories import ALICE, BOB, DEMO, a_memory, an_entry, heads, memory_id, whole_of
 from tests.support.skills import a_skill, a_skill_entry
+from tests.support.stores import (
+    MEMORIES,
+    POLICY,
+    ROOM,
+    SKILL,
+    VOTE,
+    proof_of,
+    unpack,
+)
 from tests.support.tasks import an_order
 
 EVERYTHING = MemoryFilter()
@@ -427,3 +438,44 @@ async def test_what_members_say_again_by_themselves_takes_no_sync(
         assert counting.syncs == 0
         await store.put_memory(a_memory(an_entry(1)))
         assert counting.syncs == 1
+
+
+async def test_a_record_has_nothing_twice(tmp_path: Path) -> None:
+    content = "We're using PostgreSQL for the user table, as two others have said already"
+    entry = an_entry(content=content)
+    proof = proof_of(MemoryCreated(entry), sent_at_ms=5)
+    memory, skill = a_memory(entry, proof=proof), a_skill(a_skill_entry(content))
+    async with RocksStore.open(tmp_path) as store:
+        await store.put_memory(memory)
+        await store.skills.put_skill(skill)
+        for place in (keys.memory(memory.key), b"s" + skill.key):
+            record = store._database.get(place) or b""
+            assert record.count(content.encode()) == 1
+        record = store._database.get(keys.memory(memory.key)) or b""
+        assert record.count(memory.entry.author.encode()) == 1  # In the proof.
+        assert len(record) < len(proof) + 80
+
+
+async def test_a_store_of_layout_3_shows_the_same_before_and_after_it_is_brought_over(
+    tmp_path: Path,
+) -> None:
+    path = unpack("store-layout-3.tar.gz", tmp_path)
+    async with RocksStore.open(path) as store:
+        before = store._database.get(keys.memory(MEMORIES[0].key)) or b""
+        for is_new in (False, True):
+            shown = [store.get_memory(memory.key) for memory in MEMORIES]
+            assert shown == list(MEMORIES)
+            listed, damaged = await store.list_memories(EVERYTHING, 9)
+            assert sorted(it.key for it in listed) == sorted(it.key for it in MEMORIES)
+            assert (damaged, heads(*MEMORIES)) == (
+                0,
+                tuple(store.get_head(it.key) for it in MEMORIES),
+            )
+            assert store.skills.get_skill(SKILL.key) == SKILL
+            assert store.skills.ballots(SKILL.key) == ((VOTE, BOB),)
+            assert (store.rooms(), store.watermark(b"sent")) == ((ROOM,), 7)
+            assert store.policies.all() == (PolicyRecord(ROOM.room_id, POLICY),)
+            if not is_new:
+                await store.upgrade()
+        after = store._database.get(keys.memory(MEMORIES[0].key)) or b""
+        assert len(after) < len(before) - 64
