@@ -14,7 +14,7 @@ SIDE_BY_SIDE := -n 4
 ALONE := tests/e2e/test_attacks.py tests/e2e/test_made_up_members.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto fmt lint types test unit sim sim-plots sim-history sim-private chaos-tasks world fuzz soak integration e2e interop clients bench bench-search conformance demo check lock
+.PHONY: help setup proto fmt lint types test unit sim sim-plots picture sim-history sim-private chaos-tasks world fuzz soak integration e2e interop clients bench bench-search conformance demo check lock
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,9 @@ sim: $(READY)  ## gossip's figures beside iroh-gossip's, to 10,000 nodes (QUICK=
 
 sim-plots: $(READY)  ## draw those figures for docs/gossip.md
 	@python -m scripts.sim_plots
+
+picture: $(READY)  ## draw the README's terminal from what the programs print
+	@scripts/offline python -m scripts.terminal_picture
 
 chaos-tasks: $(READY)  ## 1,000 tasks among 8 workers that are killed, cut off and slow; SEED= replays one
 	@python -m tests.simulation.chaos_tasks $(if $(SEED),--seed $(SEED))

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from buddies_cli.doctor.facts import Facts
+    from buddies_core.model.room import Member
 
 
 def check_daemon(facts: Facts) -> Iterator[Said]:
@@ -207,9 +208,18 @@ def check_peers(facts: Facts) -> Iterator[Said]:
     for room in facts.rooms:
         others = [it for it in room.members if not it.is_self]
         if others:
-            yield ok(f"{room.room}: {', '.join(it.name for it in others)}")
+            yield ok(f"{room.room}: {', '.join(map(_member, others))}")
         else:
             yield warn(
                 f"{room.room}: nobody else is there",
                 "nothing, if they are away; otherwise send a new ticket: buddies-cli ticket ROOM",
             )
+
+
+def _member(member: Member) -> str:
+    """Return who it is and how it is reached: `bob (direct, 12 ms)`."""
+    how = ["silent" if member.silent_since_ms else member.path.value if member.path else ""]
+    if member.round_trip_ms is not None:
+        how.append(f"{member.round_trip_ms} ms")
+    shown = ", ".join(filter(None, how))
+    return f"{member.name} ({shown})" if shown else member.name

@@ -22,6 +22,7 @@ from buddies_cli.doctor.facts import (
     SignerFacts,
 )
 from buddies_cli.doctor.findings import Finding, Level
+from buddies_core.model.contact import Path
 from buddies_core.model.ids import RoomName, TopicId
 from buddies_core.model.room import Member, RoomStatus
 from tests.support.fakes.client import ALICE, BOB, STATUS
@@ -250,3 +251,17 @@ def test_what_to_do_is_what_can_be_typed(change: Callable[[], Facts], remedy: st
 def test_every_check_says_something_whatever_is_missing() -> None:
     for facts, *_ in CASES:
         assert {it.check for it in examine(facts)} >= CHECKS.keys()
+
+
+def test_each_member_is_shown_with_the_way_to_it() -> None:
+    members = (
+        Member(endpoint=BOB, name="bob", path=Path.DIRECT, round_trip_ms=12),
+        Member(endpoint=BOB, name="carol", path=Path.RELAY),
+        Member(endpoint=BOB, name="dave", silent_since_ms=1, path=Path.RELAY),
+        Member(endpoint=BOB, name="eve"),
+    )
+    facts = replace(HEALTHY, rooms=(replace(HEALTHY.rooms[0], members=members),))
+
+    assert [it.text for it in examine(facts) if it.check == "peers"][1:] == [
+        "r: bob (direct, 12 ms), carol (relay), dave (silent), eve"
+    ]
