@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from textwrap import indent
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
+
+if TYPE_CHECKING:
+    from buddies_core.model.room import CatchingUp
 
 # Controls and format characters are what a terminal obeys or reorders text by; lone surrogates
 # can't be written at all.
@@ -107,6 +110,12 @@ def span(seconds: float) -> str:
 def count(number: int, noun: str) -> str:
     """Return `1 peer`, `2 peers`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def catching_up(exchange: "CatchingUp") -> str:
+    """Return `feature-a: catching up with carol, 1,204 of 3,000`."""
+    done = f"{exchange.received:,} of {exchange.expected:,}"
+    return f"{line(exchange.room)}: catching up with {line(exchange.name)}, {done}"
 
 
 def width(text: str) -> int:

@@ -133,6 +133,13 @@ SETTINGS: Final = (
         "multilingual, or the directory of an embedding model that sentence-transformers exported",
     ),
     Setting(
+        "history",
+        ("BUDDIES_HISTORY",),
+        _one_of("all", "since-join", "none"),
+        "all",
+        "what is fetched of what was said in a room before this machine joined it",
+    ),
+    Setting(
         "signer",
         ("BUDDIES_SIGNER",),
         _one_of("git", "gpg", "ssh", "generated", "ephemeral", "none"),

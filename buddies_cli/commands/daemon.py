@@ -89,6 +89,7 @@ def _facts(status: DaemonStatus) -> Facts:
         ("index", status.index),
         ("model", status.model),
         ("counters", ", ".join(f"{name} {number}" for name, number in status.counters)),
+        *(("history", terminal.catching_up(it)) for it in status.catching_up),
         *(("warning", warning) for warning in status.warnings),
     ]
     return Facts(rows)

@@ -41,8 +41,14 @@ TICKET_BYTES_MAX = 64 << 10
     "--ticket", help="Ticket or invite from a member; - reads it from stdin, out of sight of ps."
 )
 @click.option("--private", is_flag=True, help="Open a private room, entered by invite alone.")
+@click.option(
+    "--history",
+    type=click.Choice(["all", "since-join", "none"]),
+    help="What to fetch of what was said there before; of a room you are in, from now on."
+    " Default: the setting history, which is all.",
+)
 @click.pass_obj
-def join(app: App, room: str, ticket: str | None, *, private: bool) -> None:
+def join(app: App, room: str, ticket: str | None, history: str | None, *, private: bool) -> None:
     """Join ROOM and, if it is open, print a ticket to pass on.
 
     Without a ticket this opens the room, or comes back to one that this machine knows. The machine
@@ -60,12 +66,16 @@ def join(app: App, room: str, ticket: str | None, *, private: bool) -> None:
             "the ticket is empty; ask a member for one (buddies-cli ticket ROOM), or leave out "
             "--ticket to open the room"
         )
-    report = app.ask(lambda daemon: daemon.join_room(room, given, private=private))
+    report = app.ask(
+        lambda daemon: daemon.join_room(room, given, private=private, history=history or "")
+    )
     for attempt in report.tried:
         if not attempt.reached:
             app.note(f"could not reach {short(attempt.endpoint)}: {attempt.outcome}")
     for warning in report.warnings:
         app.note(f"warning: {warning}")
+    for it in report.catching_up:
+        app.note(terminal.catching_up(it))
     app.show(json_view.join_json(report), _joined(report))
 
 

@@ -140,6 +140,7 @@ def _machine_page(status: DaemonStatus, rooms: Sequence[RoomStatus]) -> Shown:
                 f"and {terminal.count(more, 'more room')}: buddies-cli rooms" if more > 0 else ""
             ),
             Table(_AGENTS, agents),
+            Prose("\n".join(map(terminal.catching_up, status.catching_up))),
             _warnings((info.signer_problem, *status.warnings)),
         ]
     )
@@ -164,7 +165,14 @@ def _room_page(seen: RoomStatus) -> Shown:
         )
         for it in seen.away
     ]
-    return Page([heading(title), Table(_MEMBERS, rows, grouped=7), _warnings(seen.warnings)])
+    return Page(
+        [
+            heading(title),
+            Table(_MEMBERS, rows, grouped=7),
+            Prose("\n".join(map(terminal.catching_up, seen.catching_up))),
+            _warnings(seen.warnings),
+        ]
+    )
 
 
 def _warnings(warnings: Sequence[str]) -> Prose:

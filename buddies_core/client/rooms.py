@@ -41,18 +41,26 @@ class RoomCalls:
         self._rooms = RoomsStub(connection.channel)
 
     async def join_room(
-        self, room: str, ticket: str | None = None, *, private: bool = False
+        self,
+        room: str,
+        ticket: str | None = None,
+        *,
+        private: bool = False,
+        history: str = "",
     ) -> JoinReport:
         """Return who is in the room, once this machine is in it.
 
-        `private` makes a private one; who has an invite to one gives that as the ticket.
+        `private` makes a private one; who has an invite to one gives that as the ticket. `history`
+        is all, since-join or none; empty for what is set.
 
         Raises:
             InvalidInput: the name or the ticket can't be taken.
             Unreachable: nobody on the ticket could be joined; nothing is kept.
         """
         with sendable():
-            request = room_pb2.JoinRequest(room=room, ticket=ticket or "", private=private)
+            request = room_pb2.JoinRequest(
+                room=room, ticket=ticket or "", private=private, history=history
+            )
         reply = await self._connection.ask(self._rooms.Join, request, JOIN_TIMEOUT_S)
         if private and not reply.private:
             raise await self._opened_to_all(reply)

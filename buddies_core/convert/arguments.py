@@ -20,6 +20,7 @@ from buddies_core.model.limits import (
     TASK_TIMEOUT_S_MIN,
 )
 from buddies_core.model.memory import TAGS_MAX, MemoryFilter, MemoryKind
+from buddies_core.model.room import KeptHistory
 from buddies_core.model.skill import HASH_HEX_CHARS, is_hash
 from buddies_core.model.task import TIMEOUT_S_MAX, WAIT_S_MAX, TaskState
 from buddies_core.pb import memory_pb2
@@ -184,4 +185,18 @@ def _uuid(text: str, field: str) -> UUID:
     except ValueError:
         raise InvalidInput(
             f"{field} {text!r} is no id; one looks like 8d3e5c1a-7f0b-4c52-9a54-1f0c2b7d9e61"
+        ) from None
+
+
+def kept_history(text: str) -> KeptHistory | None:
+    """Return how much of a room's history is to be kept; None if nothing is said of it.
+
+    Raises:
+        InvalidInput: there is no such choice.
+    """
+    try:
+        return KeptHistory(text) if text else None
+    except ValueError:
+        raise InvalidInput(
+            f"history is {text[:80]!r}; it must be one of {', '.join(KeptHistory)}"
         ) from None

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from buddies_core.convert.rooms import catching_up_from_pb, catching_up_to_pb
 from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.views import AgentView, DaemonInfo, DaemonStatus, DiskUse, Used
 from buddies_core.pb import daemon_pb2
@@ -67,6 +68,7 @@ def status_to_pb(status: DaemonStatus) -> daemon_pb2.StatusReply:
         model=status.model,
         counters=dict(status.counters),
         warnings=status.warnings,
+        catching_up=catching_up_to_pb(status.catching_up),
         room_quota=status.disk.room_quota,
         author_quota=status.disk.author_quota,
         rooms_used=map(_used_to_pb, status.disk.rooms),
@@ -97,6 +99,7 @@ def status_from_pb(reply: daemon_pb2.StatusReply) -> DaemonStatus:
         model=reply.model,
         counters=tuple(sorted(reply.counters.items())),
         warnings=tuple(reply.warnings),
+        catching_up=catching_up_from_pb(reply.catching_up),
         disk=DiskUse(
             room_quota=reply.room_quota,
             author_quota=reply.author_quota,

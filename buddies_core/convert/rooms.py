@@ -1,13 +1,17 @@
 """Reports and states of rooms, to protobuf and back."""
 
+from collections.abc import Iterable
+
 from buddies_core.model.bodies import AgentPresence
 from buddies_core.model.contact import Path
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, RoomName, TopicId
 from buddies_core.model.room import (
     AwayMember,
+    CatchingUp,
     DialAttempt,
     JoinReport,
+    KeptHistory,
     LeaveReport,
     Member,
     NamedPeer,
@@ -36,6 +40,8 @@ def join_report_to_pb(report: JoinReport) -> room_pb2.JoinReply:
         ],
         warnings=report.warnings,
         private=report.private,
+        history=report.history,
+        catching_up=catching_up_to_pb(report.catching_up),
     )
 
 
@@ -53,6 +59,24 @@ def join_report_from_pb(reply: room_pb2.JoinReply) -> JoinReport:
         ),
         warnings=tuple(reply.warnings),
         private=reply.private,
+        history=KeptHistory(reply.history or KeptHistory.ALL),
+        catching_up=catching_up_from_pb(reply.catching_up),
+    )
+
+
+def catching_up_to_pb(exchanges: Iterable[CatchingUp]) -> list[room_pb2.CatchingUp]:
+    """Return what is being fetched, as the socket carries it."""
+    return [
+        room_pb2.CatchingUp(room=it.room, name=it.name, received=it.received, expected=it.expected)
+        for it in exchanges
+    ]
+
+
+def catching_up_from_pb(exchanges: Iterable[room_pb2.CatchingUp]) -> tuple[CatchingUp, ...]:
+    """Return what is being fetched."""
+    return tuple(
+        CatchingUp(room=RoomName(it.room), name=it.name, received=it.received, expected=it.expected)
+        for it in exchanges
     )
 
 
@@ -90,6 +114,8 @@ def room_status_to_pb(status: RoomStatus) -> room_pb2.StatusReply:
         warnings=status.warnings,
         next_cursor=status.next_cursor or "",
         members_total=status.members_total,
+        history=status.history,
+        catching_up=catching_up_to_pb(status.catching_up),
         away=[
             room_pb2.AwayMember(endpoint=it.endpoint, name=it.name, last_seen_ms=it.last_seen_ms)
             for it in status.away
@@ -109,6 +135,8 @@ def room_status_from_pb(reply: room_pb2.StatusReply) -> RoomStatus:
         warnings=tuple(reply.warnings),
         next_cursor=reply.next_cursor or None,
         members_total=reply.members_total,
+        history=KeptHistory(reply.history or KeptHistory.ALL),
+        catching_up=catching_up_from_pb(reply.catching_up),
         away=tuple(
             AwayMember(EndpointId(it.endpoint), it.name, it.last_seen_ms) for it in reply.away
         ),

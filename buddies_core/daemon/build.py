@@ -147,6 +147,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             bindings=bindings,
             gate=gate,
             legacy=members,
+            history=config.history,
             warnings=(*problems, *store.warnings()),
         )
         rooms = await stack.enter_async_context(Rooms.open(host))
@@ -236,6 +237,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             clock=clock,
             counters=counters,
             gate=gate,
+            history=history,
             twin=composer.twin,
             started_s=started_s,
             warnings=(*network.warnings, *problems),

@@ -10,6 +10,7 @@ from buddies_core.errors import InvalidInput
 from buddies_core.finding import multilingual
 from buddies_core.finding.exports import Export
 from buddies_core.finding.multilingual import Multilingual
+from buddies_core.model.room import KeptHistory
 from buddies_core.net.endpoint import NetworkMode
 from buddies_core.paths import Paths
 from buddies_core.settings import Settings
@@ -31,6 +32,8 @@ class Config:
     """What turns texts into vectors; None for the model that comes with buddies."""
     quotas: Quotas = DEFAULT_QUOTAS
     """How much of the disk a room and an author may use."""
+    history: KeptHistory = KeptHistory.ALL
+    """What is fetched of what was said in rooms before they are joined."""
     environ: Mapping[str, str] = field(repr=False)
     """For the signer, the log and the programs that run: with what the settings' file adds."""
 
@@ -49,6 +52,7 @@ class Config:
             relay_url=settings.text("relay") or None,
             legacy=settings.text("legacy") != "off",
             model=_model(settings),
+            history=KeptHistory(settings.text("history") or KeptHistory.ALL),
             quotas=Quotas(
                 room=_size(settings, "room_quota", DEFAULT_QUOTAS.room),
                 author=_size(settings, "author_quota", DEFAULT_QUOTAS.author),

@@ -11,6 +11,7 @@ from buddies_core.clock import Clock
 from buddies_core.daemon.config import Config
 from buddies_core.finding.embedder import Embedder
 from buddies_core.finding.index import Index
+from buddies_core.history.service import History
 from buddies_core.identity.choosing import SignerState
 from buddies_core.local_protocol import PROTOCOL
 from buddies_core.model.ids import EndpointId, short
@@ -43,6 +44,7 @@ class DaemonSelf:
     clock: Clock
     counters: Counter[str]
     gate: Gate
+    history: History
     twin: Twin
     started_s: float
     warnings: tuple[str, ...]
@@ -88,6 +90,7 @@ class DaemonSelf:
             index=self.index.state(),
             model=self.embedder.state(),
             counters=tuple(sorted((self.counters + self.network.counters).items())),
+            catching_up=self.history.catching_up(),
             warnings=(
                 *self.warnings,
                 *self.store.warnings(),

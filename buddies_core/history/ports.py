@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 from buddies_core.asking import ports
 from buddies_core.history.items import ItemSet
 from buddies_core.model.ids import EndpointId, RoomName
+from buddies_core.model.room import KeptHistory
 from buddies_core.trust.admitted import Admitted
 
 T = TypeVar("T")
@@ -31,6 +32,12 @@ class RoomsPort(ports.RoomsPort, ports.AskPort, Protocol):
     @property
     def moves(self) -> int:
         """How often the ways out of this machine have changed, or it was asleep."""
+
+    def history_of(self, room: RoomName) -> tuple[KeptHistory, int]:
+        """Return what is fetched of what was said in a room, and when this node joined it, in ms.
+
+        Raises NotFound if it is not in the room.
+        """
 
     def policy_revision(self) -> int:
         """Return a number that changes whenever this machine's policies do."""

@@ -75,6 +75,10 @@ class Schedule:
                 for peer in self._some(members(room), 1, now_s):
                     self._want(room, peer, now_s)
 
+    def is_wanted(self, room: RoomName) -> bool:
+        """Return whether an exchange in this room is due, or soon will be, or is under way."""
+        return any(it[0] == room for it in (*self._due_s, *self._running))
+
     def start(self, now_s: float) -> list[tuple[RoomName, EndpointId]]:
         """Return the exchanges to begin now; they are under way until they are `ended`."""
         started = []

@@ -23,11 +23,14 @@ from buddies_core.history.refusals import Refusals
 from buddies_core.history.schedule import Schedule
 from buddies_core.history.taking import Taker
 from buddies_core.model.ids import EndpointId, RoomName, short
-from buddies_core.model.item import BEGIN, Bound
+from buddies_core.model.item import BEGIN, END, Bound
+from buddies_core.model.room import CatchingUp, KeptHistory
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
 
 LOOK_EVERY_S = 5.0
 NEIGHBOR_WITHIN_S = 2.0
+FIRST_ANSWER_S = 1.0
+"""So long a join waits to tell what is being fetched."""
 ASKED_LATELY_S = 10.0
 """A neighbor that compares its items with ours need not be asked to do the same."""
 
@@ -111,9 +114,18 @@ class History:
         self._schedule.neighbor_up(room, peer, self._clock.now_s(), within_s)
         self._wake.set()
 
-    def joined(self, room: RoomName) -> None:
-        """Have the history of a room compared that this node has just come into."""
+    async def joined(self, room: RoomName) -> tuple[CatchingUp, ...]:
+        """Have the history of a room compared that this node has just come into.
+
+        Returns what is being fetched, as soon as that is known; nothing if it is not known soon.
+        """
         self._compare_again((room,))
+        until_s = self._clock.now_s() + FIRST_ANSWER_S
+        while not (found := self.catching_up(room)) and self._clock.now_s() < until_s:
+            if not self._schedule.is_wanted(room):
+                break  # Nobody is there, or all is here.
+            await asyncio.sleep(0.02)
+        return found
 
     def _compare_again(self, rooms: Sequence[RoomName]) -> None:
         """Have the history of these rooms compared: this node may have missed something."""
@@ -142,9 +154,18 @@ class History:
 
     # How far it is
 
-    def under_way(self, room: RoomName) -> tuple[Progress, ...]:
-        """Return the exchanges in a room that are under way."""
-        return tuple(it for it in self._under_way if it.room == room)
+    def catching_up(self, room: RoomName | None = None) -> tuple[CatchingUp, ...]:
+        """Return what is being fetched, in this room or in all."""
+        return tuple(
+            CatchingUp(
+                room=it.room,
+                name=self._rooms.name_of(it.peer),
+                received=it.received,
+                expected=it.expected,
+            )
+            for it in self._under_way
+            if room in (None, it.room) and it.expected > it.received
+        )
 
     async def _look_around(self) -> None:
         moves = self._rooms.moves
@@ -165,7 +186,9 @@ class History:
         progress = Progress(room, peer)
         self._under_way.append(progress)
         try:
-            await self._exchanger.run(progress, self._wanted_since(room))
+            since = self._wanted_since(room)
+            if since != END:
+                await self._exchanger.run(progress, since)
         except MemberLied as error:
             self._counters["history_members_dropped"] += 1
             _log.warning("history_member_dropped peer=%s room=%s: %s", short(peer), room, error)
@@ -193,7 +216,15 @@ class History:
         return endpoints_to_ask(self._rooms, room)
 
     def _wanted_since(self, room: RoomName) -> Bound:
-        return BEGIN
+        """Return from when on items are wanted here; raises NotFound in a room that was left."""
+        kept, joined_at_ms = self._rooms.history_of(room)
+        match kept:
+            case KeptHistory.ALL:
+                return BEGIN
+            case KeptHistory.SINCE_JOIN:
+                return Bound(joined_at_ms)
+            case KeptHistory.NONE:
+                return END
 
     def _note_asked(self, room: RoomName, peer: EndpointId) -> None:
         now_s = self._clock.now_s()

@@ -4,12 +4,13 @@ The keys of buddies 0.1.4 keep their names and meanings; the others are ours. Ti
 unit, save for 0.1.4's `timestamp`, which is in Unix seconds.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from buddies_core.model.bodies import AgentPresence
 from buddies_core.model.excerpt import Match
 from buddies_core.model.room import (
+    CatchingUp,
     JoinReport,
     LeaveReport,
     Member,
@@ -61,6 +62,8 @@ def join_json(report: JoinReport) -> JsonObject:
             for attempt in report.tried
         ],
         "warnings": list(report.warnings),
+        "history": report.history.value,
+        "catching_up": _catching_up(report.catching_up),
     }
 
 
@@ -115,6 +118,8 @@ def room_status_json(status: RoomStatus) -> JsonObject:
         "members": status.members_total or len(status.members),
         "peers": list(agent_rows(status.members)),
         "warnings": list(status.warnings),
+        "history": status.history.value,
+        "catching_up": _catching_up(status.catching_up),
         "next_cursor": status.next_cursor,
         "away": [
             {
@@ -355,4 +360,13 @@ def status_json(status: DaemonStatus) -> JsonObject:
         },
         "counters": dict(status.counters),
         "warnings": list(status.warnings),
+        "catching_up": _catching_up(status.catching_up),
     }
+
+
+def _catching_up(exchanges: Iterable[CatchingUp]) -> JsonValue:
+    """Return what is being fetched, from whom, and how much of it is here."""
+    return [
+        {"room": it.room, "from": it.name, "received": it.received, "expected": it.expected}
+        for it in exchanges
+    ]

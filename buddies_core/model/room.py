@@ -2,6 +2,7 @@
 
 import unicodedata
 from dataclasses import dataclass
+from enum import StrEnum
 
 from buddies_core.model.address import PeerAddress
 from buddies_core.model.bodies import AgentPresence
@@ -63,6 +64,28 @@ class AwayMember:
     last_seen_ms: int
 
 
+class KeptHistory(StrEnum):
+    """What this machine fetches of what was said in a room while it was not there."""
+
+    ALL = "all"
+    SINCE_JOIN = "since-join"
+    """What was said since it joined the room."""
+    NONE = "none"
+    """Nothing; it gives others what it has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatchingUp:
+    """An exchange of history that is under way, and has things to fetch."""
+
+    room: RoomName
+    name: str
+    """The member's."""
+    received: int
+    expected: int
+    """As far as is known by now."""
+
+
 @dataclass(frozen=True, slots=True)
 class MemberPlace:
     """A place in a list of members: behind so many of one member's agents."""
@@ -94,6 +117,8 @@ class RoomStatus:
     """Gives the rest of the members; None at their end."""
     members_total: int = 0
     """How many there are in all, where a cursor says that these are not all of them."""
+    history: KeptHistory = KeptHistory.ALL
+    catching_up: tuple[CatchingUp, ...] = ()
     away: tuple[AwayMember, ...] = ()
     """Those that were here last, the latest first; none behind a cursor."""
 
@@ -143,6 +168,8 @@ class JoinReport:
     private: bool = False
     """The ticket is empty then: each invite is made by itself."""
     warnings: tuple[str, ...] = ()
+    history: KeptHistory = KeptHistory.ALL
+    catching_up: tuple[CatchingUp, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

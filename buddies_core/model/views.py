@@ -9,6 +9,7 @@ from buddies_core.model.excerpt import Match
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, MemoryId, RoomName
 from buddies_core.model.memory import MemoryKind
+from buddies_core.model.room import CatchingUp
 
 ViewT = TypeVar("ViewT")
 
@@ -213,4 +214,5 @@ class DaemonStatus:
     counters: tuple[tuple[str, int], ...]
     """What was dropped, by reason, and other counts; sorted by name."""
     warnings: tuple[str, ...]
+    catching_up: tuple[CatchingUp, ...] = ()
     disk: DiskUse = DiskUse()

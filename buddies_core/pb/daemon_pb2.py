@@ -22,9 +22,10 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from buddies_core.pb import room_pb2 as buddies__core_dot_pb_dot_room__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x62uddies_core/pb/daemon.proto\x12\x0e\x62uddies.daemon\"5\n\x10HandshakeRequest\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07version\x18\x02 \x01(\t\"\xf0\x01\n\x0eHandshakeReply\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0b\n\x03pid\x18\x03 \x01(\r\x12\x10\n\x08\x65ndpoint\x18\x04 \x01(\x0c\x12\x0c\n\x04user\x18\x05 \x01(\t\x12\x0f\n\x07network\x18\x06 \x01(\t\x12\x11\n\trelay_url\x18\x07 \x01(\t\x12\x10\n\x08\x64\x61ta_dir\x18\x08 \x01(\t\x12\x0e\n\x06\x61gents\x18\t \x01(\r\x12\x0e\n\x06signer\x18\n \x01(\t\x12\x10\n\x08identity\x18\x0b \x01(\t\x12\x16\n\x0esigner_problem\x18\x0c \x01(\t\x12\x0e\n\x06legacy\x18\r \x01(\x08\"^\n\rAttachRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0b\n\x03pid\x18\x03 \x01(\r\x12\x14\n\x0c\x63\x61pabilities\x18\x04 \x03(\t\x12\r\n\x05rooms\x18\x05 \x03(\t\"s\n\x0b\x41ttachEvent\x12,\n\x08\x61ttached\x18\x01 \x01(\x0b\x32\x18.buddies.daemon.AttachedH\x00\x12-\n\x05inbox\x18\x02 \x01(\x0b\x32\x1c.buddies.daemon.InboxChangedH\x00\x42\x07\n\x05\x65vent\"\x1c\n\x08\x41ttached\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\"\x80\x01\n\x0cInboxChanged\x12\x0f\n\x07waiting\x18\x01 \x01(\r\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x0c\n\x04room\x18\x03 \x01(\t\x12\x16\n\x0erequester_user\x18\x04 \x01(\t\x12\x17\n\x0frequester_agent\x18\x05 \x01(\t\x12\x0f\n\x07summary\x18\x06 \x01(\t\"\x0f\n\rStatusRequest\"\xe7\x03\n\x0bStatusReply\x12,\n\x04info\x18\x01 \x01(\x0b\x32\x1e.buddies.daemon.HandshakeReply\x12\x10\n\x08uptime_s\x18\x02 \x01(\x01\x12\r\n\x05rooms\x18\x03 \x03(\t\x12-\n\x06\x61gents\x18\x04 \x03(\x0b\x32\x1d.buddies.daemon.AttachedAgent\x12\x11\n\taddresses\x18\x05 \x03(\t\x12\x17\n\x0fpeers_connected\x18\x06 \x01(\r\x12\x10\n\x08memories\x18\x07 \x01(\x04\x12\r\n\x05index\x18\x08 \x01(\t\x12\r\n\x05model\x18\t \x01(\t\x12;\n\x08\x63ounters\x18\n \x03(\x0b\x32).buddies.daemon.StatusReply.CountersEntry\x12\x10\n\x08warnings\x18\x0b \x03(\t\x12\x12\n\nroom_quota\x18\x46 \x01(\x04\x12\x14\n\x0c\x61uthor_quota\x18G \x01(\x04\x12(\n\nrooms_used\x18H \x03(\x0b\x32\x14.buddies.daemon.Used\x12*\n\x0c\x61uthors_used\x18I \x03(\x0b\x32\x14.buddies.daemon.Used\x1a/\n\rCountersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"#\n\x04Used\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x62ytes\x18\x02 \x01(\x04\"S\n\rAttachedAgent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x0b\n\x03pid\x18\x04 \x01(\r\x12\r\n\x05rooms\x18\x05 \x03(\t\"\r\n\x0bStopRequest\"\x18\n\tStopReply\x12\x0b\n\x03pid\x18\x01 \x01(\r2\xa5\x02\n\x06\x44\x61\x65mon\x12M\n\tHandshake\x12 .buddies.daemon.HandshakeRequest\x1a\x1e.buddies.daemon.HandshakeReply\x12\x46\n\x06\x41ttach\x12\x1d.buddies.daemon.AttachRequest\x1a\x1b.buddies.daemon.AttachEvent0\x01\x12\x44\n\x06Status\x12\x1d.buddies.daemon.StatusRequest\x1a\x1b.buddies.daemon.StatusReply\x12>\n\x04Stop\x12\x1b.buddies.daemon.StopRequest\x1a\x19.buddies.daemon.StopReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x62uddies_core/pb/daemon.proto\x12\x0e\x62uddies.daemon\x1a\x1a\x62uddies_core/pb/room.proto\"5\n\x10HandshakeRequest\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07version\x18\x02 \x01(\t\"\xf0\x01\n\x0eHandshakeReply\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0b\n\x03pid\x18\x03 \x01(\r\x12\x10\n\x08\x65ndpoint\x18\x04 \x01(\x0c\x12\x0c\n\x04user\x18\x05 \x01(\t\x12\x0f\n\x07network\x18\x06 \x01(\t\x12\x11\n\trelay_url\x18\x07 \x01(\t\x12\x10\n\x08\x64\x61ta_dir\x18\x08 \x01(\t\x12\x0e\n\x06\x61gents\x18\t \x01(\r\x12\x0e\n\x06signer\x18\n \x01(\t\x12\x10\n\x08identity\x18\x0b \x01(\t\x12\x16\n\x0esigner_problem\x18\x0c \x01(\t\x12\x0e\n\x06legacy\x18\r \x01(\x08\"^\n\rAttachRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0b\n\x03pid\x18\x03 \x01(\r\x12\x14\n\x0c\x63\x61pabilities\x18\x04 \x03(\t\x12\r\n\x05rooms\x18\x05 \x03(\t\"s\n\x0b\x41ttachEvent\x12,\n\x08\x61ttached\x18\x01 \x01(\x0b\x32\x18.buddies.daemon.AttachedH\x00\x12-\n\x05inbox\x18\x02 \x01(\x0b\x32\x1c.buddies.daemon.InboxChangedH\x00\x42\x07\n\x05\x65vent\"\x1c\n\x08\x41ttached\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\"\x80\x01\n\x0cInboxChanged\x12\x0f\n\x07waiting\x18\x01 \x01(\r\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x0c\n\x04room\x18\x03 \x01(\t\x12\x16\n\x0erequester_user\x18\x04 \x01(\t\x12\x17\n\x0frequester_agent\x18\x05 \x01(\t\x12\x0f\n\x07summary\x18\x06 \x01(\t\"\x0f\n\rStatusRequest\"\x96\x04\n\x0bStatusReply\x12,\n\x04info\x18\x01 \x01(\x0b\x32\x1e.buddies.daemon.HandshakeReply\x12\x10\n\x08uptime_s\x18\x02 \x01(\x01\x12\r\n\x05rooms\x18\x03 \x03(\t\x12-\n\x06\x61gents\x18\x04 \x03(\x0b\x32\x1d.buddies.daemon.AttachedAgent\x12\x11\n\taddresses\x18\x05 \x03(\t\x12\x17\n\x0fpeers_connected\x18\x06 \x01(\r\x12\x10\n\x08memories\x18\x07 \x01(\x04\x12\r\n\x05index\x18\x08 \x01(\t\x12\r\n\x05model\x18\t \x01(\t\x12;\n\x08\x63ounters\x18\n \x03(\x0b\x32).buddies.daemon.StatusReply.CountersEntry\x12\x10\n\x08warnings\x18\x0b \x03(\t\x12-\n\x0b\x63\x61tching_up\x18\x32 \x03(\x0b\x32\x18.buddies.room.CatchingUp\x12\x12\n\nroom_quota\x18\x46 \x01(\x04\x12\x14\n\x0c\x61uthor_quota\x18G \x01(\x04\x12(\n\nrooms_used\x18H \x03(\x0b\x32\x14.buddies.daemon.Used\x12*\n\x0c\x61uthors_used\x18I \x03(\x0b\x32\x14.buddies.daemon.Used\x1a/\n\rCountersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"#\n\x04Used\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x62ytes\x18\x02 \x01(\x04\"S\n\rAttachedAgent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x0b\n\x03pid\x18\x04 \x01(\r\x12\r\n\x05rooms\x18\x05 \x03(\t\"\r\n\x0bStopRequest\"\x18\n\tStopReply\x12\x0b\n\x03pid\x18\x01 \x01(\r2\xa5\x02\n\x06\x44\x61\x65mon\x12M\n\tHandshake\x12 .buddies.daemon.HandshakeRequest\x1a\x1e.buddies.daemon.HandshakeReply\x12\x46\n\x06\x41ttach\x12\x1d.buddies.daemon.AttachRequest\x1a\x1b.buddies.daemon.AttachEvent0\x01\x12\x44\n\x06Status\x12\x1d.buddies.daemon.StatusRequest\x1a\x1b.buddies.daemon.StatusReply\x12>\n\x04Stop\x12\x1b.buddies.daemon.StopRequest\x1a\x19.buddies.daemon.StopReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,32 +34,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_STATUSREPLY_COUNTERSENTRY']._loaded_options = None
   _globals['_STATUSREPLY_COUNTERSENTRY']._serialized_options = b'8\001'
-  _globals['_HANDSHAKEREQUEST']._serialized_start=48
-  _globals['_HANDSHAKEREQUEST']._serialized_end=101
-  _globals['_HANDSHAKEREPLY']._serialized_start=104
-  _globals['_HANDSHAKEREPLY']._serialized_end=344
-  _globals['_ATTACHREQUEST']._serialized_start=346
-  _globals['_ATTACHREQUEST']._serialized_end=440
-  _globals['_ATTACHEVENT']._serialized_start=442
-  _globals['_ATTACHEVENT']._serialized_end=557
-  _globals['_ATTACHED']._serialized_start=559
-  _globals['_ATTACHED']._serialized_end=587
-  _globals['_INBOXCHANGED']._serialized_start=590
-  _globals['_INBOXCHANGED']._serialized_end=718
-  _globals['_STATUSREQUEST']._serialized_start=720
-  _globals['_STATUSREQUEST']._serialized_end=735
-  _globals['_STATUSREPLY']._serialized_start=738
-  _globals['_STATUSREPLY']._serialized_end=1225
-  _globals['_STATUSREPLY_COUNTERSENTRY']._serialized_start=1178
-  _globals['_STATUSREPLY_COUNTERSENTRY']._serialized_end=1225
-  _globals['_USED']._serialized_start=1227
-  _globals['_USED']._serialized_end=1262
-  _globals['_ATTACHEDAGENT']._serialized_start=1264
-  _globals['_ATTACHEDAGENT']._serialized_end=1347
-  _globals['_STOPREQUEST']._serialized_start=1349
-  _globals['_STOPREQUEST']._serialized_end=1362
-  _globals['_STOPREPLY']._serialized_start=1364
-  _globals['_STOPREPLY']._serialized_end=1388
-  _globals['_DAEMON']._serialized_start=1391
-  _globals['_DAEMON']._serialized_end=1684
+  _globals['_HANDSHAKEREQUEST']._serialized_start=76
+  _globals['_HANDSHAKEREQUEST']._serialized_end=129
+  _globals['_HANDSHAKEREPLY']._serialized_start=132
+  _globals['_HANDSHAKEREPLY']._serialized_end=372
+  _globals['_ATTACHREQUEST']._serialized_start=374
+  _globals['_ATTACHREQUEST']._serialized_end=468
+  _globals['_ATTACHEVENT']._serialized_start=470
+  _globals['_ATTACHEVENT']._serialized_end=585
+  _globals['_ATTACHED']._serialized_start=587
+  _globals['_ATTACHED']._serialized_end=615
+  _globals['_INBOXCHANGED']._serialized_start=618
+  _globals['_INBOXCHANGED']._serialized_end=746
+  _globals['_STATUSREQUEST']._serialized_start=748
+  _globals['_STATUSREQUEST']._serialized_end=763
+  _globals['_STATUSREPLY']._serialized_start=766
+  _globals['_STATUSREPLY']._serialized_end=1300
+  _globals['_STATUSREPLY_COUNTERSENTRY']._serialized_start=1253
+  _globals['_STATUSREPLY_COUNTERSENTRY']._serialized_end=1300
+  _globals['_USED']._serialized_start=1302
+  _globals['_USED']._serialized_end=1337
+  _globals['_ATTACHEDAGENT']._serialized_start=1339
+  _globals['_ATTACHEDAGENT']._serialized_end=1422
+  _globals['_STOPREQUEST']._serialized_start=1424
+  _globals['_STOPREQUEST']._serialized_end=1437
+  _globals['_STOPREPLY']._serialized_start=1439
+  _globals['_STOPREPLY']._serialized_end=1463
+  _globals['_DAEMON']._serialized_start=1466
+  _globals['_DAEMON']._serialized_end=1759
 # @@protoc_insertion_point(module_scope)

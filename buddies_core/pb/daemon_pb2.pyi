@@ -3,6 +3,7 @@
 isort:skip_file
 """
 
+from buddies_core.pb import room_pb2 as _room_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -266,6 +267,7 @@ class StatusReply(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     COUNTERS_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    CATCHING_UP_FIELD_NUMBER: _builtins.int
     ROOM_QUOTA_FIELD_NUMBER: _builtins.int
     AUTHOR_QUOTA_FIELD_NUMBER: _builtins.int
     ROOMS_USED_FIELD_NUMBER: _builtins.int
@@ -291,6 +293,8 @@ class StatusReply(_message.Message):
     @_builtins.property
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
+    def catching_up(self) -> _containers.RepeatedCompositeFieldContainer[_room_pb2.CatchingUp]: ...
+    @_builtins.property
     def rooms_used(self) -> _containers.RepeatedCompositeFieldContainer[Global___Used]: ...
     @_builtins.property
     def authors_used(self) -> _containers.RepeatedCompositeFieldContainer[Global___Used]: ...
@@ -308,6 +312,7 @@ class StatusReply(_message.Message):
         model: _builtins.str = ...,
         counters: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
+        catching_up: _abc.Iterable[_room_pb2.CatchingUp] | None = ...,
         room_quota: _builtins.int = ...,
         author_quota: _builtins.int = ...,
         rooms_used: _abc.Iterable[Global___Used] | None = ...,
@@ -315,7 +320,7 @@ class StatusReply(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["info", b"info"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "agents", b"agents", "author_quota", b"author_quota", "authors_used", b"authors_used", "counters", b"counters", "index", b"index", "info", b"info", "memories", b"memories", "model", b"model", "peers_connected", b"peers_connected", "room_quota", b"room_quota", "rooms", b"rooms", "rooms_used", b"rooms_used", "uptime_s", b"uptime_s", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "agents", b"agents", "author_quota", b"author_quota", "authors_used", b"authors_used", "catching_up", b"catching_up", "counters", b"counters", "index", b"index", "info", b"info", "memories", b"memories", "model", b"model", "peers_connected", b"peers_connected", "room_quota", b"room_quota", "rooms", b"rooms", "rooms_used", b"rooms_used", "uptime_s", b"uptime_s", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -152,10 +152,13 @@ class RoomRecord(_message.Message):
     JOINED_AT_MS_FIELD_NUMBER: _builtins.int
     BOOTSTRAP_FIELD_NUMBER: _builtins.int
     PRIVATE_FIELD_NUMBER: _builtins.int
+    HISTORY_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     name: _builtins.str
     room_id: _builtins.bytes
     joined_at_ms: _builtins.int
+    history: _builtins.str
+    """all, since-join or none; empty in records of older versions, which means all."""
     @_builtins.property
     def bootstrap(self) -> _containers.RepeatedCompositeFieldContainer[Global___PeerAddress]: ...
     @_builtins.property
@@ -171,10 +174,11 @@ class RoomRecord(_message.Message):
         joined_at_ms: _builtins.int = ...,
         bootstrap: _abc.Iterable[Global___PeerAddress] | None = ...,
         private: Global___PrivateState | None = ...,
+        history: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_private", b"_private", "private", b"private"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_private", b"_private", "bootstrap", b"bootstrap", "joined_at_ms", b"joined_at_ms", "name", b"name", "private", b"private", "room_id", b"room_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_private", b"_private", "bootstrap", b"bootstrap", "history", b"history", "joined_at_ms", b"joined_at_ms", "name", b"name", "private", b"private", "room_id", b"room_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__private: _TypeAlias = _typing.Literal["private"]  # noqa: Y015
     _WhichOneofArgType__private: _TypeAlias = _typing.Literal["_private", b"_private"]  # noqa: Y015

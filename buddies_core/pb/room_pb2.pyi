@@ -25,24 +25,59 @@ class JoinRequest(_message.Message):
     ROOM_FIELD_NUMBER: _builtins.int
     TICKET_FIELD_NUMBER: _builtins.int
     PRIVATE_FIELD_NUMBER: _builtins.int
+    HISTORY_FIELD_NUMBER: _builtins.int
     room: _builtins.str
     ticket: _builtins.str
     private: _builtins.bool
     """Make a private room, where this node is in none of that name."""
+    history: _builtins.str
+    """all, since-join or none; empty for what it is, or what is set for new rooms."""
     def __init__(
         self,
         *,
         room: _builtins.str = ...,
         ticket: _builtins.str = ...,
         private: _builtins.bool = ...,
+        history: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["private", b"private", "room", b"room", "ticket", b"ticket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["history", b"history", "private", b"private", "room", b"room", "ticket", b"ticket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___JoinRequest: _TypeAlias = JoinRequest  # noqa: Y015
+
+@_typing.final
+class CatchingUp(_message.Message):
+    """An exchange of history that is under way, and has things to fetch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROOM_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    RECEIVED_FIELD_NUMBER: _builtins.int
+    EXPECTED_FIELD_NUMBER: _builtins.int
+    room: _builtins.str
+    name: _builtins.str
+    """The member's."""
+    received: _builtins.int
+    expected: _builtins.int
+    def __init__(
+        self,
+        *,
+        room: _builtins.str = ...,
+        name: _builtins.str = ...,
+        received: _builtins.int = ...,
+        expected: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected", b"expected", "name", b"name", "received", b"received", "room", b"room"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CatchingUp: _TypeAlias = CatchingUp  # noqa: Y015
 
 @_typing.final
 class JoinReply(_message.Message):
@@ -56,18 +91,23 @@ class JoinReply(_message.Message):
     TRIED_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     PRIVATE_FIELD_NUMBER: _builtins.int
+    HISTORY_FIELD_NUMBER: _builtins.int
+    CATCHING_UP_FIELD_NUMBER: _builtins.int
     room: _builtins.str
     ticket: _builtins.str
     endpoint: _builtins.bytes
     already_joined: _builtins.bool
     private: _builtins.bool
     """There is no ticket then: each invite is made by Ticket."""
+    history: _builtins.str
     @_builtins.property
     def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___Member]: ...
     @_builtins.property
     def tried(self) -> _containers.RepeatedCompositeFieldContainer[Global___DialAttempt]: ...
     @_builtins.property
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def catching_up(self) -> _containers.RepeatedCompositeFieldContainer[Global___CatchingUp]: ...
     def __init__(
         self,
         *,
@@ -79,10 +119,12 @@ class JoinReply(_message.Message):
         tried: _abc.Iterable[Global___DialAttempt] | None = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
         private: _builtins.bool = ...,
+        history: _builtins.str = ...,
+        catching_up: _abc.Iterable[Global___CatchingUp] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["already_joined", b"already_joined", "endpoint", b"endpoint", "members", b"members", "private", b"private", "room", b"room", "ticket", b"ticket", "tried", b"tried", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["already_joined", b"already_joined", "catching_up", b"catching_up", "endpoint", b"endpoint", "history", b"history", "members", b"members", "private", b"private", "room", b"room", "ticket", b"ticket", "tried", b"tried", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -356,6 +398,8 @@ class StatusReply(_message.Message):
     WARNINGS_FIELD_NUMBER: _builtins.int
     NEXT_CURSOR_FIELD_NUMBER: _builtins.int
     MEMBERS_TOTAL_FIELD_NUMBER: _builtins.int
+    HISTORY_FIELD_NUMBER: _builtins.int
+    CATCHING_UP_FIELD_NUMBER: _builtins.int
     AWAY_FIELD_NUMBER: _builtins.int
     room: _builtins.str
     topic: _builtins.bytes
@@ -366,12 +410,15 @@ class StatusReply(_message.Message):
     """Empty at the end of the members."""
     members_total: _builtins.int
     """How many there are in all."""
+    history: _builtins.str
     @_builtins.property
     def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___Member]:
         """As many as fit into an answer. A member with many agents may come in two parts."""
 
     @_builtins.property
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def catching_up(self) -> _containers.RepeatedCompositeFieldContainer[Global___CatchingUp]: ...
     @_builtins.property
     def away(self) -> _containers.RepeatedCompositeFieldContainer[Global___AwayMember]:
         """Those that were seen last, the latest first; on the first page alone."""
@@ -388,11 +435,13 @@ class StatusReply(_message.Message):
         warnings: _abc.Iterable[_builtins.str] | None = ...,
         next_cursor: _builtins.str = ...,
         members_total: _builtins.int = ...,
+        history: _builtins.str = ...,
+        catching_up: _abc.Iterable[Global___CatchingUp] | None = ...,
         away: _abc.Iterable[Global___AwayMember] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["away", b"away", "joined_at_ms", b"joined_at_ms", "members", b"members", "members_total", b"members_total", "neighbors", b"neighbors", "next_cursor", b"next_cursor", "private", b"private", "room", b"room", "topic", b"topic", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["away", b"away", "catching_up", b"catching_up", "history", b"history", "joined_at_ms", b"joined_at_ms", "members", b"members", "members_total", b"members_total", "neighbors", b"neighbors", "next_cursor", b"next_cursor", "private", b"private", "room", b"room", "topic", b"topic", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -13,7 +13,7 @@ from buddies_core.model.private import (
     PrivateState,
     private_room_id,
 )
-from buddies_core.model.room import Ticket
+from buddies_core.model.room import KeptHistory, Ticket
 from buddies_core.rooms.claims import check_claim
 from buddies_core.rooms.joining import others_on
 from buddies_core.rooms.ports import Host
@@ -26,7 +26,13 @@ WayIn: TypeAlias = Ticket | Invite | None
 
 
 async def record_of(
-    name: RoomName, way_in: WayIn, host: Host, until_s: float, *, private: bool
+    name: RoomName,
+    way_in: WayIn,
+    host: Host,
+    until_s: float,
+    *,
+    private: bool,
+    history: KeptHistory | None,
 ) -> RoomRecord:
     """Return what a room is that this node is about to enter; nothing is kept of it yet.
 
@@ -51,6 +57,7 @@ async def record_of(
         joined_at_ms=host.clock.wall_ms(),
         bootstrap=others_on(way_in, host.endpoint),
         private=state,
+        history=history or host.history,
     )
 
 

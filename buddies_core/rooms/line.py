@@ -11,6 +11,7 @@ from buddies_core.model.bodies import Join as JoinBody
 from buddies_core.model.ids import EndpointId, RoomId, TopicId
 from buddies_core.model.memory import Whole
 from buddies_core.model.private import PrivateState
+from buddies_core.model.room import KeptHistory
 from buddies_core.pb import peer_pb2
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.private.keyring import Keyring
@@ -62,6 +63,20 @@ class RoomLine:
         if self.entered:
             await self._host.store.put_room(replace(self._record, private=state))
         self._keyring.take(state)
+
+    @property
+    def history(self) -> KeptHistory:
+        """What is fetched of what was said in the room before."""
+        return self._record.history
+
+    async def keep_history(self, history: KeptHistory) -> None:
+        """Have more or less of it fetched from now on.
+
+        Raises:
+            StoreError: the disk refused; nothing has changed.
+        """
+        await self._host.store.put_room(replace(self.record(), history=history))
+        self._record = replace(self._record, history=history)
 
     # Where the room is
 

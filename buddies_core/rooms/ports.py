@@ -11,7 +11,7 @@ from buddies_core.model.address import AddressInfo, PeerAddress
 from buddies_core.model.contact import Contact
 from buddies_core.model.ids import EndpointId, RoomId, RoomName, TopicId
 from buddies_core.model.provenance import Source
-from buddies_core.model.room import Member
+from buddies_core.model.room import KeptHistory, Member
 from buddies_core.pb import peer_pb2
 from buddies_core.rooms.composing import Composer
 from buddies_core.store.invites import InviteStore
@@ -146,5 +146,7 @@ class Host:
     gate: Gate
     legacy: LegacyPort | None = None
     """None: no 0.1.4 peer is a member, and none is told that this node is here."""
+    history: KeptHistory = KeptHistory.ALL
+    """Of rooms that are joined without another choice."""
     warnings: tuple[str, ...] = ()
     """What everybody who joins a room is to know of this node."""

@@ -15,6 +15,7 @@ from buddies_core.model.private import Invite
 from buddies_core.model.room import (
     DialAttempt,
     JoinReport,
+    KeptHistory,
     LeaveReport,
     NamedPeer,
     RotateReport,
@@ -54,7 +55,13 @@ class RoomChanges:
         self._changing: defaultdict[RoomName, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def join(
-        self, room: str, ticket: str | None, agent: UUID | None, *, private: bool = False
+        self,
+        room: str,
+        ticket: str | None,
+        agent: UUID | None,
+        *,
+        private: bool = False,
+        history: KeptHistory | None = None,
     ) -> JoinReport:
         """Be in the room, and stay in it over restarts. Joining again adds the ticket's peers.
 
@@ -84,12 +91,16 @@ class RoomChanges:
         async with self._changing[name]:
             known = self._rooms.get(name)
             if known is None:
-                record = await record_of(name, way_in, self._host, until_s, private=private)
+                record = await record_of(
+                    name, way_in, self._host, until_s, private=private, history=history
+                )
                 await claim(name, record.room_id, self._host.store)
                 tried = await self._enter(record, until_s)
             else:
                 check_same(known, way_in, private=private)
                 tried = await self._come_again(known, way_in, until_s)
+                if history is not None:
+                    await known.line.keep_history(history)
         joined = self._rooms.room(name)
         if agent is not None:
             joined.joined_by.add(agent)
@@ -104,6 +115,7 @@ class RoomChanges:
             already_joined=known is not None,
             tried=tried,
             private=joined.epochs is not None,
+            history=joined.line.history,
             warnings=(
                 *self._host.warnings,
                 *self._host.composer.twin.warnings(),

@@ -18,7 +18,7 @@ from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId, RoomName, TopicId, short
 from buddies_core.model.memory import Whole
 from buddies_core.model.provenance import Trust
-from buddies_core.model.room import Member, NotifyReport, RoomStatus, typed_room
+from buddies_core.model.room import KeptHistory, Member, NotifyReport, RoomStatus, typed_room
 from buddies_core.pb.peer_pb2 import EpochReply, PeerReply, PeerRequest
 from buddies_core.rooms.attached import CLI_AGENT, AttachedAgents
 from buddies_core.rooms.claims import stands_for
@@ -277,7 +277,17 @@ class Rooms:
             away=asked.away(),
             neighbors=len(asked.line.neighbors()),
             joined_at_ms=asked.joined_at_ms,
+            history=asked.line.history,
         )
+
+    def history_of(self, room: RoomName) -> tuple[KeptHistory, int]:
+        """Return what is fetched of what was said in the room, and when this node joined it, in ms.
+
+        Raises:
+            NotFound: this node is not in the room.
+        """
+        asked = self.room(room)
+        return asked.line.history, asked.joined_at_ms
 
     def members(self, room: RoomName) -> tuple[Member, ...]:
         """Return who is present, this node first.

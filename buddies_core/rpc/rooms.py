@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 from uuid import UUID
 
 from grpc.aio import ServicerContext
 
+from buddies_core.convert.arguments import kept_history
 from buddies_core.convert.cursors import member_place, room_place
 from buddies_core.convert.rooms import (
     join_report_to_pb,
@@ -20,7 +22,9 @@ from buddies_core.convert.rooms import (
 )
 from buddies_core.model.ids import RoomName
 from buddies_core.model.room import (
+    CatchingUp,
     JoinReport,
+    KeptHistory,
     LeaveReport,
     NotifyReport,
     RoomStatus,
@@ -51,7 +55,13 @@ class RoomChangesService(Protocol):
     """How this service changes them; see `rooms.room_changes.RoomChanges`."""
 
     async def join(
-        self, room: str, ticket: str | None, agent: UUID | None, *, private: bool
+        self,
+        room: str,
+        ticket: str | None,
+        agent: UUID | None,
+        *,
+        private: bool,
+        history: KeptHistory | None,
     ) -> JoinReport:
         """Be in a room."""
 
@@ -70,8 +80,11 @@ class RoomChangesService(Protocol):
 class HistoryService(Protocol):
     """What was said in rooms before this node came; see `history.service.History`."""
 
-    def joined(self, room: RoomName) -> None:
-        """Have what this node lacks fetched."""
+    async def joined(self, room: RoomName) -> tuple[CatchingUp, ...]:
+        """Have what this node lacks fetched, and return what is being fetched."""
+
+    def catching_up(self, room: RoomName) -> tuple[CatchingUp, ...]:
+        """Return what is being fetched."""
 
 
 class RoomsRpc(RoomsServicer):
@@ -96,10 +109,14 @@ class RoomsRpc(RoomsServicer):
         """Return who is there, once this node is in the room."""
         agent = self._agent(context)
         report = await self._changes.join(
-            request.room, request.ticket or None, agent, private=request.private
+            request.room,
+            request.ticket or None,
+            agent,
+            private=request.private,
+            history=kept_history(request.history),
         )
-        if not report.already_joined:
-            self._history.joined(report.room)
+        if not report.already_joined or request.history:
+            report = replace(report, catching_up=await self._history.joined(report.room))
         return join_report_to_pb(fitting_rooms.join_report(report))
 
     async def Leave(
@@ -123,6 +140,7 @@ class RoomsRpc(RoomsServicer):
     ) -> pb.StatusReply:
         """Return who is in the room."""
         status = self._rooms.status(self._named(request.room))
+        status = replace(status, catching_up=self._history.catching_up(status.room))
         after = member_place(request.cursor)
         return room_status_to_pb(fitting_rooms.room_status(status, after))
 

@@ -15,6 +15,7 @@ from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity
 from buddies_core.model.ids import EndpointId, EpochId, RoomId, RoomName
 from buddies_core.model.private import Founding, PrivateState
 from buddies_core.model.revocation import Revocation
+from buddies_core.model.room import KeptHistory
 from buddies_core.pb import records_pb2 as pb
 from buddies_core.wire.private import (
     decode_epoch,
@@ -40,6 +41,7 @@ class RoomRecord:
     """None of an open room."""
     outdated: bool = False
     """Whether it is a private room of a version whose keys this one does not take."""
+    history: KeptHistory = KeptHistory.ALL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +122,7 @@ def encode_room(room: RoomRecord) -> bytes:
             for peer in room.bootstrap
         ],
         private=None if room.private is None else _private_to_pb(room.private),
+        history=room.history,
     ).SerializeToString()
 
 
@@ -152,6 +155,7 @@ def decode_room(data: bytes) -> RoomRecord:
             else None
         ),
         outdated=outdated,
+        history=KeptHistory(record.history or KeptHistory.ALL),
     )
 
 

@@ -180,9 +180,15 @@ class FakeClient(DaemonClient):
             raise self.failure
 
     async def join_room(
-        self, room: str, ticket: str | None = None, *, private: bool = False
+        self,
+        room: str,
+        ticket: str | None = None,
+        *,
+        private: bool = False,
+        history: str = "",
     ) -> JoinReport:
-        await self._answer("join_room", room, ticket, *(("private",) if private else ()))
+        chosen = (*(("private",) if private else ()), *((history,) if history else ()))
+        await self._answer("join_room", room, ticket, *chosen)
         return JoinReport(
             room=RoomName(room),
             ticket="buddiesticket",

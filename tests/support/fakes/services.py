@@ -21,8 +21,10 @@ from buddies_core.model.memory import MemoryFilter, MemoryKind, MemoryPlace, Mem
 from buddies_core.model.private import TOKEN_BYTES, Founding, Invite
 from buddies_core.model.room import (
     AwayMember,
+    CatchingUp,
     DialAttempt,
     JoinReport,
+    KeptHistory,
     LeaveReport,
     Member,
     NamedPeer,
@@ -229,9 +231,16 @@ class FakeRooms:
         del self.agents[agent]
 
     async def join(
-        self, room: str, ticket: str | None, agent: UUID | None, *, private: bool
+        self,
+        room: str,
+        ticket: str | None,
+        agent: UUID | None,
+        *,
+        private: bool,
+        history: KeptHistory | None,
     ) -> JoinReport:
-        self.calls.append(("join", room, ticket, agent, private))
+        chosen = () if history is None else (history,)
+        self.calls.append(("join", room, ticket, agent, private, *chosen))
         self.contexts.append((room_context.get(), request_context.get()))
         await self._fail_or_wait()
         return replace(self.report, room=RoomName(room), private=private and self.knows_private)
@@ -285,9 +294,14 @@ class FakeHistory:
     """Notes which rooms have just been joined."""
 
     rooms: list[RoomName] = field(default_factory=list)
+    under_way: tuple[CatchingUp, ...] = ()
 
-    def joined(self, room: RoomName) -> None:
+    async def joined(self, room: RoomName) -> tuple[CatchingUp, ...]:
         self.rooms.append(room)
+        return self.under_way
+
+    def catching_up(self, room: RoomName) -> tuple[CatchingUp, ...]:
+        return self.under_way
 
 
 @dataclass

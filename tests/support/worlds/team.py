@@ -35,7 +35,7 @@ from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId, MemoryId, RoomName, open_room_id, short
 from buddies_core.model.memory import MemoryKind, MemoryRef, Whole
 from buddies_core.model.provenance import Trust
-from buddies_core.model.room import Member
+from buddies_core.model.room import KeptHistory, Member
 from buddies_core.model.views import MemoryView
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
 from buddies_core.rooms.composing import Composer
@@ -62,6 +62,8 @@ class TeamRooms:
         self.signers: dict[EndpointId, SignerIdentity] = {}
         self.bytes_max = CONTENT_BYTES_MAX
         self.moves = 0
+        self.history = KeptHistory.ALL
+        self.joined_at_ms = 0
         self.sent: list[tuple[RoomName, bytes]] = []
         self.published: list[tuple[RoomName, Body]] = []
         self.on_send: Callable[[bytes], None] = lambda proof: None
@@ -109,6 +111,9 @@ class TeamRooms:
 
     def message_bytes_max(self, room: RoomName) -> int:
         return self.bytes_max
+
+    def history_of(self, room: RoomName) -> tuple[KeptHistory, int]:
+        return self.history, self.joined_at_ms
 
     def policy_revision(self) -> int:
         return 0

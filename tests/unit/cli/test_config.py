@@ -45,6 +45,7 @@ def test_each_value_is_shown_with_where_it_comes_from(
             {"name": "relay", "value": "", "source": "default"},
             {"name": "legacy", "value": "on", "source": "default"},
             {"name": "model", "value": "all-MiniLM-L6-v2", "source": "default"},
+            {"name": "history", "value": "all", "source": "default"},
             {"name": "signer", "value": "git", "source": "default"},
             {"name": "gpg_key", "value": "", "source": "default"},
             {"name": "ssh_private_key", "value": "", "source": "default"},

@@ -11,6 +11,7 @@ from buddies_core.history.answering import ITEMS_GIVEN_BURST
 from buddies_core.model.bodies import MemoryCreated
 from buddies_core.model.ids import RoomName
 from buddies_core.model.memory import Memory, MemoryFilter
+from buddies_core.model.room import CatchingUp, KeptHistory
 from buddies_core.model.skill_views import Tally
 from buddies_core.pb.peer_pb2 import (
     Items,
@@ -191,7 +192,7 @@ async def dropped_after(alice: HistoryNode, bob: HistoryNode) -> None:
     assert bob.counters["history_members_dropped"] == 1
     assert bob.counters["bugs"] == 0
     assert bob.ids() == own
-    assert bob.history.under_way(DEMO) == ()
+    assert bob.history.catching_up(DEMO) == ()
 
 
 @pytest.mark.parametrize("size", [0, 10, 100])
@@ -361,3 +362,57 @@ async def test_an_item_for_which_there_is_no_room_does_not_end_the_exchange(
         other.id
     ]
     assert bob.counters["history_exchanges"] == 1
+
+
+# How much of it a room is to have
+
+
+async def test_a_node_that_wants_what_was_said_since_it_joined_gets_that_alone(
+    team: HistoryTeam,
+) -> None:
+    alice, bob = team.historian("alice"), team.historian("bob")
+    for number in range(40):
+        team.clock.unix_ms += 1000
+        await alice.store_memory(f"memory {number}")
+    bob.rooms.history, bob.rooms.joined_at_ms = KeptHistory.SINCE_JOIN, team.clock.unix_ms - 4500
+
+    await bob.exchange(alice)
+    asked_by_bob = len(bob.ids())
+    await alice.exchange(bob)
+
+    assert (asked_by_bob, len(bob.ids())) == (5, 5)
+
+
+async def test_a_node_that_wants_no_history_gets_none_and_gives_what_it_has(
+    team: HistoryTeam,
+) -> None:
+    alice, bob = team.historian("alice"), team.historian("bob")
+    bob.rooms.history = KeptHistory.NONE
+    await alice.store_memory("of alice")
+    await bob.store_memory("of bob")
+
+    await bob.exchange(alice)
+    await alice.exchange(bob)
+
+    assert len(bob.ids()) == 1
+    assert len(alice.ids()) == 2
+
+
+async def test_what_is_being_fetched_is_told_while_it_is(team: HistoryTeam) -> None:
+    alice, bob = team.historian("alice"), team.historian("bob")
+    for number in range(600):
+        await alice.store_memory(f"memory {number}")
+    told: list[tuple[CatchingUp, ...]] = []
+
+    def look(request: PeerRequest, replies: list[PeerReply]) -> list[PeerReply]:
+        told.append(bob.history.catching_up(DEMO))
+        return replies
+
+    alice.lies = look
+    await bob.exchange(alice)
+
+    seen = [(it.name, it.received, it.expected) for shown in told for it in shown]
+    assert {name for name, _, _ in seen} == {"alice"}
+    assert all(received < expected <= 600 for _, received, expected in seen)
+    assert {expected for _, _, expected in seen} == {600}
+    assert bob.history.catching_up(DEMO) == ()

@@ -101,11 +101,16 @@ class Waiting(FakeClient):
         self.may_join = asyncio.Event()
 
     async def join_room(
-        self, room: str, ticket: str | None = None, *, private: bool = False
+        self,
+        room: str,
+        ticket: str | None = None,
+        *,
+        private: bool = False,
+        history: str = "",
     ) -> JoinReport:
         self.asked_to_join.set()
         await self.may_join.wait()
-        return await super().join_room(room, ticket, private=private)
+        return await super().join_room(room, ticket, private=private, history=history)
 
 
 JOIN = call("tools/call", 9, name="join_room", arguments={"room": "a"})

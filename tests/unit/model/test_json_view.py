@@ -167,6 +167,8 @@ def test_a_join_shows_who_is_there_and_what_was_tried() -> None:
         "members": [ALICE_ROW, BOB_ROW],
         "tried": [{"endpoint_id": PEER.hex(), "reached": False, "outcome": "refused"}],
         "warnings": ["one peer did not answer"],
+        "history": "all",
+        "catching_up": [],
     }
 
 
@@ -192,6 +194,8 @@ def test_a_room_has_one_row_an_agent_and_one_for_a_member_without() -> None:
             CAROL_ROW,
         ],
         "warnings": [],
+        "history": "all",
+        "catching_up": [],
         "next_cursor": None,
         "away": [
             {
@@ -448,4 +452,5 @@ def test_the_status_shows_everything_the_daemon_says() -> None:
         },
         "counters": {"bad_frames": 3, "wire_errors": 1 << 40},
         "warnings": ["the UDP port was taken"],
+        "catching_up": [],
     }
