@@ -289,7 +289,7 @@ def _entry(view: MemoryView, *, body: bool = True) -> Entry:
     )
     return Entry(
         title=view.title,
-        lines=(said, origin(view.match)),
+        lines=(said, *(_replaced(view) if body else ()), origin(view.match)),
         id=str(view.id),
         body=snippet(view.title, view.content, view.match) if body else "",
     )
@@ -297,3 +297,13 @@ def _entry(view: MemoryView, *, body: bool = True) -> Entry:
 
 memory.add_command(export)
 memory.add_command(import_)
+
+
+def _replaced(view: MemoryView) -> list[str]:
+    """Return a line for each kind of memory that is linked with a listed one."""
+    kinds = (
+        (Relation.SUPERSEDED_BY, view.superseded_by),
+        (Relation.PROPOSALS, view.proposals),
+        (Relation.PROPOSED_FOR, view.proposed_for),
+    )
+    return [f"{_RELATIONS[it]} {', '.join(map(str, ids))}" for it, ids in kinds if ids]

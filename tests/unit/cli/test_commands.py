@@ -1,5 +1,6 @@
 import io
 import sys
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -277,6 +278,17 @@ def test_a_memory_is_shown_with_its_author_and_its_id(person: Person) -> None:
     assert lines[1].startswith("decision in feature-a by alice (claude), ")
     assert lines[1].endswith(", tagged db")
     assert lines[2:] == [str(MEMORY.id), "  We're using PostgreSQL for the user table"]
+
+
+def test_a_hit_names_what_has_replaced_it_and_what_is_proposed(person: Person) -> None:
+    one, other = MemoryId(UUID(int=1)), MemoryId(UUID(int=2))
+    hit = replace(MEMORY, superseded_by=(one,), proposals=(one, other), proposed_for=(other,))
+    person.machine.daemon.found = replace(FOUND, results=(hit,))
+    assert person.types("memory", "search", "q").out.splitlines()[2:5] == [
+        f"replaced by {one}",
+        f"proposed in its place {one}, {other}",
+        f"proposed in place of {other}",
+    ]
 
 
 def test_a_room_shows_its_members_and_what_their_agents_do(person: Person) -> None:
