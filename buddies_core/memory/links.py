@@ -33,7 +33,7 @@ class SignersPort(Protocol):
 class HidesPort(Protocol):
     """What is not to be shown; see `memory.hidden.Hidden`."""
 
-    def hides(self, memory: Memory | MemoryHead) -> bool:
+    def hides(self, item: Memory | MemoryHead) -> bool:
         """Return whether this memory is not to be shown, nor to be handed on."""
 
 

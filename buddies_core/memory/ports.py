@@ -92,5 +92,5 @@ class IndexPort(Protocol):
 class HiddenPort(Protocol):
     """What is not to be shown; see `memory.hidden.Hidden`."""
 
-    def hides(self, memory: Memory | MemoryHead) -> bool:
+    def hides(self, item: Memory | MemoryHead) -> bool:
         """Return whether this memory is not to be shown, nor to be handed on."""

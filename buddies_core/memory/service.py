@@ -16,6 +16,7 @@ from buddies_core.convert.cursors import memory_cursor
 from buddies_core.errors import (
     BuddiesError,
     InvalidInput,
+    NotAllowed,
     NotFound,
     QuotaExceeded,
     StoreError,
@@ -129,13 +130,14 @@ class Memories:
         What is not told is found by members when they compare what they have. Without an id it gets
         one, without a time the present, without a title the content's first line. A content that
         does not fit into a broadcast is told shortened, and its rest is fetched by the members.
-        Calling twice stores two.
-        The one that it supersedes is named among its references: 0.1.4 peers see that alone.
+        Calling twice stores two. The one that it supersedes is named among its references: 0.1.4
+        peers see that alone.
 
         Raises:
             NotFound: this node is not in the room, or nobody has the memory to be superseded.
             InvalidInput: a field is empty or too large, or the memory to be superseded is not in
                 this room, or one of several with its id; the text says which.
+            NotAllowed: the id is that of a memory that was deleted.
             QuotaExceeded: the room or this machine has written as much as it may; nothing was told.
             StoreError: the disk refused; nothing was told.
         """
@@ -179,7 +181,8 @@ class Memories:
         said = None
         if old is not None:  # Before the memory: cut short, it concerns nothing.
             said = await self.amending.supersede(room, entry.id, old.key, agent=agent, user=user)
-        await self._keep(memory)
+        if not await self._keep(memory) and self._hidden.hides(memory):
+            raise NotAllowed(f"{self._hidden.why(memory)}; store it as a new one")
         if not is_told:
             return self._snippet(memory)
         try:

@@ -9,11 +9,12 @@ from buddies_core.model.ids import RoomName
 from buddies_core.model.memory import MemoryKey
 from buddies_core.model.skill import SkillKey, hash_of_key, room_of_key
 from buddies_core.model.transfer import Verified
-from buddies_core.store import contents, keys, skill_keys
+from buddies_core.store import amendment_keys, contents, keys, skill_keys
 from buddies_core.store.database import Database
 from buddies_core.store.items import RocksItems
 from buddies_core.store.memory_records import decode_memory
 from buddies_core.store.records import (
+    decode_amendment,
     decode_binding,
     decode_presence,
     decode_revocation,
@@ -36,6 +37,7 @@ class _Checks:
             keys.MEMORIES: self._memory,
             skill_keys.SKILLS: self._skill,
             skill_keys.VOTES: self._vote,
+            amendment_keys.AMENDMENTS: self._amendment,
             keys.ROOMS: lambda _, data: decode_room(data),
             keys.PRESENCES: lambda _, data: decode_presence(data),
             keys.BINDINGS: lambda _, data: decode_binding(data),
@@ -62,6 +64,10 @@ class _Checks:
     def _vote(self, place: bytes, data: bytes) -> None:
         vote, _ = decode_vote(data)
         self._item(room_of_key(vote.skill), vote.proof, place)
+
+    def _amendment(self, place: bytes, data: bytes) -> None:
+        amendment = decode_amendment(data)
+        self._item(amendment.room, amendment.proof, place)
 
     def _item(self, room: RoomName, proof: bytes, place: bytes) -> None:
         if not self._items.complete:

@@ -10,7 +10,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 
 from buddies_core.errors import BuddiesError, InvalidInput, NotFound, StoreError
-from buddies_core.model.bodies import MemoryCreated, SkillPublished, SkillVoteCast
+from buddies_core.model.bodies import (
+    MemoryCreated,
+    MemoryDeleted,
+    MemorySuperseded,
+    SkillPublished,
+    SkillVoteCast,
+)
 from buddies_core.model.ids import RoomName
 from buddies_core.model.item import BEGIN, Bound, Item
 from buddies_core.model.memory import verified_key
@@ -159,7 +165,7 @@ class Transfer:
         admitted = await self._rooms.admit(room, line.proof)
         content = None if line.content is None else line.content.encode()
         match admitted.message.body:
-            case MemoryCreated():
+            case MemoryCreated() | MemorySuperseded() | MemoryDeleted():
                 await self._memories.receive(admitted, content=content)
             case SkillPublished():
                 await self._skills.receive(admitted, content=content)
