@@ -18,6 +18,7 @@ from buddies_core.errors import (
     NotFound,
     Rotated,
     StoreError,
+    StoreGone,
     TimedOut,
     Unreachable,
     VersionMismatch,
@@ -41,7 +42,10 @@ RAISED = [
         BuddiesError, Busy, InvalidInput, NotAllowed, NotFound, StoreError, TimedOut, Unreachable,
         WireError,
     )
-] + [(DialRefused("refused"), Unreachable)]  # fmt: skip
+] + [
+    (DialRefused("refused"), Unreachable),
+    (StoreGone("its directory was deleted"), StoreError),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("raised", "seen"), RAISED, ids=lambda error: repr(error)[:12])
@@ -64,7 +68,7 @@ def test_both_ends_know_every_error_that_can_cross() -> None:
     }
 
     assert set(STATUS_CODES) == set(connection.ERRORS.values())
-    assert set(STATUS_CODES) == defined - {DaemonUnavailable, VersionMismatch, Rotated}
+    assert set(STATUS_CODES) == defined - {DaemonUnavailable, VersionMismatch, Rotated, StoreGone}
 
 
 async def test_a_text_too_long_for_metadata_is_cut_not_lost(
