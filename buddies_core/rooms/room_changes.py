@@ -120,6 +120,7 @@ class RoomChanges:
                 *self._host.warnings,
                 *self._host.composer.twin.warnings(),
                 *joined.warnings(),
+                *self._rooms.perhaps_meant(joined),
                 *missed(tried),
                 *warned,
             ),

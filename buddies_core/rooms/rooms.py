@@ -22,6 +22,7 @@ from buddies_core.model.room import KeptHistory, Member, NotifyReport, RoomStatu
 from buddies_core.pb.peer_pb2 import EpochReply, PeerReply, PeerRequest
 from buddies_core.rooms.attached import CLI_AGENT, AttachedAgents
 from buddies_core.rooms.claims import stands_for
+from buddies_core.rooms.near_names import looks_like
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.private.invites import Invites
 from buddies_core.rooms.room import Room
@@ -272,7 +273,11 @@ class Rooms:
             room=asked.name,
             topic=TopicId(b"") if asked.epochs else asked.line.topic,
             private=asked.epochs is not None,
-            warnings=(*self._host.composer.twin.warnings(), *asked.warnings()),
+            warnings=(
+                *self._host.composer.twin.warnings(),
+                *asked.warnings(),
+                *self.perhaps_meant(asked),
+            ),
             members=asked.members_in_touch(),
             away=asked.away(),
             neighbors=len(asked.line.neighbors()),
@@ -288,6 +293,22 @@ class Rooms:
         """
         asked = self.room(room)
         return asked.line.history, asked.joined_at_ms
+
+    def perhaps_meant(self, room: Room) -> tuple[str, ...]:
+        """Return what to tell of rooms that look like one in which nobody else is, nor was."""
+        if len(room.members()) > 1 or room.away():
+            return ()
+        alike = [
+            f"{name!r} (others there: {len(self._rooms[name].members()) - 1})"
+            for name in self.joined()
+            if looks_like(room.name, name)
+        ]
+        if not alike:
+            return ()
+        return (
+            f"nobody else is in room {room.name!r}, but this machine is also in"
+            f" {' and '.join(alike)}. If you mean that one, use its name, and leave {room.name!r}",
+        )
 
     def members(self, room: RoomName) -> tuple[Member, ...]:
         """Return who is present, this node first.

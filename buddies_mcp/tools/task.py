@@ -56,7 +56,10 @@ async def _delegate_task(daemon: DaemonClient, arguments: Arguments, call: Call)
         retryable=arguments.flag("retryable"),
         parent_task_id=arguments.text("parent_task_id"),
     )
-    call.patience.limit(arguments.optional_number("wait_secs"))
+    wait_s = arguments.optional_number("wait_secs")
+    if wait_s is None and task.warning:
+        wait_s = 0  # nobody can take it now, and the agent may know better than to wait
+    call.patience.limit(wait_s)
     return await _outcome(daemon, task, call.patience)
 
 
@@ -86,8 +89,19 @@ async def _outcome(
         note = {"warning": f"{task.warning}; {error}" if task.warning else str(error)}
     shown = task_json.outcome_json(task) | note
     if not task.state.is_terminal:
-        return shown | {"next": "the task goes on by itself; call wait_task with its task_id"}
+        return shown | {"next": _until(task)}
     return _with_next(shown, RESULT)
+
+
+def _until(task: TaskView) -> str:
+    """Return what becomes of a task that is not over."""
+    if not task.warning:
+        return "the task goes on by itself; call wait_task with its task_id"
+    expires = f", and expires in {task.left_s:.0f} s if nobody does" if task.left_s else ""
+    return (
+        f"the task is kept here and offered to everybody who comes and may do it{expires};"
+        " call wait_task with its task_id to wait, or cancel_task"
+    )
 
 
 def _with_next(shown: JsonObject, text: str) -> JsonObject:

@@ -137,6 +137,23 @@ async def test_that_nobody_can_do_a_task_is_told_beside_what_became_of_the_wait(
         assert (answer["status"], answer["warning"]) == ("pending", warning)
 
 
+async def test_delegating_where_nobody_can_do_it_says_so_at_once_and_what_becomes_of_the_task() -> (
+    None
+):
+    daemon = FakeClient()
+    daemon.story = [replace(SUBMITTED, warning="nobody is there")]
+    asked = Asked(daemon)
+
+    answer = await asked.call("delegate_task", **TASK)
+
+    assert (answer["status"], answer["warning"], asked.told) == ("pending", "nobody is there", [])
+    assert answer["next"] == (
+        "the task is kept here and offered to everybody who comes and may do it, and expires in"
+        " 600 s if nobody does; call wait_task with its task_id to wait, or cancel_task"
+    )
+    assert [question[0] for question in daemon.asked] == ["delegate_task"]  # type: ignore[index]
+
+
 async def test_waiting_for_a_task_nothing_was_told_of_fails_with_the_daemon() -> None:
     daemon = FakeClient()
     daemon.failure = DaemonUnavailable("no daemon")

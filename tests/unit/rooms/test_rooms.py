@@ -299,6 +299,27 @@ async def test_a_name_or_ticket_that_cannot_be_is_refused(
         assert rooms.joined() == ()
 
 
+async def test_a_room_where_nobody_else_was_names_those_that_look_like_it() -> None:
+    bob = a_host(BOB, "bob")
+    network = network_of(bob)
+    network.reachable.add(ALICE.endpoint)
+    presence = PresenceCopy(proof=await presence_of(ALICE, "alice"))
+    network.answers[ALICE.endpoint] = lambda _: [
+        PeerReply(end=True, hello=HelloReply(presences=[presence]))
+    ]
+    async with rooms_of(bob, let_in_by=(ALICE.endpoint,)) as (rooms, changes):
+        first = await changes.join("demo", ticket(ALICE), None)
+        other = await changes.join("ops", None, None)
+        alone = await changes.join("Demo", None, None)
+        told = (
+            "nobody else is in room 'Demo', but this machine is also in 'demo' (others there: 1)."
+            " If you mean that one, use its name, and leave 'Demo'"
+        )
+        assert (first.warnings, other.warnings, alone.warnings) == ((), (), (told,))
+        assert rooms.status("Demo").warnings == (told,)
+        assert rooms.status("demo").warnings == ()
+
+
 NFC, NFD = RoomName("caf\u00e9"), RoomName("cafe\u0301")
 
 
