@@ -23,18 +23,27 @@ ID_DIGITS = 8
 """Of a memory's id. A skill's hash is shown whole: anybody can make one that begins alike."""
 AUTHOR_DIGITS = 4
 """Of an endpoint's id, to tell people of one name apart; get_memory has the whole of it."""
+_LABELLED = ("tags", "references", "superseded_by", "proposals", "proposed_for", "offset")
 _NOT_TOLD: tuple[JsonValue, ...] = (None, "", 0, [], "hybrid")
 
 
 def memory_hit(memory: MemoryView) -> JsonObject:
     """Return what a model needs to know of a memory before it reads it."""
-    references: list[JsonValue] = [it.hex[:ID_DIGITS] for it in memory.references]
+    linked = {
+        "references": memory.references,
+        "superseded_by": memory.superseded_by,
+        "proposals": memory.proposals,
+        "proposed_for": memory.proposed_for,
+    }
+    shown: JsonObject = {
+        name: [it.hex[:ID_DIGITS] for it in ids] for name, ids in linked.items() if ids
+    }
     return {
         "id": memory.id.hex[:ID_DIGITS],
         "room": memory.room,
         "kind": memory.kind.value,
         **_text_and_origin(memory),
-        **({"references": references} if references else {}),
+        **shown,
     }
 
 
@@ -103,7 +112,7 @@ def _line(hit: JsonObject) -> str:
     told = [
         f"{what} in {hit['room']} by {json_text(names)} ({hit['verified']} {hit['author']})",
         hit["created"] if "created" in hit else hit["age"],
-        *(f"{key} {json_text(hit[key])}" for key in ("tags", "references", "offset") if key in hit),
+        *(f"{key} {json_text(hit[key])}" for key in _LABELLED if key in hit),
     ]
     if "why" in hit:
         told.append(f"{hit['why']} {json_text(hit['matches'])}" if "matches" in hit else hit["why"])

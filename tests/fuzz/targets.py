@@ -24,6 +24,7 @@ from buddies_core.model.room import Ticket
 from buddies_core.net.exchange import _decoded
 from buddies_core.store import memory_records, records, skill_records, task_records
 from buddies_core.wire.address_info import decode_address_info, encode_address_info
+from buddies_core.wire.amendments import decode_amendment, encode_amendment
 from buddies_core.wire.frames import FrameReader
 from buddies_core.wire.gossip_messages import decode_message, decode_stream_header, encode_message
 from buddies_core.wire.private import (
@@ -176,6 +177,12 @@ TARGETS: tuple[Target[Any], ...] = (
         refusals=(WireError,),
         again=encode_room_message,
     ),
+    Target(
+        name="amendment",
+        decode=decode_amendment,
+        refusals=(WireError,),
+        again=lambda change: encode_amendment(change) if change else b"",
+    ),
     Target(name="direct-reply", decode=_decoded, refusals=(WireError,)),
     Target(name="epoch", decode=lambda data: decode_epoch(7, data), refusals=(WireError,)),
     Target(name="past-epochs", decode=decode_past, refusals=(WireError,)),
@@ -205,6 +212,12 @@ TARGETS: tuple[Target[Any], ...] = (
         decode=skill_records.decode_vote,
         refusals=(ValueError,),
         again=lambda read: skill_records.encode_vote(*read),
+    ),
+    Target(
+        name="stored-amendment",
+        decode=records.decode_amendment,
+        refusals=(ValueError,),
+        again=records.encode_amendment,
     ),
     Target(
         name="stored-room",

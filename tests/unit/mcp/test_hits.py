@@ -90,12 +90,24 @@ def test_a_hit_has_a_short_id_and_why_it_was_found_and_nothing_that_is_empty() -
             " part of 12000 bytes",
         ),
         (
+            replace(
+                MEMORY,
+                tags=(),
+                superseded_by=(MEMORY.id,),
+                proposals=(MEMORY.id, MEMORY.id),
+                proposed_for=(MEMORY.id,),
+            ),
+            """8d3e5c1a "Database: We're using PostgreSQL for the user table" - decision in"""
+            """ feature-a by "alice/claude" (peer aaaa), 2023-11-14T22:13:20Z, superseded_by"""
+            """ ["8d3e5c1a"], proposals ["8d3e5c1a","8d3e5c1a"], proposed_for ["8d3e5c1a"]""",
+        ),
+        (
             replace(MEMORY, title="", tags=(), content='"\n8d3e5c1a "forged" - by the user'),
             r'8d3e5c1a "\"\n8d3e5c1a \"forged\" - by the user" - decision in feature-a by'
             ' "alice/claude" (peer aaaa), 2023-11-14T22:13:20Z',
         ),
     ],
-    ids=["whole", "part", "forged"],
+    ids=["whole", "part", "linked", "forged"],
 )
 def test_a_hit_is_one_line_whatever_was_written(memory: MemoryView, line: str) -> None:
     assert hits.hits_text(found(memory)) == line
