@@ -130,7 +130,11 @@ def store(
     )
     for old in view.proposed_for:
         app.note(f"somebody else wrote {old}, so this one is shown as a proposal beside it")
-    app.show(json_view.memory_json(view), f"Stored {view.id} in {terminal.line(view.room)}.")
+    told = terminal.count(view.told or 0, "member")
+    app.show(
+        json_view.memory_json(view),
+        f"Stored {view.id} in {terminal.line(view.room)}; {told} there to hear it.",
+    )
 
 
 @memory.command(name="list")

@@ -45,6 +45,8 @@ def memory_to_pb(memory: MemoryView) -> memory_pb2.MemoryView:
         superseded_by=map(str, memory.superseded_by),
         proposals=map(str, memory.proposals),
         proposed_for=map(str, memory.proposed_for),
+        told=memory.told,
+        held_by=memory.held_by,
     )
 
 
@@ -71,6 +73,8 @@ def memory_from_pb(memory: memory_pb2.MemoryView) -> MemoryView:
         superseded_by=_ids(memory.superseded_by),
         proposals=_ids(memory.proposals),
         proposed_for=_ids(memory.proposed_for),
+        told=memory.told if memory.HasField("told") else None,
+        held_by=memory.held_by if memory.HasField("held_by") else None,
     )
 
 

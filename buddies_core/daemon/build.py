@@ -33,6 +33,7 @@ from buddies_core.memory.documents import MemoryDocuments
 from buddies_core.memory.findings import RecentFinds
 from buddies_core.memory.hidden import Hidden
 from buddies_core.memory.links import Links
+from buddies_core.memory.receipts import Receipts
 from buddies_core.memory.search import Search
 from buddies_core.memory.service import Memories
 from buddies_core.model.ids import EndpointId, short
@@ -153,6 +154,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
         rooms = await stack.enter_async_context(Rooms.open(host))
         old_peers = LegacyPorts.over(rooms, members, clock) if members else None
         finds = RecentFinds()
+        receipts = Receipts(clock)
         memories = Memories(
             store=store,
             index=index,
@@ -163,6 +165,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             finds=finds,
             hidden=hidden,
             links=links,
+            receipts=receipts,
         )
         search = Search(
             local=LocalSearch(index, embedder, documents, hidden),
@@ -223,6 +226,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             clock=clock,
             rng=rng,
             counters=counters,
+            receipts=receipts,
         )
         agents = Agents(config.user, rooms.agents, tasks)
         daemon = DaemonSelf(

@@ -44,7 +44,7 @@ GIVEN_BYTES = 96 << 10
 """The proofs in one request, which has at most 128 KiB."""
 UNDELIVERED_MAX = 256
 """Items that a member has promised and not given. It may have deleted some meanwhile."""
-LACKING_MAX = 10_000
+LACKING_MAX = 1000
 """Items that a member lacks: of more it is not noted which they are."""
 
 _log = logging.getLogger(__name__)
@@ -116,10 +116,12 @@ class Exchanger:
         message: bytes | None = await self._store.read(
             partial(begin, items, MESSAGE_BYTES_MAX, since)
         )
-        idle = 0
+        idle, wants_all = 0, True
         while message is not None:
             before = progress.received + progress.given
             reply = await self._reconcile(progress, message, since)
+            # Of what it does not want it does not say whether it has it.
+            wants_all = wants_all and not reply.wanted_since_ms
             if not progress.expected:
                 progress.expected = max(0, reply.count - len(items))
             try:
@@ -138,7 +140,7 @@ class Exchanger:
             if progress.item_bytes > BYTES_MAX:
                 progress.is_cut_short = True
                 return
-        progress.is_complete = len(progress.lacking) < LACKING_MAX
+        progress.is_complete = wants_all and len(progress.lacking) < LACKING_MAX
 
     async def _reconcile(
         self, progress: Progress, message: bytes, since: Bound

@@ -22,6 +22,7 @@ from buddies_core.history.ports import (
 from buddies_core.history.refusals import Refusals
 from buddies_core.history.schedule import Schedule
 from buddies_core.history.taking import Taker
+from buddies_core.memory.receipts import Receipts
 from buddies_core.model.ids import EndpointId, RoomName, short
 from buddies_core.model.item import BEGIN, END, Bound
 from buddies_core.model.room import CatchingUp, KeptHistory
@@ -51,11 +52,13 @@ class History:
         clock: Clock,
         rng: Random,
         counters: Counter[str],
+        receipts: Receipts,
     ) -> None:
         self._store = store
         self._rooms = rooms
         self._clock = clock
         self._counters = counters
+        self._receipts = receipts
         self._refusals = Refusals()
         self._revision = rooms.policy_revision()
         taker = Taker(
@@ -186,7 +189,7 @@ class History:
         progress = Progress(room, peer)
         self._under_way.append(progress)
         try:
-            since = self._wanted_since(room)
+            since, began = self._wanted_since(room), self._receipts.now()
             if since != END:
                 await self._exchanger.run(progress, since)
         except MemberLied as error:
@@ -203,6 +206,8 @@ class History:
             self._failed(room, peer, lied=False)
         else:
             self._counters["history_exchanges"] += 1
+            if progress.is_complete and since == BEGIN:
+                self._receipts.compared(room, peer, began, frozenset(progress.lacking))
             self._schedule.ended(room, peer, self._clock.now_s(), again=progress.is_cut_short)
         finally:
             self._under_way.remove(progress)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 from typing import TypeAlias
 from uuid import UUID, uuid4
 
@@ -31,6 +32,7 @@ from buddies_core.memory.limits import check_own
 from buddies_core.memory.links import Links
 from buddies_core.memory.naming import GET_TIMEOUT_S, Naming
 from buddies_core.memory.ports import IndexPort, StorePort
+from buddies_core.memory.receipts import Receipts
 from buddies_core.memory.short_ids import id_meant, ref_meant
 from buddies_core.memory.views import page, snippet
 from buddies_core.model.bodies import MemoryCreated
@@ -78,6 +80,7 @@ class Memories:
         finds: RecentFinds,
         hidden: Hidden,
         links: Links,
+        receipts: Receipts,
     ) -> None:
         self._store = store
         self._index = index
@@ -88,6 +91,7 @@ class Memories:
         self._finds = finds
         self._hidden = hidden
         self._links = links
+        self._receipts = receipts
         self._fetcher = MemoryFetcher(rooms, network, clock, counters)
         self._naming = Naming(store, finds, hidden, self._fetcher)
         self.amending = Amending(
@@ -185,14 +189,16 @@ class Memories:
             raise NotAllowed(f"{self._hidden.why(memory)}; store it as a new one")
         if not is_told:
             return self._snippet(memory)
+        listeners = 0
         try:
             await self._rooms.send(room, proof)
+            listeners = len(self._rooms.members(room)) - 1
         except BuddiesError as error:
             # It is kept, and found by whoever searches; only the broadcast is lost.
             _log.warning("memory_not_told memory=%s room=%s: %s", entry.id, room, error)
         if said is not None:
             await self.amending.tell(said)
-        return self._snippet(memory)
+        return replace(self._snippet(memory), told=listeners)
 
     async def _superseded(self, ref: MemoryRef, room: RoomName) -> Memory | MemoryHead:
         old = await self._naming.one(ref)
@@ -277,7 +283,9 @@ class Memories:
             )
         linked = self._links.linked(memory)
         links = self._links.links(memory)
-        return page(memory, self._rooms, offset, limit, linked, links)
+        shown = page(memory, self._rooms, offset, limit, linked, links)
+        held_by = self._receipts.held_by(memory)
+        return replace(shown, memory=replace(shown.memory, held_by=held_by))
 
     def id_of(self, text: str, field: str) -> MemoryId:
         """Return the id that a caller means: a whole one, or 8 of its first hex digits or more.

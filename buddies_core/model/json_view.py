@@ -206,6 +206,8 @@ def memory_json(memory: MemoryView) -> JsonObject:
     for relation, ids in linked.items():
         if ids:
             shown[relation] = [str(id) for id in ids]
+    counts = {"told": memory.told, "held_by": memory.held_by}
+    shown |= {name: count for name, count in counts.items() if count is not None}
     return shown | match_json(memory.content, memory.match)
 
 

@@ -1,6 +1,6 @@
 """What the daemon answers to agents and people: memories as shown, search results, its state."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, TypeAlias, TypeVar
 from uuid import UUID
@@ -71,6 +71,11 @@ class MemoryView:
     proposals: tuple[MemoryId, ...] = ()
     """What others propose in its place."""
     proposed_for: tuple[MemoryId, ...] = ()
+    told: int | None = field(default=None, compare=False)
+    """Members that were there to hear it when it was stored; None where it was not stored now."""
+    held_by: int | None = field(default=None, compare=False)
+    """Members that are known to have it; None where that was not asked. Neither is a part of the
+    memory: it is equal to itself at another moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

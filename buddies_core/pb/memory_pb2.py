@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x62uddies_core/pb/memory.proto\x12\x0e\x62uddies.memory\"\x95\x03\n\nMemoryView\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12\x13\n\x0b\x61uthor_name\x18\x03 \x01(\t\x12\r\n\x05\x61gent\x18\x04 \x01(\t\x12\x10\n\x08verified\x18\x05 \x01(\t\x12\x0c\n\x04room\x18\x06 \x01(\t\x12\x0c\n\x04kind\x18\x07 \x01(\t\x12\r\n\x05title\x18\x08 \x01(\t\x12\x0f\n\x07\x63ontent\x18\t \x01(\t\x12\x0c\n\x04tags\x18\n \x03(\t\x12\x12\n\nreferences\x18\x0b \x03(\t\x12\x14\n\x0c\x63reated_at_s\x18\x0c \x01(\x04\x12\x11\n\ttruncated\x18\r \x01(\x08\x12\x0c\n\x04size\x18\x0e \x01(\x04\x12\x11\n\tsigned_by\x18\x10 \x01(\t\x12)\n\x05match\x18\x11 \x01(\x0b\x32\x15.buddies.memory.MatchH\x00\x88\x01\x01\x12\x12\n\nsupersedes\x18( \x03(\t\x12\x15\n\rsuperseded_by\x18) \x03(\t\x12\x11\n\tproposals\x18* \x03(\t\x12\x14\n\x0cproposed_for\x18+ \x03(\tB\x08\n\x06_matchJ\x04\x08\x0f\x10\x10\"{\n\x05Match\x12\r\n\x05score\x18\x01 \x01(\x01\x12\x0b\n\x03why\x18\x02 \x01(\t\x12\x0b\n\x03\x61ge\x18\x03 \x01(\t\x12\x0e\n\x06offset\x18\x04 \x01(\r\x12\x15\n\rpassage_start\x18\x05 \x01(\r\x12\x13\n\x0bpassage_end\x18\x06 \x01(\r\x12\r\n\x05marks\x18\x07 \x03(\r\"\x80\x01\n\x0cStoreRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x0c\n\x04tags\x18\x05 \x03(\t\x12\x12\n\nreferences\x18\x06 \x03(\t\x12\x12\n\nsupersedes\x18( \x01(\t\"\xcc\x01\n\x06\x46ilter\x12\x11\n\x04room\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x11\n\x04kind\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x0c\n\x04tags\x18\x03 \x03(\t\x12\x13\n\x06\x61uthor\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x15\n\x08since_ms\x18\x05 \x01(\x04H\x03\x88\x01\x01\x12\x12\n\x05\x61gent\x18\x06 \x01(\tH\x04\x88\x01\x01\x12\x1a\n\x12include_superseded\x18( \x01(\x08\x42\x07\n\x05_roomB\x07\n\x05_kindB\t\n\x07_authorB\x0b\n\t_since_msB\x08\n\x06_agent\"T\n\x0bListRequest\x12&\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x16.buddies.memory.Filter\x12\r\n\x05limit\x18\x02 \x01(\r\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\"^\n\tListReply\x12+\n\x07results\x18\x01 \x03(\x0b\x32\x1a.buddies.memory.MemoryView\x12\x0f\n\x07\x64\x61maged\x18\x02 \x01(\r\x12\x13\n\x0bnext_cursor\x18\x03 \x01(\t\"7\n\nGetRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\r\x12\r\n\x05limit\x18\x03 \x01(\r\"\xa4\x01\n\x08GetReply\x12*\n\x06memory\x18\x01 \x01(\x0b\x32\x1a.buddies.memory.MemoryView\x12\x0e\n\x06offset\x18\x02 \x01(\r\x12\x18\n\x0bnext_offset\x18\x03 \x01(\rH\x00\x88\x01\x01\x12\r\n\x05total\x18\x04 \x01(\r\x12#\n\x05links\x18( \x03(\x0b\x32\x14.buddies.memory.LinkB\x0e\n\x0c_next_offset\"H\n\x04Link\x12\x10\n\x08relation\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x13\n\x0b\x61uthor_name\x18\x04 \x01(\t\"+\n\rDeleteRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"6\n\x0b\x44\x65leteReply\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04room\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\")\n\rForgetRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04undo\x18\x02 \x01(\x08\"\x1d\n\x0b\x46orgetReply\x12\x0e\n\x06titles\x18\x01 \x03(\t\"h\n\rSearchRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12&\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x16.buddies.memory.Filter\x12\x11\n\ttimeout_s\x18\x03 \x01(\x01\x12\r\n\x05limit\x18\x04 \x01(\r\"\xc2\x01\n\x0bSearchReply\x12+\n\x07results\x18\x01 \x03(\x0b\x32\x1a.buddies.memory.MemoryView\x12(\n\x08\x61nswered\x18\x02 \x03(\x0b\x32\x16.buddies.memory.Answer\x12+\n\nunanswered\x18\x03 \x03(\x0b\x32\x17.buddies.memory.Silence\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\r\n\x05notes\x18\x05 \x03(\t\x12\x10\n\x08left_out\x18\x06 \x01(\r\"M\n\x06\x41nswer\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07results\x18\x03 \x01(\r\x12\x12\n\nelapsed_ms\x18\x04 \x01(\r\"9\n\x07Silence\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t2\x9c\x03\n\x08Memories\x12\x41\n\x05Store\x12\x1c.buddies.memory.StoreRequest\x1a\x1a.buddies.memory.MemoryView\x12>\n\x04List\x12\x1b.buddies.memory.ListRequest\x1a\x19.buddies.memory.ListReply\x12;\n\x03Get\x12\x1a.buddies.memory.GetRequest\x1a\x18.buddies.memory.GetReply\x12\x44\n\x06Search\x12\x1d.buddies.memory.SearchRequest\x1a\x1b.buddies.memory.SearchReply\x12\x44\n\x06\x44\x65lete\x12\x1d.buddies.memory.DeleteRequest\x1a\x1b.buddies.memory.DeleteReply\x12\x44\n\x06\x46orget\x12\x1d.buddies.memory.ForgetRequest\x1a\x1b.buddies.memory.ForgetReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x62uddies_core/pb/memory.proto\x12\x0e\x62uddies.memory\"\xd3\x03\n\nMemoryView\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12\x13\n\x0b\x61uthor_name\x18\x03 \x01(\t\x12\r\n\x05\x61gent\x18\x04 \x01(\t\x12\x10\n\x08verified\x18\x05 \x01(\t\x12\x0c\n\x04room\x18\x06 \x01(\t\x12\x0c\n\x04kind\x18\x07 \x01(\t\x12\r\n\x05title\x18\x08 \x01(\t\x12\x0f\n\x07\x63ontent\x18\t \x01(\t\x12\x0c\n\x04tags\x18\n \x03(\t\x12\x12\n\nreferences\x18\x0b \x03(\t\x12\x14\n\x0c\x63reated_at_s\x18\x0c \x01(\x04\x12\x11\n\ttruncated\x18\r \x01(\x08\x12\x0c\n\x04size\x18\x0e \x01(\x04\x12\x11\n\tsigned_by\x18\x10 \x01(\t\x12)\n\x05match\x18\x11 \x01(\x0b\x32\x15.buddies.memory.MatchH\x00\x88\x01\x01\x12\x12\n\nsupersedes\x18( \x03(\t\x12\x15\n\rsuperseded_by\x18) \x03(\t\x12\x11\n\tproposals\x18* \x03(\t\x12\x14\n\x0cproposed_for\x18+ \x03(\t\x12\x11\n\x04told\x18\x32 \x01(\rH\x01\x88\x01\x01\x12\x14\n\x07held_by\x18\x33 \x01(\rH\x02\x88\x01\x01\x42\x08\n\x06_matchB\x07\n\x05_toldB\n\n\x08_held_byJ\x04\x08\x0f\x10\x10\"{\n\x05Match\x12\r\n\x05score\x18\x01 \x01(\x01\x12\x0b\n\x03why\x18\x02 \x01(\t\x12\x0b\n\x03\x61ge\x18\x03 \x01(\t\x12\x0e\n\x06offset\x18\x04 \x01(\r\x12\x15\n\rpassage_start\x18\x05 \x01(\r\x12\x13\n\x0bpassage_end\x18\x06 \x01(\r\x12\r\n\x05marks\x18\x07 \x03(\r\"\x80\x01\n\x0cStoreRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x0c\n\x04tags\x18\x05 \x03(\t\x12\x12\n\nreferences\x18\x06 \x03(\t\x12\x12\n\nsupersedes\x18( \x01(\t\"\xcc\x01\n\x06\x46ilter\x12\x11\n\x04room\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x11\n\x04kind\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x0c\n\x04tags\x18\x03 \x03(\t\x12\x13\n\x06\x61uthor\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x15\n\x08since_ms\x18\x05 \x01(\x04H\x03\x88\x01\x01\x12\x12\n\x05\x61gent\x18\x06 \x01(\tH\x04\x88\x01\x01\x12\x1a\n\x12include_superseded\x18( \x01(\x08\x42\x07\n\x05_roomB\x07\n\x05_kindB\t\n\x07_authorB\x0b\n\t_since_msB\x08\n\x06_agent\"T\n\x0bListRequest\x12&\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x16.buddies.memory.Filter\x12\r\n\x05limit\x18\x02 \x01(\r\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\"^\n\tListReply\x12+\n\x07results\x18\x01 \x03(\x0b\x32\x1a.buddies.memory.MemoryView\x12\x0f\n\x07\x64\x61maged\x18\x02 \x01(\r\x12\x13\n\x0bnext_cursor\x18\x03 \x01(\t\"7\n\nGetRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\r\x12\r\n\x05limit\x18\x03 \x01(\r\"\xa4\x01\n\x08GetReply\x12*\n\x06memory\x18\x01 \x01(\x0b\x32\x1a.buddies.memory.MemoryView\x12\x0e\n\x06offset\x18\x02 \x01(\r\x12\x18\n\x0bnext_offset\x18\x03 \x01(\rH\x00\x88\x01\x01\x12\r\n\x05total\x18\x04 \x01(\r\x12#\n\x05links\x18( \x03(\x0b\x32\x14.buddies.memory.LinkB\x0e\n\x0c_next_offset\"H\n\x04Link\x12\x10\n\x08relation\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x13\n\x0b\x61uthor_name\x18\x04 \x01(\t\"+\n\rDeleteRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"6\n\x0b\x44\x65leteReply\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04room\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\")\n\rForgetRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04undo\x18\x02 \x01(\x08\"\x1d\n\x0b\x46orgetReply\x12\x0e\n\x06titles\x18\x01 \x03(\t\"h\n\rSearchRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12&\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x16.buddies.memory.Filter\x12\x11\n\ttimeout_s\x18\x03 \x01(\x01\x12\r\n\x05limit\x18\x04 \x01(\r\"\xc2\x01\n\x0bSearchReply\x12+\n\x07results\x18\x01 \x03(\x0b\x32\x1a.buddies.memory.MemoryView\x12(\n\x08\x61nswered\x18\x02 \x03(\x0b\x32\x16.buddies.memory.Answer\x12+\n\nunanswered\x18\x03 \x03(\x0b\x32\x17.buddies.memory.Silence\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\r\n\x05notes\x18\x05 \x03(\t\x12\x10\n\x08left_out\x18\x06 \x01(\r\"M\n\x06\x41nswer\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07results\x18\x03 \x01(\r\x12\x12\n\nelapsed_ms\x18\x04 \x01(\r\"9\n\x07Silence\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t2\x9c\x03\n\x08Memories\x12\x41\n\x05Store\x12\x1c.buddies.memory.StoreRequest\x1a\x1a.buddies.memory.MemoryView\x12>\n\x04List\x12\x1b.buddies.memory.ListRequest\x1a\x19.buddies.memory.ListReply\x12;\n\x03Get\x12\x1a.buddies.memory.GetRequest\x1a\x18.buddies.memory.GetReply\x12\x44\n\x06Search\x12\x1d.buddies.memory.SearchRequest\x1a\x1b.buddies.memory.SearchReply\x12\x44\n\x06\x44\x65lete\x12\x1d.buddies.memory.DeleteRequest\x1a\x1b.buddies.memory.DeleteReply\x12\x44\n\x06\x46orget\x12\x1d.buddies.memory.ForgetRequest\x1a\x1b.buddies.memory.ForgetReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,39 +32,39 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'buddies_core.pb.memory_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MEMORYVIEW']._serialized_start=49
-  _globals['_MEMORYVIEW']._serialized_end=454
-  _globals['_MATCH']._serialized_start=456
-  _globals['_MATCH']._serialized_end=579
-  _globals['_STOREREQUEST']._serialized_start=582
-  _globals['_STOREREQUEST']._serialized_end=710
-  _globals['_FILTER']._serialized_start=713
-  _globals['_FILTER']._serialized_end=917
-  _globals['_LISTREQUEST']._serialized_start=919
-  _globals['_LISTREQUEST']._serialized_end=1003
-  _globals['_LISTREPLY']._serialized_start=1005
-  _globals['_LISTREPLY']._serialized_end=1099
-  _globals['_GETREQUEST']._serialized_start=1101
-  _globals['_GETREQUEST']._serialized_end=1156
-  _globals['_GETREPLY']._serialized_start=1159
-  _globals['_GETREPLY']._serialized_end=1323
-  _globals['_LINK']._serialized_start=1325
-  _globals['_LINK']._serialized_end=1397
-  _globals['_DELETEREQUEST']._serialized_start=1399
-  _globals['_DELETEREQUEST']._serialized_end=1442
-  _globals['_DELETEREPLY']._serialized_start=1444
-  _globals['_DELETEREPLY']._serialized_end=1498
-  _globals['_FORGETREQUEST']._serialized_start=1500
-  _globals['_FORGETREQUEST']._serialized_end=1541
-  _globals['_FORGETREPLY']._serialized_start=1543
-  _globals['_FORGETREPLY']._serialized_end=1572
-  _globals['_SEARCHREQUEST']._serialized_start=1574
-  _globals['_SEARCHREQUEST']._serialized_end=1678
-  _globals['_SEARCHREPLY']._serialized_start=1681
-  _globals['_SEARCHREPLY']._serialized_end=1875
-  _globals['_ANSWER']._serialized_start=1877
-  _globals['_ANSWER']._serialized_end=1954
-  _globals['_SILENCE']._serialized_start=1956
-  _globals['_SILENCE']._serialized_end=2013
-  _globals['_MEMORIES']._serialized_start=2016
-  _globals['_MEMORIES']._serialized_end=2428
+  _globals['_MEMORYVIEW']._serialized_end=516
+  _globals['_MATCH']._serialized_start=518
+  _globals['_MATCH']._serialized_end=641
+  _globals['_STOREREQUEST']._serialized_start=644
+  _globals['_STOREREQUEST']._serialized_end=772
+  _globals['_FILTER']._serialized_start=775
+  _globals['_FILTER']._serialized_end=979
+  _globals['_LISTREQUEST']._serialized_start=981
+  _globals['_LISTREQUEST']._serialized_end=1065
+  _globals['_LISTREPLY']._serialized_start=1067
+  _globals['_LISTREPLY']._serialized_end=1161
+  _globals['_GETREQUEST']._serialized_start=1163
+  _globals['_GETREQUEST']._serialized_end=1218
+  _globals['_GETREPLY']._serialized_start=1221
+  _globals['_GETREPLY']._serialized_end=1385
+  _globals['_LINK']._serialized_start=1387
+  _globals['_LINK']._serialized_end=1459
+  _globals['_DELETEREQUEST']._serialized_start=1461
+  _globals['_DELETEREQUEST']._serialized_end=1504
+  _globals['_DELETEREPLY']._serialized_start=1506
+  _globals['_DELETEREPLY']._serialized_end=1560
+  _globals['_FORGETREQUEST']._serialized_start=1562
+  _globals['_FORGETREQUEST']._serialized_end=1603
+  _globals['_FORGETREPLY']._serialized_start=1605
+  _globals['_FORGETREPLY']._serialized_end=1634
+  _globals['_SEARCHREQUEST']._serialized_start=1636
+  _globals['_SEARCHREQUEST']._serialized_end=1740
+  _globals['_SEARCHREPLY']._serialized_start=1743
+  _globals['_SEARCHREPLY']._serialized_end=1937
+  _globals['_ANSWER']._serialized_start=1939
+  _globals['_ANSWER']._serialized_end=2016
+  _globals['_SILENCE']._serialized_start=2018
+  _globals['_SILENCE']._serialized_end=2075
+  _globals['_MEMORIES']._serialized_start=2078
+  _globals['_MEMORIES']._serialized_end=2490
 # @@protoc_insertion_point(module_scope)

@@ -42,6 +42,8 @@ class MemoryView(_message.Message):
     SUPERSEDED_BY_FIELD_NUMBER: _builtins.int
     PROPOSALS_FIELD_NUMBER: _builtins.int
     PROPOSED_FOR_FIELD_NUMBER: _builtins.int
+    TOLD_FIELD_NUMBER: _builtins.int
+    HELD_BY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     author: _builtins.str
     author_name: _builtins.str
@@ -56,6 +58,10 @@ class MemoryView(_message.Message):
     size: _builtins.int
     signed_by: _builtins.str
     """The label of the signer that vouches for the author."""
+    told: _builtins.int
+    """Members that were there to hear it, in the answer to Store."""
+    held_by: _builtins.int
+    """Members that are known to have it, in the answer to Get."""
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -99,14 +105,25 @@ class MemoryView(_message.Message):
         superseded_by: _abc.Iterable[_builtins.str] | None = ...,
         proposals: _abc.Iterable[_builtins.str] | None = ...,
         proposed_for: _abc.Iterable[_builtins.str] | None = ...,
+        told: _builtins.int | None = ...,
+        held_by: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_match", b"_match", "match", b"match"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_held_by", b"_held_by", "_match", b"_match", "_told", b"_told", "held_by", b"held_by", "match", b"match", "told", b"told"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_match", b"_match", "agent", b"agent", "author", b"author", "author_name", b"author_name", "content", b"content", "created_at_s", b"created_at_s", "id", b"id", "kind", b"kind", "match", b"match", "proposals", b"proposals", "proposed_for", b"proposed_for", "references", b"references", "room", b"room", "signed_by", b"signed_by", "size", b"size", "superseded_by", b"superseded_by", "supersedes", b"supersedes", "tags", b"tags", "title", b"title", "truncated", b"truncated", "verified", b"verified"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_held_by", b"_held_by", "_match", b"_match", "_told", b"_told", "agent", b"agent", "author", b"author", "author_name", b"author_name", "content", b"content", "created_at_s", b"created_at_s", "held_by", b"held_by", "id", b"id", "kind", b"kind", "match", b"match", "proposals", b"proposals", "proposed_for", b"proposed_for", "references", b"references", "room", b"room", "signed_by", b"signed_by", "size", b"size", "superseded_by", b"superseded_by", "supersedes", b"supersedes", "tags", b"tags", "title", b"title", "told", b"told", "truncated", b"truncated", "verified", b"verified"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__held_by: _TypeAlias = _typing.Literal["held_by"]  # noqa: Y015
+    _WhichOneofArgType__held_by: _TypeAlias = _typing.Literal["_held_by", b"_held_by"]  # noqa: Y015
     _WhichOneofReturnType__match: _TypeAlias = _typing.Literal["match"]  # noqa: Y015
     _WhichOneofArgType__match: _TypeAlias = _typing.Literal["_match", b"_match"]  # noqa: Y015
+    _WhichOneofReturnType__told: _TypeAlias = _typing.Literal["told"]  # noqa: Y015
+    _WhichOneofArgType__told: _TypeAlias = _typing.Literal["_told", b"_told"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__held_by) -> _WhichOneofReturnType__held_by | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__match) -> _WhichOneofReturnType__match | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__told) -> _WhichOneofReturnType__told | None: ...
 
 Global___MemoryView: _TypeAlias = MemoryView  # noqa: Y015
 

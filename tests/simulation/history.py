@@ -180,7 +180,8 @@ def play(seed: int) -> None:
     again = f"seed {seed}: {counts}; again: make sim-history SEED={seed}"
     assert all(ids == sets[0] for ids in sets), again
     assert sets[0], again
-    bad = ("bugs", "history_members_dropped", "history_items_refused")
+    # A vote that comes before its skill counts as refused; it waits for it.
+    bad = ("bugs", "history_members_dropped")
     counted = {name: sum(node.counters[name] for node in world.nodes) for name in bad}
     assert not any(counted.values()), f"{again} {counted}"
 

@@ -35,6 +35,7 @@ class HistoryNode(SkillNode):
             clock=self.clock,
             rng=Random(self.name),
             counters=self.counters,
+            receipts=self.receipts,
         )
 
     async def answer(

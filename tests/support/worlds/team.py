@@ -27,6 +27,7 @@ from buddies_core.memory.documents import MemoryDocuments
 from buddies_core.memory.findings import RecentFinds
 from buddies_core.memory.hidden import Hidden
 from buddies_core.memory.links import Links
+from buddies_core.memory.receipts import Receipts
 from buddies_core.memory.search import Search
 from buddies_core.memory.service import Memories
 from buddies_core.model.bodies import Body
@@ -263,6 +264,7 @@ class Node:
         self.links = Links(self.store, self.rooms, self.hidden)
         self.documents = MemoryDocuments(self.store, self.links)
         self.index = FakeIndex(self.documents)
+        self.receipts = Receipts(self.clock)
         self.memories = Memories(
             store=self.store,
             index=self.index,
@@ -273,6 +275,7 @@ class Node:
             finds=self.finds,
             hidden=self.hidden,
             links=self.links,
+            receipts=self.receipts,
         )
         self.search = Search(
             local=LocalSearch(self.index, self.embedder, self.documents, self.hidden),

@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
-from buddies_core.errors import QuotaExceeded
+from buddies_core.errors import Busy, QuotaExceeded
 from buddies_core.history import exchange as exchanging
 from buddies_core.history.answering import ITEMS_GIVEN_BURST
 from buddies_core.model.bodies import MemoryCreated
-from buddies_core.model.ids import RoomName
+from buddies_core.model.ids import MemoryId, RoomName
 from buddies_core.model.memory import Memory, MemoryFilter
 from buddies_core.model.room import CatchingUp, KeptHistory
 from buddies_core.model.skill_views import Tally
@@ -416,3 +416,67 @@ async def test_what_is_being_fetched_is_told_while_it_is(team: HistoryTeam) -> N
     assert all(received < expected <= 600 for _, received, expected in seen)
     assert {expected for _, _, expected in seen} == {600}
     assert bob.history.catching_up(DEMO) == ()
+
+
+# Who has it
+
+
+async def held_by(node: HistoryNode, id: MemoryId) -> int | None:
+    return (await node.memories.get(id, 0, 10)).memory.held_by
+
+
+def a_minute_passes(team: HistoryTeam) -> None:
+    team.clock.unix_ms += 60_000
+    team.clock.monotonic_s += 60
+
+
+async def test_a_memory_is_stored_then_told_then_held_by_those_that_were_compared_with(
+    team: HistoryTeam,
+) -> None:
+    alice, bob, _ = (team.historian(name) for name in ("alice", "bob", "carol"))
+
+    stored = await alice.store_memory("We use PostgreSQL")
+    assert (stored.told, await held_by(alice, stored.id)) == (2, 0)
+    a_minute_passes(team)
+    await alice.exchange(bob)
+
+    assert await held_by(alice, stored.id) == 1
+
+
+async def test_a_member_that_refused_a_memory_does_not_count_as_a_holder(
+    team: HistoryTeam,
+) -> None:
+    alice, bob = team.historian("alice"), team.historian("bob")
+    stored = await alice.store_memory("We use PostgreSQL")
+    bob.history._answering._taker._memories = Deaf()
+    a_minute_passes(team)
+
+    await alice.exchange(bob)
+
+    assert await held_by(alice, stored.id) == 0
+
+
+@pytest.mark.parametrize("kept", [KeptHistory.NONE, KeptHistory.SINCE_JOIN])
+async def test_a_member_that_does_not_want_a_memory_does_not_count_as_a_holder(
+    team: HistoryTeam, kept: KeptHistory
+) -> None:
+    alice, bob = team.historian("alice"), team.historian("bob")
+    stored = await alice.store_memory("We use PostgreSQL")
+    a_minute_passes(team)
+    bob.rooms.history, bob.rooms.joined_at_ms = kept, team.clock.unix_ms
+
+    await alice.exchange(bob)
+
+    assert len(bob.ids()) == 0
+    assert await held_by(alice, stored.id) == 0
+
+
+async def test_nobody_is_told_of_a_memory_whose_broadcast_failed(team: HistoryTeam) -> None:
+    alice, _ = team.historian("alice"), team.historian("bob")
+
+    def fail(proof: bytes) -> None:
+        raise Busy("too much is being said")
+
+    alice.rooms.on_send = fail
+
+    assert (await alice.store_memory("We use PostgreSQL")).told == 0

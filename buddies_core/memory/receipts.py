@@ -1,0 +1,64 @@
+"""How many members have a memory, as far as this node knows: by comparing histories with them.
+
+Nobody acknowledges a broadcast. But after a complete comparison a member has all that this node had
+before it, save for what it lacks. What is said here is never more than is known: a member that was
+not compared with, or not since the memory was stored, does not count.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from hashlib import sha256
+
+from buddies_core.clock import Clock
+from buddies_core.model.ids import EndpointId, RoomName
+from buddies_core.model.memory import Memory
+
+COMPARED_MAX = 256
+"""Rooms and members with which this node has compared last."""
+BEING_STORED_MS = 10_000
+"""A memory that came so shortly before a comparison may not have been on disk when that began."""
+CLOCK_SET_BACK_MS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a comparison began."""
+
+    at_ms: int
+    ahead_ms: float
+    """By how much the wall clock is ahead of the monotonic one."""
+
+
+class Receipts:
+    """What members were found to have. One event loop owns this; nothing of it is on disk."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._compared: OrderedDict[tuple[RoomName, EndpointId], tuple[Moment, frozenset[bytes]]]
+        self._compared = OrderedDict()
+
+    def now(self) -> Moment:
+        """Return the moment at which a comparison begins."""
+        at_ms = self._clock.wall_ms()
+        return Moment(at_ms, at_ms - self._clock.now_s() * 1000)
+
+    def compared(
+        self, room: RoomName, peer: EndpointId, began: Moment, lacking: frozenset[bytes]
+    ) -> None:
+        """Take note that a member has all that was here then, but for these, by their proofs."""
+        self._compared.pop((room, peer), None)
+        self._compared[room, peer] = began, lacking
+        if len(self._compared) > COMPARED_MAX:
+            self._compared.popitem(last=False)
+
+    def held_by(self, memory: Memory) -> int:
+        """Return how many other members are known to have a memory of this machine."""
+        id, ahead_ms = sha256(memory.proof).digest(), self.now().ahead_ms
+        return sum(
+            room == memory.entry.room
+            and memory.received_at_ms < began.at_ms - BEING_STORED_MS
+            # Else it is not known which of both was first.
+            and ahead_ms > began.ahead_ms - CLOCK_SET_BACK_MS
+            and id not in lacking
+            for (room, _), (began, lacking) in self._compared.items()
+        )
