@@ -5,10 +5,12 @@ that a peer says may end this: what is not believed is counted and dropped.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
 
+from buddies_core.asking.everyone import ROOMS_IN_REQUEST_MAX
 from buddies_core.clock import Clock
 from buddies_core.errors import (
     BuddiesError,
@@ -43,7 +45,7 @@ from buddies_core.model.bodies import (
     TaskResponse,
     UnknownBody,
 )
-from buddies_core.model.ids import EndpointId, short
+from buddies_core.model.ids import EndpointId, RoomName, short
 from buddies_core.net.driver import ContentDelivered, NeighborCameUp, NeighborWentDown
 from buddies_core.net.incoming import IncomingRequest
 from buddies_core.net.network import Network
@@ -253,17 +255,31 @@ class Inbound:
                     PeerReply(hello=part) for part in await room.answer_hello(request.hello, caller)
                 ]
             case "search":
-                return [PeerReply(search=await self.search.answer(caller, name, request.search))]
+                more = await self._more(caller, request)
+                found = await self.search.answer(caller, name, request.search, more)
+                return [PeerReply(search=found)]
             case "fetch_memory":
                 return await self.memories.answer_fetch(caller, name, request.fetch_memory)
             case "search_skills":
-                return await self.skill_search.answer(caller, name, request.search_skills)
+                more = await self._more(caller, request)
+                return await self.skill_search.answer(caller, name, request.search_skills, more)
             case "fetch_skill":
                 return self.skills.answer_fetch(caller, name, request.fetch_skill)
             case "reconcile" | "fetch_items" | "give_items":
                 return await self.history.answer(caller, name, request)
             case _:
                 return await self.tasks.answer(caller, name, request)
+
+    async def _more(self, caller: EndpointId, request: PeerRequest) -> dict[RoomName, int]:
+        """Return the further rooms of a request that the caller may ask in, with their numbers."""
+        rooms: dict[RoomName, int] = {}
+        for number, key in enumerate(request.more[:ROOMS_IN_REQUEST_MAX], start=1):
+            asked = PeerRequest(topic=key.topic, proof=key.proof)
+            with contextlib.suppress(BuddiesError):
+                room = self.rooms.asked(caller, asked)
+                await self.gate.check_caller(room, caller, asked)
+                rooms[room.name] = number
+        return rooms
 
 
 def _reason(error: BuddiesError) -> Refusal.Reason.ValueType:

@@ -12,13 +12,24 @@ from buddies_core.asking.patience import Patience
 from buddies_core.asking.ports import SearchPort
 from buddies_core.asking.question import Answer, ItemT, Question, reason_of
 from buddies_core.clock import Clock
-from buddies_core.errors import BuddiesError, TimedOut
+from buddies_core.errors import (
+    BuddiesError,
+    InvalidInput,
+    NotAllowed,
+    NotFound,
+    Rotated,
+    TimedOut,
+)
 from buddies_core.finding.feeding import IndexProgress
 from buddies_core.model.ids import RoomName
 from buddies_core.model.room import Member
 from buddies_core.pb import peer_pb2
 
-Asked: TypeAlias = tuple[RoomName, Member]
+Asked: TypeAlias = tuple[Sequence[RoomName], Member]
+"""A member and the rooms that it is in, too."""
+
+ROOMS_IN_REQUEST_MAX = 256
+"""Rooms of one request. Each takes up to 70 bytes of its 128 KiB."""
 
 _CAME_LATE = "its answer to the last time this was asked, which came late"
 
@@ -96,9 +107,9 @@ class Everyone(Generic[ItemT]):
         self, question: Question, task: asyncio.Task[Answer[ItemT]], asked: Asked, waited_s: float
     ) -> Answer[ItemT]:
         """Return what a member said too late to the same question before, or that it is silent."""
-        room, member = asked
+        rooms, member = asked
         self._patience.gave_up(member, self._clock.wall_ms())
-        key = (member.endpoint, room, question.query, question.filter, question.limit)
+        key = (member.endpoint, tuple(rooms), question.query, question.filter, question.limit)
         task.add_done_callback(partial(self._came_late, key))
         if (late := self._late.take(key)) is not None:
             return replace(late, missing=_CAME_LATE)
@@ -118,26 +129,79 @@ class Everyone(Generic[ItemT]):
         request: peer_pb2.PeerRequest,
         findings: Findings[ItemT],
     ) -> Answer[ItemT]:
-        """Ask a member for what it has of one room; never raises for what a peer does."""
-        room, member = asked
+        """Ask a member for what it has of rooms; never raises for what a peer does.
+
+        All are named in one request. Those of which it tells nothing are asked about one by one: it
+        then says why, goes on to the newest keys with us, or is too old to know better.
+        """
+        rooms, member = asked
+        answer, left = await self._ask_at_once(question, rooms, member, request, findings)
+        if not left:
+            return answer
+        async with asyncio.TaskGroup() as group:
+            asking = [
+                group.create_task(self._ask_at_once(question, (it,), member, request, findings))
+                for it in left
+            ]
+        return _joined([answer, *(task.result()[0] for task in asking)])
+
+    async def _ask_at_once(
+        self,
+        question: Question,
+        rooms: Sequence[RoomName],
+        member: Member,
+        request: peer_pb2.PeerRequest,
+        findings: Findings[ItemT],
+    ) -> tuple[Answer[ItemT], Sequence[RoomName]]:
+        """Return what a member has of these rooms, and the rooms that it has left out."""
+        first, *others = rooms
+        keys = {it: key for it in others if (key := self._network.key_for(member.endpoint, it))}
+        named = (first, *tuple(keys)[: ROOMS_IN_REQUEST_MAX - 1])
+        if others:
+            request = peer_pb2.PeerRequest.FromString(request.SerializeToString())
+            request.more.extend(keys[it] for it in named[1:])
         left_s = question.left_s(self._clock.now_s())
         try:
             async with asyncio.timeout(left_s):
-                replies = await self._network.ask(member.endpoint, room, request, left_s)
+                replies = await self._network.ask(member.endpoint, first, request, left_s)
                 said = [self._said(reply) for reply in replies]
-                copies = [found for reply in said for found in reply.found]
-                hits = await findings.take(room, member.endpoint, copies[: question.limit])
+                copies = [found for reply in said for found in reply.found][: question.limit]
+                hits = [
+                    hit
+                    for number, room in enumerate(named)
+                    if (found := [it for it in copies if it.room == number])
+                    for hit in await findings.take(room, member.endpoint, found)
+                ]
         except (TimeoutError, TimedOut):
-            return Answer(member=member, silence=_silence(question.timeout_s))
+            return Answer(member=member, silence=_silence(question.timeout_s)), ()
+        except (NotFound, NotAllowed, InvalidInput, Rotated) as refusal:
+            if others:
+                return Answer(member=member), rooms
+            return Answer(member=member, silence=reason_of(refusal)), ()
         except BuddiesError as error:
-            return Answer(member=member, silence=reason_of(error))
-        return Answer(
+            return Answer(member=member, silence=reason_of(error)), ()
+        told = {0, *(number for reply in said for number in reply.rooms)}
+        searched = {room for number, room in enumerate(named) if number in told}
+        answer = Answer(
             member=member,
             hits=hits,
             elapsed_ms=question.elapsed_ms(self._clock.now_s()),
             lexical_only=any(reply.lexical_only for reply in said),
             missing=next((note for reply in said if (note := _missing(reply.progress))), ""),
         )
+        return answer, [room for room in rooms if room not in searched]
+
+
+def _joined(answers: Sequence[Answer[ItemT]]) -> Answer[ItemT]:
+    """Return the answers of one member as one."""
+    return Answer(
+        member=answers[0].member,
+        hits=[hit for it in answers for hit in it.hits],
+        elapsed_ms=max(it.elapsed_ms for it in answers),
+        lexical_only=any(it.lexical_only for it in answers),
+        missing=next((it.missing for it in answers if it.missing), ""),
+        silence=next((it.silence for it in answers if it.silence), ""),
+    )
 
 
 def _silence(waited_s: float) -> str:

@@ -84,6 +84,9 @@ class SearchPort(AskPort, Protocol):
     def contact(self, peer: EndpointId) -> Contact | None:
         """Return what this node's connections tell of a peer; None if it never had one."""
 
+    def key_for(self, peer: EndpointId, room: RoomName) -> peer_pb2.RoomKey | None:
+        """Return how to name one more room in a request; None if the peer is no member of it."""
+
 
 class LocalPort(Protocol[HeadT]):
     """The search on this machine alone; see `finding.local_search.LocalSearch`."""

@@ -9,7 +9,8 @@ from buddies_core.errors import BuddiesError
 from buddies_core.finding.document import Scope, scope
 from buddies_core.finding.embedder import Vectors
 from buddies_core.finding.ranking import RELEVANCE_MAX
-from buddies_core.model.ids import EndpointId
+from buddies_core.model.ids import EndpointId, RoomName
+from buddies_core.model.labels import rooms_group
 from buddies_core.model.memory import MemoryFilter
 from buddies_core.model.room import Member
 from buddies_core.model.views import PeerAnswer, PeerSilence
@@ -25,6 +26,10 @@ class Item(Protocol):
     @property
     def key(self) -> bytes:
         """The key, the same at every node."""
+
+    @property
+    def room(self) -> RoomName:
+        """Where it was said."""
 
     @property
     def at_s(self) -> int:
@@ -77,7 +82,7 @@ class Hit(Generic[ItemT]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer(Generic[ItemT]):
-    """What a member said of one room; or, in `silence`, why it did not."""
+    """What a member said; or, in `silence`, why it did not, or not of all rooms."""
 
     member: Member
     hits: Sequence[Hit[ItemT]] = ()
@@ -88,9 +93,9 @@ class Answer(Generic[ItemT]):
     silence: str = ""
 
 
-def scope_of(filter: MemoryFilter) -> Scope:
-    """Return what a filter asks for: the scope admits just what the filter does."""
-    return scope(
+def scope_of(filter: MemoryFilter, rooms: Sequence[RoomName] = ()) -> Scope:
+    """Return what a filter asks for: the scope admits just what the filter does, in these rooms."""
+    asked = scope(
         room=filter.room,
         kind=filter.kind,
         tags=filter.tags,
@@ -99,6 +104,7 @@ def scope_of(filter: MemoryFilter) -> Scope:
         since_ms=filter.since_ms,
         include_superseded=filter.include_superseded,
     )
+    return replace(asked, groups=(rooms_group(rooms), *asked.groups)) if rooms else asked
 
 
 def by_member(

@@ -6,11 +6,11 @@ has answered.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
-from buddies_core.asking.everyone import Everyone
+from buddies_core.asking.everyone import Asked, Everyone
 from buddies_core.asking.findings import Findings
 from buddies_core.asking.members import MEMBERS_ASKED_MAX, check_joined, members_to_ask
 from buddies_core.asking.ports import LegacyPort, LocalPort, RoomsPort, SearchPort
@@ -39,6 +39,9 @@ ANSWER_WITHIN_S = 2.0
 """A peer gets an answer by words if the model is not ready by then: it waits 3 s."""
 LEGACY_RELEVANCE = 0.5
 """The relevance of what 0.1.4 finds: it holds the whole query, so its words cover all of it."""
+
+NO_MORE: Mapping[RoomName, int] = {}
+"""A peer's question that concerns one room alone."""
 
 ViewT = TypeVar("ViewT")
 
@@ -136,15 +139,15 @@ class Searching(Generic[ItemT]):
         # A room may have been left while the model was loaded.
         rooms = (filter.room,) if filter.room is not None else self._rooms.joined()
         here, answers = await self._ask_everywhere(question, rooms, findings)
-        notes = [why_none, *(note for _, said in here for note in said)]
+        found, said_here = here
+        notes = [why_none, *said_here]
         for answer in answers:
             if answer.lexical_only:
                 notes.append(f"{answer.member.name} searched by words alone")
             if answer.missing:
                 notes.append(f"{answer.member.name}: {answer.missing}")
         answered, unanswered = by_member(answers)
-        hits = [hit for found, _ in here for hit in found]
-        hits += [hit for answer in answers for hit in answer.hits]
+        hits = [*found, *(hit for answer in answers for hit in answer.hits)]
         return Heard(
             hits=hits,
             answered=answered,
@@ -158,11 +161,12 @@ class Searching(Generic[ItemT]):
         caller: EndpointId | None,
         query: str,
         filter: MemoryFilter,
+        rooms: Sequence[RoomName],
         limit: int,
         vector: bytes = b"",
         model: bytes = b"",
     ) -> tuple[list[Hit[ItemT]], peer_pb2.SearchReply]:
-        """Return what a peer gets of one room, best first, and a reply that says how it was found.
+        """Return what a peer gets of rooms, best first, and a reply that says how it was found.
 
         The peer's vector is used if it is of our model.
 
@@ -175,7 +179,7 @@ class Searching(Generic[ItemT]):
         if known is None:
             known, _ = await self._local.vector(query, ANSWER_WITHIN_S)
         limit = min(limit or self._found_max, self._found_max)
-        found, _ = await self._find(query, known, filter, limit, ANSWER_WITHIN_S)
+        found, _ = await self._find(query, known, filter, rooms, limit, ANSWER_WITHIN_S)
         asker = short(caller) if caller else "0.1.4"
         _log.debug("search_answered what=%s peer=%s found=%d", self._what, asker, len(found))
         reply = peer_pb2.SearchReply(lexical_only=known is None)
@@ -190,15 +194,15 @@ class Searching(Generic[ItemT]):
 
     async def _ask_everywhere(
         self, question: Question, rooms: Sequence[RoomName], findings: Findings[ItemT]
-    ) -> tuple[list[tuple[list[Hit[ItemT]], list[str]]], list[Answer[ItemT]]]:
-        """Return what each room has here, with what there is to note about it; and each answer."""
+    ) -> tuple[tuple[list[Hit[ItemT]], list[str]], list[Answer[ItemT]]]:
+        """Return what is here, with what there is to note about it; and each member's answer."""
         asked_of, not_asked = self._to_ask(rooms)
         limit = min(question.limit, self._found_max)
         request = self._request(replace(question, limit=limit))
         direct_done = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             old = group.create_task(self._ask_legacy(question, rooms, direct_done, findings))
-            here = group.create_task(self._find_in_all(question, rooms))
+            here = group.create_task(self._find_here(question, rooms))
             asked = replace(question, limit=limit)
             answers = await self._everyone.ask(asked, asked_of, request, findings, here)
             await here
@@ -207,40 +211,27 @@ class Searching(Generic[ItemT]):
         answers += [Answer(member=member, silence=reason) for member in not_asked]
         return here.result(), answers + old.result()
 
-    def _to_ask(
-        self, rooms: Sequence[RoomName]
-    ) -> tuple[list[tuple[RoomName, Member]], list[Member]]:
-        """Return whom to ask in which room, and the members that are too many.
-
-        A request names one room, so a member is asked once for each room in common.
-        """
-        present = [(room, it) for room in rooms for it in members_to_ask(self._rooms, room)]
-        members = {member.endpoint: member for _, member in present}
-        asked = set(list(members)[:MEMBERS_ASKED_MAX])
-        return [(room, member) for room, member in present if member.endpoint in asked], [
-            member for endpoint, member in members.items() if endpoint not in asked
-        ]
-
-    async def _find_in_all(
-        self, question: Question, rooms: Sequence[RoomName]
-    ) -> list[tuple[list[Hit[ItemT]], list[str]]]:
-        async with asyncio.TaskGroup() as group:
-            finding = [group.create_task(self._find_here(question, room)) for room in rooms]
-        return [task.result() for task in finding]
+    def _to_ask(self, rooms: Sequence[RoomName]) -> tuple[list[Asked], list[Member]]:
+        """Return whom to ask about which rooms, and the members that are too many."""
+        members: dict[EndpointId, tuple[list[RoomName], Member]] = {}
+        for room in rooms:
+            for member in members_to_ask(self._rooms, room):
+                members.setdefault(member.endpoint, ([], member))[0].append(room)
+        asked = list(members.values())
+        return [*asked[:MEMBERS_ASKED_MAX]], [it for _, it in asked[MEMBERS_ASKED_MAX:]]
 
     async def _find_here(
-        self, question: Question, room: RoomName
+        self, question: Question, rooms: Sequence[RoomName]
     ) -> tuple[list[Hit[ItemT]], list[str]]:
-        own = f"this machine's own {self._what} of {room}"
-        filter = replace(question.filter, room=room)
+        of = f" of {rooms[0]}" if len(rooms) == 1 else ""
         left_s = question.left_s(self._clock.now_s())
         try:
             found, damaged = await self._find(
-                question.query, question.vector, filter, question.limit, left_s
+                question.query, question.vector, question.filter, rooms, question.limit, left_s
             )
         except BuddiesError as error:
-            return [], [f"{own} could not be searched: {error}"]
-        notes = [f"{damaged} damaged records of {room} were skipped"] if damaged else []
+            return [], [f"this machine's own {self._what}{of} could not be searched: {error}"]
+        notes = [f"{damaged} damaged records{of} were skipped"] if damaged else []
         if missing := self._local.progress().note():
             notes.append(f"this machine: {missing}")
         return found, notes
@@ -280,12 +271,13 @@ class Searching(Generic[ItemT]):
         query: str,
         vector: Vectors | None,
         filter: MemoryFilter,
+        rooms: Sequence[RoomName],
         limit: int,
         timeout_s: float,
     ) -> tuple[list[Hit[ItemT]], int]:
         try:
             found, damaged = await self._local.find(
-                query, vector, scope_of(filter), limit, timeout_s
+                query, vector, scope_of(filter, rooms), limit, timeout_s
             )
         except TimeoutError:
             raise TimedOut(f"the index of {self._what} did not answer in time") from None

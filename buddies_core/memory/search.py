@@ -1,11 +1,12 @@
 """Search for memories, here and at members, and the answers to members that search."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 from buddies_core.asking.matching import matches
 from buddies_core.asking.ports import LegacyPort, RoomsPort, SearchPort
 from buddies_core.asking.question import Question
-from buddies_core.asking.search import Searching
+from buddies_core.asking.search import NO_MORE, Searching
 from buddies_core.clock import Clock
 from buddies_core.convert.arguments import filter_tags
 from buddies_core.errors import InvalidInput, StoreError
@@ -94,21 +95,40 @@ class Search:
         )
 
     async def answer(
-        self, caller: EndpointId, room: RoomName, request: peer_pb2.Search
+        self,
+        caller: EndpointId,
+        room: RoomName,
+        request: peer_pb2.Search,
+        more: Mapping[RoomName, int] = NO_MORE,
     ) -> peer_pb2.SearchReply:
-        """Return to a peer what this machine has of the room that it asks in, best first.
+        """Return to a peer what this machine has of the rooms that it asks in, best first.
+
+        `more` has the rooms besides the first, each with its number in the request.
 
         Raises:
             InvalidInput: the query is empty or too long, the kind is unknown here, or there are too
                 many tags.
             TimedOut: the index did not answer in time.
         """
-        filter = _filter_of(room, request)
+        numbers = {**more, room: 0}
         found, reply = await self._searching.answer(
-            caller, request.query, filter, request.limit, request.vector, request.model
+            caller,
+            request.query,
+            _filter_of(request),
+            tuple(numbers),
+            request.limit,
+            request.vector,
+            request.model,
         )
+        reply.rooms.extend(more.values())
         reply.found.extend(
-            peer_pb2.Found(proof=it.item.proof, score=it.score, passage=it.passage) for it in found
+            peer_pb2.Found(
+                proof=it.item.proof,
+                score=it.score,
+                passage=it.passage,
+                room=numbers[it.item.room],
+            )
+            for it in found
         )
         return reply
 
@@ -118,7 +138,7 @@ class Search:
         Raises:
             TimedOut: the index did not answer in time.
         """
-        found, _ = await self._searching.answer(None, query, filter, limit)
+        found, _ = await self._searching.answer(None, query, filter, (), limit)
         return [hit.item for hit in found]
 
     def _whole(self, memory: Found) -> MemoryEntry:
@@ -157,13 +177,12 @@ def _request(question: Question) -> peer_pb2.PeerRequest:
     )
 
 
-def _filter_of(room: RoomName, request: peer_pb2.Search) -> MemoryFilter:
+def _filter_of(request: peer_pb2.Search) -> MemoryFilter:
     try:
         kind = MemoryKind(request.kind) if request.kind else None
     except ValueError:
         raise InvalidInput(f"kind {request.kind!r} is unknown here") from None
     return MemoryFilter(
-        room=room,
         kind=kind,
         tags=filter_tags(request.tags),
         author=request.author or None,

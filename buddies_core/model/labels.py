@@ -26,6 +26,11 @@ def labels_of(
     return tuple(dict.fromkeys(labels))
 
 
+def rooms_group(rooms: Iterable[str]) -> tuple[str, ...]:
+    """Return the group that asks for any of these rooms."""
+    return tuple(f"room:{room}" for room in rooms)
+
+
 def groups_of(
     *,
     room: str | None = None,

@@ -87,6 +87,11 @@ class _Kept:
     """The label of the key that signed the message itself, where a 0.1.4 peer's did."""
 
     @property
+    def room(self) -> RoomName:
+        """Where it was said."""
+        return self.entry.room
+
+    @property
     def at_s(self) -> int:
         """When it was made, as it is shown and sorted.
 

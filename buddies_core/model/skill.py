@@ -61,6 +61,11 @@ class _Kept:
     received_at_ms: int
 
     @property
+    def room(self) -> RoomName:
+        """Where it was said."""
+        return self.entry.room
+
+    @property
     def at_s(self) -> int:
         """When it was made, as it is shown: by its author's word, but no later than it came."""
         return min(self.entry.created_at_s, self.received_at_ms // 1000)

@@ -214,6 +214,7 @@ class PeerRequest(_message.Message):
 
     TOPIC_FIELD_NUMBER: _builtins.int
     PROOF_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
     PING_FIELD_NUMBER: _builtins.int
     HELLO_FIELD_NUMBER: _builtins.int
     SEARCH_FIELD_NUMBER: _builtins.int
@@ -241,6 +242,10 @@ class PeerRequest(_message.Message):
     """That the caller is a member, where the room is private: HMAC-SHA256(proof key of the epoch,
     caller ‖ responder ‖ topic). Empty elsewhere, and where the request names the room by its id.
     """
+    @_builtins.property
+    def more(self) -> _containers.RepeatedCompositeFieldContainer[Global___RoomKey]:
+        """In a search: further rooms that it concerns. Whoever does not know this field searches the first alone."""
+
     @_builtins.property
     def ping(self) -> Global___Ping: ...
     @_builtins.property
@@ -288,6 +293,7 @@ class PeerRequest(_message.Message):
         *,
         topic: _builtins.bytes = ...,
         proof: _builtins.bytes = ...,
+        more: _abc.Iterable[Global___RoomKey] | None = ...,
         ping: Global___Ping | None = ...,
         hello: Global___Hello | None = ...,
         search: Global___Search | None = ...,
@@ -312,13 +318,37 @@ class PeerRequest(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "catch_up", b"catch_up", "fetch_bindings", b"fetch_bindings", "fetch_items", b"fetch_items", "fetch_memory", b"fetch_memory", "fetch_output", b"fetch_output", "fetch_skill", b"fetch_skill", "give_items", b"give_items", "hello", b"hello", "lease_task", b"lease_task", "offer_task", b"offer_task", "ping", b"ping", "reconcile", b"reconcile", "redeem", b"redeem", "reject_task", b"reject_task", "renew_lease", b"renew_lease", "report_progress", b"report_progress", "search", b"search", "search_skills", b"search_skills", "submit_result", b"submit_result", "take_epoch", b"take_epoch", "withdraw_task", b"withdraw_task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "catch_up", b"catch_up", "fetch_bindings", b"fetch_bindings", "fetch_items", b"fetch_items", "fetch_memory", b"fetch_memory", "fetch_output", b"fetch_output", "fetch_skill", b"fetch_skill", "give_items", b"give_items", "hello", b"hello", "lease_task", b"lease_task", "offer_task", b"offer_task", "ping", b"ping", "proof", b"proof", "reconcile", b"reconcile", "redeem", b"redeem", "reject_task", b"reject_task", "renew_lease", b"renew_lease", "report_progress", b"report_progress", "search", b"search", "search_skills", b"search_skills", "submit_result", b"submit_result", "take_epoch", b"take_epoch", "topic", b"topic", "withdraw_task", b"withdraw_task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "catch_up", b"catch_up", "fetch_bindings", b"fetch_bindings", "fetch_items", b"fetch_items", "fetch_memory", b"fetch_memory", "fetch_output", b"fetch_output", "fetch_skill", b"fetch_skill", "give_items", b"give_items", "hello", b"hello", "lease_task", b"lease_task", "more", b"more", "offer_task", b"offer_task", "ping", b"ping", "proof", b"proof", "reconcile", b"reconcile", "redeem", b"redeem", "reject_task", b"reject_task", "renew_lease", b"renew_lease", "report_progress", b"report_progress", "search", b"search", "search_skills", b"search_skills", "submit_result", b"submit_result", "take_epoch", b"take_epoch", "topic", b"topic", "withdraw_task", b"withdraw_task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_ask: _TypeAlias = _typing.Literal["ping", "hello", "search", "fetch_memory", "offer_task", "lease_task", "renew_lease", "report_progress", "submit_result", "fetch_output", "reject_task", "withdraw_task", "search_skills", "fetch_skill", "fetch_bindings", "redeem", "take_epoch", "catch_up", "reconcile", "fetch_items", "give_items"]  # noqa: Y015
     _WhichOneofArgType_ask: _TypeAlias = _typing.Literal["ask", b"ask"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_ask) -> _WhichOneofReturnType_ask | None: ...
 
 Global___PeerRequest: _TypeAlias = PeerRequest  # noqa: Y015
+
+@_typing.final
+class RoomKey(_message.Message):
+    """A room by its topic, with a proof as in PeerRequest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOPIC_FIELD_NUMBER: _builtins.int
+    PROOF_FIELD_NUMBER: _builtins.int
+    topic: _builtins.bytes
+    proof: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        topic: _builtins.bytes = ...,
+        proof: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["proof", b"proof", "topic", b"topic"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RoomKey: _TypeAlias = RoomKey  # noqa: Y015
 
 @_typing.final
 class PeerReply(_message.Message):
@@ -597,6 +627,7 @@ class SearchReply(_message.Message):
     FOUND_FIELD_NUMBER: _builtins.int
     LEXICAL_ONLY_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
+    ROOMS_FIELD_NUMBER: _builtins.int
     lexical_only: _builtins.bool
     @_builtins.property
     def found(self) -> _containers.RepeatedCompositeFieldContainer[Global___Found]: ...
@@ -604,16 +635,23 @@ class SearchReply(_message.Message):
     def progress(self) -> Global___IndexProgress:
         """Only while something is not indexed there."""
 
+    @_builtins.property
+    def rooms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Which rooms of the request's `more`, counted from 1, were searched too. The caller is to ask for each other
+        one in a request of its own, and is then told why it gets nothing.
+        """
+
     def __init__(
         self,
         *,
         found: _abc.Iterable[Global___Found] | None = ...,
         lexical_only: _builtins.bool = ...,
         progress: Global___IndexProgress | None = ...,
+        rooms: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["found", b"found", "lexical_only", b"lexical_only", "progress", b"progress"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["found", b"found", "lexical_only", b"lexical_only", "progress", b"progress", "rooms", b"rooms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -658,6 +696,7 @@ class Found(_message.Message):
     SCORE_FIELD_NUMBER: _builtins.int
     VOTES_FIELD_NUMBER: _builtins.int
     PASSAGE_FIELD_NUMBER: _builtins.int
+    ROOM_FIELD_NUMBER: _builtins.int
     proof: _builtins.bytes
     """The author's bytes: P2PMessage ‖ trailer."""
     score: _builtins.float
@@ -665,6 +704,8 @@ class Found(_message.Message):
     """The number of the best passage, by the answering peer's way of cutting. The asker shows it if it has
     that much of the text.
     """
+    room: _builtins.int
+    """Which of the request's rooms it is in: 0 the first, then those of `more`."""
     @_builtins.property
     def votes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """Of a skill: voters' bytes, one each, the newest ones."""
@@ -676,10 +717,11 @@ class Found(_message.Message):
         score: _builtins.float = ...,
         votes: _abc.Iterable[_builtins.bytes] | None = ...,
         passage: _builtins.int | None = ...,
+        room: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_passage", b"_passage", "passage", b"passage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_passage", b"_passage", "passage", b"passage", "proof", b"proof", "score", b"score", "votes", b"votes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_passage", b"_passage", "passage", b"passage", "proof", b"proof", "room", b"room", "score", b"score", "votes", b"votes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__passage: _TypeAlias = _typing.Literal["passage"]  # noqa: Y015
     _WhichOneofArgType__passage: _TypeAlias = _typing.Literal["_passage", b"_passage"]  # noqa: Y015

@@ -188,12 +188,17 @@ class RoomLine:
         timeout_s: float,
     ) -> Sequence[peer_pb2.PeerReply]:
         """Ask a peer by topic and with our proof; returns and raises as `Network.ask` does."""
-        keys = self._keyring.newest if self._keyring else None
+        key = self.key_for(peer)
         asked = peer_pb2.PeerRequest()
         asked.CopyFrom(request)
-        asked.topic = keys.topic if keys else self.topic
-        asked.proof = prove(keys, self._host.endpoint, peer) if keys else b""
+        asked.topic, asked.proof = key.topic, key.proof
         return await self._host.network.ask(peer, asked, timeout_s)
+
+    def key_for(self, peer: EndpointId) -> peer_pb2.RoomKey:
+        """Return by what a peer knows which room a request concerns, and that we are in it."""
+        keys = self._keyring.newest if self._keyring else None
+        proof = prove(keys, self._host.endpoint, peer) if keys else b""
+        return peer_pb2.RoomKey(topic=self.topic, proof=proof)
 
     def is_proven(self, topic: TopicId, caller: EndpointId, proof: bytes) -> bool:
         """Whether a caller may ask by this topic: in a private room it has to know the secret."""

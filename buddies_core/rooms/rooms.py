@@ -19,7 +19,7 @@ from buddies_core.model.ids import EndpointId, RoomName, TopicId, short
 from buddies_core.model.memory import Whole
 from buddies_core.model.provenance import Trust
 from buddies_core.model.room import KeptHistory, Member, NotifyReport, RoomStatus, typed_room
-from buddies_core.pb.peer_pb2 import EpochReply, PeerReply, PeerRequest
+from buddies_core.pb.peer_pb2 import EpochReply, PeerReply, PeerRequest, RoomKey
 from buddies_core.rooms.attached import CLI_AGENT, AttachedAgents
 from buddies_core.rooms.claims import stands_for
 from buddies_core.rooms.near_names import looks_like
@@ -189,6 +189,13 @@ class Rooms:
             BuddiesError: as `net.network.Network.ask` does.
         """
         return await self.room(room).ask(peer, request, timeout_s)
+
+    def key_for(self, peer: EndpointId, room: RoomName) -> RoomKey | None:
+        """Return how to name one more room in a request; None if the peer is no member of it."""
+        known = self._rooms.get(room)
+        if known is None or (known.epochs and not known.epochs.keyring.is_member(peer)):
+            return None
+        return known.line.key_for(peer)
 
     # Being asked
 

@@ -6,12 +6,13 @@ believed, and none are summed.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 
 from buddies_core.asking.matching import matches
 from buddies_core.asking.ports import LegacyPort, RoomsPort, SearchPort
 from buddies_core.asking.question import Question
-from buddies_core.asking.search import Searching
+from buddies_core.asking.search import NO_MORE, Searching
 from buddies_core.clock import Clock
 from buddies_core.convert.arguments import filter_tags
 from buddies_core.errors import StoreError
@@ -111,23 +112,37 @@ class SkillSearch:
         )
 
     async def answer(
-        self, caller: EndpointId, room: RoomName, request: peer_pb2.SearchSkills
+        self,
+        caller: EndpointId,
+        room: RoomName,
+        request: peer_pb2.SearchSkills,
+        more: Mapping[RoomName, int] = NO_MORE,
     ) -> list[peer_pb2.PeerReply]:
-        """Return to a peer what this machine has of the room that it asks in, best first.
+        """Return to a peer what this machine has of the rooms that it asks in, best first.
+
+        `more` has the rooms besides the first, each with its number in the request.
 
         Raises:
             InvalidInput: the query is empty or too long, or asks for too many tags.
             TimedOut: the index did not answer in time.
         """
-        filter = MemoryFilter(room=room, tags=filter_tags(request.tags))
+        numbers = {**more, room: 0}
         hits, reply = await self._searching.answer(
-            caller, request.query, filter, request.limit, request.vector, request.model
+            caller,
+            request.query,
+            MemoryFilter(tags=filter_tags(request.tags)),
+            tuple(numbers),
+            request.limit,
+            request.vector,
+            request.model,
         )
+        reply.rooms.extend(more.values())
         found = [
             peer_pb2.Found(
                 proof=hit.item.proof,
                 score=hit.score,
                 passage=hit.passage,
+                room=numbers[hit.item.room],
                 votes=self._ballots.to_hand_on(hit.item.key, VOTES_MAX),
             )
             for hit in hits
@@ -148,7 +163,7 @@ class SkillSearch:
             TimedOut: the index did not answer in time.
         """
         filter = MemoryFilter(room=room, tags=tags)
-        found, _ = await self._searching.answer(None, query, filter, limit)
+        found, _ = await self._searching.answer(None, query, filter, (), limit)
         bytes_max = self._rooms.message_bytes_max(room)
         short = (self._store.get_skill(it.item.key) for it in found if it.item.size < bytes_max)
         return [(it, self._ballots.standing(it.key).votes.rank) for it in short if it is not None]

@@ -115,7 +115,9 @@ class SkillNode(Node):
         self, caller: EndpointId, room: RoomName, request: PeerRequest
     ) -> list[PeerReply]:
         if request.HasField("search_skills"):
-            return await self.skill_search.answer(caller, room, request.search_skills)
+            return await self.skill_search.answer(
+                caller, room, request.search_skills, self.more(request)
+            )
         if request.HasField("fetch_skill"):
             return self.skills.answer_fetch(caller, room, request.fetch_skill)
         return await super().answer(caller, room, request)

@@ -33,12 +33,12 @@ from buddies_core.memory.service import Memories
 from buddies_core.model.bodies import Body
 from buddies_core.model.contact import Contact, Path
 from buddies_core.model.identity import SignerIdentity
-from buddies_core.model.ids import EndpointId, MemoryId, RoomName, open_room_id, short
+from buddies_core.model.ids import EndpointId, MemoryId, RoomName, open_room_id, short, topic_of
 from buddies_core.model.memory import MemoryKind, MemoryRef, Whole
 from buddies_core.model.provenance import Trust
 from buddies_core.model.room import KeptHistory, Member
 from buddies_core.model.views import MemoryView
-from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
+from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest, RoomKey
 from buddies_core.rooms.composing import Composer
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.trust.admission import Admission
@@ -219,6 +219,9 @@ class TeamNetwork:
         connected = Contact(heard_s=self.team.clock.now_s(), path=Path.DIRECT, round_trip_ms=1)
         return self.team.contacts.get(peer, connected)
 
+    def key_for(self, peer: EndpointId, room: RoomName) -> RoomKey | None:
+        return None if room in self.team.unnamed else RoomKey(topic=topic_of(room))
+
     async def ask(
         self, peer: EndpointId, room: RoomName, request: PeerRequest, timeout_s: float
     ) -> Sequence[PeerReply]:
@@ -298,11 +301,20 @@ class Node:
     def member(self) -> Member:
         return Member(endpoint=self.endpoint, name=self.name)
 
+    def more(self, request: PeerRequest) -> dict[RoomName, int]:
+        """Return the further rooms of a request that this node is in, with their numbers."""
+        if self.endpoint in self.network.team.old:
+            return {}
+        topics: dict[bytes, RoomName] = {topic_of(it): it for it in self.rooms.present}
+        numbered = enumerate(request.more, start=1)
+        return {topics[it.topic]: number for number, it in numbered if it.topic in topics}
+
     async def answer(
         self, caller: EndpointId, room: RoomName, request: PeerRequest
     ) -> list[PeerReply]:
         if request.HasField("search"):
-            return [PeerReply(search=await self.search.answer(caller, room, request.search))]
+            more = self.more(request)
+            return [PeerReply(search=await self.search.answer(caller, room, request.search, more))]
         return await self.memories.answer_fetch(caller, room, request.fetch_memory)
 
     async def store_memory(
@@ -339,6 +351,10 @@ class Team:
         self.clock = ManualClock()
         self.nodes: dict[EndpointId, Node] = {}
         self.silent: set[EndpointId] = set()
+        self.unnamed: set[RoomName] = set()
+        """Rooms that can't be named in a request besides another one."""
+        self.old: set[EndpointId] = set()
+        """Members that don't know of requests about several rooms."""
         self.slow_s: dict[EndpointId, float] = {}
         """How long a member takes to answer."""
         self.contacts: dict[EndpointId, Contact] = {}

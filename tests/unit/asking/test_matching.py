@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from buddies_core.asking.matching import TEXTS_CHARS_MAX, matches
 from buddies_core.asking.question import Hit
 from buddies_core.model.excerpt import Match, Why
+from buddies_core.model.ids import RoomName
 from buddies_core.model.memory import SNIPPET_CHARS_MAX
+from tests.support.memories import DEMO
 
 FILLER = "Nothing of interest was said about the weather on that day. "
 LONG = f"{FILLER * 30}The pooler pgbouncer listens on 6432. {FILLER * 30}"
@@ -22,6 +24,7 @@ class Note:
     key: bytes = b"k"
     at_s: int = 0
     truncated: bool = False
+    room: RoomName = DEMO
 
 
 async def matched(*notes: Note, score: float = 0.9, passage: int | None = None) -> list[Match]:

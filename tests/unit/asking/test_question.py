@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buddies_core.asking.question import Hit, credible, merge
+from buddies_core.model.ids import RoomName
+from tests.support.memories import DEMO
 
 
 @dataclass(frozen=True)
@@ -15,6 +17,7 @@ class Thing:
     at_s: int = 0
     copy: int = 0
     truncated: bool = False
+    room: RoomName = DEMO
 
 
 def hits(*scores: tuple[str, float]) -> list[Hit[Thing]]:

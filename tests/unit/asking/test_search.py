@@ -170,6 +170,68 @@ async def test_a_member_is_asked_in_every_room_in_common_however_many_there_are(
     assert contents(result) == ["the last table"]
     assert [(answer.name, answer.results) for answer in result.answered] == [("alice", 1)]
     assert result.unanswered == ()
+    assert [(peer, len(request.more)) for peer, request in bob.network.asked] == [
+        (alice.endpoint, 69)
+    ]
+
+
+async def test_a_member_that_knows_no_requests_about_several_rooms_is_asked_about_each(
+    team: Team,
+) -> None:
+    rooms = [RoomName(f"room {number}") for number in range(5)]
+    alice, bob = team.node("alice", *rooms), team.node("bob", *rooms)
+    team.old.add(alice.endpoint)
+    for room in rooms:
+        await alice.store_memory(f"a table of {room}", room=room)
+
+    result = await search(bob, "table")
+
+    assert sorted(contents(result)) == [f"a table of {room}" for room in rooms]
+    assert [(answer.name, answer.results) for answer in result.answered] == [("alice", 5)]
+    assert [len(request.more) for _, request in bob.network.asked] == [4, 0, 0, 0, 0]
+
+
+async def test_a_room_that_a_member_is_not_in_any_more_is_named_and_hides_nothing_of_the_others(
+    team: Team, alice: Node
+) -> None:
+    dora = team.node("dora", DEMO, OPS)
+    await alice.store_memory("table in demo")
+    del alice.rooms.present[OPS]
+
+    result = await search(dora, "table")
+
+    assert contents(result) == ["table in demo"]
+    assert [(it.name, it.reason) for it in result.unanswered] == [
+        ("alice", "this node is not in that room")
+    ]
+
+
+async def test_a_room_that_can_not_be_named_beside_others_is_asked_about_by_itself(
+    team: Team, alice: Node
+) -> None:
+    dora = team.node("dora", DEMO, OPS)
+    team.unnamed.add(OPS)
+    await alice.store_memory("table in ops", room=OPS)
+
+    assert contents(await search(dora, "table")) == ["table in ops"]
+
+
+async def test_a_member_that_claims_a_room_for_what_was_said_in_another_is_not_believed(
+    team: Team, alice: Node, bob: Node
+) -> None:
+    """What is found is checked against the room it is said to be in, whoever says so."""
+    dora = team.node("dora", DEMO, OPS)
+    await alice.store_memory("a table", room=OPS)
+    [(_, proof)] = alice.rooms.sent
+    found = [peer_pb2.Found(proof=proof, score=1, room=number) for number in (0, 7)]
+    reply = peer_pb2.PeerReply(search=peer_pb2.SearchReply(found=found, rooms=[1, 9]))
+    team.answers[bob.endpoint] = lambda _: [reply]
+    team.answers[alice.endpoint] = lambda _: [peer_pb2.PeerReply(search=peer_pb2.SearchReply())]
+
+    result = await search(dora, "table")
+
+    assert contents(result) == []
+    assert dora.counters["search_copies_rejected"] == 1
 
 
 async def test_a_room_that_is_left_while_the_model_loads_is_left_out(
