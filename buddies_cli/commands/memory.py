@@ -139,14 +139,17 @@ def store(
 
 @memory.command(name="list")
 @filter_options
+@click.option("--oldest-first", is_flag=True, help="Begin with the oldest, not the newest.")
 @cursor_option
 @click.pass_obj
-def list_(app: App, cursor: str, **filters: Unpack[Filters]) -> None:
+def list_(app: App, cursor: str, *, oldest_first: bool, **filters: Unpack[Filters]) -> None:
     """List this machine's memories, newest first.
 
     Examples: buddies-cli memory list, buddies-cli memory list --room feature-a --since 7d
     """
-    found = app.ask(lambda daemon: daemon.list_memories(**filters, cursor=cursor))
+    found = app.ask(
+        lambda daemon: daemon.list_memories(**filters, oldest_first=oldest_first, cursor=cursor)
+    )
     if not found.results:
         app.note("no memory")
     if found.damaged:

@@ -89,10 +89,13 @@ class MemoryCalls:
         agent: str | None = None,
         since_ms: int | None = None,
         include_superseded: bool = False,
+        oldest_first: bool = False,
         limit: int = LIST_ITEMS_DEFAULT,
         cursor: str = "",
     ) -> MemoryList:
-        """Return this machine's memories, newest first, with the beginning of each content.
+        """Return this machine's memories with the beginning of each content, newest first.
+
+        A cursor goes on in the order of the list that gave it, which has to be asked for again.
 
         Raises:
             InvalidInput: a filter can't be taken, or this list has not given the cursor.
@@ -107,6 +110,7 @@ class MemoryCalls:
                     agent=agent,
                     since_ms=since_ms,
                     include_superseded=include_superseded,
+                    oldest_first=oldest_first,
                 ),
                 limit=limit,
                 cursor=cursor,

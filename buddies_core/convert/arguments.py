@@ -168,6 +168,7 @@ def memory_filter(
         agent=filter.agent or None,
         since_ms=filter.since_ms if filter.HasField("since_ms") else None,
         include_superseded=filter.include_superseded,
+        oldest_first=filter.oldest_first,
     )
 
 

@@ -308,7 +308,7 @@ class Memories:
     async def list(
         self, filter: MemoryFilter, limit: int, after: MemoryPlace | None = None
     ) -> Listed[MemoryView]:
-        """Return this machine's memories, newest first, each with the beginning of its content.
+        """Return this machine's memories in order, each with the beginning of its content.
 
         With `after` the list goes on behind that place.
 

@@ -181,6 +181,8 @@ class MemoryFilter:
     since_ms: int | None = None
     include_superseded: bool = False
     """Also memories that others have taken the place of; `admits` does not look at it."""
+    oldest_first: bool = False
+    """The order of a list; a search has its own."""
 
     @property
     def groups(self) -> tuple[tuple[str, ...], ...]:

@@ -225,12 +225,15 @@ class Filter(_message.Message):
     SINCE_MS_FIELD_NUMBER: _builtins.int
     AGENT_FIELD_NUMBER: _builtins.int
     INCLUDE_SUPERSEDED_FIELD_NUMBER: _builtins.int
+    OLDEST_FIRST_FIELD_NUMBER: _builtins.int
     room: _builtins.str
     kind: _builtins.str
     author: _builtins.str
     since_ms: _builtins.int
     agent: _builtins.str
     include_superseded: _builtins.bool
+    oldest_first: _builtins.bool
+    """Of a list; otherwise the newest come first."""
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
@@ -243,10 +246,11 @@ class Filter(_message.Message):
         since_ms: _builtins.int | None = ...,
         agent: _builtins.str | None = ...,
         include_superseded: _builtins.bool = ...,
+        oldest_first: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_agent", b"_agent", "_author", b"_author", "_kind", b"_kind", "_room", b"_room", "_since_ms", b"_since_ms", "agent", b"agent", "author", b"author", "kind", b"kind", "room", b"room", "since_ms", b"since_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_agent", b"_agent", "_author", b"_author", "_kind", b"_kind", "_room", b"_room", "_since_ms", b"_since_ms", "agent", b"agent", "author", b"author", "include_superseded", b"include_superseded", "kind", b"kind", "room", b"room", "since_ms", b"since_ms", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_agent", b"_agent", "_author", b"_author", "_kind", b"_kind", "_room", b"_room", "_since_ms", b"_since_ms", "agent", b"agent", "author", b"author", "include_superseded", b"include_superseded", "kind", b"kind", "oldest_first", b"oldest_first", "room", b"room", "since_ms", b"since_ms", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__agent: _TypeAlias = _typing.Literal["agent"]  # noqa: Y015
     _WhichOneofArgType__agent: _TypeAlias = _typing.Literal["_agent", b"_agent"]  # noqa: Y015

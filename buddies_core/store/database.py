@@ -76,10 +76,15 @@ class View:
         return value
 
     def scan(
-        self, prefix: bytes, *, backwards: bool = False, before: bytes | None = None
+        self,
+        prefix: bytes,
+        *,
+        start: bytes | None = None,
+        backwards: bool = False,
+        before: bytes | None = None,
     ) -> Iterator[tuple[bytes, bytes]]:
         """Yield what lies under a prefix; see `Database.scan`."""
-        return _scan(self._snapshot, self._failed, prefix, None, backwards, before)
+        return _scan(self._snapshot, self._failed, prefix, start, backwards, before)
 
 
 class Database:

@@ -1,6 +1,7 @@
 """The store's contract in plain dicts, for tests. Nothing outlives it."""
 
 import itertools
+import operator
 import os
 from collections.abc import Callable
 from typing import TypeVar
@@ -133,7 +134,7 @@ class InMemoryStore:
         hides: Callable[[MemoryHead], bool] = lambda _: False,
         after: MemoryPlace | None = None,
     ) -> tuple[tuple[MemoryHead, ...], int]:
-        """Return the newest memories that pass the filter, and 0 damaged ones."""
+        """Return the first memories that pass the filter, in its order, and 0 damaged ones."""
         places = sorted(
             ((memory.at_s, sequence), memory.head())
             for sequence, memory in self._memories.values()
@@ -141,9 +142,12 @@ class InMemoryStore:
         )
         if after is not None:
             kept = self._memories.get(after.key)
-            end = after.at_s, SEQUENCE_MAX if kept is None else kept[0]
-            places = [(place, head) for place, head in places if place < end]
-        return tuple(head for _, head in reversed(places))[:limit], 0
+            lost = 0 if filter.oldest_first else SEQUENCE_MAX
+            end = after.at_s, lost if kept is None else kept[0]
+            behind = operator.gt if filter.oldest_first else operator.lt
+            places = [(place, head) for place, head in places if behind(place, end)]
+        ordered = places if filter.oldest_first else reversed(places)
+        return tuple(head for _, head in ordered)[:limit], 0
 
     async def memories_since(
         self, sequence: int, limit: int

@@ -124,6 +124,35 @@ class Listing:
             while newest and -newest[0][0] > behind:
                 yield -heapq.heappop(newest)[1]
 
+    def oldest(
+        self,
+        view: View,
+        groups: Sequence[Sequence[str]],
+        since_s: int = 0,
+        after: tuple[int, int] | None = None,
+    ) -> Iterator[int]:
+        """Yield the entries that may have a label of each group, the oldest first.
+
+        The times of all of them are read. Whoever begins with the oldest mostly wants all.
+
+        Args:
+            view: Where they are.
+            groups: The labels; one group at least.
+            since_s: When the oldest may have been made.
+            after: A time and a sequence; the entry there and all older ones are left out.
+        """
+        assert self._times, "entries without times have no other order than that of arrival"
+        found = self._matching(view, groups)
+        begin = after or (since_s, -1)
+        places: list[tuple[int, int]] = []
+        for page, _, _ in self._pages(view, found, since_s):
+            entries = page.tolist()
+            at_s = self._at_s(view, entries)
+            places += (
+                it for it in zip(at_s, entries, strict=True) if it > begin and it[0] >= since_s
+            )
+        yield from (sequence for _, sequence in sorted(places))
+
     def _matching(self, view: View, groups: Sequence[Sequence[str]]) -> NDArray[np.int64]:
         """Return the sequences of the entries that may have a label of each group, in order."""
         matching: NDArray[np.uint8] | None = None

@@ -27,6 +27,8 @@ from buddies_core.store.quotas import Quotas
 
 _log = logging.getLogger(__name__)
 
+_LAST = keys.SEQUENCE_MAX
+
 
 def places(sequence: int, memory: Memory | MemoryHead) -> tuple[bytes, ...]:
     """Return the entries that name a memory in order: the log's and those of its timelines."""
@@ -193,17 +195,17 @@ def list_memories(
     hides: Callable[[MemoryHead], bool],
     after: MemoryPlace | None,
 ) -> tuple[tuple[MemoryHead, ...], int]:
-    """Return the newest memories that pass the filter; see `rocks.RocksStore.list_memories`.
+    """Return the first memories that pass the filter; see `rocks.RocksStore.list_memories`.
 
     While the listing is not complete, all memories of the room are looked at.
     """
     found: list[MemoryHead] = []
     damaged = 0
-    before = None if after is None else _place(view, after)
+    behind = None if after is None else _place(view, after, 0 if filter.oldest_first else _LAST)
     if listing.complete and filter.groups != MemoryFilter(room=filter.room).groups:
-        candidates = _by_label(view, listing, filter, before)
+        candidates = _by_label(view, listing, filter, behind)
     else:
-        candidates = _by_time(view, filter, before)
+        candidates = _by_time(view, filter, behind)
     for sequence, key in candidates:
         if len(found) == limit:
             break
@@ -221,35 +223,44 @@ def list_memories(
 
 
 def _by_time(
-    view: View, filter: MemoryFilter, before: tuple[int, int] | None
+    view: View, filter: MemoryFilter, behind: tuple[int, int] | None
 ) -> Iterator[tuple[int, MemoryKey]]:
-    """Yield the sequences and keys of a room's memories, or of all, the newest first."""
-    oldest_ms = filter.since_ms or 0
-    end = None if before is None else keys.timeline_entry(filter.room, *before)
-    for place, key in view.scan(keys.timeline(filter.room), backwards=True, before=end):
+    """Yield the sequences and keys of a room's memories, or of all, in the order of the filter."""
+    since_s = max(0, -(-(filter.since_ms or 0) // 1000))
+    timeline = keys.timeline(filter.room)
+    end = None if behind is None else keys.timeline_entry(filter.room, *behind)
+    if filter.oldest_first:
+        start = keys.timeline_entry(filter.room, min(since_s, _LAST), 0)
+        for place, key in view.scan(timeline, start=start if end is None else max(start, end)):
+            if place != end:
+                yield keys.timeline_place(place)[1], MemoryKey(key)
+        return
+    for place, key in view.scan(timeline, backwards=True, before=end):
         at_s, sequence = keys.timeline_place(place)
-        if at_s * 1000 < oldest_ms:
+        if at_s < since_s:
             return
         yield sequence, MemoryKey(key)
 
 
 def _by_label(
-    view: View, listing: Listing, filter: MemoryFilter, before: tuple[int, int] | None
+    view: View, listing: Listing, filter: MemoryFilter, behind: tuple[int, int] | None
 ) -> Iterator[tuple[int, MemoryKey]]:
-    """Yield the sequences and keys of the memories that may have the labels, the newest first."""
+    """Yield the sequences and keys of the memories that may have the labels, in order."""
     since_s = max(0, -(-(filter.since_ms or 0) // 1000))
-    for sequence in listing.newest(view, filter.groups, since_s, before):
+    found = listing.oldest if filter.oldest_first else listing.newest
+    for sequence in found(view, filter.groups, since_s, behind):
         key = view.get(keys.log(sequence))
         if key is not None:
             yield sequence, MemoryKey(key)
 
 
-def _place(view: View, place: MemoryPlace) -> tuple[int, int]:
+def _place(view: View, place: MemoryPlace, lost: int) -> tuple[int, int]:
+    """Return where a memory stands in time; one that can't be read, at this sequence."""
     try:
         kept = read_head(view.get, place.key)
     except StoreError:
         kept = None
-    return place.at_s, keys.SEQUENCE_MAX if kept is None else kept[0]
+    return place.at_s, lost if kept is None else kept[0]
 
 
 def _damaged(key: MemoryKey, error: Exception) -> StoreError:

@@ -242,7 +242,7 @@ class RocksStore(RocksMarks, RocksTasks):
         hides: Callable[[MemoryHead], bool] = _nothing,
         after: MemoryPlace | None = None,
     ) -> tuple[tuple[MemoryHead, ...], int]:
-        """Return the newest memories that pass the filter, newest first, and the damaged ones met.
+        """Return the first memories that pass the filter, in its order, and the damaged ones met.
 
         Of two made in the same second the one that arrived later is newer. What `hides` says is to
         be left out takes no place; it is asked on another thread. With `after` the list goes on

@@ -101,7 +101,11 @@ async def _store_memory(daemon: DaemonClient, arguments: Arguments) -> JsonObjec
 
 
 async def _list_memories(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
-    listed = await daemon.list_memories(**_filters(arguments), cursor=arguments.text("cursor"))
+    listed = await daemon.list_memories(
+        **_filters(arguments),
+        oldest_first=arguments.text("order") == "oldest",
+        cursor=arguments.text("cursor"),
+    )
     return hits.list_json(
         listed.results, hits.memory_hit, damaged=listed.damaged, next_cursor=listed.next_cursor
     )
@@ -211,10 +215,14 @@ MEMORY_TOOLS: tuple[Tool, ...] = (
         name="list_memories",
         title="List memories",
         description=(
-            "List this machine's memories, newest first, with the beginnings of their texts. Use"
-            " search_memory to find something."
+            "List this machine's memories by time, with their beginnings. Use search_memory to find"
+            " something."
         ),
-        properties={**_FILTERS, "cursor": CURSOR},
+        properties={
+            **_FILTERS,
+            "order": {"type": "string", "enum": ["newest", "oldest"], "default": "newest"},
+            "cursor": CURSOR,
+        },
         ask=at_once(_list_memories),
         as_text=hits.hits_text,
         answers_with=("results",),

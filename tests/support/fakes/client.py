@@ -263,6 +263,7 @@ class FakeClient(DaemonClient):
         agent: str | None = None,
         since_ms: int | None = None,
         include_superseded: bool = False,
+        oldest_first: bool = False,
         limit: int = 20,
         cursor: str = "",
     ) -> MemoryList:
@@ -275,7 +276,7 @@ class FakeClient(DaemonClient):
             agent,
             since_ms,
             limit,
-            *filter(None, (cursor, include_superseded)),
+            *filter(None, (cursor, include_superseded, oldest_first and "oldest first")),
         )
         return MemoryList((MEMORY,), damaged=1)
 

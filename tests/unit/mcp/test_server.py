@@ -168,7 +168,17 @@ def test_a_schema_is_valid_and_plain_and_describes_what_a_name_does_not_say(name
     schema = TOOLS[name].shown_schema
     Draft202012Validator.check_schema(schema)
     assert not {"$ref", "anyOf", "oneOf", "allOf"} & set(json.dumps(schema).split('"'))
-    evident = {"room", "id", "hash", "task_id", "limit", "offset", "kind", "include_superseded"}
+    evident = {
+        "room",
+        "id",
+        "hash",
+        "task_id",
+        "limit",
+        "offset",
+        "kind",
+        "order",
+        "include_superseded",
+    }
     assert {
         name for name, field in schema["properties"].items() if "description" not in field
     } <= evident

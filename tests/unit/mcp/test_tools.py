@@ -47,6 +47,11 @@ async def call(daemon: FakeClient, tool: str, **given: object) -> JsonObject:
         ("forget_memory", {"id": "m"}, ("forget_memory", "m", False)),
         (
             "list_memories",
+            {"order": "oldest"},
+            ("list_memories", None, None, (), None, None, None, 20, "oldest first"),
+        ),
+        (
+            "list_memories",
             {"include_superseded": True},
             ("list_memories", None, None, (), None, None, None, 20, True),
         ),

@@ -56,6 +56,7 @@ def some_filters(count: int, rng: Random) -> list[MemoryFilter]:
             tags=tuple(rng.sample(TAGS, rng.choice((0, 0, 1, 2)))),
             author=maybe(("ALICE", "bob", CAROL.hex().upper(), "nobody")),
             agent=maybe(("CLAUDE", "codex", "nobody")),
+            oldest_first=rng.random() < 0.4,
             since_ms=maybe((-5, 0, 1_100_000, 1_100_001, 1_200_000, 2**63)),
         )
         for _ in range(count)
@@ -132,6 +133,7 @@ async def test_every_filter_lists_page_by_page_what_passes_it(tmp_path: Path) ->
             await put_all(one, rivals)
             await put_all(one, kept[300:])
         filters = [MemoryFilter(), MemoryFilter(room=ROOMS[0]), *some_filters(120, rng)]
+        filters += [MemoryFilter(oldest_first=True)]
         for filter in filters:
             assert await pages(store, filter, 40) == await pages(plain, filter, 40), filter
         assert len([it for it in filters if await pages(plain, it, 500)]) > 30
