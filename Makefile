@@ -14,7 +14,7 @@ SIDE_BY_SIDE := -n 4
 ALONE := tests/e2e/test_attacks.py tests/e2e/test_made_up_members.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto fmt lint types test unit sim sim-plots picture sim-history sim-private chaos-tasks world fuzz soak integration e2e interop clients bench bench-search conformance demo check lock
+.PHONY: help setup proto fmt lint types test unit sim sim-plots picture sim-history sim-private chaos-tasks world fuzz soak integration e2e interop clients bench bench-search bench-history conformance demo check lock
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -94,6 +94,9 @@ bench-search: $(READY)  ## how well questions are answered, and how fast lists a
 	$(PYTEST) tests/bench/test_search_quality.py -s
 	@python -m tests.bench.lists
 	@python -m tests.bench.scale
+
+bench-history: $(READY)  ## what it takes to make two histories equal: rounds, bytes, seconds; a million items too
+	@nice python -m tests.bench.history
 
 conformance: $(READY)  ## the MCP conformance suite by HTTP, as far as it needs no fixtures, and the Inspector; needs npm
 	@scripts/conformance

@@ -90,15 +90,18 @@ def answer(items: ItemSet, message: bytes, bytes_max: int, wanted_since: Bound =
             continue
         if total[1] == 0 and upper <= wanted_since:
             continue
+        end, before = upper, answer.place()
         answer.skip_to(lower)
-        end = upper
         if mode == _FINGERPRINT:
             _describe(items, lower, upper, answer)
         else:
             end = _list(items, lower, upper, answer, bytes_max)
         if len(answer) > bytes_max - _RESERVED_BYTES:
             # The next round goes on from here.
-            answer.fingerprint(END, items.fingerprint(end, END))
+            if mode == _FINGERPRINT:
+                end = lower
+                answer.back_to(before)
+            answer.fingerprint_rest(items, end)
             break
     return answer.written()
 
@@ -123,8 +126,13 @@ def learn(items: ItemSet, message: bytes, bytes_max: int) -> Learned:
         if mode == _FINGERPRINT:
             if payload == [_fingerprint(*items.fingerprint(lower, upper))]:
                 continue
+            before = reply.place()
             reply.skip_to(lower)
             _describe(items, lower, upper, reply)
+            if len(reply) > bytes_max - _RESERVED_BYTES:
+                reply.back_to(before)
+                reply.fingerprint_rest(items, lower)
+                break
         else:
             theirs = dict.fromkeys(payload)
             for item in _each(items, lower, upper):
@@ -138,9 +146,8 @@ def learn(items: ItemSet, message: bytes, bytes_max: int) -> Learned:
                     if not theirs:
                         break
             theirs_alone += theirs
-        if end < upper or len(reply) > bytes_max - _RESERVED_BYTES:
-            reply.skip_to(end)
-            reply.fingerprint(END, items.fingerprint(end, END))
+        if end < upper:
+            reply.fingerprint_rest(items, end)
             break
     return Learned(reply.written() if len(reply) > 1 else None, ours_alone, theirs_alone)
 
@@ -224,6 +231,20 @@ class _Writer:
         """Say what the ids in the range up to a bound amount to."""
         self._range(upper, _FINGERPRINT)
         self._out += _fingerprint(*total)
+
+    def fingerprint_rest(self, items: ItemSet, lower: Bound) -> None:
+        """Say what all ids from a bound on amount to; the other side is to go on with these."""
+        self.skip_to(lower)
+        self.fingerprint(END, items.fingerprint(lower, END))
+
+    def place(self) -> tuple[int, int, Bound]:
+        """Return a place to come back to."""
+        return len(self._out), self._at_ms, self._end
+
+    def back_to(self, place: tuple[int, int, Bound]) -> None:
+        """Take back what was written after this place."""
+        size, self._at_ms, self._end = place
+        del self._out[size:]
 
     def id_list(self, upper: Bound, ids: list[bytes]) -> None:
         """Say which ids are in the range up to a bound."""

@@ -28,7 +28,7 @@ from buddies_core.model.ids import EndpointId, RoomName, short
 from buddies_core.trust.admitted import Admitted, Rejected
 from buddies_core.wire.room_messages import has_trailer
 
-AT_ONCE = 64
+AT_ONCE = 256
 """One sync of the disk serves so many."""
 CHECKED_AT_ONCE = 16
 """Before others get a turn: to check a signature takes 0.1 ms."""

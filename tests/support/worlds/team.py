@@ -248,7 +248,7 @@ class Node:
         self.key = NodeKey(name.encode().ljust(32, b"."))
         self.clock = team.clock
         self.counters: Counter[str] = Counter()
-        self.store = InMemoryStore()
+        self.store = self.new_store()
         self.kept = self.store.skills
         self.rooms = TeamRooms(self, rooms)
         self.embedder = FakeEmbedder()
@@ -293,6 +293,10 @@ class Node:
             legacy=self.questions,
         )
         self.answers = MemoryAnswers(self.rooms, self.search)
+
+    def new_store(self) -> InMemoryStore:
+        """Return where it keeps everything."""
+        return InMemoryStore()
 
     @property
     def endpoint(self) -> EndpointId:

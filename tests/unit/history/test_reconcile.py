@@ -230,3 +230,19 @@ def test_a_message_with_more_ranges_than_allowed_is_refused() -> None:
     answer(InMemoryItems(), b"\x61" + empty_lists, NO_LIMIT)
     with pytest.raises(WireError, match="more than"):
         answer(InMemoryItems(), b"\x61" + empty_lists + b"\x02\x00\x00", NO_LIMIT)
+
+
+@pytest.mark.parametrize("bytes_max", [MESSAGE_BYTES_MIN, 6000, 10_000, 65_536])
+@pytest.mark.parametrize("step", [2, 7, 33])
+def test_no_message_is_larger_than_the_limit_however_much_differs(
+    bytes_max: int, step: int
+) -> None:
+    at_ms = 5000 if step == 7 else None  # bounds are longest where all items are of one time
+    ours = numbered((n for n in range(4000) if n % step), at_ms)
+    theirs = numbered((n for n in range(4000) if n % 11), at_ms)
+
+    said = exchange(ours, theirs, bytes_max)
+
+    assert max(map(len, said.messages)) <= bytes_max
+    assert sorted(said.theirs_alone) == ids_of(set(theirs) - set(ours))
+    assert sorted(said.ours_alone) == ids_of(set(ours) - set(theirs))
