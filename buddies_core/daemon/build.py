@@ -38,7 +38,7 @@ from buddies_core.memory.search import Search
 from buddies_core.memory.service import Memories
 from buddies_core.model.ids import EndpointId, short
 from buddies_core.net.network import NetConfig, Network
-from buddies_core.rooms.composing import Composer
+from buddies_core.rooms.composing import SENT_AT, Composer
 from buddies_core.rooms.policy_changes import PolicyChanges
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.room_changes import RoomChanges
@@ -93,12 +93,13 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
     paths = config.paths
     async with AsyncExitStack() as stack:
         key = load_or_create(paths.node_key)
-        signer = await open_signer(config.environ, paths.data_dir, key.endpoint)
+        store = await stack.enter_async_context(RocksStore.open(paths.store, config.quotas))
+        latest_ms = store.watermark(SENT_AT)
+        signer = await open_signer(config.environ, paths.data_dir, key.endpoint, latest_ms)
         verifier = Verifier(config.environ, clock)
         problems: tuple[str, ...] = (signer.problem,) if signer.problem else ()
         for problem in problems:
             log.warning("signer_broken: %s", problem)
-        store = await stack.enter_async_context(RocksStore.open(paths.store, config.quotas))
         problems += await _another_peer(store, key.endpoint)
         network = await stack.enter_async_context(
             Network.open(

@@ -73,12 +73,16 @@ class SignerState:
 
 
 async def open_signer(
-    environ: Mapping[str, str], data_dir: Path, endpoint: EndpointId
+    environ: Mapping[str, str], data_dir: Path, endpoint: EndpointId, after_ms: int = 0
 ) -> SignerState:
     """Return the signer that the environment chooses, after it has proven that it works.
 
     Without a choice, git's own set-up chooses. If git would sign and that key can't work here,
     the state has a problem in place of a signer.
+
+    `after_ms` is the latest time that this node has ever used. The binding is later than that, as
+    peers believe the latest one: else a key that was chosen since would be believed by nobody for
+    as long as the clock was ahead once.
 
     Raises:
         InvalidInput: the choice in BUDDIES_SIGNER can't work; the text says why, and what to do.
@@ -90,14 +94,15 @@ async def open_signer(
         raise InvalidInput(
             f"BUDDIES_SIGNER is {chosen!r}; it must be one of {', '.join(SignerKind)}, or not set"
         ) from None
+    now_ms = max(SystemClock().wall_ms(), after_ms + 1)
     try:
         match await _open(kind, environ, data_dir):
             case None:
                 return SignerState(None, kind)
             case GpgCall() as call:
-                return await _prove_gpg(kind, call, environ, endpoint)
+                return await _prove_gpg(kind, call, environ, endpoint, now_ms)
             case signer:
-                return await _prove(kind, signer, environ, endpoint)
+                return await _prove(kind, signer, environ, endpoint, now_ms)
     except BuddiesError as error:
         if chosen:
             raise InvalidInput(
@@ -112,20 +117,23 @@ async def open_signer(
 
 
 async def _prove(
-    kind: SignerKind, signer: Signer, environ: Mapping[str, str], endpoint: EndpointId
+    kind: SignerKind,
+    signer: Signer,
+    environ: Mapping[str, str],
+    endpoint: EndpointId,
+    now_ms: int,
 ) -> SignerState:
     """Have the signer vouch for the endpoint, which proves that it can sign.
 
     The signature is verified: a public key may belong to another private key.
     """
-    clock = SystemClock()
     try:
         async with asyncio.timeout(BIND_DEADLINE_S):
-            binding = await bind(signer, endpoint, clock.wall_ms())
+            binding = await bind(signer, endpoint, now_ms)
     except TimeoutError:
         raise _too_slow(signer.label) from None
     payload = binding_payload(endpoint, binding.signed_at_ms)
-    verification = await Verifier(environ, clock).verify(
+    verification = await Verifier(environ, SystemClock()).verify(
         binding.signer, payload, binding.signature, NAMESPACE
     )
     if not verification.good:
@@ -134,13 +142,16 @@ async def _prove(
 
 
 async def _prove_gpg(
-    kind: SignerKind, call: GpgCall, environ: Mapping[str, str], endpoint: EndpointId
+    kind: SignerKind,
+    call: GpgCall,
+    environ: Mapping[str, str],
+    endpoint: EndpointId,
+    now_ms: int,
 ) -> SignerState:
     """Have gpg vouch for the endpoint, and learn from the signature which key that was.
 
     gpg alone decides what a name or an address stands for.
     """
-    now_ms = SystemClock().wall_ms()
     payload = binding_payload(endpoint, now_ms)
     try:
         async with asyncio.timeout(BIND_DEADLINE_S):

@@ -390,3 +390,13 @@ async def test_a_path_below_a_home_that_is_not_there_is_told(
     monkeypatch.setattr("pwd.getpwuid", nobody)
     with pytest.raises(InvalidInput, match=r"~/\.ssh/a leads nowhere: .*; give an absolute path"):
         user_path("~/.ssh/a", {})
+
+
+async def test_a_binding_is_later_than_all_that_this_node_has_ever_said(ann: Person) -> None:
+    """Peers believe the latest one; the clock may have been ahead before."""
+    years_ahead_ms = 5_000_000_000_000
+    state = await open_signer(
+        ann.environ | {"BUDDIES_SIGNER": "generated"}, ann.home, ENDPOINT, years_ahead_ms
+    )
+    assert state.binding is not None
+    assert state.binding.signed_at_ms == years_ahead_ms + 1
