@@ -15,6 +15,7 @@ from buddies_cli.setup import json_text, toml_text
 from buddies_core import settings
 from buddies_core.convert import cursors
 from buddies_core.errors import InvalidInput, WireError
+from buddies_core.history import reconcile
 from buddies_core.identity.labels import parse_label
 from buddies_core.identity.ssh_keys import parse_ssh_key
 from buddies_core.identity.sshsig import WrongSignature, verify_sshsig
@@ -23,6 +24,7 @@ from buddies_core.model.private import Invite
 from buddies_core.model.room import Ticket
 from buddies_core.net.exchange import _decoded
 from buddies_core.store import memory_records, records, skill_records, task_records
+from buddies_core.transfer.lines import parse_line
 from buddies_core.wire.address_info import decode_address_info, encode_address_info
 from buddies_core.wire.amendments import decode_amendment, encode_amendment
 from buddies_core.wire.frames import FrameReader
@@ -40,7 +42,8 @@ from buddies_core.wire.room_messages import encode_room_message, has_trailer, op
 from buddies_core.wire.tickets import decode_ticket, encode_invite, encode_ticket
 from buddies_mcp.lines import read_line
 from buddies_mcp.server import TOOLS
-from tests.support.memories import a_memory
+from tests.support.items import InMemoryItems, an_item
+from tests.support.memories import DEMO, a_memory
 
 CORPUS = Path(__file__).parent / "corpus"
 
@@ -158,6 +161,8 @@ def _cursor(data: bytes) -> object:
 
 
 MEMORY_KEY = a_memory().key
+ITEMS = InMemoryItems(map(an_item, range(40)))
+"""What this node has of a room, when a member compares it with what it has itself."""
 
 TARGETS: tuple[Target[Any], ...] = (
     Target(name="frames", decode=_frames, refusals=(WireError,)),
@@ -184,6 +189,16 @@ TARGETS: tuple[Target[Any], ...] = (
         again=lambda change: encode_amendment(change) if change else b"",
     ),
     Target(name="direct-reply", decode=_decoded, refusals=(WireError,)),
+    Target(
+        name="reconcile-question",
+        decode=lambda data: reconcile.answer(ITEMS, data, 4096),
+        refusals=(WireError,),
+    ),
+    Target(
+        name="reconcile-answer",
+        decode=lambda data: reconcile.learn(ITEMS, data, 4096),
+        refusals=(WireError,),
+    ),
     Target(name="epoch", decode=lambda data: decode_epoch(7, data), refusals=(WireError,)),
     Target(name="past-epochs", decode=decode_past, refusals=(WireError,)),
     Target(name="sealed-content", decode=epoch_of, refusals=(WireError,)),
@@ -254,6 +269,11 @@ TARGETS: tuple[Target[Any], ...] = (
         decode=task_records.decode_offer,
         refusals=(ValueError,),
         again=task_records.encode_offer,
+    ),
+    Target(
+        name="exported-line",
+        decode=lambda data: parse_line(DEMO, data),
+        refusals=(InvalidInput,),
     ),
     Target(name="cursor", decode=_cursor, refusals=()),
     Target(name="mcp-line", decode=read_line, refusals=()),

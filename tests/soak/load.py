@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from tests.support.worlds.machines import Agent, CommandFailed, Machine
 from tests.support.worlds.meeting import ROOM
 
 PAUSE_S = (0.3, 1.5)
+REASON_CHARS_MAX = 160
 WORDS = ("database", "release", "cache", "parser", "login", "queue", "index", "test", "schema")
 
 
@@ -37,6 +39,8 @@ class Busy:
     random: Random
     acknowledged: Acknowledged
     calls: Counter[str]
+    refusals: Counter[str]
+    """Why calls were refused, and how often."""
     numbers: Iterator[int] = field(default_factory=count)
     slowest_s: float = 0.0
 
@@ -48,8 +52,10 @@ class Busy:
             try:
                 await self._one_call()
                 self.calls["ok"] += 1
-            except CommandFailed:
+            except CommandFailed as error:
                 self.calls["refused"] += 1
+                # Without what differs from call to call, so that alike ones are counted together.
+                self.refusals[re.sub(r"/\S+|\d+", "…", str(error))[:REASON_CHARS_MAX]] += 1
             self.slowest_s = max(self.slowest_s, time.monotonic() - began_s)
 
     async def _one_call(self) -> None:

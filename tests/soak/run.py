@@ -41,6 +41,7 @@ QUIET_S = 60.0
 SAMPLED_EVERY_S = 2.0
 ASLEEP_S_MAX = 40.0
 ANSWERS_WITHIN_S = 30.0
+REASONS_SHOWN = 8
 CHART = Path("build") / "soak.svg"
 
 GOALS = {
@@ -78,7 +79,7 @@ class Team:
 
 async def soak(team: Team, seed: int, minutes: float, *, with_disks: bool) -> list[Figure]:
     """Work through faults, be quiet, and return what came of it."""
-    random, calls = Random(seed), Counter[str]()
+    random, calls, refusals = Random(seed), Counter[str](), Counter[str]()
     asleep_s = min(ASLEEP_S_MAX, minutes * 60 / 6)
     async with AsyncExitStack() as stack:
         for machine in team.machines:
@@ -97,6 +98,7 @@ async def soak(team: Team, seed: int, minutes: float, *, with_disks: bool) -> li
                 random=Random(random.random()),
                 acknowledged=team.acknowledged[machine.user],
                 calls=calls,
+                refusals=refusals,
             )
             for machine in team.machines
             for name, agent in zip(AGENTS, team.agents[machine.user], strict=True)
@@ -114,6 +116,8 @@ async def soak(team: Team, seed: int, minutes: float, *, with_disks: bool) -> li
     kinds = Counter(fault.kind for fault in faults.happened)
     told = ", ".join(f"{count} × {kind}" for kind, count in sorted(kinds.items()))
     print(f"faults: {told}; calls: {calls['ok']} answered, {calls['refused']} refused")  # noqa: T201
+    for reason, times in refusals.most_common(REASONS_SHOWN):
+        print(f"refused {times} times: {reason}")  # noqa: T201
     slowest_s = max(agent.slowest_s for agent in busy)
     return [*figures, Figure(story="soak", what="slowest call", value=slowest_s)]
 
@@ -146,6 +150,9 @@ async def _after(team: Team) -> list[Figure]:
         await asyncio.sleep(1)
     lost = await _lost(team, has)
     twice = sum(len(texts) - len(set(texts)) for texts in has.values())
+    for user, texts in has.items():
+        if missing := sorted(everything - set(texts)):
+            print(f"{user} lacks {len(missing)}, such as: {missing[0]}", file=sys.stderr)  # noqa: T201
     for text in lost:
         print(f"lost: {text}", file=sys.stderr)  # noqa: T201
     figure = partial(Figure, story="soak")

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.worlds.stories import STORIES
+
 ROOT = Path(__file__).parents[2]
 DOCS = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
 TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+STORY = re.compile(r'`make world ONLY="([^"]+)"`')
 
 WAITS = re.compile(r"^ {4}(\S.*?) +→ (\S.*?)(?: {2,}.*)?$", re.MULTILINE)
 
@@ -50,6 +54,20 @@ def test_every_relative_link_leads_to_a_file(doc: Path) -> None:
     links = LINK.findall(doc.read_text("utf-8"))
     paths = [link.partition("#")[0] for link in links if "://" not in link]
     assert [path for path in paths if not (doc.parent / path).exists()] == []
+
+
+@each_doc
+def test_every_story_that_is_named_is_told(doc: Path) -> None:
+    named = set(STORY.findall(doc.read_text("utf-8")))
+    assert named - {story.name for story in STORIES} == set()
+
+
+def test_each_of_at_least_fifty_faults_has_something_that_shows_what_is_seen() -> None:
+    text = (ROOT / "docs" / "reliability.md").read_text("utf-8")
+    section = text.partition("## What breaks, and what you see")[2]
+    rows = [line for line in section.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) >= 50
+    assert [row for row in rows if not (TEST.search(row) or STORY.search(row))] == []
 
 
 @cache

@@ -30,7 +30,7 @@ class Figure:
     def __str__(self) -> str:
         if self.value is None:
             return "never"
-        digits = 0 if self.unit != "s" or self.value >= 100 else 1
+        digits = 1 if self.value < 100 and self.unit in ("s", "%") else 0
         return f"{self.value:,.{digits}f} {self.unit}"
 
 
@@ -66,24 +66,24 @@ GOALS = {
     ("two relays", "shares"): Goal(at_most=5),
     ("new LAN", "shares"): Goal(at_most=5),
     ("new public address", "shares"): Goal(at_most=5, due=False),
-    ("new LAN and public address", "shares"): Goal(at_most=5, due=False),
+    ("new LAN and public address", "shares"): Goal(at_most=5),
     ("IPv6 only", "shares"): Goal(at_most=5),
     ("LAN without a relay", "shares"): Goal(at_most=5),
-    ("20 dead bridges", "joins and shares"): Goal(at_most=20, due=False),
+    ("20 dead bridges", "joins and shares"): Goal(at_most=20),
     ("cable out 20 s", "shares after it is back"): Goal(at_most=5, due=False),
     ("cable out 60 s", "shares after it is back"): Goal(at_most=5, due=False),
     ("cable out 300 s", "shares after it is back"): Goal(at_most=5, due=False),
-    ("cable out 20 s", "has what it missed"): Goal(at_most=60, due=False),
-    ("cable out 60 s", "has what it missed"): Goal(at_most=60, due=False),
-    ("cable out 300 s", "has what it missed"): Goal(at_most=60, due=False),
-    ("asleep 20 s", "shares after waking"): Goal(at_most=5, due=False),
-    ("asleep 75 s", "shares after waking"): Goal(at_most=5, due=False),
-    ("asleep 20 s", "has what it missed"): Goal(at_most=60, due=False),
-    ("asleep 75 s", "has what it missed"): Goal(at_most=60, due=False),
-    ("split 2+2 for 20 s", "all have all after healing"): Goal(at_most=60, due=False),
+    ("cable out 20 s", "has what it missed"): Goal(at_most=60),
+    ("cable out 60 s", "has what it missed"): Goal(at_most=60),
+    ("cable out 300 s", "has what it missed"): Goal(at_most=60),
+    ("asleep 20 s", "shares after waking"): Goal(at_most=5),
+    ("asleep 75 s", "shares after waking"): Goal(at_most=5),
+    ("asleep 20 s", "has what it missed"): Goal(at_most=60),
+    ("asleep 75 s", "has what it missed"): Goal(at_most=60),
+    ("split 2+2 for 20 s", "all have all after healing"): Goal(at_most=60),
     ("split 2+2 for 75 s", "all have all after healing"): Goal(at_most=60, due=False),
-    ("one way only", "shares by way of a third"): Goal(at_most=10, due=False),
-    ("flapping", "has all after the last flap"): Goal(at_most=60, due=False),
+    ("one way only", "shares by way of a third"): Goal(at_most=10),
+    ("flapping", "has all after the last flap"): Goal(at_most=60),
     ("loss 5 %, 80 ms", "slowest of 20 memories"): Goal(at_most=5),
     ("public, no way out", "DNS packets a minute"): Goal(at_most=60, due=False),
 }

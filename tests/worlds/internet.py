@@ -61,10 +61,13 @@ class Host:
         namespaces.inside(self.namespace, partial(self._set, old))
 
     def _set(self, old: Iterable[IPv4Interface | IPv6Interface]) -> None:
+        self._set_down(old)
+        self._set_up()
+
+    def _set_down(self, old: Iterable[IPv4Interface | IPv6Interface]) -> None:
         namespaces.set_up(INTERFACE, up=False)  # takes routes and IPv6 addresses away
         if any(address.version == 4 for address in old):
             namespaces.set_ipv4(INTERFACE, None)
-        self._set_up()
 
     def _set_up(self) -> None:
         gateway = ip_interface(f"{self.network.prefix}.1").ip.packed
@@ -79,8 +82,8 @@ class Host:
                 namespaces.add_ipv4_default(INTERFACE, gateway)
 
     def pull_the_cable(self) -> None:
-        """Set the interface down: no route is left, and the system tells its programs."""
-        namespaces.inside(self.namespace, partial(namespaces.set_up, INTERFACE, up=False))
+        """Set the interface down: no address and no route is left, as laptops do it."""
+        namespaces.inside(self.namespace, partial(self._set_down, self.addresses))
 
     def plug_in(self) -> None:
         """Set the interface up as it was."""
