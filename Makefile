@@ -57,8 +57,8 @@ world: $(READY)  ## real daemons in an internet in a box: routers, relays, movin
 
 # Not in the lock: it has no wheels for some machines on which everything else runs.
 fuzz: $(READY)  ## every decoder with bytes that are almost right; MINUTES= (10), SECONDS=, ONLY=, KEEP=1 keeps what is new
-	@python -m pip install --quiet --disable-pip-version-check --no-deps --target build/atheris atheris==3.0.0 2>/dev/null \
-	  || echo "atheris does not install here, so nothing guides the fuzzing"
+	@$(if $(SECONDS),,python -m pip install --quiet --disable-pip-version-check --no-deps --target build/atheris \
+	  --upgrade atheris==3.0.0 2>/dev/null || echo "atheris does not install here, so nothing guides the fuzzing")
 	@PYTHONPATH=build/atheris scripts/offline nice python -m tests.fuzz.run --seconds $(or $(SECONDS),$$((60 * $(or $(MINUTES),10)))) \
 	  $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed $(SEED)) $(if $(KEEP),--keep)
 	$(if $(SECONDS)$(ONLY),,BUDDIES_FUZZ_EXAMPLES=4000 $(PYTEST) tests/fuzz/test_daemon.py)

@@ -35,9 +35,9 @@ class Story:
     quick: bool = False
 
 
-async def _two_at_home(world: World, relay: bool = True) -> tuple[Laptop, Laptop]:
+async def _two_at_home(world: World) -> tuple[Laptop, Laptop]:
     """Return two laptops that have met: behind two routers, who reach each other by a relay."""
-    host = await world.relay() if relay else None
+    host = await world.relay()
     homes = [
         world.internet.home("198.51.100.11/24", Style.PRESERVING),
         world.internet.home("198.51.100.12/24", Style.RANDOM),
@@ -186,10 +186,14 @@ async def moved(name: str, *, new_lan: bool, new_public: bool) -> list[Figure]:
         ]
 
 
-async def cable_out(name: str, out_s: float) -> list[Figure]:
+async def cable_out(name: str, out_s: float, *, relayed: bool = True) -> list[Figure]:
     """Bob's interface is down for some time; Alice says something meanwhile."""
     async with a_world() as world:
-        alice, bob = await _two_at_home(world)
+        if relayed:
+            alice, bob = await _two_at_home(world)
+        else:
+            alice, bob = await _on_the_public_segment(world, "alice", "bob")
+            await world.meet(alice, bob)
         bob.host.pull_the_cable()
         missed = world.a_text(alice)
         await alice.say(missed)
@@ -357,7 +361,7 @@ async def no_way_out(name: str, watched_s: float) -> list[Figure]:
 
 
 STORIES = (
-    Story("first ticket", partial(first_ticket, pairs=10)),
+    Story("first ticket", partial(first_ticket, pairs=10), quick=True),
     Story("issuer gone", issuer_gone, quick=True),
     Story("relay down 5 s", partial(relay_down, down_s=5), quick=True),
     Story("relay down 60 s", partial(relay_down, down_s=60)),
@@ -368,6 +372,7 @@ STORIES = (
     Story("cable out 20 s", partial(cable_out, out_s=20), quick=True),
     Story("cable out 60 s", partial(cable_out, out_s=60)),
     Story("cable out 300 s", partial(cable_out, out_s=300)),
+    Story("cable out 60 s, no relay", partial(cable_out, out_s=60, relayed=False)),
     Story("asleep 20 s", partial(asleep, asleep_s=20), quick=True),
     Story("asleep 75 s", partial(asleep, asleep_s=75)),
     Story("IPv6 only", ipv6_only, quick=True),
@@ -375,8 +380,8 @@ STORIES = (
     Story("20 dead bridges", dead_bridges, quick=True),
     Story("split 2+2 for 20 s", partial(split, split_s=20), quick=True),
     Story("split 2+2 for 75 s", partial(split, split_s=75)),
-    Story("one way only", one_way),
-    Story("flapping", partial(flapping, flaps=6)),
+    Story("one way only", one_way, quick=True),
+    Story("flapping", partial(flapping, flaps=6), quick=True),
     Story("loss 5 %, 80 ms", loss_and_delay, quick=True),
     Story("public, no way out", partial(no_way_out, watched_s=60)),
 )
