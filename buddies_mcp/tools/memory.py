@@ -214,10 +214,7 @@ MEMORY_TOOLS: tuple[Tool, ...] = (
     Tool(
         name="list_memories",
         title="List memories",
-        description=(
-            "List this machine's memories by time, with their beginnings. Use search_memory to find"
-            " something."
-        ),
+        description=("List this machine's memories by time. Use search_memory to find something."),
         properties={
             **_FILTERS,
             "order": {"type": "string", "enum": ["newest", "oldest"], "default": "newest"},
