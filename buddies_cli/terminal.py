@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from buddies_core.sizes import size_text
+
 if TYPE_CHECKING:
     from buddies_core.model.room import CatchingUp
+    from buddies_core.model.views import DiskUse
 
 # Controls and format characters are what a terminal obeys or reorders text by; lone surrogates
 # can't be written at all.
@@ -116,6 +119,17 @@ def catching_up(exchange: "CatchingUp") -> str:
     """Return `feature-a: catching up with carol, 1,204 of 3,000`."""
     done = f"{exchange.received:,} of {exchange.expected:,}"
     return f"{line(exchange.room)}: catching up with {line(exchange.name)}, {done}"
+
+
+def disk_use(disk: "DiskUse") -> str:
+    """Return how much of the disk the rooms use, and the one that uses most; empty for none."""
+    if not disk.rooms:
+        return ""
+    most = disk.rooms[0]
+    return (
+        f"{size_text(sum(room.bytes for room in disk.rooms))} in rooms, most of it in "
+        f"{line(most.name)}: {size_text(most.bytes)} of {size_text(disk.room_quota)}"
+    )
 
 
 def width(text: str) -> int:

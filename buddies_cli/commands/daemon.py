@@ -86,6 +86,7 @@ def _facts(status: DaemonStatus) -> Facts:
         *(("agent", _agent(agent)) for agent in status.agents),
         ("peers", terminal.count(status.peers_connected, "connection")),
         ("memories", str(status.memories)),
+        ("disk", terminal.disk_use(status.disk)),
         ("index", status.index),
         ("model", status.model),
         ("counters", ", ".join(f"{name} {number}" for name, number in status.counters)),

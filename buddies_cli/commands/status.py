@@ -124,6 +124,7 @@ def _machine_page(status: DaemonStatus, rooms: Sequence[RoomStatus]) -> Shown:
         ("network", f"{network}, {terminal.count(status.peers_connected, 'connection')}"),
         ("0.1.4 peers", "" if info.legacy else "refused (BUDDIES_LEGACY=off)"),
         ("memories", f"{status.memories}; index {status.index}, model {status.model}"),
+        ("disk", terminal.disk_use(status.disk)),
         ("data", info.data_dir),
     ]
     agents = [

@@ -1,11 +1,14 @@
 """Exports, imports, backups and checks, as a person types them."""
 
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from buddies_core.model.transfer import BackedUp, Exported, Imported, Verified
+from buddies_core.model.views import DiskUse, Used
+from tests.support.fakes import client as client_module
 from tests.support.fakes.client import FakeClient
 from tests.support.fakes.stores import EXPORTED, VERIFIED, FakeKeeping, FakeTransfer
 from tests.unit.cli.conftest import Person
@@ -108,3 +111,17 @@ def test_a_check_names_what_is_damaged_and_ends_with_1(person: Person, client: F
         "records": 502,
         "damaged": ["memory 7: its bytes are not a record"],
     }
+
+
+def test_status_says_how_much_of_the_disk_the_rooms_use(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = DiskUse(
+        room_quota=1 << 30, rooms=(Used("feature-a", 12 << 20), Used("ops\x1b[31m", 1 << 20))
+    )
+    monkeypatch.setattr(client_module, "STATUS", replace(client_module.STATUS, disk=disk))
+    expected = "13MiB in rooms, most of it in feature-a: 12MiB of 1GiB"
+    for command in (("status",), ("daemon", "status")):
+        assert expected in person.types(*command).out
+    seen = person.types("daemon", "status", "--json").json
+    assert seen["disk"]["rooms"] == {"feature-a": 12 << 20, "ops\x1b[31m": 1 << 20}
