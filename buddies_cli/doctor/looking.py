@@ -93,7 +93,7 @@ async def look(environ: Mapping[str, str], *, probe: bool) -> Facts:
     rooms = await part("peers", ask_rooms(paths, status), ()) if status else ()
     probed = None
     if probe:
-        relay = status.info.relay_url if status else settings.relay
+        relay = (status and status.relay) or settings.relay
         probed = await part("relay", ask_relay(relay), None)
     return Facts(
         programs=programs.result(),

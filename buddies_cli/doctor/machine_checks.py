@@ -172,6 +172,11 @@ def check_network(facts: Facts) -> Iterator[Said]:
             f"{mode}{port}: the daemon knows no address of its own",
             f"wait some seconds; if it stays so: {RESTART}",
         )
+    elif status is not None and mode == "public" and not status.relay:
+        yield warn(
+            f"{mode}{port}: no relay is reached, so machines in other networks can't come in",
+            "wait some seconds; if it stays so, see that HTTPS gets out of this network",
+        )
     else:
         yield ok(f"{mode}{port}, {' and '.join(its.routes)}")
     for firewall in its.firewalls:

@@ -73,6 +73,7 @@ def status_to_pb(status: DaemonStatus) -> daemon_pb2.StatusReply:
         author_quota=status.disk.author_quota,
         rooms_used=map(_used_to_pb, status.disk.rooms),
         authors_used=map(_used_to_pb, status.disk.authors),
+        relay=status.relay,
     )
 
 
@@ -106,6 +107,7 @@ def status_from_pb(reply: daemon_pb2.StatusReply) -> DaemonStatus:
             rooms=tuple(Used(it.name, it.bytes) for it in reply.rooms_used),
             authors=tuple(Used(it.name, it.bytes) for it in reply.authors_used),
         ),
+        relay=reply.relay,
     )
 
 

@@ -52,6 +52,7 @@ from buddies_core.tasks.service import Tasks
 from buddies_core.transfer.service import Transfer
 from buddies_core.trust.admission import Admission
 from buddies_core.trust.bindings import Bindings
+from buddies_core.trust.clocks import PeerClocks
 from buddies_core.trust.gate import Gate
 from buddies_core.trust.held import HeldMessages
 from buddies_core.trust.keyring_watch import KeyringWatch
@@ -135,6 +136,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
         index = await stack.enter_async_context(Index.open(paths.index, documents, embedder))
         gate = Gate(policies, bindings, key.endpoint, clock, counters)
         members = LegacyMembers(store, clock) if config.legacy else None
+        clocks = PeerClocks(clock)
         composer = Composer(key, store, clock, message_signer(signer, members))
         host = Host(
             endpoint=key.endpoint,
@@ -142,7 +144,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             network=network,
             store=store,
             composer=composer,
-            admission=Admission(store, verifier.verify, counters, gate, composer.twin),
+            admission=Admission(store, verifier.verify, counters, gate, composer.twin, clocks),
             clock=clock,
             rng=rng,
             counters=counters,
@@ -244,6 +246,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             gate=gate,
             history=history,
             twin=composer.twin,
+            clocks=clocks,
             started_s=started_s,
             warnings=(*network.warnings, *problems),
             stop=stop,

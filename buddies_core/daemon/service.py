@@ -21,6 +21,7 @@ from buddies_core.rooms.rooms import Rooms
 from buddies_core.rpc.agents import Agents
 from buddies_core.sizes import size_text
 from buddies_core.store.rocks import RocksStore
+from buddies_core.trust.clocks import PeerClocks
 from buddies_core.trust.gate import Gate
 from buddies_core.trust.twin import Twin
 
@@ -46,6 +47,7 @@ class DaemonSelf:
     gate: Gate
     history: History
     twin: Twin
+    clocks: PeerClocks
     started_s: float
     warnings: tuple[str, ...]
     stop: asyncio.Event
@@ -96,11 +98,13 @@ class DaemonSelf:
                 *self.store.warnings(),
                 *self.index.warnings(),
                 *self.twin.warnings(),
+                *self.clocks.warnings(),
                 *self._of_rooms(),
                 *self.gate.warnings(),
                 *disk_warnings(disk),
             ),
             disk=disk,
+            relay=self.network.address().info.relay_url or "",
         )
 
     async def _disk(self) -> DiskUse:

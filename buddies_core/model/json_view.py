@@ -337,6 +337,7 @@ def status_json(status: DaemonStatus) -> JsonObject:
         "legacy": "on" if status.info.legacy else "off",
         "network": status.info.network,
         "relay_url": status.info.relay_url or None,
+        "relay": status.relay or None,
         "addresses": list(status.addresses),
         "data_dir": status.info.data_dir,
         "rooms": list(status.rooms),

@@ -221,3 +221,5 @@ class DaemonStatus:
     warnings: tuple[str, ...]
     catching_up: tuple[CatchingUp, ...] = ()
     disk: DiskUse = DiskUse()
+    relay: str = ""
+    """The URL of the relay by which this node can be reached now; empty if there is none."""

@@ -272,6 +272,7 @@ class StatusReply(_message.Message):
     AUTHOR_QUOTA_FIELD_NUMBER: _builtins.int
     ROOMS_USED_FIELD_NUMBER: _builtins.int
     AUTHORS_USED_FIELD_NUMBER: _builtins.int
+    RELAY_FIELD_NUMBER: _builtins.int
     uptime_s: _builtins.float
     peers_connected: _builtins.int
     memories: _builtins.int
@@ -280,6 +281,8 @@ class StatusReply(_message.Message):
     room_quota: _builtins.int
     """What may be used of the disk, and what is, the largest first."""
     author_quota: _builtins.int
+    relay: _builtins.str
+    """By which this node can be reached now; empty if there is none."""
     @_builtins.property
     def info(self) -> Global___HandshakeReply: ...
     @_builtins.property
@@ -317,10 +320,11 @@ class StatusReply(_message.Message):
         author_quota: _builtins.int = ...,
         rooms_used: _abc.Iterable[Global___Used] | None = ...,
         authors_used: _abc.Iterable[Global___Used] | None = ...,
+        relay: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["info", b"info"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "agents", b"agents", "author_quota", b"author_quota", "authors_used", b"authors_used", "catching_up", b"catching_up", "counters", b"counters", "index", b"index", "info", b"info", "memories", b"memories", "model", b"model", "peers_connected", b"peers_connected", "room_quota", b"room_quota", "rooms", b"rooms", "rooms_used", b"rooms_used", "uptime_s", b"uptime_s", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "agents", b"agents", "author_quota", b"author_quota", "authors_used", b"authors_used", "catching_up", b"catching_up", "counters", b"counters", "index", b"index", "info", b"info", "memories", b"memories", "model", b"model", "peers_connected", b"peers_connected", "relay", b"relay", "room_quota", b"room_quota", "rooms", b"rooms", "rooms_used", b"rooms_used", "uptime_s", b"uptime_s", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

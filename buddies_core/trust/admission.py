@@ -21,12 +21,14 @@ from buddies_core.model.bodies import (
 from buddies_core.model.identity import Verified
 from buddies_core.model.ids import EndpointId, RoomId, RoomName, short
 from buddies_core.trust.admitted import Admitted, Rejected
+from buddies_core.trust.clocks import PeerClocks
 from buddies_core.trust.gate import Gate
 from buddies_core.trust.speakers import MarksPort, Speakers
 from buddies_core.trust.twin import Twin
 from buddies_core.wire.room_messages import (
     Envelope,
     RoomMessage,
+    Trailer,
     legacy_signed_payload,
     open_envelope,
 )
@@ -51,6 +53,7 @@ class Admission:
         counters: Counter[str],
         gate: Gate | None = None,
         twin: Twin | None = None,
+        clocks: PeerClocks | None = None,
     ) -> None:
         """Let in what `gate` lets in; without one, what is what it claims to be."""
         self.speakers = Speakers(marks)
@@ -58,6 +61,7 @@ class Admission:
         self._counters = counters
         self._gate = gate
         self._twin = twin
+        self._clocks = clocks
 
     async def admit(
         self, room: RoomName, room_id: RoomId, raw: bytes, told_by: EndpointId | None = None
@@ -76,6 +80,8 @@ class Admission:
             admitted = self._admit(room, room_id, raw, told_by)
             if self._twin is not None and admitted.trailer is not None:
                 self._twin.heard(admitted.trailer.sender, admitted.trailer.sent_at_ms)
+            if self._clocks is not None and admitted.trailer is not None:
+                self._note_clock(self._clocks, admitted.trailer, told_by)
             if admitted.trailer is None:
                 admitted = await self._signed(admitted)
             if self._gate is not None:
@@ -86,6 +92,10 @@ class Admission:
         if admitted.trailer is not None:
             await self._note_speaker(admitted.trailer.sender, told_by)
         return admitted
+
+    def _note_clock(self, clocks: PeerClocks, trailer: Trailer, told_by: EndpointId | None) -> None:
+        if trailer.sender == told_by:
+            clocks.heard(trailer.sender, trailer.sent_at_ms)
 
     async def _note_speaker(self, sender: EndpointId, told_by: EndpointId | None) -> None:
         """Keep that this endpoint signs, so that nobody speaks for it without a signature."""

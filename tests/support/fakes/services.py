@@ -184,6 +184,7 @@ DAEMON_STATUS = DaemonStatus(
         rooms=(Used("a", 5), Used("b", 3)),
         authors=(Used("alice (61)", 8),),
     ),
+    relay="https://relay.example/",
 )
 
 

@@ -436,6 +436,7 @@ def test_the_status_shows_everything_the_daemon_says() -> None:
         "legacy": "on",
         "network": "loopback",
         "relay_url": None,
+        "relay": "https://relay.example/",
         "addresses": ["127.0.0.1:5"],
         "data_dir": "/d",
         "rooms": ["a", "b"],

@@ -24,6 +24,7 @@ from buddies_core.rooms.composing import Composer
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.trust.admission import MESSAGE_BYTES_MAX, Admission
 from buddies_core.trust.admitted import Rejected
+from buddies_core.trust.clocks import PeerClocks
 from buddies_core.trust.speakers import spoke_key
 from buddies_core.wire.room_messages import RoomMessage, encode_room_message, legacy_signed_payload
 from tests.support.fakes.clocks import ManualClock
@@ -254,3 +255,19 @@ async def test_who_has_signed_anything_is_spoken_for_by_nobody_without_a_signatu
     await admission.admit(DEMO, ROOM_ID, await say(StatusUpdate(ALICE.endpoint.hex(), "busy")))
     with pytest.raises(Rejected, match="signs its messages"):
         await Admission(store, VERIFIER.verify, counters).admit(DEMO, ROOM_ID, forged)
+
+
+@pytest.mark.parametrize(("told_by", "tells"), [(ALICE, True), (BOB, False), (None, False)])
+async def test_a_senders_clock_is_judged_by_what_it_hands_over_itself_alone(
+    told_by: NodeKey | None, tells: bool, say: Say, counters: Counter[str]
+) -> None:
+    """What others hand on may be old."""
+    ours = ManualClock()
+    ours.unix_ms += 3_600_000
+    clocks = PeerClocks(ours)
+    admission = Admission(InMemoryStore(), VERIFIER.verify, counters, clocks=clocks)
+    raw = await say(memory_by(ALICE.endpoint.hex()))
+
+    await admission.admit(DEMO, ROOM_ID, raw, told_by.endpoint if told_by else None)
+
+    assert bool(clocks.warnings()) == tells

@@ -61,6 +61,7 @@ HEALTHY = Facts(
             index="12 memories, 0 waiting",
             model="ready",
             warnings=(),
+            relay="https://relay.example",
             addresses=("192.0.2.7:4444",),
         ),
     ),
@@ -187,6 +188,7 @@ CASES: list[tuple[Facts, str, str, str]] = [
     (with_("service", enabled=False), "service", "warn", "does not start at login"),
     (with_("network", routes=()), "network", "warn", "no way out"),
     (status(addresses=()), "network", "warn", "knows no address of its own"),
+    (status(relay=""), "network", "warn", "no relay is reached"),
     (info(network="loopback"), "network", "warn", "no other machine can be reached"),
     (
         replace(info(network="lan"), network=NetworkFacts(routes=("IPv4",), firewalls=("ufw",))),

@@ -1,0 +1,48 @@
+"""Whether this machine's clock fits those of the peers that it hears directly.
+
+Each message of ours has its sender's time in its trailer. One that its sender hands over itself is
+new, as a rule, so that its time tells how far the sender's clock is ahead. A message that took long
+makes that less, never more: the most of the last minutes counts, and of several peers the median.
+"""
+
+from statistics import median_low
+
+from buddies_core.clock import Clock
+from buddies_core.model.ids import EndpointId
+
+REMEMBERED_S = 600.0
+PEERS_MAX = 64
+AHEAD_MS_MAX = 60_000
+"""Lists and searches by time take a minute for nothing."""
+
+
+class PeerClocks:
+    """How far the clocks of neighbors are ahead of ours."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._ahead: dict[EndpointId, tuple[float, int]] = {}
+
+    def heard(self, sender: EndpointId, sent_at_ms: int) -> None:
+        """Take note of a message that its sender has handed to us itself."""
+        now_s, ahead_ms = self._clock.now_s(), sent_at_ms - self._clock.wall_ms()
+        known = self._ahead.get(sender)
+        if known is None or ahead_ms >= known[1] or now_s - known[0] > REMEMBERED_S:
+            self._ahead.pop(sender, None)
+            self._ahead[sender] = now_s, ahead_ms
+            if len(self._ahead) > PEERS_MAX:
+                del self._ahead[next(iter(self._ahead))]
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what to do if most of those heard lately have another time than we."""
+        now_s = self._clock.now_s()
+        found = [ahead for at_s, ahead in self._ahead.values() if now_s - at_s <= REMEMBERED_S]
+        ahead_ms = median_low(found) if found else 0
+        if abs(ahead_ms) <= AHEAD_MS_MAX:
+            return ()
+        way = "behind" if ahead_ms > 0 else "ahead of"
+        whose = "that of a teammate" if len(found) == 1 else f"those of {len(found)} teammates"
+        return (
+            f"this machine's clock is {abs(ahead_ms) // 60_000} min {way} {whose}. Set it, or have "
+            "them set theirs: times and the order of lists come from clocks",
+        )
