@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 import os
@@ -89,6 +88,7 @@ class App:
             start: Start a daemon where none runs.
             doing: What is shown while it takes long; empty for what tells its progress itself.
         """
+        import asyncio
 
         async def asked() -> AnswerT:
             with self.progress("Starting the daemon" if start else "Reaching the daemon"):
@@ -115,23 +115,33 @@ class App:
 
     def stop(self) -> int:
         """Stop the daemon and return the process id that it had."""
+        import asyncio
+
         return asyncio.run(self.machine.stop())
 
     def stop_host(self) -> int | None:
         """Stop what serves this machine's agents; return its process id, None if none runs."""
+        import asyncio
+
         return asyncio.run(self.machine.stop_host())
 
     def restart(self) -> None:
         """Replace the daemon by one with the present settings, once those are found to be good."""
+        import asyncio
+
         asyncio.run(self.machine.restart())
 
     def restore(self, backup: Path) -> str:
         """Put a backup in the place of what is kept, and return what was done."""
+        import asyncio
+
         with self.progress("Restoring"):
             return asyncio.run(self.machine.restore(backup))
 
     def check(self, environ: Mapping[str, str]) -> None:
         """Raise what is wrong if a daemon with this environment could not start."""
+        import asyncio
+
         asyncio.run(self.machine.check(environ))
 
     def show(self, answer: JsonObject, human: Shown | str) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from buddies_cli import roomnames
 from buddies_core.paths import Paths
 
 if TYPE_CHECKING:  # what brings gRPC or asyncio is imported when it is needed
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Iterable, Mapping
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
@@ -26,6 +27,9 @@ class Machine(Protocol):
 
     async def stop_host(self) -> int | None:
         """Stop what serves this machine's agents; return its process id, None if none runs."""
+
+    def remember_rooms(self, rooms: Iterable[str]) -> None:
+        """Keep the names of all rooms that this machine is in, for completion."""
 
     async def restart(self) -> None:
         """Replace the daemon by one with the present settings, once those are found to be good."""
@@ -69,6 +73,10 @@ class LocalDaemon:
         from buddies_core import launcher
 
         return await launcher.stop_host(Paths.from_environment(self._environ))
+
+    def remember_rooms(self, rooms: Iterable[str]) -> None:
+        """Keep the names of all rooms that this machine is in, for completion."""
+        roomnames.keep(self._environ, rooms)
 
     async def restart(self) -> None:
         """Replace the daemon by one with the present settings, once those are found to be good."""

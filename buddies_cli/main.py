@@ -50,12 +50,14 @@ COMMANDS = {
     "daemon": "daemon",
     "service": "service",
     "doctor": "doctor",
+    "logs": "logs",
     "config": "config",
     "setup": "setup",
     "uninstall": "uninstall",
     "backup": "store",
     "restore": "store",
     "store": "store",
+    "completion": "completion",
     "help": "help",
 }
 """The module in `commands` that each command is in, under its own name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from difflib import get_close_matches
@@ -9,8 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from buddies_cli import roomnames
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from click.shell_completion import CompletionItem
 
 TICKET = re.compile(r"pmrhe33pn[a-z2-7]{60,}", re.IGNORECASE)
 """A ticket of today's form begins with the base32 of {"room.."""
@@ -97,6 +102,17 @@ class Named(click.ParamType[str]):
                 ctx,
             )
         return value
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the rooms of this machine that begin so."""
+        if self.name != "room":
+            return []
+        from click.shell_completion import CompletionItem
+
+        names = roomnames.known(os.environ)
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
 ROOM, ID, SKILL = Named("room"), Named("id"), Named("hash")

@@ -99,7 +99,7 @@ def _facts(status: DaemonStatus) -> Facts:
 @click.command(cls=Command)
 @click.pass_obj
 def whoami(app: App) -> None:
-    """Show who this machine is to others, and which key signs for it.
+    """Show who this machine is to others, and its key.
 
     Example: buddies-cli whoami
     """

@@ -213,6 +213,8 @@ def rooms(app: App, cursor: str) -> None:
         return found, [] if app.as_json else await seen_rooms(daemon, found.rooms)
 
     found, seen = app.ask(look, start=False)
+    if not cursor:
+        app.machine.remember_rooms(found.rooms)
     if not found.rooms:
         app.note("This machine is in no room; join one with: buddies-cli join ROOM")
     app.show(json_view.rooms_json(found), room_table(seen))

@@ -79,6 +79,7 @@ def status(app: App, room: str | None, cursor: str) -> None:
         return overview, await seen_rooms(daemon, shown)
 
     overview, rooms = app.ask(look, start=False)
+    app.machine.remember_rooms(overview.rooms)
     app.show(json_view.status_json(overview), _machine_page(overview, rooms))
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +39,7 @@ class FakeMachine:
         self.refuses = ""
         self.hosted: int | None = None
         self.restored: list[Path] = []
+        self.rooms_remembered: list[str] = []
 
     @asynccontextmanager
     async def client(self, *, start: bool) -> AsyncIterator[FakeClient]:
@@ -61,6 +62,9 @@ class FakeMachine:
     async def restore(self, backup: Path) -> str:
         self.restored.append(backup)
         return "Restored 7 memories."
+
+    def remember_rooms(self, rooms: Iterable[str]) -> None:
+        self.rooms_remembered = list(rooms)
 
     async def check(self, environ: Mapping[str, str]) -> None:
         self.checked.append(dict(environ))
