@@ -40,6 +40,7 @@ COMMANDS = {
     "rooms": "room",
     "room": "room",
     "status": "status",
+    "watch": "watch",
     "notify": "room",
     "memory": "memory",
     "task": "task",

@@ -115,6 +115,24 @@ def room_table(rooms: Sequence[RoomStatus]) -> Table:
     )
 
 
+def member_table(seen: RoomStatus) -> Table:
+    """Return a row for each agent of each member, and for each member that is away."""
+    rows = [row for member in seen.members for row in _member_rows(member)]
+    rows += [
+        (
+            it.name,
+            Styled("away", "dim"),
+            When(it.last_seen_ms),
+            "",
+            "",
+            short(it.endpoint),
+            *[""] * 3,
+        )
+        for it in seen.away
+    ]
+    return Table(_MEMBERS, rows, grouped=7)
+
+
 def _machine_page(status: DaemonStatus, rooms: Sequence[RoomStatus]) -> Shown:
     info = status.info
     network = f"{info.network}, relay {info.relay_url}" if info.relay_url else info.network
@@ -154,23 +172,10 @@ def _room_page(seen: RoomStatus) -> Shown:
         f"{seen.room}: {'private' if seen.private else 'open'} room,"
         f" {terminal.count(members, 'member')}, joined {terminal.when(seen.joined_at_ms)}"
     )
-    rows = [row for member in seen.members for row in _member_rows(member)]
-    rows += [
-        (
-            it.name,
-            Styled("away", "dim"),
-            When(it.last_seen_ms),
-            "",
-            "",
-            short(it.endpoint),
-            *[""] * 3,
-        )
-        for it in seen.away
-    ]
     return Page(
         [
             heading(title),
-            Table(_MEMBERS, rows, grouped=7),
+            member_table(seen),
             Prose("\n".join(map(terminal.catching_up, seen.catching_up))),
             _warnings(seen.warnings),
         ]
