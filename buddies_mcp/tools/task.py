@@ -40,7 +40,6 @@ _WAIT: dict[str, Any] = {
     "type": "number",
     "minimum": 0,
     "maximum": TOOL_TIMEOUT_S_MAX,
-    "description": "Seconds to wait",
 }
 
 
@@ -290,7 +289,7 @@ TASK_TOOLS: tuple[Tool, ...] = (
         ),
         properties={
             "task_id": _TASK_ID,
-            "success": {"type": "boolean", "description": "Whether it was done"},
+            "success": {"type": "boolean"},
             "output": {
                 "type": "string",
                 "maxLength": OUTPUT_BYTES_MAX,
@@ -315,7 +314,6 @@ TASK_TOOLS: tuple[Tool, ...] = (
                 "type": "string",
                 "minLength": 1,
                 "maxLength": PROGRESS_BYTES_MAX,
-                "description": "How it goes",
             },
         },
         required=("task_id", "text"),

@@ -28,6 +28,7 @@ LONG = replace(
     tags=(),
     agent="",
     references=(MemoryId(UUID(int=7 << 96)),),
+    superseded_by=(MemoryId(UUID(int=8 << 96)),),
     match=a_match(0.1, why=Why.MEANING, offset=300),
 )
 
@@ -86,7 +87,8 @@ def test_a_hit_has_a_short_id_and_why_it_was_found_and_nothing_that_is_empty() -
         (
             LONG,
             '8d3e5c1a "Pools: … we pool with PgBouncer" - decision in feature-a by "alice"'
-            ' (peer aaaa), 3 weeks ago, references ["00000007"], offset 300, meaning, weak,'
+            ' (peer aaaa), 3 weeks ago, references ["00000007"], superseded_by'
+            ' ["00000008"], offset 300, meaning, weak,'
             " part of 12000 bytes",
         ),
         (
