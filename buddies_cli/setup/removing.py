@@ -45,6 +45,8 @@ def remove_data(environ: Mapping[str, str]) -> tuple[list[str], list[str]]:
         if not made
         else [
             paths.store,
+            # Copies with all that it holds: of before a restore, or of a damaged one.
+            *sorted(paths.data_dir.glob("store.*")),
             paths.index,
             paths.node_key,
             paths.udp_port,

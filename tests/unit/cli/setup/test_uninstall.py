@@ -23,7 +23,7 @@ def replaced(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
 def data(home: Home) -> Path:
     """A data directory as a daemon leaves it."""
     place = home.path / ".local" / "share" / "buddies"
-    for directory in ("store", "index", "run"):
+    for directory in ("store", "store.before-20261101-120000", "index", "run"):
         (place / directory).mkdir(parents=True)
         (place / directory / "file").touch()
     for name in (
