@@ -279,7 +279,7 @@ class Group(click.Group):
 
 def _fit(option: click.Option) -> None:
     """Keep the help of an option from being wider than a terminal, and free of empty defaults."""
-    if option.default == "":
+    if option.default == "" and not isinstance(option.show_default, str):
         option.show_default = False
     if isinstance(option.type, click.Choice) and option.metavar is None:
         choices = ", ".join(map(str, option.type.choices))

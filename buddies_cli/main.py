@@ -23,6 +23,7 @@ from buddies_cli.app import (
 )
 from buddies_cli.machine import LocalDaemon
 from buddies_cli.streams import ReaderGone
+from buddies_cli.tables import Prose
 from buddies_core import __version__, logs
 from buddies_core.errors import BuddiesError
 from buddies_core.settings import environment_for_logs
@@ -159,7 +160,8 @@ def _as_text(argument: str) -> str:
 
 
 def _fail(text: str, code: int) -> int:
-    click.echo(f"error: {terminal.plain(text)}", err=True)
+    said = Prose(f"error: {terminal.plain(text)}")
+    click.echo(said.text(terminal.Screen.of(os.environ, sys.stderr)), err=True)
     return code
 
 

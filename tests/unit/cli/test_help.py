@@ -57,6 +57,14 @@ def test_no_line_of_a_help_is_wider_than_the_terminal_but_for_examples_and_choic
             assert len(line) <= min(width, 78) or is_one_word or "buddies-cli" in line, line
 
 
+def test_defaults_are_shown_alike_and_empty_ones_not_at_all(person: Person) -> None:
+    help = " ".join(person.types("memory", "store", "--help").out.split())
+    assert "Short title. [default: (the first line)]" in help
+    assert "[default: context]" in help
+    for path in EVERY:
+        assert '[default: ""' not in person.types(*path, "--help").out, path
+
+
 def test_the_list_of_commands_says_of_each_what_it_does_in_whole_words(person: Person) -> None:
     listed = person.types("--help").out
     assert [name for name in COMMANDS if f"\n  {name} " not in listed] == []
