@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from buddies_core.model.ids import MemoryId
-from buddies_core.model.memory import Memory, MemoryHead, MemoryKey
+from buddies_core.model.memory import Memory, MemoryHead, MemoryKey, proven_key
 from buddies_core.model.revocation import Revocation, why_hidden
 from buddies_core.model.skill import Skill, Vote
 
@@ -54,4 +54,7 @@ class Hidden:
         return f"memory {id} was deleted, on every machine of its room"
 
     def _is_forgotten(self, memory: Memory | MemoryHead) -> bool:
-        return self._amendments.is_forgotten(memory.entry.id, memory.key)
+        keys = {memory.key, proven_key(memory)}
+        return any(
+            key is not None and self._amendments.is_forgotten(memory.entry.id, key) for key in keys
+        )

@@ -19,7 +19,7 @@ from buddies_core.model.amendment import (
 )
 from buddies_core.model.bodies import MemorySuperseded
 from buddies_core.model.ids import MemoryId
-from buddies_core.model.memory import Memory, MemoryHead, MemoryKey, id_of_key
+from buddies_core.model.memory import Memory, MemoryHead, MemoryKey, id_of_key, proven_key
 from buddies_core.store import amendment_keys as places
 from buddies_core.store import keys
 from buddies_core.store.database import Changes, Database, Read
@@ -93,12 +93,11 @@ class RocksAmendments:
     def deletions(self, id: MemoryId) -> tuple[Amendment, ...]:
         """Return what has deleted memories with this id; damaged records are left out."""
         prefix = keys.memories_by_id(id)
-        found: list[Amendment] = []
-        for place, _ in self._database.scan(prefix):
-            data = self._database.get(places.deletion(MemoryKey(place.removeprefix(prefix))))
-            if data is not None:
-                found += self._readable([places.decode_deletion(data)[0]])
-        return tuple(found)
+        keys_of_id = (MemoryKey(it.removeprefix(prefix)) for it, _ in self._database.scan(prefix))
+        found = filter(None, (self._database.get(places.deletion(key)) for key in keys_of_id))
+        # Each once: unproven copies are erased by the deletion of what they are copies of.
+        items = dict.fromkeys(places.decode_deletion(data)[0] for data in found)
+        return tuple(self._readable([*items]))
 
     def superseding(self, old: MemoryKey) -> tuple[tuple[MemoryKey, Amendment], ...]:
         """Return what is to take a memory's place, with who said so; its author's come first."""
@@ -156,26 +155,53 @@ class RocksAmendments:
             changes[place] = places.encode_deletion(amendment.item, sequence, amendment.room)
             return Kept.NEW, changes
         sequence = 0
-        if read(keys.memory(key)) is not None:
-            try:
-                memory = read_memory(read, key)
-            except StoreError:
-                memory = None  # What can't be read is deleted as far as it is known.
+        there = [key] if read(keys.memory(key)) is not None else []
+        if there:
+            memory = self._memory(read, key)
             if memory is not None and memory[1].entry.room != amendment.room:
                 return Kept.ELSEWHERE, {}
-            last_sequence, count = totals(self._database, read)
-            sequence = last_sequence + 1
-            changes |= removed(self._listing, key, memory, read)
-            changes[keys.log(sequence)] = key
-            changes[keys.TOTALS] = struct.pack(">QQ", sequence, count - 1)
         else:
             taken = self._taken(early, read)
             if taken is None:
                 return Kept.FULL, {}
             changes |= taken
+        last_sequence, count = totals(self._database, read)
+
+        def current(place: bytes) -> bytes | None:
+            return changes[place] if place in changes else read(place)
+
+        for number, gone in enumerate((*there, *self._copies(read, amendment)), start=1):
+            at = last_sequence + number
+            changes |= removed(self._listing, gone, self._memory(read, gone), current)
+            changes[keys.log(at)] = gone
+            changes[keys.TOTALS] = struct.pack(">QQ", at, count - number)
+            changes[places.deletion(gone)] = places.encode_deletion(
+                amendment.item, at, amendment.room
+            )
+            sequence = at if gone == key else sequence
         changes[place] = places.encode_deletion(amendment.item, sequence, amendment.room)
         changes[keys.memory_by_id(id_of_key(key), key)] = b""
         return Kept.NEW, changes
+
+    def _copies(self, read: Read, amendment: Amendment) -> list[MemoryKey]:
+        """Return the keys of unproven copies, as 0.1.4 peers hand them on, of a deleted memory."""
+        prefix = keys.memories_by_id(id_of_key(amendment.key))
+        found = (MemoryKey(it.removeprefix(prefix)) for it, _ in self._database.scan(prefix))
+        known = [(key, self._memory(read, key)) for key in found if key != amendment.key]
+        return [
+            key
+            for key, memory in known
+            if memory is not None
+            and memory[1].entry.room == amendment.room
+            and proven_key(memory[1]) == amendment.key
+        ]
+
+    def _memory(self, read: Read, key: MemoryKey) -> tuple[int, Memory] | None:
+        """Return a memory with its sequence; None also if it can't be read."""
+        try:
+            return read_memory(read, key)
+        except StoreError:
+            return None
 
     def _supersede(
         self,

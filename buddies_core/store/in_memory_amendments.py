@@ -25,7 +25,8 @@ class InMemoryAmendments:
         self._memories = memories
         self._arrive = arrive
         self._amendments: dict[bytes, Amendment] = {}
-        self._deletions: dict[MemoryKey, tuple[Amendment, int]] = {}
+        self._deletions: dict[MemoryKey, Amendment] = {}
+        self._erased: list[tuple[int, MemoryKey]] = []
         self._taken: Counter[bytes] = Counter()
         self._forgotten: dict[tuple[MemoryId, MemoryKey], int] = {}
 
@@ -50,16 +51,16 @@ class InMemoryAmendments:
         """Return whether this memory, or the one that it is a copy of, was deleted in its room."""
         key = proven_key(memory)
         found = None if key is None else self._deletions.get(key)
-        return found is not None and found[0].room == memory.entry.room
+        return found is not None and found.room == memory.entry.room
 
     def deletions(self, id: MemoryId) -> tuple[Amendment, ...]:
         """Return what has deleted memories with this id."""
         found = sorted(self._deletions.items())
-        return tuple(amendment for key, (amendment, _) in found if id_of_key(key) == id)
+        return tuple(amendment for key, amendment in found if id_of_key(key) == id)
 
     def erased(self) -> list[tuple[int, MemoryKey]]:
         """Return the sequences and keys of what was here when it was deleted."""
-        return [(at, key) for key, (_, at) in self._deletions.items() if at]
+        return self._erased
 
     def proofs(self, room: RoomName) -> list[bytes]:
         """Return the proofs of what was said in a room."""
@@ -106,23 +107,30 @@ class InMemoryAmendments:
     def _delete(self, amendment: Amendment, early: Sequence[Places]) -> Kept:
         key = amendment.key
         if key in self._deletions:
-            known, sequence = self._deletions[key]
+            known = self._deletions[key]
             if known.room != amendment.room:
                 return Kept.ELSEWHERE
             if not replaces_deletion(amendment, known):
                 return Kept.KNOWN
             del self._amendments[known.item]
-        elif key in self._memories:
-            if self._memories[key][1].entry.room != amendment.room:
-                return Kept.ELSEWHERE
-            del self._memories[key]
-            sequence = self._arrive()
-        elif not self._take(early):
+        elif key in self._memories and self._memories[key][1].entry.room != amendment.room:
+            return Kept.ELSEWHERE
+        elif key not in self._memories and not self._take(early):
             return Kept.FULL
-        else:
-            sequence = 0
-        self._deletions[key] = amendment, sequence
+        self._deletions[key] = amendment
+        for copy in self._with_copies(amendment):
+            del self._memories[copy]
+            self._erased.append((self._arrive(), copy))
         return Kept.NEW
+
+    def _with_copies(self, amendment: Amendment) -> list[MemoryKey]:
+        """Return the keys of a deleted memory and of its unproven copies that are here."""
+        found = [
+            key
+            for key, (_, memory) in self._memories.items()
+            if memory.entry.room == amendment.room and proven_key(memory) == amendment.key
+        ]
+        return sorted(found, key=lambda key: (key != amendment.key, key))
 
     def _supersede(
         self,

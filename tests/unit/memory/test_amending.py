@@ -363,6 +363,17 @@ async def test_0_1_4_sees_a_superseding_memory_as_one_that_refers_to_the_old_one
     assert amended.body == MemorySuperseded(new.id, key)
 
 
+async def test_what_was_said_in_another_room_takes_nobody_s_place(
+    team: Team, alice: Node, bob: Node
+) -> None:
+    old = await alice.store_memory("old table")
+    new = await alice.store_memory("new table")
+    await team.deliver(alice)
+    change = MemorySuperseded(new.id, verified_key(alice.endpoint, old.id))
+    await bob.hear(OPS, await alice.rooms.compose(OPS, change))
+    assert await listed(bob) == ["new table", "old table"]
+
+
 async def test_a_chain_is_shown_both_ways_from_each_of_its_members(
     team: Team, alice: Node, bob: Node
 ) -> None:
@@ -539,6 +550,25 @@ async def test_a_memory_that_only_a_search_has_found_can_be_forgotten(
     assert await searched(bob) == ["a table"]
     await bob.memories.amending.forget(MemoryRef(stored.id))
     assert await searched(bob) == []
+
+
+async def test_an_unproven_copy_is_no_other_memory(team: Team, alice: Node) -> None:
+    stored = await alice.store_memory("a table")
+    bob = team.node("bob", DEMO, OPS)
+    [(_, proof)] = alice.rooms.sent
+    body = open_envelope(proof).message.body
+    await bob.hear(DEMO, encode_room_message(RoomMessage(nonce=bytes(16), body=body)))
+    await bob.hear(DEMO, proof)
+    assert bob.store.count_memories() == 2
+    for node in (alice, bob):
+        vouch(alice.endpoint, node)
+        vouch(bob.endpoint, node)
+
+    assert await bob.memories.amending.forget(MemoryRef(stored.id)) == ("a table",)
+    assert await listed(bob) == await searched(bob) == []
+    await bob.memories.amending.remember(stored.id)
+    await delete(bob, stored.id)
+    assert bob.store.count_memories() == 0
 
 
 async def test_an_old_unsigned_memory_can_be_forgotten(alice: Node) -> None:

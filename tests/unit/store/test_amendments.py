@@ -1,6 +1,7 @@
 """Deletions, successions, references and what is forgotten, in every store."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -129,6 +130,38 @@ async def test_a_deletion_that_was_said_in_another_room_deletes_nothing(store: S
     early = by(ANN, 2)
     assert await put(store, an_amendment(MemoryDeleted(early.key, b""), ANN, room=OPS)) is Kept.NEW
     assert await store.put_memory(early) is True
+
+
+async def test_the_first_deletion_says_in_which_room(store: Store) -> None:
+    memory = by(ANN)
+    first = a_deletion(memory, ANN)
+    assert await put(store, first) is Kept.NEW
+    for number in range(3):
+        other = MemoryDeleted(memory.key, b"", f"{number}")
+        assert await put(store, an_amendment(other, ANN, room=OPS)) is Kept.ELSEWHERE
+    assert store.amendments.deletions(memory.entry.id) == (first,)
+    assert await store.put_memory(memory) is False
+
+
+async def test_unproven_copies_are_erased_with_what_they_are_copies_of(store: Store) -> None:
+    memory, other = by(ANN), by(BEN)
+    copies = [
+        a_memory(replace(memory.entry, content=text), verified=Verified.UNVERIFIED)
+        for text in ("a note", "a note, cut")
+    ]
+    for kept in (memory, *copies, other):
+        assert await store.put_memory(kept)
+
+    deletion = a_deletion(memory, ANN)
+    assert await put(store, deletion) is Kept.NEW
+    assert await listed(store) == [other.key]
+    assert (store.count_memories(), store.last_sequence()) == (1, 7)
+    arrived = await store.memories_since(4, 9)
+    assert arrived == (
+        (5, Erased(memory.key)),
+        *((at, Erased(key)) for at, key in enumerate(sorted(it.key for it in copies), start=6)),
+    )
+    assert store.amendments.deletions(memory.entry.id) == (deletion,)
 
 
 async def test_a_memory_whose_content_is_not_all_there_is_not_asked_for_once_it_is_deleted(
@@ -290,6 +323,7 @@ async def test_no_record_but_those_of_its_deletion_names_a_deleted_memory(tmp_pa
             keys.log(2),
         ]
     )
+    assert not any(key.startswith(keys.BITS) for key in records)
     assert not any(b"secret" in value or b"Database" in value for value in records.values())
 
 
