@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from enum import StrEnum
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 import iroh
 
@@ -100,6 +101,26 @@ class Endpoint:
         counts = self._endpoint.stats()
         made, ended = (counts.get(f"socket:relay_conns_{it}") for it in ("success", "closed"))
         return made.value - ended.value if made and ended else 0
+
+    def relay_hosts(self) -> list[str]:
+        """Return the hosts of n0's relays, if the node uses those; else nothing."""
+        return [urlsplit(it.url).hostname or "" for it in self._n0_relays()]
+
+    async def use_relays(self, *, on: bool) -> None:
+        """Have iroh look for n0's relays, or not; connections that there are stay."""
+        calls = self._context.calls
+        for relay in self._n0_relays():
+            with suppress(IrohFailed):
+                if on:
+                    await calls.run(self._endpoint.insert_relay(relay), _BIND_TIMEOUT_S)
+                else:
+                    await calls.run(self._endpoint.remove_relay(relay.url), _BIND_TIMEOUT_S)
+
+    def _n0_relays(self) -> list[iroh.RelayConfig]:
+        if self._mode is not NetworkMode.PUBLIC or self._relay is not None:
+            return []
+        relays = iroh.RelayMode.default_mode().relay_map()
+        return [it for url in relays.urls() if (it := relays.get(url)) is not None]
 
     def is_reachable(self) -> bool:
         """Return whether `address` is complete: it takes iroh some seconds to reach a relay."""

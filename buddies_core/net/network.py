@@ -29,6 +29,7 @@ from buddies_core.net.inbox import Inbox
 from buddies_core.net.incoming import IncomingRequest
 from buddies_core.net.links import Link
 from buddies_core.net.liveness import Liveness
+from buddies_core.net.quiet import Quiet, can_look_up
 from buddies_core.net.surroundings import Surroundings
 from buddies_core.net.tasks import Tasks
 from buddies_core.net.timing import TIMING, Timing
@@ -82,6 +83,7 @@ class Network:
         self._speaking = asyncio.Lock()
         self._surroundings = Surroundings(endpoint, context.clock)
         self._moved = asyncio.Event()
+        self._quiet = Quiet(endpoint, can_look_up, context.timing, context.clock)
         self._told = self._own_data()
         self._driver = Driver(
             endpoint.id, self._told, config.gossip, rng, self._inbox, self._connections, context
@@ -89,7 +91,12 @@ class Network:
         liveness = Liveness(self._connections, self._driver, self._direct, context, rng)
         self._loops = [
             group.create_task(loop)
-            for loop in (self._driver.run(), self._watch_surroundings(), liveness.run())
+            for loop in (
+                self._driver.run(),
+                self._watch_surroundings(),
+                liveness.run(),
+                self._quiet.run(),
+            )
         ]
         group.create_task(endpoint.let_in(self._adopt))
 
@@ -269,6 +276,7 @@ class Network:
             if not self._surroundings.have_changed():
                 continue
             self._direct.on_move()
+            self._quiet.on_move()
             self._moved.set()
             data = self._own_data()
             if data != self._told:

@@ -35,6 +35,10 @@ class Timing:
     answer_timeout_s: float = 60.0
     # The own address and the connections' counters are polled; both cost microseconds.
     poll_interval_s: float = 1.0
+    # A relay is reached 3 s after the start, and later on a slow line.
+    relay_patience_s: float = 15.0
+    # How often the name of a relay is looked up while there seems to be no way out.
+    relay_probe_every_s: float = 10.0
     # At the end, for the last messages of all topics together.
     close_timeout_s: float = 2.0
 
