@@ -381,7 +381,7 @@ STORIES = (
     Story("split 2+2 for 20 s", partial(split, split_s=20), quick=True),
     Story("split 2+2 for 75 s", partial(split, split_s=75)),
     Story("one way only", one_way, quick=True),
-    Story("flapping", partial(flapping, flaps=6), quick=True),
+    Story("flapping", partial(flapping, flaps=6)),
     Story("loss 5 %, 80 ms", loss_and_delay, quick=True),
     Story("public, no way out", partial(no_way_out, watched_s=60)),
 )
