@@ -21,7 +21,7 @@ from buddies_core.errors import Busy, StoreError, WireError
 from buddies_core.history.answering import ITEMS_ASKED_MAX, MESSAGE_BYTES_MAX
 from buddies_core.history.items import ItemSet
 from buddies_core.history.ports import RoomsPort, StorePort
-from buddies_core.history.reconcile import begin, learn
+from buddies_core.history.reconcile import begin_briefly, learn
 from buddies_core.history.refusals import Refusals
 from buddies_core.history.taking import Taker
 from buddies_core.model.ids import EndpointId, RoomName
@@ -113,9 +113,7 @@ class Exchanger:
 
     async def _run(self, progress: Progress, since: Bound) -> None:
         items = self._store.items(progress.room)
-        message: bytes | None = await self._store.read(
-            partial(begin, items, MESSAGE_BYTES_MAX, since)
-        )
+        message: bytes | None = await self._store.read(partial(begin_briefly, items, since))
         idle, wants_all = 0, True
         while message is not None:
             before = progress.received + progress.given

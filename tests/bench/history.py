@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 
 from buddies_core.history.answering import MESSAGE_BYTES_MAX
-from buddies_core.history.reconcile import answer, begin, learn
+from buddies_core.history.reconcile import answer, begin, begin_briefly, learn
 from buddies_core.memory.copies import received_memory
 from buddies_core.model.bodies import MemoryCreated
 from buddies_core.model.ids import EndpointId, RoomName
@@ -164,7 +164,7 @@ async def compare_many(directory: Path) -> None:
                 f" {took_s[0]:.2f} s of the asking side, {took_s[1]:.2f} s of the other"
             )
         equal_began_s = time.perf_counter()
-        reply = answer(sets[0], begin(sets[0], MESSAGE_BYTES_MAX), MESSAGE_BYTES_MAX)
+        reply = answer(sets[0], begin_briefly(sets[0]), MESSAGE_BYTES_MAX)
         took_ms = (time.perf_counter() - equal_began_s) * 1000
         say(f"{MANY:,} with the same: 1 round, {len(reply)} bytes back, {took_ms:.1f} ms")
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from buddies_core.errors import WireError
 from buddies_core.history import reconcile
-from buddies_core.history.reconcile import MESSAGE_BYTES_MIN, answer, begin, learn
+from buddies_core.history.reconcile import MESSAGE_BYTES_MIN, answer, begin, begin_briefly, learn
 from buddies_core.model.item import AT_MS_MAX, BEGIN, Bound, Item
 from tests.support.items import InMemoryItems, an_item
 
@@ -72,9 +72,12 @@ def exchange(
     *,
     since: Bound = BEGIN,
     wanted_since: Bound = BEGIN,
+    briefly: bool = False,
 ) -> Exchange:
     client, server, said = InMemoryItems(ours), InMemoryItems(theirs), Exchange()
-    message: bytes | None = begin(client, bytes_max, since)
+    message: bytes | None = (
+        begin_briefly(client, since) if briefly else begin(client, bytes_max, since)
+    )
     while message is not None:
         reply = answer(server, message, bytes_max, wanted_since)
         learned = learn(client, reply, bytes_max)
@@ -134,14 +137,14 @@ def ids_of(some: Iterable[Item]) -> list[bytes]:
     return sorted(item.id for item in some)
 
 
-@given(two_sets(), limits)
+@given(two_sets(), limits, st.booleans())
 @settings(max_examples=200)
 def test_each_side_alone_is_what_the_difference_of_the_sets_is(
-    sets: tuple[set[Item], set[Item]], bytes_max: int
+    sets: tuple[set[Item], set[Item]], bytes_max: int, briefly: bool
 ) -> None:
     ours, theirs = sets
 
-    said = exchange(ours, theirs, bytes_max)
+    said = exchange(ours, theirs, bytes_max, briefly=briefly)
 
     assert sorted(said.ours_alone) == ids_of(ours - theirs)
     assert sorted(said.theirs_alone) == ids_of(theirs - ours)
