@@ -382,7 +382,7 @@ def _store_error(path: Path, error: Exception) -> StoreError:
         )
     if "Corruption" in text:
         return StoreError(
-            f"the store {path} is damaged ({text}); restore it from a backup (buddies-cli restore), "
+            f"the store {path} is damaged ({text}); restore a backup of it (buddies-cli restore), "
             "or move that directory away and start again with an empty one: members give back what "
             "they have"
         )
