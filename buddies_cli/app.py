@@ -9,7 +9,7 @@ import re
 import select
 import shlex
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import (
     AsyncExitStack,
     contextmanager,
@@ -66,6 +66,12 @@ def exit_code(error: BuddiesError) -> int:
             return FAILED
 
 
+def _run(work: Coroutine[Any, Any, AnswerT]) -> AnswerT:
+    import asyncio  # which takes long to import, and --help does without
+
+    return asyncio.run(work)
+
+
 class App:
     """The command's way to the daemon and to the terminal."""
 
@@ -88,7 +94,6 @@ class App:
             start: Start a daemon where none runs.
             doing: What is shown while it takes long; empty for what tells its progress itself.
         """
-        import asyncio
 
         async def asked() -> AnswerT:
             with self.progress("Starting the daemon" if start else "Reaching the daemon"):
@@ -101,7 +106,7 @@ class App:
                 with self.progress(doing) if doing else nullcontext():
                     return await question(daemon)
 
-        return asyncio.run(asked())
+        return _run(asked())
 
     @contextmanager
     def progress(self, text: str, total: int | None = None) -> Iterator[Bar]:
@@ -115,34 +120,24 @@ class App:
 
     def stop(self) -> int:
         """Stop the daemon and return the process id that it had."""
-        import asyncio
-
-        return asyncio.run(self.machine.stop())
+        return _run(self.machine.stop())
 
     def stop_host(self) -> int | None:
         """Stop what serves this machine's agents; return its process id, None if none runs."""
-        import asyncio
-
-        return asyncio.run(self.machine.stop_host())
+        return _run(self.machine.stop_host())
 
     def restart(self) -> None:
         """Replace the daemon by one with the present settings, once those are found to be good."""
-        import asyncio
-
-        asyncio.run(self.machine.restart())
+        _run(self.machine.restart())
 
     def restore(self, backup: Path) -> str:
         """Put a backup in the place of what is kept, and return what was done."""
-        import asyncio
-
         with self.progress("Restoring"):
-            return asyncio.run(self.machine.restore(backup))
+            return _run(self.machine.restore(backup))
 
     def check(self, environ: Mapping[str, str]) -> None:
         """Raise what is wrong if a daemon with this environment could not start."""
-        import asyncio
-
-        asyncio.run(self.machine.check(environ))
+        _run(self.machine.check(environ))
 
     def show(self, answer: JsonObject, human: Shown | str) -> None:
         """Print an answer: as JSON if asked for, otherwise for people.

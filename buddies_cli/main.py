@@ -32,6 +32,8 @@ from buddies_core.streams import BROKEN_PIPE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from click.shell_completion import CompletionItem
+
 logger = logging.getLogger(__name__)
 
 COMMANDS = {
@@ -91,6 +93,13 @@ class Commands(Group):
             import_module(f"buddies_cli.commands.{COMMANDS[name]}"), name
         )
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands that begin so by name alone: what they do would be imported."""
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name) for name in COMMANDS if name.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
 
 @click.group(cls=Commands, epilog=EPILOG, context_settings=CONTEXT)
