@@ -156,7 +156,9 @@ async def test_nobody_deletes_what_another_has_said(scene: Scene) -> None:
     own = await scene.alice.client.store_memory(room=DEMO, content="Alice's own")
     bound = await bind(scene.keys.ssh, mallory.endpoint, 1)
     await scene.mallory.says(sealed(mallory, Presence("mallory", (), bound), sent_at_ms=LATER_MS))
-    await eventually(scene.members, lambda it: mallory.endpoint in it)
+    there = ("mallory", Verified.SIGNER)
+    await eventually(scene.members, lambda it: it.get(mallory.endpoint) == there)
+    await scene.alice.has_settled()  # She is shown before her presence is on disk.
     for memory in (key, verified_key(scene.alice.client.info.endpoint, own.id)):
         vouched_for = sealed(mallory, MemoryDeleted(memory, b""), sent_at_ms=LATER_MS + 1)
         await scene.refuses("by somebody else's person", vouched_for, "amendments_refused")
