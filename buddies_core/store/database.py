@@ -382,9 +382,9 @@ def _store_error(path: Path, error: Exception) -> StoreError:
         )
     if "Corruption" in text:
         return StoreError(
-            f"the store {path} is damaged ({text}); restore a backup of it (buddies-cli restore), "
-            "or move that directory away and start again with an empty one: members give back what "
-            "they have"
+            f"the store {path} is damaged ({text}); restore it from a backup (buddies-cli "
+            "restore), or move that directory away and start again with an empty one: members give "
+            "back what they have"
         )
     return StoreError(
         f"the store {path} can't be used ({text}); see that the directory can be written and the "
