@@ -60,6 +60,8 @@ async def found_first(agent: Agent, identifier: str) -> bool:
 async def test_every_exact_identifier_that_the_other_member_has_is_found_first(
     alice: Machine, bob: Machine
 ) -> None:
+    # Each is to ask the other for it, and not to have been handed it already.
+    alice, bob = (it.with_environment(BUDDIES_HISTORY="none") for it in (alice, bob))
     async with agent_on(alice) as claude, agent_on(bob) as codex:
         for agent in (claude, codex):  # Each alone in a room of this name.
             await agent.call("join_room", room=ROOM)
