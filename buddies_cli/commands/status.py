@@ -35,6 +35,7 @@ _ROOMS = (
     Column("ROOM", wraps=True),
     Column("KIND"),
     Column("MEMBERS", right=True),
+    Column("HISTORY"),
     Column("WHO IS HERE", wraps=True),
 )
 _AGENTS = (
@@ -108,6 +109,7 @@ def room_table(rooms: Sequence[RoomStatus]) -> Table:
                 room.room,
                 "private" if room.private else "open",
                 str(room.members_total or len(room.members)),
+                room.history.value,
                 ", ".join(member.name for member in room.members if not member.is_self),
             )
             for room in rooms

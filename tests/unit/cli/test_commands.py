@@ -321,7 +321,7 @@ def test_rooms_are_shown_with_who_is_in_them_and_as_json_by_name_alone(
     person: Person, typed: str
 ) -> None:
     first = {"rooms": "list_rooms", "status": "status"}[typed]
-    assert "feature-a\topen\t2\tbob\n" in person.types(typed).out
+    assert "feature-a\topen\t2\tall\tbob\n" in person.types(typed).out
     assert person.machine.daemon.asked == [(first,), ("room_status", "feature-a")]
     person.machine.daemon.asked.clear()
     assert person.asked(typed, "--json") == [(first,)]
