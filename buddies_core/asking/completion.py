@@ -20,6 +20,8 @@ STRANGERS_AT_ONCE = 2
 """Of those. A member that announces a content may take 30 s to give nothing of it."""
 CHECK_EVERY_S = 2.0
 """Members come and go, and nothing tells of it."""
+DISK_PAUSE_S = 10.0
+"""After the disk has refused a content: members would give it again and again for nothing."""
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +57,7 @@ class Completion(Generic[KeyT]):
         self._wanted: Wanted[KeyT] = Wanted(lambda room: endpoints_to_ask(rooms, room))
         self._under_way: dict[KeyT, Trust] = {}
         self._work = asyncio.Event()
+        self._not_before_s = 0.0
 
     async def want(
         self, key: KeyT, room: RoomName, author: EndpointId, neighbor: EndpointId | None = None
@@ -90,6 +93,8 @@ class Completion(Generic[KeyT]):
 
     def _next(self) -> Attempt[KeyT] | None:
         now_s = self._clock.now_s()
+        if now_s < self._not_before_s:
+            return None
         return self._wanted.next_attempt(self._under_way, STRANGERS_AT_ONCE, now_s)
 
     async def _fetch(self, attempt: Attempt[KeyT]) -> None:
@@ -105,6 +110,7 @@ class Completion(Generic[KeyT]):
                     return
                 except StoreError as error:
                     _log.warning("content_not_kept: %s", error)
+                    self._not_before_s = self._clock.now_s() + DISK_PAUSE_S
                     return
                 except BuddiesError as error:
                     _log.info("content_missing peer=%s: %s", short(member), error)

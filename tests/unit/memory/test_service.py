@@ -10,7 +10,7 @@ import pytest
 
 from buddies_core.asking import completion
 from buddies_core.asking.fetching import PART_BYTES
-from buddies_core.asking.wanted import WANTED_PER_AUTHOR_MAX
+from buddies_core.asking.wanted import WANTED_PER_AUTHOR_MAX, Wanted
 from buddies_core.convert.cursors import memory_place
 from buddies_core.errors import (
     Busy,
@@ -505,6 +505,34 @@ async def test_what_the_disk_does_not_say_is_looked_for_again(
     async with running(bob):
         await until(lambda: not only(bob).truncated)
     assert "contents_not_looked_for: the disk is damaged" in caplog.text
+
+
+async def test_a_content_that_the_disk_refuses_is_fetched_again_after_a_pause(
+    alice: Node, bob: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(completion, "CHECK_EVERY_S", 0.001)
+    await alice.store_memory(LONG)
+    await stopped_before_it_was_fetched(alice, bob)
+    refused, looks = [], []
+    look_around = Wanted.look_around
+
+    async def full(memory: Memory) -> bool:
+        refused.append(memory)
+        raise StoreError("the disk is full")
+
+    def counted(wanted: Wanted[MemoryKey]) -> None:
+        looks.append(wanted)
+        look_around(wanted)
+
+    monkeypatch.setattr(bob.store, "put_memory", full)
+    monkeypatch.setattr(Wanted, "look_around", counted)
+    async with running(bob):
+        await until(lambda: len(refused) == 1)
+        looks.clear()
+        await until(lambda: len(looks) > 20)
+        assert len(refused) == 1
+        bob.clock.monotonic_s += completion.DISK_PAUSE_S
+        await until(lambda: len(refused) == 2)
 
 
 # Listing and reading
