@@ -201,7 +201,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Parts below each other, with an empty line between them at a terminal."""
+    """Parts below each other, with an empty line between them at a terminal or around a content."""
 
     parts: Sequence[Shown]
     is_spaced: bool = True
@@ -209,7 +209,8 @@ class Page:
     def text(self, screen: Screen) -> str:
         """Return all parts that have something to show."""
         texts = filter(None, (part.text(screen) for part in self.parts))
-        return ("\n\n" if self.is_spaced and screen.width is not None else "\n").join(texts)
+        is_apart = screen.width is not None or any(isinstance(it, Raw) for it in self.parts)
+        return ("\n\n" if self.is_spaced and is_apart else "\n").join(texts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ async def test_a_search_waits_for_nobody_once_all_have_answered_and_names_who_is
         os.kill(pid, signal.SIGSTOP)
         try:
             began = time.monotonic()
-            found = await claude.call("search_memory", query=QUESTION, timeout_secs=2)
+            found = await claude.call("search_memory", query=QUESTION, timeout_secs=8)
             elapsed_s = time.monotonic() - began
         finally:
             os.kill(pid, signal.SIGCONT)
@@ -107,7 +107,7 @@ async def test_a_search_waits_for_nobody_once_all_have_answered_and_names_who_is
         assert [answer["name"] for answer in found["answered"]] == ["bob"]
         [silent] = found["unanswered"]
         assert silent["name"] == "carol"
-        assert 1.9 <= elapsed_s < 4, "the deadline, and not much more"
+        assert elapsed_s < 4, "a moment after the others have answered, and not the deadline"
 
 
 async def test_every_acknowledged_memory_outlives_a_killed_daemon(alice: Machine) -> None:
