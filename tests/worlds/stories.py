@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
 
+from tests.support.worlds.meeting import all_memories
 from tests.worlds.goals import Figure
 from tests.worlds.laptops import (
     Laptop,
@@ -22,6 +23,7 @@ from tests.worlds.laptops import (
 from tests.worlds.routers import Style
 
 WATCHED_S = 90.0
+LONG_BYTES = 1_000_000
 
 Play = Callable[[str], Awaitable[list[Figure]]]
 
@@ -289,6 +291,57 @@ async def split(name: str, split_s: float) -> list[Figure]:
         ]
 
 
+async def author_gone(name: str, memories: int) -> list[Figure]:
+    """Five people behind routers have what Alice said; her laptop is off when a sixth joins."""
+    async with a_world() as world:
+        relay = await world.relay()
+        users = ("alice", "bob", "carol", "dave", "erin", "frank")
+        alice, bob, *others, frank = [
+            await world.laptop(
+                user,
+                world.internet.home(f"198.51.100.{11 + index}/24", list(Style)[index % 2]),
+                "192.168.1.2/24",
+                relay=relay,
+            )
+            for index, user in enumerate(users)
+        ]
+        await world.meet(alice, bob, *others)
+        long = "Every word of it counts. " * (LONG_BYTES // 25)
+        texts = {world.a_text(alice) for _ in range(memories)}
+        for text in (*texts, long):
+            await alice.say(text)
+        await seconds_until_all_have([bob, *others], texts, WATCHED_S)
+        [kept] = [it for it in await all_memories(alice.agent) if it.get("size") == len(long)]
+        await seconds_until([bob], lambda it: whole(it, kept["id"]), {long}, WATCHED_S)
+        alice.host.pull_the_cable()
+
+        began_s = time.monotonic()
+        await world.joins(frank, await bob.join())
+        seen_s = await seconds_until_all_have([frank], texts, WATCHED_S)
+        whole_s = await seconds_until([frank], lambda it: whole(it, kept["id"]), {long}, WATCHED_S)
+        all_s = time.monotonic() - began_s if seen_s is not None and whole_s is not None else None
+        return [
+            Figure(story=name, what="the sixth has all, 1 MB whole", value=all_s),
+            Figure(
+                story=name,
+                what="memories that it then has",
+                value=100 * len(texts & await frank.has()) / len(texts),
+                unit="%",
+            ),
+        ]
+
+
+async def whole(laptop: Laptop, id: str) -> set[str]:
+    """Return the content of a memory, all pages of it that this machine can have."""
+    read: str = ""
+    offset: int | None = 0
+    while offset is not None:
+        page = await laptop.agent.call("get_memory", id=id, offset=offset)
+        read += page["content"]
+        offset = page.get("next_offset")
+    return {read}
+
+
 async def one_way(name: str) -> list[Figure]:
     """Nothing gets from Alice to Bob, while all else gets through."""
     async with a_world() as world:
@@ -375,11 +428,14 @@ STORIES = (
     Story("cable out 60 s, no relay", partial(cable_out, out_s=60, relayed=False)),
     Story("asleep 20 s", partial(asleep, asleep_s=20), quick=True),
     Story("asleep 75 s", partial(asleep, asleep_s=75)),
+    Story("asleep 600 s", partial(asleep, asleep_s=600)),
     Story("IPv6 only", ipv6_only, quick=True),
     Story("LAN without a relay", lan_without_relay, quick=True),
     Story("20 dead bridges", dead_bridges, quick=True),
     Story("split 2+2 for 20 s", partial(split, split_s=20), quick=True),
     Story("split 2+2 for 75 s", partial(split, split_s=75)),
+    Story("split 2+2 for 180 s", partial(split, split_s=180)),
+    Story("author gone", partial(author_gone, memories=100)),
     Story("one way only", one_way, quick=True),
     Story("flapping", partial(flapping, flaps=6)),
     Story("loss 5 %, 80 ms", loss_and_delay, quick=True),
