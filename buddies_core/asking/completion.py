@@ -58,6 +58,8 @@ class Completion(Generic[KeyT]):
         self._under_way: dict[KeyT, Trust] = {}
         self._work = asyncio.Event()
         self._not_before_s = 0.0
+        self.has_left_out = False
+        """Whether something had to make way since that was last looked after."""
 
     async def want(
         self, key: KeyT, room: RoomName, author: EndpointId, neighbor: EndpointId | None = None
@@ -71,10 +73,19 @@ class Completion(Generic[KeyT]):
         self._work.set()
         if gone:
             self._counters["contents_announced_too_many"] += len(gone)
+            self.has_left_out = True
         for it in gone:
             if it != key:
                 await self._give_up(it)
         return key not in gone
+
+    def is_wanted(self, key: KeyT) -> bool:
+        """Return whether this content is asked for already."""
+        return key in self._wanted
+
+    def has_room_for(self, author: EndpointId) -> bool:
+        """Return whether one more content of this author makes none other go."""
+        return self._wanted.has_room_for(author)
 
     async def run(self) -> None:
         """Fetch until cancelled."""

@@ -86,6 +86,9 @@ class Wanted(Generic[KeyT]):
     def __len__(self) -> int:
         return len(self._wanted)
 
+    def __contains__(self, key: KeyT) -> bool:
+        return key in self._wanted
+
     def add(
         self,
         key: KeyT,
@@ -114,6 +117,10 @@ class Wanted(Generic[KeyT]):
         for it in gone:
             self.forget(it)
         return gone
+
+    def has_room_for(self, author: EndpointId) -> bool:
+        """Return whether one more content of this author makes none other go."""
+        return len(self._wanted) < WANTED_MAX and self._by_author.has_room_for(author)
 
     def forget(self, key: KeyT) -> None:
         """Ask no more for a content; again is fine."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TypeAlias
 from uuid import UUID, uuid4
 
-from buddies_core.asking.completion import CHECK_EVERY_S, Completion
+from buddies_core.asking.completion import Completion
 from buddies_core.asking.fetching import BACKGROUND_ASK_S
 from buddies_core.asking.members import check_joined, check_known
 from buddies_core.asking.ports import AskPort, RoomsPort
@@ -20,7 +20,6 @@ from buddies_core.errors import (
     NotAllowed,
     NotFound,
     QuotaExceeded,
-    StoreError,
     WireError,
 )
 from buddies_core.memory.amending import Amending
@@ -33,6 +32,7 @@ from buddies_core.memory.links import Links
 from buddies_core.memory.naming import GET_TIMEOUT_S, Naming
 from buddies_core.memory.ports import IndexPort, StorePort
 from buddies_core.memory.receipts import Receipts
+from buddies_core.memory.remainders import Remainders
 from buddies_core.memory.short_ids import id_meant, ref_meant
 from buddies_core.memory.views import page, snippet
 from buddies_core.model.bodies import MemoryCreated
@@ -49,7 +49,6 @@ from buddies_core.model.memory import (
     MemoryKind,
     MemoryPlace,
     MemoryRef,
-    author_of_key,
     verified_key,
 )
 from buddies_core.model.views import MemoryPage, MemoryView
@@ -59,8 +58,6 @@ from buddies_core.wire.shortening import fit_memory
 
 PeerReplies: TypeAlias = list[peer_pb2.PeerReply]
 
-TRUNCATED_AT_ONCE = 100
-"""Looked at before others get a turn."""
 
 _log = logging.getLogger(__name__)
 
@@ -105,13 +102,14 @@ class Memories:
             naming=self._naming,
         )
         self._completion = Completion(rooms, self._complete, _stays_truncated, clock, counters)
+        self._remainders = Remainders(store, self._completion)
 
     async def run(self) -> None:
         """Fetch the contents that were too long for a broadcast, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._completion.run())
             group.create_task(self.amending.run())
-            await self._want_truncated()
+            await self._remainders.run()
 
     async def store(
         self,
@@ -238,7 +236,7 @@ class Memories:
             _log.info("memory_rejected room=%s: %s", admitted.room, error)
             return
         if kept and memory.truncated:
-            await self._want(memory.key, memory.entry.room, neighbor)
+            await self._remainders.want(memory.key, memory.entry.room, neighbor)
 
     async def answer_fetch(
         self, caller: EndpointId, room: RoomName, request: peer_pb2.FetchMemory
@@ -324,31 +322,6 @@ class Memories:
             damaged,
             tuple(memory_cursor(MemoryPlace(memory.at_s, memory.key)) for memory in memories),
         )
-
-    async def _want(
-        self, key: MemoryKey, room: RoomName, neighbor: EndpointId | None = None
-    ) -> None:
-        """Have the rest of a memory fetched, unless there are too many; `get` asks for it then."""
-        await self._completion.want(key, room, author_of_key(key), neighbor)
-
-    async def _want_truncated(self) -> None:
-        """Have the rest of those memories fetched that are not all on disk."""
-        after: MemoryKey | None = None
-        while True:
-            try:
-                keys = self._store.truncated_memories(TRUNCATED_AT_ONCE, after)
-            except StoreError as error:
-                _log.warning("contents_not_looked_for: %s", error)
-                await asyncio.sleep(CHECK_EVERY_S)
-                continue
-            for key in keys:
-                with suppress(StoreError):
-                    if (head := self._store.get_head(key)) is not None:
-                        await self._want(key, head.entry.room)
-            if len(keys) < TRUNCATED_AT_ONCE:
-                return
-            after = keys[-1]
-            await asyncio.sleep(0)  # others have their turn between
 
     async def _complete(self, key: MemoryKey, _room: RoomName, member: EndpointId) -> None:
         memory = self._store.get_memory(key)

@@ -101,6 +101,11 @@ class Provenance(Generic[KeyT]):
             self.forget(it)
         return tuple(gone)
 
+    def has_room_for(self, neighbor: EndpointId) -> bool:
+        """Return whether one more entry of this neighbor makes none other go."""
+        brought = self._of_neighbor.get(neighbor, {})
+        return len(brought) < self._per_neighbor_max and len(self._ranks) < self._entries_max
+
     def forget(self, key: KeyT) -> None:
         """Take note that an entry is gone; again is fine."""
         rank = self._ranks.pop(key, None)

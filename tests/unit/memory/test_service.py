@@ -21,7 +21,7 @@ from buddies_core.errors import (
     StoreError,
 )
 from buddies_core.gossip.messages import CONTENT_BYTES_MAX as BROADCAST_BYTES_MAX
-from buddies_core.memory import service
+from buddies_core.memory import remainders
 from buddies_core.memory.copies import received_memory, unsigned_copy
 from buddies_core.model.bodies import MemoryCreated
 from buddies_core.model.identity import SshIdentity, Verified
@@ -470,6 +470,20 @@ async def test_a_content_comes_from_a_member_that_appears_later(
         await until(lambda: not only(bob).truncated)
 
 
+async def test_all_contents_of_one_author_are_fetched_however_many_come_at_once(
+    alice: Node, bob: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remainders, "LEFT_OUT_EVERY_S", 0.001)
+    for _ in range(WANTED_PER_AUTHOR_MAX + 9):
+        await alice.store_memory(LONG)
+    for _, proof in alice.rooms.sent:
+        await bob.hear(DEMO, proof)
+    assert len(bob.store.truncated_memories(999)) == WANTED_PER_AUTHOR_MAX + 9
+
+    async with running(bob):
+        await until(lambda: not bob.store.truncated_memories(999))
+
+
 async def test_what_nobody_can_give_keeps_nothing_else_from_being_fetched(
     team: Team, alice: Node, bob: Node
 ) -> None:
@@ -492,7 +506,7 @@ def refusing_to_give(_request: PeerRequest) -> list[PeerReply]:
 async def test_what_the_disk_does_not_say_is_looked_for_again(
     alice: Node, bob: Node, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "CHECK_EVERY_S", 0.001)
+    monkeypatch.setattr(remainders, "CHECK_EVERY_S", 0.001)
     await alice.store_memory(LONG)
     await stopped_before_it_was_fetched(alice, bob)
     readable = bob.store.truncated_memories
