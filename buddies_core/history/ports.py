@@ -39,6 +39,9 @@ class RoomsPort(ports.RoomsPort, ports.AskPort, Protocol):
         Raises NotFound if it is not in the room.
         """
 
+    async def learn_signer(self, room: RoomName, endpoint: EndpointId, source: EndpointId) -> None:
+        """Ask a member whose key vouches for an endpoint, unless that is known; 2 s at most."""
+
     def policy_revision(self) -> int:
         """Return a number that changes whenever this machine's policies do."""
 

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from buddies_core.clock import Clock
@@ -32,6 +32,8 @@ AT_ONCE = 256
 """One sync of the disk serves so many."""
 CHECKED_AT_ONCE = 16
 """Before others get a turn: to check a signature takes 0.1 ms."""
+AUTHORS_MAX = 16
+"""Of one portion of items. Of each, a member is asked once a minute at most who vouches for it."""
 LIES = frozenset({"undecodable", "too_long", "bad_signature", "author_is_not_sender", "scope"})
 """Why an item is rejected that no honest member can have kept."""
 
@@ -106,7 +108,16 @@ class Taker:
             else:
                 taken.kept.add(id)
         self._counters["history_items_kept"] += len(taken.kept)
+        await self._learn_signers(room, peer, [admitted[id] for id in taken.kept])
         return taken
+
+    async def _learn_signers(
+        self, room: RoomName, peer: EndpointId, kept: Sequence[Admitted]
+    ) -> None:
+        """Ask the member who vouches for the authors of what it gave: they may be gone."""
+        authors = dict.fromkeys(it.trailer.sender for it in kept if it.trailer)
+        for author in list(authors)[:AUTHORS_MAX]:
+            await self._rooms.learn_signer(room, author, peer)
 
     async def _admitted(self, room: RoomName, peer: EndpointId, proof: bytes) -> Admitted:
         if not has_trailer(proof) and (

@@ -350,6 +350,12 @@ class Rooms:
         """Return whose key vouches for what this endpoint says, if anybody's does."""
         return self._host.bindings.signer_of(endpoint)
 
+    async def learn_signer(self, room: RoomName, endpoint: EndpointId, source: EndpointId) -> None:
+        """Ask a member whose key vouches for an endpoint, unless that is known; 2 s at most."""
+        fetcher = self._host.gate.fetcher
+        if fetcher.is_worth_asking(endpoint):
+            await fetcher.fetch(endpoint, self.room(room), (source,))
+
     def trust(self, room: RoomName, endpoint: EndpointId) -> Trust:
         """Return how far an endpoint is known in the room."""
         if endpoint == self._host.endpoint:

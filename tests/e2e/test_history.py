@@ -25,9 +25,16 @@ async def titles(machine: Machine) -> list[str]:
     return sorted(memory["title"] for memory in listed["results"])
 
 
+async def verified(machine: Machine) -> set[str]:
+    """Return how what this machine has is verified."""
+    listed = await machine.command("memory", "list", "--room", ROOM)
+    return {memory["verified"] for memory in listed["results"]}
+
+
 async def test_a_late_joiner_gets_all_though_the_author_is_gone(
     alice: Machine, bob: Machine, carol: Machine
 ) -> None:
+    alice = alice.with_environment(BUDDIES_SIGNER="generated")
     await alice.command("join", ROOM)
     ticket = (await alice.command("ticket", ROOM))["ticket"]
     await bob.command("join", ROOM, "--ticket", ticket)
@@ -42,6 +49,8 @@ async def test_a_late_joiner_gets_all_though_the_author_is_gone(
     await carol.command("join", ROOM, "--ticket", ticket)
 
     await eventually(lambda: titles(carol), stored.__eq__)
+    # And bob has told her whose key vouches for alice.
+    await eventually(partial(verified, carol), {"signer"}.__eq__)
 
 
 async def listed(agent: Agent) -> list[str]:

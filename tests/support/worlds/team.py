@@ -63,6 +63,8 @@ class TeamRooms:
         self.signers: dict[EndpointId, SignerIdentity] = {}
         self.bytes_max = CONTENT_BYTES_MAX
         self.moves = 0
+        self.asked_who_vouches: set[tuple[EndpointId, EndpointId]] = set()
+        """For which author, and whom."""
         self.history = KeptHistory.ALL
         self.joined_at_ms = 0
         self.sent: list[tuple[RoomName, bytes]] = []
@@ -115,6 +117,9 @@ class TeamRooms:
 
     def history_of(self, room: RoomName) -> tuple[KeptHistory, int]:
         return self.history, self.joined_at_ms
+
+    async def learn_signer(self, room: RoomName, endpoint: EndpointId, source: EndpointId) -> None:
+        self.asked_who_vouches.add((endpoint, source))
 
     def policy_revision(self) -> int:
         return 0

@@ -54,6 +54,18 @@ async def test_both_have_all_memories_skills_and_votes_after_one_exchange(
     assert alice.rooms.published == bob.rooms.published == []
 
 
+async def test_a_member_is_asked_who_vouches_for_the_authors_of_what_it_gives(
+    team: HistoryTeam,
+) -> None:
+    alice, bob, carol = (team.historian(name) for name in ("alice", "bob", "carol"))
+    await alice.store_memory("of alice")
+    await bob.exchange(alice)
+
+    await carol.exchange(bob)
+
+    assert carol.rooms.asked_who_vouches == {(alice.endpoint, bob.endpoint)}
+
+
 async def test_equal_histories_take_one_question(team: HistoryTeam) -> None:
     alice, bob = team.historian("alice"), team.historian("bob")
     for number in range(40):
