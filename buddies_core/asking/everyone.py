@@ -70,7 +70,8 @@ class Everyone(Generic[ItemT]):
         while pending := [member for task, (_, member) in tasks.items() if task in waiting]:
             until_s = end_s
             if here.done():
-                until_s = min(end_s, last_s + self._wait_s(pending, last_s - began_s))
+                wait_s = self._wait_s(pending, last_s - began_s, has_answers=len(pending) < len(of))
+                until_s = min(end_s, last_s + wait_s)
             done, waiting = await asyncio.wait(
                 waiting,
                 timeout=max(0.0, until_s - loop.time()),
@@ -91,11 +92,16 @@ class Everyone(Generic[ItemT]):
         """End the requests that nobody waits for any more."""
         self._late.close()
 
-    def _wait_s(self, pending: Sequence[Member], others_took_s: float) -> float:
+    def _wait_s(
+        self, pending: Sequence[Member], others_took_s: float, *, has_answers: bool
+    ) -> float:
         """Return how long to wait for these members after the others are done."""
         now_s, contact = self._clock.now_s(), self._network.contact
         return max(
-            self._patience.wait_s(it, contact(it.endpoint), others_took_s, now_s) for it in pending
+            self._patience.wait_s(
+                it, contact(it.endpoint), others_took_s, now_s, has_answers=has_answers
+            )
+            for it in pending
         )
 
     def _answered(self, answer: Answer[ItemT]) -> Answer[ItemT]:

@@ -12,6 +12,9 @@ AFTER_OTHERS_S = 0.25
 ROUND_TRIPS = 4
 TO_CONNECT_S = 1.0
 """For a member without a connection: to make one over a relay takes some round trips more."""
+UNPROVEN_S = 1.0
+"""For a member that has answered no search yet, as it may have to load its model first; and where
+no other member has answered, as without this one nothing comes from anywhere."""
 IF_SILENT_S = 0.05
 """For a member that was given up, or whose connection is dead. It is answered for nevertheless if
 it is back, as it is asked all the same."""
@@ -29,9 +32,18 @@ class Patience:
         self._took_s: dict[EndpointId, float] = {}
 
     def wait_s(
-        self, member: Member, contact: Contact | None, others_took_s: float, now_s: float
+        self,
+        member: Member,
+        contact: Contact | None,
+        others_took_s: float,
+        now_s: float,
+        *,
+        has_answers: bool,
     ) -> float:
-        """Return how long to wait for a member after the others, which took so long, are done."""
+        """Return how long to wait for a member after the others, which took so long, are done.
+
+        `has_answers` says whether another member is among these.
+        """
         given_up_at_ms = self._given_up_at_ms.get(member.endpoint)
         if given_up_at_ms is not None and member.heard_at_ms <= given_up_at_ms:
             return IF_SILENT_S
@@ -41,8 +53,9 @@ class Patience:
             return IF_SILENT_S
         round_trips_s = ROUND_TRIPS * (contact.round_trip_ms or 0) / 1000
         # On a busy machine everything takes longer; and some members are slow, but answer.
-        slow_s = 2 * self._took_s.get(member.endpoint, 0.0)
-        return max(AFTER_OTHERS_S, round_trips_s, others_took_s, slow_s)
+        took_s = self._took_s.get(member.endpoint)
+        least_s = AFTER_OTHERS_S if has_answers and took_s is not None else UNPROVEN_S
+        return max(least_s, round_trips_s, others_took_s, 2 * (took_s or 0.0))
 
     def gave_up(self, member: Member, wall_ms: int) -> None:
         """Take note that a member was not waited for any longer."""

@@ -7,6 +7,7 @@ from buddies_core.asking.patience import (
     DEAD_AFTER_S,
     IF_SILENT_S,
     TO_CONNECT_S,
+    UNPROVEN_S,
     Patience,
 )
 from buddies_core.model.contact import Contact
@@ -40,16 +41,31 @@ NEAR = Contact(heard_s=100.0, round_trip_ms=1)
 def test_how_long_a_member_is_waited_for_depends_on_the_way_to_it(
     contact: Contact | None, others_took_s: float, waits_s: float
 ) -> None:
-    assert Patience().wait_s(BOB, contact, others_took_s, 100.0) == pytest.approx(waits_s)
+    patience = Patience()
+    patience.answered(BOB, 0.02)
+    wait_s = patience.wait_s(BOB, contact, others_took_s, 100.0, has_answers=True)
+    assert wait_s == pytest.approx(waits_s)
+
+
+def test_a_member_is_waited_for_longer_before_its_first_answer_and_where_nobody_else_answers() -> (
+    None
+):
+    patience = Patience()
+    assert patience.wait_s(BOB, NEAR, 0.02, 100.0, has_answers=True) == UNPROVEN_S
+
+    patience.answered(BOB, 0.02)
+    assert patience.wait_s(BOB, NEAR, 0.02, 100.0, has_answers=True) == AFTER_OTHERS_S
+    assert patience.wait_s(BOB, NEAR, 0.02, 100.0, has_answers=False) == UNPROVEN_S
 
 
 def test_a_member_that_was_given_up_is_waited_for_briefly_until_it_is_heard_or_answers() -> None:
     patience = Patience()
+    patience.answered(BOB, 0.02)
     patience.gave_up(BOB, 2_000)
-    assert patience.wait_s(BOB, NEAR, 0.02, 100.0) == IF_SILENT_S
+    assert patience.wait_s(BOB, NEAR, 0.02, 100.0, has_answers=True) == IF_SILENT_S
 
     heard = Member(endpoint=BOB.endpoint, name="bob", heard_at_ms=2_001)
-    assert patience.wait_s(heard, NEAR, 0.02, 100.0) == AFTER_OTHERS_S
+    assert patience.wait_s(heard, NEAR, 0.02, 100.0, has_answers=True) == AFTER_OTHERS_S
 
     patience.answered(BOB, 0.9)
-    assert patience.wait_s(BOB, NEAR, 0.02, 100.0) == pytest.approx(1.8)
+    assert patience.wait_s(BOB, NEAR, 0.02, 100.0, has_answers=True) == pytest.approx(1.8)

@@ -10,6 +10,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 
+from buddies_core.asking import patience
 from buddies_core.asking.patience import AFTER_OTHERS_S
 from buddies_core.errors import InvalidInput, NotFound, StoreError
 from buddies_core.finding.embedder import DIMENSIONS, ModelUnavailable
@@ -593,6 +594,7 @@ async def test_a_member_that_died_holds_up_one_search_a_quarter_second_and_the_n
 ) -> None:
     await alice.store_memory("a table")
     carol = team.node("carol")
+    await search(bob, "chair")
     team.silent.add(carol.endpoint)
 
     first, first_s = await timed_search(bob)
@@ -608,8 +610,9 @@ async def test_a_member_that_died_holds_up_one_search_a_quarter_second_and_the_n
 
 
 async def test_what_a_slow_member_answers_late_is_there_when_the_same_is_asked_again(
-    team: Team, alice: Node, bob: Node
+    team: Team, alice: Node, bob: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(patience, "UNPROVEN_S", AFTER_OTHERS_S)
     await alice.store_memory("a table")
     team.slow_s[alice.endpoint] = 0.4
 
