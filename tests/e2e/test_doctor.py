@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import tarfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from buddies_core.paths import Paths
 from buddies_core.store.rocks import RocksStore
 from buddies_core.wire.tickets import decode_ticket
 from tests.support.worlds.machines import Answer, Machine, agent_on
+from tests.support.worlds.meeting import eventually
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -32,7 +34,10 @@ async def test_a_machine_that_works_has_no_failures(alice: Machine) -> None:
         await claude.call("join_room", room="r")
         await claude.call("store_memory", room="r", content="we use PostgreSQL")
 
-        found = await findings_of(alice, code=0)
+        # Just stored, it is not found by meaning for a moment, of which the doctor warns.
+        found = await eventually(
+            partial(findings_of, alice, code=0), lambda found: found["index"][0][0] == "ok"
+        )
 
     assert found["daemon"][0][0] == "ok"
     assert found["daemon"][0][1].startswith(f"process {alice.daemon_pid()}, buddies ")
