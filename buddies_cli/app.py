@@ -259,8 +259,9 @@ class Group(click.Group):
         name = args[0]
         command = self.get_command(ctx, name)
         if command is None and name == "help":
-            from buddies_cli.commands.help import help as shown
-
+            root = ctx.find_root()
+            assert isinstance(root.command, click.Group), "it is the group of all commands"
+            shown = root.command.get_command(root, name)
             return name, shown, [*ctx.command_path.split()[1:], *args[1:]]
         if command is None and not name.startswith("-") and not ctx.resilient_parsing:
             raise mistakes.unknown_command(ctx, self, name)

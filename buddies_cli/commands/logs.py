@@ -63,7 +63,7 @@ def logs(app: App, follow: bool, lines: int, of: tuple[str, ...]) -> None:
         if not shown and lines:
             app.note(f"nothing is logged in {', '.join(str(it.path) for it in files)}")
         while follow:
-            time.sleep(PAUSE_S)
+            time.sleep(PAUSE_S)  # nothing that all systems have tells of a file that grows
             _show(app, merged(line for file in files for line in file.new()))
 
 

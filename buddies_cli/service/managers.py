@@ -33,7 +33,7 @@ class State:
 
 
 class Manager(Protocol):
-    """Whoever starts services for this user."""
+    """The program of the system that starts services for this user."""
 
     name: str
     file: Path

@@ -10,7 +10,7 @@ from buddies_core.pb import store_pb2
 from buddies_core.pb.store_pb2_grpc import StoresStub
 
 IMPORT_TIMEOUT_S = 60.0
-"""Of a thousand lines, on a slow disk."""
+"""How long a call with a thousand lines may take: disks may be slow."""
 WHOLE_TIMEOUT_S = 3600.0
 """Of what reads or writes all that is kept."""
 

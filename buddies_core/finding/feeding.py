@@ -40,7 +40,7 @@ _EMBEDDED_AT_ONCE = 32
 _LONG = 64
 """Vectors of one document that no search waits for: they take more than half a second."""
 _RETRY_FIRST_S, _RETRY_MAX_S = 1.0, 60.0
-"""Whatever went wrong is tried again after this time, which doubles each time."""
+"""The pause before a step that failed is tried again; it doubles each time."""
 _COMPARED = 64
 """How many of the latest documents are looked up in the store, which should have them too."""
 _LINGER_S = 0.2

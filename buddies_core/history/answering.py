@@ -17,8 +17,8 @@ from buddies_core.pb import peer_pb2
 from buddies_core.wire.items import item_of
 
 MESSAGE_BYTES_MAX = 64 << 10
-"""Of the reconciliation. To answer one takes up to a quarter of a second of this node's time, in
-pieces (measured)."""
+"""How large a message of the reconciliation may be. To answer one takes up to a quarter of a second
+of this node's time, in pieces (measured)."""
 ITEMS_ASKED_MAX = 256
 """In one request. A proof has up to 4,569 bytes, so they take 1.2 MB at most."""
 FRAME_BYTES = 192 << 10

@@ -15,6 +15,9 @@ class ItemSet(Protocol):
     def __len__(self) -> int:
         """Return how many items there are."""
 
+    def __contains__(self, id: bytes) -> bool:
+        """Return whether the item with this id is there."""
+
     def fingerprint(self, lower: Bound, upper: Bound) -> tuple[int, int]:
         """Return the sum of the ids from `lower` up to `upper`, which is left out, and their count.
 

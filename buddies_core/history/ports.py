@@ -47,14 +47,14 @@ class RoomsPort(ports.RoomsPort, ports.AskPort, Protocol):
 
 
 class MemoriesPort(Protocol):
-    """Who keeps memories; see `memory.service.Memories`."""
+    """The keeper of memories; see `memory.service.Memories`."""
 
     async def receive(self, admitted: Admitted, neighbor: EndpointId | None = None) -> None:
         """Take in an admitted memory that this neighbor has handed on."""
 
 
 class SkillsPort(Protocol):
-    """Who keeps skills and votes; see `skills.service.Skills`."""
+    """The keeper of skills and votes; see `skills.service.Skills`."""
 
     async def receive(self, admitted: Admitted, neighbor: EndpointId | None = None) -> None:
         """Take in an admitted skill that this neighbor has handed on."""

@@ -116,9 +116,9 @@ class Schedule:
         for other in self._some([it for it in others if it != peer], 1, now_s):
             self._want(room, other, now_s + SOON_S)
 
-    def next_s(self) -> float | None:
-        """Return when something is due; None if nothing is wanted."""
-        return min(self._due_s.values(), default=None)
+    def next_s(self, now_s: float) -> float | None:
+        """Return when the next one becomes due; None if none does."""
+        return min((it for it in self._due_s.values() if it > now_s), default=None)
 
     def _want(self, room: RoomName, peer: EndpointId, due_s: float) -> None:
         known_s = self._due_s.get((room, peer))

@@ -101,8 +101,9 @@ class History:
                 if self._store.items_complete:
                     for room, peer in self._schedule.start(now_s):
                         group.create_task(self._exchange(room, peer))
-                due_s = self._schedule.next_s()
-                pause_s = LOOK_EVERY_S if due_s is None else max(0.05, due_s - now_s)
+                # What is due and can't begin waits for the end of another, which wakes this.
+                due_s = self._schedule.next_s(now_s)
+                pause_s = LOOK_EVERY_S if due_s is None else due_s - now_s
                 with suppress(TimeoutError):
                     async with asyncio.timeout(min(pause_s, LOOK_EVERY_S)):
                         await self._wake.wait()
@@ -127,7 +128,7 @@ class History:
         while not (found := self.catching_up(room)) and self._clock.now_s() < until_s:
             if not self._schedule.is_wanted(room):
                 break  # Nobody is there, or all is here.
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # an exchange tells of each step by its progress alone
         return found
 
     def _compare_again(self, rooms: Sequence[RoomName]) -> None:

@@ -33,7 +33,8 @@ AT_ONCE = 256
 CHECKED_AT_ONCE = 16
 """Before others get a turn: to check a signature takes 0.1 ms."""
 AUTHORS_MAX = 16
-"""Of one portion of items. Of each, a member is asked once a minute at most who vouches for it."""
+"""How many authors of one portion of items a member is asked about: whose key vouches for them?
+It is asked about each once a minute at most."""
 LIES = frozenset({"undecodable", "too_long", "bad_signature", "author_is_not_sender", "scope"})
 """Why an item is rejected that no honest member can have kept."""
 
@@ -103,10 +104,10 @@ class Taker:
             await self._keep([it for _, it in ordered if _rank(it) == rank], peer)
         items = self._store.items(room)
         for id in admitted:
-            if items.read(id) is None:
-                self._refuse(room, peer, id, taken)
-            else:
+            if id in items:
                 taken.kept.add(id)
+            else:
+                self._refuse(room, peer, id, taken)
         self._counters["history_items_kept"] += len(taken.kept)
         await self._learn_signers(room, peer, [admitted[id] for id in taken.kept])
         return taken

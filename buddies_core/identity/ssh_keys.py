@@ -91,6 +91,7 @@ def string(data: bytes) -> bytes:
 def _as_openssh_writes_it(key: SshKey) -> str:
     try:
         loaded = load_ssh_public_key(key.line.encode())
+    # The last is what cryptography raises for a compressed point.
     except (ValueError, UnsupportedAlgorithm, NotImplementedError) as error:
         raise InvalidInput(f"the SSH public key is damaged: {error}") from error
     return loaded.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()

@@ -24,7 +24,7 @@ TITLE_CHARS_MAX = 120
 
 
 class SignersPort(Protocol):
-    """Who vouches for whom; see `trust.bindings.Bindings`."""
+    """Whose keys vouch for endpoints; see `trust.bindings.Bindings`."""
 
     def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
         """Return whose key vouches for what this endpoint says, if anybody's does."""

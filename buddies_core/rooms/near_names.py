@@ -5,7 +5,7 @@ import unicodedata
 
 _WORD = re.compile(r"[^\W_]+")
 _SLIP_CHARS_MIN = 4
-"""Of a word in which one letter counts as a slip: room a is not room b, nor v1 v2."""
+"""In a shorter word another letter is no slip: room a is not room b, nor is v1 v2."""
 
 
 def looks_like(name: str, other: str) -> bool:

@@ -72,7 +72,7 @@ class RocksAmendments:
             def current(place: bytes) -> bytes | None:
                 return written[place] if place in written else read(place)
 
-            # Whatever quota is used up: to delete something is a way to use less.
+            # No quota holds here: to delete something is a way to use less.
             written |= item_changes(current, new=[_among_items(current, amendment)])
             return kept, written
 

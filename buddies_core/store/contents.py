@@ -11,9 +11,9 @@ INLINE_BYTES_MAX = 4096
 """What fits into a broadcast stays in its record."""
 
 VERSION_APART = 2
-"""Of a record without its content, which a reader of version 1 would take for the whole."""
+"""The version of a record without its content. A reader of version 1 would take it for the whole."""
 VERSION_LEAN = 3
-"""Of a record that may lack what stands in its proof, or in its key."""
+"""The version of a record that may lack what stands in its proof, or in its key."""
 _WORTH_IT_BYTES = 32
 """Less is not looked for in a proof."""
 

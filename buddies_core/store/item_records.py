@@ -14,7 +14,7 @@ from buddies_core.store.skill_reading import read_skill
 from buddies_core.store.skills import read_vote
 
 Record: TypeAlias = Memory | Skill | Vote | bytes | str
-"""Of a record of another kind there is the proof; in place of a damaged one what is wrong."""
+"""A record of another kind is its proof; a damaged one is a text that says what is wrong."""
 
 
 def records(

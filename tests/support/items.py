@@ -23,6 +23,9 @@ class InMemoryItems:
     def __len__(self) -> int:
         return len(self.items)
 
+    def __contains__(self, id: bytes) -> bool:
+        return any(item.id == id for item in self.items)
+
     def fingerprint(self, lower: Bound, upper: Bound) -> tuple[int, int]:
         ids = [item.id for item in self._between(lower, upper)]
         return sum(int.from_bytes(id, "little") for id in ids) % (1 << 8 * ID_BYTES), len(ids)

@@ -30,13 +30,13 @@ def test_a_neighbor_is_asked_once_though_it_came_up_twice(schedule: Schedule) ->
 
     assert schedule.start(0) == [(ROOM, A)]
     assert schedule.start(0) == []
-    assert schedule.next_s() is None
+    assert schedule.next_s(0.0) is None
 
 
 def test_a_neighbor_is_asked_within_the_time_given(schedule: Schedule) -> None:
     schedule.neighbor_up(ROOM, A, 10, 2)
 
-    due_s = schedule.next_s()
+    due_s = schedule.next_s(0.0)
 
     assert due_s is not None
     assert 10 < due_s < 12
@@ -128,7 +128,7 @@ def test_an_exchange_that_was_cut_short_goes_on_soon(schedule: Schedule) -> None
 
     schedule.ended(ROOM, A, 10, again=True)
 
-    assert schedule.next_s() == 10 + SOON_S
+    assert schedule.next_s(10) == 10 + SOON_S
 
 
 def test_what_waits_is_bounded(schedule: Schedule) -> None:
