@@ -11,7 +11,7 @@ INLINE_BYTES_MAX = 4096
 """What fits into a broadcast stays in its record."""
 
 VERSION_APART = 2
-"""The version of a record without its content. A reader of version 1 would take it for the whole."""
+"""The version of a record without its content, for version 1 means that it is the whole."""
 VERSION_LEAN = 3
 """The version of a record that may lack what stands in its proof, or in its key."""
 _WORTH_IT_BYTES = 32
