@@ -20,6 +20,7 @@ from buddies_core.store.records import VERSION, parse
 INVITES_MAX = 256
 """To one room, of those that have not expired."""
 
+INVITES = b"a"
 _log = logging.getLogger(__name__)
 
 
@@ -118,7 +119,7 @@ class RocksInvites:
         def decide(read: Read) -> tuple[InviteRecord | None, Changes]:
             try:
                 data = read(place)
-                invite = None if data is None else _decode(data)
+                invite = None if data is None else decode_invite(data)
             except (StoreError, ValueError) as error:
                 raise StoreError(
                     f"the record of an invite to room {room_id.hex()[:10]} is damaged ({error}); "
@@ -140,16 +141,16 @@ class RocksInvites:
 
     def _kept(self, room_id: RoomId) -> Iterator[tuple[bytes, InviteRecord | None]]:
         """Yield what lies in a room's place; None for what can't be read."""
-        for place, data in self._database.scan(b"a" + room_id):
+        for place, data in self._database.scan(INVITES + room_id):
             try:
-                yield place, _decode(data)
+                yield place, decode_invite(data)
             except ValueError as error:
                 _log.warning("record_damaged key=%s reason=%s", place[:33].hex(), error)
                 yield place, None
 
 
 def _place(room_id: RoomId, token_hash: bytes) -> bytes:
-    return b"a" + room_id + token_hash
+    return INVITES + room_id + token_hash
 
 
 def _encode(invite: InviteRecord) -> bytes:
@@ -164,7 +165,8 @@ def _encode(invite: InviteRecord) -> bytes:
     ).SerializeToString()
 
 
-def _decode(data: bytes) -> InviteRecord:
+def decode_invite(data: bytes) -> InviteRecord:
+    """Return the invite in a record; raises ValueError if there is none."""
     record = pb.InviteRecord()
     parse(record, data)
     return InviteRecord(

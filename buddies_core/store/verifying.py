@@ -9,8 +9,9 @@ from buddies_core.model.ids import RoomName
 from buddies_core.model.memory import MemoryKey
 from buddies_core.model.skill import SkillKey, hash_of_key, room_of_key
 from buddies_core.model.transfer import Verified
-from buddies_core.store import amendment_keys, contents, keys, skill_keys
+from buddies_core.store import amendment_keys, contents, invites, keys, skill_keys
 from buddies_core.store.database import Database
+from buddies_core.store.invites import decode_invite
 from buddies_core.store.items import RocksItems
 from buddies_core.store.memory_records import decode_memory
 from buddies_core.store.records import (
@@ -38,6 +39,8 @@ class _Checks:
             skill_keys.SKILLS: self._skill,
             skill_keys.VOTES: self._vote,
             amendment_keys.AMENDMENTS: self._amendment,
+            skill_keys.ANNOUNCEMENTS: self._announcement,
+            invites.INVITES: lambda _, data: decode_invite(data),
             keys.ROOMS: lambda _, data: decode_room(data),
             keys.PRESENCES: lambda _, data: decode_presence(data),
             keys.BINDINGS: lambda _, data: decode_binding(data),
@@ -64,6 +67,9 @@ class _Checks:
     def _vote(self, place: bytes, data: bytes) -> None:
         vote, _ = decode_vote(data)
         self._item(room_of_key(vote.skill), vote.proof, place)
+
+    def _announcement(self, place: bytes, data: bytes) -> None:
+        decode_skill(data, partial(contents.joined, self._database.get, place))
 
     def _amendment(self, place: bytes, data: bytes) -> None:
         amendment = decode_amendment(data)
@@ -119,5 +125,9 @@ def name_of(place: bytes) -> str:
             return f"skill {hash_of_key(SkillKey(place[1:]))}"
         case skill_keys.VOTES:
             return f"a vote on skill {place[1:33].hex()}"
+        case invites.INVITES:
+            return f"an invite to room {place[1:33].hex()[:10]}"
+        case skill_keys.ANNOUNCEMENTS:
+            return f"an announcement of skill {place[1:33].hex()}"
         case _:
             return f"the record with the key {place.hex()}"

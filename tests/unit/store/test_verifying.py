@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from buddies_core.store import keys, skill_keys
+from buddies_core.store.invites import INVITES
 from buddies_core.store.items import BY_ID
 from buddies_core.store.rocks import RocksStore
 from buddies_core.store.verifying import _Checks
@@ -43,6 +44,22 @@ async def test_each_damaged_record_is_named_with_what_is_wrong(tmp_path: Path) -
                 "learns of it",
                 f"a vote on skill {SKILL.entry.hash}: it has version 0, this buddies reads up to 1",
                 f"the record with the key {keys.room(ROOM.name).hex()}: its bytes are not a record",
+            ],
+        )
+
+
+async def test_damaged_invites_and_announcements_are_named_without_the_token(
+    tmp_path: Path,
+) -> None:
+    async with RocksStore.open(tmp_path) as store:
+        await store._put(INVITES + bytes(32) + b"t" * 32, b"\xff")
+        await store._put(skill_keys.ANNOUNCEMENTS + bytes(32), b"\xff")
+
+        assert await verified(store) == (
+            2,
+            [
+                f"an announcement of skill {bytes(32).hex()}: its bytes are not a record",
+                "an invite to room 0000000000: its bytes are not a record",
             ],
         )
 
