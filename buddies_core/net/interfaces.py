@@ -1,16 +1,16 @@
 """Which of this machine's addresses others are likely to reach.
 
 Only some addresses travel, and a machine with containers has dozens: a bridge for each network of
-theirs, which leads nowhere from outside. Linux and macOS both have getifaddrs(3).
+theirs, which leads nowhere from outside.
 """
 
-import ctypes
 import socket
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+
+import psutil
 
 from buddies_core.model.address import SocketAddress
 
@@ -21,8 +21,6 @@ VIRTUAL = (
 """How interfaces to containers and virtual machines of this machine are named."""
 _ELSEWHERE = ("192.0.2.1", "2001:db8::1")
 """Addresses for documentation, RFC 5737 and RFC 3849: only the default route leads there."""
-_IFF_RUNNING = 0x40
-"""<net/if.h>, on both systems: there is somebody at the other end of the cable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,50 +68,26 @@ def default_sources() -> tuple[str, ...]:
         try:
             with closing(socket.socket(family, socket.SOCK_DGRAM)) as asking:
                 asking.connect((host, 9))
-                sources.append(str(ip_address(asking.getsockname()[0].partition("%")[0])))
+                if (source := _host(family, asking.getsockname()[0])) is not None:
+                    sources.append(source)
         except OSError:
             pass  # no such route
     return tuple(sources)
 
 
-class _IfAddrs(ctypes.Structure):
-    """struct ifaddrs, as far as both systems agree on it."""
-
-
-_IfAddrs._fields_ = (
-    ("ifa_next", ctypes.POINTER(_IfAddrs)),
-    ("ifa_name", ctypes.c_char_p),
-    ("ifa_flags", ctypes.c_uint),
-    ("ifa_addr", ctypes.c_void_p),
-)
-
-
 def owners() -> dict[str, Interface]:
-    """Return the interface of each address; nothing where the system does not tell."""
-    libc = ctypes.CDLL(None)
-    first = ctypes.POINTER(_IfAddrs)()
-    found: dict[str, Interface] = {}
-    if libc.getifaddrs(ctypes.byref(first)) != 0:
-        return found
-    try:
-        entry = first
-        while entry:
-            one = entry.contents
-            if one.ifa_addr and (host := _host(one.ifa_addr)) is not None:
-                is_running = bool(one.ifa_flags & _IFF_RUNNING)
-                found[host] = Interface(one.ifa_name.decode(errors="replace"), is_running)
-            entry = one.ifa_next
-    finally:
-        libc.freeifaddrs(first)
-    return found
+    """Return the interface of each address."""
+    states = psutil.net_if_stats()
+    return {
+        host: Interface(name, name in states and states[name].isup)
+        for name, addresses in psutil.net_if_addrs().items()
+        for host in (_host(it.family, it.address) for it in addresses)
+        if host is not None
+    }
 
 
-def _host(sockaddr: int) -> str | None:
-    """Return the IP address in a struct sockaddr."""
-    head = ctypes.string_at(sockaddr, 2)
-    family = head[1] if sys.platform == "darwin" else int.from_bytes(head, sys.byteorder)
-    if family == socket.AF_INET:  # family · port · address
-        return str(ip_address(ctypes.string_at(sockaddr, 8)[4:]))
-    if family == socket.AF_INET6:  # family · port · flow · address
-        return str(ip_address(ctypes.string_at(sockaddr, 24)[8:]))
-    return None
+def _host(family: int, address: str) -> str | None:
+    """Return an IP address as it is written everywhere; None for one of another kind."""
+    if family not in (socket.AF_INET, socket.AF_INET6):
+        return None
+    return str(ip_address(address.partition("%")[0]))
