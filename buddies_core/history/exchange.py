@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from buddies_core.clock import Clock
-from buddies_core.errors import Busy, StoreError, WireError
+from buddies_core.errors import Busy, StoreError, TimedOut, WireError
 from buddies_core.history.answering import ITEMS_ASKED_MAX, MESSAGE_BYTES_MAX
 from buddies_core.history.items import ItemSet
 from buddies_core.history.ports import RoomsPort, StorePort
@@ -109,6 +109,8 @@ class Exchanger:
             async with asyncio.timeout(EXCHANGE_S_MAX):
                 await self._run(progress, since)
         except TimeoutError:
+            if not (progress.received or progress.given):
+                raise TimedOut(f"nothing was exchanged in {EXCHANGE_S_MAX:g} s") from None
             progress.is_cut_short = True
 
     async def _run(self, progress: Progress, since: Bound) -> None:

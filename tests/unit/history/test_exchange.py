@@ -217,6 +217,21 @@ async def test_a_member_that_gives_half_of_an_item_is_dropped(team: HistoryTeam,
     await dropped_after(alice, bob)
 
 
+async def test_a_member_that_hangs_is_given_up_and_left_alone_for_a_while(
+    team: HistoryTeam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchanging, "EXCHANGE_S_MAX", 0.05)
+    alice, bob = team.historian("alice"), team.historian("bob")
+    await alice.store_memory("We use PostgreSQL")
+    team.silent.add(alice.endpoint)
+
+    await bob.exchange(alice)
+
+    assert bob.counters["history_exchanges_failed"] == 1
+    assert bob.history.catching_up() == ()
+    assert bob.history._schedule._is_left_alone(alice.endpoint, team.clock.now_s())
+
+
 async def test_a_member_that_gives_what_was_not_asked_for_is_dropped(team: HistoryTeam) -> None:
     alice, bob = team.historian("alice"), team.historian("bob")
     await alice.store_memory("We use PostgreSQL")
