@@ -10,11 +10,11 @@ import platform
 import shutil
 import socket
 import stat
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from buddies_cli import programs
 from buddies_cli.doctor.asking import ask_daemon, ask_relay, ask_rooms, last_words
 from buddies_cli.doctor.facts import (
     ClientFacts,
@@ -308,21 +308,8 @@ FIREWALLS: Mapping[str, Callable[[], bool]] = {
 
 
 def _said(command: list[str], environ: Mapping[str, str]) -> str:
-    """Return what a program prints; empty if it is not there, fails or takes too long."""
-    try:
-        return subprocess.run(  # noqa: S603 - fixed words
-            command,
-            env=dict(environ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            errors="replace",
-            timeout=PROGRAM_TIMEOUT_S,
-            check=False,
-        ).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
+    """Return what a program prints; empty if it is not there or takes too long."""
+    return programs.run(command, environ, PROGRAM_TIMEOUT_S, with_errors=False).output
 
 
 def _size(path: Path) -> int:

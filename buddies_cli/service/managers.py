@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from buddies_cli import programs
 from buddies_cli.service.units import LABEL, Service, launchd_plist, systemd_unit
 from buddies_cli.setup.entries import installed_program, own_environment
 from buddies_core import edits
@@ -217,20 +217,7 @@ def remove(environ: Mapping[str, str]) -> Path | None:
 
 
 def _run(command: tuple[str, ...], environ: Mapping[str, str]) -> Asked:
-    try:
-        done = subprocess.run(  # noqa: S603 - the system's own program
-            command,
-            env=dict(environ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=COMMAND_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return Asked(1, f"{command[0]} did not end within {COMMAND_TIMEOUT_S:g} s")
-    except OSError as error:
-        return Asked(1, f"{command[0]}: {error.strerror}")
-    return Asked(done.returncode, " ".join(done.stdout.split()) or f"exit code {done.returncode}")
+    ended = programs.run(command, environ, COMMAND_TIMEOUT_S)
+    if ended.code is None:
+        return Asked(1, f"{command[0]}: {ended.problem}")
+    return Asked(ended.code, " ".join(ended.output.split()) or f"exit code {ended.code}")

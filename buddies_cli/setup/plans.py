@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import shlex
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from buddies_cli import programs
 from buddies_cli.setup.entries import merged, wanted_server
 from buddies_cli.setup.looking import State, at, look
 from buddies_core import edits
@@ -181,28 +181,11 @@ def _ours_around(found: Found, original: bytes | None) -> int:
 
 
 def _run(command: Sequence[str], environ: Mapping[str, str]) -> None:
-    try:
-        done = subprocess.run(  # noqa: S603 - the client's own command, which was shown
-            command,
-            env=dict(environ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=COMMAND_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        why = f"it was not done within {COMMAND_TIMEOUT_S:g} s"
-    except OSError as error:
-        why = str(error.strerror)
-    else:
-        if done.returncode == 0:
-            return
-        why = " ".join(done.stdout.split("\n")[-LINES_SHOWN:]).strip()
-        why = why or f"exit code {done.returncode}"
-    raise InvalidInput(f"{shown_command(command)} failed: {why}")
+    ended = programs.run(command, environ, COMMAND_TIMEOUT_S)
+    if ended.code == 0:
+        return
+    why = ended.problem or " ".join(ended.output.split("\n")[-LINES_SHOWN:]).strip()
+    raise InvalidInput(f"{shown_command(command)} failed: {why or f'exit code {ended.code}'}")
 
 
 def _check(found: Found, after: dict[str, Any], entry: JsonObject | None) -> None:

@@ -17,6 +17,8 @@ from buddies_core.model.memory import (
     MemoryKind,
     Whole,
     author_of_key,
+    id_of_key,
+    is_verified_key,
     verified_key,
 )
 from buddies_core.pb import records_pb2 as pb
@@ -33,7 +35,7 @@ def encode_memory(memory: Memory, sequence: int) -> bytes:
     entry = memory.entry
     held, content_size = split(entry.content)
     content, content_at, content_bytes = beside_proof(held, memory.proof)
-    is_key_enough = memory.key == verified_key_of(entry)
+    is_key_enough = memory.key == _verified_key_of(entry)
     return pb.MemoryRecord(
         version=VERSION_LEAN,
         sequence=sequence,
@@ -123,6 +125,8 @@ def _held(record: pb.MemoryRecord) -> str:
 
 
 def _entry(key: MemoryKey, record: pb.MemoryRecord, content: str) -> MemoryEntry:
+    if not record.id and not is_verified_key(key):
+        raise ValueError("its id is not there")
     return MemoryEntry(
         id=MemoryId(UUID(bytes=record.id)) if record.id else id_of_key(key),
         author=record.author or author_of_key(key).hex(),
@@ -140,19 +144,8 @@ def _whole(record: pb.MemoryRecord) -> Whole | None:
     return Whole(record.whole_sha256, record.whole_size) if record.whole_sha256 else None
 
 
-def verified_key_of(entry: MemoryEntry) -> MemoryKey | None:
+def _verified_key_of(entry: MemoryEntry) -> MemoryKey | None:
     """Return the key that says who wrote an entry and under which id; None if none can."""
     author = endpoint_in(entry.author)
     is_plain = author is not None and author.hex() == entry.author
     return verified_key(author, entry.id) if author is not None and is_plain else None
-
-
-def id_of_key(key: MemoryKey) -> MemoryId:
-    """Return the id that a verified memory's key ends in.
-
-    Raises:
-        ValueError: it is not such a key.
-    """
-    if key[:1] != b"v":
-        raise ValueError("its id is not there")
-    return MemoryId(UUID(bytes=key[33:]))
