@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
-import sys
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,7 +58,8 @@ def doctor(app: App, probe: bool, bundle: Path | None) -> None:
         status = facts.daemon.status
         names = write_bundle(bundle, os.environ, report, status_json(status) if status else None)
         written = [*names]
-    app.show({**report, "bundle": written}, shown(findings, _width()))
+    width = max(WIDTH_MIN, app.screen().width or WIDTH_PLAIN)
+    app.show({**report, "bundle": written}, shown(findings, width))
     if bundle is not None:
         app.note(
             f"Wrote {bundle}: {', '.join(map(str, written))}. Secrets and your home directory are "
@@ -114,8 +113,3 @@ def _summary(findings: Sequence[Finding]) -> str:
 def _wrapped(text: str, width: int) -> list[str]:
     line = terminal.line(text)
     return textwrap.wrap(line, max(width, 20), break_on_hyphens=False) or [""]
-
-
-def _width() -> int:
-    is_terminal = sys.stdout.isatty()
-    return max(WIDTH_MIN, shutil.get_terminal_size().columns) if is_terminal else WIDTH_PLAIN
