@@ -12,9 +12,11 @@ AFTER_OTHERS_S = 0.25
 ROUND_TRIPS = 4
 TO_CONNECT_S = 1.0
 """For a member without a connection: to make one over a relay takes some round trips more."""
-UNPROVEN_S = 1.0
-"""For a member that has answered no search yet, as it may have to load its model first; and where
-no other member has answered, as without this one nothing comes from anywhere."""
+UNPROVEN_S = 3.0
+"""For a member that has answered no search yet: it may have to load its model first, on a machine
+that is busy with other things."""
+ALONE_S = 1.0
+"""Where no other member has answered: without this one nothing comes from anywhere."""
 IF_SILENT_S = 0.05
 """For a member that was given up, or whose connection is dead. It is answered for nevertheless if
 it is back, as it is asked all the same."""
@@ -54,8 +56,10 @@ class Patience:
         round_trips_s = ROUND_TRIPS * (contact.round_trip_ms or 0) / 1000
         # On a busy machine everything takes longer; and some members are slow, but answer.
         took_s = self._took_s.get(member.endpoint)
-        least_s = AFTER_OTHERS_S if has_answers and took_s is not None else UNPROVEN_S
-        return max(least_s, round_trips_s, others_took_s, 2 * (took_s or 0.0))
+        if took_s is None:
+            return max(UNPROVEN_S, others_took_s)
+        least_s = AFTER_OTHERS_S if has_answers else ALONE_S
+        return max(least_s, round_trips_s, others_took_s, 2 * took_s)
 
     def gave_up(self, member: Member, wall_ms: int) -> None:
         """Take note that a member was not waited for any longer."""

@@ -51,7 +51,10 @@ class Members:
         trailer, body = admitted.trailer, admitted.message.body
         assert trailer is not None, "admission lets no presence pass without a trailer"
         assert isinstance(body, Presence)
-        host, sender, told_by = self._host, trailer.sender, admitted.told_by
+        host, sender = self._host, trailer.sender
+        # Gossip takes the fastest way. A peer at the other end of a connection is no neighbor's
+        # invention, whichever neighbor was the first to bring its word.
+        told_by = sender if self._is_connected(sender) else admitted.told_by
         if trailer.address is not None:
             host.network.learn(PeerAddress(sender, trailer.address), Source.SIGNED, told_by)
         age_s = max(age_s, self._age_s(sender, trailer.sent_at_ms))
@@ -97,6 +100,10 @@ class Members:
             await self._host.store.raise_watermark(mark, sent_at_ms)
         else:
             self._host.counters["leaves_of_strangers"] += 1
+
+    def _is_connected(self, peer: EndpointId) -> bool:
+        contact = self._host.network.contact(peer)
+        return contact is not None and contact.lost_s is None
 
     def in_touch(self, member: Member) -> Member:
         """Return the member with the way to it, and since when it is silent, if it is."""

@@ -201,7 +201,8 @@ class Bindings:
         if self._names(record.signer):
             self._places.forget(record.endpoint)
             return []
-        gone = self._places.admit(record.endpoint, Source.HEARD, told_by)
+        rank = Source.SIGNED if told_by == record.endpoint else Source.HEARD
+        gone = self._places.admit(record.endpoint, rank, told_by)
         # A policy may have named the signer since.
         lost = [it for it in gone if not self._names(self._known[it].signer)]
         for endpoint in lost:

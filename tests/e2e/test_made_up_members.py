@@ -20,12 +20,14 @@ from tests.support.worlds.networks import a_mute_port
 from tests.support.worlds.person import an_ed25519_signer
 from tests.support.worlds.under_attack import a_team, attackers_of
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 MADE_UP = 4200
 """More members than are remembered of a room."""
 MADE_UP_SIGNERS = 10_000
 MEETS_WITHIN_S = 5.0
+HEARD_WITHIN_S = 60.0
+"""Each member says who it is every 30 s. The first time may still go under in the flood."""
 
 
 async def made_up_presences(count: int, *, bound: bool = False) -> AsyncIterator[bytes]:
@@ -87,9 +89,9 @@ async def test_made_up_bindings_lock_out_no_new_signer_and_push_out_no_known_one
             carol = machine.with_environment(BUDDIES_SIGNER="generated")
             async with agent_on(carol) as carols:
                 await carols.call("join_room", room=ROOM, ticket=ticket)
-                await eventually(listed, lambda it: signed(it) >= {"bob", "carol"})
+                await eventually(listed, lambda it: signed(it) >= {"bob", "carol"}, HEARD_WITHIN_S)
                 await team.alice.kill_daemon()
-                await eventually(listed, lambda it: signed(it) >= {"bob", "carol"})
+                await eventually(listed, lambda it: signed(it) >= {"bob", "carol"}, HEARD_WITHIN_S)
 
 
 def signed(status: dict[str, Any]) -> set[str]:

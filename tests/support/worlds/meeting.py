@@ -16,10 +16,19 @@ async def eventually(
     holds: Callable[[Any], bool],
     timeout_s: float = ARRIVES_WITHIN_S,
 ) -> Any:
-    """Ask until the answer holds; what travels by itself has no other sign."""
-    async with asyncio.timeout(timeout_s):
-        while not holds(answer := await ask()):  # noqa: ASYNC110 - across processes
-            await asyncio.sleep(0.02)
+    """Ask until the answer holds; what travels by itself has no other sign.
+
+    Raises:
+        TimeoutError: it does not hold within the time; the text has the last answer.
+    """
+    answer: Any = None
+    try:
+        async with asyncio.timeout(timeout_s):
+            while not holds(answer := await ask()):  # noqa: ASYNC110 - across processes
+                await asyncio.sleep(0.02)
+    except TimeoutError as error:
+        text = f"{answer}"
+        raise TimeoutError(f"after {timeout_s:g} s the answer is still {text[:4000]}") from error
     return answer
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from buddies_core.asking.patience import (
     AFTER_OTHERS_S,
+    ALONE_S,
     DEAD_AFTER_S,
     IF_SILENT_S,
     TO_CONNECT_S,
@@ -55,7 +56,7 @@ def test_a_member_is_waited_for_longer_before_its_first_answer_and_where_nobody_
 
     patience.answered(BOB, 0.02)
     assert patience.wait_s(BOB, NEAR, 0.02, 100.0, has_answers=True) == AFTER_OTHERS_S
-    assert patience.wait_s(BOB, NEAR, 0.02, 100.0, has_answers=False) == UNPROVEN_S
+    assert patience.wait_s(BOB, NEAR, 0.02, 100.0, has_answers=False) == ALONE_S
 
 
 def test_a_member_that_was_given_up_is_waited_for_briefly_until_it_is_heard_or_answers() -> None:

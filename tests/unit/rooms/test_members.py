@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 
+import pytest
+
 from buddies_core.identity.binding import bind
 from buddies_core.identity.node_key import NodeKey
 from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
 from buddies_core.model.bodies import Presence
+from buddies_core.model.contact import Contact
 from buddies_core.model.identity import Binding
 from buddies_core.model.ids import EndpointId, RoomName, open_room_id
 from buddies_core.model.policy import Policy
@@ -16,6 +19,7 @@ from buddies_core.rooms.presence import MEMBERS_PER_NEIGHBOR_MAX, PRESENCE_LASTS
 from buddies_core.rooms.standing import CHOSEN
 from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.records import PresenceRecord, RoomRecord
+from buddies_core.trust import bindings as bindings_module
 from tests.support.fakes.clocks import ManualClock
 from tests.support.fakes.host import a_host
 from tests.support.fakes.network import FakeNetwork
@@ -87,6 +91,24 @@ async def test_made_up_members_push_out_nobody_that_was_known_in_memory_or_on_di
     again = node.restart(after_s=30 * 60)
     standing = again.members.last_seen.standing
     assert standing(BOB.endpoint) > max(standing(it) for it in node.on_disk() - known)
+
+
+async def test_no_made_up_members_push_out_one_that_is_connected_whoever_brought_its_word(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bindings_module, "BINDINGS_PER_NEIGHBOR_MAX", 3)
+    node, signer = RoomOfAlice(), an_ed25519_signer(b"1")
+    network = node.host.network
+    assert isinstance(network, FakeNetwork)
+    network.contacts[BOB.endpoint] = Contact(heard_s=0.0)
+    network.contacts[CAROL.endpoint] = Contact(heard_s=0.0, lost_s=1.0)
+    made_up = [NodeKey(number.to_bytes(32, "big")) for number in range(4)]
+    for key in (BOB, CAROL, *made_up):
+        bound = await presence(key, node.clock, await bind(signer, key.endpoint, 5))
+        await node.hears(bound, MALLORY.endpoint)
+    vouched = [node.host.bindings.signer_of(it.endpoint) for it in (BOB, CAROL, *made_up)]
+    assert vouched == [signer.identity, None, None, *[signer.identity] * 3]
+    assert [node.members.last_seen.is_known(it.endpoint) for it in (BOB, CAROL)] == [True, False]
 
 
 async def test_a_member_is_known_for_as_long_as_it_was_heard_over_restarts_too() -> None:
