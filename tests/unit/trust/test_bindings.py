@@ -226,6 +226,20 @@ async def test_a_new_signer_finds_a_place_after_made_up_ones_have_filled_all(
     assert again.signer_of(ALICE) == ANN
 
 
+async def test_who_brings_its_own_binding_is_not_pushed_out_by_any_number_of_neighbors(
+    store: InMemoryStore,
+    verify: CountingVerifier,
+    counters: Counter[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bindings_module, "BINDINGS_MAX", 6)
+    bindings = Bindings(store, verify, counters, BOB)
+    await bindings.take(ALICE, await bind(ANNS_KEY, ALICE, 5), ALICE)
+    for neighbor in (CAROL, DAVE, MALLORY):
+        await strangers(bindings, 6, told_by=neighbor)
+    assert bindings.signer_of(ALICE) == ANN
+
+
 async def test_an_older_binding_does_not_replace_a_newer_one_that_is_checked_sooner(
     store: InMemoryStore, counters: Counter[str]
 ) -> None:
