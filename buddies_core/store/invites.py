@@ -58,7 +58,7 @@ class InviteRecord:
 
 
 class InviteStore(Protocol):
-    """What both stores promise about invites."""
+    """The invites of a store, on disk or, in tests, in memory."""
 
     async def put(self, invite: InviteRecord, now_ms: int) -> bool:
         """Keep an invite, and forget the expired ones of its room; False if it has too many.

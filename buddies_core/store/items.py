@@ -42,7 +42,7 @@ Place: TypeAlias = Item | Bound
 
 
 class ItemSet(Protocol):
-    """The items of one room, in order. What both stores promise about them."""
+    """The items of one room, in order, on disk or, in tests, in memory."""
 
     def __len__(self) -> int:
         """Return how many there are."""

@@ -29,7 +29,7 @@ class PolicyRecord:
 
 
 class PolicyStore(Protocol):
-    """What both stores promise about policies."""
+    """The policies of a store, on disk or, in tests, in memory."""
 
     async def put(self, room_id: RoomId, policy: Policy) -> None:
         """Remember a room's policy, in place of the one it had. On return it is on disk."""
@@ -61,25 +61,6 @@ class RocksPolicies:
     async def delete(self, room_id: RoomId) -> None:
         """Forget a room's policy, if it has one. On return that is on disk."""
         await self._database.commit(lambda _: (None, {_POLICIES + room_id: None}))
-
-
-class InMemoryPolicies:
-    """The same in a dict, for tests."""
-
-    def __init__(self) -> None:
-        self._policies: dict[RoomId, Policy] = {}
-
-    async def put(self, room_id: RoomId, policy: Policy) -> None:
-        """Remember a room's policy."""
-        self._policies[room_id] = policy
-
-    def all(self) -> tuple[PolicyRecord, ...]:
-        """Return the policies of all rooms, by room id."""
-        return tuple(PolicyRecord(*item) for item in sorted(self._policies.items()))
-
-    async def delete(self, room_id: RoomId) -> None:
-        """Forget a room's policy, if it has one."""
-        self._policies.pop(room_id, None)
 
 
 def _encoded(policy: Policy) -> bytes:

@@ -54,7 +54,7 @@ def _nothing(_: SkillHead) -> bool:
 
 
 class SkillStore(Protocol):
-    """What both stores promise about skills."""
+    """The skills of a store, on disk or, in tests, in memory."""
 
     @property
     def id(self) -> bytes:

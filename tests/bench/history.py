@@ -24,9 +24,9 @@ from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.memory import Memory
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
 from buddies_core.store.database import Changes, Read
-from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.items import ITEMS, ItemSet, Kept, item_changes
 from buddies_core.store.rocks import RocksStore
+from tests.support.in_memory.store import InMemoryStore
 from tests.support.memories import DEMO, an_entry
 from tests.support.worlds.history_team import HistoryNode, HistoryTeam
 from tests.support.worlds.team import TeamNetwork

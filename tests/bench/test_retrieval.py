@@ -17,8 +17,8 @@ from buddies_core.finding.document import scope
 from buddies_core.finding.embedder import Embedder
 from buddies_core.finding.index import Index
 from buddies_core.memory.documents import MemoryDocuments
-from buddies_core.store.in_memory import InMemoryStore
 from tests.bench.questions import NOTES
+from tests.support.in_memory.store import InMemoryStore
 from tests.support.memories import DEMO, a_memory, an_entry
 
 IN_DEMO = scope(room=DEMO)

@@ -21,7 +21,6 @@ from buddies_core.model.ids import EndpointId, RoomName, open_room_id
 from buddies_core.model.policy import Policy
 from buddies_core.model.private import Epoch
 from buddies_core.rooms.composing import Composer
-from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.trust.admission import Admission
 from buddies_core.trust.bindings import Bindings
 from buddies_core.trust.gate import Gate
@@ -29,6 +28,7 @@ from buddies_core.trust.policies import Policies
 from buddies_core.wire.private import epoch_keys, open_content, seal_content
 from buddies_core.wire.room_messages import encode_room_message, open_envelope
 from buddies_core.wire.shortening import LegacySignature
+from tests.support.in_memory.store import InMemoryStore
 from tests.support.worlds.person import Person, an_ed25519_signer, needs, some_person
 
 ENDPOINT = EndpointId(b"e" * 32)

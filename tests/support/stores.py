@@ -15,10 +15,10 @@ from buddies_core.model.ids import EndpointId, RoomName, open_room_id
 from buddies_core.model.memory import Memory, Whole
 from buddies_core.model.policy import Policy
 from buddies_core.model.skill import Skill, Vote
-from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.records import RoomRecord
 from buddies_core.store.rocks import RocksStore
 from buddies_core.wire.room_messages import RoomMessage, Trailer, encode_room_message, seal
+from tests.support.in_memory.store import InMemoryStore
 from tests.support.memories import BOB, DEMO, a_memory, an_entry, whole_of
 from tests.support.skills import a_skill, a_skill_entry, a_vote
 

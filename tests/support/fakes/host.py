@@ -9,13 +9,13 @@ from buddies_core.legacy.members import LegacyMembers
 from buddies_core.model.identity import Binding
 from buddies_core.rooms.composing import Composer
 from buddies_core.rooms.ports import Host
-from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.trust.admission import Admission
 from buddies_core.trust.bindings import Bindings
 from buddies_core.trust.gate import Gate
 from buddies_core.trust.policies import Policies
 from tests.support.fakes.clocks import ManualClock
 from tests.support.fakes.network import FakeNetwork
+from tests.support.in_memory.store import InMemoryStore
 
 
 def a_host(

@@ -28,7 +28,6 @@ from buddies_core.rooms.private.keyring import Keyring
 from buddies_core.rooms.private.membership import LetIn, Seat, founded, step
 from buddies_core.rooms.private.sponsors import all_sponsors, sponsorships_of
 from buddies_core.rooms.rooms import Rooms
-from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.records import RoomRecord
 from buddies_core.trust.admission import Admission
 from buddies_core.trust.bindings import Bindings
@@ -43,6 +42,7 @@ from buddies_core.wire.private import (
 )
 from tests.support.fakes.clocks import ManualClock
 from tests.support.fakes.network import FakeNetwork
+from tests.support.in_memory.store import InMemoryStore
 
 SECRET = RoomName("secret")
 FIRST = Epoch(0, b"0" * 32)

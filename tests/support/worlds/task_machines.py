@@ -22,9 +22,9 @@ from buddies_core.model.ids import EndpointId, RoomName, TaskId, short
 from buddies_core.model.room import Member
 from buddies_core.model.task import Caller
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
-from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.task_records import OfferRecord, TaskRecord
 from buddies_core.tasks.service import Tasks
+from tests.support.in_memory.store import InMemoryStore
 from tests.support.memories import DEMO
 from tests.support.virtual_time import LoopClock
 

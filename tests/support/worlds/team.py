@@ -40,11 +40,11 @@ from buddies_core.model.room import KeptHistory, Member
 from buddies_core.model.views import MemoryView
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest, RoomKey
 from buddies_core.rooms.composing import Composer
-from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.trust.admission import Admission
 from buddies_core.trust.admitted import Admitted
 from buddies_core.trust.revocations import Revocations
 from tests.support.fakes.clocks import ManualClock
+from tests.support.in_memory.store import InMemoryStore
 from tests.support.memories import DEMO
 
 Answer = Callable[[PeerRequest], list[PeerReply]]

@@ -13,9 +13,9 @@ from buddies_core.finding.vector_file import row_of
 from buddies_core.identity.node_key import NodeKey
 from buddies_core.memory.documents import MemoryDocuments
 from buddies_core.model.memory import Memory
-from buddies_core.store.in_memory import InMemoryStore
 from tests.support.amendments import a_deletion
 from tests.support.fakes.embedder import ToyEmbedder
+from tests.support.in_memory.store import InMemoryStore
 from tests.support.memories import DEMO, a_memory, an_entry
 
 ANN = NodeKey(b"a" * 32)

@@ -14,8 +14,8 @@ from buddies_core.finding.exports import Export, ExportedModel, Pooling
 from buddies_core.finding.index import Index
 from buddies_core.memory.documents import MemoryDocuments
 from buddies_core.model.memory import MemoryFilter
-from buddies_core.store.in_memory import InMemoryStore
 from tests.support.exports import CLS, MEAN, minilm_export, tiny_export, write_json
+from tests.support.in_memory.store import InMemoryStore
 from tests.support.memories import DEMO, a_memory, an_entry
 
 TEXTS = ("how is the DB set up?", "x " * 600, "日本語", "")

@@ -20,9 +20,9 @@ from buddies_core.memory.documents import MemoryDocuments
 from buddies_core.model.amendment import Erased
 from buddies_core.model.ids import RoomName
 from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, MemoryKind
-from buddies_core.store.in_memory import InMemoryStore
 from tests.support.eventually import until
 from tests.support.fakes.embedder import ToyEmbedder
+from tests.support.in_memory.store import InMemoryStore
 from tests.support.memories import BOB, DEMO, a_memory, an_entry, whole_of
 
 IN_DEMO = scope(room=DEMO)

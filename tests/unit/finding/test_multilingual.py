@@ -16,7 +16,7 @@ from buddies_core.finding.index import Index
 from buddies_core.finding.multilingual import Multilingual
 from buddies_core.memory.documents import MemoryDocuments
 from buddies_core.model.memory import MemoryFilter
-from buddies_core.store.in_memory import InMemoryStore
+from tests.support.in_memory.store import InMemoryStore
 from tests.support.memories import DEMO, a_memory, an_entry
 
 NOTES = (

@@ -18,10 +18,10 @@ from buddies_core.finding.feeding import IndexProgress
 from buddies_core.finding.index import Index, IndexHit
 from buddies_core.memory.documents import MemoryDocuments
 from buddies_core.model.memory import MemoryKey
-from buddies_core.store.in_memory import InMemoryStore
 from tests.support.disk import full_disk
 from tests.support.eventually import until
 from tests.support.fakes.embedder import ToyEmbedder
+from tests.support.in_memory.store import InMemoryStore
 from tests.support.memories import DEMO, a_memory, an_entry
 
 IN_DEMO = scope(room=DEMO)

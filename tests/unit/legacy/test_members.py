@@ -15,8 +15,8 @@ from buddies_core.legacy.members import (
 from buddies_core.model.bodies import AgentPresence, Join, Leave, SearchResponse, StatusUpdate
 from buddies_core.model.ids import EndpointId, RequestId, RoomName, open_room_id
 from buddies_core.model.room import Member
-from buddies_core.store.in_memory import InMemoryStore
 from tests.support.fakes.clocks import ManualClock
+from tests.support.in_memory.store import InMemoryStore
 
 ANN, BOB, NEIGHBOR = (EndpointId(name * 32) for name in (b"a", b"b", b"n"))
 ROOM_ID = open_room_id(RoomName("demo"))

@@ -13,10 +13,10 @@ from buddies_core.model.bodies import Leave, Presence, StatusUpdate
 from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId, RoomName, open_room_id
 from buddies_core.rooms.composing import Composer
-from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.wire.room_messages import RoomMessage, legacy_signed_payload, open_envelope
 from buddies_core.wire.shortening import LegacySignature
 from tests.support.fakes.clocks import ManualClock
+from tests.support.in_memory.store import InMemoryStore
 from tests.support.worlds.person import an_ed25519_signer
 
 ANN = an_ed25519_signer(b"1", "ann@home")

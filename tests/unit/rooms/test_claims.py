@@ -6,7 +6,7 @@ from buddies_core.errors import InvalidInput
 from buddies_core.model.ids import RoomId, RoomName, open_room_id
 from buddies_core.model.policy import Policy
 from buddies_core.rooms.claims import claim
-from buddies_core.store.in_memory import InMemoryStore
+from tests.support.in_memory.store import InMemoryStore
 from tests.support.memories import a_memory, an_entry
 from tests.support.worlds.private_members import ROOM_ID, SECRET, members_of_a_room
 

@@ -17,12 +17,12 @@ from buddies_core.rooms.members import Members
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.presence import MEMBERS_PER_NEIGHBOR_MAX, PRESENCE_LASTS_S
 from buddies_core.rooms.standing import CHOSEN
-from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.records import PresenceRecord, RoomRecord
 from buddies_core.trust import bindings as bindings_module
 from tests.support.fakes.clocks import ManualClock
 from tests.support.fakes.host import a_host
 from tests.support.fakes.network import FakeNetwork
+from tests.support.in_memory.store import InMemoryStore
 from tests.support.worlds.person import an_ed25519_signer
 from tests.support.worlds.private_members import FIRST, founders_state
 

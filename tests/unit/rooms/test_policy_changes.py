@@ -19,9 +19,9 @@ from buddies_core.rooms.composing import Composer
 from buddies_core.rooms.policy_changes import PolicyChanges
 from buddies_core.rooms.room_changes import RoomChanges
 from buddies_core.rooms.rooms import Rooms
-from buddies_core.store.in_memory import InMemoryStore
 from tests.support.fakes.clocks import ManualClock
 from tests.support.fakes.host import a_host
+from tests.support.in_memory.store import InMemoryStore
 from tests.support.worlds.person import an_ed25519_signer
 from tests.unit.rooms.test_rooms import DEMO, old_peers_in, rooms_of
 

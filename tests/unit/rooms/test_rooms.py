@@ -33,7 +33,6 @@ from buddies_core.rooms.composing import Composer
 from buddies_core.rooms.ports import Host
 from buddies_core.rooms.room_changes import RoomChanges
 from buddies_core.rooms.rooms import Rooms
-from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.keys import presence_mark
 from buddies_core.store.records import PresenceRecord
 from buddies_core.trust.admitted import Rejected
@@ -47,6 +46,7 @@ from tests.support.eventually import until
 from tests.support.fakes.clocks import ManualClock
 from tests.support.fakes.host import a_host
 from tests.support.fakes.network import FakeNetwork, refusing
+from tests.support.in_memory.store import InMemoryStore
 from tests.support.worlds.person import an_ed25519_signer
 
 ALICE = NodeKey(b"a" * 32)

@@ -13,8 +13,8 @@ from buddies_core.model.skill_views import Tally
 from buddies_core.skills.ballot_box import VOTES_MAX, VOTES_PER_NEIGHBOR_MAX
 from buddies_core.skills.ballots import EARLY_PER_NEIGHBOR_MAX, RECOUNT_AFTER_S, Ballots
 from buddies_core.skills.votes import Standing
-from buddies_core.store.in_memory_skills import InMemorySkills
 from tests.support.fakes.clocks import ManualClock
+from tests.support.in_memory.skills import InMemorySkills
 from tests.support.memories import ALICE, BOB, CAROL
 from tests.support.skills import a_skill, a_skill_entry, a_vote
 

@@ -21,10 +21,10 @@ from buddies_core.model.views import PeerAnswer
 from buddies_core.pb.peer_pb2 import Found, PeerReply, SearchReply
 from buddies_core.skills.documents import SkillDocuments
 from buddies_core.skills.findings import VOTES_IN_ANSWER_MAX, VOTES_MAX
-from buddies_core.store.in_memory_skills import InMemorySkills
 from buddies_core.trust.admitted import Admitted
 from buddies_core.wire.room_messages import RoomMessage, Trailer, encode_room_message, seal
 from tests.support.fakes.embedder import ToyEmbedder
+from tests.support.in_memory.skills import InMemorySkills
 from tests.support.memories import CAROL, DEMO
 from tests.support.skills import a_skill, a_skill_entry
 from tests.support.worlds.skill_team import FakeSigner, SkillNode, SkillTeam

@@ -17,10 +17,10 @@ from buddies_core.model.item import BEGIN, END
 from buddies_core.model.memory import Memory, MemoryFilter, MemoryKey, verified_key
 from buddies_core.store import amendment_keys, keys
 from buddies_core.store.database import Database
-from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.quotas import Quotas
 from buddies_core.store.rocks import RocksStore
 from tests.support.amendments import a_deletion, a_succession, an_amendment
+from tests.support.in_memory.store import InMemoryStore
 from tests.support.memories import DEMO, a_memory, an_entry, heads, memory_id, whole_of
 
 ANN, BEN = NodeKey(b"a" * 32), NodeKey(b"b" * 32)

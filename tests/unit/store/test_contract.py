@@ -24,7 +24,6 @@ from buddies_core.model.task import (
     TaskSucceeded,
     TaskTarget,
 )
-from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.keys import presence_mark
 from buddies_core.store.policies import PolicyRecord
 from buddies_core.store.records import BindingRecord, PresenceRecord, RoomRecord
@@ -36,6 +35,7 @@ from buddies_core.store.task_records import (
     TaskRecord,
     Worker,
 )
+from tests.support.in_memory.store import InMemoryStore
 from tests.support.memories import (
     ALICE,
     BOB,

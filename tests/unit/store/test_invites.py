@@ -14,8 +14,8 @@ from buddies_core.errors import StoreError
 from buddies_core.model.ids import EndpointId, EpochId, RoomId
 from buddies_core.model.private import token_hash
 from buddies_core.store.database import Changes, Database, Read
-from buddies_core.store.in_memory_invites import InMemoryInvites
 from buddies_core.store.invites import INVITES_MAX, InviteRecord, InviteStore, RocksInvites
+from tests.support.in_memory.invites import InMemoryInvites
 from tests.support.memories import ALICE, BOB, CAROL
 
 ROOM_ID = RoomId(b"r" * 32)

@@ -19,7 +19,6 @@ from buddies_core.model.item import BEGIN, END, Bound, Item
 from buddies_core.store import items as items_module
 from buddies_core.store import keys
 from buddies_core.store.database import Changes, Database, Read
-from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.items import (
     BLOCK,
     ITEMS,
@@ -31,6 +30,7 @@ from buddies_core.store.items import (
 )
 from buddies_core.store.rocks import RocksStore
 from buddies_core.wire.items import item_of
+from tests.support.in_memory.store import InMemoryStore
 from tests.support.memories import BOB, DEMO, a_memory, an_entry, memory_id
 from tests.support.skills import a_skill, a_vote
 from tests.support.stores import MEMORIES, OPS, SKILL, VOTE, fill, proof_of, unpack

@@ -16,9 +16,9 @@ from buddies_core.model.ids import RoomName
 from buddies_core.model.memory import Memory, MemoryFilter, MemoryHead, MemoryKind, MemoryPlace
 from buddies_core.store import keys, listing, skill_keys
 from buddies_core.store.database import Changes, Database, Read
-from buddies_core.store.in_memory import InMemoryStore
-from buddies_core.store.in_memory_skills import InMemorySkills
 from buddies_core.store.rocks import RocksStore
+from tests.support.in_memory.skills import InMemorySkills
+from tests.support.in_memory.store import InMemoryStore
 from tests.support.memories import ALICE, BOB, CAROL, a_memory, an_entry, heads
 from tests.support.skills import a_skill, a_skill_entry
 

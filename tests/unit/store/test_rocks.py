@@ -21,13 +21,13 @@ from buddies_core.model.policy import Policy
 from buddies_core.pb import records_pb2 as pb
 from buddies_core.store import contents, keys
 from buddies_core.store.database import Database
-from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.memory_records import encode_memory
 from buddies_core.store.policies import PolicyRecord
 from buddies_core.store.records import BindingRecord, PresenceRecord, RoomRecord
 from buddies_core.store.rocks import RocksStore
 from buddies_core.store.skill_records import encode_skill
 from buddies_core.store.task_records import OfferRecord
+from tests.support.in_memory.store import InMemoryStore
 from tests.support.memories import ALICE, BOB, DEMO, a_memory, an_entry, heads, memory_id, whole_of
 from tests.support.skills import a_skill, a_skill_entry
 from tests.support.stores import (

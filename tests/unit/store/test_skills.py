@@ -12,10 +12,10 @@ from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.provenance import Origin
 from buddies_core.model.skill import Skill
 from buddies_core.store.database import Database
-from buddies_core.store.in_memory_skills import InMemorySkills
 from buddies_core.store.skill_keys import announcement_id
 from buddies_core.store.skills import RocksSkills, SkillStore
 from buddies_core.store.succession import OWN, SUCCESSORS_MAX, SUCCESSORS_PER_NEIGHBOR_MAX
+from tests.support.in_memory.skills import InMemorySkills
 from tests.support.memories import ALICE, BOB
 from tests.support.skills import a_skill, a_skill_entry, a_vote, announced, heads
 

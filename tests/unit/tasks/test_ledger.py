@@ -7,11 +7,11 @@ import pytest
 
 from buddies_core.errors import StoreError
 from buddies_core.model.task import TaskState
-from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.task_records import TaskRecord, Worker
 from buddies_core.tasks.events import LeaseRequested
 from buddies_core.tasks.ledger import Ledger
 from buddies_core.tasks.lifecycle import new_task
+from tests.support.in_memory.store import InMemoryStore
 from tests.support.memories import BOB
 from tests.support.tasks import an_order, task_id
 from tests.support.virtual_time import LoopClock, run_virtually

@@ -21,13 +21,13 @@ from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity
 from buddies_core.model.ids import MemoryId, RoomName, open_room_id
 from buddies_core.model.memory import MemoryEntry, MemoryKind
 from buddies_core.rooms.composing import Composer
-from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.trust.admission import MESSAGE_BYTES_MAX, Admission
 from buddies_core.trust.admitted import Rejected
 from buddies_core.trust.clocks import PeerClocks
 from buddies_core.trust.speakers import spoke_key
 from buddies_core.wire.room_messages import RoomMessage, encode_room_message, legacy_signed_payload
 from tests.support.fakes.clocks import ManualClock
+from tests.support.in_memory.store import InMemoryStore
 from tests.support.worlds.person import an_ed25519_signer
 
 ALICE = NodeKey(b"a" * 32)

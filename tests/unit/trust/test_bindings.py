@@ -16,11 +16,11 @@ from buddies_core.identity.verifying import Verdict, Verification, Verifier
 from buddies_core.model.identity import Binding, GpgIdentity, SignerIdentity
 from buddies_core.model.ids import EndpointId, RoomName, open_room_id
 from buddies_core.model.policy import Policy
-from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.trust import bindings as bindings_module
 from buddies_core.trust.bindings import UNCHECKED_MAX, UNCHECKED_PER_NEIGHBOR_MAX, Bindings
 from buddies_core.trust.policies import Policies
 from tests.support.fakes.clocks import ManualClock
+from tests.support.in_memory.store import InMemoryStore
 from tests.support.worlds.person import an_ed25519_signer
 
 ALICE = NodeKey(b"a" * 32).endpoint

@@ -15,7 +15,6 @@ from buddies_core.model.identity import Binding, SignerIdentity
 from buddies_core.model.ids import EndpointId, RoomName, open_room_id
 from buddies_core.pb.peer_pb2 import BindingsReply, FetchBindings, PeerReply, PeerRequest
 from buddies_core.rooms.composing import Composer
-from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.trust import fetching_bindings as fetching_module
 from buddies_core.trust.bindings import Bindings
 from buddies_core.trust.fetching_bindings import (
@@ -25,6 +24,7 @@ from buddies_core.trust.fetching_bindings import (
 )
 from buddies_core.trust.policies import Policies
 from tests.support.fakes.clocks import ManualClock
+from tests.support.in_memory.store import InMemoryStore
 from tests.support.worlds.person import an_ed25519_signer
 
 ALICE, BOB, CAROL = (NodeKey(name * 32) for name in (b"a", b"b", b"c"))

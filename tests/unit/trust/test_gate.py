@@ -46,7 +46,6 @@ from buddies_core.pb.peer_pb2 import (
     Search,
 )
 from buddies_core.rooms.composing import Composer
-from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.trust.admission import Admission
 from buddies_core.trust.admitted import Admitted, Rejected
 from buddies_core.trust.bindings import Bindings
@@ -54,6 +53,7 @@ from buddies_core.trust.gate import Gate, SignerUnknown
 from buddies_core.trust.policies import Policies
 from buddies_core.wire.room_messages import RoomMessage, encode_room_message, legacy_signed_payload
 from tests.support.fakes.clocks import ManualClock
+from tests.support.in_memory.store import InMemoryStore
 from tests.support.skills import a_skill_entry
 from tests.support.worlds.person import Person, an_ed25519_signer, needs, some_person
 

@@ -14,7 +14,6 @@ from buddies_core.model.bodies import Presence
 from buddies_core.model.ids import EndpointId, RoomName, open_room_id
 from buddies_core.pb.peer_pb2 import BindingsReply, PeerReply, PeerRequest
 from buddies_core.rooms.composing import Composer
-from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.trust.bindings import Bindings
 from buddies_core.trust.fetching_bindings import BindingFetcher
 from buddies_core.trust.held import (
@@ -25,6 +24,7 @@ from buddies_core.trust.held import (
     HeldMessages,
 )
 from buddies_core.trust.policies import Policies
+from tests.support.in_memory.store import InMemoryStore
 from tests.support.virtual_time import LoopClock, run_virtually
 from tests.support.worlds.person import an_ed25519_signer
 

@@ -8,11 +8,11 @@ import pytest
 from buddies_core.identity.verifying import Verdict, Verification
 from buddies_core.model.identity import GpgIdentity, SignerIdentity
 from buddies_core.model.ids import EndpointId
-from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.records import BindingRecord
 from buddies_core.trust.bindings import Bindings
 from buddies_core.trust.keyring_watch import RECHECK_EVERY_S, KeyringWatch
 from tests.support.fakes.clocks import ManualClock
+from tests.support.in_memory.store import InMemoryStore
 from tests.support.memories import ALICE, BOB
 
 KEY = GpgIdentity("A" * 40)

@@ -6,9 +6,9 @@ from rocksdict import Options, Rdict
 from buddies_core.errors import StoreError
 from buddies_core.model.ids import RoomName, open_room_id
 from buddies_core.model.policy import Policy
-from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.store.rocks import RocksStore
 from buddies_core.trust.policies import Policies
+from tests.support.in_memory.store import InMemoryStore
 from tests.support.worlds.person import an_ed25519_signer
 
 DEMO, OTHER = open_room_id(RoomName("demo")), open_room_id(RoomName("other"))

@@ -1,13 +1,13 @@
 """Who signs is remembered within bounds: made-up keys push out nobody who is trusted more."""
 
 from buddies_core.model.ids import EndpointId
-from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.trust.speakers import (
     SPEAKERS_MAX,
     SPEAKERS_PER_NEIGHBOR_MAX,
     Speakers,
     spoke_key,
 )
+from tests.support.in_memory.store import InMemoryStore
 
 ANN, BOB = EndpointId(b"a" * 32), EndpointId(b"b" * 32)
 

@@ -9,11 +9,11 @@ from buddies_core.identity.verifying import Verifier
 from buddies_core.model.bodies import StatusUpdate
 from buddies_core.model.ids import RoomId, RoomName, topic_of
 from buddies_core.rooms.composing import SENT_AT, Composer
-from buddies_core.store.in_memory import InMemoryStore
 from buddies_core.trust import twin
 from buddies_core.trust.admission import Admission
 from buddies_core.trust.admitted import Rejected
 from tests.support.fakes.clocks import ManualClock
+from tests.support.in_memory.store import InMemoryStore
 from tests.support.worlds.whole_daemon import sealed
 
 ALICE, MALLORY = NodeKey(b"a" * 32), NodeKey(b"m" * 32)

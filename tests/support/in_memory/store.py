@@ -19,17 +19,17 @@ from buddies_core.model.memory import (
     succeeding,
 )
 from buddies_core.model.revocation import Revocation
-from buddies_core.store.in_memory_amendments import InMemoryAmendments
-from buddies_core.store.in_memory_invites import InMemoryInvites
-from buddies_core.store.in_memory_items import SortedItems
-from buddies_core.store.in_memory_skills import InMemorySkills
 from buddies_core.store.item_records import Record
 from buddies_core.store.items import ItemSet
 from buddies_core.store.keys import SEQUENCE_MAX, presence_mark
-from buddies_core.store.policies import InMemoryPolicies
 from buddies_core.store.records import BindingRecord, PresenceRecord, RoomRecord
 from buddies_core.store.task_records import OfferRecord, TaskRecord
 from buddies_core.wire.items import item_of
+from tests.support.in_memory.amendments import InMemoryAmendments
+from tests.support.in_memory.invites import InMemoryInvites
+from tests.support.in_memory.items import SortedItems
+from tests.support.in_memory.policies import InMemoryPolicies
+from tests.support.in_memory.skills import InMemorySkills
 
 T = TypeVar("T")
 
