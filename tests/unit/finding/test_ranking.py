@@ -13,6 +13,7 @@ from buddies_core.finding.ranking import (
     coverage,
     relevance,
     trust,
+    words_part,
 )
 
 ORDINARY, RARE = Term("table", ORDINARY_WEIGHT), Term("pgbouncer", 1.0)
@@ -46,6 +47,12 @@ def test_the_score_is_that_of_the_meaning_and_half_of_the_coverage_cubed() -> No
     assert relevance(cosines, covered, 0.25).tolist() == [0.75, 0.1875, 0.0, 0.5]
 
 
+@pytest.mark.parametrize("covered", [0.0, 0.25, 0.5, 1.0])
+def test_words_give_a_passage_without_meaning_its_whole_score(covered: float) -> None:
+    [score] = relevance(np.zeros(1, np.float32), np.array([covered], np.float32), 1.0)
+    assert words_part(covered) == score == covered * covered * covered / 2
+
+
 def test_the_meaning_of_a_script_that_the_model_does_not_know_counts_a_quarter() -> None:
     assert [trust(share) for share in (0.0, 0.5, 0.9, 1.0)] == [1.0, 0.5, 0.25, 0.25]
 
@@ -59,6 +66,7 @@ def test_half_of_the_ordinary_words_alone_are_not_shown() -> None:
     ("terms", "fragment"),
     [
         ((Term("ostgr", 1.0),), "ostgr"),
+        ((Term("ostg", 1.0),), "ostg"),
         ((Term("ost", 1.0),), ""),
         ((DOTTED,), ""),
         ((Term("ostgr", 1.0), ORDINARY), ""),

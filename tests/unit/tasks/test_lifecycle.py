@@ -31,7 +31,7 @@ from buddies_core.tasks.events import (
     Verdict,
     Withdraw,
 )
-from buddies_core.tasks.lifecycle import Step, Task, digest, new_task, step
+from buddies_core.tasks.lifecycle import REJECTIONS_MAX, Step, Task, digest, new_task, step
 from tests.support.memories import BOB, CAROL
 from tests.support.tasks import an_order
 
@@ -74,6 +74,7 @@ LATE = Verdict(False, "kept as late: others have it now")
 S, W, C, F = TaskState.SUBMITTED, TaskState.WORKING, TaskState.COMPLETED, TaskState.FAILED
 NOT_NEEDED = f"{OVER}canceled (not needed)"
 SILENCE = "no progress was reported for 600 s"
+NO_LEASE = Refused(False, "no such lease was given; poll for the task first")
 ACCEPTED = (Withdraw(f"{OVER}completed", but=BOB), TELL)
 
 
@@ -213,6 +214,10 @@ ACCEPTED = (Withdraw(f"{OVER}completed", but=BOB), TELL)
         (COMPLETED, LeaseRenewed(BOB, 1), 9, C, 1, 0, Refused(True, f"{OVER}completed"), ()),
         (COMPLETED, TimePassed(), 9999, C, 1, 0, None, ()),
         (LEASED, Restarted(), 9999, W, 1, 0, None, ()),
+        (FRESH, LegacyTold(), 9, S, 0, 0, None, ()),
+        (LEASED, LegacyTold(), 9, W, 1, 0, Refused(False, "somebody else has it"), ()),
+        (FRESH, ResultSubmitted(BOB, 0, DONE), 9, S, 0, 0, NO_LEASE, ()),
+        (LEASED, ResultSubmitted(BOB, 2, DONE), 9, W, 1, 0, NO_LEASE, ()),
     ],
 )
 def test_each_event_has_its_effect(
@@ -226,6 +231,48 @@ def test_each_event_has_its_effect(
     effects: tuple[Effect, ...],
 ) -> None:
     assert of(step(task, event, now_s)) == (state, attempt, lost, answer, effects)
+
+
+@pytest.mark.parametrize(
+    ("event", "lease_until_s", "silent_by_s"),
+    [
+        (LeaseRequested(BOBS), 107.0, 647.0),
+        (LeaseRenewed(BOB, 1), 107.0, 600.0),
+        (ProgressReported(BOB, 1, "half"), 107.0, 647.0),
+        (Restarted(), 107.0, 647.0),
+        (LeaseReturned(BOB, 1, "gone"), None, 600.0),
+        (CancelRequested("not needed"), None, None),
+    ],
+)
+def test_a_lease_lasts_a_minute_and_silence_ten_from_what_its_worker_says(
+    event: Event, lease_until_s: float | None, silent_by_s: float | None
+) -> None:
+    task = after(LEASED, event, now_s=47.0)
+    assert (task.lease_until_s, task.silent_by_s) == (lease_until_s, silent_by_s)
+
+
+def test_a_worker_that_comes_back_takes_back_one_loss_of_several() -> None:
+    again = after(AGAIN, LeaseReturned(CAROL, 2, "gone"), now_s=61.0)
+    assert again.lost == 2
+    assert after(again, LeaseRenewed(CAROL, 2), now_s=62.0).lost == 1
+
+
+def test_what_a_restart_or_a_mere_renewal_changes_need_not_be_on_disk_before_it_counts() -> None:
+    taken = [step(LEASED, it, 9.0) for it in (Restarted(), LeaseRenewed(BOB, 1))]
+    assert [it.stored_first for it in taken] == [False, False]
+    assert step(LEASED, ProgressReported(BOB, 1, "half"), 9.0).stored_first
+
+
+def test_of_those_that_reject_a_task_so_many_are_remembered() -> None:
+    task = FRESH
+    for number in range(1, REJECTIONS_MAX + 3):
+        task = after(task, rejected(Worker(endpoint=BOB, user="bob", agent=f"a{number}"), 0))
+    assert (len(task.rejected_by), len(task.rejections)) == (REJECTIONS_MAX, REJECTIONS_MAX)
+
+
+def test_the_same_result_of_another_attempt_is_another_result() -> None:
+    same = [digest(attempt, result) for attempt in (0, 1) for result in (DONE, TaskFailed("no"))]
+    assert len(set(same)) == 4
 
 
 def test_after_a_restart_a_worker_has_a_whole_lease_to_be_heard_again() -> None:
