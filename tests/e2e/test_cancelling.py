@@ -171,7 +171,7 @@ async def test_a_client_that_is_killed_in_the_middle_of_its_calls_takes_along_it
             for name, arguments in calls.items():
                 shim.call(name, arguments)
         await asyncio.sleep(MOMENTS_S[-1])
-        killed.process.kill()
+        killed.kill()
         hung_up.hang_up()
         async with asyncio.timeout(ENDS_WITHIN_S):
             await killed.process.wait()
@@ -198,7 +198,7 @@ async def test_twenty_agents_cancel_lose_their_daemon_and_are_killed_at_once(
                 for name, arguments in calls.items():
                     shim.call(name, arguments)
                 await asyncio.sleep(MOMENTS_S[-1])
-                shim.hang_up() if number % 2 else shim.process.kill()
+                shim.hang_up() if number % 2 else shim.kill()
                 async with asyncio.timeout(ANSWERS_WITHIN_S):
                     await shim.process.wait()
 

@@ -22,6 +22,7 @@ class Shim:
         self._ids = itertools.count()
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._ended = False
+        self._cut_off = False
         self.told: set[str] = set()
         """The methods of the notifications that have come."""
         self._heard = asyncio.Event()
@@ -30,6 +31,8 @@ class Shim:
         """Take in every answer until the shim ends."""
         assert self.process.stdout is not None
         async for line in self.process.stdout:
+            if self._cut_off and not line.endswith(b"\n"):
+                break  # We ended it while it was writing.
             message = json.loads(line)
             if "id" not in message:
                 self.told.add(message["method"])
@@ -40,6 +43,7 @@ class Shim:
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(AssertionError("the shim has ended"))
+                answer.exception()  # Without this, asyncio complains about those nobody awaits.
 
     async def hears(self) -> None:
         """Wait for the next notification."""
@@ -95,8 +99,14 @@ class Shim:
         await self.answer(self.ask("ping"))
         await self.result("list_rooms")
 
+    def kill(self) -> None:
+        """Kill the process, wherever it is in what it does."""
+        self._cut_off = True
+        self.process.kill()
+
     def hang_up(self) -> None:
         """Close both pipes, as the kernel does for a client that is killed."""
+        self._cut_off = True
         for descriptor in (0, 1):
             self.process._transport.get_pipe_transport(descriptor).close()  # type: ignore[attr-defined]
 
