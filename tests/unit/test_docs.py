@@ -11,7 +11,7 @@ import pytest
 from tests.worlds.stories import STORIES
 
 ROOT = Path(__file__).parents[2]
-DOCS = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+DOCS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 

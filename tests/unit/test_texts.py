@@ -32,5 +32,5 @@ def test_all_parts_are_looked_at() -> None:
     """So that a folder that moves does not go unseen."""
     assert {it.relative_to(ROOT).parts[0] for it in TEXTS} == {
         "buddies_cli", "buddies_core", "buddies_mcp", "proto", "scripts", "docs", "README.md",
-        "install.sh",
+        "CHANGELOG.md", "CONTRIBUTING.md", "install.sh",
     }  # fmt: skip
