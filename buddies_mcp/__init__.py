@@ -1,1 +1,5 @@
-"""The MCP shim: turns tool calls into questions to the daemon. Its stdout carries MCP alone."""
+"""The program `buddies`: the MCP server of an agent. Its stdout carries MCP alone.
+
+Not here: rooms, memories, skills and tasks. Each tool call is one question to the daemon,
+through `buddies_core.client`.
+"""

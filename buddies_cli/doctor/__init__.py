@@ -1,1 +1,4 @@
-"""Finds out what is wrong with buddies on this machine: facts are gathered, then judged."""
+"""`buddies-cli doctor`: gathers facts about buddies on this machine, then judges them.
+
+Not here: repairs. A finding says what to do, and the person does it.
+"""

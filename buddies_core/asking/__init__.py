@@ -1,4 +1,5 @@
-"""Asking the present members of rooms for what they have, for memories and skills alike.
+"""Asks the members of rooms that are present, for memories and skills alike.
 
-It knows neither memories nor skills: each of them says how it asks, and how it reads an answer.
+Not here: what a memory or a skill is. `memory` and `skills` say how they ask, and how they
+read an answer.
 """

@@ -1,4 +1,7 @@
-"""The one client of the daemon: typed calls over its socket, answered in model values."""
+"""The only client of the daemon: typed calls over its socket, answered with model values.
+
+Not here: starting a daemon (`launcher`), and any rule about what is asked.
+"""
 
 from buddies_core.client.calls import DaemonClient
 

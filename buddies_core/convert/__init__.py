@@ -1,1 +1,4 @@
-"""Values of the daemon's socket, protobuf to model and back, for both of its ends."""
+"""Converts the messages of the daemon's socket between protobuf and `model`.
+
+Not here: what peers send each other (`wire`), and what is on disk (`store`).
+"""

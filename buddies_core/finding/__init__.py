@@ -1,4 +1,8 @@
-"""One search engine: words and meanings of what the store holds, on this machine alone."""
+"""The search engine of this machine: words by tantivy, meanings by vectors, one score for both.
+
+Not here: memories, skills and members. The engine knows only `document`s; `asking` merges what
+several machines find.
+"""
 
 import os
 

@@ -1,1 +1,4 @@
-"""What was said in a room while this node was away, and what others missed: sets made equal."""
+"""Gives members what they missed in a room: two sets of items are compared and made equal.
+
+Not here: whether an item is believed. It goes through `rooms` and `trust` as a broadcast does.
+"""

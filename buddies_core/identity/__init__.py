@@ -1,1 +1,4 @@
-"""Who this node is, and whether a signature is good."""
+"""The node's key, the keys of people, and whether a signature is valid.
+
+Not here: what a valid signature allows, which `trust` decides.
+"""

@@ -1,4 +1,7 @@
-"""Starting, stopping and restarting this machine's daemon, and ending its MCP host."""
+"""Starts, stops and restarts this machine's daemon, and ends its MCP host.
+
+Not here: what the daemon does once it runs (`daemon`). This code runs in other processes.
+"""
 
 from buddies_core.launcher.restarting import check_settings, restart_daemon
 from buddies_core.launcher.restoring import restore_backup

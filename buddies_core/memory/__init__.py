@@ -1,1 +1,4 @@
-"""Memories: kept, searched here and at every peer, fetched whole."""
+"""Memories: stored, received, listed, searched, fetched whole, replaced, deleted and forgotten.
+
+Not here: the search engine (`finding`), asking members (`asking`), and the disk (`store`).
+"""

@@ -1,1 +1,4 @@
-"""What users see, as frozen values. No I/O, no clock, no bytes on the wire."""
+"""What users see, as frozen values.
+
+Not here: I/O, clocks, bytes on the wire, and any import from a package above.
+"""

@@ -1,1 +1,5 @@
-"""All that touches iroh: the endpoint, connections, the gossip driver, the direct protocol."""
+"""The network: the iroh endpoint, connections, the gossip driver, the direct protocol.
+
+Not here: the gossip protocol itself (`gossip`), and what peers say to each other. No other
+package imports iroh.
+"""

@@ -1,1 +1,5 @@
-"""Rooms: joining, leaving, saying something, and who is there."""
+"""Rooms: joining and leaving them, speaking in them, and who is present.
+
+Not here: whether a message is believed (`trust`), and what it says about memories, skills or
+tasks.
+"""

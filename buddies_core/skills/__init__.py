@@ -1,1 +1,4 @@
-"""Skills: signed, addressed by content and voted on. Their features are not built yet."""
+"""Skills: signed, named by the hash of their content, found by a search, and voted on.
+
+Not here: installing them for a client, which needs consent (`client.skill_files`).
+"""

@@ -1,1 +1,4 @@
-"""What is kept on disk: one RocksDB, one writer thread, versioned records."""
+"""What is on disk: one RocksDB, written by one thread, with versioned records.
+
+Not here: what a record means, and the search index (`finding`), which is rebuilt from this.
+"""

@@ -1,1 +1,4 @@
-"""Rooms as files: what is kept of a room, written as lines of JSON and read again."""
+"""Exports and imports: a room as lines of JSON.
+
+Not here: backups of the whole store (`daemon`). Each imported line is admitted as a message is.
+"""

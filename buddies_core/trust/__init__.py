@@ -1,1 +1,4 @@
-"""Who is believed, and why: signatures, the keys that vouch for peers, policies, revocations."""
+"""Decides which messages to believe: signatures, keys that vouch for peers, policies, revocations.
+
+Not here: checking one signature (`identity`), and what a believed message does.
+"""

@@ -1,1 +1,4 @@
-"""Bytes to values and back, pure. Whatever does not decode raises WireError."""
+"""Converts between bytes and values, without I/O. Bytes that do not decode raise WireError.
+
+Not here: whether a decoded message is believed (`trust`), and the daemon's socket (`convert`).
+"""

@@ -1,1 +1,4 @@
-"""The server behind a relay: one process for every agent of a machine, or the relay's own."""
+"""The MCP server behind the relays: one process for every agent of a machine, or the relay's own.
+
+Not here: the relay itself (`relay`), and what the server offers (`server`, `tools`).
+"""

@@ -1,1 +1,4 @@
-"""Private rooms: the keyring, changing the keys together with the members, and invites."""
+"""Private rooms: members and their keys, changing both together, and invites.
+
+Not here: how messages are sealed (`wire`), and how they travel (`net`).
+"""
