@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -17,6 +18,9 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 STORY = re.compile(r'`make world ONLY="([^"]+)"`')
 
+BOX = re.compile(r'(\w+)\["([^"]+)"\]')
+ARROW = re.compile(r'^ +(\w+)(?:\["[^"]+"\])? --> (\w+)', re.MULTILINE)
+
 WAITS = re.compile(r"^ {4}(\S.*?) +→ (\S.*?)(?: {2,}.*)?$", re.MULTILINE)
 
 each_doc = pytest.mark.parametrize(
@@ -26,13 +30,29 @@ each_doc = pytest.mark.parametrize(
 
 def test_no_two_queues_wait_for_each_other() -> None:
     text = (ROOT / "docs" / "ARCHITECTURE.md").read_text("utf-8")
-    section = text.partition("## Who waits for whom")[2].partition("\n## ")[0]
+    section = text.partition("## Queues and what they wait for")[2].partition("\n## ")[0]
     waits = WAITS.findall(section)
     assert len(waits) > 10
     graph: dict[str, set[str]] = {}
-    for who, whom in waits:
-        graph.setdefault(who, set()).add(whom)
+    for waiting, awaited in waits:
+        graph.setdefault(waiting, set()).add(awaited)
     TopologicalSorter(graph).prepare()  # It raises CycleError, which names the cycle.
+
+
+def test_the_picture_of_the_modules_shows_the_layers_that_lint_enforces() -> None:
+    text = (ROOT / "docs" / "ARCHITECTURE.md").read_text("utf-8")
+    picture = text.partition("## Modules")[2].partition("```mermaid")[2].partition("```")[0]
+    boxes = dict(BOX.findall(picture))
+    arrows = [(upper.strip(), lower.strip()) for upper, lower in ARROW.findall(picture)]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    (contract,) = [
+        it for it in project["tool"]["importlinter"]["contracts"] if it["type"] == "layers"
+    ]
+
+    shown = [set(re.split(r" · |<br/>", boxes[lower])) for _, lower in arrows[1:]]
+    assert [{"daemon"}, *shown] == [set(re.split(r" [|:] ", it)) for it in contract["layers"]]
+    assert [upper for upper, _ in arrows] == ["programs", "daemon", *[it for _, it in arrows[1:-1]]]
+    assert boxes["programs"] == "buddies_mcp · buddies_cli"
 
 
 @each_doc
