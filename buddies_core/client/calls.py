@@ -19,7 +19,7 @@ from buddies_core.client.skills import SkillCalls
 from buddies_core.client.stores import StoreCalls
 from buddies_core.client.tasks import TaskCalls
 from buddies_core.client.versions import Age, age_of, outdated
-from buddies_core.convert.daemon import status_from_pb
+from buddies_core.convert.codec import from_proto
 from buddies_core.errors import BuddiesError
 from buddies_core.local_protocol import PROTOCOL
 from buddies_core.model.views import (
@@ -86,7 +86,7 @@ class DaemonClient(
     @property
     def agents_attached(self) -> int:
         """How many agents were attached at the last handshake."""
-        return self._connection.agents_attached
+        return self.info.agents
 
     @property
     def version_warning(self) -> str:
@@ -144,8 +144,9 @@ class DaemonClient(
 
     async def status(self) -> DaemonStatus:
         """Return how the daemon is."""
-        return status_from_pb(
-            await self._connection.ask(self._daemon.Status, daemon_pb2.StatusRequest())
+        return from_proto(
+            await self._connection.ask(self._daemon.Status, daemon_pb2.StatusRequest()),
+            DaemonStatus,
         )
 
     async def stop(self) -> int:

@@ -20,8 +20,7 @@ from buddies_core import __version__, errors
 from buddies_core.client.answers import answer_of, nobody_cancelled
 from buddies_core.client.inbox import Inbox
 from buddies_core.client.versions import mismatch
-from buddies_core.convert.daemon import info_from_pb
-from buddies_core.convert.tasks import inbox_from_pb
+from buddies_core.convert.codec import from_proto
 from buddies_core.errors import (
     BuddiesError,
     DaemonUnavailable,
@@ -37,6 +36,7 @@ from buddies_core.local_protocol import (
     PROTOCOL,
     grpc_address,
 )
+from buddies_core.model.task import InboxChange
 from buddies_core.model.views import DaemonInfo
 from buddies_core.paths import Paths, daemon_socket
 from buddies_core.pb import daemon_pb2
@@ -128,8 +128,6 @@ class Connection:
 
     info: DaemonInfo
     """Who answered the last handshake."""
-    agents_attached: int
-    """How many agents were attached at the last handshake."""
     inbox: Inbox
     """What the daemon tells of tasks that wait for the attached agent."""
 
@@ -167,8 +165,7 @@ class Connection:
                         f"the daemon at {self._socket} does not answer; {self._if_it_hangs()}"
                     ) from failed
                 raise
-        self.info = info_from_pb(reply)
-        self.agents_attached = reply.agents
+        self.info = from_proto(reply, DaemonInfo)
 
     def check_version(self) -> None:
         """Return if both ends understand each other.
@@ -176,7 +173,7 @@ class Connection:
         Raises:
             VersionMismatch: they don't.
         """
-        if why := mismatch(self.info, self.agents_attached):
+        if why := mismatch(self.info):
             raise VersionMismatch(why)
 
     async def ask(
@@ -258,7 +255,7 @@ class Connection:
             with contextlib.suppress(BuddiesError):
                 while (event := await self._next_event(stream)) is not None:
                     if event.HasField("inbox"):
-                        self.inbox.put(inbox_from_pb(event.inbox))
+                        self.inbox.put(from_proto(event.inbox, InboxChange))
             for pause_s in itertools.chain(
                 REATTACH_PAUSES_S, itertools.repeat(REATTACH_PAUSES_S[-1])
             ):

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from buddies_core.client.connection import Connection, sendable
-from buddies_core.convert.identities import revocation_from_pb
+from buddies_core.convert.codec import from_proto
+from buddies_core.model.revocation import RevocationView
 from buddies_core.pb import identity_pb2
 from buddies_core.pb.identity_pb2_grpc import IdentitiesStub
-
-if TYPE_CHECKING:
-    from buddies_core.model.revocation import RevocationView
 
 COUNT_TIMEOUT_S = 60.0
 """All that is on disk is looked at to say what is hidden, and gpg may be asked first."""
@@ -34,8 +30,9 @@ class IdentityCalls:
         """
         with sendable():
             request = identity_pb2.RevokeRequest(label=label, since_ms=since_ms, own_too=own_too)
-        return revocation_from_pb(
-            await self._connection.ask(self._identities.Revoke, request, COUNT_TIMEOUT_S)
+        return from_proto(
+            await self._connection.ask(self._identities.Revoke, request, COUNT_TIMEOUT_S),
+            RevocationView,
         )
 
     async def restore_identity(self, label: str) -> RevocationView:
@@ -47,8 +44,9 @@ class IdentityCalls:
         """
         with sendable():
             request = identity_pb2.RestoreRequest(label=label)
-        return revocation_from_pb(
-            await self._connection.ask(self._identities.Restore, request, COUNT_TIMEOUT_S)
+        return from_proto(
+            await self._connection.ask(self._identities.Restore, request, COUNT_TIMEOUT_S),
+            RevocationView,
         )
 
     async def revoked_identities(self) -> tuple[RevocationView, ...]:
@@ -56,4 +54,4 @@ class IdentityCalls:
         reply = await self._connection.ask(
             self._identities.List, identity_pb2.ListRequest(), COUNT_TIMEOUT_S
         )
-        return tuple(map(revocation_from_pb, reply.revoked))
+        return tuple(from_proto(it, RevocationView) for it in reply.revoked)

@@ -7,13 +7,7 @@ from dataclasses import replace
 
 from buddies_core.client.connection import Connection, sendable
 from buddies_core.convert import arguments
-from buddies_core.convert.memories import (
-    deleted_from_pb,
-    memory_from_pb,
-    memory_list_from_pb,
-    memory_page_from_pb,
-    search_result_from_pb,
-)
+from buddies_core.convert.codec import from_proto
 from buddies_core.model.limits import (
     LIST_ITEMS_DEFAULT,
     PAGE_CHARS_DEFAULT,
@@ -77,7 +71,7 @@ class MemoryCalls:
                 references=references,
                 supersedes=supersedes,
             )
-        return memory_from_pb(await self._connection.ask(self._memories.Store, request))
+        return from_proto(await self._connection.ask(self._memories.Store, request), MemoryView)
 
     async def list_memories(
         self,
@@ -115,7 +109,7 @@ class MemoryCalls:
                 limit=limit,
                 cursor=cursor,
             )
-        return memory_list_from_pb(await self._connection.ask(self._memories.List, request))
+        return from_proto(await self._connection.ask(self._memories.List, request), MemoryList)
 
     async def get_memory(
         self, id: str, offset: int = 0, limit: int = PAGE_CHARS_DEFAULT
@@ -127,7 +121,7 @@ class MemoryCalls:
         """
         with sendable():
             request = memory_pb2.GetRequest(id=id, offset=offset, limit=limit)
-        return memory_page_from_pb(await self._connection.ask(self._memories.Get, request))
+        return from_proto(await self._connection.ask(self._memories.Get, request), MemoryPage)
 
     async def whole_memory(self, id: str, offset: int = 0) -> MemoryPage:
         """Return all of a memory's content from `offset` on, read page by page; raises as `get`."""
@@ -169,8 +163,8 @@ class MemoryCalls:
                 limit=limit,
             )
         deadline_s = timeout_s + SEARCH_MARGIN_S
-        return search_result_from_pb(
-            await self._connection.ask(self._memories.Search, request, deadline_s)
+        return from_proto(
+            await self._connection.ask(self._memories.Search, request, deadline_s), SearchResult
         )
 
     async def delete_memory(self, id: str, reason: str = "") -> DeletedMemory:
@@ -183,7 +177,7 @@ class MemoryCalls:
         """
         with sendable():
             request = memory_pb2.DeleteRequest(id=id, reason=reason)
-        return deleted_from_pb(await self._connection.ask(self._memories.Delete, request))
+        return from_proto(await self._connection.ask(self._memories.Delete, request), DeletedMemory)
 
     async def forget_memory(self, id: str, *, undo: bool = False) -> tuple[str, ...]:
         """Return the titles of the memories that are hidden on this machine, or shown again.

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from buddies_core.client.as_asked import not_as_asked, not_as_narrow
 from buddies_core.client.connection import Connection, sendable
-from buddies_core.convert.policies import policy_report_from_pb, policy_view_from_pb
+from buddies_core.convert.codec import from_proto
 from buddies_core.errors import VersionMismatch
+from buddies_core.model.policy import PolicyReport, PolicyView
 from buddies_core.pb import policy_pb2
 from buddies_core.pb.policy_pb2_grpc import PoliciesStub
-
-if TYPE_CHECKING:
-    from buddies_core.model.policy import PolicyReport, PolicyView
 
 CHANGE_TIMEOUT_S = 30.0
 """gpg may be asked for each of many keys."""
@@ -35,7 +32,7 @@ class PolicyCalls:
         """
         with sendable():
             request = policy_pb2.GetRequest(room=room, cursor=cursor)
-        return policy_view_from_pb(await self._connection.ask(self._policies.Get, request))
+        return from_proto(await self._connection.ask(self._policies.Get, request), PolicyView)
 
     async def set_policy(
         self,
@@ -58,7 +55,7 @@ class PolicyCalls:
             )
         reply = await self._connection.ask(self._policies.Set, request, CHANGE_TIMEOUT_S)
         self._check(reply, identities, require_signed=require_signed)
-        return policy_report_from_pb(reply)
+        return from_proto(reply, PolicyReport)
 
     async def add_to_policy(
         self, room: str, identity: str, *, confirm: bool = False
@@ -68,7 +65,7 @@ class PolicyCalls:
             request = policy_pb2.AddRequest(room=room, identity=identity, confirm=confirm)
         reply = await self._connection.ask(self._policies.Add, request, CHANGE_TIMEOUT_S)
         self._check(reply, [identity])
-        return policy_report_from_pb(reply)
+        return from_proto(reply, PolicyReport)
 
     async def remove_from_policy(
         self, room: str, identity: str, *, confirm: bool = False
@@ -80,7 +77,7 @@ class PolicyCalls:
         with sendable():
             request = policy_pb2.RemoveRequest(room=room, identity=identity, confirm=confirm)
         reply = await self._connection.ask(self._policies.Remove, request, CHANGE_TIMEOUT_S)
-        return policy_report_from_pb(reply)
+        return from_proto(reply, PolicyReport)
 
     def _check(
         self,
@@ -90,5 +87,5 @@ class PolicyCalls:
         require_signed: bool = False,
     ) -> None:
         """Return if the policy is as narrow as was asked for."""
-        if wrong := not_as_narrow(reply.policy, identities, require_signed=require_signed):
+        if wrong := not_as_narrow(reply.view, identities, require_signed=require_signed):
             raise VersionMismatch(not_as_asked(self._connection.info, wrong))

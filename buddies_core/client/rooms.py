@@ -6,15 +6,7 @@ from collections.abc import Sequence
 
 from buddies_core.client.as_asked import not_as_asked, not_as_limited
 from buddies_core.client.connection import Connection, sendable
-from buddies_core.convert.rooms import (
-    join_report_from_pb,
-    leave_report_from_pb,
-    notify_report_from_pb,
-    room_list_from_pb,
-    room_status_from_pb,
-    rotate_report_from_pb,
-    ticket_report_from_pb,
-)
+from buddies_core.convert.codec import from_proto
 from buddies_core.errors import BuddiesError, VersionMismatch
 from buddies_core.model.ids import RoomName
 from buddies_core.model.room import (
@@ -65,7 +57,7 @@ class RoomCalls:
         if private and not reply.private:
             raise await self._opened_to_all(reply)
         self._connection.remember_room(reply.room, joined=True)
-        return join_report_from_pb(reply)
+        return from_proto(reply, JoinReport)
 
     async def _opened_to_all(self, reply: room_pb2.JoinReply) -> VersionMismatch:
         """Leave a room that was to be private and is not, and return the error that says so."""
@@ -94,7 +86,7 @@ class RoomCalls:
             request = room_pb2.LeaveRequest(room=room, for_all=for_all)
         reply = await self._connection.ask(self._rooms.Leave, request)
         self._connection.remember_room(reply.room, joined=False)
-        return leave_report_from_pb(reply)
+        return from_proto(reply, LeaveReport)
 
     async def list_rooms(self) -> tuple[RoomName, ...]:
         """Return all rooms this machine is in, sorted."""
@@ -109,7 +101,7 @@ class RoomCalls:
         """Return the rooms this machine is in, sorted, as many as fit into an answer."""
         with sendable():
             request = room_pb2.ListRequest(cursor=cursor)
-        return room_list_from_pb(await self._connection.ask(self._rooms.List, request))
+        return from_proto(await self._connection.ask(self._rooms.List, request), RoomList)
 
     async def room_status(self, room: str, cursor: str = "") -> RoomStatus:
         """Return who is in the room now, as many as fit into an answer.
@@ -120,7 +112,7 @@ class RoomCalls:
         """
         with sendable():
             request = room_pb2.StatusRequest(room=room, cursor=cursor)
-        return room_status_from_pb(await self._connection.ask(self._rooms.Status, request))
+        return from_proto(await self._connection.ask(self._rooms.Status, request), RoomStatus)
 
     async def room_ticket(
         self, room: str, *, uses: int | None = None, expires_s: float | None = None
@@ -136,7 +128,7 @@ class RoomCalls:
         reply = await self._connection.ask(self._rooms.Ticket, request)
         if wrong := not_as_limited(reply.ticket, uses, expires_s):
             raise self._not_as_asked(f"made {wrong}, which was not handed out")
-        return ticket_report_from_pb(reply)
+        return from_proto(reply, TicketReport)
 
     async def rotate_room(
         self, room: str, without: Sequence[str] = (), *, along: bool = False, preview: bool = False
@@ -156,7 +148,7 @@ class RoomCalls:
         reply = await self._connection.ask(self._rooms.Rotate, request, JOIN_TIMEOUT_S)
         if without and not reply.removed:
             raise self._not_as_asked(f"gave the new keys of room {room!r} to all members")
-        return rotate_report_from_pb(reply)
+        return from_proto(reply, RotateReport)
 
     async def notify(self, room: str, text: str) -> NotifyReport:
         """Tell the room what this agent is doing, and return how many members that went to.
@@ -167,4 +159,4 @@ class RoomCalls:
         """
         with sendable():
             request = room_pb2.NotifyRequest(room=room, text=text)
-        return notify_report_from_pb(await self._connection.ask(self._rooms.Notify, request))
+        return from_proto(await self._connection.ask(self._rooms.Notify, request), NotifyReport)

@@ -4,34 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from buddies_core.client.connection import Connection, sendable
 from buddies_core.convert import arguments
-from buddies_core.convert.skills import (
-    skill_from_pb,
-    skill_list_from_pb,
-    skill_page_from_pb,
-    skill_search_from_pb,
-    vote_from_pb,
-)
+from buddies_core.convert.codec import from_proto
 from buddies_core.model.limits import (
     LIST_ITEMS_DEFAULT,
     PAGE_CHARS_DEFAULT,
     PAGE_CHARS_MAX,
     SEARCH_TIMEOUT_S_DEFAULT,
 )
+from buddies_core.model.skill_views import (
+    SkillList,
+    SkillPage,
+    SkillSearchResult,
+    SkillView,
+    VoteReport,
+)
 from buddies_core.pb import skill_pb2
 from buddies_core.pb.skill_pb2_grpc import SkillsStub
-
-if TYPE_CHECKING:
-    from buddies_core.model.skill_views import (
-        SkillList,
-        SkillPage,
-        SkillSearchResult,
-        SkillView,
-        VoteReport,
-    )
 
 SEARCH_MARGIN_S = 2.0
 """On top of what the search itself may take."""
@@ -73,8 +64,8 @@ class SkillCalls:
                 version=version,
                 parent_hash=parent_hash,
             )
-        return skill_from_pb(
-            await self._connection.ask(self._skills.Publish, request, SIGN_TIMEOUT_S)
+        return from_proto(
+            await self._connection.ask(self._skills.Publish, request, SIGN_TIMEOUT_S), SkillView
         )
 
     async def list_skills(
@@ -92,7 +83,7 @@ class SkillCalls:
         """
         with sendable():
             request = skill_pb2.ListRequest(room=room, tags=tags, limit=limit, cursor=cursor)
-        return skill_list_from_pb(await self._connection.ask(self._skills.List, request))
+        return from_proto(await self._connection.ask(self._skills.List, request), SkillList)
 
     async def get_skill(
         self, hash: str, offset: int = 0, limit: int = PAGE_CHARS_DEFAULT
@@ -106,7 +97,7 @@ class SkillCalls:
         """
         with sendable():
             request = skill_pb2.GetRequest(hash=hash, offset=offset, limit=limit)
-        return skill_page_from_pb(await self._connection.ask(self._skills.Get, request))
+        return from_proto(await self._connection.ask(self._skills.Get, request), SkillPage)
 
     async def whole_skill(self, hash: str) -> SkillPage:
         """Return a skill with all of its content, read page by page, and with its versions.
@@ -143,8 +134,8 @@ class SkillCalls:
                 limit=limit,
             )
         deadline_s = timeout_s + SEARCH_MARGIN_S
-        return skill_search_from_pb(
-            await self._connection.ask(self._skills.Search, request, deadline_s)
+        return from_proto(
+            await self._connection.ask(self._skills.Search, request, deadline_s), SkillSearchResult
         )
 
     async def vote_skill(self, *, room: str, hash: str, score: int) -> VoteReport:
@@ -156,4 +147,4 @@ class SkillCalls:
         """
         with sendable():
             request = skill_pb2.VoteRequest(room=room, hash=hash, score=score)
-        return vote_from_pb(await self._connection.ask(self._skills.Vote, request))
+        return from_proto(await self._connection.ask(self._skills.Vote, request), VoteReport)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 
 from buddies_core.client.connection import Connection, sendable
-from buddies_core.model.transfer import BackedUp, Exported, Imported, Refused, Verified
+from buddies_core.convert.codec import from_proto
+from buddies_core.model.transfer import BackedUp, Exported, Imported, Verified
 from buddies_core.pb import store_pb2
 from buddies_core.pb.store_pb2_grpc import StoresStub
 
@@ -31,7 +32,7 @@ class StoreCalls:
         with sendable():
             request = store_pb2.ExportRequest(room=room)
         async for part in self._connection.follow(self._stores.Export, request, WHOLE_TIMEOUT_S):
-            yield Exported(tuple(part.lines), tuple(part.damaged), part.done, part.total)
+            yield from_proto(part, Exported)
 
     async def import_lines(self, room: str, lines: Sequence[bytes]) -> Imported:
         """Take lines into a room; of those that are refused it says why.
@@ -43,11 +44,7 @@ class StoreCalls:
         with sendable():
             request = store_pb2.ImportRequest(room=room, lines=lines)
         reply = await self._connection.ask(self._stores.Import, request, IMPORT_TIMEOUT_S)
-        return Imported(
-            imported=reply.imported,
-            known=reply.known,
-            refused=tuple(Refused(it.line, it.reason) for it in reply.refused),
-        )
+        return from_proto(reply, Imported)
 
     async def back_up(self, directory: str) -> BackedUp:
         """Have the daemon write all that is kept into a directory.
@@ -59,10 +56,10 @@ class StoreCalls:
         with sendable():
             request = store_pb2.BackupRequest(directory=directory)
         reply = await self._connection.ask(self._stores.Backup, request, WHOLE_TIMEOUT_S)
-        return BackedUp(directory=reply.directory, bytes=reply.bytes, memories=reply.memories)
+        return from_proto(reply, BackedUp)
 
     async def verify_store(self) -> AsyncGenerator[Verified]:
         """Have the daemon read every record; return how far it is, and what it has found."""
         request = store_pb2.VerifyRequest()
         async for state in self._connection.follow(self._stores.Verify, request, WHOLE_TIMEOUT_S):
-            yield Verified(state.done, tuple(state.damaged))
+            yield from_proto(state, Verified)

@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from buddies_core.client.connection import Connection, sendable
 from buddies_core.convert import arguments
-from buddies_core.convert.tasks import task_from_pb, task_list_from_pb, verdict_from_pb
+from buddies_core.convert.codec import from_proto
 from buddies_core.errors import TimedOut
 from buddies_core.model.limits import CLAIMS_DEFAULT, LIST_ITEMS_DEFAULT
-from buddies_core.model.task import result_with
+from buddies_core.model.task import InboxChange, SubmitVerdict, TaskList, TaskView, result_with
 from buddies_core.pb import task_pb2
 from buddies_core.pb.task_pb2_grpc import TasksStub
-
-if TYPE_CHECKING:
-    from buddies_core.model.task import InboxChange, SubmitVerdict, TaskList, TaskView
 
 WAIT_MARGIN_S = 5.0
 """On top of what the wait itself may take: the daemon ends it, not the deadline."""
@@ -69,7 +65,7 @@ class TaskCalls:
                 not_retryable=not retryable,
                 parent_task_id=parent_task_id,
             )
-        return task_from_pb(await self._connection.ask(self._tasks.Delegate, request))
+        return from_proto(await self._connection.ask(self._tasks.Delegate, request), TaskView)
 
     async def wait_task(
         self, task_id: str, timeout_s: float, *, offset: int = 0, description: bool = False
@@ -94,7 +90,7 @@ class TaskCalls:
         changes = self._connection.follow(self._tasks.Wait, request, deadline_s)
         async with aclosing(changes):
             async for change in changes:
-                yield task_from_pb(change)
+                yield from_proto(change, TaskView)
 
     async def task_after(
         self, task_id: str, timeout_s: float, *, offset: int = 0, description: bool = False
@@ -158,7 +154,7 @@ class TaskCalls:
             )
         deadline_s = timeout_s + WAIT_MARGIN_S
         reply = await self._connection.ask(self._tasks.Poll, request, deadline_s)
-        return tuple(map(task_from_pb, reply.tasks))
+        return tuple(from_proto(it, TaskView) for it in reply.tasks)
 
     async def submit_task_result(
         self, task_id: str, *, success: bool, output: str
@@ -175,7 +171,7 @@ class TaskCalls:
         with sendable():
             request = task_pb2.SubmitRequest(task_id=task_id, success=success, output=output)
         reply = await self._connection.ask(self._tasks.Submit, request, SUBMIT_TIMEOUT_S)
-        return verdict_from_pb(reply)
+        return from_proto(reply, SubmitVerdict)
 
     async def task_progress(self, task_id: str, text: str) -> TaskView:
         """Tell who asked for it how a task goes; it is a sign of life too.
@@ -186,7 +182,7 @@ class TaskCalls:
         """
         with sendable():
             request = task_pb2.ProgressRequest(task_id=task_id, text=text)
-        return task_from_pb(await self._connection.ask(self._tasks.Progress, request))
+        return from_proto(await self._connection.ask(self._tasks.Progress, request), TaskView)
 
     async def cancel_task(self, task_id: str, reason: str = "") -> TaskView:
         """End a task that this machine asked for; who works on it is told.
@@ -196,7 +192,7 @@ class TaskCalls:
         """
         with sendable():
             request = task_pb2.CancelRequest(task_id=task_id, reason=reason)
-        return task_from_pb(await self._connection.ask(self._tasks.Cancel, request))
+        return from_proto(await self._connection.ask(self._tasks.Cancel, request), TaskView)
 
     async def reject_task(self, task_id: str, reason: str) -> TaskView:
         """Have a task done by somebody else; this agent is not asked for it again.
@@ -206,7 +202,7 @@ class TaskCalls:
         """
         with sendable():
             request = task_pb2.RejectRequest(task_id=task_id, reason=reason)
-        return task_from_pb(await self._connection.ask(self._tasks.Reject, request))
+        return from_proto(await self._connection.ask(self._tasks.Reject, request), TaskView)
 
     async def list_tasks(
         self,
@@ -225,7 +221,7 @@ class TaskCalls:
             request = task_pb2.ListRequest(
                 room=room or "", state=state or "", limit=limit, cursor=cursor
             )
-        return task_list_from_pb(await self._connection.ask(self._tasks.List, request))
+        return from_proto(await self._connection.ask(self._tasks.List, request), TaskList)
 
     async def waiting_tasks(self) -> int:
         """Return how many tasks the caller could claim now."""

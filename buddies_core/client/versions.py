@@ -26,7 +26,7 @@ def age_of(info: DaemonInfo) -> Age:
     return Age.OLDER if theirs < ours else Age.NEWER
 
 
-def mismatch(info: DaemonInfo, agents: int) -> str:
+def mismatch(info: DaemonInfo) -> str:
     """Return why a daemon of another protocol can't be asked, and what to do; empty if it can."""
     if info.protocol == PROTOCOL:
         return ""
@@ -39,8 +39,8 @@ def mismatch(info: DaemonInfo, agents: int) -> str:
             f"{who}: this program is older. If an agent's client started it, restart that client; "
             "otherwise update buddies"
         )
-    attached = "an agent is" if agents == 1 else f"{agents} agents are"
-    waits = f", and {attached} attached to it" if agents else ""
+    attached = "an agent is" if info.agents == 1 else f"{info.agents} agents are"
+    waits = f", and {attached} attached to it" if info.agents else ""
     return (
         f"{who}: the daemon is older{waits}. Replace it: buddies-cli daemon restart. Then restart "
         "agents that still run the older buddies"

@@ -162,6 +162,8 @@ class DaemonInfo:
     network: str
     relay_url: str
     data_dir: str
+    agents: int = field(default=0, compare=False)
+    """How many agents were attached when it said so."""
     signer: str = "none"
     """Which kind of key vouches for what this machine says: git, gpg, ssh, generated or none."""
     identity: str = ""

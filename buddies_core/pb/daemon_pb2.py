@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from buddies_core.pb import room_pb2 as buddies__core_dot_pb_dot_room__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x62uddies_core/pb/daemon.proto\x12\x0e\x62uddies.daemon\x1a\x1a\x62uddies_core/pb/room.proto\"5\n\x10HandshakeRequest\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07version\x18\x02 \x01(\t\"\xf0\x01\n\x0eHandshakeReply\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0b\n\x03pid\x18\x03 \x01(\r\x12\x10\n\x08\x65ndpoint\x18\x04 \x01(\x0c\x12\x0c\n\x04user\x18\x05 \x01(\t\x12\x0f\n\x07network\x18\x06 \x01(\t\x12\x11\n\trelay_url\x18\x07 \x01(\t\x12\x10\n\x08\x64\x61ta_dir\x18\x08 \x01(\t\x12\x0e\n\x06\x61gents\x18\t \x01(\r\x12\x0e\n\x06signer\x18\n \x01(\t\x12\x10\n\x08identity\x18\x0b \x01(\t\x12\x16\n\x0esigner_problem\x18\x0c \x01(\t\x12\x0e\n\x06legacy\x18\r \x01(\x08\"^\n\rAttachRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0b\n\x03pid\x18\x03 \x01(\r\x12\x14\n\x0c\x63\x61pabilities\x18\x04 \x03(\t\x12\r\n\x05rooms\x18\x05 \x03(\t\"s\n\x0b\x41ttachEvent\x12,\n\x08\x61ttached\x18\x01 \x01(\x0b\x32\x18.buddies.daemon.AttachedH\x00\x12-\n\x05inbox\x18\x02 \x01(\x0b\x32\x1c.buddies.daemon.InboxChangedH\x00\x42\x07\n\x05\x65vent\"\x1c\n\x08\x41ttached\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\"\x80\x01\n\x0cInboxChanged\x12\x0f\n\x07waiting\x18\x01 \x01(\r\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x0c\n\x04room\x18\x03 \x01(\t\x12\x16\n\x0erequester_user\x18\x04 \x01(\t\x12\x17\n\x0frequester_agent\x18\x05 \x01(\t\x12\x0f\n\x07summary\x18\x06 \x01(\t\"\x0f\n\rStatusRequest\"\xa5\x04\n\x0bStatusReply\x12,\n\x04info\x18\x01 \x01(\x0b\x32\x1e.buddies.daemon.HandshakeReply\x12\x10\n\x08uptime_s\x18\x02 \x01(\x01\x12\r\n\x05rooms\x18\x03 \x03(\t\x12-\n\x06\x61gents\x18\x04 \x03(\x0b\x32\x1d.buddies.daemon.AttachedAgent\x12\x11\n\taddresses\x18\x05 \x03(\t\x12\x17\n\x0fpeers_connected\x18\x06 \x01(\r\x12\x10\n\x08memories\x18\x07 \x01(\x04\x12\r\n\x05index\x18\x08 \x01(\t\x12\r\n\x05model\x18\t \x01(\t\x12;\n\x08\x63ounters\x18\n \x03(\x0b\x32).buddies.daemon.StatusReply.CountersEntry\x12\x10\n\x08warnings\x18\x0b \x03(\t\x12-\n\x0b\x63\x61tching_up\x18\x32 \x03(\x0b\x32\x18.buddies.room.CatchingUp\x12\x12\n\nroom_quota\x18\x46 \x01(\x04\x12\x14\n\x0c\x61uthor_quota\x18G \x01(\x04\x12(\n\nrooms_used\x18H \x03(\x0b\x32\x14.buddies.daemon.Used\x12*\n\x0c\x61uthors_used\x18I \x03(\x0b\x32\x14.buddies.daemon.Used\x12\r\n\x05relay\x18J \x01(\t\x1a/\n\rCountersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"#\n\x04Used\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x62ytes\x18\x02 \x01(\x04\"S\n\rAttachedAgent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x0b\n\x03pid\x18\x04 \x01(\r\x12\r\n\x05rooms\x18\x05 \x03(\t\"\r\n\x0bStopRequest\"\x18\n\tStopReply\x12\x0b\n\x03pid\x18\x01 \x01(\r2\xa5\x02\n\x06\x44\x61\x65mon\x12M\n\tHandshake\x12 .buddies.daemon.HandshakeRequest\x1a\x1e.buddies.daemon.HandshakeReply\x12\x46\n\x06\x41ttach\x12\x1d.buddies.daemon.AttachRequest\x1a\x1b.buddies.daemon.AttachEvent0\x01\x12\x44\n\x06Status\x12\x1d.buddies.daemon.StatusRequest\x1a\x1b.buddies.daemon.StatusReply\x12>\n\x04Stop\x12\x1b.buddies.daemon.StopRequest\x1a\x19.buddies.daemon.StopReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x62uddies_core/pb/daemon.proto\x12\x0e\x62uddies.daemon\x1a\x1a\x62uddies_core/pb/room.proto\"5\n\x10HandshakeRequest\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07version\x18\x02 \x01(\t\"\xf0\x01\n\x0eHandshakeReply\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0b\n\x03pid\x18\x03 \x01(\r\x12\x10\n\x08\x65ndpoint\x18\x04 \x01(\x0c\x12\x0c\n\x04user\x18\x05 \x01(\t\x12\x0f\n\x07network\x18\x06 \x01(\t\x12\x11\n\trelay_url\x18\x07 \x01(\t\x12\x10\n\x08\x64\x61ta_dir\x18\x08 \x01(\t\x12\x0e\n\x06\x61gents\x18\t \x01(\r\x12\x0e\n\x06signer\x18\n \x01(\t\x12\x10\n\x08identity\x18\x0b \x01(\t\x12\x16\n\x0esigner_problem\x18\x0c \x01(\t\x12\x0e\n\x06legacy\x18\r \x01(\x08\"^\n\rAttachRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0b\n\x03pid\x18\x03 \x01(\r\x12\x14\n\x0c\x63\x61pabilities\x18\x04 \x03(\t\x12\r\n\x05rooms\x18\x05 \x03(\t\"s\n\x0b\x41ttachEvent\x12,\n\x08\x61ttached\x18\x01 \x01(\x0b\x32\x18.buddies.daemon.AttachedH\x00\x12-\n\x05inbox\x18\x02 \x01(\x0b\x32\x1c.buddies.daemon.InboxChangedH\x00\x42\x07\n\x05\x65vent\"\x1c\n\x08\x41ttached\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\"`\n\x0cInboxChanged\x12\x0f\n\x07waiting\x18\x01 \x01(\r\x12.\n\x06newest\x18\x07 \x01(\x0b\x32\x19.buddies.daemon.InboxTaskH\x00\x88\x01\x01\x42\t\n\x07_newestJ\x04\x08\x02\x10\x07\"g\n\tInboxTask\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04room\x18\x02 \x01(\t\x12\x16\n\x0erequester_user\x18\x03 \x01(\t\x12\x17\n\x0frequester_agent\x18\x04 \x01(\t\x12\x0f\n\x07summary\x18\x05 \x01(\t\"\x0f\n\rStatusRequest\"\xd2\x03\n\x0bStatusReply\x12,\n\x04info\x18\x01 \x01(\x0b\x32\x1e.buddies.daemon.HandshakeReply\x12\x10\n\x08uptime_s\x18\x02 \x01(\x01\x12\r\n\x05rooms\x18\x03 \x03(\t\x12-\n\x06\x61gents\x18\x04 \x03(\x0b\x32\x1d.buddies.daemon.AttachedAgent\x12\x11\n\taddresses\x18\x05 \x03(\t\x12\x17\n\x0fpeers_connected\x18\x06 \x01(\r\x12\x10\n\x08memories\x18\x07 \x01(\x04\x12\r\n\x05index\x18\x08 \x01(\t\x12\r\n\x05model\x18\t \x01(\t\x12;\n\x08\x63ounters\x18\n \x03(\x0b\x32).buddies.daemon.StatusReply.CountersEntry\x12\x10\n\x08warnings\x18\x0b \x03(\t\x12-\n\x0b\x63\x61tching_up\x18\x32 \x03(\x0b\x32\x18.buddies.room.CatchingUp\x12\r\n\x05relay\x18J \x01(\t\x12%\n\x04\x64isk\x18K \x01(\x0b\x32\x17.buddies.daemon.DiskUse\x1a/\n\rCountersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01J\x04\x08\x46\x10J\"\x7f\n\x07\x44iskUse\x12\x12\n\nroom_quota\x18\x01 \x01(\x04\x12\x14\n\x0c\x61uthor_quota\x18\x02 \x01(\x04\x12#\n\x05rooms\x18\x03 \x03(\x0b\x32\x14.buddies.daemon.Used\x12%\n\x07\x61uthors\x18\x04 \x03(\x0b\x32\x14.buddies.daemon.Used\"#\n\x04Used\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x62ytes\x18\x02 \x01(\x04\"S\n\rAttachedAgent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x0b\n\x03pid\x18\x04 \x01(\r\x12\r\n\x05rooms\x18\x05 \x03(\t\"\r\n\x0bStopRequest\"\x18\n\tStopReply\x12\x0b\n\x03pid\x18\x01 \x01(\r2\xa5\x02\n\x06\x44\x61\x65mon\x12M\n\tHandshake\x12 .buddies.daemon.HandshakeRequest\x1a\x1e.buddies.daemon.HandshakeReply\x12\x46\n\x06\x41ttach\x12\x1d.buddies.daemon.AttachRequest\x1a\x1b.buddies.daemon.AttachEvent0\x01\x12\x44\n\x06Status\x12\x1d.buddies.daemon.StatusRequest\x1a\x1b.buddies.daemon.StatusReply\x12>\n\x04Stop\x12\x1b.buddies.daemon.StopRequest\x1a\x19.buddies.daemon.StopReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,22 +44,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ATTACHEVENT']._serialized_end=585
   _globals['_ATTACHED']._serialized_start=587
   _globals['_ATTACHED']._serialized_end=615
-  _globals['_INBOXCHANGED']._serialized_start=618
-  _globals['_INBOXCHANGED']._serialized_end=746
-  _globals['_STATUSREQUEST']._serialized_start=748
-  _globals['_STATUSREQUEST']._serialized_end=763
-  _globals['_STATUSREPLY']._serialized_start=766
-  _globals['_STATUSREPLY']._serialized_end=1315
-  _globals['_STATUSREPLY_COUNTERSENTRY']._serialized_start=1268
-  _globals['_STATUSREPLY_COUNTERSENTRY']._serialized_end=1315
-  _globals['_USED']._serialized_start=1317
-  _globals['_USED']._serialized_end=1352
-  _globals['_ATTACHEDAGENT']._serialized_start=1354
-  _globals['_ATTACHEDAGENT']._serialized_end=1437
-  _globals['_STOPREQUEST']._serialized_start=1439
-  _globals['_STOPREQUEST']._serialized_end=1452
-  _globals['_STOPREPLY']._serialized_start=1454
-  _globals['_STOPREPLY']._serialized_end=1478
-  _globals['_DAEMON']._serialized_start=1481
-  _globals['_DAEMON']._serialized_end=1774
+  _globals['_INBOXCHANGED']._serialized_start=617
+  _globals['_INBOXCHANGED']._serialized_end=713
+  _globals['_INBOXTASK']._serialized_start=715
+  _globals['_INBOXTASK']._serialized_end=818
+  _globals['_STATUSREQUEST']._serialized_start=820
+  _globals['_STATUSREQUEST']._serialized_end=835
+  _globals['_STATUSREPLY']._serialized_start=838
+  _globals['_STATUSREPLY']._serialized_end=1304
+  _globals['_STATUSREPLY_COUNTERSENTRY']._serialized_start=1251
+  _globals['_STATUSREPLY_COUNTERSENTRY']._serialized_end=1298
+  _globals['_DISKUSE']._serialized_start=1306
+  _globals['_DISKUSE']._serialized_end=1433
+  _globals['_USED']._serialized_start=1435
+  _globals['_USED']._serialized_end=1470
+  _globals['_ATTACHEDAGENT']._serialized_start=1472
+  _globals['_ATTACHEDAGENT']._serialized_end=1555
+  _globals['_STOPREQUEST']._serialized_start=1557
+  _globals['_STOPREQUEST']._serialized_end=1570
+  _globals['_STOPREPLY']._serialized_start=1572
+  _globals['_STOPREPLY']._serialized_end=1596
+  _globals['_DAEMON']._serialized_start=1599
+  _globals['_DAEMON']._serialized_end=1892
 # @@protoc_insertion_point(module_scope)

@@ -186,14 +186,38 @@ class InboxChanged(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     WAITING_FIELD_NUMBER: _builtins.int
-    TASK_ID_FIELD_NUMBER: _builtins.int
+    NEWEST_FIELD_NUMBER: _builtins.int
+    waiting: _builtins.int
+    @_builtins.property
+    def newest(self) -> Global___InboxTask:
+        """The one that has just come, for a notification; absent if the number fell."""
+
+    def __init__(
+        self,
+        *,
+        waiting: _builtins.int = ...,
+        newest: Global___InboxTask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_newest", b"_newest", "newest", b"newest"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_newest", b"_newest", "newest", b"newest", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__newest: _TypeAlias = _typing.Literal["newest"]  # noqa: Y015
+    _WhichOneofArgType__newest: _TypeAlias = _typing.Literal["_newest", b"_newest"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__newest) -> _WhichOneofReturnType__newest | None: ...
+
+Global___InboxChanged: _TypeAlias = InboxChanged  # noqa: Y015
+
+@_typing.final
+class InboxTask(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
     ROOM_FIELD_NUMBER: _builtins.int
     REQUESTER_USER_FIELD_NUMBER: _builtins.int
     REQUESTER_AGENT_FIELD_NUMBER: _builtins.int
     SUMMARY_FIELD_NUMBER: _builtins.int
-    waiting: _builtins.int
-    task_id: _builtins.str
-    """The newest one, for a notification; empty if the number fell."""
+    id: _builtins.str
     room: _builtins.str
     requester_user: _builtins.str
     requester_agent: _builtins.str
@@ -202,8 +226,7 @@ class InboxChanged(_message.Message):
     def __init__(
         self,
         *,
-        waiting: _builtins.int = ...,
-        task_id: _builtins.str = ...,
+        id: _builtins.str = ...,
         room: _builtins.str = ...,
         requester_user: _builtins.str = ...,
         requester_agent: _builtins.str = ...,
@@ -211,11 +234,11 @@ class InboxChanged(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["requester_agent", b"requester_agent", "requester_user", b"requester_user", "room", b"room", "summary", b"summary", "task_id", b"task_id", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "requester_agent", b"requester_agent", "requester_user", b"requester_user", "room", b"room", "summary", b"summary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___InboxChanged: _TypeAlias = InboxChanged  # noqa: Y015
+Global___InboxTask: _TypeAlias = InboxTask  # noqa: Y015
 
 @_typing.final
 class StatusRequest(_message.Message):
@@ -268,19 +291,13 @@ class StatusReply(_message.Message):
     COUNTERS_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     CATCHING_UP_FIELD_NUMBER: _builtins.int
-    ROOM_QUOTA_FIELD_NUMBER: _builtins.int
-    AUTHOR_QUOTA_FIELD_NUMBER: _builtins.int
-    ROOMS_USED_FIELD_NUMBER: _builtins.int
-    AUTHORS_USED_FIELD_NUMBER: _builtins.int
     RELAY_FIELD_NUMBER: _builtins.int
+    DISK_FIELD_NUMBER: _builtins.int
     uptime_s: _builtins.float
     peers_connected: _builtins.int
     memories: _builtins.int
     index: _builtins.str
     model: _builtins.str
-    room_quota: _builtins.int
-    """What may be used of the disk, and what is, the largest first."""
-    author_quota: _builtins.int
     relay: _builtins.str
     """By which this node can be reached now; empty if there is none."""
     @_builtins.property
@@ -298,9 +315,7 @@ class StatusReply(_message.Message):
     @_builtins.property
     def catching_up(self) -> _containers.RepeatedCompositeFieldContainer[_room_pb2.CatchingUp]: ...
     @_builtins.property
-    def rooms_used(self) -> _containers.RepeatedCompositeFieldContainer[Global___Used]: ...
-    @_builtins.property
-    def authors_used(self) -> _containers.RepeatedCompositeFieldContainer[Global___Used]: ...
+    def disk(self) -> Global___DiskUse: ...
     def __init__(
         self,
         *,
@@ -316,19 +331,48 @@ class StatusReply(_message.Message):
         counters: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
         catching_up: _abc.Iterable[_room_pb2.CatchingUp] | None = ...,
-        room_quota: _builtins.int = ...,
-        author_quota: _builtins.int = ...,
-        rooms_used: _abc.Iterable[Global___Used] | None = ...,
-        authors_used: _abc.Iterable[Global___Used] | None = ...,
         relay: _builtins.str = ...,
+        disk: Global___DiskUse | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["info", b"info"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["disk", b"disk", "info", b"info"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "agents", b"agents", "author_quota", b"author_quota", "authors_used", b"authors_used", "catching_up", b"catching_up", "counters", b"counters", "index", b"index", "info", b"info", "memories", b"memories", "model", b"model", "peers_connected", b"peers_connected", "relay", b"relay", "room_quota", b"room_quota", "rooms", b"rooms", "rooms_used", b"rooms_used", "uptime_s", b"uptime_s", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "agents", b"agents", "catching_up", b"catching_up", "counters", b"counters", "disk", b"disk", "index", b"index", "info", b"info", "memories", b"memories", "model", b"model", "peers_connected", b"peers_connected", "relay", b"relay", "rooms", b"rooms", "uptime_s", b"uptime_s", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StatusReply: _TypeAlias = StatusReply  # noqa: Y015
+
+@_typing.final
+class DiskUse(_message.Message):
+    """What each room and each author may use of the disk, and what they do, the largest first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROOM_QUOTA_FIELD_NUMBER: _builtins.int
+    AUTHOR_QUOTA_FIELD_NUMBER: _builtins.int
+    ROOMS_FIELD_NUMBER: _builtins.int
+    AUTHORS_FIELD_NUMBER: _builtins.int
+    room_quota: _builtins.int
+    author_quota: _builtins.int
+    @_builtins.property
+    def rooms(self) -> _containers.RepeatedCompositeFieldContainer[Global___Used]: ...
+    @_builtins.property
+    def authors(self) -> _containers.RepeatedCompositeFieldContainer[Global___Used]: ...
+    def __init__(
+        self,
+        *,
+        room_quota: _builtins.int = ...,
+        author_quota: _builtins.int = ...,
+        rooms: _abc.Iterable[Global___Used] | None = ...,
+        authors: _abc.Iterable[Global___Used] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_quota", b"author_quota", "authors", b"authors", "room_quota", b"room_quota", "rooms", b"rooms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiskUse: _TypeAlias = DiskUse  # noqa: Y015
 
 @_typing.final
 class Used(_message.Message):

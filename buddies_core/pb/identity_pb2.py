@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x62uddies_core/pb/identity.proto\x12\x10\x62uddies.identity\"A\n\rRevokeRequest\x12\r\n\x05label\x18\x01 \x01(\t\x12\x10\n\x08since_ms\x18\x02 \x01(\x04\x12\x0f\n\x07own_too\x18\x03 \x01(\x08\"\x1f\n\x0eRestoreRequest\x12\r\n\x05label\x18\x01 \x01(\t\"\r\n\x0bListRequest\">\n\tListReply\x12\x31\n\x07revoked\x18\x01 \x03(\x0b\x32 .buddies.identity.RevocationView\"\xb3\x01\n\x0eRevocationView\x12\r\n\x05label\x18\x01 \x01(\t\x12\x10\n\x08since_ms\x18\x02 \x01(\x04\x12\x15\n\rrevoked_at_ms\x18\x03 \x01(\x04\x12,\n\x06hidden\x18\x04 \x01(\x0b\x32\x1c.buddies.identity.ItemCounts\x12+\n\x05shown\x18\x05 \x01(\x0b\x32\x1c.buddies.identity.ItemCounts\x12\x0e\n\x06is_own\x18\x06 \x01(\x08\"=\n\nItemCounts\x12\x10\n\x08memories\x18\x01 \x01(\x04\x12\x0e\n\x06skills\x18\x02 \x01(\x04\x12\r\n\x05votes\x18\x03 \x01(\x04\x32\xec\x01\n\nIdentities\x12K\n\x06Revoke\x12\x1f.buddies.identity.RevokeRequest\x1a .buddies.identity.RevocationView\x12M\n\x07Restore\x12 .buddies.identity.RestoreRequest\x1a .buddies.identity.RevocationView\x12\x42\n\x04List\x12\x1d.buddies.identity.ListRequest\x1a\x1b.buddies.identity.ListReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x62uddies_core/pb/identity.proto\x12\x10\x62uddies.identity\"A\n\rRevokeRequest\x12\r\n\x05label\x18\x01 \x01(\t\x12\x10\n\x08since_ms\x18\x02 \x01(\x04\x12\x0f\n\x07own_too\x18\x03 \x01(\x08\"\x1f\n\x0eRestoreRequest\x12\r\n\x05label\x18\x01 \x01(\t\"\r\n\x0bListRequest\">\n\tListReply\x12\x31\n\x07revoked\x18\x01 \x03(\x0b\x32 .buddies.identity.RevocationView\"\xb3\x01\n\x0eRevocationView\x12,\n\x06hidden\x18\x04 \x01(\x0b\x32\x1c.buddies.identity.ItemCounts\x12+\n\x05shown\x18\x05 \x01(\x0b\x32\x1c.buddies.identity.ItemCounts\x12\x0e\n\x06is_own\x18\x06 \x01(\x08\x12\x30\n\nrevocation\x18\x07 \x01(\x0b\x32\x1c.buddies.identity.RevocationJ\x04\x08\x01\x10\x04\"D\n\nRevocation\x12\r\n\x05label\x18\x01 \x01(\t\x12\x10\n\x08since_ms\x18\x02 \x01(\x04\x12\x15\n\rrevoked_at_ms\x18\x03 \x01(\x04\"=\n\nItemCounts\x12\x10\n\x08memories\x18\x01 \x01(\x04\x12\x0e\n\x06skills\x18\x02 \x01(\x04\x12\r\n\x05votes\x18\x03 \x01(\x04\x32\xec\x01\n\nIdentities\x12K\n\x06Revoke\x12\x1f.buddies.identity.RevokeRequest\x1a .buddies.identity.RevocationView\x12M\n\x07Restore\x12 .buddies.identity.RestoreRequest\x1a .buddies.identity.RevocationView\x12\x42\n\x04List\x12\x1d.buddies.identity.ListRequest\x1a\x1b.buddies.identity.ListReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,8 +41,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTREPLY']._serialized_end=229
   _globals['_REVOCATIONVIEW']._serialized_start=232
   _globals['_REVOCATIONVIEW']._serialized_end=411
-  _globals['_ITEMCOUNTS']._serialized_start=413
-  _globals['_ITEMCOUNTS']._serialized_end=474
-  _globals['_IDENTITIES']._serialized_start=477
-  _globals['_IDENTITIES']._serialized_end=713
+  _globals['_REVOCATION']._serialized_start=413
+  _globals['_REVOCATION']._serialized_end=481
+  _globals['_ITEMCOUNTS']._serialized_start=483
+  _globals['_ITEMCOUNTS']._serialized_end=544
+  _globals['_IDENTITIES']._serialized_start=547
+  _globals['_IDENTITIES']._serialized_end=783
 # @@protoc_insertion_point(module_scope)

@@ -103,37 +103,57 @@ Global___ListReply: _TypeAlias = ListReply  # noqa: Y015
 class RevocationView(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    LABEL_FIELD_NUMBER: _builtins.int
-    SINCE_MS_FIELD_NUMBER: _builtins.int
-    REVOKED_AT_MS_FIELD_NUMBER: _builtins.int
     HIDDEN_FIELD_NUMBER: _builtins.int
     SHOWN_FIELD_NUMBER: _builtins.int
     IS_OWN_FIELD_NUMBER: _builtins.int
-    label: _builtins.str
-    since_ms: _builtins.int
-    revoked_at_ms: _builtins.int
+    REVOCATION_FIELD_NUMBER: _builtins.int
     is_own: _builtins.bool
     @_builtins.property
     def hidden(self) -> Global___ItemCounts: ...
     @_builtins.property
     def shown(self) -> Global___ItemCounts: ...
+    @_builtins.property
+    def revocation(self) -> Global___Revocation: ...
+    def __init__(
+        self,
+        *,
+        hidden: Global___ItemCounts | None = ...,
+        shown: Global___ItemCounts | None = ...,
+        is_own: _builtins.bool = ...,
+        revocation: Global___Revocation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hidden", b"hidden", "revocation", b"revocation", "shown", b"shown"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hidden", b"hidden", "is_own", b"is_own", "revocation", b"revocation", "shown", b"shown"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevocationView: _TypeAlias = RevocationView  # noqa: Y015
+
+@_typing.final
+class Revocation(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABEL_FIELD_NUMBER: _builtins.int
+    SINCE_MS_FIELD_NUMBER: _builtins.int
+    REVOKED_AT_MS_FIELD_NUMBER: _builtins.int
+    label: _builtins.str
+    since_ms: _builtins.int
+    revoked_at_ms: _builtins.int
     def __init__(
         self,
         *,
         label: _builtins.str = ...,
         since_ms: _builtins.int = ...,
         revoked_at_ms: _builtins.int = ...,
-        hidden: Global___ItemCounts | None = ...,
-        shown: Global___ItemCounts | None = ...,
-        is_own: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["hidden", b"hidden", "shown", b"shown"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hidden", b"hidden", "is_own", b"is_own", "label", b"label", "revoked_at_ms", b"revoked_at_ms", "shown", b"shown", "since_ms", b"since_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "revoked_at_ms", b"revoked_at_ms", "since_ms", b"since_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___RevocationView: _TypeAlias = RevocationView  # noqa: Y015
+Global___Revocation: _TypeAlias = Revocation  # noqa: Y015
 
 @_typing.final
 class ItemCounts(_message.Message):

@@ -139,21 +139,21 @@ class Match(_message.Message):
     WHY_FIELD_NUMBER: _builtins.int
     AGE_FIELD_NUMBER: _builtins.int
     OFFSET_FIELD_NUMBER: _builtins.int
-    PASSAGE_START_FIELD_NUMBER: _builtins.int
-    PASSAGE_END_FIELD_NUMBER: _builtins.int
     MARKS_FIELD_NUMBER: _builtins.int
+    PASSAGE_FIELD_NUMBER: _builtins.int
     score: _builtins.float
     why: _builtins.str
     """words, meaning or both"""
     age: _builtins.str
     offset: _builtins.int
     """Of the shown part, in the whole text."""
-    passage_start: _builtins.int
-    """Of the best passage, in the shown part."""
-    passage_end: _builtins.int
     @_builtins.property
     def marks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Where in the shown part the question's words are: from, to, from, to."""
+
+    @_builtins.property
+    def passage(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The best passage in the shown part: from, to."""
 
     def __init__(
         self,
@@ -162,13 +162,12 @@ class Match(_message.Message):
         why: _builtins.str = ...,
         age: _builtins.str = ...,
         offset: _builtins.int = ...,
-        passage_start: _builtins.int = ...,
-        passage_end: _builtins.int = ...,
         marks: _abc.Iterable[_builtins.int] | None = ...,
+        passage: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["age", b"age", "marks", b"marks", "offset", b"offset", "passage_end", b"passage_end", "passage_start", b"passage_start", "score", b"score", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age", b"age", "marks", b"marks", "offset", b"offset", "passage", b"passage", "score", b"score", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -311,7 +310,7 @@ class ListReply(_message.Message):
     NEXT_CURSOR_FIELD_NUMBER: _builtins.int
     damaged: _builtins.int
     next_cursor: _builtins.str
-    """Empty at the end of the list."""
+    """Absent at the end of the list."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___MemoryView]:
         """As many as fit into an answer, with shorter contents where there are many."""
@@ -321,13 +320,15 @@ class ListReply(_message.Message):
         *,
         results: _abc.Iterable[Global___MemoryView] | None = ...,
         damaged: _builtins.int = ...,
-        next_cursor: _builtins.str = ...,
+        next_cursor: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor", "next_cursor", b"next_cursor"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["damaged", b"damaged", "next_cursor", b"next_cursor", "results", b"results"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor", "damaged", b"damaged", "next_cursor", b"next_cursor", "results", b"results"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__next_cursor: _TypeAlias = _typing.Literal["next_cursor"]  # noqa: Y015
+    _WhichOneofArgType__next_cursor: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__next_cursor) -> _WhichOneofReturnType__next_cursor | None: ...
 
 Global___ListReply: _TypeAlias = ListReply  # noqa: Y015
 

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x62uddies_core/pb/policy.proto\x12\x0e\x62uddies.policy\"\xa8\x01\n\nPolicyView\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x16\n\x0erequire_signed\x18\x02 \x01(\x08\x12\x12\n\nidentities\x18\x03 \x03(\t\x12\x16\n\x0elocal_identity\x18\x04 \x01(\t\x12\x10\n\x08warnings\x18\x05 \x03(\t\x12\x0f\n\x07private\x18\x06 \x01(\x08\x12\x10\n\x08left_out\x18\x07 \x01(\r\x12\x13\n\x0bnext_cursor\x18\x08 \x01(\t\"T\n\x0e\x41\x66\x66\x65\x63tedMember\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\tsigned_by\x18\x03 \x01(\t\x12\x0f\n\x07present\x18\x04 \x01(\x08\"\xcd\x01\n\x0b\x43hangeReply\x12*\n\x06policy\x18\x01 \x01(\x0b\x32\x1a.buddies.policy.PolicyView\x12\x30\n\x08shut_out\x18\x02 \x03(\x0b\x32\x1e.buddies.policy.AffectedMember\x12\x16\n\x0eshut_out_total\x18\x03 \x01(\r\x12\x30\n\x08\x61\x64mitted\x18\x04 \x03(\x0b\x32\x1e.buddies.policy.AffectedMember\x12\x16\n\x0e\x61\x64mitted_total\x18\x05 \x01(\r\"*\n\nGetRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"W\n\nSetRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x12\n\nidentities\x18\x02 \x03(\t\x12\x16\n\x0erequire_signed\x18\x03 \x01(\x08\x12\x0f\n\x07\x63onfirm\x18\x04 \x01(\x08\"=\n\nAddRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x10\n\x08identity\x18\x02 \x01(\t\x12\x0f\n\x07\x63onfirm\x18\x03 \x01(\x08\"@\n\rRemoveRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x10\n\x08identity\x18\x02 \x01(\t\x12\x0f\n\x07\x63onfirm\x18\x03 \x01(\x08\x32\x8f\x02\n\x08Policies\x12=\n\x03Get\x12\x1a.buddies.policy.GetRequest\x1a\x1a.buddies.policy.PolicyView\x12>\n\x03Set\x12\x1a.buddies.policy.SetRequest\x1a\x1b.buddies.policy.ChangeReply\x12>\n\x03\x41\x64\x64\x12\x1a.buddies.policy.AddRequest\x1a\x1b.buddies.policy.ChangeReply\x12\x44\n\x06Remove\x12\x1d.buddies.policy.RemoveRequest\x1a\x1b.buddies.policy.ChangeReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x62uddies_core/pb/policy.proto\x12\x0e\x62uddies.policy\"\xbd\x01\n\nPolicyView\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x16\n\x0erequire_signed\x18\x02 \x01(\x08\x12\x12\n\nidentities\x18\x03 \x03(\t\x12\x16\n\x0elocal_identity\x18\x04 \x01(\t\x12\x10\n\x08warnings\x18\x05 \x03(\t\x12\x0f\n\x07private\x18\x06 \x01(\x08\x12\x10\n\x08left_out\x18\x07 \x01(\r\x12\x18\n\x0bnext_cursor\x18\x08 \x01(\tH\x00\x88\x01\x01\x42\x0e\n\x0c_next_cursor\"T\n\x0e\x41\x66\x66\x65\x63tedMember\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\tsigned_by\x18\x03 \x01(\t\x12\x0f\n\x07present\x18\x04 \x01(\x08\"\xcb\x01\n\x0b\x43hangeReply\x12(\n\x04view\x18\x01 \x01(\x0b\x32\x1a.buddies.policy.PolicyView\x12\x30\n\x08shut_out\x18\x02 \x03(\x0b\x32\x1e.buddies.policy.AffectedMember\x12\x16\n\x0eshut_out_total\x18\x03 \x01(\r\x12\x30\n\x08\x61\x64mitted\x18\x04 \x03(\x0b\x32\x1e.buddies.policy.AffectedMember\x12\x16\n\x0e\x61\x64mitted_total\x18\x05 \x01(\r\"*\n\nGetRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"W\n\nSetRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x12\n\nidentities\x18\x02 \x03(\t\x12\x16\n\x0erequire_signed\x18\x03 \x01(\x08\x12\x0f\n\x07\x63onfirm\x18\x04 \x01(\x08\"=\n\nAddRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x10\n\x08identity\x18\x02 \x01(\t\x12\x0f\n\x07\x63onfirm\x18\x03 \x01(\x08\"@\n\rRemoveRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x10\n\x08identity\x18\x02 \x01(\t\x12\x0f\n\x07\x63onfirm\x18\x03 \x01(\x08\x32\x8f\x02\n\x08Policies\x12=\n\x03Get\x12\x1a.buddies.policy.GetRequest\x1a\x1a.buddies.policy.PolicyView\x12>\n\x03Set\x12\x1a.buddies.policy.SetRequest\x1a\x1b.buddies.policy.ChangeReply\x12>\n\x03\x41\x64\x64\x12\x1a.buddies.policy.AddRequest\x1a\x1b.buddies.policy.ChangeReply\x12\x44\n\x06Remove\x12\x1d.buddies.policy.RemoveRequest\x1a\x1b.buddies.policy.ChangeReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,19 +32,19 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'buddies_core.pb.policy_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_POLICYVIEW']._serialized_start=49
-  _globals['_POLICYVIEW']._serialized_end=217
-  _globals['_AFFECTEDMEMBER']._serialized_start=219
-  _globals['_AFFECTEDMEMBER']._serialized_end=303
-  _globals['_CHANGEREPLY']._serialized_start=306
-  _globals['_CHANGEREPLY']._serialized_end=511
-  _globals['_GETREQUEST']._serialized_start=513
-  _globals['_GETREQUEST']._serialized_end=555
-  _globals['_SETREQUEST']._serialized_start=557
-  _globals['_SETREQUEST']._serialized_end=644
-  _globals['_ADDREQUEST']._serialized_start=646
-  _globals['_ADDREQUEST']._serialized_end=707
-  _globals['_REMOVEREQUEST']._serialized_start=709
-  _globals['_REMOVEREQUEST']._serialized_end=773
-  _globals['_POLICIES']._serialized_start=776
-  _globals['_POLICIES']._serialized_end=1047
+  _globals['_POLICYVIEW']._serialized_end=238
+  _globals['_AFFECTEDMEMBER']._serialized_start=240
+  _globals['_AFFECTEDMEMBER']._serialized_end=324
+  _globals['_CHANGEREPLY']._serialized_start=327
+  _globals['_CHANGEREPLY']._serialized_end=530
+  _globals['_GETREQUEST']._serialized_start=532
+  _globals['_GETREQUEST']._serialized_end=574
+  _globals['_SETREQUEST']._serialized_start=576
+  _globals['_SETREQUEST']._serialized_end=663
+  _globals['_ADDREQUEST']._serialized_start=665
+  _globals['_ADDREQUEST']._serialized_end=726
+  _globals['_REMOVEREQUEST']._serialized_start=728
+  _globals['_REMOVEREQUEST']._serialized_end=792
+  _globals['_POLICIES']._serialized_start=795
+  _globals['_POLICIES']._serialized_end=1066
 # @@protoc_insertion_point(module_scope)

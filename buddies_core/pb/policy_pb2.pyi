@@ -38,7 +38,7 @@ class PolicyView(_message.Message):
     left_out: _builtins.int
     """Identities that are not in this view: they came before it or do not fit."""
     next_cursor: _builtins.str
-    """Empty at the end of the whitelist."""
+    """Absent at the end of the whitelist."""
     @_builtins.property
     def identities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Labels of those on the whitelist."""
@@ -55,13 +55,15 @@ class PolicyView(_message.Message):
         warnings: _abc.Iterable[_builtins.str] | None = ...,
         private: _builtins.bool = ...,
         left_out: _builtins.int = ...,
-        next_cursor: _builtins.str = ...,
+        next_cursor: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor", "next_cursor", b"next_cursor"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["identities", b"identities", "left_out", b"left_out", "local_identity", b"local_identity", "next_cursor", b"next_cursor", "private", b"private", "require_signed", b"require_signed", "room", b"room", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor", "identities", b"identities", "left_out", b"left_out", "local_identity", b"local_identity", "next_cursor", b"next_cursor", "private", b"private", "require_signed", b"require_signed", "room", b"room", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__next_cursor: _TypeAlias = _typing.Literal["next_cursor"]  # noqa: Y015
+    _WhichOneofArgType__next_cursor: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__next_cursor) -> _WhichOneofReturnType__next_cursor | None: ...
 
 Global___PolicyView: _TypeAlias = PolicyView  # noqa: Y015
 
@@ -97,7 +99,7 @@ Global___AffectedMember: _TypeAlias = AffectedMember  # noqa: Y015
 class ChangeReply(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    POLICY_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
     SHUT_OUT_FIELD_NUMBER: _builtins.int
     SHUT_OUT_TOTAL_FIELD_NUMBER: _builtins.int
     ADMITTED_FIELD_NUMBER: _builtins.int
@@ -105,7 +107,7 @@ class ChangeReply(_message.Message):
     shut_out_total: _builtins.int
     admitted_total: _builtins.int
     @_builtins.property
-    def policy(self) -> Global___PolicyView: ...
+    def view(self) -> Global___PolicyView: ...
     @_builtins.property
     def shut_out(self) -> _containers.RepeatedCompositeFieldContainer[Global___AffectedMember]:
         """The first 64 of so many."""
@@ -115,15 +117,15 @@ class ChangeReply(_message.Message):
     def __init__(
         self,
         *,
-        policy: Global___PolicyView | None = ...,
+        view: Global___PolicyView | None = ...,
         shut_out: _abc.Iterable[Global___AffectedMember] | None = ...,
         shut_out_total: _builtins.int = ...,
         admitted: _abc.Iterable[Global___AffectedMember] | None = ...,
         admitted_total: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["view", b"view"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["admitted", b"admitted", "admitted_total", b"admitted_total", "policy", b"policy", "shut_out", b"shut_out", "shut_out_total", b"shut_out_total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admitted", b"admitted", "admitted_total", b"admitted_total", "shut_out", b"shut_out", "shut_out_total", b"shut_out_total", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x62uddies_core/pb/room.proto\x12\x0c\x62uddies.room\"M\n\x0bJoinRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0e\n\x06ticket\x18\x02 \x01(\t\x12\x0f\n\x07private\x18\x03 \x01(\x08\x12\x0f\n\x07history\x18\x32 \x01(\t\"L\n\nCatchingUp\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08received\x18\x03 \x01(\x04\x12\x10\n\x08\x65xpected\x18\x04 \x01(\x04\"\x87\x02\n\tJoinReply\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0e\n\x06ticket\x18\x02 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x03 \x01(\x0c\x12%\n\x07members\x18\x04 \x03(\x0b\x32\x14.buddies.room.Member\x12\x16\n\x0e\x61lready_joined\x18\x05 \x01(\x08\x12(\n\x05tried\x18\x06 \x03(\x0b\x32\x19.buddies.room.DialAttempt\x12\x10\n\x08warnings\x18\x07 \x03(\t\x12\x0f\n\x07private\x18\x08 \x01(\x08\x12\x0f\n\x07history\x18\x32 \x01(\t\x12-\n\x0b\x63\x61tching_up\x18\x33 \x03(\x0b\x32\x18.buddies.room.CatchingUp\"A\n\x0b\x44ialAttempt\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\x0c\x12\x0f\n\x07reached\x18\x02 \x01(\x08\x12\x0f\n\x07outcome\x18\x03 \x01(\t\"\x84\x02\n\x06Member\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12#\n\x06\x61gents\x18\x03 \x03(\x0b\x32\x13.buddies.room.Agent\x12\x0f\n\x07is_self\x18\x04 \x01(\x08\x12\x15\n\rspeaks_direct\x18\x05 \x01(\x08\x12\x13\n\x0bheard_at_ms\x18\x06 \x01(\x04\x12\x10\n\x08verified\x18\x07 \x01(\t\x12\x11\n\tsigned_by\x18\x08 \x01(\t\x12\x17\n\x0fsilent_since_ms\x18< \x01(\x04\x12\x0c\n\x04path\x18= \x01(\t\x12\x1a\n\rround_trip_ms\x18> \x01(\rH\x00\x88\x01\x01\x42\x10\n\x0e_round_trip_ms\"B\n\nAwayMember\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x0clast_seen_ms\x18\x03 \x01(\x04\"_\n\x05\x41gent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\x14\n\x0cstatus_at_ms\x18\x04 \x01(\x04\x12\x14\n\x0c\x63\x61pabilities\x18\x05 \x03(\t\"-\n\x0cLeaveRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0f\n\x07\x66or_all\x18\x02 \x01(\x08\"F\n\nLeaveReply\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x11\n\tnode_left\x18\x02 \x01(\x08\x12\x17\n\x0fstill_joined_by\x18\x03 \x03(\t\"\x1d\n\x0bListRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\"/\n\tListReply\x12\r\n\x05rooms\x18\x01 \x03(\t\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"-\n\rStatusRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"\xb1\x02\n\x0bStatusReply\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\r\n\x05topic\x18\x02 \x01(\x0c\x12%\n\x07members\x18\x03 \x03(\x0b\x32\x14.buddies.room.Member\x12\x11\n\tneighbors\x18\x04 \x01(\r\x12\x14\n\x0cjoined_at_ms\x18\x05 \x01(\x04\x12\x0f\n\x07private\x18\x06 \x01(\x08\x12\x10\n\x08warnings\x18\x07 \x03(\t\x12\x13\n\x0bnext_cursor\x18\x08 \x01(\t\x12\x15\n\rmembers_total\x18\t \x01(\r\x12\x0f\n\x07history\x18\x32 \x01(\t\x12-\n\x0b\x63\x61tching_up\x18\x33 \x03(\x0b\x32\x18.buddies.room.CatchingUp\x12&\n\x04\x61way\x18< \x03(\x0b\x32\x18.buddies.room.AwayMember\"_\n\rTicketRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x11\n\x04uses\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x16\n\texpires_s\x18\x03 \x01(\x01H\x01\x88\x01\x01\x42\x07\n\x05_usesB\x0c\n\n_expires_s\"=\n\x0bTicketReply\x12\x0e\n\x06ticket\x18\x01 \x01(\t\x12\x0c\n\x04room\x18\x02 \x01(\t\x12\x10\n\x08warnings\x18\x03 \x03(\t\"N\n\rRotateRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0f\n\x07without\x18\x02 \x03(\t\x12\r\n\x05\x61long\x18\x03 \x01(\x08\x12\x0f\n\x07preview\x18\x04 \x01(\x08\"\xbb\x01\n\x0bRotateReply\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12#\n\x07removed\x18\x03 \x03(\x0b\x32\x12.buddies.room.Peer\x12 \n\x04told\x18\x04 \x03(\x0b\x32\x12.buddies.room.Peer\x12#\n\x07waiting\x18\x05 \x03(\x0b\x32\x12.buddies.room.Peer\x12#\n\x07\x62rought\x18\x06 \x03(\x0b\x32\x12.buddies.room.Peer\"&\n\x04Peer\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\"+\n\rNotifyRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\":\n\x0bNotifyReply\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07members\x18\x03 \x01(\r2\xc6\x03\n\x05Rooms\x12:\n\x04Join\x12\x19.buddies.room.JoinRequest\x1a\x17.buddies.room.JoinReply\x12=\n\x05Leave\x12\x1a.buddies.room.LeaveRequest\x1a\x18.buddies.room.LeaveReply\x12:\n\x04List\x12\x19.buddies.room.ListRequest\x1a\x17.buddies.room.ListReply\x12@\n\x06Status\x12\x1b.buddies.room.StatusRequest\x1a\x19.buddies.room.StatusReply\x12@\n\x06Ticket\x12\x1b.buddies.room.TicketRequest\x1a\x19.buddies.room.TicketReply\x12@\n\x06Rotate\x12\x1b.buddies.room.RotateRequest\x1a\x19.buddies.room.RotateReply\x12@\n\x06Notify\x12\x1b.buddies.room.NotifyRequest\x1a\x19.buddies.room.NotifyReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x62uddies_core/pb/room.proto\x12\x0c\x62uddies.room\"M\n\x0bJoinRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0e\n\x06ticket\x18\x02 \x01(\t\x12\x0f\n\x07private\x18\x03 \x01(\x08\x12\x0f\n\x07history\x18\x32 \x01(\t\"L\n\nCatchingUp\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08received\x18\x03 \x01(\x04\x12\x10\n\x08\x65xpected\x18\x04 \x01(\x04\"\x87\x02\n\tJoinReply\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0e\n\x06ticket\x18\x02 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x03 \x01(\x0c\x12%\n\x07members\x18\x04 \x03(\x0b\x32\x14.buddies.room.Member\x12\x16\n\x0e\x61lready_joined\x18\x05 \x01(\x08\x12(\n\x05tried\x18\x06 \x03(\x0b\x32\x19.buddies.room.DialAttempt\x12\x10\n\x08warnings\x18\x07 \x03(\t\x12\x0f\n\x07private\x18\x08 \x01(\x08\x12\x0f\n\x07history\x18\x32 \x01(\t\x12-\n\x0b\x63\x61tching_up\x18\x33 \x03(\x0b\x32\x18.buddies.room.CatchingUp\"A\n\x0b\x44ialAttempt\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\x0c\x12\x0f\n\x07reached\x18\x02 \x01(\x08\x12\x0f\n\x07outcome\x18\x03 \x01(\t\"\x92\x02\n\x06Member\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12#\n\x06\x61gents\x18\x03 \x03(\x0b\x32\x13.buddies.room.Agent\x12\x0f\n\x07is_self\x18\x04 \x01(\x08\x12\x15\n\rspeaks_direct\x18\x05 \x01(\x08\x12\x13\n\x0bheard_at_ms\x18\x06 \x01(\x04\x12\x10\n\x08verified\x18\x07 \x01(\t\x12\x11\n\tsigned_by\x18\x08 \x01(\t\x12\x17\n\x0fsilent_since_ms\x18< \x01(\x04\x12\x11\n\x04path\x18= \x01(\tH\x00\x88\x01\x01\x12\x1a\n\rround_trip_ms\x18> \x01(\rH\x01\x88\x01\x01\x42\x07\n\x05_pathB\x10\n\x0e_round_trip_ms\"B\n\nAwayMember\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x0clast_seen_ms\x18\x03 \x01(\x04\"_\n\x05\x41gent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\x14\n\x0cstatus_at_ms\x18\x04 \x01(\x04\x12\x14\n\x0c\x63\x61pabilities\x18\x05 \x03(\t\"-\n\x0cLeaveRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0f\n\x07\x66or_all\x18\x02 \x01(\x08\"F\n\nLeaveReply\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x11\n\tnode_left\x18\x02 \x01(\x08\x12\x17\n\x0fstill_joined_by\x18\x03 \x03(\t\"\x1d\n\x0bListRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\"D\n\tListReply\x12\r\n\x05rooms\x18\x01 \x03(\t\x12\x18\n\x0bnext_cursor\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x0e\n\x0c_next_cursor\"-\n\rStatusRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"\xc6\x02\n\x0bStatusReply\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\r\n\x05topic\x18\x02 \x01(\x0c\x12%\n\x07members\x18\x03 \x03(\x0b\x32\x14.buddies.room.Member\x12\x11\n\tneighbors\x18\x04 \x01(\r\x12\x14\n\x0cjoined_at_ms\x18\x05 \x01(\x04\x12\x0f\n\x07private\x18\x06 \x01(\x08\x12\x10\n\x08warnings\x18\x07 \x03(\t\x12\x18\n\x0bnext_cursor\x18\x08 \x01(\tH\x00\x88\x01\x01\x12\x15\n\rmembers_total\x18\t \x01(\r\x12\x0f\n\x07history\x18\x32 \x01(\t\x12-\n\x0b\x63\x61tching_up\x18\x33 \x03(\x0b\x32\x18.buddies.room.CatchingUp\x12&\n\x04\x61way\x18< \x03(\x0b\x32\x18.buddies.room.AwayMemberB\x0e\n\x0c_next_cursor\"_\n\rTicketRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x11\n\x04uses\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x16\n\texpires_s\x18\x03 \x01(\x01H\x01\x88\x01\x01\x42\x07\n\x05_usesB\x0c\n\n_expires_s\"=\n\x0bTicketReply\x12\x0e\n\x06ticket\x18\x01 \x01(\t\x12\x0c\n\x04room\x18\x02 \x01(\t\x12\x10\n\x08warnings\x18\x03 \x03(\t\"N\n\rRotateRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0f\n\x07without\x18\x02 \x03(\t\x12\r\n\x05\x61long\x18\x03 \x01(\x08\x12\x0f\n\x07preview\x18\x04 \x01(\x08\"\xbb\x01\n\x0bRotateReply\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12#\n\x07removed\x18\x03 \x03(\x0b\x32\x12.buddies.room.Peer\x12 \n\x04told\x18\x04 \x03(\x0b\x32\x12.buddies.room.Peer\x12#\n\x07waiting\x18\x05 \x03(\x0b\x32\x12.buddies.room.Peer\x12#\n\x07\x62rought\x18\x06 \x03(\x0b\x32\x12.buddies.room.Peer\"&\n\x04Peer\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\"+\n\rNotifyRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\":\n\x0bNotifyReply\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07members\x18\x03 \x01(\r2\xc6\x03\n\x05Rooms\x12:\n\x04Join\x12\x19.buddies.room.JoinRequest\x1a\x17.buddies.room.JoinReply\x12=\n\x05Leave\x12\x1a.buddies.room.LeaveRequest\x1a\x18.buddies.room.LeaveReply\x12:\n\x04List\x12\x19.buddies.room.ListRequest\x1a\x17.buddies.room.ListReply\x12@\n\x06Status\x12\x1b.buddies.room.StatusRequest\x1a\x19.buddies.room.StatusReply\x12@\n\x06Ticket\x12\x1b.buddies.room.TicketRequest\x1a\x19.buddies.room.TicketReply\x12@\n\x06Rotate\x12\x1b.buddies.room.RotateRequest\x1a\x19.buddies.room.RotateReply\x12@\n\x06Notify\x12\x1b.buddies.room.NotifyRequest\x1a\x19.buddies.room.NotifyReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,37 +40,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DIALATTEMPT']._serialized_start=467
   _globals['_DIALATTEMPT']._serialized_end=532
   _globals['_MEMBER']._serialized_start=535
-  _globals['_MEMBER']._serialized_end=795
-  _globals['_AWAYMEMBER']._serialized_start=797
-  _globals['_AWAYMEMBER']._serialized_end=863
-  _globals['_AGENT']._serialized_start=865
-  _globals['_AGENT']._serialized_end=960
-  _globals['_LEAVEREQUEST']._serialized_start=962
-  _globals['_LEAVEREQUEST']._serialized_end=1007
-  _globals['_LEAVEREPLY']._serialized_start=1009
-  _globals['_LEAVEREPLY']._serialized_end=1079
-  _globals['_LISTREQUEST']._serialized_start=1081
-  _globals['_LISTREQUEST']._serialized_end=1110
-  _globals['_LISTREPLY']._serialized_start=1112
-  _globals['_LISTREPLY']._serialized_end=1159
-  _globals['_STATUSREQUEST']._serialized_start=1161
-  _globals['_STATUSREQUEST']._serialized_end=1206
-  _globals['_STATUSREPLY']._serialized_start=1209
-  _globals['_STATUSREPLY']._serialized_end=1514
-  _globals['_TICKETREQUEST']._serialized_start=1516
-  _globals['_TICKETREQUEST']._serialized_end=1611
-  _globals['_TICKETREPLY']._serialized_start=1613
-  _globals['_TICKETREPLY']._serialized_end=1674
-  _globals['_ROTATEREQUEST']._serialized_start=1676
-  _globals['_ROTATEREQUEST']._serialized_end=1754
-  _globals['_ROTATEREPLY']._serialized_start=1757
-  _globals['_ROTATEREPLY']._serialized_end=1944
-  _globals['_PEER']._serialized_start=1946
-  _globals['_PEER']._serialized_end=1984
-  _globals['_NOTIFYREQUEST']._serialized_start=1986
-  _globals['_NOTIFYREQUEST']._serialized_end=2029
-  _globals['_NOTIFYREPLY']._serialized_start=2031
-  _globals['_NOTIFYREPLY']._serialized_end=2089
-  _globals['_ROOMS']._serialized_start=2092
-  _globals['_ROOMS']._serialized_end=2546
+  _globals['_MEMBER']._serialized_end=809
+  _globals['_AWAYMEMBER']._serialized_start=811
+  _globals['_AWAYMEMBER']._serialized_end=877
+  _globals['_AGENT']._serialized_start=879
+  _globals['_AGENT']._serialized_end=974
+  _globals['_LEAVEREQUEST']._serialized_start=976
+  _globals['_LEAVEREQUEST']._serialized_end=1021
+  _globals['_LEAVEREPLY']._serialized_start=1023
+  _globals['_LEAVEREPLY']._serialized_end=1093
+  _globals['_LISTREQUEST']._serialized_start=1095
+  _globals['_LISTREQUEST']._serialized_end=1124
+  _globals['_LISTREPLY']._serialized_start=1126
+  _globals['_LISTREPLY']._serialized_end=1194
+  _globals['_STATUSREQUEST']._serialized_start=1196
+  _globals['_STATUSREQUEST']._serialized_end=1241
+  _globals['_STATUSREPLY']._serialized_start=1244
+  _globals['_STATUSREPLY']._serialized_end=1570
+  _globals['_TICKETREQUEST']._serialized_start=1572
+  _globals['_TICKETREQUEST']._serialized_end=1667
+  _globals['_TICKETREPLY']._serialized_start=1669
+  _globals['_TICKETREPLY']._serialized_end=1730
+  _globals['_ROTATEREQUEST']._serialized_start=1732
+  _globals['_ROTATEREQUEST']._serialized_end=1810
+  _globals['_ROTATEREPLY']._serialized_start=1813
+  _globals['_ROTATEREPLY']._serialized_end=2000
+  _globals['_PEER']._serialized_start=2002
+  _globals['_PEER']._serialized_end=2040
+  _globals['_NOTIFYREQUEST']._serialized_start=2042
+  _globals['_NOTIFYREQUEST']._serialized_end=2085
+  _globals['_NOTIFYREPLY']._serialized_start=2087
+  _globals['_NOTIFYREPLY']._serialized_end=2145
+  _globals['_ROOMS']._serialized_start=2148
+  _globals['_ROOMS']._serialized_end=2602
 # @@protoc_insertion_point(module_scope)

@@ -181,7 +181,7 @@ class Member(_message.Message):
     silent_since_ms: _builtins.int
     """Since when nothing has come from it, though it is present; 0: it is heard."""
     path: _builtins.str
-    """`direct` or `relay`; empty without a connection to it."""
+    """`direct` or `relay`; absent without a connection to it."""
     round_trip_ms: _builtins.int
     @_builtins.property
     def agents(self) -> _containers.RepeatedCompositeFieldContainer[Global___Agent]: ...
@@ -197,15 +197,20 @@ class Member(_message.Message):
         verified: _builtins.str = ...,
         signed_by: _builtins.str = ...,
         silent_since_ms: _builtins.int = ...,
-        path: _builtins.str = ...,
+        path: _builtins.str | None = ...,
         round_trip_ms: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_round_trip_ms", b"_round_trip_ms", "round_trip_ms", b"round_trip_ms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_path", b"_path", "_round_trip_ms", b"_round_trip_ms", "path", b"path", "round_trip_ms", b"round_trip_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_round_trip_ms", b"_round_trip_ms", "agents", b"agents", "endpoint", b"endpoint", "heard_at_ms", b"heard_at_ms", "is_self", b"is_self", "name", b"name", "path", b"path", "round_trip_ms", b"round_trip_ms", "signed_by", b"signed_by", "silent_since_ms", b"silent_since_ms", "speaks_direct", b"speaks_direct", "verified", b"verified"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_path", b"_path", "_round_trip_ms", b"_round_trip_ms", "agents", b"agents", "endpoint", b"endpoint", "heard_at_ms", b"heard_at_ms", "is_self", b"is_self", "name", b"name", "path", b"path", "round_trip_ms", b"round_trip_ms", "signed_by", b"signed_by", "silent_since_ms", b"silent_since_ms", "speaks_direct", b"speaks_direct", "verified", b"verified"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__path: _TypeAlias = _typing.Literal["path"]  # noqa: Y015
+    _WhichOneofArgType__path: _TypeAlias = _typing.Literal["_path", b"_path"]  # noqa: Y015
     _WhichOneofReturnType__round_trip_ms: _TypeAlias = _typing.Literal["round_trip_ms"]  # noqa: Y015
     _WhichOneofArgType__round_trip_ms: _TypeAlias = _typing.Literal["_round_trip_ms", b"_round_trip_ms"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__path) -> _WhichOneofReturnType__path | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__round_trip_ms) -> _WhichOneofReturnType__round_trip_ms | None: ...
 
 Global___Member: _TypeAlias = Member  # noqa: Y015
@@ -345,20 +350,22 @@ class ListReply(_message.Message):
     ROOMS_FIELD_NUMBER: _builtins.int
     NEXT_CURSOR_FIELD_NUMBER: _builtins.int
     next_cursor: _builtins.str
-    """Empty at the end of the list."""
+    """Absent at the end of the list."""
     @_builtins.property
     def rooms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
         self,
         *,
         rooms: _abc.Iterable[_builtins.str] | None = ...,
-        next_cursor: _builtins.str = ...,
+        next_cursor: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor", "next_cursor", b"next_cursor"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_cursor", b"next_cursor", "rooms", b"rooms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor", "next_cursor", b"next_cursor", "rooms", b"rooms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__next_cursor: _TypeAlias = _typing.Literal["next_cursor"]  # noqa: Y015
+    _WhichOneofArgType__next_cursor: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__next_cursor) -> _WhichOneofReturnType__next_cursor | None: ...
 
 Global___ListReply: _TypeAlias = ListReply  # noqa: Y015
 
@@ -407,7 +414,7 @@ class StatusReply(_message.Message):
     joined_at_ms: _builtins.int
     private: _builtins.bool
     next_cursor: _builtins.str
-    """Empty at the end of the members."""
+    """Absent at the end of the members."""
     members_total: _builtins.int
     """How many there are in all."""
     history: _builtins.str
@@ -433,17 +440,19 @@ class StatusReply(_message.Message):
         joined_at_ms: _builtins.int = ...,
         private: _builtins.bool = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
-        next_cursor: _builtins.str = ...,
+        next_cursor: _builtins.str | None = ...,
         members_total: _builtins.int = ...,
         history: _builtins.str = ...,
         catching_up: _abc.Iterable[Global___CatchingUp] | None = ...,
         away: _abc.Iterable[Global___AwayMember] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor", "next_cursor", b"next_cursor"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["away", b"away", "catching_up", b"catching_up", "history", b"history", "joined_at_ms", b"joined_at_ms", "members", b"members", "members_total", b"members_total", "neighbors", b"neighbors", "next_cursor", b"next_cursor", "private", b"private", "room", b"room", "topic", b"topic", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor", "away", b"away", "catching_up", b"catching_up", "history", b"history", "joined_at_ms", b"joined_at_ms", "members", b"members", "members_total", b"members_total", "neighbors", b"neighbors", "next_cursor", b"next_cursor", "private", b"private", "room", b"room", "topic", b"topic", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__next_cursor: _TypeAlias = _typing.Literal["next_cursor"]  # noqa: Y015
+    _WhichOneofArgType__next_cursor: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__next_cursor) -> _WhichOneofReturnType__next_cursor | None: ...
 
 Global___StatusReply: _TypeAlias = StatusReply  # noqa: Y015
 

@@ -258,7 +258,7 @@ class ListReply(_message.Message):
     NEXT_CURSOR_FIELD_NUMBER: _builtins.int
     damaged: _builtins.int
     next_cursor: _builtins.str
-    """Empty at the end of the list."""
+    """Absent at the end of the list."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___SkillView]: ...
     def __init__(
@@ -266,13 +266,15 @@ class ListReply(_message.Message):
         *,
         results: _abc.Iterable[Global___SkillView] | None = ...,
         damaged: _builtins.int = ...,
-        next_cursor: _builtins.str = ...,
+        next_cursor: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor", "next_cursor", b"next_cursor"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["damaged", b"damaged", "next_cursor", b"next_cursor", "results", b"results"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor", "damaged", b"damaged", "next_cursor", b"next_cursor", "results", b"results"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__next_cursor: _TypeAlias = _typing.Literal["next_cursor"]  # noqa: Y015
+    _WhichOneofArgType__next_cursor: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__next_cursor) -> _WhichOneofReturnType__next_cursor | None: ...
 
 Global___ListReply: _TypeAlias = ListReply  # noqa: Y015
 

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x62uddies_core/pb/task.proto\x12\x0c\x62uddies.task\"\xb8\x04\n\x08TaskView\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04room\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12\x0c\n\x04mine\x18\x05 \x01(\x08\x12\x11\n\trequester\x18\x06 \x01(\x0c\x12\x16\n\x0erequester_user\x18\x07 \x01(\t\x12\x17\n\x0frequester_agent\x18\x08 \x01(\t\x12\x0e\n\x06worker\x18\t \x01(\x0c\x12\x13\n\x0bworker_user\x18\n \x01(\t\x12\x14\n\x0cworker_agent\x18\x0b \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x0c \x01(\r\x12\x10\n\x08progress\x18\r \x01(\t\x12\x10\n\x06output\x18\x0e \x01(\tH\x00\x12\x0f\n\x05\x65rror\x18\x0f \x01(\tH\x00\x12\x0e\n\x06reason\x18\x10 \x01(\t\x12\x14\n\x0clate_results\x18\x11 \x01(\r\x12\x13\n\x06left_s\x18\x12 \x01(\x01H\x01\x88\x01\x01\x12\x15\n\rcreated_at_ms\x18\x13 \x01(\x04\x12\x0f\n\x07warning\x18\x14 \x01(\t\x12\x15\n\ralready_yours\x18\x15 \x01(\x08\x12\x35\n\x10\x64\x65scription_page\x18\x1e \x01(\x0b\x32\x16.buddies.task.TextPageH\x02\x88\x01\x01\x12\x30\n\x0bresult_page\x18\x1f \x01(\x0b\x32\x16.buddies.task.TextPageH\x03\x88\x01\x01\x42\x08\n\x06resultB\t\n\x07_left_sB\x13\n\x11_description_pageB\x0e\n\x0c_result_page\")\n\x08TextPage\x12\x0e\n\x06offset\x18\x01 \x01(\r\x12\r\n\x05total\x18\x02 \x01(\r\"\xc0\x01\n\x0f\x44\x65legateRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x11\n\ttimeout_s\x18\x03 \x01(\x01\x12\x0c\n\x04peer\x18\x04 \x01(\t\x12\r\n\x05\x61gent\x18\x05 \x01(\t\x12\x12\n\ncapability\x18\x06 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x07 \x01(\t\x12\x15\n\rnot_retryable\x18\x08 \x01(\x08\x12\x16\n\x0eparent_task_id\x18\t \x01(\t\"V\n\x0bWaitRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x11\n\ttimeout_s\x18\x02 \x01(\x01\x12\x0e\n\x06offset\x18\x1e \x01(\r\x12\x13\n\x0b\x64\x65scription\x18\x1f \x01(\x08\"O\n\x0bPollRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x11\n\ttimeout_s\x18\x02 \x01(\x01\x12\r\n\x05limit\x18\x03 \x01(\r\x12\x10\n\x08new_only\x18\x04 \x01(\x08\"2\n\tPollReply\x12%\n\x05tasks\x18\x01 \x03(\x0b\x32\x16.buddies.task.TaskView\"A\n\rSubmitRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07success\x18\x02 \x01(\x08\x12\x0e\n\x06output\x18\x03 \x01(\t\"=\n\x0bSubmitReply\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07verdict\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\"0\n\x0fProgressRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"0\n\rCancelRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"0\n\rRejectRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"I\n\x0bListRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\r\x12\x0e\n\x06\x63ursor\x18\x1e \x01(\t\"X\n\tListReply\x12%\n\x05tasks\x18\x01 \x03(\x0b\x32\x16.buddies.task.TaskView\x12\x0f\n\x07waiting\x18\x02 \x01(\r\x12\x13\n\x0bnext_cursor\x18\x1e \x01(\t\"\x15\n\x13\x43ountWaitingRequest\"$\n\x11\x43ountWaitingReply\x12\x0f\n\x07waiting\x18\x01 \x01(\r2\xd6\x04\n\x05Tasks\x12\x41\n\x08\x44\x65legate\x12\x1d.buddies.task.DelegateRequest\x1a\x16.buddies.task.TaskView\x12;\n\x04Wait\x12\x19.buddies.task.WaitRequest\x1a\x16.buddies.task.TaskView0\x01\x12:\n\x04Poll\x12\x19.buddies.task.PollRequest\x1a\x17.buddies.task.PollReply\x12@\n\x06Submit\x12\x1b.buddies.task.SubmitRequest\x1a\x19.buddies.task.SubmitReply\x12\x41\n\x08Progress\x12\x1d.buddies.task.ProgressRequest\x1a\x16.buddies.task.TaskView\x12=\n\x06\x43\x61ncel\x12\x1b.buddies.task.CancelRequest\x1a\x16.buddies.task.TaskView\x12=\n\x06Reject\x12\x1b.buddies.task.RejectRequest\x1a\x16.buddies.task.TaskView\x12:\n\x04List\x12\x19.buddies.task.ListRequest\x1a\x17.buddies.task.ListReply\x12R\n\x0c\x43ountWaiting\x12!.buddies.task.CountWaitingRequest\x1a\x1f.buddies.task.CountWaitingReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x62uddies_core/pb/task.proto\x12\x0c\x62uddies.task\"\xca\x04\n\x08TaskView\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04room\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12\x0c\n\x04mine\x18\x05 \x01(\x08\x12\x11\n\trequester\x18\x06 \x01(\x0c\x12\x16\n\x0erequester_user\x18\x07 \x01(\t\x12\x17\n\x0frequester_agent\x18\x08 \x01(\t\x12\x13\n\x06worker\x18\t \x01(\x0cH\x01\x88\x01\x01\x12\x13\n\x0bworker_user\x18\n \x01(\t\x12\x14\n\x0cworker_agent\x18\x0b \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x0c \x01(\r\x12\x10\n\x08progress\x18\r \x01(\t\x12\x10\n\x06output\x18\x0e \x01(\tH\x00\x12\x11\n\x07message\x18\x0f \x01(\tH\x00\x12\x0e\n\x06reason\x18\x10 \x01(\t\x12\x14\n\x0clate_results\x18\x11 \x01(\r\x12\x13\n\x06left_s\x18\x12 \x01(\x01H\x02\x88\x01\x01\x12\x15\n\rcreated_at_ms\x18\x13 \x01(\x04\x12\x0f\n\x07warning\x18\x14 \x01(\t\x12\x15\n\ralready_yours\x18\x15 \x01(\x08\x12\x35\n\x10\x64\x65scription_page\x18\x1e \x01(\x0b\x32\x16.buddies.task.TextPageH\x03\x88\x01\x01\x12\x30\n\x0bresult_page\x18\x1f \x01(\x0b\x32\x16.buddies.task.TextPageH\x04\x88\x01\x01\x42\x08\n\x06resultB\t\n\x07_workerB\t\n\x07_left_sB\x13\n\x11_description_pageB\x0e\n\x0c_result_page\")\n\x08TextPage\x12\x0e\n\x06offset\x18\x01 \x01(\r\x12\r\n\x05total\x18\x02 \x01(\r\"\xc0\x01\n\x0f\x44\x65legateRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x11\n\ttimeout_s\x18\x03 \x01(\x01\x12\x0c\n\x04peer\x18\x04 \x01(\t\x12\r\n\x05\x61gent\x18\x05 \x01(\t\x12\x12\n\ncapability\x18\x06 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x07 \x01(\t\x12\x15\n\rnot_retryable\x18\x08 \x01(\x08\x12\x16\n\x0eparent_task_id\x18\t \x01(\t\"V\n\x0bWaitRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x11\n\ttimeout_s\x18\x02 \x01(\x01\x12\x0e\n\x06offset\x18\x1e \x01(\r\x12\x13\n\x0b\x64\x65scription\x18\x1f \x01(\x08\"O\n\x0bPollRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x11\n\ttimeout_s\x18\x02 \x01(\x01\x12\r\n\x05limit\x18\x03 \x01(\r\x12\x10\n\x08new_only\x18\x04 \x01(\x08\"2\n\tPollReply\x12%\n\x05tasks\x18\x01 \x03(\x0b\x32\x16.buddies.task.TaskView\"A\n\rSubmitRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07success\x18\x02 \x01(\x08\x12\x0e\n\x06output\x18\x03 \x01(\t\"2\n\x0bSubmitReply\x12\x0f\n\x07verdict\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\tJ\x04\x08\x01\x10\x02\"0\n\x0fProgressRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"0\n\rCancelRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"0\n\rRejectRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"I\n\x0bListRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\r\x12\x0e\n\x06\x63ursor\x18\x1e \x01(\t\"m\n\tListReply\x12%\n\x05tasks\x18\x01 \x03(\x0b\x32\x16.buddies.task.TaskView\x12\x0f\n\x07waiting\x18\x02 \x01(\r\x12\x18\n\x0bnext_cursor\x18\x1e \x01(\tH\x00\x88\x01\x01\x42\x0e\n\x0c_next_cursor\"\x15\n\x13\x43ountWaitingRequest\"$\n\x11\x43ountWaitingReply\x12\x0f\n\x07waiting\x18\x01 \x01(\r2\xd6\x04\n\x05Tasks\x12\x41\n\x08\x44\x65legate\x12\x1d.buddies.task.DelegateRequest\x1a\x16.buddies.task.TaskView\x12;\n\x04Wait\x12\x19.buddies.task.WaitRequest\x1a\x16.buddies.task.TaskView0\x01\x12:\n\x04Poll\x12\x19.buddies.task.PollRequest\x1a\x17.buddies.task.PollReply\x12@\n\x06Submit\x12\x1b.buddies.task.SubmitRequest\x1a\x19.buddies.task.SubmitReply\x12\x41\n\x08Progress\x12\x1d.buddies.task.ProgressRequest\x1a\x16.buddies.task.TaskView\x12=\n\x06\x43\x61ncel\x12\x1b.buddies.task.CancelRequest\x1a\x16.buddies.task.TaskView\x12=\n\x06Reject\x12\x1b.buddies.task.RejectRequest\x1a\x16.buddies.task.TaskView\x12:\n\x04List\x12\x19.buddies.task.ListRequest\x1a\x17.buddies.task.ListReply\x12R\n\x0c\x43ountWaiting\x12!.buddies.task.CountWaitingRequest\x1a\x1f.buddies.task.CountWaitingReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,35 +32,35 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'buddies_core.pb.task_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TASKVIEW']._serialized_start=45
-  _globals['_TASKVIEW']._serialized_end=613
-  _globals['_TEXTPAGE']._serialized_start=615
-  _globals['_TEXTPAGE']._serialized_end=656
-  _globals['_DELEGATEREQUEST']._serialized_start=659
-  _globals['_DELEGATEREQUEST']._serialized_end=851
-  _globals['_WAITREQUEST']._serialized_start=853
-  _globals['_WAITREQUEST']._serialized_end=939
-  _globals['_POLLREQUEST']._serialized_start=941
-  _globals['_POLLREQUEST']._serialized_end=1020
-  _globals['_POLLREPLY']._serialized_start=1022
-  _globals['_POLLREPLY']._serialized_end=1072
-  _globals['_SUBMITREQUEST']._serialized_start=1074
-  _globals['_SUBMITREQUEST']._serialized_end=1139
-  _globals['_SUBMITREPLY']._serialized_start=1141
-  _globals['_SUBMITREPLY']._serialized_end=1202
-  _globals['_PROGRESSREQUEST']._serialized_start=1204
-  _globals['_PROGRESSREQUEST']._serialized_end=1252
-  _globals['_CANCELREQUEST']._serialized_start=1254
-  _globals['_CANCELREQUEST']._serialized_end=1302
-  _globals['_REJECTREQUEST']._serialized_start=1304
-  _globals['_REJECTREQUEST']._serialized_end=1352
-  _globals['_LISTREQUEST']._serialized_start=1354
-  _globals['_LISTREQUEST']._serialized_end=1427
-  _globals['_LISTREPLY']._serialized_start=1429
-  _globals['_LISTREPLY']._serialized_end=1517
-  _globals['_COUNTWAITINGREQUEST']._serialized_start=1519
-  _globals['_COUNTWAITINGREQUEST']._serialized_end=1540
-  _globals['_COUNTWAITINGREPLY']._serialized_start=1542
-  _globals['_COUNTWAITINGREPLY']._serialized_end=1578
-  _globals['_TASKS']._serialized_start=1581
-  _globals['_TASKS']._serialized_end=2179
+  _globals['_TASKVIEW']._serialized_end=631
+  _globals['_TEXTPAGE']._serialized_start=633
+  _globals['_TEXTPAGE']._serialized_end=674
+  _globals['_DELEGATEREQUEST']._serialized_start=677
+  _globals['_DELEGATEREQUEST']._serialized_end=869
+  _globals['_WAITREQUEST']._serialized_start=871
+  _globals['_WAITREQUEST']._serialized_end=957
+  _globals['_POLLREQUEST']._serialized_start=959
+  _globals['_POLLREQUEST']._serialized_end=1038
+  _globals['_POLLREPLY']._serialized_start=1040
+  _globals['_POLLREPLY']._serialized_end=1090
+  _globals['_SUBMITREQUEST']._serialized_start=1092
+  _globals['_SUBMITREQUEST']._serialized_end=1157
+  _globals['_SUBMITREPLY']._serialized_start=1159
+  _globals['_SUBMITREPLY']._serialized_end=1209
+  _globals['_PROGRESSREQUEST']._serialized_start=1211
+  _globals['_PROGRESSREQUEST']._serialized_end=1259
+  _globals['_CANCELREQUEST']._serialized_start=1261
+  _globals['_CANCELREQUEST']._serialized_end=1309
+  _globals['_REJECTREQUEST']._serialized_start=1311
+  _globals['_REJECTREQUEST']._serialized_end=1359
+  _globals['_LISTREQUEST']._serialized_start=1361
+  _globals['_LISTREQUEST']._serialized_end=1434
+  _globals['_LISTREPLY']._serialized_start=1436
+  _globals['_LISTREPLY']._serialized_end=1545
+  _globals['_COUNTWAITINGREQUEST']._serialized_start=1547
+  _globals['_COUNTWAITINGREQUEST']._serialized_end=1568
+  _globals['_COUNTWAITINGREPLY']._serialized_start=1570
+  _globals['_COUNTWAITINGREPLY']._serialized_end=1606
+  _globals['_TASKS']._serialized_start=1609
+  _globals['_TASKS']._serialized_end=2207
 # @@protoc_insertion_point(module_scope)

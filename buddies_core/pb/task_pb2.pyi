@@ -36,7 +36,7 @@ class TaskView(_message.Message):
     ATTEMPT_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
     OUTPUT_FIELD_NUMBER: _builtins.int
-    ERROR_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     LATE_RESULTS_FIELD_NUMBER: _builtins.int
     LEFT_S_FIELD_NUMBER: _builtins.int
@@ -59,7 +59,8 @@ class TaskView(_message.Message):
     attempt: _builtins.int
     progress: _builtins.str
     output: _builtins.str
-    error: _builtins.str
+    message: _builtins.str
+    """Why there is no output."""
     reason: _builtins.str
     late_results: _builtins.int
     left_s: _builtins.float
@@ -85,13 +86,13 @@ class TaskView(_message.Message):
         requester: _builtins.bytes = ...,
         requester_user: _builtins.str = ...,
         requester_agent: _builtins.str = ...,
-        worker: _builtins.bytes = ...,
+        worker: _builtins.bytes | None = ...,
         worker_user: _builtins.str = ...,
         worker_agent: _builtins.str = ...,
         attempt: _builtins.int = ...,
         progress: _builtins.str = ...,
         output: _builtins.str = ...,
-        error: _builtins.str = ...,
+        message: _builtins.str = ...,
         reason: _builtins.str = ...,
         late_results: _builtins.int = ...,
         left_s: _builtins.float | None = ...,
@@ -101,9 +102,9 @@ class TaskView(_message.Message):
         description_page: Global___TextPage | None = ...,
         result_page: Global___TextPage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_description_page", b"_description_page", "_left_s", b"_left_s", "_result_page", b"_result_page", "description_page", b"description_page", "error", b"error", "left_s", b"left_s", "output", b"output", "result", b"result", "result_page", b"result_page"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_description_page", b"_description_page", "_left_s", b"_left_s", "_result_page", b"_result_page", "_worker", b"_worker", "description_page", b"description_page", "left_s", b"left_s", "message", b"message", "output", b"output", "result", b"result", "result_page", b"result_page", "worker", b"worker"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_description_page", b"_description_page", "_left_s", b"_left_s", "_result_page", b"_result_page", "already_yours", b"already_yours", "attempt", b"attempt", "created_at_ms", b"created_at_ms", "description", b"description", "description_page", b"description_page", "error", b"error", "id", b"id", "late_results", b"late_results", "left_s", b"left_s", "mine", b"mine", "output", b"output", "progress", b"progress", "reason", b"reason", "requester", b"requester", "requester_agent", b"requester_agent", "requester_user", b"requester_user", "result", b"result", "result_page", b"result_page", "room", b"room", "state", b"state", "warning", b"warning", "worker", b"worker", "worker_agent", b"worker_agent", "worker_user", b"worker_user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_description_page", b"_description_page", "_left_s", b"_left_s", "_result_page", b"_result_page", "_worker", b"_worker", "already_yours", b"already_yours", "attempt", b"attempt", "created_at_ms", b"created_at_ms", "description", b"description", "description_page", b"description_page", "id", b"id", "late_results", b"late_results", "left_s", b"left_s", "message", b"message", "mine", b"mine", "output", b"output", "progress", b"progress", "reason", b"reason", "requester", b"requester", "requester_agent", b"requester_agent", "requester_user", b"requester_user", "result", b"result", "result_page", b"result_page", "room", b"room", "state", b"state", "warning", b"warning", "worker", b"worker", "worker_agent", b"worker_agent", "worker_user", b"worker_user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__description_page: _TypeAlias = _typing.Literal["description_page"]  # noqa: Y015
     _WhichOneofArgType__description_page: _TypeAlias = _typing.Literal["_description_page", b"_description_page"]  # noqa: Y015
@@ -111,7 +112,9 @@ class TaskView(_message.Message):
     _WhichOneofArgType__left_s: _TypeAlias = _typing.Literal["_left_s", b"_left_s"]  # noqa: Y015
     _WhichOneofReturnType__result_page: _TypeAlias = _typing.Literal["result_page"]  # noqa: Y015
     _WhichOneofArgType__result_page: _TypeAlias = _typing.Literal["_result_page", b"_result_page"]  # noqa: Y015
-    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["output", "error"]  # noqa: Y015
+    _WhichOneofReturnType__worker: _TypeAlias = _typing.Literal["worker"]  # noqa: Y015
+    _WhichOneofArgType__worker: _TypeAlias = _typing.Literal["_worker", b"_worker"]  # noqa: Y015
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["output", "message"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__description_page) -> _WhichOneofReturnType__description_page | None: ...
@@ -119,6 +122,8 @@ class TaskView(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__left_s) -> _WhichOneofReturnType__left_s | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__result_page) -> _WhichOneofReturnType__result_page | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__worker) -> _WhichOneofReturnType__worker | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
@@ -305,23 +310,20 @@ Global___SubmitRequest: _TypeAlias = SubmitRequest  # noqa: Y015
 class SubmitReply(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    TASK_ID_FIELD_NUMBER: _builtins.int
     VERDICT_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
-    task_id: _builtins.str
     verdict: _builtins.str
     """`accepted`, `late`, or `sending` while the requester can't be reached: it will be told."""
     text: _builtins.str
     def __init__(
         self,
         *,
-        task_id: _builtins.str = ...,
         verdict: _builtins.str = ...,
         text: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["task_id", b"task_id", "text", b"text", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["text", b"text", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -433,7 +435,7 @@ class ListReply(_message.Message):
     waiting: _builtins.int
     """Waiting for the calling agent."""
     next_cursor: _builtins.str
-    """Empty at the end of the list."""
+    """Absent at the end of the list."""
     @_builtins.property
     def tasks(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaskView]: ...
     def __init__(
@@ -441,13 +443,15 @@ class ListReply(_message.Message):
         *,
         tasks: _abc.Iterable[Global___TaskView] | None = ...,
         waiting: _builtins.int = ...,
-        next_cursor: _builtins.str = ...,
+        next_cursor: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor", "next_cursor", b"next_cursor"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_cursor", b"next_cursor", "tasks", b"tasks", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor", "next_cursor", b"next_cursor", "tasks", b"tasks", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__next_cursor: _TypeAlias = _typing.Literal["next_cursor"]  # noqa: Y015
+    _WhichOneofArgType__next_cursor: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__next_cursor) -> _WhichOneofReturnType__next_cursor | None: ...
 
 Global___ListReply: _TypeAlias = ListReply  # noqa: Y015
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any, Protocol
 
 from grpc.aio import ServicerContext
 
-from buddies_core.convert.daemon import info_to_pb, status_to_pb
-from buddies_core.convert.tasks import inbox_to_pb
+from buddies_core.convert.codec import to_proto
 from buddies_core.model.ids import RoomName
 from buddies_core.model.views import DaemonInfo, DaemonStatus
 from buddies_core.pb import daemon_pb2 as pb
@@ -46,7 +46,7 @@ class DaemonRpc(DaemonServicer):
         self, request: pb.HandshakeRequest, context: ServicerContext[Any, Any]
     ) -> pb.HandshakeReply:
         """Return who this is, whatever the caller's version: it is the caller that compares."""
-        return info_to_pb(self._daemon.info(), len(self._agents.attached()))
+        return to_proto(self._info(self._daemon.info()), pb.HandshakeReply)
 
     async def Attach(
         self, request: pb.AttachRequest, context: ServicerContext[Any, Any]
@@ -62,13 +62,14 @@ class DaemonRpc(DaemonServicer):
             yield pb.AttachEvent(attached=pb.Attached(agent_id=str(agent.id)))
             changes = self._inbox.inbox_changes(caller_of(agent))
             async for change in self._closing.until(changes):
-                yield pb.AttachEvent(inbox=inbox_to_pb(change))
+                yield pb.AttachEvent(inbox=to_proto(change, pb.InboxChanged))
 
     async def Status(
         self, request: pb.StatusRequest, context: ServicerContext[Any, Any]
     ) -> pb.StatusReply:
         """Return how the daemon is."""
-        return status_to_pb(await self._daemon.status())
+        status = await self._daemon.status()
+        return to_proto(replace(status, info=self._info(status.info)), pb.StatusReply)
 
     async def Stop(
         self, request: pb.StopRequest, context: ServicerContext[Any, Any]
@@ -76,3 +77,6 @@ class DaemonRpc(DaemonServicer):
         """Begin to end the daemon; this call is still answered."""
         self._daemon.request_stop()
         return pb.StopReply(pid=self._daemon.info().pid)
+
+    def _info(self, info: DaemonInfo) -> DaemonInfo:
+        return replace(info, agents=len(self._agents.attached()))

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from grpc.aio import ServicerContext
 
-from buddies_core.convert.identities import revocation_to_pb
+from buddies_core.convert.codec import to_proto
 from buddies_core.model.revocation import RevocationView
 from buddies_core.pb import identity_pb2 as pb
 from buddies_core.pb.identity_pb2_grpc import IdentitiesServicer
@@ -35,18 +35,23 @@ class IdentitiesRpc(IdentitiesServicer):
         self, request: pb.RevokeRequest, context: ServicerContext[Any, Any]
     ) -> pb.RevocationView:
         """Return what is hidden from now on."""
-        return revocation_to_pb(
-            await self._revocations.revoke(request.label, request.since_ms, own_too=request.own_too)
+        return to_proto(
+            await self._revocations.revoke(
+                request.label, request.since_ms, own_too=request.own_too
+            ),
+            pb.RevocationView,
         )
 
     async def Restore(
         self, request: pb.RestoreRequest, context: ServicerContext[Any, Any]
     ) -> pb.RevocationView:
         """Return what is shown again."""
-        return revocation_to_pb(await self._revocations.restore(request.label))
+        return to_proto(await self._revocations.restore(request.label), pb.RevocationView)
 
     async def List(
         self, request: pb.ListRequest, context: ServicerContext[Any, Any]
     ) -> pb.ListReply:
         """Return the revoked identities, each with what it hides."""
-        return pb.ListReply(revoked=map(revocation_to_pb, await self._revocations.revoked()))
+        return pb.ListReply(
+            revoked=(to_proto(it, pb.RevocationView) for it in await self._revocations.revoked())
+        )

@@ -7,14 +7,8 @@ from typing import Any, Protocol
 from grpc.aio import ServicerContext
 
 from buddies_core.convert import arguments
+from buddies_core.convert.codec import to_proto
 from buddies_core.convert.cursors import memory_place
-from buddies_core.convert.memories import (
-    deleted_to_pb,
-    memory_list_to_pb,
-    memory_page_to_pb,
-    memory_to_pb,
-    search_result_to_pb,
-)
 from buddies_core.model.ids import MemoryId, RoomName
 from buddies_core.model.listing import Listed
 from buddies_core.model.memory import MemoryFilter, MemoryKind, MemoryPlace, MemoryRef
@@ -116,7 +110,7 @@ class MemoriesRpc(MemoriesServicer):
             agent=caller.name if caller else "",
             user=caller.user if caller else "",
         )
-        return memory_to_pb(memory)
+        return to_proto(memory, pb.MemoryView)
 
     async def List(
         self, request: pb.ListRequest, context: ServicerContext[Any, Any]
@@ -125,7 +119,7 @@ class MemoriesRpc(MemoriesServicer):
         filter = arguments.memory_filter(request.filter, self._named)
         limit = arguments.limit(request.limit)
         listed = await self._memories.list(filter, limit + 1, memory_place(request.cursor))
-        return memory_list_to_pb(fitting.memory_list(listed, limit))
+        return to_proto(fitting.memory_list(listed, limit), pb.ListReply)
 
     async def Get(self, request: pb.GetRequest, context: ServicerContext[Any, Any]) -> pb.GetReply:
         """Return a page of one memory."""
@@ -134,7 +128,7 @@ class MemoriesRpc(MemoriesServicer):
             request.offset,
             arguments.page_chars(request.limit),
         )
-        return memory_page_to_pb(fitting.memory_page(page))
+        return to_proto(fitting.memory_page(page), pb.GetReply)
 
     async def Search(
         self, request: pb.SearchRequest, context: ServicerContext[Any, Any]
@@ -146,7 +140,7 @@ class MemoriesRpc(MemoriesServicer):
             arguments.search_timeout_s(request.timeout_s),
             arguments.limit(request.limit),
         )
-        return search_result_to_pb(fitting.search_result(result))
+        return to_proto(fitting.search_result(result), pb.SearchReply)
 
     async def Delete(
         self, request: pb.DeleteRequest, context: ServicerContext[Any, Any]
@@ -159,7 +153,7 @@ class MemoriesRpc(MemoriesServicer):
             agent=caller.name if caller else "",
             user=caller.user if caller else "",
         )
-        return deleted_to_pb(deleted)
+        return to_proto(deleted, pb.DeleteReply)
 
     async def Forget(
         self, request: pb.ForgetRequest, context: ServicerContext[Any, Any]

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from grpc.aio import ServicerContext
 
-from buddies_core.convert.policies import policy_report_to_pb, policy_view_to_pb
+from buddies_core.convert.codec import to_proto
 from buddies_core.model.policy import PolicyReport, PolicyView
 from buddies_core.pb import policy_pb2 as pb
 from buddies_core.pb.policy_pb2_grpc import PoliciesServicer
@@ -44,8 +44,11 @@ class PoliciesRpc(PoliciesServicer):
         self, request: pb.GetRequest, context: ServicerContext[Any, Any]
     ) -> pb.PolicyView:
         """Return the policy of a room."""
-        return policy_view_to_pb(
-            fitting_rooms.policy_view(self._policies.get(self._named(request.room)), request.cursor)
+        return to_proto(
+            fitting_rooms.policy_view(
+                self._policies.get(self._named(request.room)), request.cursor
+            ),
+            pb.PolicyView,
         )
 
     async def Set(
@@ -58,7 +61,7 @@ class PoliciesRpc(PoliciesServicer):
             require_signed=request.require_signed,
             confirm=request.confirm,
         )
-        return policy_report_to_pb(fitting_rooms.policy_report(report))
+        return to_proto(fitting_rooms.policy_report(report), pb.ChangeReply)
 
     async def Add(
         self, request: pb.AddRequest, context: ServicerContext[Any, Any]
@@ -67,7 +70,7 @@ class PoliciesRpc(PoliciesServicer):
         report = await self._policies.add(
             self._named(request.room), request.identity, confirm=request.confirm
         )
-        return policy_report_to_pb(fitting_rooms.policy_report(report))
+        return to_proto(fitting_rooms.policy_report(report), pb.ChangeReply)
 
     async def Remove(
         self, request: pb.RemoveRequest, context: ServicerContext[Any, Any]
@@ -76,4 +79,4 @@ class PoliciesRpc(PoliciesServicer):
         report = await self._policies.remove(
             self._named(request.room), request.identity, confirm=request.confirm
         )
-        return policy_report_to_pb(fitting_rooms.policy_report(report))
+        return to_proto(fitting_rooms.policy_report(report), pb.ChangeReply)

@@ -10,16 +10,8 @@ from uuid import UUID
 from grpc.aio import ServicerContext
 
 from buddies_core.convert.arguments import kept_history
+from buddies_core.convert.codec import to_proto
 from buddies_core.convert.cursors import member_place, room_place
-from buddies_core.convert.rooms import (
-    join_report_to_pb,
-    leave_report_to_pb,
-    notify_report_to_pb,
-    room_list_to_pb,
-    room_status_to_pb,
-    rotate_report_to_pb,
-    ticket_report_to_pb,
-)
 from buddies_core.model.ids import RoomName
 from buddies_core.model.room import (
     CatchingUp,
@@ -117,15 +109,16 @@ class RoomsRpc(RoomsServicer):
         )
         if not report.already_joined or request.history:
             report = replace(report, catching_up=await self._history.joined(report.room))
-        return join_report_to_pb(fitting_rooms.join_report(report))
+        return to_proto(fitting_rooms.join_report(report), pb.JoinReply)
 
     async def Leave(
         self, request: pb.LeaveRequest, context: ServicerContext[Any, Any]
     ) -> pb.LeaveReply:
         """Return whether the node has left too, or for which agents it stays."""
         agent = self._agent(context)
-        return leave_report_to_pb(
-            await self._changes.leave(self._named(request.room), agent, for_all=request.for_all)
+        return to_proto(
+            await self._changes.leave(self._named(request.room), agent, for_all=request.for_all),
+            pb.LeaveReply,
         )
 
     async def List(
@@ -133,7 +126,7 @@ class RoomsRpc(RoomsServicer):
     ) -> pb.ListReply:
         """Return the rooms this node is in."""
         after = room_place(request.cursor)
-        return room_list_to_pb(fitting_rooms.room_list(self._rooms.joined(), after))
+        return to_proto(fitting_rooms.room_list(self._rooms.joined(), after), pb.ListReply)
 
     async def Status(
         self, request: pb.StatusRequest, context: ServicerContext[Any, Any]
@@ -142,7 +135,7 @@ class RoomsRpc(RoomsServicer):
         status = self._rooms.status(self._named(request.room))
         status = replace(status, catching_up=self._history.catching_up(status.room))
         after = member_place(request.cursor)
-        return room_status_to_pb(fitting_rooms.room_status(status, after))
+        return to_proto(fitting_rooms.room_status(status, after), pb.StatusReply)
 
     async def Ticket(
         self, request: pb.TicketRequest, context: ServicerContext[Any, Any]
@@ -151,7 +144,7 @@ class RoomsRpc(RoomsServicer):
         uses = request.uses if request.HasField("uses") else None
         expires_s = request.expires_s if request.HasField("expires_s") else None
         room = self._named(request.room)
-        return ticket_report_to_pb(await self._changes.ticket(room, uses, expires_s))
+        return to_proto(await self._changes.ticket(room, uses, expires_s), pb.TicketReply)
 
     async def Rotate(
         self, request: pb.RotateRequest, context: ServicerContext[Any, Any]
@@ -161,7 +154,7 @@ class RoomsRpc(RoomsServicer):
         report = await self._changes.rotate(
             room, request.without, along=request.along, preview=request.preview
         )
-        return rotate_report_to_pb(report)
+        return to_proto(report, pb.RotateReply)
 
     async def Notify(
         self, request: pb.NotifyRequest, context: ServicerContext[Any, Any]
@@ -169,7 +162,7 @@ class RoomsRpc(RoomsServicer):
         """Return how many members the status went to."""
         agent = self._agent(context)
         room = self._named(request.room)
-        return notify_report_to_pb(await self._rooms.notify(room, request.text, agent))
+        return to_proto(await self._rooms.notify(room, request.text, agent), pb.NotifyReply)
 
     def _agent(self, context: ServicerContext[Any, Any]) -> UUID | None:
         caller = self._agents.caller(context)

@@ -7,14 +7,8 @@ from typing import Any, Protocol
 from grpc.aio import ServicerContext
 
 from buddies_core.convert import arguments
+from buddies_core.convert.codec import to_proto
 from buddies_core.convert.cursors import skill_place
-from buddies_core.convert.skills import (
-    skill_list_to_pb,
-    skill_page_to_pb,
-    skill_search_to_pb,
-    skill_to_pb,
-    vote_to_pb,
-)
 from buddies_core.model.ids import RoomName
 from buddies_core.model.listing import Listed
 from buddies_core.model.skill import SkillKey
@@ -107,7 +101,7 @@ class SkillsRpc(SkillsServicer):
             agent=caller.name if caller else "",
             user=caller.user if caller else "",
         )
-        return skill_to_pb(skill)
+        return to_proto(skill, pb.SkillView)
 
     async def List(
         self, request: pb.ListRequest, context: ServicerContext[Any, Any]
@@ -118,14 +112,14 @@ class SkillsRpc(SkillsServicer):
         listed = await self._skills.list(
             room, arguments.filter_tags(request.tags), limit + 1, skill_place(request.cursor)
         )
-        return skill_list_to_pb(fitting.skill_list(listed, limit))
+        return to_proto(fitting.skill_list(listed, limit), pb.ListReply)
 
     async def Get(self, request: pb.GetRequest, context: ServicerContext[Any, Any]) -> pb.GetReply:
         """Return a page of one skill, and its versions."""
         page = await self._skills.get(
             arguments.skill_hash(request.hash), request.offset, arguments.page_chars(request.limit)
         )
-        return skill_page_to_pb(fitting.skill_page(page))
+        return to_proto(fitting.skill_page(page), pb.GetReply)
 
     async def Search(
         self, request: pb.SearchRequest, context: ServicerContext[Any, Any]
@@ -138,7 +132,7 @@ class SkillsRpc(SkillsServicer):
             arguments.search_timeout_s(request.timeout_s),
             arguments.limit(request.limit),
         )
-        return skill_search_to_pb(fitting.skill_search(result))
+        return to_proto(fitting.skill_search(result), pb.SearchReply)
 
     async def Vote(
         self, request: pb.VoteRequest, context: ServicerContext[Any, Any]
@@ -152,4 +146,4 @@ class SkillsRpc(SkillsServicer):
             agent=caller.name if caller else "",
             user=caller.user if caller else "",
         )
-        return vote_to_pb(report)
+        return to_proto(report, pb.VoteReply)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from grpc.aio import ServicerContext
 
+from buddies_core.convert.codec import to_proto
 from buddies_core.model.ids import RoomName
 from buddies_core.model.transfer import BackedUp, Exported, Imported, Verified
 from buddies_core.pb import store_pb2 as pb
@@ -53,9 +54,7 @@ class StoresRpc(StoresServicer):
     ) -> AsyncIterator[pb.ExportReply]:
         """Return a room as lines, some at a time."""
         async for part in self._transfer.export(self._named(request.room)):
-            yield pb.ExportReply(
-                lines=part.lines, damaged=part.damaged, done=part.done, total=part.total
-            )
+            yield to_proto(part, pb.ExportReply)
 
     async def Import(
         self, request: pb.ImportRequest, context: ServicerContext[Any, Any]
@@ -68,22 +67,18 @@ class StoresRpc(StoresServicer):
             agent=caller.name if caller else "",
             user=caller.user if caller else "",
         )
-        return pb.ImportReply(
-            imported=done.imported,
-            known=done.known,
-            refused=[pb.RefusedLine(line=it.line, reason=it.reason) for it in done.refused],
-        )
+        return to_proto(done, pb.ImportReply)
 
     async def Backup(
         self, request: pb.BackupRequest, context: ServicerContext[Any, Any]
     ) -> pb.BackupReply:
         """Write all that is kept into a directory."""
         made = await self._keeping.back_up(request.directory)
-        return pb.BackupReply(directory=made.directory, bytes=made.bytes, memories=made.memories)
+        return to_proto(made, pb.BackupReply)
 
     async def Verify(
         self, request: pb.VerifyRequest, context: ServicerContext[Any, Any]
     ) -> AsyncIterator[pb.VerifyReply]:
         """Read every record, and say how far that is."""
         async for state in self._keeping.verify():
-            yield pb.VerifyReply(done=state.done, damaged=state.damaged)
+            yield to_proto(state, pb.VerifyReply)

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 from grpc.aio import ServicerContext
 
 from buddies_core.convert import arguments
+from buddies_core.convert.codec import to_proto
 from buddies_core.convert.cursors import task_place
-from buddies_core.convert.tasks import task_list_to_pb, task_to_pb, verdict_to_pb
 from buddies_core.model.ids import RoomName, TaskId
 from buddies_core.model.task import (
     PERSON,
@@ -133,7 +133,7 @@ class TasksRpc(TasksServicer):
             parent=arguments.task_id(parent, "parent_task_id") if parent else None,
             caller=self._caller(context),
         )
-        return task_to_pb(fitting_tasks.brief(task))
+        return to_proto(fitting_tasks.brief(task), pb.TaskView)
 
     async def Wait(
         self, request: pb.WaitRequest, context: ServicerContext[Any, Any]
@@ -148,7 +148,7 @@ class TasksRpc(TasksServicer):
             arguments.task_id(request.task_id), arguments.wait_s(request.timeout_s)
         )
         async for task in self._closing.until(changes):
-            yield task_to_pb(fitted(task, request.offset))
+            yield to_proto(fitted(task, request.offset), pb.TaskView)
 
     async def Poll(
         self, request: pb.PollRequest, context: ServicerContext[Any, Any]
@@ -166,7 +166,7 @@ class TasksRpc(TasksServicer):
                 arguments.claims(request.limit),
                 new_only=request.new_only,
             )
-        return pb.PollReply(tasks=map(task_to_pb, tasks))
+        return pb.PollReply(tasks=(to_proto(it, pb.TaskView) for it in tasks))
 
     async def Submit(
         self, request: pb.SubmitRequest, context: ServicerContext[Any, Any]
@@ -176,7 +176,7 @@ class TasksRpc(TasksServicer):
         verdict = await self._tasks.submit(
             task, request.success, request.output, self._caller(context)
         )
-        return verdict_to_pb(task, verdict)
+        return to_proto(verdict, pb.SubmitReply)
 
     async def Progress(
         self, request: pb.ProgressRequest, context: ServicerContext[Any, Any]
@@ -185,7 +185,7 @@ class TasksRpc(TasksServicer):
         task = await self._tasks.progress(
             arguments.task_id(request.task_id), request.text, self._caller(context)
         )
-        return task_to_pb(fitting_tasks.brief(task))
+        return to_proto(fitting_tasks.brief(task), pb.TaskView)
 
     async def Cancel(
         self, request: pb.CancelRequest, context: ServicerContext[Any, Any]
@@ -194,7 +194,7 @@ class TasksRpc(TasksServicer):
         task = await self._tasks.cancel(
             arguments.task_id(request.task_id), request.reason, self._caller(context)
         )
-        return task_to_pb(fitting_tasks.brief(task))
+        return to_proto(fitting_tasks.brief(task), pb.TaskView)
 
     async def Reject(
         self, request: pb.RejectRequest, context: ServicerContext[Any, Any]
@@ -203,7 +203,7 @@ class TasksRpc(TasksServicer):
         task = await self._tasks.reject(
             arguments.task_id(request.task_id), request.reason, self._caller(context)
         )
-        return task_to_pb(fitting_tasks.brief(task))
+        return to_proto(fitting_tasks.brief(task), pb.TaskView)
 
     async def List(
         self, request: pb.ListRequest, context: ServicerContext[Any, Any]
@@ -217,7 +217,7 @@ class TasksRpc(TasksServicer):
             self._caller(context),
             task_place(request.cursor),
         )
-        return task_list_to_pb(fitting_tasks.task_list(tasks, limit, waiting))
+        return to_proto(fitting_tasks.task_list(tasks, limit, waiting), pb.ListReply)
 
     async def CountWaiting(
         self, request: pb.CountWaitingRequest, context: ServicerContext[Any, Any]

@@ -1,23 +1,15 @@
-"""What callers send, parsed; and values that cross the socket rarely, there and back."""
+"""What callers send, parsed."""
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from uuid import UUID
 
 import pytest
 
 from buddies_core.convert import arguments
-from buddies_core.convert.memories import memory_from_pb, memory_to_pb
-from buddies_core.convert.rooms import room_status_from_pb, room_status_to_pb
 from buddies_core.errors import InvalidInput
-from buddies_core.model.excerpt import Why
-from buddies_core.model.ids import EndpointId, RoomName, TopicId
 from buddies_core.model.memory import MemoryFilter, MemoryKind
-from buddies_core.model.room import Member, RoomStatus
 from buddies_core.pb import memory_pb2
-from tests.support.fakes.services import FOUND, MEMORY
-from tests.support.matches import a_match
 
 
 @pytest.mark.parametrize("kind", MemoryKind)
@@ -95,21 +87,3 @@ def test_a_tasks_timeout_is_a_second_at_least_and_at_most_a_week(value: float) -
 def test_a_count_is_within_its_range(value: int, parse: Callable[[int], int]) -> None:
     with pytest.raises(InvalidInput, match=f"limit is {value}, "):
         parse(value)
-
-
-def test_a_member_of_0_1_4_that_was_not_heard_directly_has_no_endpoint() -> None:
-    status = RoomStatus(
-        room=RoomName("r"),
-        topic=TopicId(bytes(32)),
-        members=(Member(endpoint=EndpointId(b""), name="old", speaks_direct=False),),
-        neighbors=0,
-        joined_at_ms=0,
-    )
-
-    assert room_status_from_pb(room_status_to_pb(status)) == status
-
-
-def test_a_memory_keeps_why_it_was_found_if_it_was() -> None:
-    match = a_match(0.1234567, why=Why.MEANING, offset=99, passage=(3, 7), marks=((3, 5), (6, 7)))
-    for memory in (MEMORY, FOUND, replace(MEMORY, match=match)):
-        assert memory_from_pb(memory_to_pb(memory)) == memory
