@@ -87,8 +87,8 @@ clients: $(READY)  ## the real Claude Code, Codex, OpenCode and Gemini CLI; need
 	@scripts/install-clients >/dev/null || test $$? -eq 3
 	$(PYTEST) tests/clients
 
-bench: $(READY)  ## figures; asserts nothing
-	$(PYTEST) tests/bench --ignore=tests/bench/test_search_quality.py -s
+bench: $(READY)  ## what agents and people wait for, beside goals and the last result; QUICK=1: 30 s; ONLY=, KEEP=1
+	@scripts/offline python -m tests.bench.run $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(KEEP),--keep)
 
 bench-search: $(READY)  ## how well questions are answered, and how fast lists are; HALVES=a, SCALE=1 for a million
 	$(PYTEST) tests/bench/test_search_quality.py -s
@@ -121,6 +121,7 @@ check: lint types test interop clients demo  ## all that CI runs
 	@$(MAKE) --no-print-directory world QUICK=1
 	@$(MAKE) --no-print-directory fuzz SECONDS=20
 	@$(MAKE) --no-print-directory soak MINUTES=2
+	@$(MAKE) --no-print-directory bench QUICK=1
 	@$(MAKE) --no-print-directory proto
 	git diff --exit-code -- buddies_core/pb
 

@@ -25,6 +25,16 @@ GIVE_BACK = {"MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_MMAP_THRESHOLD_": "65536
 
 
 @dataclass(slots=True)
+class Cost:
+    """What an attack has cost Alice's machine; known when the attack is over."""
+
+    cpu_s: float = 0.0
+    grown_mb: float = 0.0
+    longest_wait_s: float = 0.0
+    """The longest that Alice's agent waited for an answer."""
+
+
+@dataclass(slots=True)
 class TeamUnderAttack:
     """Alice and Bob with an agent each, in one room."""
 
@@ -38,7 +48,7 @@ class TeamUnderAttack:
     @asynccontextmanager
     async def withstands(
         self, attack: str, *attackers: Attacker, stores: bool = True
-    ) -> AsyncIterator[None]:
+    ) -> AsyncIterator[Cost]:
         """Have Alice's agent speak while the block attacks; afterwards all is as before.
 
         What is stored is indexed, and searches wait for that; without `stores` it notifies alone.
@@ -49,16 +59,17 @@ class TeamUnderAttack:
             time.monotonic(),
         )
         waits_s: list[float] = []
+        cost = Cost()
         async with asyncio.TaskGroup() as group:
             talking = group.create_task(self._talk(waits_s, stores=stores))
-            yield
+            yield cost
             talking.cancel()
-        used_s, took_s = cpu_s(self.alice) - before_cpu_s, time.monotonic() - began_s
-        grown_mb = memory_mb(self.alice) - before_mb
+        cost.cpu_s, took_s = cpu_s(self.alice) - before_cpu_s, time.monotonic() - began_s
+        cost.grown_mb, cost.longest_wait_s = memory_mb(self.alice) - before_mb, max(waits_s)
         sent_kb = sum(attacker.sent_bytes for attacker in attackers) / 1000
         print(  # noqa: T201 - figures
-            f"\n{attack}: {sent_kb:,.0f} kB sent; in {took_s:.0f} s {used_s:.1f} s of a core, "
-            f"{grown_mb:+.0f} MB, longest wait {max(waits_s):.2f} s"
+            f"\n{attack}: {sent_kb:,.0f} kB sent; in {took_s:.0f} s {cost.cpu_s:.1f} s of a core, "
+            f"{cost.grown_mb:+.0f} MB, longest wait {cost.longest_wait_s:.2f} s"
         )
         assert max(waits_s) < ANSWERS_WITHIN_S, sorted(waits_s)[-5:]
         await self.is_as_before(before_mb)

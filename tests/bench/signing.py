@@ -1,12 +1,9 @@
-"""What a person's signature costs, by kind of key; and messages that are admitted in a second."""
+"""What a person's signature costs, by kind of key; and what it takes to admit a message."""
 
-import time
+import itertools
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from os import urandom
 from pathlib import Path
-
-import pytest
 
 from buddies_core.clock import SystemClock
 from buddies_core.identity.binding import bind
@@ -28,48 +25,51 @@ from buddies_core.trust.policies import Policies
 from buddies_core.wire.private import epoch_keys, open_content, seal_content
 from buddies_core.wire.room_messages import encode_room_message, open_envelope
 from buddies_core.wire.shortening import LegacySignature
+from tests.bench.rows import Row, row
+from tests.bench.timing import each_ms
 from tests.support.in_memory.store import InMemoryStore
-from tests.support.worlds.person import Person, an_ed25519_signer, needs, some_person
+from tests.support.worlds.person import Person, an_ed25519_signer, some_person
 
 ENDPOINT = EndpointId(b"e" * 32)
 ROOM = RoomName("demo")
 ROOM_ID = open_room_id(ROOM)
 
-pytestmark = [needs("ssh-keygen"), needs("gpg"), pytest.mark.timeout(120)]
+KINDS = ("ed25519", "gpg ed25519")
+MESSAGES = ("ours", "ours, whitelisted and sealed", "0.1.4, signed")
 
 
-async def each_ms(times: int, call: Callable[[int], Awaitable[object]]) -> float:
-    begun = time.perf_counter()
-    for number in range(times):
-        await call(number)
-    return (time.perf_counter() - begun) * 1000 / times
+async def signing(*, quick: bool) -> list[Row]:
+    """Measure signatures by ssh-keygen's and gpg's keys, and the admission of messages."""
+    rows = []
+    for kind in KINDS:
+        rows += await sign_and_verify(kind, 5 if quick else 20)
+    for kind in MESSAGES:
+        rows.append(await admit(kind, 200 if quick else 1000))
+    return rows
 
 
-@pytest.mark.parametrize("kind", ["ed25519", "rsa", "ecdsa", "gpg ed25519", "gpg rsa3072"])
-async def test_sign_and_verify(kind: str) -> None:
+async def sign_and_verify(kind: str, times: int) -> list[Row]:
     with some_person() as person:
         signer = (await open_signer(environment(person, kind), Path(person.home), ENDPOINT)).signer
-        assert signer is not None
-        times = 200 if kind == "ed25519" else 20
+        assert signer is not None, f"{kind} signs"
         signatures: list[bytes] = []
 
-        async def sign(number: int) -> None:
-            signatures.append(await signer.sign(b"%d" % number, "buddies"))
+        async def sign() -> None:
+            signatures.append(await signer.sign(b"%d" % len(signatures), "buddies"))
 
-        verifier = Verifier(person.environ, SystemClock())
+        verifier, numbers = Verifier(person.environ, SystemClock()), itertools.count()
 
-        async def verify(number: int) -> None:
+        async def verify() -> None:
+            number = next(numbers)
             assert await verifier.is_good(
                 signer.identity, b"%d" % number, signatures[number], "buddies"
             )
 
-        signing = await each_ms(times, sign)
-        verifying = await each_ms(times, verify)
-        again = await each_ms(times, verify)
-        print(  # noqa: T201 - a figure
-            f"{kind}: sign {signing:.2f} ms, verify {verifying:.2f} ms, again {again:.3f} ms, "
-            f"{len(signatures[0])} bytes"
-        )
+        signed, verified = await each_ms(times, sign), await each_ms(times, verify)
+    return [
+        row(f"sign, {kind}", "A person's key signs a short text.", signed),
+        row(f"verify, {kind}", "A signature that was never seen before is checked.", verified),
+    ]
 
 
 def environment(person: Person, kind: str) -> dict[str, str]:
@@ -80,9 +80,8 @@ def environment(person: Person, kind: str) -> dict[str, str]:
     return person.environ | {"BUDDIES_SIGNER": "ssh", "BUDDIES_SSH_PRIVATE_KEY": key_file}
 
 
-@pytest.mark.parametrize("kind", ["ours", "ours, whitelisted and sealed", "0.1.4, signed"])
-async def test_admit(kind: str) -> None:
-    """Ours by the endpoint's signature; 0.1.4's by an Ed25519 signer's on each."""
+async def admit(kind: str, count: int) -> Row:
+    """Admit ours by the endpoint's signature, and 0.1.4's by an Ed25519 signer's on each."""
     store, clock, signer = InMemoryStore(), SystemClock(), an_ed25519_signer(b"1")
     members = LegacyMembers(store, clock)
     if kind.startswith("0.1.4"):
@@ -100,16 +99,18 @@ async def test_admit(kind: str) -> None:
         await bindings.take(key.endpoint, await bind(signer, key.endpoint, 1))
         await policies.put(ROOM_ID, Policy((canonical(signer.identity),)))
     contents = []
-    for number in range(2000):
+    for number in range(count):
         legacy = kind.startswith("0.1.4")
         raw = await composer.compose(ROOM_ID, Leave(f"ann {number}"))
         raw = encode_room_message(open_envelope(raw).message) if legacy else raw
         contents.append(seal_content(keys, raw, urandom(24)) if keys else raw)
 
-    async def hear(number: int) -> None:
-        content = contents[number]
+    left = iter(contents)
+
+    async def hear() -> None:
+        content = next(left)
         await admission.admit(ROOM, ROOM_ID, open_content(keys, content) if keys else content)
 
-    each = await each_ms(2000, hear)
-    print(f"{kind}: {1000 / each:,.0f} messages/s admitted")  # noqa: T201 - a figure
-    assert not counters
+    samples = await each_ms(count, hear)
+    assert not counters, f"all is admitted: {counters}"
+    return row(f"admit a message: {kind}", "A received message is opened and believed.", samples)
