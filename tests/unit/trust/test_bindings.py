@@ -13,9 +13,10 @@ from buddies_core.identity.binding import bind, binding_payload
 from buddies_core.identity.node_key import NodeKey
 from buddies_core.identity.signers import Ed25519Signer
 from buddies_core.identity.verifying import Verdict, Verification, Verifier
-from buddies_core.model.identity import Binding, GpgIdentity, SignerIdentity
+from buddies_core.model.identity import Binding, GpgIdentity, SignerIdentity, Verified
 from buddies_core.model.ids import EndpointId, RoomName, open_room_id
 from buddies_core.model.policy import Policy
+from buddies_core.model.room import Member
 from buddies_core.trust import bindings as bindings_module
 from buddies_core.trust.bindings import UNCHECKED_MAX, UNCHECKED_PER_NEIGHBOR_MAX, Bindings
 from buddies_core.trust.policies import Policies
@@ -311,3 +312,28 @@ async def test_a_key_too_large_for_a_broadcast_cannot_vouch() -> None:
     large = Large(ANNS_KEY.identity, SigningKey(b"1" * 32))
     with pytest.raises(InvalidInput, match="take an Ed25519 key"):
         await bind(large, ALICE, 5)
+
+
+async def test_a_member_is_shown_with_the_signer_that_vouches_for_it(bindings: Bindings) -> None:
+    await bindings.take(ALICE, await bind(ANNS_KEY, ALICE, 5))
+    alice, carol, legacy = (
+        Member(endpoint=ALICE, name="alice"),
+        Member(endpoint=CAROL, name="carol"),
+        Member(endpoint=ALICE, name="rusty", speaks_direct=False),
+    )
+    assert [bindings.shown(it) for it in (alice, carol, legacy)] == [
+        replace(alice, verified=Verified.SIGNER, signed_by=ANN.label),
+        replace(carol, verified=Verified.PEER),
+        legacy,
+    ]
+
+
+async def test_only_an_endpoint_whose_signer_a_policy_names_is_named(
+    store: InMemoryStore, verify: CountingVerifier, counters: Counter[str]
+) -> None:
+    policies = Policies(store)
+    await policies.put(open_room_id(RoomName("demo")), Policy((ANN,)))
+    bindings = Bindings(store, verify, counters, BOB, None, policies)
+    await bindings.take(ALICE, await bind(ANNS_KEY, ALICE, 5))
+    await bindings.take(CAROL, await bind(BENS_KEY, CAROL, 5))
+    assert [bindings.is_named(it) for it in (ALICE, CAROL, DAVE)] == [True, False, False]

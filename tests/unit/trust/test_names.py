@@ -1,7 +1,17 @@
 import pytest
 
 from buddies_core.errors import InvalidInput
-from buddies_core.trust.names import room_name
+from buddies_core.model.address import AddressInfo, PeerAddress
+from buddies_core.model.ids import EndpointId, RoomName, topic_of
+from buddies_core.model.room import STATUS_BYTES_MAX, Ticket
+from buddies_core.trust.names import members_named, room_name, status_text, way_into
+from buddies_core.wire.tickets import encode_ticket
+
+ME, BOB, BORIS, ROBERT = (
+    EndpointId(bytes.fromhex(start).ljust(32, b"\0"))
+    for start in ("aa", "bbbb1111", "bbbb2222", "cc")
+)
+MEMBERS = {ME: "me", BOB: "bob", BORIS: "boris", ROBERT: "bob"}
 
 
 @pytest.mark.parametrize(
@@ -68,3 +78,89 @@ def test_the_length_counts_in_composed_form() -> None:
     assert len(room_name("e\u0301" * 128).encode()) == 256
     with pytest.raises(InvalidInput, match="room is 258 bytes long, 256 are allowed"):
         room_name("e\u0301" * 129)
+
+
+@pytest.mark.parametrize(
+    ("texts", "meant"),
+    [
+        (["boris"], (BORIS,)),
+        ([" BBBB1111 "], (BOB,)),
+        (["bbbb2222", "boris", "cc000000"], (BORIS, ROBERT)),
+    ],
+)
+def test_members_are_named_by_name_or_by_how_their_id_begins(
+    texts: list[str], meant: tuple[EndpointId, ...]
+) -> None:
+    assert members_named(texts, MEMBERS, ME) == meant
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("me", "'me' is this machine; to go, leave the room: buddies-cli leave"),
+        (
+            "bob",
+            "'bob' is more than one member; name one by how its endpoint id begins, 8 digits "
+            "or more: bob (bbbb111100), bob (cc00000000)",
+        ),
+        (
+            "carol",
+            "'carol' is no member of the room; name one by how its endpoint id begins, 8 "
+            "digits or more: bob (bbbb111100), boris (bbbb222200), bob (cc00000000)",
+        ),
+        (
+            "bbbb",
+            "'bbbb' is no member of the room; name one by how its endpoint id begins, 8 "
+            "digits or more: bob (bbbb111100), boris (bbbb222200), bob (cc00000000)",
+        ),
+        (
+            "bbbb111z",
+            "'bbbb111z' is no member of the room; name one by how its endpoint id "
+            "begins, 8 digits or more: bob (bbbb111100), boris (bbbb222200), "
+            "bob (cc00000000)",
+        ),
+    ],
+)
+def test_a_text_that_names_no_single_other_member_is_refused_with_whom_it_might_mean(
+    text: str, why: str
+) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        members_named([text], MEMBERS, ME)
+    assert str(refused.value) == why
+
+
+def test_a_status_may_take_so_many_bytes_and_must_say_something() -> None:
+    longest = "\u00e9" * (STATUS_BYTES_MAX // 2)
+    assert status_text(longest) == longest
+    with pytest.raises(InvalidInput, match=f"text is {STATUS_BYTES_MAX + 2} bytes long"):
+        status_text(longest + "\u00e9")
+    with pytest.raises(InvalidInput, match="text is empty"):
+        status_text(" \n")
+
+
+def ticket(room: str, leads_to: str = "", endpoints: int = 1) -> str:
+    name = RoomName(room)
+    peers = (PeerAddress(BOB, AddressInfo()),) * endpoints
+    return encode_ticket(Ticket(name, topic_of(RoomName(leads_to) if leads_to else name), peers))
+
+
+def test_a_ticket_for_another_spelling_of_the_name_leads_into_the_room() -> None:
+    assert way_into(RoomName("caf\u00e9"), ticket("cafe\u0301"), private=False).room == "cafe\u0301"
+
+
+@pytest.mark.parametrize(
+    ("text", "private", "why"),
+    [
+        (ticket("demo"), True, "the ticket is for room 'demo', not 'caf\u00e9'; join 'demo'"),
+        (ticket("demo"), False, "the ticket is for room 'demo', not 'caf\u00e9'; join 'demo'"),
+        (ticket("a"), False, "the ticket is for room 'a', not 'caf\u00e9'; join 'a'"),
+        (ticket("caf\u00e9"), True, "the ticket is for the open room 'caf\u00e9'; leave out"),
+        (ticket("caf\u00e9", leads_to="demo"), False, "but leads elsewhere; it is damaged or"),
+        (ticket("caf\u00e9", endpoints=0), False, "names nobody who is in room 'caf\u00e9'"),
+    ],
+)
+def test_a_ticket_that_does_not_lead_into_this_room_is_refused_with_where_it_leads(
+    text: str, private: bool, why: str
+) -> None:
+    with pytest.raises(InvalidInput, match=why):
+        way_into(RoomName("caf\u00e9"), text, private=private)

@@ -130,6 +130,24 @@ async def test_restoring_shows_all_of_it_again_at_once(
         await revocations.restore(ANN.label)
 
 
+@pytest.mark.parametrize("given_back", [ANN, BEN])
+async def test_giving_back_one_identity_gives_back_no_other(
+    revocations: Revocations, given_back: SignerIdentity
+) -> None:
+    for identity in (ANN, BEN):
+        await revocations.revoke(identity.label, 0, own_too=False)
+    before = revocations.revision
+    await revocations.restore(given_back.label)
+    [left] = await revocations.revoked()
+    assert {left.revocation.label, given_back.label} == {ANN.label, BEN.label}
+    assert revocations.revision > before
+
+
+async def test_what_came_after_the_time_is_hidden_too(revocations: Revocations) -> None:
+    view = await revocations.revoke(ANN.label, 1, own_too=False)
+    assert (view.hidden.memories, view.shown) == (2, ItemCounts())
+
+
 async def test_what_two_revoked_identities_stand_behind_is_back_with_the_second(
     revocations: Revocations,
 ) -> None:
