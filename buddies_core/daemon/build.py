@@ -22,6 +22,7 @@ from buddies_core.finding.index import Index
 from buddies_core.finding.local_search import LocalSearch
 from buddies_core.history.service import History
 from buddies_core.identity.choosing import open_signer
+from buddies_core.identity.endpoint_checks import EndpointChecks
 from buddies_core.identity.gpg import Gpg
 from buddies_core.identity.node_key import load_or_create
 from buddies_core.identity.resolving import Resolver
@@ -144,7 +145,15 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             network=network,
             store=store,
             composer=composer,
-            admission=Admission(store, verifier.verify, counters, gate, composer.twin, clocks),
+            admission=Admission(
+                store,
+                verifier.verify,
+                counters,
+                gate,
+                composer.twin,
+                clocks,
+                EndpointChecks().check,
+            ),
             clock=clock,
             rng=rng,
             counters=counters,

@@ -8,15 +8,14 @@ read of one key takes microseconds and is made where it is needed; scans have th
 import asyncio
 import collections
 import contextlib
-import functools
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 from rocksdict import (
     Checkpoint,
@@ -47,11 +46,23 @@ _ID = b"y"
 _AFTER_ANY_SUFFIX = b"\xff" * 32
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Commit(Generic[T]):
     decide: Decide[T]
     synced: bool
-    done: Future[T] = field(default_factory=Future)
+    done: asyncio.Future[T]
+    """Belongs to the event loop: the writer's thread only looks whether it was cancelled."""
+    result: T | None = None
+    error: Exception | None = None
+
+    def settle(self) -> None:
+        """Give the caller what has come of it, unless it has gone meanwhile."""
+        if self.done.done():
+            return
+        if self.error is not None:
+            self.done.set_exception(self.error)
+        else:
+            self.done.set_result(cast(T, self.result))
 
 
 class View:
@@ -237,54 +248,50 @@ class Database:
         Raises:
             StoreError: the disk refused.
         """
-        commit = _Commit(decide, synced)
+        loop = asyncio.get_running_loop()
         async with self._slots:
+            done: asyncio.Future[T] = loop.create_future()
+            commit = _Commit(decide, synced, done)
             self._waiting.append(commit)
-            self._writer.submit(self._commit_waiting)
-            return await asyncio.wrap_future(commit.done)
+            if len(self._waiting) == 1:  # Else the writer has yet to come to one before it.
+                self._writer.submit(self._commit_waiting, loop)
+            return await done
 
-    def _commit_waiting(self) -> None:
-        """Apply everything that waits with one batch and one sync."""
+    def _commit_waiting(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Apply everything that waits with one batch and one sync, and wake the loop once."""
+        why = self.gone()
         changes: dict[bytes, bytes | None] = {}
 
         def read(key: bytes) -> bytes | None:
             return changes[key] if key in changes else self.get(key)
 
-        if why := self.gone():
-            self._refuse_waiting(StoreGone(why))
-            return
-        decided: list[Callable[[], None]] = []
-        failed: list[Callable[[Exception], None]] = []
-        synced = False
+        commits: list[_Commit[Any]] = []
+        decided: list[_Commit[Any]] = []
         while self._waiting:
             commit = self._waiting.popleft()
-            if not commit.done.set_running_or_notify_cancel():
+            if commit.done.cancelled():
+                continue
+            commits.append(commit)
+            if why:
+                commit.error = StoreGone(why)
                 continue
             try:
-                result, additional = commit.decide(read)
+                commit.result, additional = commit.decide(read)
             except Exception as error:  # noqa: BLE001 - it belongs to that caller alone
-                commit.done.set_exception(error)
+                commit.error = error
                 continue
             changes.update(additional)
-            synced = synced or commit.synced
-            decided.append(functools.partial(commit.done.set_result, result))
-            failed.append(commit.done.set_exception)
+            decided.append(commit)
         try:
-            self._apply(changes, synced)
+            self._apply(changes, any(commit.synced for commit in decided))
         except Exception as error:  # noqa: BLE001 - rocksdict raises nothing narrower
-            for fail in failed:
-                fail(self._failed(error))
+            for commit in decided:
+                commit.error = self._failed(error)
         else:
             for notice in self.applied:
                 notice(changes)
-            for succeed in decided:
-                succeed()
-
-    def _refuse_waiting(self, error: StoreError) -> None:
-        while self._waiting:
-            commit = self._waiting.popleft()
-            if commit.done.set_running_or_notify_cancel():
-                commit.done.set_exception(error)
+        if commits:
+            loop.call_soon_threadsafe(_settle, commits)
 
     def gone(self) -> str:
         """Return what to say if its files are not there any more; else an empty text.
@@ -327,6 +334,11 @@ class Database:
         except Exception as error:  # noqa: BLE001 - rocksdict raises nothing narrower
             # It refuses again what it has refused before; what was committed is on disk.
             _log.warning("store_not_closed reason=%s", error)
+
+
+def _settle(commits: Iterable[_Commit[Any]]) -> None:
+    for commit in commits:
+        commit.settle()
 
 
 def _open_rocks(path: Path) -> tuple[Rdict, bool]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from buddies_core.errors import StoreError, WireError
 from buddies_core.gossip.messages import CONTENT_BYTES_MAX
-from buddies_core.identity.signatures import verify_endpoint
+from buddies_core.identity.endpoint_checks import CheckEndpoint, check_at_once
 from buddies_core.identity.verifying import Verdict, Verify
 from buddies_core.model.bodies import (
     MemoryCreated,
@@ -54,8 +54,10 @@ class Admission:
         gate: Gate | None = None,
         twin: Twin | None = None,
         clocks: PeerClocks | None = None,
+        check_endpoint: CheckEndpoint = check_at_once,
     ) -> None:
         """Let in what `gate` lets in; without one, what is what it claims to be."""
+        self._check_endpoint = check_endpoint
         self.speakers = Speakers(marks)
         self._verify_signer = verify
         self._counters = counters
@@ -77,7 +79,7 @@ class Admission:
             SignerUnknown: the policy has to know first who vouches for its sender.
         """
         try:
-            admitted = self._admit(room, room_id, raw, told_by)
+            admitted = await self._admit(room, room_id, raw, told_by)
             if self._twin is not None and admitted.trailer is not None:
                 self._twin.heard(admitted.trailer.sender, admitted.trailer.sent_at_ms)
             if self._clocks is not None and admitted.trailer is not None:
@@ -105,7 +107,7 @@ class Admission:
             # The message is good all the same; the next one is another chance to note it.
             log.warning("speaker_not_noted peer=%s: %s", short(sender), error)
 
-    def _admit(
+    async def _admit(
         self, room: RoomName, room_id: RoomId, raw: bytes, told_by: EndpointId | None
     ) -> Admitted:
         if len(raw) > MESSAGE_BYTES_MAX:
@@ -114,7 +116,7 @@ class Admission:
             envelope = open_envelope(raw)
         except WireError as error:
             raise Rejected("undecodable", str(error)) from error
-        verified = self._verify(envelope, room_id)
+        verified = await self._verify(envelope, room_id)
         return Admitted(
             room=room,
             message=envelope.message,
@@ -150,7 +152,7 @@ class Admission:
                 unsigned = replace(message, signed_by=None, signature=None)
                 return replace(admitted, message=unsigned)
 
-    def _verify(self, envelope: Envelope, room_id: RoomId) -> Verified:
+    async def _verify(self, envelope: Envelope, room_id: RoomId) -> Verified:
         author = _claimed_author(envelope.message)
         if envelope.trailer is None:
             if isinstance(envelope.message.body, _OURS):
@@ -159,7 +161,8 @@ class Admission:
                 raise Rejected("impersonation", f"{author[:10]} signs its messages; this is not")
             return Verified.UNVERIFIED
         sender = envelope.trailer.sender
-        if not verify_endpoint(sender, envelope.signing_input(room_id), envelope.signature):
+        signed = envelope.signing_input(room_id)
+        if not await self._check_endpoint(sender, signed, envelope.signature):
             raise Rejected("bad_signature", f"not signed by {sender.hex()[:10]} for this room")
         if author is not None and author != sender.hex():
             raise Rejected("author_is_not_sender", f"{sender.hex()[:10]} speaks for {author[:10]}")
