@@ -44,6 +44,9 @@ def main() -> None:
     # core (p99 12 against 212 ms, measured); a backtrace costs iroh 100 ms with every refused dial.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     os.environ["RUST_BACKTRACE"] = "0"
+    from buddies_core.daemon.heap import share_arenas
+
+    share_arenas()
     from buddies_core.daemon.backups import restore
     from buddies_core.daemon.checking import check
     from buddies_core.daemon.config import Config
