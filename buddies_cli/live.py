@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from buddies_cli.tables import When
-from buddies_core.model.json_view import memory_json
-from buddies_core.model.task_json import task_json
+from buddies_core.model.json_view import json_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -70,7 +69,7 @@ def happenings(before: Seen, after: Seen) -> Iterator[Happening]:
         if memory.id not in known and memory.created_at_s >= oldest_s:
             who = f"{memory.author_name} ({memory.agent})" if memory.agent else memory.author_name
             text = f"{who} stored a {memory.kind}: {memory.title}"
-            yield Happening(at_ms, "memory", memory.room, text, {"memory": memory_json(memory)})
+            yield Happening(at_ms, "memory", memory.room, text, {"memory": json_of(memory)})
     states = {task.id: (task.state, task.progress) for task in before.tasks}
     oldest_ms = min((task.created_at_ms for task in before.tasks), default=0)
     for task in reversed(after.tasks):
@@ -80,7 +79,7 @@ def happenings(before: Seen, after: Seen) -> Iterator[Happening]:
             task.progress,
         ):
             continue
-        yield Happening(at_ms, "task", task.room, _task_text(task), {"task": task_json(task)})
+        yield Happening(at_ms, "task", task.room, _task_text(task), {"task": json_of(task)})
 
 
 def _comings(before: RoomStatus, after: RoomStatus, at_ms: int) -> Iterator[Happening]:

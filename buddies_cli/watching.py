@@ -12,7 +12,7 @@ from buddies_cli import terminal
 from buddies_cli.execution import Done, Execution, NotDone, NotHere
 from buddies_cli.restarts import PAUSE_S, through_restarts
 from buddies_core.errors import BuddiesError, DaemonUnavailable, NotAllowed, NotFound
-from buddies_core.model import task_json
+from buddies_core.model import json_view, task_json
 from buddies_core.model.task import PROGRESS_BYTES_MAX, REASON_BYTES_MAX, WAIT_S_MAX
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ async def _give(daemon: DaemonClient, task: TaskView, outcome: Outcome) -> tuple
             return task_json.submitted_json(id, verdict), f"task {id}: failed, {verdict.verdict}"
         case NotHere(reason):
             view = await daemon.reject_task(id, _cut(reason, REASON_BYTES_MAX))
-            return task_json.task_json(view), f"task {id}: rejected"
+            return json_view.json_of(view), f"task {id}: rejected"
 
 
 def _cut(text: str, bytes_max: int) -> str:

@@ -10,7 +10,7 @@ import mcp_types as mcp
 from mcp.shared.exceptions import MCPError
 
 from buddies_core.errors import BuddiesError, InvalidInput, NotFound
-from buddies_core.model import json_view, skill_json, task_json
+from buddies_core.model import json_view
 from buddies_core.model.budget import json_text
 from buddies_core.model.json_view import JsonObject
 from buddies_core.model.task import TaskState
@@ -37,19 +37,19 @@ async def _rooms(daemon: DaemonClient, _: str) -> JsonObject:
 
 
 async def _inbox(daemon: DaemonClient, _: str) -> JsonObject:
-    return task_json.task_list_json(await daemon.list_tasks(state=TaskState.SUBMITTED))
+    return json_view.json_of(await daemon.list_tasks(state=TaskState.SUBMITTED))
 
 
 async def _room(daemon: DaemonClient, name: str) -> JsonObject:
-    return json_view.room_status_json(await daemon.room_status(name))
+    return json_view.json_of(await daemon.room_status(name))
 
 
 async def _memory(daemon: DaemonClient, id: str) -> JsonObject:
-    return json_view.memory_page_json(await daemon.get_memory(id))
+    return json_view.json_of(await daemon.get_memory(id))
 
 
 async def _skill(daemon: DaemonClient, hash: str) -> JsonObject:
-    return skill_json.skill_page_json(await daemon.get_skill(hash))
+    return json_view.json_of(await daemon.get_skill(hash))
 
 
 ROOMS = mcp.Resource(

@@ -28,7 +28,7 @@ def start(app: App) -> None:
     Example: buddies-cli daemon start
     """
     status = app.ask(lambda client: client.status())
-    app.show(json_view.status_json(status), f"The daemon runs as process {status.info.pid}.")
+    app.show(json_view.json_of(status), f"The daemon runs as process {status.info.pid}.")
 
 
 @daemon.command()
@@ -66,7 +66,7 @@ def status(app: App) -> None:
     Example: buddies-cli daemon status
     """
     overview = app.ask(lambda client: client.status(), start=False)
-    app.show(json_view.status_json(overview), _facts(overview))
+    app.show(json_view.json_of(overview), _facts(overview))
 
 
 def _facts(status: DaemonStatus) -> Facts:

@@ -47,7 +47,7 @@ def doctor(app: App, probe: bool, bundle: Path | None) -> None:
     from buddies_cli.doctor.bundle import write_bundle
     from buddies_cli.doctor.checks import examine
     from buddies_cli.doctor.looking import look
-    from buddies_core.model.json_view import status_json
+    from buddies_core.model.json_view import json_of
 
     facts = asyncio.run(look(os.environ, probe=probe))
     findings = examine(facts)
@@ -56,7 +56,7 @@ def doctor(app: App, probe: bool, bundle: Path | None) -> None:
     written: list[JsonValue] = []
     if bundle is not None:
         status = facts.daemon.status
-        names = write_bundle(bundle, os.environ, report, status_json(status) if status else None)
+        names = write_bundle(bundle, os.environ, report, json_of(status) if status else None)
         written = [*names]
     width = max(WIDTH_MIN, app.screen().width or WIDTH_PLAIN)
     app.show({**report, "bundle": written}, shown(findings, width))

@@ -11,8 +11,8 @@ from buddies_cli import terminal
 from buddies_cli.app import App, Group
 from buddies_core.clock import SystemClock
 from buddies_core.errors import NotAllowed
+from buddies_core.model.json_view import json_of, restored_json
 from buddies_core.model.moments import FORMS, moment_ms
-from buddies_core.model.revocation_json import restored_json, revocation_json, revocations_json
 
 if TYPE_CHECKING:
     from buddies_core.model.revocation import ItemCounts, RevocationView
@@ -51,7 +51,7 @@ def revoke(app: App, label: str, since: str, yes: bool) -> None:
         if not click.confirm("Hide what is said here all the same?", default=False, err=True):
             raise NotAllowed("nothing is hidden") from refusal
         view = app.ask(lambda daemon: daemon.revoke_identity(label, since_ms, own_too=True))
-    app.show(revocation_json(view), _revoked(view))
+    app.show(json_of(view), _revoked(view))
 
 
 @identity.command()
@@ -79,7 +79,7 @@ def list_(app: App) -> None:
     views = app.ask(lambda daemon: daemon.revoked_identities())
     if not views:
         app.note("no identity is revoked")
-    app.show(revocations_json(views), "\n".join(map(_revoked, views)))
+    app.show({"results": [json_of(it) for it in views]}, "\n".join(map(_revoked, views)))
 
 
 def _revoked(view: RevocationView) -> str:

@@ -132,7 +132,7 @@ def store(
         app.note(f"somebody else wrote {old}, so this one is shown as a proposal beside it")
     told = terminal.count(view.told or 0, "member")
     app.show(
-        json_view.memory_json(view),
+        json_view.json_of(view),
         f"Stored {view.id} in {terminal.line(view.room)}; {told} there to hear it.",
     )
 
@@ -154,7 +154,7 @@ def list_(app: App, cursor: str, *, oldest_first: bool, **filters: Unpack[Filter
         app.note("no memory")
     if found.damaged:
         app.note(f"warning: {terminal.count(found.damaged, 'damaged record')} skipped")
-    app.show(json_view.memory_list_json(found), _entries(found.results))
+    app.show(json_view.json_of(found), _entries(found.results))
     app.note_more(found.next_cursor)
 
 
@@ -173,7 +173,7 @@ def search(app: App, query: str, timeout_s: float, **filters: Unpack[Filters]) -
     result = app.ask(lambda daemon: daemon.search_memory(query, timeout_s=timeout_s, **filters))
     for note in _asked(result):
         app.note(note)
-    app.show(json_view.search_json(result), _entries(result.results))
+    app.show(json_view.json_of(result), _entries(result.results))
 
 
 @memory.command()
@@ -201,7 +201,7 @@ def get(app: App, id: str, offset: int, limit: int | None) -> None:
     human = Page(
         [paragraph(_entry(view, body=False)), Raw(terminal.plain(view.content)), _links(page)]
     )
-    app.show(json_view.memory_page_json(page), human)
+    app.show(json_view.json_of(page), human)
 
 
 @memory.command()
@@ -219,7 +219,7 @@ def delete(app: App, id: str, reason: str) -> None:
     """
     deleted = app.ask(lambda daemon: daemon.delete_memory(id, reason))
     what = terminal.line(f"{deleted.id} ({deleted.title}) from {deleted.room}")
-    app.show(json_view.deleted_json(deleted), f"Deleted {what}.")
+    app.show(json_view.json_of(deleted), f"Deleted {what}.")
 
 
 @memory.command()

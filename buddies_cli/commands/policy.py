@@ -14,7 +14,7 @@ from buddies_cli.mistakes import ROOM
 from buddies_cli.tables import Column, Page, Prose, Table, heading
 from buddies_core.errors import InvalidInput, NotAllowed
 from buddies_core.model.ids import short
-from buddies_core.model.policy_json import policy_json, policy_report_json
+from buddies_core.model.json_view import json_of
 
 if TYPE_CHECKING:
     from buddies_cli.tables import Shown
@@ -55,7 +55,7 @@ def show(app: App, room: str, cursor: str) -> None:
     """
     view = app.ask(lambda daemon: daemon.get_policy(room, cursor))
     _warn(app, view)
-    app.show(policy_json(view), _page(view))
+    app.show(json_of(view), _page(view))
     app.note_more(view.next_cursor)
 
 
@@ -152,7 +152,7 @@ def _change(app: App, change: Change, *, yes: bool) -> None:
         *_affected("Not heard any more, or still not", report.shut_out, report.shut_out_total),
         *_affected("Heard from now on", report.admitted, report.admitted_total),
     ]
-    app.show(policy_report_json(report), Page(parts))
+    app.show(json_of(report), Page(parts))
 
 
 def _warn(app: App, view: PolicyView) -> None:

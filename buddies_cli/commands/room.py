@@ -76,7 +76,7 @@ def join(app: App, room: str, ticket: str | None, history: str | None, *, privat
         app.note(f"warning: {warning}")
     for it in report.catching_up:
         app.note(terminal.catching_up(it))
-    app.show(json_view.join_json(report), _joined(report))
+    app.show(json_view.json_of(report), _joined(report))
 
 
 def _joined(report: JoinReport) -> Shown:
@@ -117,7 +117,7 @@ def ticket(app: App, room: str, uses: int | None, expires: float | None) -> None
     report = app.ask(lambda daemon: daemon.room_ticket(room, uses=uses, expires_s=expires))
     for warning in report.warnings:
         app.note(f"warning: {warning}")
-    app.show(json_view.ticket_json(report), Raw(report.ticket))
+    app.show(json_view.json_of(report), Raw(report.ticket))
 
 
 @click.group(cls=Group)
@@ -158,7 +158,7 @@ def rotate(app: App, room: str, without: tuple[str, ...], *, along: bool, yes: b
             if not click.confirm("Change the keys without all of them?", default=False, err=True):
                 raise NotAllowed("nothing was changed; without --along they stay")
     report = app.ask(lambda daemon: daemon.rotate_room(room, without, along=along))
-    app.show(json_view.rotate_json(report), _rotated(report))
+    app.show(json_view.json_of(report), _rotated(report))
 
 
 def _rotated(report: RotateReport) -> str:
@@ -217,7 +217,7 @@ def rooms(app: App, cursor: str) -> None:
         app.machine.remember_rooms(found.rooms)
     if not found.rooms:
         app.note("This machine is in no room; join one with: buddies-cli join ROOM")
-    app.show(json_view.rooms_json(found), room_table(seen))
+    app.show(json_view.json_of(found), room_table(seen))
     app.note_more(found.next_cursor)
 
 

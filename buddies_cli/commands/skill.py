@@ -21,7 +21,7 @@ from buddies_cli.commands.skill_install import install, list_installed, uninstal
 from buddies_cli.mistakes import ROOM, SKILL
 from buddies_cli.snippets import skill_entry
 from buddies_cli.tables import Column, Entries, Page, Raw, Table, heading, paragraph
-from buddies_core.model import skill_json
+from buddies_core.model import json_view
 from buddies_core.model.limits import PAGE_CHARS_DEFAULT
 from buddies_core.model.memory import CONTENT_BYTES_MAX
 from buddies_core.model.skill import VERSION_MAX
@@ -87,7 +87,7 @@ def publish(
     )
     signed = f", signed by {terminal.signer(view.signed_by)}" if view.signed_by else ", unsigned"
     app.show(
-        skill_json.skill_json(view),
+        json_view.json_of(view),
         f"Published {view.hash} in {terminal.line(view.room)}, version {view.version}{signed}.",
     )
 
@@ -125,7 +125,7 @@ def search(
         app.note(note)
     if not found.results:
         app.note("nothing found")
-    app.show(skill_json.skill_search_json(found), Entries([*map(skill_entry, found.results)]))
+    app.show(json_view.json_of(found), Entries([*map(skill_entry, found.results)]))
 
 
 @skill.command()
@@ -144,7 +144,7 @@ def vote(app: App, hash: str, opinion: str, room: str) -> None:
     report = app.ask(lambda daemon: daemon.vote_skill(room=room, hash=hash, score=SCORES[opinion]))
     if not report.counted:
         app.note("the room's policy does not count this machine's votes")
-    app.show(skill_json.vote_json(report), f"Voted {opinion}; its rank is {report.rank} now.")
+    app.show(json_view.vote_json(report), f"Voted {opinion}; its rank is {report.rank} now.")
 
 
 @skill.command()
@@ -177,7 +177,7 @@ def get(app: App, hash: str, offset: int, limit: int | None) -> None:
         parts += [heading("Versions"), Table(_VERSIONS, rows)]
     if page.diff:
         parts += [heading("Changes"), Raw(terminal.plain(page.diff))]
-    app.show(skill_json.skill_page_json(page), Page(parts))
+    app.show(json_view.json_of(page), Page(parts))
 
 
 @skill.command(name="list")
@@ -209,7 +209,7 @@ def list_(
         app.note("no skill")
     if found.damaged:
         app.note(f"warning: {terminal.count(found.damaged, 'damaged record')} skipped")
-    app.show(skill_json.skill_list_json(found), Entries([*map(skill_entry, found.results)]))
+    app.show(json_view.json_of(found), Entries([*map(skill_entry, found.results)]))
     app.note_more(found.next_cursor)
 
 

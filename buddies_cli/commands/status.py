@@ -70,7 +70,7 @@ def status(app: App, room: str | None, cursor: str) -> None:
     """
     if room is not None:
         seen = app.ask(lambda daemon: daemon.room_status(room, cursor), start=False)
-        app.show(json_view.room_status_json(seen), _room_page(seen))
+        app.show(json_view.json_of(seen), _room_page(seen))
         app.note_more(seen.next_cursor)
         return
 
@@ -81,7 +81,7 @@ def status(app: App, room: str | None, cursor: str) -> None:
 
     overview, rooms = app.ask(look, start=False)
     app.machine.remember_rooms(overview.rooms)
-    app.show(json_view.status_json(overview), _machine_page(overview, rooms))
+    app.show(json_view.json_of(overview), _machine_page(overview, rooms))
 
 
 async def seen_rooms(daemon: DaemonClient, rooms: Sequence[RoomName]) -> list[RoomStatus]:

@@ -23,7 +23,7 @@ from buddies_cli.commands.task_watch import watch_
 from buddies_cli.mistakes import ID, ROOM
 from buddies_cli.restarts import through_restarts
 from buddies_cli.tables import Column, Entries, Entry, Raw, Styled, Table, When
-from buddies_core.model import task_json
+from buddies_core.model import json_view, task_json
 from buddies_core.model.limits import CLAIMS_DEFAULT, CLAIMS_MAX, OFFSET_MAX, TASK_TIMEOUT_S_MIN
 from buddies_core.model.task import (
     DESCRIPTION_BYTES_MAX,
@@ -290,7 +290,7 @@ def progress(app: App, id: str, text: str) -> None:
         buddies-cli task progress ID "half of the tests have run"
     """
     told = app.ask(lambda daemon: daemon.task_progress(id, text))
-    app.show(task_json.task_json(told), f"Told {terminal.line(told.requester_user)}.")
+    app.show(json_view.json_of(told), f"Told {terminal.line(told.requester_user)}.")
 
 
 @task.command()
@@ -304,7 +304,7 @@ def cancel(app: App, id: str, reason: str) -> None:
         buddies-cli task cancel ID --reason "no longer needed"
     """
     ended = app.ask(lambda daemon: daemon.cancel_task(id, reason))
-    app.show(task_json.task_json(ended), f"The task is {ended.state}.")
+    app.show(json_view.json_of(ended), f"The task is {ended.state}.")
 
 
 @task.command()
@@ -317,7 +317,7 @@ def reject(app: App, id: str, reason: str) -> None:
     Example: buddies-cli task reject ID "there is no GPU here"
     """
     rejected = app.ask(lambda daemon: daemon.reject_task(id, reason))
-    app.show(task_json.task_json(rejected), "Rejected.")
+    app.show(json_view.json_of(rejected), "Rejected.")
 
 
 @task.command(name="list")
@@ -338,7 +338,7 @@ def list_(app: App, room: str | None, state: str | None, limit: int, cursor: str
     )
     if not found.tasks:
         app.note("no task")
-    app.show(task_json.task_list_json(found), _table(found.tasks))
+    app.show(json_view.json_of(found), _table(found.tasks))
     app.note_more(found.next_cursor)
 
 

@@ -1,38 +1,41 @@
 """What agents and people get as JSON: MCP's structured content and the CLI's `--json` are these.
 
-The keys of buddies 0.1.4 keep their names and meanings; the others are ours. Times end in their
-unit, save for 0.1.4's `timestamp`, which is in Unix seconds.
+`json_of` shows any value of the model, each field under its own name; FIELDS says which fields are
+shown otherwise. The keys of buddies 0.1.4 keep their names and meanings; the others are ours. Times
+end in their unit, save for 0.1.4's `timestamp`, which is in Unix seconds.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from enum import StrEnum
+from types import NoneType
+from typing import Any, TypeAlias
+from uuid import UUID
 
 from buddies_core.model.bodies import AgentPresence
 from buddies_core.model.excerpt import Match
+from buddies_core.model.policy import PolicyReport, PolicyView
+from buddies_core.model.revocation import Revocation, RevocationView
 from buddies_core.model.room import (
+    AwayMember,
     CatchingUp,
     JoinReport,
     LeaveReport,
     Member,
-    NamedPeer,
     NotifyReport,
     RoomList,
     RoomStatus,
-    RotateReport,
-    TicketReport,
 )
+from buddies_core.model.skill_views import SkillPage, SkillVersion, SkillView, VoteReport
+from buddies_core.model.task import TaskFailed, TaskList, TaskSucceeded, TaskView
 from buddies_core.model.views import (
     DaemonInfo,
     DaemonStatus,
-    DeletedMemory,
+    DiskUse,
     Link,
-    MemoryList,
     MemoryPage,
     MemoryView,
-    PeerAnswer,
-    PeerSilence,
     Relation,
-    SearchResult,
 )
 
 JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
@@ -41,105 +44,216 @@ JsonObject: TypeAlias = dict[str, JsonValue]
 MATCHES_MAX = 8
 """Words of a question that are shown with what a search found, each once."""
 
-# Rooms
+Show: TypeAlias = Callable[[Any, str], JsonObject]
+"""From a value and the name of one of its fields, the keys that stand for this field."""
 
 
-def join_json(report: JoinReport) -> JsonObject:
-    """Return what join_room answers."""
-    return {
-        "room": report.room,
-        "ticket": report.ticket,
-        "endpoint_id": report.endpoint.hex(),
-        "private": report.private,
-        "already_joined": report.already_joined,
-        "members": list(agent_rows(report.members)),
-        "tried": [
-            {
-                "endpoint_id": attempt.endpoint.hex(),
-                "reached": attempt.reached,
-                "outcome": attempt.outcome,
-            }
-            for attempt in report.tried
-        ],
-        "warnings": list(report.warnings),
-        "history": report.history.value,
-        "catching_up": _catching_up(report.catching_up),
-    }
+def json_of(value: object) -> JsonObject:
+    """Return a dataclass as an object: a key for each field, in their order, or what FIELDS says.
+
+    Ids are texts, bytes are hex digits, and a dataclass in a field is an object, too.
+    """
+    shown: JsonObject = {}
+    for name, key, show in _PLANS.get(type(value)) or _plan(type(value)):
+        if show is not None:
+            shown |= show(value, name)
+        else:
+            it = getattr(value, name)
+            shown[key] = it if type(it) in _AS_THEY_ARE else _json(it)
+    return shown
 
 
-def ticket_json(report: TicketReport) -> JsonObject:
-    """Return what `ticket` answers."""
-    return {"room": report.room, "ticket": report.ticket, "warnings": list(report.warnings)}
+_PLANS: dict[type, tuple[tuple[str, str, Show | None], ...]] = {}
+"""Of each kind of value that was shown: name, key and way of each field."""
 
 
-def rotate_json(report: RotateReport) -> JsonObject:
-    """Return what `room rotate` answers."""
-    return {
-        "room": report.room,
-        "epoch": report.epoch,
-        "removed": list(map(_peer_json, report.removed)),
-        "told": list(map(_peer_json, report.told)),
-        "waiting": list(map(_peer_json, report.waiting)),
-        "brought": list(map(_peer_json, report.brought)),
-    }
+def _plan(kind: Any) -> tuple[tuple[str, str, Show | None], ...]:
+    how = {**EVERYWHERE, **FIELDS.get(kind, {})}
+    names = [(field.name, how.get(field.name, field.name)) for field in fields(kind)]
+    _PLANS[kind] = plan = tuple(
+        (name, it, None) if isinstance(it, str) else (name, name, it) for name, it in names
+    )
+    return plan
 
 
-def _peer_json(peer: NamedPeer) -> JsonObject:
-    return {"endpoint_id": peer.endpoint.hex(), "name": peer.name}
+_AS_THEY_ARE = frozenset({str, int, float, bool, NoneType})
+
+
+def _json(it: Any) -> JsonValue:
+    match it:
+        case StrEnum():
+            return it.value
+        case str() | int() | float() | None:
+            return it
+        case tuple():
+            return [_json(one) for one in it]
+        case UUID():
+            return str(it)
+        case bytes():
+            return it.hex()
+        case _:
+            assert is_dataclass(it), f"no JSON is known for {type(it).__name__}"
+            return json_of(it)
+
+
+# How a field is shown otherwise than under its name
+
+
+def _left_out(_value: object, _name: str) -> JsonObject:
+    return {}
+
+
+def _in_place(value: object, name: str) -> JsonObject:
+    """Return the keys of what is in a field, as if they were the value's own."""
+    return json_of(getattr(value, name))
+
+
+def _if_known(value: object, name: str) -> JsonObject:
+    """Return nothing for what is None, empty or false."""
+    it = getattr(value, name)
+    return {} if it is None or it is False or it in ("", ()) else {name: _json(it)}
+
+
+def _or_none(key: str = "") -> Show:
+    """Return what shows an empty text as null."""
+    return lambda value, name: {key or name: getattr(value, name) or None}
+
+
+def _as_map(value: object, name: str) -> JsonObject:
+    """Return pairs as an object."""
+    return {name: dict(getattr(value, name))}
+
+
+def _used(value: object, name: str) -> JsonObject:
+    return {name: {it.name: it.bytes for it in getattr(value, name)}}
+
+
+EVERYWHERE: Mapping[str, str | Show] = {
+    "endpoint": "endpoint_id",
+    "created_at_s": "timestamp",
+    "signed_by": _or_none(),
+}
+"""The fields that are shown otherwise in all values."""
+
+FIELDS: Mapping[type, Mapping[str, str | Show]] = {
+    # Rooms
+    JoinReport: {"members": lambda it, _: {"members": list(agent_rows(it.members))}},
+    # As in 0.1.4 one row an agent; a member without agents has one row, with an empty `agent`.
+    RoomStatus: {
+        "members": lambda it, _: {
+            "members": it.members_total or len(it.members),
+            "peers": list(agent_rows(it.members)),
+        },
+        "members_total": _left_out,
+    },
+    RoomList: {"next_cursor": _if_known},
+    AwayMember: {"last_seen_ms": "last_seen_at_ms"},
+    CatchingUp: {"name": "from"},
+    # Memories
+    MemoryView: {
+        "supersedes": _if_known,
+        "superseded_by": _if_known,
+        "proposals": _if_known,
+        "proposed_for": _if_known,
+        "told": _if_known,
+        "held_by": _if_known,
+        "match": lambda it, _: match_json(it.content, it.match),
+    },
+    MemoryPage: {
+        "memory": _in_place,
+        "links": lambda it, _: {"links": links_json(it.links)} if it.links else {},
+    },
+    # Skills
+    SkillView: {
+        "votes": lambda it, _: {"rank": it.votes.rank, "votes": json_of(it.votes)},
+        "uncounted": "uncounted_votes",
+        "match": lambda it, _: match_json(it.content, it.match),
+    },
+    SkillVersion: {"by_endpoint": _left_out},
+    SkillPage: {"skill": _in_place, "diff": "diff_from_parent"},
+    VoteReport: {"score": "your_score", "rank": "new_rank"},
+    # Tasks: `truncated` says that the description or the result is only a part.
+    TaskList: {"tasks": "results"},
+    TaskView: {
+        "id": "task_id",
+        "requester": "source_peer",
+        "worker": "worker_endpoint_id",
+        "left_s": lambda it, _: {
+            "timeout_secs": None if it.left_s is None else round(it.left_s, 1)
+        },
+        "description_page": lambda it, _: {
+            "truncated": it.description_page is not None or it.result_page is not None
+        },
+        "result_page": _left_out,
+        "result": lambda it, _: _result(it),
+        "warning": _if_known,
+        "already_yours": _if_known,
+    },
+    # Policies and identities
+    PolicyView: {
+        "local_identity": _or_none(),
+        "private": lambda it, _: {"meaning": it.meaning},
+    },
+    PolicyReport: {"view": _in_place},
+    RevocationView: {"revocation": _in_place},
+    Revocation: {"label": "identity"},
+    # The daemon
+    DaemonInfo: {
+        "identity": _or_none("local_identity"),
+        "signer_problem": _or_none(),
+        "relay_url": _or_none(),
+        "legacy": lambda it, _: {"legacy": "on" if it.legacy else "off"},
+        "agents": _left_out,
+    },
+    DaemonStatus: {"info": _in_place, "relay": _or_none(), "counters": _as_map},
+    DiskUse: {"rooms": _used, "authors": _used},
+}
+"""How the fields of a kind of value are shown: under another key, or as a function says."""
+
+
+def _result(task: TaskView) -> JsonObject:
+    match task.result:
+        case TaskSucceeded(output):
+            return {"output": output}
+        case TaskFailed(message):
+            return {"error": message}
+        case None:
+            return {}
+
+
+# Answers that are more than one value, or parts of one
 
 
 def leave_json(report: LeaveReport) -> JsonObject:
     """Return what leave_room answers; `node_left` is false while others keep the machine there."""
-    return {
-        "left": True,
-        "room": report.room,
-        "node_left": report.node_left,
-        "still_joined_by": list(report.still_joined_by),
-    }
-
-
-def rooms_json(rooms: RoomList) -> JsonObject:
-    """Return what list_rooms answers; a `next_cursor` is there only if there are more."""
-    more: JsonObject = {} if rooms.next_cursor is None else {"next_cursor": rooms.next_cursor}
-    return {"rooms": list(rooms.rooms), **more}
-
-
-def room_status_json(status: RoomStatus) -> JsonObject:
-    """Return what get_room_status answers: as in 0.1.4 one row an agent.
-
-    A member without agents has one row, with an empty `agent`.
-    """
-    return {
-        "room": status.room,
-        "private": status.private,
-        "topic": status.topic.hex(),
-        "joined_at_ms": status.joined_at_ms,
-        "neighbors": status.neighbors,
-        "members": status.members_total or len(status.members),
-        "peers": list(agent_rows(status.members)),
-        "warnings": list(status.warnings),
-        "history": status.history.value,
-        "catching_up": _catching_up(status.catching_up),
-        "next_cursor": status.next_cursor,
-        "away": [
-            {
-                "name": it.name,
-                "endpoint_id": it.endpoint.hex(),
-                "last_seen_at_ms": it.last_seen_ms,
-            }
-            for it in status.away
-        ],
-    }
+    return {"left": True, **json_of(report)}
 
 
 def notify_json(report: NotifyReport) -> JsonObject:
     """Return what notify_peers answers."""
-    return {
-        "notified": True,
-        "room": report.room,
-        "text": report.text,
-        "members": report.members,
-    }
+    return {"notified": True, **json_of(report)}
+
+
+def vote_json(report: VoteReport) -> JsonObject:
+    """Return what vote_skill answers; `counted` is false where the room's policy ignores it."""
+    return {"voted": True, **json_of(report)}
+
+
+def restored_json(view: RevocationView) -> JsonObject:
+    """Return what is shown again."""
+    return {"identity": view.revocation.label, "shown_again": json_of(view.hidden)}
+
+
+def forgotten_json(id: str, titles: Sequence[str], *, undo: bool = False) -> JsonObject:
+    """Return what forget_memory answers."""
+    return {"id": id, "forgotten": not undo, "titles": list(titles)}
+
+
+def whoami_json(info: DaemonInfo) -> JsonObject:
+    """Return what `buddies-cli whoami` answers."""
+    shown = json_of(info)
+    keys = ("user", "endpoint_id", "signer", "local_identity", "signer_problem")
+    return {key: shown[key] for key in keys}
 
 
 def agent_rows(members: Sequence[Member]) -> Iterator[JsonObject]:
@@ -175,42 +289,6 @@ def _way_json(member: Member) -> JsonObject:
     return {"path": member.path.value, "round_trip_ms": member.round_trip_ms}
 
 
-# Memories
-
-
-def memory_json(memory: MemoryView) -> JsonObject:
-    """Return a memory; one that a search found says why."""
-    shown: JsonObject = {
-        "id": str(memory.id),
-        "author": memory.author,
-        "author_name": memory.author_name,
-        "agent": memory.agent,
-        "verified": memory.verified.value,
-        "signed_by": memory.signed_by or None,
-        "room": memory.room,
-        "kind": memory.kind.value,
-        "title": memory.title,
-        "content": memory.content,
-        "tags": list(memory.tags),
-        "references": [str(reference) for reference in memory.references],
-        "timestamp": memory.created_at_s,
-        "truncated": memory.truncated,
-        "size": memory.size,
-    }
-    linked = {
-        "supersedes": memory.supersedes,
-        "superseded_by": memory.superseded_by,
-        "proposals": memory.proposals,
-        "proposed_for": memory.proposed_for,
-    }
-    for relation, ids in linked.items():
-        if ids:
-            shown[relation] = [str(id) for id in ids]
-    counts = {"told": memory.told, "held_by": memory.held_by}
-    shown |= {name: count for name, count in counts.items() if count is not None}
-    return shown | match_json(memory.content, memory.match)
-
-
 def match_json(text: str, match: Match | None) -> JsonObject:
     """Return why a search found what this text is a part of; `weak` is there only if it is."""
     if match is None:
@@ -228,25 +306,6 @@ def match_json(text: str, match: Match | None) -> JsonObject:
     return shown | ({"weak": True} if match.weak else {})
 
 
-def memory_list_json(memories: MemoryList) -> JsonObject:
-    """Return what list_memories answers."""
-    return {
-        "results": _memories(memories.results),
-        "damaged": memories.damaged,
-        "next_cursor": memories.next_cursor,
-    }
-
-
-def deleted_json(deleted: DeletedMemory) -> JsonObject:
-    """Return what delete_memory answers."""
-    return {"id": str(deleted.id), "room": deleted.room, "title": deleted.title}
-
-
-def forgotten_json(id: str, titles: Sequence[str], *, undo: bool = False) -> JsonObject:
-    """Return what forget_memory answers."""
-    return {"id": id, "forgotten": not undo, "titles": list(titles)}
-
-
 def links_json(links: Sequence[Link]) -> JsonObject:
     """Return the linked memories by what they are to this one."""
     return {
@@ -258,118 +317,3 @@ def links_json(links: Sequence[Link]) -> JsonObject:
         for relation in Relation
         if any(it.relation is relation for it in links)
     }
-
-
-def memory_page_json(page: MemoryPage) -> JsonObject:
-    """Return what get_memory answers: the memory, and which part of its content this is."""
-    links: JsonObject = {"links": links_json(page.links)} if page.links else {}
-    return (
-        memory_json(page.memory)
-        | links
-        | {
-            "offset": page.offset,
-            "next_offset": page.next_offset,
-            "total": page.total,
-        }
-    )
-
-
-def search_json(result: SearchResult) -> JsonObject:
-    """Return what search_memory answers."""
-    return {
-        "results": _memories(result.results),
-        "left_out": result.left_out,
-        **asked_json(result.answered, result.unanswered),
-        "method": result.method,
-        "notes": list(result.notes),
-    }
-
-
-def asked_json(answered: Sequence[PeerAnswer], unanswered: Sequence[PeerSilence]) -> JsonObject:
-    """Return who answered a search, and who did not and why."""
-    return {
-        "answered": [
-            {
-                "endpoint_id": answer.endpoint.hex(),
-                "name": answer.name,
-                "results": answer.results,
-                "elapsed_ms": answer.elapsed_ms,
-            }
-            for answer in answered
-        ],
-        "unanswered": [
-            {"endpoint_id": silent.endpoint.hex(), "name": silent.name, "reason": silent.reason}
-            for silent in unanswered
-        ],
-    }
-
-
-def _memories(memories: Sequence[MemoryView]) -> list[JsonValue]:
-    return [memory_json(memory) for memory in memories]
-
-
-# The daemon
-
-
-def whoami_json(info: DaemonInfo) -> JsonObject:
-    """Return what `buddies-cli whoami` answers."""
-    return {
-        "user": info.user,
-        "endpoint_id": info.endpoint.hex(),
-        "signer": info.signer,
-        "local_identity": info.identity or None,
-        "signer_problem": info.signer_problem or None,
-    }
-
-
-def status_json(status: DaemonStatus) -> JsonObject:
-    """Return what `buddies-cli daemon status` answers."""
-    return {
-        "version": status.info.version,
-        "protocol": status.info.protocol,
-        "pid": status.info.pid,
-        "uptime_s": status.uptime_s,
-        "user": status.info.user,
-        "endpoint_id": status.info.endpoint.hex(),
-        "signer": status.info.signer,
-        "local_identity": status.info.identity or None,
-        "signer_problem": status.info.signer_problem or None,
-        "legacy": "on" if status.info.legacy else "off",
-        "network": status.info.network,
-        "relay_url": status.info.relay_url or None,
-        "relay": status.relay or None,
-        "addresses": list(status.addresses),
-        "data_dir": status.info.data_dir,
-        "rooms": list(status.rooms),
-        "agents": [
-            {
-                "id": str(agent.id),
-                "name": agent.name,
-                "user": agent.user,
-                "pid": agent.pid,
-                "rooms": list(agent.rooms),
-            }
-            for agent in status.agents
-        ],
-        "peers_connected": status.peers_connected,
-        "memories": status.memories,
-        "index": status.index,
-        "model": status.model,
-        "disk": {
-            "room_quota": status.disk.room_quota,
-            "author_quota": status.disk.author_quota,
-            "rooms": {used.name: used.bytes for used in status.disk.rooms},
-            "authors": {used.name: used.bytes for used in status.disk.authors},
-        },
-        "counters": dict(status.counters),
-        "warnings": list(status.warnings),
-        "catching_up": _catching_up(status.catching_up),
-    }
-
-
-def _catching_up(exchanges: Iterable[CatchingUp]) -> JsonValue:
-    """Return what is being fetched, from whom, and how much of it is here."""
-    return [
-        {"room": it.room, "from": it.name, "received": it.received, "expected": it.expected}
-        for it in exchanges
-    ]

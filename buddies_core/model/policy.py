@@ -52,15 +52,15 @@ class PolicyView:
     require_signed: bool
     identities: tuple[str, ...]
     """Labels of those on the whitelist."""
+    left_out: int = 0
+    """Identities on the whitelist that are not in this view, which did not hold them all."""
+    next_cursor: str | None = None
+    """Gives the rest of the whitelist; None at its end."""
     local_identity: str
     """The label of this machine's own signer, written as on a whitelist; empty without one."""
     private: bool = False
     """Whether members are let into the room one by one; else knowing its name is enough."""
     warnings: tuple[str, ...] = ()
-    left_out: int = 0
-    """Identities on the whitelist that are not in this view, which did not hold them all."""
-    next_cursor: str | None = None
-    """Gives the rest of the whitelist; None at its end."""
 
     @property
     def meaning(self) -> str:
@@ -80,9 +80,9 @@ class PolicyView:
 class AffectedMember:
     """A member, present or not, whom a change of policy concerns."""
 
+    name: str
     endpoint: EndpointId
     """Empty for a 0.1.4 peer that has not been heard directly."""
-    name: str
     signed_by: str
     """The label of the signer that vouches for it, as far as this machine knows."""
     present: bool

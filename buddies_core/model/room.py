@@ -106,19 +106,19 @@ class RoomStatus:
     """A room as this node sees it now. Members come sorted by name, this node first."""
 
     room: RoomName
+    private: bool = False
     topic: TopicId
     """Of an open room; empty of a private one, as nobody but its members is to know it."""
-    members: tuple[Member, ...]
-    neighbors: int
     joined_at_ms: int
-    private: bool = False
-    warnings: tuple[str, ...] = ()
-    next_cursor: str | None = None
-    """Gives the rest of the members; None at their end."""
+    neighbors: int
+    members: tuple[Member, ...]
     members_total: int = 0
     """How many there are in all, where a cursor says that these are not all of them."""
+    warnings: tuple[str, ...] = ()
     history: KeptHistory = KeptHistory.ALL
     catching_up: tuple[CatchingUp, ...] = ()
+    next_cursor: str | None = None
+    """Gives the rest of the members; None at their end."""
     away: tuple[AwayMember, ...] = ()
     """Those that were here last, the latest first; none behind a cursor."""
 
@@ -162,11 +162,11 @@ class JoinReport:
     room: RoomName
     ticket: str
     endpoint: EndpointId
-    members: tuple[Member, ...]
-    already_joined: bool
-    tried: tuple[DialAttempt, ...]
     private: bool = False
     """The ticket is empty then: each invite is made by itself."""
+    already_joined: bool
+    members: tuple[Member, ...]
+    tried: tuple[DialAttempt, ...]
     warnings: tuple[str, ...] = ()
     history: KeptHistory = KeptHistory.ALL
     catching_up: tuple[CatchingUp, ...] = ()

@@ -108,13 +108,13 @@ class SkillPage:
 
     Empty in a page that is not the first.
     """
+    chain_left_out: int = 0
+    """Versions that did not fit into the answer, those furthest from this one."""
     diff: str | None
     """What it changes in its parent, as a unified diff.
 
     None where the parent is not known here, and in a page that is not the first.
     """
-    chain_left_out: int = 0
-    """Versions that did not fit into the answer, those furthest from this one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,6 @@ class TaskView:
     attempt: int
     """The fencing number of the newest lease; 0 before the first."""
     progress: str
-    result: TaskResult | None
     reason: str
     """Why it was rejected, canceled or expired."""
     late_results: int
@@ -157,14 +156,15 @@ class TaskView:
     left_s: float | None
     """Until its nearest limit; None where it has none or is over."""
     created_at_ms: int
-    warning: str = ""
-    """Why nobody can do it now, while it waits for somebody who can."""
-    already_yours: bool = False
-    """Whether an earlier poll of this agent, or of one of its name, returned it as claimed."""
     description_page: TextPage | None = None
     """Which part of the description this is; None for all of it."""
     result_page: TextPage | None = None
     """Which part of the output or of the error's text this is; None for all of it."""
+    result: TaskResult | None
+    warning: str = ""
+    """Why nobody can do it now, while it waits for somebody who can."""
+    already_yours: bool = False
+    """Whether an earlier poll of this agent, or of one of its name, returned it as claimed."""
 
     @property
     def place(self) -> TaskPlace:

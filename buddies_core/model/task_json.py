@@ -1,57 +1,17 @@
-"""Tasks as JSON: as `json_view` is for all else."""
+"""What the tools for tasks answer beyond the task itself; see `json_view`."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from buddies_core.model.json_view import JsonObject
+from buddies_core.model.json_view import JsonObject, json_of
 from buddies_core.model.task import (
     SubmitVerdict,
     TaskFailed,
-    TaskList,
     TaskState,
     TaskSucceeded,
     TaskView,
     TextPage,
 )
-
-
-def task_json(task: TaskView) -> JsonObject:
-    """Return a task; a result is there only if it has one.
-
-    `truncated` says that the description or the result is only a part; wait_task reads the rest.
-    """
-    shown: JsonObject = {
-        "task_id": str(task.id),
-        "room": task.room,
-        "description": task.description,
-        "state": task.state.value,
-        "mine": task.mine,
-        "source_peer": task.requester.hex(),
-        "requester_user": task.requester_user,
-        "requester_agent": task.requester_agent,
-        "worker_endpoint_id": None if task.worker is None else task.worker.hex(),
-        "worker_user": task.worker_user,
-        "worker_agent": task.worker_agent,
-        "attempt": task.attempt,
-        "progress": task.progress,
-        "reason": task.reason,
-        "late_results": task.late_results,
-        "timeout_secs": None if task.left_s is None else round(task.left_s, 1),
-        "created_at_ms": task.created_at_ms,
-        "truncated": task.description_page is not None or task.result_page is not None,
-    }
-    match task.result:
-        case TaskSucceeded(output):
-            shown["output"] = output
-        case TaskFailed(message):
-            shown["error"] = message
-        case None:
-            pass
-    if task.warning:
-        shown["warning"] = task.warning
-    if task.already_yours:
-        shown["already_yours"] = True
-    return shown
 
 
 def settled_json(task: TaskView) -> JsonObject:
@@ -64,7 +24,7 @@ def outcome_json(task: TaskView) -> JsonObject:
 
     `status` is completed, error or pending; for an error `state` says which and `error` why.
     """
-    shown = task_json(task) | {"status": _status(task.state)}
+    shown = json_of(task) | {"status": _status(task.state)}
     if task.result is not None:
         shown |= _page_json(task.result_text, task.result_page)
     if task.state.is_terminal and not isinstance(task.result, TaskSucceeded):
@@ -74,7 +34,7 @@ def outcome_json(task: TaskView) -> JsonObject:
 
 def description_json(task: TaskView) -> JsonObject:
     """Return what wait_task answers when it is asked for a page of the description."""
-    shown = task_json(replace(task, result=None)) | {"status": _status(task.state)}
+    shown = json_of(replace(task, result=None)) | {"status": _status(task.state)}
     return shown | _page_json(task.description, task.description_page)
 
 
@@ -120,7 +80,7 @@ def claimed_json(tasks: Sequence[TaskView]) -> JsonObject:
     return {
         "count": len(tasks),
         "tasks": [
-            task_json(task) | (_page_json(task.description, page) if page else {})
+            json_of(task) | (_page_json(task.description, page) if page else {})
             for task, page in ((task, task.description_page) for task in tasks)
         ],
     }
@@ -133,13 +93,4 @@ def submitted_json(task_id: str, verdict: SubmitVerdict) -> JsonObject:
         "task_id": task_id,
         "verdict": verdict.verdict,
         "text": verdict.text,
-    }
-
-
-def task_list_json(tasks: TaskList) -> JsonObject:
-    """Return what list_tasks answers; `waiting` is how many the caller could claim."""
-    return {
-        "results": [task_json(task) for task in tasks.tasks],
-        "waiting": tasks.waiting,
-        "next_cursor": tasks.next_cursor,
     }

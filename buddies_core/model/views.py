@@ -51,6 +51,8 @@ class MemoryView:
     author_name: str
     agent: str
     verified: Verified
+    signed_by: str = ""
+    """The label of the signer that vouches for the author."""
     room: RoomName
     kind: MemoryKind
     title: str
@@ -62,10 +64,6 @@ class MemoryView:
     """Whether `content` is less than all of it; get_memory reads the rest."""
     size: int
     """Of the whole content, in bytes of UTF-8."""
-    signed_by: str = ""
-    """The label of the signer that vouches for the author."""
-    match: Match | None = None
-    """Why a search found it; None if none has."""
     supersedes: tuple[MemoryId, ...] = ()
     superseded_by: tuple[MemoryId, ...] = ()
     proposals: tuple[MemoryId, ...] = ()
@@ -76,6 +74,8 @@ class MemoryView:
     held_by: int | None = field(default=None, compare=False)
     """Members that are known to have it; None where that was not asked. Neither is a part of the
     memory: it is equal to itself at another moment."""
+    match: Match | None = None
+    """Why a search found it; None if none has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,14 +83,14 @@ class MemoryPage:
     """A memory with a page of its content."""
 
     memory: MemoryView
+    links: tuple[Link, ...] = ()
+    """The memories that it has to do with."""
     offset: int
     """Where the page begins, in characters of the content."""
     next_offset: int | None
     """Where the next page begins; None at the end."""
     total: int
     """Characters in the whole content."""
-    links: tuple[Link, ...] = ()
-    """The memories that it has to do with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +137,13 @@ class Searched(Generic[ViewT]):
     """What a search found, best first, and who was asked."""
 
     results: tuple[ViewT, ...]
+    left_out: int = 0
+    """Results that were found and did not fit into the answer, the least relevant ones."""
     answered: tuple[PeerAnswer, ...]
     unanswered: tuple[PeerSilence, ...]
     method: str
     """`hybrid`, or `lexical` where the model was not there in time."""
     notes: tuple[str, ...] = ()
-    left_out: int = 0
-    """Results that were found and did not fit into the answer, the least relevant ones."""
 
 
 SearchResult: TypeAlias = Searched[MemoryView]
@@ -154,16 +154,11 @@ SearchResult: TypeAlias = Searched[MemoryView]
 class DaemonInfo:
     """What a daemon says of itself in the handshake."""
 
-    protocol: int
     version: str
+    protocol: int
     pid: int
-    endpoint: EndpointId
     user: str
-    network: str
-    relay_url: str
-    data_dir: str
-    agents: int = field(default=0, compare=False)
-    """How many agents were attached when it said so."""
+    endpoint: EndpointId
     signer: str = "none"
     """Which kind of key vouches for what this machine says: git, gpg, ssh, generated or none."""
     identity: str = ""
@@ -172,6 +167,11 @@ class DaemonInfo:
     """Why a key that is configured can't work, and the way out."""
     legacy: bool = True
     """Whether it talks with peers of buddies 0.1.4."""
+    network: str
+    relay_url: str
+    data_dir: str
+    agents: int = field(default=0, compare=False)
+    """How many agents were attached when it said so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,19 +209,19 @@ class DaemonStatus:
 
     info: DaemonInfo
     uptime_s: float
+    relay: str = ""
+    """The URL of the relay by which this node can be reached now; empty if there is none."""
+    addresses: tuple[str, ...]
     rooms: tuple[RoomName, ...]
     agents: tuple[AgentView, ...]
-    addresses: tuple[str, ...]
     peers_connected: int
     memories: int
     index: str
     """The state of the search index in words."""
     model: str
     """The state of the embedding model in words."""
+    disk: DiskUse = DiskUse()
     counters: tuple[tuple[str, int], ...]
     """What was dropped, by reason, and other counts; sorted by name."""
     warnings: tuple[str, ...]
     catching_up: tuple[CatchingUp, ...] = ()
-    disk: DiskUse = DiskUse()
-    relay: str = ""
-    """The URL of the relay by which this node can be reached now; empty if there is none."""

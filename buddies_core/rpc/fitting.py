@@ -13,21 +13,10 @@ from typing import TYPE_CHECKING, TypeVar
 from buddies_core.model.budget import ANSWER_COST_MAX, fitting_chars, fitting_text, json_cost
 from buddies_core.model.excerpt import shorter
 from buddies_core.model.json_view import (
-    asked_json,
+    json_of,
     links_json,
-    memory_json,
-    memory_list_json,
-    memory_page_json,
-    search_json,
 )
 from buddies_core.model.memory import SNIPPET_CHARS_MAX
-from buddies_core.model.skill_json import (
-    skill_json,
-    skill_list_json,
-    skill_page_json,
-    skill_search_json,
-    version_json,
-)
 from buddies_core.model.skill_views import SkillList, SkillSearchResult
 from buddies_core.model.views import MemoryList, Searched, SearchResult
 
@@ -94,8 +83,8 @@ def next_cursor(cursors: Sequence[str], shown: int) -> str | None:
 
 def memory_list(listed: Listed[MemoryView], limit: int) -> MemoryList:
     """Return up to `limit` of the listed memories; one more says that the list goes on."""
-    room = FITTING_COST_MAX - json_cost(memory_list_json(MemoryList((), listed.damaged)))
-    fitting = fit_items(listed.results[:limit], _short_memory, memory_json, room)
+    room = FITTING_COST_MAX - json_cost(json_of(MemoryList((), listed.damaged)))
+    fitting = fit_items(listed.results[:limit], _short_memory, json_of, room)
     return MemoryList(fitting, listed.damaged, next_cursor(listed.cursors, len(fitting)))
 
 
@@ -105,7 +94,7 @@ def memory_page(page: MemoryPage) -> MemoryPage:
     page = replace(page, links=links)
     content = page.memory.content
     empty = replace(page, memory=replace(page.memory, content=""))
-    end = fitting_chars(content, FITTING_COST_MAX - json_cost(memory_page_json(empty)))
+    end = fitting_chars(content, FITTING_COST_MAX - json_cost(json_of(empty)))
     if end == len(content):
         return page
     return replace(
@@ -118,7 +107,7 @@ def memory_page(page: MemoryPage) -> MemoryPage:
 def search_result(result: SearchResult) -> SearchResult:
     """Return a result without the least relevant memories, if not all of them fit."""
     more = "room, kind, tags, author, agent or since"
-    return _fit_search(result, search_json, _short_memory, memory_json, more)
+    return _fit_search(result, json_of, _short_memory, json_of, more)
 
 
 def _short_memory(memory: MemoryView, chars: int) -> MemoryView:
@@ -133,8 +122,8 @@ def _short_memory(memory: MemoryView, chars: int) -> MemoryView:
 
 def skill_list(listed: Listed[SkillView], limit: int) -> SkillList:
     """Return up to `limit` of the listed skills; one more says that the list goes on."""
-    room = FITTING_COST_MAX - json_cost(skill_list_json(SkillList((), listed.damaged)))
-    fitting = fit_items(listed.results[:limit], _short_skill, skill_json, room)
+    room = FITTING_COST_MAX - json_cost(json_of(SkillList((), listed.damaged)))
+    fitting = fit_items(listed.results[:limit], _short_skill, json_of, room)
     return SkillList(fitting, listed.damaged, next_cursor(listed.cursors, len(fitting)))
 
 
@@ -145,7 +134,7 @@ def skill_page(page: SkillPage) -> SkillPage:
         page = replace(page, diff=fitting_text(page.diff, DIFF_SHARE))
     content = page.skill.content
     empty = replace(page, skill=replace(page.skill, content=""))
-    end = fitting_chars(content, FITTING_COST_MAX - json_cost(skill_page_json(empty)))
+    end = fitting_chars(content, FITTING_COST_MAX - json_cost(json_of(empty)))
     if end == len(content):
         return page
     return replace(
@@ -159,9 +148,7 @@ def _with_fitting_chain(page: SkillPage) -> SkillPage:
     """Leave out the versions that are furthest from this one until the others fit."""
     here = next((i for i, it in enumerate(page.chain) if it.hash == page.skill.hash), 0)
     nearest = sorted(range(len(page.chain)), key=lambda index: abs(index - here))
-    kept = sorted(
-        first_fitting(nearest, lambda index: version_json(page.chain[index]), VERSIONS_SHARE)
-    )
+    kept = sorted(first_fitting(nearest, lambda index: json_of(page.chain[index]), VERSIONS_SHARE))
     return replace(
         page,
         chain=tuple(page.chain[index] for index in kept),
@@ -171,7 +158,7 @@ def _with_fitting_chain(page: SkillPage) -> SkillPage:
 
 def skill_search(result: SkillSearchResult) -> SkillSearchResult:
     """Return a result without the least relevant skills, if not all of them fit."""
-    return _fit_search(result, skill_search_json, _short_skill, skill_json, "room or tags")
+    return _fit_search(result, json_of, _short_skill, json_of, "room or tags")
 
 
 def _short_skill(skill: SkillView, chars: int) -> SkillView:
@@ -205,10 +192,8 @@ def _heard(
     answered: Sequence[PeerAnswer], unanswered: Sequence[PeerSilence], notes: Iterable[str]
 ) -> tuple[tuple[PeerAnswer, ...], tuple[PeerSilence, ...], tuple[str, ...]]:
     """Return the members that a search names, with a note of how many it does not name."""
-    shown = first_fitting(answered, lambda it: asked_json((it,), ())["answered"], MEMBERS_SHARE)
-    silent = first_fitting(
-        unanswered, lambda it: asked_json((), (it,))["unanswered"], MEMBERS_SHARE
-    )
+    shown = first_fitting(answered, json_of, MEMBERS_SHARE)
+    silent = first_fitting(unanswered, json_of, MEMBERS_SHARE)
     kept = first_fitting(tuple(notes), lambda note: note, MEMBERS_SHARE // 2)
     for missing, what in (
         (len(answered) - len(shown), "more members answered and are not named here"),

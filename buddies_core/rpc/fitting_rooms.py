@@ -10,9 +10,8 @@ from typing import TypeAlias
 from buddies_core.convert.cursors import identity_cursor, member_cursor, refused
 from buddies_core.model.budget import json_cost
 from buddies_core.model.ids import RoomName
-from buddies_core.model.json_view import agent_rows, join_json, room_status_json, rooms_json
+from buddies_core.model.json_view import agent_rows, json_of
 from buddies_core.model.policy import PolicyReport, PolicyView
-from buddies_core.model.policy_json import affected_json, policy_json, policy_report_json
 from buddies_core.model.room import JoinReport, Member, MemberPlace, RoomList, RoomStatus
 from buddies_core.rpc.fitting import FITTING_COST_MAX, first_fitting
 
@@ -28,7 +27,7 @@ Row: TypeAlias = tuple[MemberPlace, Member]
 def room_list(rooms: Sequence[RoomName], after: RoomName | None) -> RoomList:
     """Return the rooms behind this one that fit."""
     rest = [name for name in rooms if after is None or name > after]
-    room = FITTING_COST_MAX - json_cost(rooms_json(RoomList(())))
+    room = FITTING_COST_MAX - json_cost(json_of(RoomList(())))
     fitting = first_fitting(rest, str, room)
     return RoomList(fitting, fitting[-1] if len(fitting) < len(rest) else None)
 
@@ -40,7 +39,7 @@ def room_status(status: RoomStatus, after: MemberPlace | None) -> RoomStatus:
     if after is not None:
         status = replace(status, away=())
     empty = replace(status, members=(), members_total=len(status.members))
-    fitting = _fitting_rows(rows, FITTING_COST_MAX - json_cost(room_status_json(empty)))
+    fitting = _fitting_rows(rows, FITTING_COST_MAX - json_cost(json_of(empty)))
     is_end = len(fitting) == len(rows)
     if is_end and after is None:
         return status
@@ -56,11 +55,11 @@ def join_report(report: JoinReport) -> JoinReport:
     empty = replace(report, members=(), tried=())
     tried = first_fitting(
         report.tried,
-        lambda attempt: join_json(replace(empty, tried=(attempt,)))["tried"],
+        lambda attempt: json_of(replace(empty, tried=(attempt,)))["tried"],
         TRIED_SHARE,
     )
     warnings = first_fitting(report.warnings, str, WARNINGS_SHARE)
-    left = FITTING_COST_MAX - json_cost(join_json(replace(empty, tried=tried, warnings=warnings)))
+    left = FITTING_COST_MAX - json_cost(json_of(replace(empty, tried=tried, warnings=warnings)))
     rows = list(_rows(report.members))
     fitting = _fitting_rows(rows, left)
     if len(fitting) < len(rows):
@@ -76,7 +75,7 @@ def join_report(report: JoinReport) -> JoinReport:
 def policy_view(view: PolicyView, cursor: str = "") -> PolicyView:
     """Return the policy with the identities behind the cursor that fit."""
     view = replace(view, warnings=first_fitting(view.warnings, str, WARNINGS_SHARE))
-    return _with_fitting_identities(view, cursor, json_cost(policy_json(_bare(view))))
+    return _with_fitting_identities(view, cursor, json_cost(json_of(_bare(view))))
 
 
 def policy_report(report: PolicyReport) -> PolicyReport:
@@ -85,10 +84,10 @@ def policy_report(report: PolicyReport) -> PolicyReport:
     report = replace(
         report,
         view=replace(report.view, warnings=warnings),
-        shut_out=first_fitting(report.shut_out, affected_json, AFFECTED_SHARE),
-        admitted=first_fitting(report.admitted, affected_json, AFFECTED_SHARE),
+        shut_out=first_fitting(report.shut_out, json_of, AFFECTED_SHARE),
+        admitted=first_fitting(report.admitted, json_of, AFFECTED_SHARE),
     )
-    taken = json_cost(policy_report_json(replace(report, view=_bare(report.view))))
+    taken = json_cost(json_of(replace(report, view=_bare(report.view))))
     return replace(report, view=_with_fitting_identities(report.view, "", taken))
 
 

@@ -8,17 +8,18 @@ from dataclasses import replace
 from buddies_core.convert.cursors import task_cursor
 from buddies_core.errors import InvalidInput
 from buddies_core.model.budget import fitting_chars, json_cost
+from buddies_core.model.json_view import json_of
 from buddies_core.model.limits import PAGE_CHARS_MAX
 from buddies_core.model.memory import SNIPPET_CHARS_MAX
 from buddies_core.model.task import TaskList, TaskView, TextPage, result_with
-from buddies_core.model.task_json import description_json, outcome_json, task_json, task_list_json
+from buddies_core.model.task_json import description_json, outcome_json
 from buddies_core.rpc.fitting import FITTING_COST_MAX, fit_items, next_cursor
 
 
 def task_list(tasks: Sequence[TaskView], limit: int, waiting: int) -> TaskList:
     """Return up to `limit` of the tasks; one more says that the list goes on."""
-    room = FITTING_COST_MAX - json_cost(task_list_json(TaskList((), waiting)))
-    fitting = fit_items(tasks[:limit], _short_task, task_json, room)
+    room = FITTING_COST_MAX - json_cost(json_of(TaskList((), waiting)))
+    fitting = fit_items(tasks[:limit], _short_task, json_of, room)
     cursors = [task_cursor(task.place) for task in tasks]
     return TaskList(fitting, waiting, next_cursor(cursors, len(fitting)))
 

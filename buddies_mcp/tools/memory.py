@@ -97,7 +97,7 @@ async def _store_memory(daemon: DaemonClient, arguments: Arguments) -> JsonObjec
         references=arguments.texts("references"),
         supersedes=arguments.text("supersedes"),
     )
-    return json_view.memory_json(view)
+    return json_view.json_of(view)
 
 
 async def _list_memories(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
@@ -126,12 +126,12 @@ async def _get_memory(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
         offset=arguments.integer("offset"),
         limit=arguments.integer("limit"),
     )
-    return json_view.memory_page_json(page)
+    return json_view.json_of(page)
 
 
 async def _delete_memory(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
     deleted = await daemon.delete_memory(arguments.text("id"), arguments.text("reason"))
-    return json_view.deleted_json(deleted)
+    return json_view.json_of(deleted)
 
 
 async def _forget_memory(daemon: DaemonClient, arguments: Arguments) -> JsonObject:

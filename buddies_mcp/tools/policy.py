@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from buddies_core.model.json_view import JsonObject
+from buddies_core.model.json_view import JsonObject, json_of
 from buddies_core.model.policy import IDENTITIES_MAX
-from buddies_core.model.policy_json import policy_json, policy_report_json
 from buddies_mcp.tools.paging import CURSOR
 from buddies_mcp.tools.room import ROOM
 from buddies_mcp.tools.tool import Arguments, Tool, at_once
@@ -38,7 +37,7 @@ async def _set_identity_policy(daemon: DaemonClient, arguments: Arguments) -> Js
         require_signed=arguments.flag("require_signed"),
         confirm=arguments.flag("confirm"),
     )
-    return policy_report_json(report)
+    return json_of(report)
 
 
 async def _add_whitelisted_identity(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
@@ -46,11 +45,11 @@ async def _add_whitelisted_identity(daemon: DaemonClient, arguments: Arguments) 
     report = await change(
         arguments.text("room"), arguments.text("identity"), confirm=arguments.flag("confirm")
     )
-    return policy_report_json(report)
+    return json_of(report)
 
 
 async def _get_identity_policy(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
-    return policy_json(await daemon.get_policy(arguments.text("room"), arguments.text("cursor")))
+    return json_of(await daemon.get_policy(arguments.text("room"), arguments.text("cursor")))
 
 
 POLICY_TOOLS: tuple[Tool, ...] = (

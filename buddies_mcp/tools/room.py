@@ -36,7 +36,7 @@ async def _join_room(daemon: DaemonClient, arguments: Arguments, caller: Caller)
         private=arguments.flag("private"),
     )
     warnings = report.warnings + _overruled(daemon.info, caller.environ)
-    return json_view.join_json(replace(report, warnings=warnings))
+    return json_view.json_of(replace(report, warnings=warnings))
 
 
 def _overruled(info: DaemonInfo, environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -55,7 +55,7 @@ def _overruled(info: DaemonInfo, environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 async def _create_invite(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
-    return json_view.ticket_json(
+    return json_view.json_of(
         await daemon.room_ticket(
             arguments.text("room"), uses=arguments.integer("uses"), expires_s=INVITE_LASTS_S
         )
@@ -67,11 +67,11 @@ async def _leave_room(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
 
 
 async def _list_rooms(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
-    return json_view.rooms_json(await daemon.room_list(arguments.text("cursor")))
+    return json_view.json_of(await daemon.room_list(arguments.text("cursor")))
 
 
 async def _get_room_status(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
-    return json_view.room_status_json(
+    return json_view.json_of(
         await daemon.room_status(arguments.text("room"), arguments.text("cursor"))
     )
 

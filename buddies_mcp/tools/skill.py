@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from buddies_core.clock import SystemClock
 from buddies_core.errors import InvalidInput
-from buddies_core.model import skill_json
+from buddies_core.model import json_view
 from buddies_core.model.json_view import JsonObject
 from buddies_core.model.limits import QUERY_CHARS_MAX
 from buddies_core.model.memory import CONTENT_BYTES_MAX, TAG_BYTES_MAX, TAGS_MAX, TITLE_BYTES_MAX
@@ -42,7 +42,7 @@ async def _publish_skill(daemon: DaemonClient, arguments: Arguments) -> JsonObje
         version=arguments.integer("version"),
         parent_hash=arguments.optional_text("parent_hash") or "",
     )
-    return skill_json.skill_json(skill)
+    return json_view.json_of(skill)
 
 
 async def _search_skills(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
@@ -68,7 +68,7 @@ async def _get_skill(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
         offset=arguments.integer("offset"),
         limit=arguments.integer("limit"),
     )
-    return skill_json.skill_page_json(page)
+    return json_view.json_of(page)
 
 
 async def _vote_skill(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
@@ -78,7 +78,7 @@ async def _vote_skill(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
     report = await daemon.vote_skill(
         room=arguments.text("room"), hash=arguments.text("hash"), score=score
     )
-    return skill_json.vote_json(report)
+    return json_view.vote_json(report)
 
 
 async def _install_skill(daemon: DaemonClient, arguments: Arguments, caller: Caller) -> JsonObject:

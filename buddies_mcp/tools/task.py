@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from buddies_core.errors import DaemonUnavailable
-from buddies_core.model import task_json
+from buddies_core.model import json_view, task_json
 from buddies_core.model.json_view import JsonObject
 from buddies_core.model.limits import CLAIMS_DEFAULT, CLAIMS_MAX, TASK_TIMEOUT_S_MIN
 from buddies_core.model.task import (
@@ -163,7 +163,7 @@ async def _reject_task(daemon: DaemonClient, arguments: Arguments) -> JsonObject
 
 
 async def _list_tasks(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
-    return task_json.task_list_json(
+    return json_view.json_of(
         await daemon.list_tasks(
             room=arguments.optional_text("room"),
             state=arguments.optional_text("state"),

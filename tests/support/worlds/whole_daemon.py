@@ -18,7 +18,7 @@ from buddies_core.inbound import Inbound
 from buddies_core.model.bodies import Body
 from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId, RoomName, topic_of
-from buddies_core.model.json_view import status_json
+from buddies_core.model.json_view import json_of
 from buddies_core.net.driver import NeighborCameUp
 from buddies_core.net.network import Network
 from buddies_core.pb.peer_pb2 import PeerReply, Refusal
@@ -50,7 +50,7 @@ class WholeDaemon:
         What the network counts is left out, and what comes of comparing with members, which begins
         by itself.
         """
-        shown = status_json(await self.client.status())["counters"]
+        shown = json_of(await self.client.status())["counters"]
         assert isinstance(shown, dict)
         of_network = self.parts.inbound.network.counters
         return Counter(

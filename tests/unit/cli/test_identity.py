@@ -4,7 +4,7 @@ import pytest
 
 from buddies_cli.terminal import when
 from buddies_core.clock import SystemClock
-from buddies_core.model.revocation_json import revocation_json
+from buddies_core.model.json_view import json_of
 from tests.support.fakes.identities import (
     ANN,
     NOBODY,
@@ -143,7 +143,7 @@ def test_the_list_names_each_with_what_it_hides(person: Person) -> None:
         "  Received before, and still shown: 2 memories, 0 skills, 0 votes.\n"
     )
     assert person.types("identity", "list", "--json").json == {
-        "results": [revocation_json(REVOKED_OWN), revocation_json(REVOKED)]
+        "results": [json_of(REVOKED_OWN), json_of(REVOKED)]
     }
 
 

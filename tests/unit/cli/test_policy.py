@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from buddies_core.model.policy_json import policy_json, policy_report_json
+from buddies_core.model.json_view import json_of
 from tests.support.fakes.policies import ANN, BEN, LOCKED_OUT, OPEN_VIEW, REPORT, VIEW
 from tests.support.fakes.policy_client import PolicyClient
 from tests.unit.cli.conftest import Person
@@ -58,7 +58,7 @@ def test_a_policy_is_shown_in_words_with_whom_it_lists(
         f"This machine's own identity: {ANN}",
     ]
     assert seen.err == "warning: a warning\n"
-    assert person.types("policy", "show", "feature-a", "--json").json == policy_json(VIEW)
+    assert person.types("policy", "show", "feature-a", "--json").json == json_of(VIEW)
 
 
 def test_an_open_room_says_that_everybody_who_knows_its_name_is_heard(
@@ -79,7 +79,7 @@ def test_a_change_prints_whom_it_drops_and_lets_in(person: Person, daemon: Polic
     assert "Heard from now on (1)" in seen.out
     assert f"ben\t0102030405\tabsent\t{BEN}" in seen.out
     changed = person.types("policy", "add", "feature-a", BEN, "--json")
-    assert changed.json == policy_report_json(REPORT)
+    assert changed.json == json_of(REPORT)
 
 
 @pytest.mark.parametrize("command", [("set", "--identity"), ("add",), ("remove",)])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from buddies_core.model import skill_json
+from buddies_core.model import json_view
 from buddies_core.model.identity import Verified
 from buddies_core.model.skill_file import skill_md
 from tests.support.fakes.skill_client import SkillClient
@@ -81,9 +81,7 @@ def test_a_search_shows_who_said_it_and_how_that_is_known(
     assert "version 2 in feature-a by bob (codex), signed" in seen.out
     assert "rank 2: 3 up, 1 down and 7 that do not count" in seen.out
     assert "carol did not answer: timed out" in seen.err
-    assert person.types("skill", "search", "q", "--json").json == (
-        skill_json.skill_search_json(SEARCH_RESULT)
-    )
+    assert person.types("skill", "search", "q", "--json").json == (json_view.json_of(SEARCH_RESULT))
 
 
 def test_reading_a_skill_shows_its_versions_and_changes(

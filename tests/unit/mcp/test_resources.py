@@ -10,7 +10,7 @@ from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 
 from buddies_core.errors import NotFound, StoreError
-from buddies_core.model import json_view, skill_json
+from buddies_core.model import json_view
 from buddies_core.model.ids import RoomName
 from buddies_core.model.room import RoomList
 from buddies_mcp.link import DaemonLink
@@ -96,9 +96,9 @@ async def test_a_room_a_memory_and_a_skill_are_read_as_their_tools_answer() -> N
         room = await read(client, "buddies://room/caf%C3%A9%2Fdb")
         memory = await read(client, f"buddies://memory/{ID}")
         skill = await read(client, f"buddies://skill/{HASH}")
-    assert room == json_view.room_status_json(await daemon.room_status("café/db"))
-    assert memory == json_view.memory_page_json(await daemon.get_memory(ID))
-    assert skill == skill_json.skill_page_json(await daemon.get_skill(HASH))
+    assert room == json_view.json_of(await daemon.room_status("café/db"))
+    assert memory == json_view.json_of(await daemon.get_memory(ID))
+    assert skill == json_view.json_of(await daemon.get_skill(HASH))
 
 
 @pytest.mark.parametrize("uri", ["buddies://outbox", "buddies://room/", "file:///etc/passwd"])

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from buddies_core.errors import InvalidInput, NotAllowed
-from buddies_core.model import skill_json
+from buddies_core.model import json_view
 from buddies_core.model.json_view import JsonObject
 from buddies_core.model.skill_file import skill_md
 from buddies_mcp import hits
@@ -88,7 +88,7 @@ async def test_the_keys_of_0_1_4_are_there() -> None:
     assert voted == {
         "voted": True, "hash": HASH, "your_score": -1, "new_rank": 2, "counted": False,
     }  # fmt: skip
-    assert skill_json.vote_json(VOTED) == voted
+    assert json_view.vote_json(VOTED) == voted
 
 
 async def test_results_say_who_answered_and_pages_show_the_versions() -> None:

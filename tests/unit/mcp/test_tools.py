@@ -142,7 +142,7 @@ async def test_a_tool_asks_the_daemon_one_question(
 
 async def test_a_tool_answers_with_the_object_that_the_command_line_prints() -> None:
     page = await FakeClient().get_memory("m")
-    assert await call(FakeClient(), "get_memory", id="m") == json_view.memory_page_json(page)
+    assert await call(FakeClient(), "get_memory", id="m") == json_view.json_of(page)
 
 
 async def test_joining_warns_of_settings_that_the_running_daemon_does_not_have(

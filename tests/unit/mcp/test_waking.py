@@ -14,7 +14,7 @@ from mcp.server.session import ServerSession
 from mcp.shared.exceptions import MCPError
 
 from buddies_core.errors import StoreError
-from buddies_core.model import task_json
+from buddies_core.model import json_view
 from buddies_core.model.task import InboxChange, TaskList
 from buddies_mcp.link import DaemonLink
 from buddies_mcp.waking import INBOX_URI, Waking
@@ -139,7 +139,7 @@ async def test_the_inbox_is_a_resource_that_can_be_read_and_subscribed_to() -> N
         await client.subscribe_resource(resource.uri)
         await client.unsubscribe_resource(resource.uri)
     assert isinstance(content, mcp.TextResourceContents)
-    assert json.loads(content.text) == task_json.task_list_json(TaskList((WORKING, FAILED), 3))
+    assert json.loads(content.text) == json_view.json_of(TaskList((WORKING, FAILED), 3))
     assert ("list_tasks", None, "submitted", 20) in daemon.asked
 
 

@@ -158,7 +158,7 @@ OVER = {"timeout_secs": None}
 
 
 def test_a_join_shows_who_is_there_and_what_was_tried() -> None:
-    assert json_view.join_json(JOIN_REPORT) == {
+    assert json_view.json_of(JOIN_REPORT) == {
         "room": "feature-a",
         "ticket": "ticket-text",
         "endpoint_id": SELF.hex(),
@@ -176,7 +176,7 @@ def test_a_room_has_one_row_an_agent_and_one_for_a_member_without() -> None:
     [alice, bob, carol] = ROOM_STATUS.members
     two_agents = (*alice.agents, replace(alice.agents[0], name="codex", user=""))
 
-    shown = json_view.room_status_json(
+    shown = json_view.json_of(
         replace(ROOM_STATUS, members=(replace(alice, agents=two_agents), bob, carol))
     )
 
@@ -211,7 +211,7 @@ def test_a_rotation_shows_who_has_the_new_secret_and_who_has_not() -> None:
     bob = {"endpoint_id": PEER.hex(), "name": "bob"}
     alice = {"endpoint_id": SELF.hex(), "name": "alice"}
 
-    assert json_view.rotate_json(ROTATED) == {
+    assert json_view.json_of(ROTATED) == {
         "room": "feature-a",
         "epoch": 2,
         "removed": [bob],
@@ -233,11 +233,11 @@ def test_a_leave_says_whether_the_machine_stays() -> None:
 
 
 def test_rooms_and_notify_have_the_keys_of_0_1_4() -> None:
-    assert json_view.rooms_json(RoomList((RoomName("a"), RoomName("b")), "b")) == {
+    assert json_view.json_of(RoomList((RoomName("a"), RoomName("b")), "b")) == {
         "rooms": ["a", "b"],
         "next_cursor": "b",
     }
-    assert json_view.rooms_json(RoomList((RoomName("a"),))) == {"rooms": ["a"]}
+    assert json_view.json_of(RoomList((RoomName("a"),))) == {"rooms": ["a"]}
     assert json_view.notify_json(NotifyReport(RoomName("a"), "hello", 2)) == {
         "notified": True,
         "room": "a",
@@ -247,7 +247,7 @@ def test_rooms_and_notify_have_the_keys_of_0_1_4() -> None:
 
 
 def test_a_memory_says_why_it_was_found_only_where_it_was_searched_for() -> None:
-    assert json_view.memory_list_json(MemoryList((MEMORY, FOUND), 2)) == {
+    assert json_view.json_of(MemoryList((MEMORY, FOUND), 2)) == {
         "results": [MEMORY_JSON, FOUND_JSON],
         "damaged": 2,
         "next_cursor": None,
@@ -257,12 +257,12 @@ def test_a_memory_says_why_it_was_found_only_where_it_was_searched_for() -> None
 def test_a_score_is_free_of_the_noise_of_single_precision() -> None:
     assert FOUND.match is not None
     match = replace(FOUND.match, score=0.8999999761581421)
-    assert json_view.memory_json(replace(FOUND, match=match)) == FOUND_JSON | {"score": 0.9}
+    assert json_view.json_of(replace(FOUND, match=match)) == FOUND_JSON | {"score": 0.9}
 
 
 @pytest.mark.parametrize(("score", "weak"), [(0.2499, {"weak": True}), (0.25, {})])
 def test_a_result_with_a_low_score_is_weak(score: float, weak: dict[str, bool]) -> None:
-    found = json_view.memory_json(replace(FOUND, match=a_match(score)))
+    found = json_view.json_of(replace(FOUND, match=a_match(score)))
     assert {key: it for key, it in found.items() if key == "weak"} == weak
 
 
@@ -279,7 +279,7 @@ def test_each_word_of_the_question_is_shown_once_and_not_too_many_of_them() -> N
 def test_a_page_is_the_memory_and_where_it_goes_on() -> None:
     page = MemoryPage(memory=MEMORY, offset=20, next_offset=None, total=63)
 
-    assert json_view.memory_page_json(page) == MEMORY_JSON | {
+    assert json_view.json_of(page) == MEMORY_JSON | {
         "offset": 20,
         "next_offset": None,
         "total": 63,
@@ -287,7 +287,7 @@ def test_a_page_is_the_memory_and_where_it_goes_on() -> None:
 
 
 def test_a_search_names_who_answered_and_who_did_not() -> None:
-    assert json_view.search_json(SEARCH_RESULT) == {
+    assert json_view.json_of(SEARCH_RESULT) == {
         "results": [FOUND_JSON, MEMORY_JSON],
         "left_out": 0,
         "answered": [{"endpoint_id": PEER.hex(), "name": "bob", "results": 1, "elapsed_ms": 12}],
@@ -402,7 +402,7 @@ def test_an_outcome_without_output_says_which_and_why(task: TaskView, error: str
 def test_a_list_of_tasks_says_which_texts_are_cut_and_where_it_goes_on() -> None:
     long = replace(SUBMITTED, description="Run", description_page=TextPage(0, 20))
 
-    assert task_json.task_list_json(TaskList((long, FAILED), 3, "a cursor")) == {
+    assert json_view.json_of(TaskList((long, FAILED), 3, "a cursor")) == {
         "results": [
             SUBMITTED_JSON | {"description": "Run", "truncated": True},
             WORKING_JSON | OVER | {"state": "failed", "error": "no compiler"},
@@ -423,7 +423,7 @@ def test_a_late_result_is_said_not_to_be_submitted(verdict: str, counts: bool) -
 
 
 def test_the_status_shows_everything_the_daemon_says() -> None:
-    assert json_view.status_json(DAEMON_STATUS) == {
+    assert json_view.json_of(DAEMON_STATUS) == {
         "version": __version__,
         "protocol": PROTOCOL,
         "pid": 4711,
