@@ -121,15 +121,21 @@ async def test_what_is_written_after_the_command_has_ended_reaches_neither_resul
 ) -> None:
     monkeypatch.setattr(execution, "PIPES_OPEN_S", 0.01)
     shown: list[str] = []
-    go_on, written = tmp_path / "go-on", tmp_path / "written"
-    later = f"while [ ! -e {go_on} ]; do sleep 0.01; done; echo late; echo late >&2; : > {written}"
-    run = execute(f"setsid sh -c 'trap \"\" PIPE; {later}' & echo done", show=shown.append)
+    apart, go_on, written = tmp_path / "apart", tmp_path / "go-on", tmp_path / "written"
+    later = f"{_waits_for(go_on)}; echo late; echo late >&2; : > {written}"
+    # Until it has a session of its own it goes with the command.
+    child = f"setsid sh -c 'trap \"\" PIPE; : > {apart}; {later}'"
+    run = execute(f"{child} & {_waits_for(apart)}; echo done", show=shown.append)
 
     outcome = await run.run()
     go_on.touch()
     await until(written.exists)
 
     assert (outcome, shown) == (Done("done"), [])
+
+
+def _waits_for(file: Path) -> str:
+    return f"while [ ! -e {file} ]; do sleep 0.01; done"
 
 
 async def test_the_last_line_of_a_script_that_writes_through_tee_is_in_the_result(
