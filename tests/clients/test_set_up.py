@@ -4,8 +4,6 @@ import pytest
 
 from tests.clients.homes import ClientHome
 
-pytestmark = pytest.mark.timeout(180)
-
 CLIENTS = {
     "claude": "✔ Connected",
     "codex": "enabled",  # it only prints its configuration

@@ -4,12 +4,8 @@ import json
 import re
 from collections.abc import Sequence
 
-import pytest
-
 from tests.clients.homes import ClientHome
 from tests.clients.model import Call, Model, scripted
-
-pytestmark = pytest.mark.timeout(180)
 
 ROOM = "feature-a"
 NOTE = "We're using PostgreSQL for the user table"

@@ -8,8 +8,6 @@ import pytest
 from tests.support.worlds.machines import Agent, CommandFailed, Machine, agent_on
 from tests.support.worlds.meeting import eventually
 
-pytestmark = pytest.mark.timeout(90)
-
 ROOM = "feature-a"
 NOTE = "We're using PostgreSQL for the user table"
 

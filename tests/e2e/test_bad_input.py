@@ -25,15 +25,13 @@ from buddies_core.wire.tickets import decode_ticket, encode_ticket
 from tests.support.fakes.node import fake_node
 from tests.support.worlds.machines import CommandFailed, Machine, agent_on
 
-pytestmark = pytest.mark.timeout(60)
-
 ROOM = "feature-a"
 NOTE = "We're using PostgreSQL for the user table"
 QUESTION = "how is the DB set up?"
 MIB = 1 << 20
 NO_MEMORIES = {"results": [], "damaged": 0, "next_cursor": None}
 NOBODY = NodeKey(b"nobody" + bytes(26)).endpoint
-STARTS_WITHIN_S = 20.0
+STARTS_WITHIN_S = 60.0
 
 
 async def told_at_both_doors(machine: Machine, said: str, *, code: int) -> None:
@@ -381,7 +379,7 @@ async def test_a_daemon_that_hangs_is_named_to_all_who_ask_at_once(alice: Machin
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
         try:
-            async with asyncio.timeout(15), asyncio.TaskGroup() as group:
+            async with asyncio.timeout(60), asyncio.TaskGroup() as group:
                 for _ in range(3):
                     group.create_task(_hangs(claude.call("list_rooms")))
                 typed = group.create_task(alice.run("rooms"))

@@ -17,8 +17,6 @@ from rich.cells import cell_len
 
 from tests.support.worlds.machines import Machine
 
-pytestmark = pytest.mark.timeout(90)
-
 ROOM = "feature-a"
 
 
@@ -32,13 +30,13 @@ class Screen:
 
     async def shows(self, text: str) -> None:
         """Wait until this was written."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while text not in self.text:
                 assert await self._read(), f"it ended without {text!r}: {self.text!r}"
 
     async def end(self) -> int:
         """Read what is left, and return the exit code."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while await self._read():
                 pass
             return await self.process.wait()
@@ -120,7 +118,7 @@ async def test_a_program_that_watches_reads_an_object_a_line(alice: Machine) -> 
     assert process.stdout is not None
     stored = 0
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             # What is stored before its first look is no news to it.
             async with asyncio.TaskGroup() as group:
                 reading = group.create_task(process.stdout.readline())

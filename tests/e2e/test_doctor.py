@@ -7,16 +7,12 @@ import tarfile
 from functools import partial
 from pathlib import Path
 
-import pytest
-
 from buddies_core.model.private import Invite
 from buddies_core.paths import Paths
 from buddies_core.store.rocks import RocksStore
 from buddies_core.wire.tickets import decode_ticket
 from tests.support.worlds.machines import Answer, Machine, agent_on
 from tests.support.worlds.meeting import eventually
-
-pytestmark = pytest.mark.timeout(60)
 
 
 async def findings_of(machine: Machine, *words: str, code: int) -> dict[str, list[tuple[str, str]]]:

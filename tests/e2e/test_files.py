@@ -2,12 +2,8 @@
 
 from pathlib import Path
 
-import pytest
-
 from tests.support.worlds.machines import Machine, agent_on
 from tests.support.worlds.meeting import ROOM, eventually
-
-pytestmark = pytest.mark.timeout(120)
 
 
 async def test_what_one_machine_exports_another_imports_as_its_authors_words(

@@ -8,21 +8,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.eventually import until
+from tests.support.processes import alive
 from tests.support.worlds.machines import CommandFailed, Machine
-from tests.support.worlds.meeting import ROOM, eventually
-
-pytestmark = pytest.mark.timeout(60)
-
-
-async def until_ended(machine: Machine, pid: int) -> None:
-    async def is_alive() -> bool:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return False
-        return True
-
-    await eventually(is_alive, lambda alive: not alive)
+from tests.support.worlds.meeting import ROOM
 
 
 @pytest.mark.parametrize("what", ["data", "data/store"])
@@ -39,7 +28,7 @@ async def test_nothing_is_acknowledged_once_the_data_directory_is_deleted_and_th
     with pytest.raises(CommandFailed) as refused:
         await alice.command("memory", "store", "We use PostgreSQL", "--room", ROOM)
     assert "saved" not in str(refused.value)
-    await until_ended(alice, pid)
+    await until(lambda: not alive(pid))
     assert "data_directory_gone" in log.read_text()
 
 

@@ -6,12 +6,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import pytest
-
 from tests.support.worlds.machines import Agent, Machine, agent_on, some_machines
 from tests.support.worlds.meeting import eventually, meet
-
-pytestmark = pytest.mark.timeout(120)
 
 ROOM = "feature-a"
 LONG = "all of it " * 104_857

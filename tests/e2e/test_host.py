@@ -11,16 +11,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-import pytest
-
 from buddies_core.paths import Paths, host_lock_holder
 from buddies_mcp.conversation import LOST
 from tests.support.processes import descendants_of, foster_parent, parent_of
 from tests.support.worlds.machines import Machine
 from tests.support.worlds.meeting import eventually
 from tests.support.worlds.shims import Shim, shake_hands, shim_on
-
-pytestmark = pytest.mark.timeout(120)
 
 ROOM = "feature-a"
 AGENTS = 20
@@ -74,7 +70,7 @@ async def kill_host(machine: Machine, number: signal.Signals = signal.SIGKILL) -
     pid = host_pid(machine)
     assert pid, "a host runs"
     os.kill(pid, number)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while host_pid(machine) == pid:  # noqa: ASYNC110 - not our child: nothing tells us
             await asyncio.sleep(0.01)
     return pid
@@ -148,7 +144,7 @@ async def test_a_client_is_told_of_tasks_as_before_when_its_host_was_killed(
         await eventually(lambda: alice.command("status"), lambda status: len(status["agents"]) == 2)
         worker.told.clear()
         await requester.result("delegate_task", room=ROOM, description="d", wait_secs=0)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while "notifications/resources/updated" not in worker.told:
                 await worker.hears()
 
@@ -329,7 +325,7 @@ async def test_a_flood_of_one_agent_does_not_hold_up_another(alice: Machine) -> 
                 await other.is_well()
                 slowest_s = max(slowest_s, loop.time() - began_s)
             flooder.cancel()
-        assert slowest_s < 5
+        assert slowest_s < 20
 
 
 async def stderr_of(machine: Machine, **more: Any) -> str:
@@ -356,7 +352,7 @@ async def stderr_of(machine: Machine, **more: Any) -> str:
     assert process.stdout is not None
     process.stdin.write("".join(f"{line}\n" for line in lines).encode())
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             answers = [json.loads(await process.stdout.readline()) for _ in lines]
             assert ["result" in answer for answer in answers] == [True, True]
             process.stdin.close()

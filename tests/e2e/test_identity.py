@@ -3,14 +3,12 @@
 from datetime import UTC, datetime
 from functools import partial
 
-import pytest
-
 from buddies_core.clock import SystemClock
 from tests.support.worlds.machines import Machine, agent_on
 from tests.support.worlds.meeting import eventually, meet
 from tests.support.worlds.person import Person, needs
 
-pytestmark = [pytest.mark.timeout(60), needs("ssh-keygen"), needs("git")]
+pytestmark = [needs("ssh-keygen"), needs("git")]
 
 ROOM = "feature-a"
 

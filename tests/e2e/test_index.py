@@ -11,8 +11,6 @@ import pytest
 from tests.support.worlds.machines import Agent, Machine, agent_on
 from tests.support.worlds.meeting import ROOM, eventually
 
-pytestmark = pytest.mark.timeout(120)
-
 NOTES = (
     "We're using PostgreSQL for the user table",
     "The staging cluster is rebooted every Sunday night",

@@ -12,8 +12,6 @@ import pytest
 
 from tests.support.worlds.machines import some_machines
 
-pytestmark = pytest.mark.timeout(120)
-
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "install.sh"
 PROGRAMS = ["buddies", "buddies-cli", "buddies-core"]

@@ -7,14 +7,11 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
-import pytest
 from mcp import Client, StdioServerParameters
 
 from tests.support.processes import descendants_of, foster_parent, parent_of
 from tests.support.worlds.machines import Agent, Machine, agent_on
 from tests.support.worlds.meeting import eventually
-
-pytestmark = pytest.mark.timeout(60)
 
 
 def as_codex_hands_on(machine: Machine) -> dict[str, str]:

@@ -4,8 +4,6 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
-import pytest
-
 from buddies_core.identity.binding import bind
 from buddies_core.identity.node_key import NodeKey
 from buddies_core.model.address import AddressInfo, SocketAddress
@@ -19,8 +17,6 @@ from tests.support.worlds.meeting import ROOM, eventually, names
 from tests.support.worlds.networks import a_mute_port
 from tests.support.worlds.person import an_ed25519_signer
 from tests.support.worlds.under_attack import a_team, attackers_of
-
-pytestmark = pytest.mark.timeout(180)
 
 MADE_UP = 4200
 """More members than are remembered of a room."""

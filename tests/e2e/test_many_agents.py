@@ -9,15 +9,12 @@ import sys
 from contextlib import AsyncExitStack
 from typing import Any
 
-import pytest
-
 from buddies_core import __version__
 from buddies_core.paths import Paths, host_lock_holder
 from buddies_mcp.greeting import greeting
 from tests.support.eventually import until
+from tests.support.processes import alive
 from tests.support.worlds.machines import Machine, agent_on
-
-pytestmark = pytest.mark.timeout(60)
 
 AGENTS = 500
 LINE_BYTES_MAX = 1 << 22
@@ -28,7 +25,7 @@ HELLO = {
 }
 SHORT_LIVED = """\
 import buddies_mcp.host.__main__ as host
-host.IDLE_S, host.LOOKS_EVERY_S = 0.5, 0.05
+host.IDLE_S, host.LOOKS_EVERY_S = 4, 0.05
 host.main()
 """
 CLIENT = """\
@@ -52,14 +49,6 @@ time.sleep(60)
 
 def paths_of(machine: Machine) -> Paths:
     return Paths.from_environment(machine.environment())
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 async def test_five_hundred_agents_are_served_at_once_and_one_more_is_told_why_not(
@@ -103,9 +92,9 @@ async def test_a_host_that_no_agent_has_used_for_a_while_ends_and_the_next_one_s
             holder = host_lock_holder(paths)
             assert holder is not None
             assert holder.pid == host.pid
-            await asyncio.sleep(1)  # longer than it would stay without an agent
+            await asyncio.sleep(5)  # longer than it would stay without an agent
             assert host.returncode is None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert await host.wait() == 0
     finally:
         if host.returncode is None:
@@ -132,9 +121,9 @@ async def test_a_client_that_is_killed_in_a_call_leaves_neither_relay_nor_agent_
         client.send_signal(signal.SIGKILL)
         await client.wait()
 
-        await until(lambda: not is_running(relay))
+        await until(lambda: not alive(relay))
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await names_on(alice) != ["other"]:  # noqa: ASYNC110 - asked of the daemon
                 await asyncio.sleep(0.05)
         assert await other.call("list_rooms") == {"rooms": ["r"]}

@@ -11,8 +11,6 @@ import pytest
 from tests.support.worlds.machines import Agent, CommandFailed, Machine, agent_on, some_machines
 from tests.support.worlds.meeting import ROOM, eventually, meet, names
 
-pytestmark = pytest.mark.timeout(60)
-
 NOTE = "We use PostgreSQL for the user table"
 LIE = "We use SQLite for the user table"
 QUESTION = "which database holds the users?"

@@ -16,8 +16,6 @@ from buddies_core.wire.tickets import decode_ticket, encode_ticket
 from tests.support.worlds.machines import CommandFailed, Machine, agent_on, some_machines
 from tests.support.worlds.meeting import eventually, names
 
-pytestmark = pytest.mark.timeout(60)
-
 ROOM = RoomName("launch")
 NOTE = "The launch is on Friday"
 LATER = "The launch was moved to Monday"

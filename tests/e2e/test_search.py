@@ -4,12 +4,8 @@ import re
 from functools import partial
 from random import Random
 
-import pytest
-
 from tests.support.worlds.machines import Agent, Machine, agent_on
 from tests.support.worlds.meeting import ROOM, all_memories, eventually, names
-
-pytestmark = pytest.mark.timeout(120)
 
 MEMORIES = 100
 ASKED_FOR = 20

@@ -2,12 +2,8 @@
 
 import json
 
-import pytest
-
 from tests.support.worlds.machines import Machine, agent_on
 from tests.support.worlds.meeting import ROOM, eventually, meet
-
-pytestmark = pytest.mark.timeout(120)
 
 STEPS = "# Release\n\n1. run make check\n2. tag the commit\n3. push the tag"
 LONG = "\n".join(f"{n}. migrate table number {n}" for n in range(20_000))

@@ -8,8 +8,6 @@ import time
 from functools import partial
 from typing import Any
 
-import pytest
-
 from tests.support.eventually import until
 from tests.support.worlds.machines import CommandFailed, Machine, agent_on
 from tests.support.worlds.meeting import (
@@ -20,8 +18,6 @@ from tests.support.worlds.meeting import (
     meet,
     names,
 )
-
-pytestmark = pytest.mark.timeout(120)
 
 NOTE = "We're using PostgreSQL for the user table"
 QUESTION = "how is the DB set up?"
@@ -88,18 +84,18 @@ async def test_a_search_waits_for_nobody_once_all_have_answered_and_names_who_is
         await codex.call("store_memory", room=ROOM, content=NOTE)
         await claude.call("search_memory", query=QUESTION)  # loads the models
         began = time.monotonic()
-        found = await claude.call("search_memory", query=QUESTION, timeout_secs=3)
+        found = await claude.call("search_memory", query=QUESTION, timeout_secs=30)
         elapsed_ms = (time.monotonic() - began) * 1000
         print(f"\nsearch with all of three members answering: {elapsed_ms:.0f} ms")  # noqa: T201 - a figure
         assert {answer["name"] for answer in found["answered"]} == {"bob", "carol"}
-        assert elapsed_ms < 2_500, "it did not wait for the deadline"
+        assert elapsed_ms < 15_000, "it did not wait for the deadline"
 
         pid = carol.daemon_pid()
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
         try:
             began = time.monotonic()
-            found = await claude.call("search_memory", query=QUESTION, timeout_secs=8)
+            found = await claude.call("search_memory", query=QUESTION, timeout_secs=30)
             elapsed_s = time.monotonic() - began
         finally:
             os.kill(pid, signal.SIGCONT)
@@ -107,7 +103,7 @@ async def test_a_search_waits_for_nobody_once_all_have_answered_and_names_who_is
         assert [answer["name"] for answer in found["answered"]] == ["bob"]
         [silent] = found["unanswered"]
         assert silent["name"] == "carol"
-        assert elapsed_s < 4, "a moment after the others have answered, and not the deadline"
+        assert elapsed_s < 15, "a moment after the others have answered, and not the deadline"
 
 
 async def test_every_acknowledged_memory_outlives_a_killed_daemon(alice: Machine) -> None:

@@ -15,8 +15,6 @@ import pytest
 from tests.support.worlds.machines import Agent, CommandFailed, Machine, agent_on
 from tests.support.worlds.meeting import ROOM, eventually, meet
 
-pytestmark = pytest.mark.timeout(120)
-
 WORK = "Run the test suite and report failures"
 REPORT = "2 of 314 tests fail: test_login, test_logout"
 
@@ -288,21 +286,21 @@ async def test_a_task_expires_when_it_was_to_though_its_daemon_is_killed_meanwhi
 ) -> None:
     async with pair(alice, bob) as agents:
         task = await agents.claude.call(
-            "delegate_task", room=ROOM, description=WORK, timeout_secs=8, capability="gpu",
+            "delegate_task", room=ROOM, description=WORK, timeout_secs=14, capability="gpu",
             wait_secs=0,
         )  # fmt: skip
         began = time.monotonic()
         assert "no other agent that can do 'gpu' is in room" in task["warning"]
         # The time that passes is what this is about.
-        pending = await agents.claude.call("wait_task", task_id=task["task_id"], wait_secs=4)
+        pending = await agents.claude.call("wait_task", task_id=task["task_id"], wait_secs=9)
         assert pending["status"] == "pending"
         await alice.kill_daemon()
         over = await agents.claude.call("wait_task", task_id=task["task_id"], wait_secs=20)
         assert (over["state"], over["error"]) == (
             "expired",
-            "the task has expired: nobody began within 8 s",
+            "the task has expired: nobody began within 14 s",
         )
-        assert time.monotonic() - began < 11
+        assert time.monotonic() - began < 9 + 14, "its time did not begin anew"
 
 
 async def test_an_output_of_a_megabyte_comes_back_whole(alice: Machine, bob: Machine) -> None:

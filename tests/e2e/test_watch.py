@@ -12,15 +12,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
+from buddies_cli import execution
 from tests.support.eventually import until
+from tests.support.processes import alive
 from tests.support.worlds.machines import Machine
 from tests.support.worlds.meeting import ROOM, eventually
 
-pytestmark = pytest.mark.timeout(120)
-
-HAPPENS_WITHIN_S = 30.0
+HAPPENS_WITHIN_S = 60.0
 
 
 async def both_in_room(alice: Machine, bob: Machine) -> None:
@@ -196,9 +194,8 @@ async def test_two_signals_end_a_watch_whose_command_ignores_the_first(
         began_s = time.monotonic()
         async with asyncio.timeout(HAPPENS_WITHIN_S):
             assert await watch.wait() == 128 + signal.SIGTERM
-    assert time.monotonic() - began_s < 4
-    with pytest.raises(ProcessLookupError):
-        os.kill(command, 0)
+    assert time.monotonic() - began_s < execution.KILL_AFTER_S
+    assert not alive(command)
 
 
 async def test_a_reader_of_the_results_that_has_had_enough_ends_the_watch_quietly(

@@ -12,8 +12,6 @@ from tests.support.worlds.meeting import eventually
 from tests.support.worlds.person import some_person
 from tests.support.worlds.whole_daemon import WholeDaemon, a_whole_daemon
 
-pytestmark = pytest.mark.timeout(120)
-
 SAYS = "another machine uses this machine's key; it spoke "
 
 

@@ -2,8 +2,6 @@
 
 import socket
 
-import pytest
-
 from buddies_core.model.bodies import StatusUpdate
 from buddies_core.model.ids import RoomName
 from buddies_core.net.driver import NeighborCameUp
@@ -14,8 +12,6 @@ from tests.support.worlds.networks import a_network, contents, wait_delivery
 from tests.support.worlds.private_team import SECRET, people
 from tests.support.worlds.whole_daemon import unsigned
 from tests.support.worlds.wiretap import Wiretap, a_wiretap
-
-pytestmark = pytest.mark.timeout(60)
 
 LAUNCH = RoomName("launching")
 NOTE = "the launch of Zephyr is on Friday"

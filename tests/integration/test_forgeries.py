@@ -48,7 +48,7 @@ from tests.support.worlds.whole_daemon import (
     unsigned,
 )
 
-pytestmark = [needs("gpg"), needs("ssh-keygen"), pytest.mark.timeout(60)]
+pytestmark = [needs("gpg"), needs("ssh-keygen")]
 
 BOB = NodeKey(b"b" * 32)
 BENS_KEY = an_ed25519_signer(b"2")

@@ -25,8 +25,6 @@ from tests.support.eventually import until
 from tests.support.worlds.meeting import eventually
 from tests.support.worlds.private_team import SECRET, Someone, people
 
-pytestmark = pytest.mark.timeout(90)
-
 LOBBY = RoomName("lobby")
 FRESH = NodeKey(b"fresh key of carol's".ljust(32))
 

@@ -15,7 +15,7 @@ from tests.support.worlds.index_until_killed import indexed_memory
 
 KILLS = 3
 INDEXED_BEFORE_KILL = 100
-PROCESS_S_MAX = 15
+PROCESS_S_MAX = 60
 
 
 async def indexed_until_killed(path: Path, first: int) -> set[int]:

@@ -381,7 +381,6 @@ DEFECTS: dict[int, Callable[[HostileRoom], Awaitable[None]]] = {
 """By number, what shows that we don't have it; its docstring says what was observed in 0.1.4."""
 
 
-@pytest.mark.timeout(60)
 @needs("gpg")
 @needs("ssh-keygen")
 @needs("git")

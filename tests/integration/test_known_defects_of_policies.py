@@ -122,7 +122,6 @@ DEFECTS: dict[int, Callable[[HostileRoom], Awaitable[None]]] = {
 """By the same numbers."""
 
 
-@pytest.mark.timeout(60)
 @needs("gpg")
 @needs("ssh-keygen")
 @pytest.mark.parametrize(

@@ -15,8 +15,6 @@ from tests.support.worlds.meeting import eventually
 from tests.support.worlds.private_team import Someone, people
 from tests.support.worlds.whole_daemon import a_stranger_among, sealed, unsigned
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @pytest.fixture
 async def team() -> AsyncIterator[tuple[Someone, Someone, Someone]]:

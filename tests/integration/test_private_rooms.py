@@ -31,8 +31,6 @@ from tests.support.worlds.meeting import eventually
 from tests.support.worlds.networks import a_network, wait_delivery
 from tests.support.worlds.private_team import SECRET, Someone, people
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:

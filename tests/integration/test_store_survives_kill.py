@@ -12,7 +12,7 @@ from tests.support.worlds.store_until_killed import a_presence
 
 KILLS = 3
 ACKNOWLEDGED_BEFORE_KILL = 300
-PROCESS_S_MAX = 10
+PROCESS_S_MAX = 60
 
 
 async def acknowledged_until_killed(path: Path, first: int) -> set[int]:

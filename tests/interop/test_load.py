@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
 
-import pytest
-
 from buddies_core.model.ids import EndpointId, TopicId
 from tests.interop.peers import Complaint, Peer, RustConfig
 from tests.interop.swarm import Swarm
@@ -22,7 +20,6 @@ ROUNDS = 10
 EACH_WAY_IN_A_ROUND = 100
 
 
-@pytest.mark.timeout(60)
 async def test_of_a_thousand_messages_each_way_none_is_lost_and_none_comes_twice(
     rust_binary: Path, record_property: Callable[[str, object], None]
 ) -> None:

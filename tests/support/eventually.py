@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 
-async def until(holds: Callable[[], bool], timeout_s: float = 5.0) -> None:
+async def until(holds: Callable[[], bool], timeout_s: float = 30.0) -> None:
     """Let other tasks run until this holds; TimeoutError if it does not in time."""
     async with asyncio.timeout(timeout_s):
         while not holds():  # noqa: ASYNC110 - what is awaited has no event of its own

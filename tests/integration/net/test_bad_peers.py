@@ -38,7 +38,7 @@ JOIN = frame(encode_message(Join(None)))
 )
 async def test_nonsense_ends_the_connection_it_came_by_and_no_other(nonsense: bytes) -> None:
     async with (
-        asyncio.timeout(10),
+        asyncio.timeout(60),
         a_network(1) as alice,
         a_network(2) as bob,
         a_raw_peer(3) as mallory,
@@ -59,7 +59,7 @@ async def test_nonsense_ends_the_connection_it_came_by_and_no_other(nonsense: by
 
 async def test_a_header_that_does_not_come_in_time_ends_the_connection() -> None:
     async with (
-        asyncio.timeout(10),
+        asyncio.timeout(60),
         a_network(1, timing=Timing(first_read_s=0.1)) as alice,
         a_raw_peer(3) as mallory,
     ):
@@ -71,7 +71,7 @@ async def test_a_header_that_does_not_come_in_time_ends_the_connection() -> None
 
 
 async def test_a_stream_in_both_directions_ends_the_connection() -> None:
-    async with asyncio.timeout(10), a_network(1) as alice, a_raw_peer(3) as mallory:
+    async with asyncio.timeout(60), a_network(1) as alice, a_raw_peer(3) as mallory:
         connection = await mallory.connect(alice.address())
         stream = await connection.open_bi()
         await stream.send().write_all(b"?")
@@ -79,7 +79,7 @@ async def test_a_stream_in_both_directions_ends_the_connection() -> None:
 
 
 async def test_a_stream_that_is_reset_does_not_end_the_connection() -> None:
-    async with asyncio.timeout(10), a_network(1) as alice, a_raw_peer(3) as mallory:
+    async with asyncio.timeout(60), a_network(1) as alice, a_raw_peer(3) as mallory:
         await alice.join(TOPIC, ())
         connection = await mallory.connect(alice.address())
         broken = await connection.open_uni()
@@ -91,7 +91,7 @@ async def test_a_stream_that_is_reset_does_not_end_the_connection() -> None:
 
 
 async def test_no_more_streams_are_let_in_at_once_than_there_may_be_topics() -> None:
-    async with asyncio.timeout(10), a_network(1) as alice, a_raw_peer(3) as mallory:
+    async with asyncio.timeout(60), a_network(1) as alice, a_raw_peer(3) as mallory:
         connection = await mallory.connect(alice.address())
         streams = []
         for _ in range(STREAMS_PER_LINK_MAX):
@@ -107,7 +107,7 @@ async def test_no_more_streams_are_let_in_at_once_than_there_may_be_topics() -> 
 
 
 async def test_of_too_many_connections_of_one_peer_the_oldest_is_closed() -> None:
-    async with asyncio.timeout(10), a_network(1) as alice, a_raw_peer(3) as mallory:
+    async with asyncio.timeout(60), a_network(1) as alice, a_raw_peer(3) as mallory:
         connections = [
             await mallory.connect(alice.address()) for _ in range(LINKS_PER_PEER_MAX + 1)
         ]
@@ -120,7 +120,7 @@ async def test_of_too_many_connections_of_one_peer_the_oldest_is_closed() -> Non
 async def test_a_peer_that_never_reads_is_disconnected_while_the_others_go_on() -> None:
     """It takes 1.25 MB of QUIC's and 1 MiB of ours until there is no more room for it."""
     async with (
-        asyncio.timeout(15),
+        asyncio.timeout(60),
         a_network(1, timing=Timing(room_wait_s=0.3)) as alice,
         a_network(2) as bob,
         a_raw_peer(3) as sleeper,
@@ -146,7 +146,7 @@ async def test_a_peer_that_never_reads_is_disconnected_while_the_others_go_on() 
 
 async def test_a_write_that_gets_nowhere_ends_the_connection() -> None:
     async with (
-        asyncio.timeout(10),
+        asyncio.timeout(60),
         a_network(1, timing=Timing(write_stall_s=0.2)) as alice,
         a_raw_peer(3) as sleeper,
     ):
@@ -163,7 +163,7 @@ async def test_a_write_that_gets_nowhere_ends_the_connection() -> None:
 
 
 async def test_a_stream_that_a_peer_refuses_ends_the_connection() -> None:
-    async with asyncio.timeout(10), a_network(1) as alice, a_raw_peer(3) as mallory:
+    async with asyncio.timeout(60), a_network(1) as alice, a_raw_peer(3) as mallory:
         await alice.join(TOPIC, ())
         connection = await mallory.connect(alice.address())
         stream = await connection.open_uni()
@@ -177,7 +177,7 @@ async def test_a_stream_that_a_peer_refuses_ends_the_connection() -> None:
 
 
 async def test_a_peer_that_shares_no_topic_is_parted_from_after_everything_has_arrived() -> None:
-    async with asyncio.timeout(10), a_network(1) as alice, a_raw_peer(3) as rust:
+    async with asyncio.timeout(60), a_network(1) as alice, a_raw_peer(3) as rust:
         await alice.join(TOPIC, ())
         connection = await rust.connect(alice.address())
         stream = await connection.open_uni()
@@ -193,7 +193,7 @@ async def test_a_peer_that_shares_no_topic_is_parted_from_after_everything_has_a
 
 async def test_handshakes_that_are_left_half_open_keep_no_newcomer_out() -> None:
     async with (
-        asyncio.timeout(15),
+        asyncio.timeout(60),
         a_network(1) as alice,
         a_network(2) as bob,
         handshakes_half_open(alice.address(), 80),

@@ -24,13 +24,13 @@ async def test_a_peer_that_does_not_answer_is_given_up_in_time_and_says_where_it
     None
 ):
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout(10), a_network(1) as alice:
+    async with asyncio.timeout(60), a_network(1) as alice:
         with a_mute_port() as port:
             peer = at_port(2, port)
             began_s = loop.time()
             with pytest.raises(Unreachable) as failed:
                 await alice.reach(peer, 0.2)
-            assert 0.2 <= loop.time() - began_s < 2
+            assert 0.2 <= loop.time() - began_s < 5
         assert str(failed.value) == (
             f"peer {short(peer.endpoint)} is not reachable: nothing answered within 0.2 s at "
             f"127.0.0.1:{port}; check that it runs and that these are still its addresses: a new "
@@ -40,7 +40,7 @@ async def test_a_peer_that_does_not_answer_is_given_up_in_time_and_says_where_it
 
 
 async def test_a_connection_that_comes_about_too_late_is_closed() -> None:
-    async with asyncio.timeout(10), a_network(1) as alice, a_raw_peer(2) as slow:
+    async with asyncio.timeout(60), a_network(1) as alice, a_raw_peer(2) as slow:
         with pytest.raises(Unreachable):
             await alice.reach(slow.address, 0.1)
         connection = await slow.accept()
@@ -49,7 +49,7 @@ async def test_a_connection_that_comes_about_too_late_is_closed() -> None:
 
 
 async def test_giving_up_on_a_dial_leaves_what_comes_of_it_usable() -> None:
-    async with asyncio.timeout(10), a_network(1) as alice, a_raw_peer(2) as slow:
+    async with asyncio.timeout(60), a_network(1) as alice, a_raw_peer(2) as slow:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
                 await alice.reach(slow.address, 5)
@@ -63,20 +63,20 @@ async def test_giving_up_on_a_dial_leaves_what_comes_of_it_usable() -> None:
     [(3, "another node answers at"), (1, "that is this node itself")],
 )
 async def test_an_address_of_somebody_else_is_told_as_such(number: int, words: str) -> None:
-    async with asyncio.timeout(10), a_network(1) as alice, a_network(2) as bob:
+    async with asyncio.timeout(60), a_network(1) as alice, a_network(2) as bob:
         with pytest.raises(Unreachable, match=words):
             await alice.reach(at_port(number, bob.udp_port), 5)
 
 
 async def test_a_peer_without_any_address_is_told_as_such() -> None:
-    async with asyncio.timeout(10), a_network(1) as alice:
+    async with asyncio.timeout(60), a_network(1) as alice:
         with pytest.raises(Unreachable, match="no address of it is known; get a new ticket"):
             await alice.reach(PeerAddress(id_of(2)), 5)
 
 
 async def test_a_peer_that_speaks_no_gossip_is_told_as_such() -> None:
     async with (
-        asyncio.timeout(10),
+        asyncio.timeout(60),
         a_network(1) as alice,
         a_raw_peer(2, alpns=(b"/other/1",)) as other,
         asyncio.TaskGroup() as group,
@@ -88,7 +88,7 @@ async def test_a_peer_that_speaks_no_gossip_is_told_as_such() -> None:
 
 
 async def test_new_addresses_are_tried_while_a_dial_to_the_old_ones_is_under_way() -> None:
-    async with asyncio.timeout(10), a_network(1) as alice, a_network(2) as bob:
+    async with asyncio.timeout(60), a_network(1) as alice, a_network(2) as bob:
         with a_mute_port() as port:
             async with asyncio.TaskGroup() as group:
                 group.create_task(alice.reach(at_port(2, port), 5))
@@ -98,7 +98,7 @@ async def test_new_addresses_are_tried_while_a_dial_to_the_old_ones_is_under_way
 
 
 async def test_nodes_that_dial_each_other_at_once_hear_each_other() -> None:
-    async with asyncio.timeout(10), a_network(1) as alice, a_network(2) as bob:
+    async with asyncio.timeout(60), a_network(1) as alice, a_network(2) as bob:
         async with asyncio.TaskGroup() as group:
             group.create_task(alice.reach(bob.address(), 5))
             group.create_task(bob.reach(alice.address(), 5))
@@ -114,7 +114,7 @@ async def test_nodes_that_dial_each_other_at_once_hear_each_other() -> None:
 async def test_the_node_hears_of_a_peer_that_it_wanted_and_that_could_not_be_dialled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with asyncio.timeout(10), a_network(1) as alice:
+    async with asyncio.timeout(60), a_network(1) as alice:
         posted: list[Event] = []
         monkeypatch.setattr(alice._connections._inbox, "post", posted.append)
         alice._connections.send(id_of(2), TOPIC, b"frame", ends_stream=False)
@@ -122,7 +122,7 @@ async def test_the_node_hears_of_a_peer_that_it_wanted_and_that_could_not_be_dia
 
 
 async def test_a_peer_that_could_not_be_dialled_is_dialled_again_when_there_is_reason_to() -> None:
-    async with asyncio.timeout(10), a_network(1) as alice, a_network(2) as bob:
+    async with asyncio.timeout(60), a_network(1) as alice, a_network(2) as bob:
         await bob.join(TOPIC, ())
         await alice.join(TOPIC, (bob.endpoint,))  # of whom no address is known
         await alice.reach(bob.address(), 5)

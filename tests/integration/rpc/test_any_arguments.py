@@ -50,7 +50,6 @@ async def tell(_passed_s: float, _text: str) -> None:
     pass
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("name", [name for name in TOOLS if name != "install_skill"])
 async def test_any_json_for_any_argument_gives_a_result_or_a_refusal(
     name: str, paths: Paths

@@ -17,6 +17,7 @@ from buddies_core.model.task import (
     TextPage,
 )
 from buddies_core.paths import Paths
+from buddies_core.rpc import server
 from tests.support.eventually import until
 from tests.support.fakes.node import FakeNode, fake_node
 from tests.support.fakes.tasks import (
@@ -202,7 +203,11 @@ async def test_of_more_changes_than_anybody_reads_the_newest_are_kept(
         assert [await anext(changes), await anext(changes)] == list(told[-2:])
 
 
-async def test_the_server_closes_at_once_although_some_wait_for_tasks(paths: Paths) -> None:
+async def test_the_server_closes_at_once_although_some_wait_for_tasks(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "GRACE_S", 120.0)
+
     async def waits(client: DaemonClient) -> None:
         assert await client.poll_tasks(timeout_s=50) == ()
 
@@ -210,7 +215,7 @@ async def test_the_server_closes_at_once_although_some_wait_for_tasks(paths: Pat
         assert await client.task_after(ID, 50) == WORKING
 
     async with (
-        asyncio.timeout(1),  # less than the grace of a call
+        asyncio.timeout(40),  # Less than the tasks are waited for.
         AsyncExitStack() as stack,
         asyncio.TaskGroup() as group,
         fake_node(paths) as node,

@@ -17,7 +17,9 @@ from typing import Any
 from mcp import Client, StdioServerParameters
 from mcp_types import TextContent
 
-COMMAND_TIMEOUT_S = 30.0
+from tests.support.processes import alive
+
+COMMAND_TIMEOUT_S = 60.0
 
 
 class CommandFailed(Exception):
@@ -126,7 +128,7 @@ class Machine:
         os.kill(pid, signal.SIGCONT)
         os.kill(pid, number)
         async with asyncio.timeout(COMMAND_TIMEOUT_S):
-            while _is_alive(pid):  # noqa: ASYNC110 - not our child: nothing tells us
+            while alive(pid):  # noqa: ASYNC110 - not our child: nothing tells us
                 await asyncio.sleep(0.01)
 
 
@@ -155,7 +157,7 @@ class Agent:
 async def agent_on(machine: Machine, agent: str = "claude", **more: str) -> AsyncIterator[Agent]:
     """Start an agent's shim, as its client's MCP config would, with `more` in its environment."""
     server = StdioServerParameters(command="buddies", env=machine.environment(agent) | more)
-    async with Client(server, mode="auto", read_timeout_seconds=60) as session:
+    async with Client(server, mode="auto", read_timeout_seconds=120) as session:
         yield Agent(f"{machine.user}'s {agent}", session)
 
 
@@ -194,12 +196,3 @@ def _end(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGCONT)
         os.kill(pid, signal.SIGKILL)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-        # A zombie whose parent does not wait for it is dead enough.
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
-        return False

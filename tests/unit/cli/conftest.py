@@ -117,14 +117,6 @@ class Person:
         return self.machine.daemon.asked
 
 
-def alive(pid: int) -> bool:
-    """Return whether a process is there and not just waiting to be reaped."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
 @pytest.fixture
 def person(capsys: pytest.CaptureFixture[str]) -> Person:
     return Person(capsys)

@@ -17,7 +17,7 @@ from buddies_cli.execution import Done, Execution, NotDone, NotHere, Outcome
 from buddies_core.model.task import OUTPUT_BYTES_MAX, TaskView
 from tests.support.eventually import until
 from tests.support.fakes.tasks import TASK_ID, WORKING
-from tests.unit.cli.conftest import alive
+from tests.support.processes import alive
 
 ID = str(TASK_ID)
 
@@ -104,7 +104,7 @@ async def test_what_a_command_leaves_running_is_ended_with_it(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("leave_running", ["(sleep 60) &", "setsid sleep 60 &"])
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(40)
 async def test_a_result_does_not_wait_for_what_keeps_the_pipes_open(
     leave_running: str, tmp_path: Path
 ) -> None:
@@ -190,7 +190,7 @@ async def test_to_cancel_again_kills_a_command_that_takes_its_time(tmp_path: Pat
         began_s = time.monotonic()
 
     assert not alive(int(pid.read_text()))
-    assert time.monotonic() - began_s < execution.KILL_AFTER_S / 2
+    assert time.monotonic() - began_s < execution.KILL_AFTER_S
 
 
 async def test_who_cancels_the_run_ends_the_command(tmp_path: Path) -> None:

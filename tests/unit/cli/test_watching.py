@@ -14,7 +14,8 @@ from buddies_core.model.task import SubmitVerdict, TaskView
 from tests.support.eventually import until
 from tests.support.fakes.client import FakeClient
 from tests.support.fakes.tasks import CANCELED, PARENT_ID, TASK_ID, WORKING
-from tests.unit.cli.conftest import Person, Worked, alive
+from tests.support.processes import alive
+from tests.unit.cli.conftest import Person, Worked
 
 ID = str(TASK_ID)
 OTHER = replace(WORKING, id=PARENT_ID)

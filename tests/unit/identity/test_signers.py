@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import time
 from collections import Counter
 
 import pytest
@@ -322,10 +321,8 @@ async def test_a_signature_is_checked_once(ann: Person) -> None:
     args = (GpgIdentity(fingerprint), PAYLOAD, signature, "buddies")
     first = await check.verify(*args)
     (ann.home / "gnupg").rename(ann.home / "away")  # now gpg would not know the key
-    begun = time.perf_counter()
     assert await check.verify(*args) is first
     assert first.good
-    assert time.perf_counter() - begun < 0.01
 
 
 async def test_gpg_that_is_busy_or_stuck_is_not_taken_for_a_missing_key(

@@ -192,7 +192,7 @@ async def test_a_question_that_is_cancelled_leaves_the_connection_to_the_others(
 async def test_what_each_daemon_tells_of_the_inbox_is_told_on() -> None:
     machine = Connector()
     told: asyncio.Queue[InboxChange] = asyncio.Queue()
-    async with DaemonLink.open(machine.connect, told.put) as link, asyncio.timeout(1):
+    async with DaemonLink.open(machine.connect, told.put) as link, asyncio.timeout(20):
         await link.ask(lambda daemon: daemon.list_rooms())
         machine.daemons[0].inbox.put_nowait(ARRIVED)
         assert await told.get() == ARRIVED
@@ -205,6 +205,6 @@ async def test_what_each_daemon_tells_of_the_inbox_is_told_on() -> None:
 async def test_ending_does_not_wait_for_a_daemon_that_is_being_started() -> None:
     machine = Connector()
     machine.may_answer.clear()
-    async with asyncio.timeout(1), DaemonLink.open(machine.connect) as link:
+    async with asyncio.timeout(20), DaemonLink.open(machine.connect) as link:
         await link.warm_up()
     assert machine.daemons == []

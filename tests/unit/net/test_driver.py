@@ -143,7 +143,7 @@ async def test_what_this_node_says_goes_out_while_nobody_acts_on_anything_receiv
             blocked = group.create_task(driven.receive(a_gossip(CREDITS_PER_PEER)))
             await asyncio.sleep(0)
             driven.outgoing.sent.clear()
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(20):
                 await driven.inbox.post_and_wait(BroadcastRequested(TOPIC, b"hello"))
             assert [type(it[0]) for it in driven.outgoing.sent if it] == [Gossip]
             assert not blocked.done()
@@ -169,14 +169,14 @@ async def test_a_peer_out_of_credits_leaves_the_others_theirs() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
                 await inbox.receive(MessageReceived(TOPIC, peer, Join(None)))
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(20):
         for _ in range(CREDITS_PER_PEER):
             await inbox.receive(MessageReceived(TOPIC, peers[-1], Join(None)))
     with pytest.raises(TimeoutError):  # All peers together have taken all there are.
         async with asyncio.timeout(0.01):
             await inbox.receive(MessageReceived(TOPIC, ME, Join(None)))
     (await inbox.next()).credit.give_back()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(20):
         await inbox.receive(MessageReceived(TOPIC, ME, Join(None)))
 
 
