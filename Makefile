@@ -14,7 +14,7 @@ SIDE_BY_SIDE := -n 4
 ALONE := tests/e2e/test_attacks.py tests/e2e/test_made_up_members.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto fmt lint types test unit sim sim-plots picture sim-history sim-private chaos-tasks world fuzz soak integration e2e interop clients bench bench-search bench-history conformance demo check lock
+.PHONY: help setup proto fmt lint types test unit sim sim-plots picture sim-history sim-private chaos chaos-tasks world fuzz soak integration e2e interop clients bench bench-search bench-history conformance demo check lock
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -65,6 +65,9 @@ fuzz: $(READY)  ## every decoder with bytes that are almost right; MINUTES= (10)
 
 soak: $(READY)  ## five machines through kills, sleep, full disks and wrong clocks; MINUTES= (10), SEED= replays; draws a chart
 	@scripts/offline python -m tests.soak.run --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
+
+chaos: $(READY)  ## whole machines killed, frozen, cut off, filled up, 200 seeds; SEEDS= for more, SEED= replays one
+	@nice python -m tests.simulation.chaos $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200))
 
 sim-history: $(READY)  ## histories of nodes that crash, sleep and are split, 200 seeds; SEEDS= for more, SEED= replays one
 	@nice python -m tests.simulation.history $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200))

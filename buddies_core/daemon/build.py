@@ -4,21 +4,20 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from random import SystemRandom
+from typing import Any
 
-from buddies_core.clock import SystemClock
 from buddies_core.daemon.config import Config
 from buddies_core.daemon.keeping import Keeping
 from buddies_core.daemon.legacy import LegacyPorts, message_signer
+from buddies_core.daemon.outside import Outside
 from buddies_core.daemon.service import DaemonSelf
 from buddies_core.daemon.skills import open_skills
 from buddies_core.errors import StoreError
 from buddies_core.finding.embedder import MINILM, Embedder
-from buddies_core.finding.index import Index
 from buddies_core.finding.local_search import LocalSearch
 from buddies_core.history.service import History
 from buddies_core.identity.choosing import open_signer
@@ -78,9 +77,23 @@ class Parts:
     skills: Skills
     embedder: Embedder
 
+    def loops(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        """Return what runs for as long as the daemon does."""
+        return (
+            self.store.upgrade(),
+            self.inbound.run(),
+            self.memories.run(),
+            self.tasks.run(),
+            self.skills.run(),
+            self.history.run(),
+            *((self.legacy.run(),) if self.legacy else ()),
+        )
+
 
 @asynccontextmanager
-async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
+async def build(
+    config: Config, stop: asyncio.Event, outside: Outside | None = None
+) -> AsyncIterator[Parts]:
     """Open the store, the endpoint, the rooms and all between them; close them backwards.
 
     The caller holds the data directory's lock. Setting `stop` is left to the Stop request.
@@ -90,12 +103,13 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
         StoreError: the data directory or what is in it can't be used.
         BuddiesError: the endpoint can't be made.
     """
-    clock, rng, counters = SystemClock(), SystemRandom(), Counter[str]()
+    outside = outside or Outside()
+    clock, rng, counters = outside.clock, outside.rng, Counter[str]()
     started_s = clock.now_s()
     paths = config.paths
     async with AsyncExitStack() as stack:
         key = load_or_create(paths.node_key)
-        store = await stack.enter_async_context(RocksStore.open(paths.store, config.quotas))
+        store = await stack.enter_async_context(outside.open_store(paths.store, config.quotas))
         latest_ms = store.watermark(SENT_AT)
         signer = await open_signer(config.environ, paths.data_dir, key.endpoint, latest_ms)
         verifier = Verifier(config.environ, clock)
@@ -113,6 +127,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
                 ),
                 clock,
                 rng,
+                outside.bind,
             )
         )
         _remember_port(paths.udp_port, network.udp_port)
@@ -133,8 +148,10 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
         links = Links(store, bindings, hidden)
         documents = MemoryDocuments(store, links)
         model = await asyncio.to_thread(config.model.choice) if config.model else MINILM
-        embedder = await stack.enter_async_context(Embedder.open(model))
-        index = await stack.enter_async_context(Index.open(paths.index, documents, embedder))
+        embedder = await stack.enter_async_context(outside.open_embedder(model))
+        index = await stack.enter_async_context(
+            outside.open_index(paths.index, documents, embedder)
+        )
         gate = Gate(policies, bindings, key.endpoint, clock, counters)
         members = LegacyMembers(store, clock) if config.legacy else None
         clocks = PeerClocks(clock)
@@ -205,6 +222,7 @@ async def build(config: Config, stop: asyncio.Event) -> AsyncIterator[Parts]:
             open_skills(
                 store=store.skills,
                 index_directory=paths.index / "skills",
+                open_index=outside.open_index,
                 embedder=embedder,
                 rooms=rooms,
                 signer=signer.for_signing,

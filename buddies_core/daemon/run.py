@@ -37,16 +37,7 @@ async def run(config: Config) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         async with build(config, stop) as parts, asyncio.TaskGroup() as group:
-            working = [
-                group.create_task(parts.store.upgrade()),
-                group.create_task(parts.inbound.run()),
-                group.create_task(parts.memories.run()),
-                group.create_task(parts.tasks.run()),
-                group.create_task(parts.skills.run()),
-                group.create_task(parts.history.run()),
-            ]
-            if parts.legacy:
-                working.append(group.create_task(parts.legacy.run()))
+            working = [group.create_task(loop) for loop in parts.loops()]
             group.create_task(_watch(config.paths, parts.store, stop))
             async with serve(config.paths, parts.services):
                 parts.embedder.warm()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from buddies_core.asking.ports import LegacyPort
 from buddies_core.clock import Clock
+from buddies_core.daemon.outside import OpenIndex
 from buddies_core.finding.embedder import Embedder
 from buddies_core.finding.index import Index
 from buddies_core.finding.local_search import LocalSearch
@@ -38,6 +39,7 @@ async def open_skills(
     *,
     store: SkillStore,
     index_directory: Path,
+    open_index: OpenIndex,
     embedder: Embedder,
     rooms: Rooms,
     signer: Signer | None,
@@ -54,7 +56,7 @@ async def open_skills(
         StoreError: the index's directory can't be written.
     """
     documents = SkillDocuments(store)
-    async with Index.open(index_directory, documents, embedder) as index:
+    async with open_index(index_directory, documents, embedder) as index:
         copies = Copies(rooms, verify, clock, counters)
         ballots = Ballots(store, electorate, rooms.endpoint, revocations, clock, counters)
         search = SkillSearch(

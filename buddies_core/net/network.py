@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from random import Random
+from typing import TypeAlias
 
 from buddies_core.clock import Clock
 from buddies_core.errors import Busy, NotFound
@@ -43,6 +44,8 @@ waits for the daemon, so that the client hears the daemon's own words."""
 _REACHABLE_PAUSE_S = 0.05
 # What is left after that waits for peers that are gone.
 _END_TIMEOUT_S = 0.5
+Bind: TypeAlias = Callable[..., Awaitable[tuple[Endpoint, tuple[str, ...]]]]
+"""See `endpoint.bind`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +105,9 @@ class Network:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, config: NetConfig, clock: Clock, rng: Random) -> AsyncIterator["Network"]:
+    async def open(
+        cls, config: NetConfig, clock: Clock, rng: Random, bind: Bind = bind
+    ) -> AsyncIterator["Network"]:
         """Yield the network; afterwards all topics are left and all connections closed.
 
         Raises:
