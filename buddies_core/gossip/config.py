@@ -22,9 +22,11 @@ class GossipConfig:
     shuffle_interval_s: float = 60.0
     neighbor_request_timeout_s: float = 0.5
 
-    # Times: iroh-gossip's. The first wait must exceed what the tree needs to deliver.
+    # Times: the first wait must exceed what the tree needs to deliver, and is iroh-gossip's. It
+    # turns to the next announcer after 0.04 s, which is less than a round trip of many pairs: so
+    # the first one's answer is still under way, and both bring the message.
     graft_timeout_1_s: float = 0.08
-    graft_timeout_2_s: float = 0.04
+    graft_timeout_2_s: float = 0.08
     dispatch_timeout_s: float = 0.005
     cache_evict_interval_s: float = 1.0
     message_id_retention_s: float = 90.0
@@ -61,6 +63,9 @@ class GossipConfig:
     only_neighbors_in_tree: bool = True
     # A connection is closed only if no topic needs it, as a neighbor's or for a request under way.
     disconnect_only_unused_peers: bool = True
+    # A neighbor that has announced a message has it, so it is neither sent it nor told of it. Rust
+    # pushes it all the same along an edge that has just been grafted, and gets a Prune.
+    spares_announcers: bool = True
     # Who quits sends its lazy neighbors whole what they may not have grafted yet: the newest of
     # what is this young. In Rust, whoever only announced its goodbye is gone when they ask.
     pushed_on_quit_max: int = 16
@@ -89,6 +94,7 @@ OURS = GossipConfig()
 """What the product runs with."""
 
 EXACT = GossipConfig(
+    graft_timeout_2_s=0.04,
     announced_to_new_neighbor_max=0,
     announced_rounds_max=0,
     message_cache_retention_s=30.0,
@@ -96,6 +102,7 @@ EXACT = GossipConfig(
     refill_after_failed_request=False,
     only_neighbors_in_tree=False,
     disconnect_only_unused_peers=False,
+    spares_announcers=False,
     pushed_on_quit_max=0,
     keep_first_hand_data=False,
     peer_data_kept_max=2**63,

@@ -9,7 +9,7 @@ tree, and from then on each node gets a message about once.
 
 The lazy edges mend the tree. A node that hears of a message it lacks waits a while, as it may be
 on its way (80 ms), then grafts: it takes the first announcer as eager again, and asks it for the
-message. If that fails too it turns to the next announcer, every 40 ms, until none is left.
+message. If that fails too it turns to the next announcer, every 80 ms, until none is left.
 
 They also shorten it. A message counts its relays (`round`); if an announcement came with a round
 that is smaller by seven or more, that edge replaces the one that brought the message.
@@ -19,6 +19,7 @@ neighbor nor a cache has is lost: there is no history here.
 """
 
 from collections import Counter, OrderedDict, deque
+from collections.abc import Set
 from itertools import islice
 
 from blake3 import blake3
@@ -86,12 +87,12 @@ class PlumTree:
         assert len(content) <= CONTENT_BYTES_MAX, "larger than any peer takes"
         id = message_id(content)
         if neighbors_only:
-            self._push(Gossip(id, content, _NEIGHBORS_SCOPE), self._me)
+            self._push(Gossip(id, content, _NEIGHBORS_SCOPE), {self._me})
             return
         gossip = Gossip(id, content, SwarmScope(0))
         self._keep(gossip, 0, now_s)
-        self._announce(id, 0, self._me)
-        self._push(gossip, self._me)
+        self._announce(id, 0, {self._me})
+        self._push(gossip, {self._me})
 
     def receive(self, sender: EndpointId, message: PlumTreeMessage, now_s: float) -> None:
         """Apply a peer's message; the peer need not be a neighbor."""
@@ -161,9 +162,12 @@ class PlumTree:
         next_round = (round + 1) & 0xFFFF  # Rust's u16 wraps.
         onward = Gossip(gossip.id, gossip.content, SwarmScope(next_round))
         self._keep(onward, next_round, now_s)
-        self._push(onward, sender)
-        self._announce(gossip.id, next_round, sender)
         announcers = self._stop_missing(gossip.id)
+        have_it = {sender}
+        if announcers and self._config.spares_announcers:
+            have_it.update(peer for peer, _ in announcers)
+        self._push(onward, have_it)
+        self._announce(gossip.id, next_round, have_it)
         if announcers:
             self._optimize(sender, next_round, announcers)
 
@@ -308,14 +312,14 @@ class PlumTree:
 
     # What goes out
 
-    def _push(self, gossip: Gossip, sender: EndpointId) -> None:
+    def _push(self, gossip: Gossip, have_it: Set[EndpointId]) -> None:
         for peer in self._eager:
-            if peer != sender:
+            if peer not in have_it:
                 self._send(peer, gossip)
 
-    def _announce(self, id: MessageId, round: int, sender: EndpointId) -> None:
+    def _announce(self, id: MessageId, round: int, have_it: Set[EndpointId]) -> None:
         for peer in self._lazy:
-            if peer != sender:
+            if peer not in have_it:
                 self._announcing.setdefault(peer, []).append((id, round))
         # Also with nobody to tell, as in Rust: the next announcement then leaves the sooner.
         if not self._dispatches:

@@ -32,6 +32,7 @@ def test_exact_has_the_numbers_of_iroh_gossip() -> None:
         "refill_after_failed_request": False,
         "only_neighbors_in_tree": False,
         "disconnect_only_unused_peers": False,
+        "spares_announcers": False,
         "pushed_on_quit_max": 0,
         "keep_first_hand_data": False,
         "pushed_on_quit_age_s": 0.25,
@@ -46,13 +47,15 @@ def test_exact_has_the_numbers_of_iroh_gossip() -> None:
     }
 
 
-def test_ours_keeps_the_views_and_the_timers_of_the_tree() -> None:
+def test_ours_keeps_the_views_and_the_first_timer_of_the_tree() -> None:
     changed = {
         field.name
         for field in fields(OURS)
         if getattr(OURS, field.name) != getattr(EXACT, field.name)
     }
     assert changed == {
+        "graft_timeout_2_s",
+        "spares_announcers",
         "message_cache_retention_s",
         "announced_to_new_neighbor_max",
         "announced_rounds_max",

@@ -164,6 +164,19 @@ def test_a_message_is_not_announced_to_the_lazy_neighbor_that_sent_it() -> None:
     assert it.expire(DispatchTimer(), 0.005) == [send(C, IHave(((HI, 1),)))]
 
 
+@pytest.mark.parametrize(("config", "is_spared"), [(EXACT, False), (OURS, True)])
+def test_only_rust_sends_or_announces_a_message_to_whoever_has_announced_it(
+    config: GossipConfig, is_spared: bool
+) -> None:
+    it = tree(eager=(A, B), lazy=(C, D), config=config)
+    it.receive(B, IHave(((HI, 1),)), 0.0)
+    it.receive(C, IHave(((HI, 1),)), 0.0)
+    pushed = [] if is_spared else [send(B, hi(1))]
+    assert without_timers(it.receive(A, hi(0), 0.01)) == [*pushed, deliver(b"hi", A, 0)]
+    announced = [] if is_spared else [send(C, IHave(((HI, 1),)))]
+    assert it.expire(DispatchTimer(), 0.015) == [*announced, send(D, IHave(((HI, 1),)))]
+
+
 def test_a_message_from_a_stranger_is_taken_like_any_other() -> None:
     it = tree(eager=(A,))
     commands = it.receive(STRANGER, hi(0), 0.0)
@@ -261,9 +274,9 @@ def test_an_announcer_that_repeats_itself_takes_no_place_of_another() -> None:
     for _ in range(OURS.announcers_per_id_max):
         it.receive(A, IHave(((HI, 1), (HI, 1))), 0.0)
     it.receive(B, IHave(((HI, 2),)), 0.01)
-    assert it.expire(GraftTimer(HI), 0.080) == [send(A, Graft(HI, 1)), graft_in(0.040)]
-    assert it.expire(GraftTimer(HI), 0.120) == [send(B, Graft(HI, 2)), graft_in(0.040)]
-    assert it.expire(GraftTimer(HI), 0.160) == []
+    assert it.expire(GraftTimer(HI), 0.080) == [send(A, Graft(HI, 1)), graft_in(0.080)]
+    assert it.expire(GraftTimer(HI), 0.160) == [send(B, Graft(HI, 2)), graft_in(0.080)]
+    assert it.expire(GraftTimer(HI), 0.240) == []
 
 
 def test_a_neighbor_that_announces_what_nobody_has_takes_no_place_of_the_others() -> None:
@@ -271,7 +284,7 @@ def test_a_neighbor_that_announces_what_nobody_has_takes_no_place_of_the_others(
     made_up = [MessageId(number.to_bytes(32, "big")) for number in range(OURS.missing_ids_max)]
     it.receive(A, IHave(tuple((id, 0) for id in made_up)), 0.0)
     assert it.receive(B, IHave(((HI, 2),)), 0.01) == [graft_in(0.080)]
-    assert it.expire(GraftTimer(HI), 0.090) == [send(B, Graft(HI, 2)), graft_in(0.040)]
+    assert it.expire(GraftTimer(HI), 0.090) == [send(B, Graft(HI, 2)), graft_in(0.080)]
     # Once it was asked in vain, it may name as many anew.
     for id in made_up:
         it.expire(GraftTimer(id), 0.1)
@@ -386,7 +399,8 @@ def test_only_rust_lets_a_stranger_into_the_tree(
 def test_a_message_that_only_a_stranger_announced_is_asked_of_it(config: GossipConfig) -> None:
     it = tree(eager=(A,), config=config)
     it.receive(STRANGER, IHave(((HI, 1),)), 0.0)
-    assert it.expire(GraftTimer(HI), 0.080) == [send(STRANGER, Graft(HI, 1)), graft_in(0.040)]
+    again = graft_in(config.graft_timeout_2_s)
+    assert it.expire(GraftTimer(HI), 0.080) == [send(STRANGER, Graft(HI, 1)), again]
     assert split(it) == ({A, STRANGER} if config == EXACT else {A}, set())
 
 
