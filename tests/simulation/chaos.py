@@ -368,8 +368,13 @@ async def _memories(parts: Parts) -> list[object]:
 
 
 async def _skills(parts: Parts) -> list[object]:
+    """Return what is listed, without ranks.
+
+    Votes are among the items. Which of them count differs: those of members that were gone before
+    this machine could meet them are strangers' to it.
+    """
     listed = await parts.skills.list(DEMO, (), 100_000)
-    return [(it.hash, it.title, it.votes) for it in listed.results]
+    return [(it.hash, it.title) for it in listed.results]
 
 
 def play(seed: int, harm_s: float = HARM_S) -> Outcome:
