@@ -6,11 +6,13 @@ from urllib.parse import quote
 PROTOCOL = 6
 """Raised with every change of `proto/`: an older program drops silently what it does not know.
 Handshake and Stop stay as they are for ever, so that any two versions can at least part."""
-PROTO_HASH = "c738b0d16d1cfe37"
+PROTO_HASH = "7a7e55139a63e185"
 """Stands for `proto/` without its comments; a test compares it, so that nobody forgets PROTOCOL."""
 
 AGENT_METADATA = "buddies-agent"
 """The metadata key under which a call names the attached agent that makes it."""
+WAITING_METADATA = "buddies-waiting"
+"""The trailing metadata key under which an answer says how many tasks wait for that agent."""
 
 ERROR_DOMAIN = "buddies"
 """Of the ErrorInfo that comes with each error; its reason is the name of a class in `errors`."""

@@ -108,7 +108,10 @@ class DaemonLink:
             return False
         daemon = connected.result()
         try:
-            await daemon.list_rooms()
+            # Whether a daemon that runs answers, the question finds out by itself. To ask it that
+            # before would make each call wait twice.
+            if not daemon.is_there:
+                await daemon.list_rooms()
             # Connecting replaces it. Another question that is being put to it would be cut off.
             return self._questions > 1 or not await daemon.is_replaceable()
         except DaemonUnavailable as error:

@@ -80,7 +80,8 @@ async def call_tool(
 
         async def question(daemon: DaemonClient) -> JsonObject:
             answer = await tool.ask(daemon, arguments, call)
-            return _warned(answer | await _inbox(daemon), daemon.version_warning)
+            waiting: JsonObject = {"inbox": it} if (it := daemon.waiting_tasks) else {}
+            return _warned(answer | waiting, daemon.version_warning)
 
         return render.result(await link.ask(question), tool.as_text)
     except BuddiesError as error:
@@ -92,16 +93,6 @@ async def call_tool(
             " Details are in host.log in the data directory of buddies, or in your client's MCP log"
             " where BUDDIES_MCP_HOST is off. Calling it again the same way is unlikely to help."
         )
-
-
-async def _inbox(daemon: DaemonClient) -> JsonObject:
-    """Return how many tasks wait for this agent, if any do; not knowing it spoils no answer."""
-    try:
-        waiting = await daemon.waiting_tasks()
-    except BuddiesError as error:
-        logger.debug("inbox_unknown reason=%s", error)
-        waiting = 0
-    return {"inbox": waiting} if waiting else {}
 
 
 def _warned(answer: JsonObject, warning: str) -> JsonObject:

@@ -24,11 +24,9 @@ AnswerT = TypeVar("AnswerT")
 @overload
 async def answer_of(call: aio.UnaryUnaryCall[RequestT, ReplyT]) -> ReplyT: ...
 @overload
-async def answer_of(
-    call: aio.UnaryStreamCall[RequestT, ReplyT], answer: Awaitable[AnswerT]
-) -> AnswerT: ...
+async def answer_of(call: aio.Call, answer: Awaitable[AnswerT]) -> AnswerT: ...
 async def answer_of(call: aio.Call, answer: Awaitable[object] | None = None) -> object:
-    """Return the answer to a call, or the next one, which is `answer`, to one that has many.
+    """Return the answer to a call, or `answer`, such as the next one to a call that has many.
 
     Cancelling this cancels the call. The error is the one that asyncio raises, with its message.
 

@@ -89,6 +89,11 @@ class DaemonClient(
         return self.info.agents
 
     @property
+    def is_there(self) -> bool:
+        """Whether the daemon that has our agent attached runs, as far as can be told unasked."""
+        return self._connection.is_there
+
+    @property
     def version_warning(self) -> str:
         """What everybody is told while daemon and program are of two versions; empty otherwise."""
         return outdated(self.info)

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 import grpc
-from google.rpc.error_details_pb2 import ErrorInfo
 from grpc import aio
-from grpc_status import rpc_status
 
-from buddies_core import __version__, errors
+from buddies_core import __version__
+from buddies_core.client.alive import is_alive
 from buddies_core.client.answers import answer_of, nobody_cancelled
 from buddies_core.client.inbox import Inbox
+from buddies_core.client.reasons import ERRORS, reason_of
 from buddies_core.client.versions import mismatch
 from buddies_core.convert.codec import from_proto
 from buddies_core.errors import (
@@ -32,8 +32,8 @@ from buddies_core.errors import (
 from buddies_core.local_protocol import (
     AGENT_METADATA,
     CHANNEL_OPTIONS,
-    ERROR_DOMAIN,
     PROTOCOL,
+    WAITING_METADATA,
     grpc_address,
 )
 from buddies_core.model.task import InboxChange
@@ -59,24 +59,6 @@ CLIENT_OPTIONS = (
     # Otherwise a new client would inherit the pause of an old one that has failed to connect.
     ("grpc.use_local_subchannel_pool", 1),
 )
-
-ERRORS: dict[str, type[BuddiesError]] = {
-    cls.__name__: cls
-    for cls in (
-        errors.InvalidInput,
-        errors.NotFound,
-        errors.NotAllowed,
-        errors.NotAttached,
-        errors.TimedOut,
-        errors.Busy,
-        errors.Unreachable,
-        errors.QuotaExceeded,
-        errors.StoreError,
-        errors.WireError,
-        errors.BuddiesError,
-    )
-}
-"""The reasons that `rpc.errors` gives."""
 
 RequestT = TypeVar("RequestT")
 ReplyT = TypeVar("ReplyT")
@@ -130,12 +112,15 @@ class Connection:
     """Who answered the last handshake."""
     inbox: Inbox
     """What the daemon tells of tasks that wait for the attached agent."""
+    waiting: int
+    """How many tasks the attached agent could claim when the last answer was given."""
 
     def __init__(
         self, paths: Paths, socket: Path, channel: aio.Channel, tasks: asyncio.TaskGroup
     ) -> None:
         self.channel = channel
         self.inbox = Inbox()
+        self.waiting = 0
         self._paths = paths
         self._socket = socket
         self._tasks = tasks
@@ -198,7 +183,19 @@ class Connection:
     ) -> ReplyT:
         metadata = await self._metadata()
         with self._our_errors(timeout_s):
-            return await answer_of(method(request, timeout=timeout_s, metadata=metadata))
+            call = method(request, timeout=timeout_s, metadata=metadata)
+            return await answer_of(call, self._answered(call))
+
+    async def _answered(self, call: aio.UnaryUnaryCall[RequestT, ReplyT]) -> ReplyT:
+        reply = await call
+        self._take_in(await call.trailing_metadata())
+        return reply
+
+    def _take_in(self, metadata: aio.Metadata | None) -> None:
+        """Take in how many tasks wait, which the daemon says to attached agents alone."""
+        for key, value in metadata or ():
+            if key == WAITING_METADATA:
+                self.waiting = int(value)
 
     def _was_replaced(self) -> bool:
         """Return whether attaching again is worth trying: to a daemon started this moment.
@@ -223,8 +220,9 @@ class Connection:
             while True:
                 with self._our_errors(timeout_s):
                     reply = await answer_of(call, anext(replies, None))
-                if reply is None:
-                    return
+                    if reply is None:
+                        self._take_in(await answer_of(call, call.trailing_metadata()))
+                        return
                 yield reply
         finally:
             call.cancel()  # for a reader that has had enough; otherwise it has ended
@@ -295,11 +293,26 @@ class Connection:
             event = await answer_of(stream, stream.read())
         return event if isinstance(event, daemon_pb2.AttachEvent) else None
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the daemon that has the agent attached runs; it need not be asked for that.
+
+        A process that was killed is seen dead before its last thread has closed the socket. False
+        where its process can't be seen, as from another container.
+        """
+        return self._is_attached and is_alive(self.info.pid)
+
+    @property
+    def _is_attached(self) -> bool:
+        ready = self.channel.get_state() is grpc.ChannelConnectivity.READY
+        return ready and self._stream is not None and not self._stream.done()
+
     async def _metadata(self) -> tuple[tuple[str, str], ...]:
         """Return in whose name a call is made, after making sure that somebody answers it."""
-        await self._reconnect()
-        if self._attachment is not None:
-            await self._attach_now(self._attachment)
+        if not self._is_attached:
+            await self._reconnect()
+            if self._attachment is not None:
+                await self._attach_now(self._attachment)
         return ((AGENT_METADATA, self._agent_id),) if self._agent_id else ()
 
     async def _reconnect(self) -> None:
@@ -346,7 +359,7 @@ class Connection:
 
     def _error_of(self, failed: aio.AioRpcError, timeout_s: float) -> BuddiesError:
         text = failed.details() or ""
-        known = ERRORS.get(_reason(failed))
+        known = ERRORS.get(reason_of(failed))
         if known is not None:
             return known(text)
         match failed.code():
@@ -366,14 +379,3 @@ class Connection:
                 return InvalidInput(f"the request or its answer is too large: {text}")
             case code:
                 return BuddiesError(f"the call to the daemon failed ({code.name}): {text}")
-
-
-def _reason(failed: aio.AioRpcError) -> str:
-    """Return the reason that the daemon gave; empty if the status is gRPC's own."""
-    # It reads the metadata, the code and the details, which this error has as a call has them.
-    status = rpc_status.from_call(failed)  # type: ignore[arg-type]
-    for detail in status.details if status else ():
-        info = ErrorInfo()
-        if detail.Unpack(info) and info.domain == ERROR_DOMAIN:
-            return str(info.reason)
-    return ""

@@ -19,8 +19,6 @@ WAIT_MARGIN_S = 5.0
 """On top of what the wait itself may take: the daemon ends it, not the deadline."""
 SUBMIT_TIMEOUT_S = 30.0
 """The requester may be dialled, and fetch a megabyte, before it gives its verdict."""
-COUNT_TIMEOUT_S = 2.0
-"""It comes on top of other answers, which should not wait for it."""
 
 
 class TaskCalls:
@@ -223,11 +221,10 @@ class TaskCalls:
             )
         return from_proto(await self._connection.ask(self._tasks.List, request), TaskList)
 
-    async def waiting_tasks(self) -> int:
-        """Return how many tasks the caller could claim now."""
-        request = task_pb2.CountWaitingRequest()
-        reply = await self._connection.ask(self._tasks.CountWaiting, request, COUNT_TIMEOUT_S)
-        return reply.waiting
+    @property
+    def waiting_tasks(self) -> int:
+        """How many tasks the attached agent could claim when the daemon gave its last answer."""
+        return self._connection.waiting
 
     def inbox_changes(self) -> AsyncIterator[InboxChange]:
         """Return what waits for the attached agent, then each change, for ever, to one reader.

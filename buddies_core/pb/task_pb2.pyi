@@ -454,37 +454,3 @@ class ListReply(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__next_cursor) -> _WhichOneofReturnType__next_cursor | None: ...
 
 Global___ListReply: _TypeAlias = ListReply  # noqa: Y015
-
-@_typing.final
-class CountWaitingRequest(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    def __init__(
-        self,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___CountWaitingRequest: _TypeAlias = CountWaitingRequest  # noqa: Y015
-
-@_typing.final
-class CountWaitingReply(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    WAITING_FIELD_NUMBER: _builtins.int
-    waiting: _builtins.int
-    def __init__(
-        self,
-        *,
-        waiting: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["waiting", b"waiting"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___CountWaitingReply: _TypeAlias = CountWaitingReply  # noqa: Y015

@@ -74,11 +74,6 @@ class TasksStub:
                 request_serializer=buddies__core_dot_pb_dot_task__pb2.ListRequest.SerializeToString,
                 response_deserializer=buddies__core_dot_pb_dot_task__pb2.ListReply.FromString,
                 _registered_method=True)
-        self.CountWaiting = channel.unary_unary(
-                '/buddies.task.Tasks/CountWaiting',
-                request_serializer=buddies__core_dot_pb_dot_task__pb2.CountWaitingRequest.SerializeToString,
-                response_deserializer=buddies__core_dot_pb_dot_task__pb2.CountWaitingReply.FromString,
-                _registered_method=True)
 
 
 class TasksServicer:
@@ -138,13 +133,6 @@ class TasksServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def CountWaiting(self, request, context):
-        """How many tasks the calling agent could claim now; cheap enough to come with every answer.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
 
 def add_TasksServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -187,11 +175,6 @@ def add_TasksServicer_to_server(servicer, server):
                     servicer.List,
                     request_deserializer=buddies__core_dot_pb_dot_task__pb2.ListRequest.FromString,
                     response_serializer=buddies__core_dot_pb_dot_task__pb2.ListReply.SerializeToString,
-            ),
-            'CountWaiting': grpc.unary_unary_rpc_method_handler(
-                    servicer.CountWaiting,
-                    request_deserializer=buddies__core_dot_pb_dot_task__pb2.CountWaitingRequest.FromString,
-                    response_serializer=buddies__core_dot_pb_dot_task__pb2.CountWaitingReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -410,33 +393,6 @@ class Tasks:
             '/buddies.task.Tasks/List',
             buddies__core_dot_pb_dot_task__pb2.ListRequest.SerializeToString,
             buddies__core_dot_pb_dot_task__pb2.ListReply.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def CountWaiting(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/buddies.task.Tasks/CountWaiting',
-            buddies__core_dot_pb_dot_task__pb2.CountWaitingRequest.SerializeToString,
-            buddies__core_dot_pb_dot_task__pb2.CountWaitingReply.FromString,
             options,
             channel_credentials,
             insecure,

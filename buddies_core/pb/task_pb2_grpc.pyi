@@ -46,8 +46,6 @@ class TasksStub:
     Reject: _grpc.UnaryUnaryMultiCallable[_task_pb2.RejectRequest, _task_pb2.TaskView]
     """For the one who was asked."""
     List: _grpc.UnaryUnaryMultiCallable[_task_pb2.ListRequest, _task_pb2.ListReply]
-    CountWaiting: _grpc.UnaryUnaryMultiCallable[_task_pb2.CountWaitingRequest, _task_pb2.CountWaitingReply]
-    """How many tasks the calling agent could claim now; cheap enough to come with every answer."""
 
 @_typing.type_check_only
 class TasksAsyncStub(TasksStub):
@@ -67,8 +65,6 @@ class TasksAsyncStub(TasksStub):
     Reject: _aio.UnaryUnaryMultiCallable[_task_pb2.RejectRequest, _task_pb2.TaskView]  # type: ignore[assignment]
     """For the one who was asked."""
     List: _aio.UnaryUnaryMultiCallable[_task_pb2.ListRequest, _task_pb2.ListReply]  # type: ignore[assignment]
-    CountWaiting: _aio.UnaryUnaryMultiCallable[_task_pb2.CountWaitingRequest, _task_pb2.CountWaitingReply]  # type: ignore[assignment]
-    """How many tasks the calling agent could claim now; cheap enough to come with every answer."""
 
 class TasksServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -133,13 +129,5 @@ class TasksServicer(metaclass=_abc_1.ABCMeta):
         request: _task_pb2.ListRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_pb2.ListReply, _abc.Awaitable[_task_pb2.ListReply]]: ...
-
-    @_abc_1.abstractmethod
-    def CountWaiting(
-        self,
-        request: _task_pb2.CountWaitingRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_task_pb2.CountWaitingReply, _abc.Awaitable[_task_pb2.CountWaitingReply]]:
-        """How many tasks the calling agent could claim now; cheap enough to come with every answer."""
 
 def add_TasksServicer_to_server(servicer: TasksServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -33,6 +33,7 @@ from buddies_core.rpc.rooms import HistoryService, RoomChangesService, RoomsRpc,
 from buddies_core.rpc.skills import SkillSearchService, SkillsRpc, SkillsService
 from buddies_core.rpc.stores import KeepingService, StoresRpc, TransferService
 from buddies_core.rpc.tasks import TasksRpc, TasksService
+from buddies_core.rpc.waiting import WaitingWithAnswers
 
 GRACE_S = 2.0
 """For calls that are being answered when the server closes."""
@@ -70,7 +71,14 @@ async def serve(paths: Paths, services: Services) -> AsyncIterator[None]:
         StoreError: the socket can't be made.
     """
     closing = Closing()
-    server = aio.server(interceptors=[ErrorsToStatus(paths.log)], options=CHANNEL_OPTIONS)
+    server = aio.server(
+        # The first is the outermost.
+        interceptors=[
+            ErrorsToStatus(paths.log),
+            WaitingWithAnswers(services.tasks, services.agents),
+        ],
+        options=CHANNEL_OPTIONS,
+    )
     daemon_pb2_grpc.add_DaemonServicer_to_server(
         DaemonRpc(services.daemon, services.tasks, services.agents, closing), server
     )

@@ -219,11 +219,5 @@ class TasksRpc(TasksServicer):
         )
         return to_proto(fitting_tasks.task_list(tasks, limit, waiting), pb.ListReply)
 
-    async def CountWaiting(
-        self, request: pb.CountWaitingRequest, context: ServicerContext[Any, Any]
-    ) -> pb.CountWaitingReply:
-        """Return how many tasks the calling agent could claim now."""
-        return pb.CountWaitingReply(waiting=self._tasks.waiting_for(self._caller(context)))
-
     def _caller(self, context: ServicerContext[Any, Any]) -> Caller:
         return caller_of(self._agents.caller(context))

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -26,6 +28,7 @@ from buddies_core.rpc import server
 from tests.support.eventually import until
 from tests.support.fakes.node import FakeNode, fake_node
 from tests.support.fakes.services import daemon_info
+from tests.support.fakes.tasks import TASK_ID
 
 
 async def test_an_attached_agent_is_shown_to_the_rooms_until_its_client_closes(
@@ -70,6 +73,62 @@ async def test_calls_are_made_in_the_name_of_the_attached_agent(
         ("notify", "r", "hello", agent.id),
     ]
     assert node.memories.calls[0][-2:] == ("claude", "ann")
+
+
+async def test_each_answer_says_how_many_tasks_wait_for_the_attached_agent(
+    client: DaemonClient, node: FakeNode
+) -> None:
+    await client.attach("claude", "")
+    before = client.waiting_tasks
+
+    await client.list_rooms()
+    assert (before, client.waiting_tasks) == (0, 3)
+    node.tasks.claimable = 2
+    await client.task_after(str(TASK_ID), 1)
+    assert client.waiting_tasks == 2
+    assert node.tasks.counted_for == ["claude", "claude"]
+
+
+async def test_a_person_is_not_told_how_many_tasks_wait(
+    client: DaemonClient, node: FakeNode
+) -> None:
+    await client.list_rooms()
+
+    assert client.waiting_tasks == 0
+    assert node.tasks.counted_for == []
+
+
+@pytest.mark.parametrize("gone", ["its process", "its socket"])
+async def test_that_a_daemon_has_ended_is_known_without_asking_it(gone: str, paths: Paths) -> None:
+    """Of one that was killed, threads that have not ended yet may keep the socket for a moment."""
+    async with AsyncExitStack() as daemon, AsyncExitStack() as agent:
+        process = await daemon.enter_async_context(a_process())
+        node = await daemon.enter_async_context(fake_node(paths))
+        node.daemon.shown = replace(node.daemon.shown, pid=process.pid)
+        client = await agent.enter_async_context(DaemonClient.connect(paths))
+        assert not client.is_there  # nobody is attached
+        await client.attach("claude", "")
+        before = client.is_there
+
+        if gone == "its process":
+            process.kill()
+            await until(lambda: not client.is_there)
+        else:
+            await daemon.aclose()
+            await until(lambda: not client.is_there)
+
+        assert before
+
+
+@asynccontextmanager
+async def a_process() -> AsyncIterator[asyncio.subprocess.Process]:
+    """Yield a process that does nothing, until the block ends or it is killed."""
+    process = await asyncio.create_subprocess_exec("cat", stdin=asyncio.subprocess.PIPE)
+    try:
+        yield process
+    finally:
+        process.stdin.close()  # type: ignore[union-attr] # it is a pipe
+        await process.wait()
 
 
 async def test_two_agents_and_a_person_share_a_daemon(paths: Paths, node: FakeNode) -> None:

@@ -161,14 +161,12 @@ async def test_results_progress_cancels_rejections_and_lists_cross_the_socket_un
     assert await client.list_tasks(room="r", state="working", limit=5) == TaskList(
         (WORKING, FAILED, REJECTED), 3
     )
-    assert await client.waiting_tasks() == 3
     assert node.tasks.calls == [
         ("submit", TASK_ID, True, output, "buddies-cli"),
         ("progress", TASK_ID, "half", "buddies-cli"),
         ("cancel", TASK_ID, "not needed", "buddies-cli"),
         ("reject", TASK_ID, "no compiler", "buddies-cli"),
         ("list", "r", TaskState.WORKING, 6, "buddies-cli", None),
-        ("waiting", "buddies-cli"),
     ]
 
 

@@ -151,6 +151,10 @@ class FakeClient(DaemonClient):
     def version_warning(self) -> str:
         return self.warning
 
+    @property
+    def is_there(self) -> bool:
+        return self.failure is None
+
     async def is_replaceable(self) -> bool:
         return self.replaceable
 
@@ -390,9 +394,8 @@ class FakeClient(DaemonClient):
         await self._answer("list_tasks", room, state, limit, *filter(None, (cursor,)))
         return TaskList((WORKING, FAILED), self.waiting)
 
-    async def waiting_tasks(self) -> int:
-        if self.failure is not None:
-            raise self.failure
+    @property
+    def waiting_tasks(self) -> int:
         return self.waiting
 
     async def inbox_changes(self) -> AsyncIterator[InboxChange]:

@@ -87,6 +87,10 @@ class FakeTasks:
     """Polls, and watches whose story has no end, wait for it."""
     waits: int = 0
     """How many wait now."""
+    claimable: int = 3
+    """How many tasks any caller could claim."""
+    counted_for: list[str] = field(default_factory=list)
+    """The callers for whom these were counted."""
     failure: Exception | None = None
     """What watches end with."""
 
@@ -155,8 +159,8 @@ class FakeTasks:
         return REJECTED
 
     def waiting_for(self, caller: Caller) -> int:
-        self.calls.append(("waiting", caller.agent))
-        return 3
+        self.counted_for.append(caller.agent)
+        return self.claimable
 
     async def list(
         self,

@@ -97,7 +97,6 @@ WITHOUT_A_VALUE = {
     identity_pb2.ListReply,  # a list
     memory_pb2.ForgetReply,  # a list
     task_pb2.PollReply,  # a list
-    task_pb2.CountWaitingReply,  # a number
 }
 
 # Each message's range: uint32 for most numbers, so that all of them can be carried.

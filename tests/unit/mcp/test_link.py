@@ -63,6 +63,15 @@ async def test_questions_that_come_at_once_share_the_connection_that_is_being_ma
     assert len(machine.daemons) == 1
 
 
+async def test_a_daemon_that_is_there_is_asked_nothing_besides_the_question() -> None:
+    machine = Connector()
+    async with DaemonLink.open(machine.connect) as link:
+        for text in ("testing", "done"):
+            await link.ask(lambda daemon, text=text: daemon.notify("a", text))  # type: ignore[misc]
+    [daemon] = machine.daemons
+    assert daemon.asked == [("notify", "a", "testing"), ("notify", "a", "done")]
+
+
 async def test_a_daemon_that_went_away_is_replaced_before_the_next_question_is_put() -> None:
     machine = Connector()
     async with DaemonLink.open(machine.connect) as link:
@@ -81,7 +90,7 @@ async def test_an_older_daemon_is_left_for_a_new_one_as_soon_as_no_other_agent_u
         machine.daemons[0].replaceable = True
         await link.ask(lambda daemon: daemon.notify("a", "it has gone"))
         assert [daemon.asked[-1] for daemon in machine.daemons] == [
-            ("list_rooms",),
+            ("notify", "a", "another agent is attached"),
             ("notify", "a", "it has gone"),
         ]
         assert machine.open == 1
@@ -118,6 +127,7 @@ async def test_questions_to_a_daemon_that_hangs_do_not_wait_for_each_other(
 
     async with DaemonLink.open(machine.connect) as link, asyncio.TaskGroup() as agents:
         await link.ask(lambda daemon: daemon.list_rooms())
+        monkeypatch.setattr(FakeClient, "is_there", False)
         monkeypatch.setattr(machine.daemons[0], "list_rooms", hang)
         for _ in range(3):
             agents.create_task(_too_late(link))
