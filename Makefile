@@ -32,12 +32,12 @@ demo: $(READY)  ## Alice and Bob: two daemons, two agents, one room
 	@scripts/offline python -m scripts.demo
 
 test: $(READY)  ## unit, simulation, integration, e2e
-	$(PYTEST) tests --ignore=tests/bench --ignore=tests/interop --ignore=tests/clients --ignore=tests/e2e -n 2
+	$(PYTEST) tests --ignore=tests/bench --ignore=tests/interop --ignore=tests/clients --ignore=tests/e2e -n 3
 	$(PYTEST) tests/e2e $(SIDE_BY_SIDE) $(ALONE:%=--ignore=%)
 	$(PYTEST) $(ALONE)
 
 unit: $(READY)  ## one module at a time
-	$(PYTEST) tests/unit
+	$(PYTEST) tests/unit -n 2
 
 sim: $(READY)  ## gossip's figures beside iroh-gossip's, to 10,000 nodes (QUICK=1: to 1,000); SCENARIO= SEED= replay one
 	@nice python -m tests.simulation.run $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(SEED),--seed $(SEED)) \
@@ -76,7 +76,7 @@ sim-private: $(READY)  ## a private room among hostile members, 1,000 seeds; SEE
 	@nice python -m tests.simulation.private_rooms $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000))
 
 integration: $(READY)  ## RocksDB, gRPC and iroh on loopback, in one process
-	$(PYTEST) tests/integration
+	$(PYTEST) tests/integration -n 3
 
 e2e: $(READY)  ## daemons, shims and CLI as processes
 	$(PYTEST) tests/e2e $(SIDE_BY_SIDE) $(ALONE:%=--ignore=%)

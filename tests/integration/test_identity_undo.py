@@ -102,8 +102,8 @@ async def a_machine(directory: Path) -> AsyncIterator[Findings]:
             Index.open(directory / "memories", memories, embedder) as index,
             Index.open(directory / "skills", documents, embedder) as skill_index,
         ):
-            assert await index.catch_up(10)
-            assert await skill_index.catch_up(10)
+            assert await index.catch_up(60)
+            assert await skill_index.catch_up(60)
             yield Findings(
                 revocations,
                 LocalSearch(index, FakeEmbedder(), memories, revocations),

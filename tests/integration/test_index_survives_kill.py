@@ -52,7 +52,7 @@ async def test_every_stored_memory_is_found_after_kill_9(tmp_path: Path) -> None
             RocksStore.open(tmp_path / "store") as store,
             Index.open(tmp_path / "index", MemoryDocuments(store), embedder) as index,
         ):
-            assert await index.catch_up(10)
+            assert await index.catch_up(60)
             assert index.state() == f"{store.count_memories():,} memories, 0 waiting"
             assert store.count_memories() >= len(indexed) >= (kill + 1) * INDEXED_BEFORE_KILL
             again = {indexed_memory(number).entry.content for number in indexed}

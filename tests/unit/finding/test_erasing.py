@@ -67,16 +67,16 @@ async def test_a_deleted_memory_is_in_neither_half_also_after_opening_again(
     async with index_of(store, tmp_path) as index:
         memories = await keep(store, "it is postgresql", "postgresql again")
         gone, stays = memories[::-1] if last else memories
-        assert await index.catch_up(5)
+        assert await index.catch_up(60)
         assert len(await by_words(index, "postgresql")) == 2
         await delete(store, gone)
-        assert await index.catch_up(5)
+        assert await index.catch_up(60)
         for found in (by_words(index, "postgresql"), by_meaning(index, "database")):
             assert await found == [stays.key]
         assert index.state() == "1 memories, 0 waiting"
     assert vectors_on_disk(tmp_path) == ([True, False] if last else [False, True])
     async with index_of(store, tmp_path) as index:
-        assert await index.catch_up(5)
+        assert await index.catch_up(60)
         for found in (by_words(index, "postgresql"), by_meaning(index, "database")):
             assert await found == [stays.key]
         assert index.state() == "1 memories, 0 waiting"
@@ -88,10 +88,10 @@ async def test_what_was_deleted_while_the_index_was_closed_is_erased_when_it_ope
     store = InMemoryStore()
     async with index_of(store, tmp_path) as index:
         [gone, stays] = await keep(store, "it is postgresql", "postgresql again")
-        assert await index.catch_up(5)
+        assert await index.catch_up(60)
     await delete(store, gone)
     async with index_of(store, tmp_path) as index:
-        assert await index.catch_up(5)
+        assert await index.catch_up(60)
         assert await by_words(index, "postgresql") == [stays.key]
         assert await by_meaning(index, "database") == [stays.key]
     assert vectors_on_disk(tmp_path) == [False, True]
@@ -102,7 +102,7 @@ async def test_what_was_deleted_before_it_was_indexed_never_is(tmp_path: Path) -
     [gone, stays] = await keep(store, "it is postgresql", "postgresql again")
     await delete(store, gone)
     async with index_of(store, tmp_path) as index:
-        assert await index.catch_up(5)
+        assert await index.catch_up(60)
         assert await by_words(index, "postgresql") == [stays.key]
         assert index.progress().note() == ""
     assert vectors_on_disk(tmp_path) == [True]
@@ -112,10 +112,10 @@ async def test_what_comes_after_a_deletion_is_found(tmp_path: Path) -> None:
     store = InMemoryStore()
     async with index_of(store, tmp_path) as index:
         [gone] = await keep(store, "it is postgresql")
-        assert await index.catch_up(5)
+        assert await index.catch_up(60)
         await delete(store, gone)
         later = a_memory(an_entry(2, author=ANN.endpoint, title="", content="postgresql again"))
         await store.put_memory(later)
-        assert await index.catch_up(5)
+        assert await index.catch_up(60)
         assert await by_words(index, "postgresql") == [later.key]
         assert await by_meaning(index, "database") == [later.key]

@@ -200,7 +200,7 @@ async def test_a_model_of_any_size_finds_memories_by_what_they_mean(tmp_path: Pa
         Embedder.open(choice) as embedder,
         Index.open(tmp_path / "index", MemoryDocuments(store), embedder) as index,
     ):
-        assert await index.catch_up(5)
+        assert await index.catch_up(60)
         scope = scope_of(MemoryFilter(room=DEMO))
         vector = await embedder.embed_query("database")
         [hit] = await index.search("database", vector, scope, 9)

@@ -200,7 +200,7 @@ async def test_a_replaced_memory_is_found_by_what_it_says_now(tmp_path: Path) ->
         )
         for memory in (shortened, whole):
             assert await store.put_memory(memory)
-            assert await index.catch_up(5)
+            assert await index.catch_up(60)
         found = (
             await by_words(index, "postgresql"),
             await by_words(index, "buttons"),
@@ -302,7 +302,7 @@ async def test_words_do_not_wait_for_a_slow_model(tmp_path: Path) -> None:
         )
         assert await index.catch_up(0.01) is False
         embedder.free.set()
-        assert await index.catch_up(5) is True
+        assert await index.catch_up(60) is True
         assert await by_meaning(index, "database") == [wanted]
 
 
@@ -327,7 +327,7 @@ async def test_a_search_does_not_wait_while_a_long_text_is_embedded(tmp_path: Pa
             hits = await index.search("note", embedder.vector("note"), IN_DEMO, 50, wait_s=60)
         assert (len(hits), await index.catch_up(0.01)) == (1, False)
         embedder.free.set()
-        assert await index.catch_up(5) is True
+        assert await index.catch_up(60) is True
 
 
 async def test_without_a_model_words_are_found_at_once(tmp_path: Path) -> None:
@@ -345,10 +345,10 @@ async def test_an_index_that_is_opened_again_embeds_only_what_is_new(tmp_path: P
     store, embedder = InMemoryStore(), ToyEmbedder()
     async with index_of(store, tmp_path, embedder) as index:
         [postgres] = await keep(store, "it is postgresql")
-        assert await index.catch_up(5)
+        assert await index.catch_up(60)
     [release] = await keep(store, "a release is due", first=2)
     async with index_of(store, tmp_path, embedder) as index:
-        assert await index.catch_up(5)
+        assert await index.catch_up(60)
         assert embedder.texts == ["it is postgresql", "a release is due"]
         assert await by_meaning(index, "database") == [postgres]
         assert await by_meaning(index, "deploy") == [release]
@@ -419,14 +419,14 @@ async def test_whatever_happens_to_its_files_nothing_is_lost(
     directory, store = tmp_path / "index", InMemoryStore()
     postgres, blue, release = await keep(store, "postgresql it is", "a blue button", "a release")
     async with index_of(store, directory) as index:
-        assert await index.catch_up(5)
+        assert await index.catch_up(60)
 
     harm(directory)
 
     for _ in range(2):  # What was mended stays so.
         async with index_of(store, directory) as index:
             await by_words(index, "button")
-            assert await index.catch_up(5)
+            assert await index.catch_up(60)
             found = (
                 await by_words(index, "postgresql"),
                 await by_words(index, "button"),
@@ -470,10 +470,10 @@ async def test_vectors_of_another_model_are_made_anew(tmp_path: Path) -> None:
     store = InMemoryStore()
     [wanted] = await keep(store, "it is postgresql")
     async with index_of(store, tmp_path) as index:
-        assert await index.catch_up(5)
+        assert await index.catch_up(60)
     other = ToyEmbedder(b"other" + bytes(27))
     async with index_of(store, tmp_path, other) as index:
-        assert await index.catch_up(5)
+        assert await index.catch_up(60)
         assert (other.texts, await by_meaning(index, "database")) == (
             ["it is postgresql"],
             [wanted],
@@ -486,7 +486,7 @@ async def test_an_index_with_other_analyzers_is_rebuilt(
     store = InMemoryStore()
     [wanted] = await keep(store, "it is postgresql")
     async with index_of(store, tmp_path) as index:
-        assert await index.catch_up(5)
+        assert await index.catch_up(60)
     monkeypatch.setattr(lexical, "_SPACES", "spaces-0")
     async with index_of(store, tmp_path) as index:
         assert await by_words(index, "postgresql") == [wanted]
@@ -498,10 +498,10 @@ async def test_an_index_of_another_store_is_rebuilt(tmp_path: Path) -> None:
     await keep(one, "it is postgresql", "a second")
     [wanted, _] = await keep(other, "a blue button", "another second")
     async with index_of(one, tmp_path) as index:
-        assert await index.catch_up(5)
+        assert await index.catch_up(60)
     (tmp_path / "vectors").write_text("as an earlier version left it")
     async with index_of(other, tmp_path) as index:
-        assert await index.catch_up(5)
+        assert await index.catch_up(60)
         assert (await by_words(index, "button"), await by_meaning(index, "colour")) == (
             [wanted],
             [wanted],
@@ -529,12 +529,12 @@ async def test_of_a_store_that_was_put_back_only_what_it_still_has_is_found(
     store, embedder = InMemoryStore(), ToyEmbedder()
     [kept, *_] = await keep(store, "the first postgresql", "postgresql gone", "a release gone")
     async with index_of(store, tmp_path) as index:
-        assert await index.catch_up(5)
+        assert await index.catch_up(60)
 
     store = restored(store, 1)
     new = await keep(store, *(f"postgresql new {number}" for number in range(grown)), first=9)
     async with index_of(store, tmp_path, embedder) as index:
-        assert await index.catch_up(5)
+        assert await index.catch_up(60)
         for found in (await by_words(index, "postgresql"), await by_meaning(index, "database")):
             assert sorted(found) == sorted([kept, *new])
         assert await by_words(index, "gone") == await by_meaning(index, "deploy") == []
@@ -554,10 +554,10 @@ async def test_an_index_whose_documents_were_replaced_since_is_not_rebuilt(tmp_p
     await store.put_memory(shortened)
     await keep(store, "it is postgresql", first=2)
     async with index_of(store, tmp_path, embedder) as index:
-        assert await index.catch_up(5)
+        assert await index.catch_up(60)
     await store.put_memory(whole)
     async with index_of(store, tmp_path, embedder) as index:
-        assert await index.catch_up(5)
+        assert await index.catch_up(60)
         assert await by_meaning(index, "colour") == [whole.key]
     assert embedder.texts == ["postgresql it is", "it is postgresql", content]
 
@@ -573,7 +573,7 @@ async def test_what_the_store_cannot_read_is_passed_over(tmp_path: Path) -> None
     store = WithDamagedRecords()
     [first, _] = await keep(store, "a first note", "a second note")
     async with index_of(store, tmp_path) as index:
-        assert await index.catch_up(5)
+        assert await index.catch_up(60)
         assert await by_words(index, "note") == [first]
         assert index.state() == "1 memories, 0 waiting"
 

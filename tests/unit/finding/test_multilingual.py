@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import pytest_asyncio
 
 from buddies_core.asking.question import scope_of
 from buddies_core.daemon.config import Config
@@ -19,6 +20,9 @@ from buddies_core.model.memory import MemoryFilter
 from tests.support.in_memory.store import InMemoryStore
 from tests.support.memories import DEMO, a_memory, an_entry
 
+# Loading the model takes most of a second, so these tests share one, and its loop.
+in_one_loop = pytest.mark.asyncio(loop_scope="module")
+
 NOTES = (
     "We're using PostgreSQL for the user table",
     "Der Schlüssel zum Serverraum liegt beim Pförtner",
@@ -27,12 +31,13 @@ NOTES = (
 )
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def embedder() -> AsyncIterator[Embedder]:
     async with Embedder.open(Multilingual.find().choice()) as embedder:
         yield embedder
 
 
+@in_one_loop
 @pytest.mark.parametrize(
     ("question", "note"),
     [
@@ -50,12 +55,13 @@ async def test_a_note_in_one_language_is_found_by_a_question_in_another(
     for memory in kept:
         await store.put_memory(memory)
     async with Index.open(tmp_path, MemoryDocuments(store), embedder) as index:
-        assert await index.catch_up(10)
+        assert await index.catch_up(60)
         vector = await embedder.embed_query(question)
         hits = await index.search(question, vector, scope_of(MemoryFilter(room=DEMO)), 4)
         assert hits[0].key == kept[note].key
 
 
+@in_one_loop
 async def test_a_question_and_a_text_of_the_same_words_have_vectors_of_norm_1_of_their_own(
     embedder: Embedder,
 ) -> None:
@@ -68,6 +74,7 @@ async def test_a_question_and_a_text_of_the_same_words_have_vectors_of_norm_1_of
     assert 0.6 < embedder.noise < 0.85
 
 
+@in_one_loop
 async def test_a_text_of_any_kind_has_a_vector(embedder: Embedder) -> None:
     texts = ["", " ", "\0", "🙂" * 50, "\ufffd" * 9, "\u200b", "日" * 3000, "a b " * 20_000]
     vectors = await embedder.embed(texts)

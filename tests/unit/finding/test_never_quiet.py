@@ -62,7 +62,7 @@ async def test_on_a_full_disk_what_was_indexed_is_found_and_the_rest_when_there_
     store = InMemoryStore()
     async with Index.open(tmp_path, MemoryDocuments(store), ToyEmbedder()) as index:
         before = await keep(store, "it is postgresql", "a blue button")
-        assert await index.catch_up(5)
+        assert await index.catch_up(60)
         with full_disk():
             [later] = await keep(store, "postgresql for more users", first=3)
             for _ in range(3):  # No number of refusals loses anything.
@@ -82,7 +82,7 @@ async def test_an_index_opened_on_a_full_disk_finds_what_it_has(tmp_path: Path) 
     store = InMemoryStore()
     [wanted] = await keep(store, "it is postgresql")
     async with Index.open(tmp_path, MemoryDocuments(store), ToyEmbedder()) as index:
-        assert await index.catch_up(5)
+        assert await index.catch_up(60)
     with full_disk():
         async with Index.open(tmp_path, MemoryDocuments(store), ToyEmbedder()) as index:
             assert await by_words(index, "postgresql") == [wanted]
@@ -107,7 +107,7 @@ async def test_a_panic_of_the_indexing_thread_leaves_nobody_waiting_and_loses_on
         first, _, last = await keep(store, "it is postgresql", "panic", "postgresql too")
         async with asyncio.timeout(10):
             assert await by_words(index, "postgresql", wait_s=9) == sorted([first, last])
-        assert await index.catch_up(5)
+        assert await index.catch_up(60)
         assert index.state() == "2 memories, 0 waiting"
 
 
@@ -130,12 +130,12 @@ async def test_an_index_that_is_deleted_while_it_is_in_use_is_rebuilt(tmp_path: 
     store = InMemoryStore()
     async with Index.open(tmp_path, MemoryDocuments(store), ToyEmbedder()) as index:
         [first] = await keep(store, "it is postgresql")
-        assert await index.catch_up(5)
+        assert await index.catch_up(60)
         shutil.rmtree(tmp_path)
         [second] = await keep(store, "postgresql too", first=2)
         assert await by_words(index, "postgresql") == sorted([first, second])
     async with Index.open(tmp_path, MemoryDocuments(store), ToyEmbedder()) as index:
-        assert await index.catch_up(5)
+        assert await index.catch_up(60)
         assert await by_meaning(index, "database") == sorted([first, second])
 
 
@@ -156,7 +156,7 @@ async def test_a_text_that_the_model_cannot_take_is_found_by_words_and_the_rest_
     strange, plain = await keep(store, "a strange postgresql", "it is postgresql")
     for _ in range(2):
         async with Index.open(tmp_path, MemoryDocuments(store), Choosy()) as index:
-            assert await index.catch_up(5)
+            assert await index.catch_up(60)
             assert await by_words(index, "strange") == [strange]
             assert await by_meaning(index, "database") == [plain]
             assert index.state() == (

@@ -45,7 +45,7 @@ async def indexed(index: Index, store: InMemoryStore, notes: Sequence[str]) -> l
     memories = [a_memory(an_entry(at, title="", content=note)) for at, note in enumerate(notes)]
     for memory in memories:
         await store.put_memory(memory)
-    assert await index.catch_up(15)
+    assert await index.catch_up(60)
     return [memory.key for memory in memories]
 
 
@@ -92,7 +92,7 @@ async def test_members_rank_together_as_one_of_them_would_alone(tmp_path: Path) 
                 at = tmp_path / f"{nodes} {node}"
                 opened = Index.open(at, MemoryDocuments(store), embedder)
                 indexes.append(await stack.enter_async_context(opened))
-                assert await indexes[-1].catch_up(15)
+                assert await indexes[-1].catch_up(60)
             ranked.append([await merged(indexes, embedder, query) for query in queries])
     assert ranked[0] == ranked[1]
 

@@ -244,7 +244,7 @@ async def test_the_engine_of_memories_finds_skills_by_words_and_meaning(tmp_path
     for skill in skills:
         await store.put_skill(skill)
     async with Index.open(tmp_path, SkillDocuments(store), embedder) as index:
-        assert await index.catch_up(5)
+        assert await index.catch_up(60)
         in_demo = scope(room=DEMO)
         by_words = await index.search("buttons", None, in_demo, 5)
         by_meaning = await index.search("release", embedder.vector("release"), in_demo, 1)
