@@ -590,8 +590,10 @@ async def timed_search(node: Node, query: str = "table") -> tuple[SearchResult, 
 
 
 async def test_a_member_that_died_holds_up_one_search_a_quarter_second_and_the_next_hardly(
-    team: Team, alice: Node, bob: Node
+    team: Team, alice: Node, bob: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Longer than the quarter second, so that a busy machine is not taken for a wait.
+    monkeypatch.setattr(patience, "AFTER_OTHERS_S", 1.0)
     await alice.store_memory("a table")
     carol = team.node("carol")
     await search(bob, "chair")
@@ -605,8 +607,8 @@ async def test_a_member_that_died_holds_up_one_search_a_quarter_second_and_the_n
         assert [it.name for it in result.answered] == ["alice"]
         [silent] = result.unanswered
         assert (silent.name, silent.reason[:17]) == ("carol", "no answer within ")
-    assert AFTER_OTHERS_S <= first_s < 1
-    assert second_s < AFTER_OTHERS_S
+    assert 1.0 <= first_s < 2.5
+    assert second_s < 1.0
 
 
 async def test_what_a_slow_member_answers_late_is_there_when_the_same_is_asked_again(
