@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Generic, TypeAlias
+from typing import Any, Generic
 
+from buddies_core.asking.choosing import Asked
 from buddies_core.asking.findings import Findings
 from buddies_core.asking.late import LateAnswers
 from buddies_core.asking.patience import Patience
@@ -24,9 +25,6 @@ from buddies_core.finding.feeding import IndexProgress
 from buddies_core.model.ids import RoomName
 from buddies_core.model.room import Member
 from buddies_core.pb import peer_pb2
-
-Asked: TypeAlias = tuple[Sequence[RoomName], Member]
-"""A member and the rooms that it is in, too."""
 
 ROOMS_IN_REQUEST_MAX = 256
 """Rooms of one request. Each takes up to 70 bytes of its 128 KiB."""

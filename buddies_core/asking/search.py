@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
-from buddies_core.asking.everyone import Asked, Everyone
+from buddies_core.asking.choosing import Asked, Choosing, ComparedAt
+from buddies_core.asking.everyone import Everyone
 from buddies_core.asking.findings import Findings
-from buddies_core.asking.members import MEMBERS_ASKED_MAX, check_joined, members_to_ask
+from buddies_core.asking.members import check_joined, members_to_ask
 from buddies_core.asking.ports import LegacyPort, LocalPort, RoomsPort, SearchPort
 from buddies_core.asking.question import (
     Answer,
@@ -86,11 +87,12 @@ class Searching(Generic[ItemT]):
         network: SearchPort,
         clock: Clock,
         legacy: LegacyPort | None,
+        compared_at_ms: ComparedAt,
     ) -> None:
         """Search for `what` (memories, skills), of which one answer has `found_max` at most.
 
         `request` returns a question as a member is asked, and `said` what a reply says. Without
-        `legacy`, no 0.1.4 member is asked.
+        `legacy`, no 0.1.4 member is asked. `compared_at_ms` says whose history is here, too.
         """
         self._what = what
         self._found_max = found_max
@@ -99,6 +101,7 @@ class Searching(Generic[ItemT]):
         self._rooms = rooms
         self._clock = clock
         self._legacy = legacy
+        self._choosing = Choosing(compared_at_ms)
         self._everyone: Everyone[ItemT] = Everyone(network, said, clock)
 
     def close(self) -> None:
@@ -207,18 +210,16 @@ class Searching(Generic[ItemT]):
             answers = await self._everyone.ask(asked, asked_of, request, findings, here)
             await here
             direct_done.set()
-        reason = f"not_asked: a search asks {MEMBERS_ASKED_MAX} members at most"
-        answers += [Answer(member=member, silence=reason) for member in not_asked]
+        answers += [Answer(member=member, silence=reason) for member, reason in not_asked]
         return here.result(), answers + old.result()
 
-    def _to_ask(self, rooms: Sequence[RoomName]) -> tuple[list[Asked], list[Member]]:
-        """Return whom to ask about which rooms, and the members that are too many."""
+    def _to_ask(self, rooms: Sequence[RoomName]) -> tuple[list[Asked], list[tuple[Member, str]]]:
+        """Return whom to ask about which rooms; and the members that are too many, and why."""
         members: dict[EndpointId, tuple[list[RoomName], Member]] = {}
         for room in rooms:
             for member in members_to_ask(self._rooms, room):
                 members.setdefault(member.endpoint, ([], member))[0].append(room)
-        asked = list(members.values())
-        return [*asked[:MEMBERS_ASKED_MAX]], [it for _, it in asked[MEMBERS_ASKED_MAX:]]
+        return self._choosing.choose(list(members.values()), self._clock.wall_ms())
 
     async def _find_here(
         self, question: Question, rooms: Sequence[RoomName]

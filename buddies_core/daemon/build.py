@@ -207,6 +207,7 @@ async def build(
             hidden=hidden,
             links=links,
             legacy=old_peers.questions if old_peers else None,
+            compared_at_ms=receipts.compared_at_ms,
         )
         stack.callback(search.close)
         tasks = Tasks(
@@ -232,6 +233,7 @@ async def build(
                 clock=clock,
                 counters=counters,
                 legacy=old_peers.skill_questions if old_peers else None,
+                compared_at_ms=receipts.compared_at_ms,
             )
         )
         legacy = None

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from buddies_core.asking.choosing import ComparedAt
 from buddies_core.asking.ports import LegacyPort
 from buddies_core.clock import Clock
 from buddies_core.daemon.outside import OpenIndex
@@ -49,6 +50,7 @@ async def open_skills(
     clock: Clock,
     counters: Counter[str],
     legacy: LegacyPort | None,
+    compared_at_ms: ComparedAt,
 ) -> AsyncIterator[SkillParts]:
     """Give the skills of this node, found by an index of their own.
 
@@ -70,6 +72,7 @@ async def open_skills(
             clock=clock,
             counters=counters,
             legacy=legacy,
+            compared_at_ms=compared_at_ms,
         )
         try:
             yield SkillParts(

@@ -51,6 +51,14 @@ class Receipts:
         if len(self._compared) > COMPARED_MAX:
             self._compared.popitem(last=False)
 
+    def compared_at_ms(self, room: RoomName, peer: EndpointId) -> int | None:
+        """Return when this node last had all that a member had of a room; None if that is unknown.
+
+        In ms of the wall clock, as it is set now.
+        """
+        began, _ = self._compared.get((room, peer), (None, None))
+        return None if began is None else began.at_ms
+
     def held_by(self, memory: Memory) -> int:
         """Return how many other members are known to have a memory of this machine."""
         id, ahead_ms = sha256(memory.proof).digest(), self.now().ahead_ms

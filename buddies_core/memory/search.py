@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 
+from buddies_core.asking.choosing import ComparedAt, never_compared
 from buddies_core.asking.matching import matches
 from buddies_core.asking.ports import LegacyPort, RoomsPort, SearchPort
 from buddies_core.asking.question import Question
@@ -40,6 +41,7 @@ class Search:
         hidden: HiddenPort,
         links: Links,
         legacy: LegacyPort | None = None,
+        compared_at_ms: ComparedAt = never_compared,
     ) -> None:
         """Search without 0.1.4 members if there is no `legacy`."""
         self._store = store
@@ -59,6 +61,7 @@ class Search:
             network=network,
             clock=clock,
             legacy=legacy,
+            compared_at_ms=compared_at_ms,
         )
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 
+from buddies_core.asking.choosing import ComparedAt, never_compared
 from buddies_core.asking.matching import matches
 from buddies_core.asking.ports import LegacyPort, RoomsPort, SearchPort
 from buddies_core.asking.question import Question
@@ -51,6 +52,7 @@ class SkillSearch:
         clock: Clock,
         counters: Counter[str],
         legacy: LegacyPort | None = None,
+        compared_at_ms: ComparedAt = never_compared,
     ) -> None:
         """Search without 0.1.4 members if there is no `legacy`."""
         self._store = store
@@ -70,6 +72,7 @@ class SkillSearch:
             network=network,
             clock=clock,
             legacy=legacy,
+            compared_at_ms=compared_at_ms,
         )
 
     def close(self) -> None:

@@ -296,6 +296,7 @@ class Node:
             hidden=self.hidden,
             links=self.links,
             legacy=self.questions,
+            compared_at_ms=self.receipts.compared_at_ms,
         )
         self.answers = MemoryAnswers(self.rooms, self.search)
 
