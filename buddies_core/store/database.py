@@ -21,7 +21,6 @@ from rocksdict import (
     Checkpoint,
     DBRecoveryMode,
     Rdict,
-    Snapshot,
     WriteBatch,
 )
 
@@ -29,6 +28,7 @@ from buddies_core.errors import StoreError, StoreGone
 from buddies_core.files import identity
 from buddies_core.store.damage import open_sound_or_salvaged, warnings_about
 from buddies_core.store.options import small_options
+from buddies_core.store.view import AFTER_ANY_SUFFIX, View, scan
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +43,6 @@ its reads and its changes."""
 _COMMITS_WAITING_MAX = 64
 """Beyond it callers wait. A commit is one memory of 1 MiB at most, so a batch stays bounded too."""
 _ID = b"y"
-_AFTER_ANY_SUFFIX = b"\xff" * 32
 
 
 @dataclass(slots=True)
@@ -63,39 +62,6 @@ class _Commit(Generic[T]):
             self.done.set_exception(self.error)
         else:
             self.done.set_result(cast(T, self.result))
-
-
-class View:
-    """The map as it was at one moment, whatever is committed meanwhile. See `Database.view`."""
-
-    def __init__(self, snapshot: Snapshot, failed: Callable[[Exception], StoreError]) -> None:
-        self._snapshot = snapshot
-        self._failed = failed
-
-    def close(self) -> None:
-        """Let it go: the traceback of an error could keep this view, and RocksDB's lock with it."""
-        del self._snapshot
-
-    def get(self, key: bytes) -> bytes | None:
-        """Return the value; raises StoreError if the disk could not be read."""
-        try:
-            value: bytes = self._snapshot[key]
-        except Exception as error:  # noqa: BLE001 - rocksdict raises nothing narrower
-            if str(error) == "key not found":
-                return None
-            raise self._failed(error) from None
-        return value
-
-    def scan(
-        self,
-        prefix: bytes,
-        *,
-        start: bytes | None = None,
-        backwards: bool = False,
-        before: bytes | None = None,
-    ) -> Iterator[tuple[bytes, bytes]]:
-        """Yield what lies under a prefix; see `Database.scan`."""
-        return _scan(self._snapshot, self._failed, prefix, start, backwards, before)
 
 
 class Database:
@@ -163,7 +129,7 @@ class Database:
         def run() -> None:
             batch = WriteBatch(raw_mode=True)
             for prefix in prefixes:
-                batch.delete_range(prefix, prefix + _AFTER_ANY_SUFFIX)
+                batch.delete_range(prefix, prefix + AFTER_ANY_SUFFIX)
             try:
                 self._rocks.write(batch)
                 self._rocks.flush_wal(True)
@@ -220,7 +186,7 @@ class Database:
         Raises:
             StoreError: the disk could not be read.
         """
-        return _scan(self._rocks, self._failed, prefix, start, backwards, before)
+        return scan(self._rocks, self._failed, prefix, start, backwards, before)
 
     async def read(self, work: Callable[[], T]) -> T:
         """Return what `work` returns, run on a thread for reading."""
@@ -352,36 +318,6 @@ def _open_rocks(path: Path) -> tuple[Rdict, bool]:
         return open_sound_or_salvaged(path, open_rocks)
     except Exception as error:  # noqa: BLE001 - rocksdict raises nothing narrower
         raise _store_error(path, error) from None
-
-
-def _scan(
-    source: Rdict | Snapshot,
-    failed: Callable[[Exception], StoreError],
-    prefix: bytes,
-    start: bytes | None,
-    backwards: bool,
-    before: bytes | None,
-) -> Iterator[tuple[bytes, bytes]]:
-    # Not `items()`: it ends silently at a damaged block. Not ReadOptions' bounds: the upper one
-    # is read after its memory was freed, the lower one sets the upper.
-    try:
-        iterator = source.iter()
-        if backwards:
-            iterator.seek_for_prev(before or prefix + _AFTER_ANY_SUFFIX)
-            if iterator.valid() and iterator.key() == before:
-                iterator.prev()
-        else:
-            iterator.seek(start or prefix)
-        step = iterator.prev if backwards else iterator.next
-        while iterator.valid() and iterator.key().startswith(prefix):
-            yield iterator.key(), iterator.value()
-            step()
-        iterator.status()
-    except Exception as error:  # noqa: BLE001 - rocksdict raises nothing narrower
-        raise failed(error) from None
-    finally:
-        # Else the traceback of an error would keep them, and with them RocksDB's lock.
-        iterator = step = source = None  # type: ignore[assignment] # for nothing uses them again
 
 
 def _store_error(path: Path, error: Exception) -> StoreError:

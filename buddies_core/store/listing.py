@@ -24,7 +24,8 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from buddies_core.store.database import Changes, Read, View
+from buddies_core.store.database import Changes, Read
+from buddies_core.store.view import View
 
 PAGE = 256
 """Entries. With longer pages more is written for each entry, with shorter ones more is read."""

@@ -19,11 +19,12 @@ from buddies_core.model.memory import (
 )
 from buddies_core.store import amendment_keys, contents, keys
 from buddies_core.store.amendment_keys import decode_deletion, is_deleted, references
-from buddies_core.store.database import Changes, Database, Read, View
+from buddies_core.store.database import Changes, Database, Read
 from buddies_core.store.items import Kept, disk_bytes, item_changes
 from buddies_core.store.listing import Listed, Listing
 from buddies_core.store.memory_records import decode_memory, decode_memory_head, encode_memory
 from buddies_core.store.quotas import Quotas
+from buddies_core.store.view import View
 
 _log = logging.getLogger(__name__)
 

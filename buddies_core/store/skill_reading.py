@@ -9,10 +9,11 @@ from buddies_core.model.ids import RoomName
 from buddies_core.model.labels import groups_of
 from buddies_core.model.skill import Skill, SkillHead, SkillKey, hash_of_key
 from buddies_core.store import contents, keys, skill_keys
-from buddies_core.store.database import Read, View
+from buddies_core.store.database import Read
 from buddies_core.store.items import Kept, disk_bytes
 from buddies_core.store.listing import Listed, Listing
 from buddies_core.store.skill_records import decode_skill, decode_skill_head
+from buddies_core.store.view import View
 
 _log = logging.getLogger(__name__)
 

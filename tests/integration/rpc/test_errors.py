@@ -8,7 +8,8 @@ from contextlib import AsyncExitStack
 import pytest
 
 from buddies_core import errors
-from buddies_core.client import DaemonClient, connection
+from buddies_core.client import DaemonClient
+from buddies_core.client.reasons import ERRORS
 from buddies_core.errors import (
     BuddiesError,
     Busy,
@@ -67,7 +68,7 @@ def test_both_ends_know_every_error_that_can_cross() -> None:
         if isinstance(cls, type) and issubclass(cls, BuddiesError)
     }
 
-    assert set(STATUS_CODES) == set(connection.ERRORS.values())
+    assert set(STATUS_CODES) == set(ERRORS.values())
     assert set(STATUS_CODES) == defined - {DaemonUnavailable, VersionMismatch, Rotated, StoreGone}
 
 
