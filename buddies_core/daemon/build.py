@@ -195,6 +195,7 @@ async def build(
             hidden=hidden,
             links=links,
             receipts=receipts,
+            clocks=clocks,
         )
         search = Search(
             local=LocalSearch(index, embedder, documents, hidden),

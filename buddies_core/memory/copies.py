@@ -22,8 +22,17 @@ NAME_CHARS_MAX = 64
 """Of a name that anybody may have written, as it is shown."""
 
 
-def received_memory(admitted: Admitted, rooms: RoomsPort, now_ms: int) -> Memory:
+LATELY_MS = 600_000
+"""A clock that is behind now may have been right, or was not, when an older memory was made."""
+
+
+def received_memory(
+    admitted: Admitted, rooms: RoomsPort, now_ms: int, behind_ms: int = 0
+) -> Memory:
     """Return the memory in an admitted message, in the room it came in by.
+
+    Its author's clock is `behind_ms` behind ours: what was made lately gets the time of our clock,
+    as it would be taken for old otherwise. The proof keeps what its author said.
 
     Raises:
         WireError: the message is no memory, or one that is too large.
@@ -40,6 +49,7 @@ def received_memory(admitted: Admitted, rooms: RoomsPort, now_ms: int) -> Memory
         key, name = unverified_key(encode_entry(entry)), _claimed_name(entry, rooms)
     else:
         key = verified_key(trailer.sender, entry.id)
+        entry = _by_our_clock(entry, now_ms, behind_ms)
         name = trailer.user or rooms.name_of(trailer.sender)
     return Memory(
         key=key,
@@ -75,6 +85,13 @@ def unsigned_copy(entry: MemoryEntry) -> bytes:
     So it is admitted by the same rules, and never as more than unverified.
     """
     return encode_room_message(RoomMessage(nonce=bytes(16), body=MemoryCreated(entry)))
+
+
+def _by_our_clock(entry: MemoryEntry, now_ms: int, behind_ms: int) -> MemoryEntry:
+    made_ms = entry.created_at_s * 1000 + behind_ms
+    if not behind_ms or now_ms - made_ms > LATELY_MS:
+        return entry
+    return replace(entry, created_at_s=min(made_ms, now_ms) // 1000)
 
 
 def _claimed_name(entry: MemoryEntry, rooms: RoomsPort) -> str:

@@ -54,6 +54,7 @@ from buddies_core.model.memory import (
 from buddies_core.model.views import MemoryPage, MemoryView
 from buddies_core.pb import peer_pb2
 from buddies_core.trust.admitted import Admitted
+from buddies_core.trust.clocks import PeerClocks
 from buddies_core.wire.shortening import fit_memory
 
 PeerReplies: TypeAlias = list[peer_pb2.PeerReply]
@@ -78,6 +79,7 @@ class Memories:
         hidden: Hidden,
         links: Links,
         receipts: Receipts,
+        clocks: PeerClocks | None = None,
     ) -> None:
         self._store = store
         self._index = index
@@ -89,6 +91,7 @@ class Memories:
         self._hidden = hidden
         self._links = links
         self._receipts = receipts
+        self._clocks = clocks
         self._fetcher = MemoryFetcher(rooms, network, clock, counters)
         self._naming = Naming(store, finds, hidden, self._fetcher)
         self.amending = Amending(
@@ -222,7 +225,8 @@ class Memories:
             await self.amending.receive(admitted, neighbor)
             return
         try:
-            memory = received_memory(admitted, self._rooms, self._clock.wall_ms())
+            behind_ms = self._behind_ms(admitted)
+            memory = received_memory(admitted, self._rooms, self._clock.wall_ms(), behind_ms)
             if memory.truncated and content is not None:
                 memory = with_content(memory, content)
         except WireError as error:
@@ -328,6 +332,11 @@ class Memories:
         if memory is not None and memory.truncated:
             await self._keep(await self._fetcher.whole_of(member, memory, BACKGROUND_ASK_S))
             _log.info("content_fetched memory=%s", memory.entry.id)
+
+    def _behind_ms(self, admitted: Admitted) -> int:
+        if self._clocks is None or admitted.trailer is None:
+            return 0
+        return self._clocks.behind_ms(admitted.trailer.sender)
 
     async def _keep(self, memory: Memory) -> bool:
         kept = await self._store.put_memory(memory)

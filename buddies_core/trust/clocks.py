@@ -33,6 +33,12 @@ class PeerClocks:
             if len(self._ahead) > PEERS_MAX:
                 del self._ahead[next(iter(self._ahead))]
 
+    def behind_ms(self, sender: EndpointId) -> int:
+        """Return how far a neighbor's clock is behind ours; 0 if that is little, or not known."""
+        at_s, ahead_ms = self._ahead.get(sender, (0.0, 0))
+        lately = self._clock.now_s() - at_s <= REMEMBERED_S
+        return -ahead_ms if lately and ahead_ms < -AHEAD_MS_MAX else 0
+
     def warnings(self) -> tuple[str, ...]:
         """Return what to do if most of those heard lately have another time than we."""
         now_s = self._clock.now_s()

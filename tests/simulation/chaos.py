@@ -36,7 +36,6 @@ from buddies_core.errors import BuddiesError
 from buddies_core.model.ids import EndpointId
 from buddies_core.model.item import BEGIN, END
 from buddies_core.model.memory import MemoryFilter
-from buddies_core.model.room import JoinReport
 from buddies_core.model.skill import Skill
 from buddies_core.model.task import PERSON
 from buddies_core.rooms.attached import CLI_AGENT
@@ -132,14 +131,14 @@ class Chaos:
         for number in range(MACHINES):
             await self.world.machine(f"m{number}").start()
         first = self.world.machines[0]
-        self._ticket = (await first.call(lambda it: _join(it, None))).ticket
+        self._ticket = await first.join(DEMO, None)
         for machine in self.world.machines[1:-1]:
             await self._join(machine)
 
     async def _join(self, machine: Machine) -> None:
         while DEMO not in {room.name for room in machine.store.rooms()}:
             try:
-                await machine.call(lambda it: _join(it, self._ticket))
+                await machine.join(DEMO, self._ticket)
             except Killed:
                 await asyncio.sleep(1)
             except BuddiesError:
@@ -346,11 +345,6 @@ class Chaos:
             for hash, name in self.said.published.items()
             if hash not in hashes and name not in self.said.gone
         ]
-
-
-async def _join(parts: Parts, ticket: str | None) -> JoinReport:
-    join = parts.services.room_changes.join
-    return await join(DEMO, ticket, None, private=False, history=None)
 
 
 async def _items(parts: Parts) -> list[object]:

@@ -25,6 +25,7 @@ from buddies_core.finding.embedder import Embedder
 from buddies_core.finding.feeding import DocumentSource
 from buddies_core.finding.index import Index
 from buddies_core.identity.node_key import NodeKey
+from buddies_core.model.ids import RoomName
 from buddies_core.model.task import Caller
 from buddies_core.net.context import NetContext
 from buddies_core.net.endpoint import Endpoint, NetworkMode
@@ -296,6 +297,15 @@ class Machine:
         """Let it go on."""
         if self.life is not None and self.life.freezer.closed:
             self.life.freezer.open()
+
+    async def join(self, room: RoomName, ticket: str | None) -> str:
+        """Be in a room, and return a ticket to it."""
+        report = await self.call(
+            lambda it: it.services.room_changes.join(
+                room, ticket, None, private=False, history=None
+            )
+        )
+        return report.ticket
 
     async def call(self, ask: Callable[[Parts], Coroutine[Any, Any, T]]) -> T:
         """Return what the daemon answers; raises Killed if it ends before."""

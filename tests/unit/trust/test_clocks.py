@@ -71,3 +71,16 @@ def test_no_more_peers_are_remembered_than_there_is_room_for(
         clocks.heard(EndpointId(number.to_bytes(32, "big")), clock.wall_ms())
 
     assert len(clocks._ahead) == PEERS_MAX
+
+
+def test_a_neighbors_clock_is_behind_by_what_its_own_messages_say_and_not_after_a_while(
+    clock: ManualClock, clocks: PeerClocks
+) -> None:
+    clocks.heard(ANN, clock.wall_ms() - 60 * MINUTE_MS)
+    clocks.heard(BEN, clock.wall_ms() - MINUTE_MS // 2)  # It may have been long on its way.
+    clocks.heard(CAL, clock.wall_ms() + 60 * MINUTE_MS)
+
+    assert [clocks.behind_ms(it) for it in (ANN, BEN, CAL)] == [60 * MINUTE_MS, 0, 0]
+
+    clock.monotonic_s += REMEMBERED_S + 1
+    assert clocks.behind_ms(ANN) == 0
