@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from random import Random
 from uuid import UUID
 
+from buddies_core.daemon.build import Parts
 from buddies_core.errors import BuddiesError, StoreError
 from buddies_core.model.ids import MemoryId, TaskId
 from buddies_core.model.memory import MemoryFilter, MemoryKind, MemoryRef
@@ -19,6 +20,7 @@ from buddies_core.model.task import (
     TaskView,
 )
 from buddies_core.store.task_records import TaskRecord
+from buddies_core.tasks.orders import Wish
 from tests.support.memories import DEMO
 from tests.support.worlds.whole_nodes import Agent, Killed, Machine
 
@@ -194,33 +196,36 @@ class Person:
         )
         retryable, timeout_s = rng.random() < 0.8, rng.uniform(*TIMEOUT_S)
         requester = Caller(agent_id=UUID(int=1), agent="claude", user="")
+        wish = Wish(
+            room=DEMO,
+            description=f"do {key} of {name}",
+            timeout_s=timeout_s,
+            peer=target.get("peer", ""),
+            agent=target.get("agent", ""),
+            capability=target.get("capability", ""),
+            idempotency_key=key,
+            retryable=retryable,
+            parent=None,
+        )
+        # Some clients ask again though they were answered, maybe by another daemon by then.
+        asks = 2 if rng.random() < 0.3 else 1
         for _ in range(5):
             try:
-                view = await self.machine.call(
-                    lambda it: it.tasks.delegate(
-                        room=DEMO,
-                        description=f"do {key} of {name}",
-                        timeout_s=timeout_s,
-                        peer=target.get("peer", ""),
-                        agent_target=target.get("agent", ""),
-                        capability=target.get("capability", ""),
-                        idempotency_key=key,
-                        retryable=retryable,
-                        parent=None,
-                        caller=requester,
-                    )
-                )
+                id = await self.machine.call(lambda it: _delegated(it, wish, requester))
             except (Killed, StoreError):
                 await asyncio.sleep(2)
                 continue
-            self.said.delegated[name, key] = view.id
-            self.said.done["tasks"] += 1
-            break
+            self.said.delegated[name, key] = id
+            asks -= 1
+            if not asks:
+                self.said.done["tasks"] += 1
+                break
+            await asyncio.sleep(rng.uniform(0, 10))
         else:
             return
         if rng.random() < 0.1:
             await asyncio.sleep(rng.uniform(0, 20))
-            await self.machine.call(lambda it: it.tasks.cancel(view.id, "not needed", requester))
+            await self.machine.call(lambda it: it.tasks.cancel(id, "not needed", requester))
             self.said.done["cancels"] += 1
 
     async def _any_memory(self) -> MemoryId | None:
@@ -311,6 +316,22 @@ class ChaosAgent:
                 self.said.accepted[id][output] = None
             self.said.done[f"submits {verdict.verdict}"] += 1
             return
+
+
+async def _delegated(parts: Parts, wish: Wish, requester: Caller) -> TaskId:
+    view = await parts.tasks.delegate(
+        room=wish.room,
+        description=wish.description,
+        timeout_s=wish.timeout_s,
+        peer=wish.peer,
+        agent_target=wish.agent,
+        capability=wish.capability,
+        idempotency_key=wish.idempotency_key,
+        retryable=wish.retryable,
+        parent=wish.parent,
+        caller=requester,
+    )
+    return view.id
 
 
 def text_of(result: TaskResult | None) -> str | None:
