@@ -355,8 +355,8 @@ class Room:
             return
         self._asked_about_us_s = now_s
         peer = peers[int(now_s / ABOUT_US_EVERY_S) % len(peers)]
-        presence = b"" if neighbors else await self._own_presence()
-        with contextlib.suppress(BuddiesError):
+        with contextlib.suppress(BuddiesError):  # A full disk composes nothing.
+            presence = b"" if neighbors else await self._own_presence()
             await self._hello(peer, peer_pb2.Hello(presence=presence, about=self._host.endpoint))
 
     def _absent(self, *, alone: bool) -> dict[EndpointId, PeerAddress]:

@@ -160,9 +160,15 @@ class Life:
         if self._group is None or not self.serves:
             answer.set_exception(Killed(self.machine.name))
             return answer
+        work = _answer(ask, answer)
+        try:
+            calling = self._group.create_task(work, context=self.freezer.context())
+        except RuntimeError:  # It is ending, by a bug of its own.
+            work.close()
+            answer.set_exception(Killed(self.machine.name))
+            return answer
         self.promised[answer] = None
         answer.add_done_callback(lambda it: self.promised.pop(it, None))
-        calling = self._group.create_task(_answer(ask, answer), context=self.freezer.context())
         self._calls[calling] = None
         calling.add_done_callback(lambda it: self._calls.pop(it, None))
         return answer
