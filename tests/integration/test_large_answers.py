@@ -14,6 +14,7 @@ from buddies_core.model.budget import ANSWER_COST_MAX, answer_cost
 from buddies_mcp.link import DaemonLink
 from buddies_mcp.server import call_tool
 from tests.support.callers import a_call
+from tests.support.worlds.meeting import eventually
 from tests.support.worlds.whole_daemon import a_whole_daemon
 
 ROOM = "demo"
@@ -100,6 +101,7 @@ async def test_memories_and_skills_of_every_length_are_listed_found_and_read(cha
         assert [it["content"].split(" ")[0] for it in listed] == [
             "0", *(str(number) for number in reversed(range(60))),
         ]  # fmt: skip
+        await eventually(agent.daemon.status, lambda it: " 0 waiting" in it.index)
         found = await agent.call("search_memory", query="the table", limit=100)
         assert len(found["results"]) + found["left_out"] >= 60
         assert await agent.read("get_memory", "content", id=stored["id"]) == long
@@ -116,7 +118,7 @@ async def test_the_tasks_whose_outputs_did_not_fit_one_message_are_listed_and_re
             task = await agent.call(
                 "delegate_task", room=ROOM, description=description, wait_secs=0
             )
-            [claimed] = await bob.poll_tasks(timeout_s=5)
+            [claimed] = await bob.poll_tasks(timeout_s=30)
             whole = await bob.with_whole_description(claimed)
             assert whole.description == description
             outputs[task["task_id"]] = output = f"{number}".ljust(MIB, "o")

@@ -99,11 +99,9 @@ async def test_a_daemon_is_no_descendant_of_who_starts_it_while_that_waits_for_i
 
 
 async def test_the_starter_and_the_watcher_are_gone_once_the_daemon_answers(paths: Paths) -> None:
-    before = running("detaching.py")
-
     await ensure(paths)
 
-    await until(lambda: running("detaching.py") <= before)
+    await until(lambda: not running("detaching.py", paths.data_dir))
 
 
 async def test_a_daemon_that_runs_is_left_alone(paths: Paths) -> None:

@@ -32,6 +32,18 @@ async def heard(client: DaemonClient, question: str, by: str) -> SearchResult:
     return result
 
 
+async def finds_all(client: DaemonClient, memories: int) -> None:
+    """Wait until so many memories are there and found by words and by meaning."""
+    await eventually(
+        client.status,
+        # Meanings may come before words, which wait a moment for more.
+        lambda it: (
+            it.index.startswith(f"{memories} memories, 0 waiting")
+            and "not yet found by meaning" not in it.index
+        ),
+    )
+
+
 async def test_members_with_different_models_find_each_others_memories_by_meaning() -> None:
     with some_person() as one, some_person() as other:
         model = another_model(other.home / "model")
@@ -44,6 +56,8 @@ async def test_members_with_different_models_find_each_others_memories_by_meanin
             await bob.client.join_room(DEMO, joined.ticket)
             await alice.client.store_memory(room=DEMO, content=TABLE)
             await bob.client.store_memory(room=DEMO, content=CAKE)
+            for daemon in (alice, bob):
+                await finds_all(daemon.client, 2)
 
             for client, member, question, answer in (
                 (alice.client, "bob", "how is a dessert prepared?", CAKE),
@@ -63,13 +77,6 @@ async def test_after_a_change_of_the_model_everything_is_found_by_meaning_again(
                 if not environ and not (await alice.client.list_memories()).results:
                     await alice.client.join_room(DEMO)
                     await alice.client.store_memory(room=DEMO, content=TABLE)
-                # Meanings may come before words, which wait a moment for more.
-                await eventually(
-                    alice.client.status,
-                    lambda it: (
-                        it.index.startswith("1 memories, 0 waiting")
-                        and "not yet found by meaning" not in it.index
-                    ),
-                )
+                await finds_all(alice.client, 1)
                 found = await alice.client.search_memory("where does the relational data live?")
                 assert [it.content for it in found.results] == [TABLE]

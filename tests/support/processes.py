@@ -48,11 +48,12 @@ def foster_parent() -> int:
         os.kill(orphan, signal.SIGKILL)
 
 
-def running(script: str) -> set[int]:
-    """Return the pids of the processes whose command line names this script."""
+def running(script: str, directory: Path) -> set[int]:
+    """Return the pids of the processes in this directory whose command line names this script."""
     found = set()
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if script.encode() in (process / "cmdline").read_bytes():
+            here = (process / "cwd").readlink() == directory
+            if here and script.encode() in (process / "cmdline").read_bytes():
                 found.add(int(process.name))
     return found
