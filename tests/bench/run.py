@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from tests.bench import attacks, calls, reunion, signing, storing, teams, weight
+from tests.bench import attacks, calls, reunion, signing, storing, teams, traffic, weight
 from tests.bench.rows import Row, differences, from_json, table, to_json
 
 LAST = Path(__file__).with_name("last.json")
@@ -36,6 +36,8 @@ SECTIONS: Mapping[str, Section] = {
     "rooms": teams.fifty_rooms,
     "agents": weight.agents,
     "memory": weight.memory,
+    "messages": traffic.messages,
+    "idle": traffic.idle,
     "signing": signing.signing,
     "storing": storing.storing,
     "reunion": reunion.reunion,
