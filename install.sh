@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs buddies for this user: with uv, else pipx, else in a virtual environment of its own.
-# Running it again updates what is there. Nothing is done as root, and nothing outside the home.
+# Run it again to update. It never needs root, and changes nothing outside the home directory.
 set -eu
 
 main() {
@@ -44,15 +44,15 @@ usage() {
 usage: install.sh [--all] [--no-setup] [--from SOURCE]
        install.sh --uninstall [--keep-data]
 
-Installs buddies for this user, looks for the key that you sign with, and configures the MCP clients
-that it finds. It asks before it changes a client's configuration. Running it again updates buddies.
+Installs buddies for this user, finds the key that you sign with, and configures the MCP clients that
+it finds. It asks before it changes a client's configuration. Run it again to update buddies.
 
   --all            configure every client that is found, without asking
-  --no-setup       configure no client; later: buddies-cli setup
-  --from SOURCE    what to install, as pip would take it: a directory, a wheel, a URL or a name.
-                   Default: BUDDIES_SOURCE, else the directory that this script is in
-  --uninstall      stop the daemon, remove buddies from every client's configuration, its data
-                   and the program; say what stays
+  --no-setup       configure no client; do it later with: buddies-cli setup
+  --from SOURCE    the source, in a form that pip accepts: a directory, a wheel, a URL or a name.
+                   Default: BUDDIES_SOURCE, else the directory of this script
+  --uninstall      stop the daemon, and remove buddies from every client's configuration, its
+                   data and the program; list everything that stays
   --keep-data      keep rooms, memories, keys and settings
   --help           show this text
 
@@ -68,7 +68,7 @@ has() { command -v "$1" >/dev/null 2>&1; }
 
 install() {
     [ -n "$source" ] || source=$(beside_this_script)
-    [ -n "$source" ] || fail "there is nothing to install here; name it: install.sh --from SOURCE"
+    [ -n "$source" ] || fail "there is nothing to install beside this script; name a source: install.sh --from SOURCE"
     [ -n "$by" ] || by=$(best_installer)
     say "Installing buddies from $source with $by ..."
     case $by in
@@ -104,12 +104,12 @@ configure() {
         "$cli" setup </dev/tty
     else
         "$cli" setup --dry-run
-        say "There is nobody to ask, so no client was changed. To do it: buddies-cli setup"
+        say "Nobody is here to answer, so no client was changed. To change them: buddies-cli setup"
     fi
 }
 
 beside_this_script() {
-    # Read from stdin there is no such file, and $0 is the shell.
+    # If the script comes from stdin, there is no such file: $0 is the shell.
     [ -f "$0" ] || return 0
     directory=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
     if grep -qs '^name = "buddies"' "$directory/pyproject.toml"; then say "$directory"; fi

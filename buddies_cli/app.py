@@ -1,4 +1,4 @@
-"""What every command has: a daemon to ask, one place to show the answer, and an exit code."""
+"""The parts that all commands share: a daemon to ask, one way to show answers, exit codes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ AnswerT = TypeVar("AnswerT")
 
 OK, FAILED, USAGE, NO_DAEMON, TIMED_OUT = range(5)
 CHOICES_CHARS_MAX = 24
-"""A longer list of choices stands in the text of an option, not beside its name."""
+"""A longer list of choices goes into the help text of an option, not beside its name."""
 TERMINAL_POLL_S = 0.2
 INTERRUPTED = 128 + 2  # as a shell reports SIGINT
 
@@ -163,7 +163,7 @@ class App:
     def note_more(self, cursor: str | None) -> None:
         """Tell a person how to get the rest of a list, if there is any."""
         if cursor is not None:
-            self.note(f"there is more; go on with: --cursor {shlex.quote(cursor)}")
+            self.note(f"there is more; continue with: --cursor {shlex.quote(cursor)}")
 
     def note(self, text: str) -> None:
         """Tell a person something beside the answer."""
@@ -327,7 +327,7 @@ class Duration(click.ParamType[float]):
         """Return the seconds."""
         match = re.fullmatch(r"(\d{1,6})([smhd])", str(value))
         if match is None:
-            self.fail(f"{value!r} is no duration; write one such as 30m, 24h or 7d.", param, ctx)
+            self.fail(f"{value!r} is not a duration; write one such as 30m, 24h or 7d.", param, ctx)
         return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[match[2]]
 
 
@@ -349,20 +349,20 @@ def _choose_json(context: click.Context, _parameter: click.Parameter, chosen: bo
 
 
 cursor_option = click.option(
-    "--cursor", default="", help="Go on where an earlier answer ended: its next_cursor."
+    "--cursor", default="", help="Continue after an earlier answer: its next_cursor."
 )
 limit_option = click.option(
     "--limit",
     type=click.IntRange(1, LIST_ITEMS_MAX),
     default=LIST_ITEMS_DEFAULT,
-    help="At most so many; fewer if they don't fit into one answer.",
+    help="At most this many; fewer if they don't fit into one answer.",
 )
 search_timeout_option = click.option(
     "--timeout",
     "timeout_s",
     type=Seconds(SEARCH_TIMEOUT_S_MIN, SEARCH_TIMEOUT_S_MAX),
     default=SEARCH_TIMEOUT_S_DEFAULT,
-    help="Seconds to wait for peers at most.",
+    help="Seconds to wait for peers, at most.",
 )
 offset_option = click.option(
     "--offset", type=click.IntRange(0, OFFSET_MAX), default=0, help="Begin at this character."
@@ -390,10 +390,8 @@ def text_argument(value: str, limit_bytes: int) -> str:
             pass
     given = sys.stdin.buffer.read(limit_bytes + 1)
     if len(given) > limit_bytes:
-        raise InvalidInput(
-            f"stdin has more than {limit_bytes} bytes, which is the most there may be"
-        )
+        raise InvalidInput(f"stdin has more than {limit_bytes} bytes, which is the limit")
     try:
         return given.decode().rstrip("\n")
     except UnicodeDecodeError as error:
-        raise InvalidInput(f"stdin is no UTF-8: byte {error.start} can't be read") from None
+        raise InvalidInput(f"stdin is not UTF-8: byte {error.start} can't be read") from None

@@ -20,7 +20,7 @@ class Ending:
     def __init__(self) -> None:
         self.asked = asyncio.Event()
         self.exit_code = 0
-        """As a shell reports the first signal; 0 as long as there was none."""
+        """The exit code that a shell reports for the first signal; 0 if there was none."""
 
     @contextmanager
     def by_signals(self) -> Iterator[None]:

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from buddies_core.model.task import TaskView
 
 KILL_AFTER_S = 5.0
-"""How long a command that was asked to end may take."""
+"""Seconds that a command has to end after it was asked to."""
 PIPES_OPEN_S = 0.25
 """How long pipes may stay open after the command has ended: `exec > >(tee log)` leaves a `tee` that
 still has a line to write. A process in the background that keeps them open is not waited for."""
 END_BYTES = 4000
-"""How much is kept of what a failed command wrote: its end tells why."""
+"""Bytes that are kept from the end of a failed command's stderr, which gives the reason."""
 READ_BYTES = 64 << 10
 REJECTS = 75
 """EX_TEMPFAIL in sysexits.h: not here, not now."""
@@ -101,7 +101,7 @@ class Execution:
             return NotDone(f"it could not be started: {error}")
         output = _text(self._stdout).rstrip("\n")
         if max(len(self._stdout), len(output.encode())) > OUTPUT_BYTES_MAX:
-            return NotDone(f"it wrote more than {OUTPUT_BYTES_MAX} bytes, the most a result may be")
+            return NotDone(f"it wrote more than {OUTPUT_BYTES_MAX} bytes, the limit for a result")
         if (code := shell.exit_code) == 0:
             return Done(output)
         if code == REJECTS:
@@ -191,7 +191,7 @@ class _Shell:
 
     @property
     def exit_code(self) -> int:
-        """What it exited with; negative if by a signal."""
+        """The exit code; negative if a signal ended the command."""
         assert self._process.returncode is not None, "it has ended"
         return self._process.returncode
 

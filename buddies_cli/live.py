@@ -1,4 +1,4 @@
-"""What goes on in rooms, for a person who watches: who comes and goes, memories, tasks. Pure."""
+"""Events in rooms, for a person who watches: members, memories and tasks. Pure."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Happening:
     kind: str
     room: str
     text: str
-    """In words; names and contents in it are from elsewhere."""
+    """The event in words; names and contents in it are from elsewhere."""
     more: JsonObject = field(default_factory=dict)
-    """What a program is told of it."""
+    """The event as an object for programs."""
 
     def as_json(self) -> JsonObject:
         """Return it as a program reads it."""

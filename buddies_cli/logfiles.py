@@ -23,12 +23,12 @@ class Line:
     """An event in a log; a traceback belongs to the event that it explains."""
 
     log: str
-    """Whose log it is in."""
+    """The log that contains the line."""
     time: str
-    """In ISO 8601; empty if the program did not say."""
+    """The time in ISO 8601; empty if the line has none."""
     level: str
     text: str
-    """All of it, with time and level."""
+    """The whole line, with time and level."""
 
 
 def lines_of(log: str, text: str) -> list[Line]:
@@ -57,7 +57,7 @@ class LogFile:
         self.path = path
         self._file: BufferedReader | None = None
         self._rest = b""
-        """What has come of a line that is not finished."""
+        """The bytes so far of a line that is not finished."""
 
     def last(self, count: int) -> Sequence[Line]:
         """Return the last events, from older files too if need be; go on behind them."""

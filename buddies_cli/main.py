@@ -1,4 +1,4 @@
-"""The command line: all commands, and what becomes of errors."""
+"""The command line: all commands, and the way errors are shown."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ HELP_COLUMNS_MAX = 78
 CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True}
 
 EPILOG = """\
-Commands start the daemon if none runs, except rooms, status, doctor, service, daemon status and
-daemon stop.
+Commands start the daemon if none is running, except rooms, status, doctor, service, daemon status
+and daemon stop.
 
 Exit codes: 0 done, 1 failed, 2 the command or one of its arguments is wrong, 3 no daemon can be
 reached, 4 timed out or still pending. Every command takes --json.

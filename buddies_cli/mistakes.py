@@ -1,4 +1,4 @@
-"""What commands say to mistakes that people make when they type them."""
+"""Answers to mistakes that people make when they type commands."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TICKET = re.compile(r"pmrhe33pn[a-z2-7]{60,}", re.IGNORECASE)
 """A ticket of today's form begins with the base32 of {"room.."""
 CLOSE = 0.7
-"""How alike two words are at least, of which one may be meant by the other."""
+"""The least similarity of two words at which one is suggested for the other."""
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 HASH = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
 

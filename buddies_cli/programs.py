@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What became of a program."""
+    """The result of running a program."""
 
     code: int | None
     """The exit code; None if it could not be run, or took too long."""
     output: str = ""
-    """What it printed."""
+    """The program's output."""
     problem: str = ""
-    """Why there is no exit code."""
+    """The reason why there is no exit code."""
 
 
 def run(

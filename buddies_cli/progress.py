@@ -1,4 +1,4 @@
-"""What is shown while something takes longer than a second: a bar, or a spinner without a total."""
+"""Progress of anything that takes longer than a second: a bar, or a spinner without a total."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ AFTER_S = 1.0
 
 
 class Bar:
-    """How far something is. Any thread may advance it."""
+    """The progress of one operation. Any thread may advance it."""
 
     def __init__(self, text: str, total: int | None) -> None:
         self.total = total
-        """Of what `advance` counts; None while it is not known."""
+        """The total that `advance` counts towards; None while it is unknown."""
         self.done = 0
         self._text = text
         self._lock = threading.Lock()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 RESTART_S = 60.0
-"""How long a daemon may be away: somebody restarts it, or the machine is busy."""
+"""Seconds that a daemon may be away, because somebody restarts it or the machine is busy."""
 PAUSE_S = 0.5
 
 AnswerT = TypeVar("AnswerT")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FRESH_S = 5.0
 SAFE = re.compile(r"[\w./@+-]+")
-"""A shell inserts a name as it is, and a room's name may come from somebody else's ticket."""
+"""Names that a shell may insert unquoted: a room's name may come from somebody else's ticket."""
 
 
 def keep(environ: Mapping[str, str], rooms: Iterable[str]) -> None:

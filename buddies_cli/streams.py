@@ -65,7 +65,7 @@ class _Answers(_Patient):
             return super().write(data)
         except BrokenPipeError as error:
             self._is_lost = True
-            raise ReaderGone("the reader of stdout has gone") from error
+            raise ReaderGone("the reader of stdout is gone") from error
         except OSError as error:
             self._is_lost = True
             raise OutputLost(f"can't write to stdout: {error.strerror}") from error

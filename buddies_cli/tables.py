@@ -1,4 +1,4 @@
-"""What commands show: tables, facts and prose, as wide as the terminal, or plain for programs.
+"""Tables, facts and prose for commands: as wide as the terminal, or plain for programs.
 
 At a terminal nothing is wider than the terminal: columns wrap, and a table that cannot fit becomes
 a list of its rows. Elsewhere each row of a table is a line, its cells separated by tabs, without
@@ -55,10 +55,10 @@ class Column:
 
     title: str
     wraps: bool = False
-    """Whether its cells may be broken over several lines; others are shown on one."""
+    """Whether cells of the column may wrap; other columns keep each cell on one line."""
     right: bool = False
     is_spare: bool = False
-    """Whether people do without it where the table would not fit otherwise."""
+    """Whether the column may be left out if the table does not fit otherwise."""
 
 
 class Shown(Protocol):
@@ -110,11 +110,11 @@ class Entry:
 
     title: str
     lines: Sequence[str]
-    """What is to be known of it, a line each."""
+    """Facts about the item, one per line."""
     id: str
-    """What names it in other commands."""
+    """The id of the item for other commands."""
     body: str = ""
-    """Some of its text, set in, safe and maybe styled."""
+    """An indented part of the item's text, safe and perhaps styled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +135,9 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
     grouped: int = 0
-    """At a terminal these first columns are blank where they are as in the row above."""
+    """At a terminal, this many first columns are left blank if they repeat the row above."""
     narrow: Shown | None = None
-    """What is shown where the table does not fit; a list of facts if left out."""
+    """The replacement if the table does not fit; a list of facts if left out."""
 
     def text(self, screen: Screen) -> str:
         """Return the table, or a list of its rows where it does not fit."""

@@ -26,7 +26,7 @@ WIDTH_MIN = 20
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """Where an answer is shown."""
+    """The place where an answer is shown: a terminal or a pipe."""
 
     width: int | None
     """Cells in a line; None where it is read by a program."""

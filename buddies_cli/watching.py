@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from buddies_core.model.task import TaskView
 
 SIGN_OF_LIFE_S = 15.0
-"""How often the requester hears of a running command, and its watch of the task."""
+"""Seconds between two signs of life of a running command, and between two looks at its task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,15 +36,15 @@ class Watch:
     environ: Mapping[str, str]
     room: str | None
     timeout_s: float
-    """For one run of the command."""
+    """The time limit of one run of the command."""
     jobs: int
-    """Tasks that are done at once."""
+    """The number of tasks that run at once."""
     tasks_max: int | None
-    """After how many to end; None for never."""
+    """The number of tasks after which to end; None for never."""
     note: Callable[[str], None]
     show_stderr: Callable[[str], None]
     report: Callable[[JsonObject, str], None]
-    """Takes what became of a task, for programs and for people."""
+    """Receives each result, as JSON for programs and as text for people."""
 
 
 async def watch(daemon: DaemonClient, plan: Watch, ending: asyncio.Event) -> None:
@@ -78,7 +78,7 @@ def _leaves(errors: Iterable[BaseException]) -> Iterator[BaseException]:
 
 
 class _Watcher:
-    """What the jobs of a watch have in common."""
+    """State that all jobs of a watch share."""
 
     def __init__(self, daemon: DaemonClient, plan: Watch, ending: asyncio.Event) -> None:
         self._daemon = daemon
@@ -159,7 +159,7 @@ class _Watcher:
             minding = group.create_task(self._mind(task, execution))
             await self._first_of(group, running, minding)
             if self._ending.is_set() and not running.done():
-                plan.note(f"task {id}: its command is asked to end; a second signal kills it")
+                plan.note(f"task {id}: its command was asked to end; a second signal kills it")
         if not running.cancelled():
             await self._answer(task, running.result())
         elif not minding.cancelled():
@@ -189,7 +189,7 @@ class _Watcher:
             except (NotFound, NotAllowed) as error:
                 return str(error)
             except BuddiesError as error:
-                self._plan.note(f"task {id}: no sign of life was sent: {error}")
+                self._plan.note(f"task {id}: no sign of life could be sent: {error}")
                 await asyncio.sleep(SIGN_OF_LIFE_S)
 
     async def _answer(self, task: TaskView, outcome: Outcome) -> None:
@@ -198,7 +198,7 @@ class _Watcher:
         except DaemonUnavailable:
             raise
         except BuddiesError as error:  # somebody else has the task by now, or its requester is odd
-            self._plan.note(f"task {task.id}: its result was not taken: {error}")
+            self._plan.note(f"task {task.id}: its result was not accepted: {error}")
         else:
             self._plan.report(answer, human)
 

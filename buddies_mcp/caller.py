@@ -1,4 +1,4 @@
-"""Who makes a call: an agent, as its MCP client's environment describes it."""
+"""The caller: an agent, as its MCP client's environment describes it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Caller:
 
     environ: Mapping[str, str]
     directory: Path
-    """Where the client works."""
+    """The directory in which the client works."""
     tool_timeout_s: float
-    """How long a call may keep the client waiting."""
+    """Seconds that a call may keep the client waiting."""
     pid: int
-    """The process that the client has started, by which people find it."""
+    """The process that the client has started, so that people can find it."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], directory: Path, pid: int) -> Caller:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:  # brings gRPC, which `initialize` must not wait for
     from buddies_mcp.link import DaemonLink
 
 VALUES_MAX = 100
-"""As the protocol has it."""
+"""The limit that the protocol sets."""
 LOOKED_AT = 100
-"""How many of the newest memories or skills are looked at: this runs at each key press."""
+"""The number of newest memories or skills to look at: completion runs at each key press."""
 
 
 async def complete(

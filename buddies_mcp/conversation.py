@@ -1,4 +1,4 @@
-"""What a relay remembers of its client's session, in case the host dies. Standard library alone.
+"""A relay's memory of its client's session, in case the host dies. Standard library only.
 
 The relay hands on lines as they are. It reads them only to know which requests are unanswered, and
 what a new host must be told: the handshake and the subscriptions.
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 OURS = "buddies-relay-"
-"""What the ids of our own requests begin with, by which a new host is told of the session."""
+"""The prefix of the ids of our own requests, with which a new host is told about the session."""
 SUBSCRIPTIONS_MAX = 100
 INTERNAL_ERROR = -32603  # JSON-RPC 2.0, section 5.1
 LOST = (

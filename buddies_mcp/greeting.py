@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 PROTOCOL = 1
-"""Raised with every change of these two lines."""
+"""The version of these two lines, raised with every change."""
 GREETING_BYTES_MAX = 1 << 20
 """Linux allows more environment than that, but no program needs it."""
 
@@ -84,7 +84,7 @@ def read(line: bytes) -> dict[str, Any]:
     """
     said = json.loads(line)
     if not isinstance(said, dict) or "buddies_host" not in said:
-        raise ValueError("it is no program of buddies")
+        raise ValueError("it is not a program of buddies")
     if said["buddies_host"] != PROTOCOL:
         raise ValueError(f"it speaks protocol {said['buddies_host']!r} and not {PROTOCOL}")
     return said

@@ -1,4 +1,4 @@
-"""What searches and lists find, in as few tokens as a model needs to choose what to read.
+"""Hits of searches and lists, in as few tokens as a model needs to choose between them.
 
 Some clients show a model the structured content, others the text, so both are short. get_memory and
 get_skill have what they leave out.
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from buddies_core.model.views import MemoryView, Searched, ViewT
 
 ID_DIGITS = 8
-"""Of a memory's id. A skill's hash is shown whole: anybody can make one that begins alike."""
+"""Digits of a memory's id. A skill's hash is shown whole: anyone can make one that begins alike."""
 AUTHOR_DIGITS = 4
-"""Of an endpoint's id, to tell people of one name apart; get_memory has the whole of it."""
+"""Digits of an endpoint's id, to tell people with one name apart; get_memory shows all of it."""
 _LABELLED = ("tags", "references", "superseded_by", "proposals", "proposed_for", "offset")
 _NOT_TOLD: tuple[JsonValue, ...] = (None, "", 0, [], "hybrid")
 

@@ -1,4 +1,4 @@
-"""What a client writes, line by line: messages, batches of them, and what is neither. Pure."""
+"""Lines from a client: messages, batches of messages, and nonsense. Pure."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _part(value: object) -> Part | None:
         return _no_request("method must be a string", known_id)
     if "id" not in value:
         if not _is_params(params):
-            logger.warning("notification_dropped method=%s: its params are no object", method)
+            logger.warning("notification_dropped method=%s: its params are not an object", method)
             return None
         return mcp.JSONRPCNotification(jsonrpc="2.0", method=method, params=params)
     if not _is_id(id):
@@ -107,7 +107,7 @@ def _response(value: Mapping[str, Any]) -> Part | None:
     try:
         return kind.model_validate(value)
     except (ValueError, RecursionError):
-        logger.warning("response_dropped: it is no JSON-RPC response")
+        logger.warning("response_dropped: it is not a JSON-RPC response")
         return None
 
 

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 AnswerT = TypeVar("AnswerT")
 
 Connect: TypeAlias = "Callable[[], AbstractAsyncContextManager[DaemonClient]]"
-"""Yields a daemon that is ready to be asked, after starting one where none runs."""
+"""Yields a daemon that answers, after starting one if none is running."""
 
 Tell: TypeAlias = "Callable[[InboxChange], Awaitable[None]]"
 """Hears of each change of what waits for the agent."""
@@ -40,7 +40,7 @@ class DaemonLink:
         self._holder: asyncio.Task[None] | None = None
         self._connected: asyncio.Future[DaemonClient] | None = None
         self._questions = 0
-        """How many are being put now."""
+        """The number of questions in progress."""
 
     @classmethod
     @asynccontextmanager
@@ -72,14 +72,14 @@ class DaemonLink:
                 raise
             except DaemonUnavailable as error:
                 raise DaemonUnavailable(
-                    f"{error}. The next call starts the daemon if it has to; before you repeat "
+                    f"{error}. The next call starts the daemon if necessary; before you repeat "
                     "this one, check whether it was done"
                 ) from error
         except asyncio.CancelledError as cancelled:
             await _raise_own_cancellation()
             raise DaemonUnavailable(
-                "the call was cut off inside buddies; before you repeat it, check whether it was "
-                "done"
+                "the call was interrupted inside buddies; before you repeat it, check whether "
+                "it was done"
             ) from cancelled
         finally:
             self._questions -= 1

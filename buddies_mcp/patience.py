@@ -1,4 +1,4 @@
-"""How long one call may keep its client waiting, and what the client is told meanwhile."""
+"""The time that one call may keep its client waiting, and the progress it reports meanwhile."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOOL_TIMEOUT_S_MAX = 86_400.0
 
 
 class Patience:
-    """Of one call. It begins to run out when it is made."""
+    """The patience of one call. It begins to run out when this is made."""
 
     def __init__(self, wait_s: float, tell: Callable[[float, str], Awaitable[None]]) -> None:
         """Last for `wait_s`; `tell` takes the seconds that have passed, and how things are."""
@@ -59,7 +59,7 @@ def tool_timeout_s(environ: Mapping[str, str]) -> float:
         seconds = math.nan
     if not 1 <= seconds <= TOOL_TIMEOUT_S_MAX:
         raise InvalidInput(
-            f"{TOOL_TIMEOUT} is {text!r}; it must be 1 to {TOOL_TIMEOUT_S_MAX:g} seconds, less than"
-            " after which your MCP client gives a tool call up"
+            f"{TOOL_TIMEOUT} is {text!r}; it must be 1 to {TOOL_TIMEOUT_S_MAX:g} seconds, and less"
+            " than your MCP client waits for a tool call"
         )
     return seconds

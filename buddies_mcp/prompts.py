@@ -1,4 +1,4 @@
-"""What users ask for often, in words that work: clients offer these as commands."""
+"""Prompts for frequent requests of users, which clients offer as commands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from buddies_core.model.room import ROOM_NAME_BYTES_MAX
 from buddies_mcp.tools.tool import FROM_PEERS
 
 ROOM = mcp.PromptArgument(
-    name="room", title="Room", description="Name of a room that was joined", required=True
+    name="room", title="Room", description="Name of a room that you are in", required=True
 )
 
 
@@ -60,7 +60,7 @@ PROMPTS: Mapping[str, Prompt] = {
         Prompt(
             name="catch_up",
             title="Catch up with a room",
-            description="Tell what the team's agents have decided, done and asked for in a room.",
+            description="Sum up the decisions, work and requests of the team's agents in a room.",
             text=(
                 "Tell me what is new in the room {room} of buddies. Call get_room_status to see who"
                 " is there and what they are doing, list_memories with since=7d for what was stored"
@@ -73,7 +73,7 @@ PROMPTS: Mapping[str, Prompt] = {
         Prompt(
             name="hand_over",
             title="Hand over your work",
-            description="Store in a room what another agent needs to go on with this work.",
+            description="Store everything that another agent needs to continue this work.",
             text=(
                 "Hand this work over to the other agents of the room {room} of buddies. Write one"
                 " memory that can be understood alone: the goal, what is done, what is not, what"

@@ -1,4 +1,4 @@
-"""How a relay reaches the host of this machine, which it starts where none runs.
+"""Connects a relay with the host of this machine, and starts a host if none is running.
 
 Standard library alone. `<data>/host.lock` says where the host listens, as only the data directory
 is the same in every client's environment. However many relays ask at once, one host is started:
@@ -32,7 +32,7 @@ PAUSE_S = 0.02
 LOCK_BYTES_MAX = 4096
 LOSSES_MAX = 5
 LOSSES_WITHIN_S = 60.0
-"""A server that ends more often has an error that another of its kind would have, too."""
+"""A server that ends more often has an error that its successor would have, too."""
 
 # `-P`: it starts in the client's directory, from which nothing may be imported.
 HOST_COMMAND = (sys.executable, "-P", "-m", "buddies_mcp.host")
@@ -48,7 +48,7 @@ class SettingsRefused(Exception):
 
 
 class HostDoor:
-    """Where the host of a data directory is to be found."""
+    """The place where the host of a data directory is found."""
 
     def __init__(self, environ: Mapping[str, str], command: tuple[str, ...] = HOST_COMMAND) -> None:
         self._environ = environ
@@ -127,7 +127,7 @@ class HostDoor:
             said = read(line)
         except ValueError as error:
             host.close()
-            raise HostUnusable(f"what listens there is not our host: {error}") from error
+            raise HostUnusable(f"another program listens there: {error}") from error
         if "refused" in said:
             host.close()
             refused = SettingsRefused if said.get("fatal") else HostUnusable
@@ -164,7 +164,7 @@ class HostDoor:
 
 
 class Server:
-    """Who serves our client: the host of this machine or, where that can't be, this process."""
+    """The server of our client: the host of this machine or, if that fails, this process."""
 
     def __init__(self, door: HostDoor, *, own: bool) -> None:
         """Serve the client by the host, or with `own` in this process from the beginning."""
@@ -353,4 +353,4 @@ def _last_words(data: str, code: int) -> str:
         return "; ".join(why)
     if not said:
         return f"it ended with exit code {code} and left nothing in {path}; is the disk full?"
-    return f"it ended with exit code {code}; what it said is in {path}"
+    return f"it ended with exit code {code}; its output is in {path}"

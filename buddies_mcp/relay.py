@@ -20,16 +20,16 @@ from buddies_mcp.conversation import Conversation
 from buddies_mcp.splitting import Lines
 
 TICK_S = 1.0
-"""How often to look whether the parent has died: stdin stays open if it has left other children."""
+"""Seconds between checks whether the parent has died: its other children may keep stdin open."""
 STALLED_AFTER_S = 30.0
-"""A host that takes nothing for so long hangs."""
+"""A host that reads nothing for this long hangs."""
 FINISHES_WITHIN_S = 1.0
-"""How long answers that nobody reads may hold up the end."""
+"""Seconds that unread answers may delay the end."""
 CHUNK_BYTES = 1 << 16
 ANSWER_BYTES_MAX = 1 << 30
 """The host bounds its answers by itself, far below."""
 PIPE_BUF = 4096 if hasattr(os, "pipe2") else 512
-"""As many bytes a pipe takes without waiting when it says that it takes any. Linux and macOS."""
+"""Bytes that a writable pipe accepts without waiting, on Linux and macOS."""
 
 
 class Relay:
@@ -53,7 +53,7 @@ class Relay:
         self._to_client = bytearray()
         self._stdin_is_open = True
         self._took_s = 0.0
-        """When the host last took something, or had to."""
+        """The time at which the host last read something, or should have."""
 
     def run(self) -> int:
         """Relay until the client is gone, and return the exit code."""

@@ -1,4 +1,4 @@
-"""What the daemon said as a tool's result: structured for programs, as text for models."""
+"""The daemon's answer as a tool's result: structured for programs, as text for models."""
 
 import logging
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What clients can read by address, beside the tools: rooms, memories, skills and the inbox."""
+"""The resources that clients read by address: rooms, memories, skills and the inbox."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MEMORY_URI = "buddies://memory/{id}"
 SKILL_URI = "buddies://skill/{hash}"
 
 Read: TypeAlias = "Callable[[DaemonClient, str], Awaitable[JsonObject]]"
-"""Asks the daemon for what an address stands for; takes the part of it that varies."""
+"""Asks the daemon for the content of an address; takes the part of it that varies."""
 
 
 async def _rooms(daemon: DaemonClient, _: str) -> JsonObject:
@@ -71,8 +71,8 @@ TEMPLATES = (
     mcp.ResourceTemplate(
         uri_template=ROOM_URI,
         name="room",
-        title="Who is in a room",
-        description=f"The members of a room, their agents and what these do. {FROM_PEERS}",
+        title="Show a room's members",
+        description=f"The members of a room, their agents and their current work. {FROM_PEERS}",
         mime_type=MIME_TYPE,
     ),
     mcp.ResourceTemplate(

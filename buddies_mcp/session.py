@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AgentSession:
-    """What the MCP server needs to serve one agent."""
+    """Everything that the MCP server needs to serve one agent."""
 
     link: DaemonLink
-    """Its connection to the daemon, by which it is attached."""
+    """The session's connection to the daemon."""
     waking: Waking
-    """The ways to tell its client that a task waits."""
+    """The ways to tell the session's client that a task waits."""
     caller: Caller

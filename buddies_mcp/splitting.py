@@ -57,4 +57,4 @@ def whole_number(digits: str) -> int | float:
 
 
 _DIGITS_MAX = 400
-"""Longer than any number that a float holds, and shorter than what Python refuses to parse."""
+"""Longer than any number that fits a float, and shorter than the longest that Python parses."""

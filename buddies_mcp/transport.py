@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 BATCHES_IN = "2025-03-26"
-"""The one version of MCP that has batches."""
+"""The only version of MCP that has batches."""
 BATCH_MAX = 100
 CALLS_MAX = 256
-"""Requests that one client may have under way; one more is refused."""
+"""Requests that one client may have in progress; one more is refused."""
 TOO_MANY_CALLS = (
-    f"{CALLS_MAX} requests of this client are under way, which is the limit; wait for answers"
+    f"{CALLS_MAX} requests of this client are in progress, which is the limit; wait for answers"
     " before you send more"
 )
 CHUNK_BYTES = 1 << 16
 FINISHES_WITHIN_S = 1.0
-"""A client that reads no more answers does not hold up the end for longer."""
+"""A client that reads no more answers delays the end by at most this long."""
 
 Id: TypeAlias = str | int
 Answer: TypeAlias = mcp.JSONRPCResponse | mcp.JSONRPCError
@@ -74,7 +74,7 @@ class Outgoing:
 
     @property
     def calls(self) -> int:
-        """How many requests are under way."""
+        """The number of requests in progress."""
         return len(self._calls)
 
     def begin_call(self, id: Id) -> None:
@@ -191,7 +191,7 @@ class Outgoing:
         if self._takes_batches:
             text = f"this batch has {len(parts)} messages; at most {BATCH_MAX} are taken"
         else:
-            text = f"batches are only taken in MCP {BATCHES_IN}; write one message a line"
+            text = f"batches are only allowed in MCP {BATCHES_IN}; write one message a line"
         ids = [part.id for part in parts if isinstance(part, mcp.JSONRPCRequest)]
         for id in ids or (None,):
             await self.refuse(refusal(mcp.INVALID_REQUEST, text, id))

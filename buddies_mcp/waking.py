@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 INBOX_URI = "buddies://inbox"
 CHANNEL_CAPABILITY = "claude/channel"
-"""Declared in the handshake; Claude Code shows what comes by it to the model at once."""
+"""Declared in the handshake; Claude Code shows its messages to the model at once."""
 
 
 class Waking:
@@ -35,7 +35,7 @@ class Waking:
 
     @property
     def is_heard(self) -> bool:
-        """Whether a client has a stream open to hear of changes."""
+        """Whether a client has an open stream for changes."""
         return self._listening > 0
 
     async def listen(

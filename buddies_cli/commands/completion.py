@@ -16,18 +16,18 @@ SHELLS = {
     "fish": "~/.config/fish/config.fish: buddies-cli completion fish | source",
 }
 VARIABLE = "_BUDDIES_CLI_COMPLETE"
-"""By which the shell asks; click makes the name of the program's."""
+"""The variable with which the shell asks; click derives it from the program's name."""
 
 
 @click.command(cls=Command)
 @click.argument("shell", type=click.Choice(list(SHELLS)))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print what SHELL needs to complete commands and rooms.
+    """Print a script that lets SHELL complete commands and rooms.
 
-    It is a script. Have your shell read it when it starts: with
-    eval "$(buddies-cli completion bash)" in ~/.bashrc, or the same for zsh in ~/.zshrc, after
-    compinit. For fish: buddies-cli completion fish | source.
+    Load the script when your shell starts: put eval "$(buddies-cli completion bash)" into
+    ~/.bashrc, or the same for zsh into ~/.zshrc, after compinit. For fish:
+    buddies-cli completion fish | source.
 
     Examples: buddies-cli completion bash, buddies-cli completion fish
     """
@@ -37,4 +37,4 @@ def completion(context: click.Context, shell: str) -> None:
     script = kind(context.find_root().command, {}, "buddies-cli", VARIABLE).source()
     app.show({"shell": shell, "script": script}, Raw(script))
     if sys.stdout.isatty():
-        app.note(f"To have it at each start, put into {SHELLS[shell]}")
+        app.note(f"To load it at each start, put this into {SHELLS[shell]}")

@@ -28,21 +28,21 @@ _COLUMNS = (
     Column("FROM", wraps=True),
     Column("MEANING", wraps=True),
 )
-HOW_TO_APPLY = "The daemon reads it when it starts: buddies-cli daemon restart"
+HOW_TO_APPLY = "The daemon reads settings when it starts; run: buddies-cli daemon restart"
 
 
 @click.group(cls=Group)
 def config() -> None:
     """Show and change this machine's settings.
 
-    They are kept in config.toml. A variable in the environment wins over the file.
+    They are kept in config.toml. An environment variable overrides the file.
     """
 
 
 @config.command()
 @click.pass_obj
 def path(app: App) -> None:
-    """Print where the settings are kept; the file need not exist.
+    """Print the path of the settings' file, which need not exist.
 
     Example: buddies-cli config path
     """
@@ -52,9 +52,9 @@ def path(app: App) -> None:
 @config.command()
 @click.pass_obj
 def show(app: App) -> None:
-    """Show each setting, its value and where that comes from.
+    """Show each setting with its value and its source.
 
-    That is the file, a variable in the environment, or the default.
+    The source is the file, a variable in the environment, or the default.
 
     Example: buddies-cli config show
     """
@@ -71,7 +71,7 @@ def show(app: App) -> None:
     rows = [
         *((it.setting.name, it.text, it.source, it.setting.meaning) for it in values),
         *(
-            (f"{AGENTS}.{agent}", shown, IN_FILE, "what others see this agent as")
+            (f"{AGENTS}.{agent}", shown, IN_FILE, "the name of this agent for others")
             for agent, shown in current.agents.items()
         ),
     ]
@@ -88,7 +88,7 @@ def show(app: App) -> None:
 def set_(app: App, name: str, value: str) -> None:
     """Set NAME to VALUE in config.toml.
 
-    agents.NAME gives the agent NAME another name.
+    agents.NAME sets the name under which others see the agent NAME.
 
     Examples: buddies-cli config set network lan, buddies-cli config set agents.codex "Ann's Codex"
     """
@@ -113,7 +113,7 @@ def set_(app: App, name: str, value: str) -> None:
 @click.argument("name")
 @click.pass_obj
 def unset(app: App, name: str) -> None:
-    """Remove NAME from config.toml, so that its default counts.
+    """Remove NAME from config.toml, so that the default applies.
 
     Example: buddies-cli config unset network
     """
@@ -194,6 +194,6 @@ def _note_overruled(app: App, name: str) -> None:
         value = current.value(name)
         if value.source not in (IN_FILE, BY_DEFAULT):
             app.note(
-                f"warning: {value.source}={value.text} in this environment wins over the file; "
+                f"warning: {value.source}={value.text} in this environment overrides the file; "
                 "unset it"
             )

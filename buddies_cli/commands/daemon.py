@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def daemon() -> None:
-    """Start, stop and look at this machine's daemon."""
+    """Start, stop and inspect this machine's daemon."""
 
 
 @daemon.command()
 @click.pass_obj
 def start(app: App) -> None:
-    """Start the daemon if none runs.
+    """Start the daemon if none is running.
 
     Example: buddies-cli daemon start
     """
@@ -36,7 +36,7 @@ def start(app: App) -> None:
 def stop(app: App) -> None:
     """Stop the daemon and wait until it is gone.
 
-    One that does not answer is ended after 20 s; nothing is lost that was acknowledged.
+    A daemon that does not answer is ended after 20 s; nothing that was acknowledged is lost.
 
     Example: buddies-cli daemon stop
     """
@@ -47,10 +47,11 @@ def stop(app: App) -> None:
 @daemon.command()
 @click.pass_context
 def restart(context: click.Context) -> None:
-    """Replace the daemon by one with the present settings.
+    """Restart the daemon with the current settings.
 
-    One is started if none runs. The settings are checked before the daemon that runs is stopped.
-    One that does not answer is ended after 20 s; nothing is lost that was acknowledged.
+    If none is running, one is started. The settings are checked before the running daemon is
+    stopped. A daemon that does not answer is ended after 20 s; nothing that was acknowledged is
+    lost.
 
     Example: buddies-cli daemon restart
     """
@@ -61,7 +62,7 @@ def restart(context: click.Context) -> None:
 @daemon.command()
 @click.pass_obj
 def status(app: App) -> None:
-    """Show all that the daemon says of itself, with its counters.
+    """Show the daemon's state, with all its counters.
 
     Example: buddies-cli daemon status
     """
@@ -99,7 +100,7 @@ def _facts(status: DaemonStatus) -> Facts:
 @click.command(cls=Command)
 @click.pass_obj
 def whoami(app: App) -> None:
-    """Show who this machine is to others, and its key.
+    """Show this machine's identity, and the key that vouches for it.
 
     Example: buddies-cli whoami
     """
@@ -114,7 +115,7 @@ def whoami(app: App) -> None:
 
 
 def _identity(info: DaemonInfo) -> str:
-    return info.identity or f"none (signer {info.signer}): messages are not signed by you"
+    return info.identity or f"none (signer {info.signer}): your messages are not signed"
 
 
 def _agent(agent: AgentView) -> str:

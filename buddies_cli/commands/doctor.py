@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 COLORS = {"ok": "green", "warn": "yellow", "fail": "red"}
 WIDTH_PLAIN = 100_000
-"""Lines are broken for terminals alone."""
+"""Lines are wrapped only for terminals."""
 WIDTH_MIN = 40
 GUIDE = "docs/troubleshooting.md"
 
@@ -36,10 +36,10 @@ GUIDE = "docs/troubleshooting.md"
 )
 @click.pass_obj
 def doctor(app: App, probe: bool, bundle: Path | None) -> None:
-    """Look for what is wrong on this machine, and say what to do.
+    """Find problems on this machine, and say what to do.
 
-    Each line is ok, warn or fail. It works with or without a daemon that answers, starts none, and
-    sends nothing to other machines, unless --probe is given. The exit code is 1 if a line is fail,
+    Each line is ok, warn or fail. The doctor works even if no daemon answers, and starts none.
+    Without --probe it sends nothing to other machines. The exit code is 1 if any line is fail,
     otherwise 0.
 
     Examples: buddies-cli doctor, buddies-cli doctor --bundle problem.tar.gz

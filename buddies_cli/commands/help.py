@@ -12,7 +12,7 @@ from buddies_cli.mistakes import unknown_command
 @click.argument("words", metavar="[COMMAND]...", nargs=-1)
 @click.pass_context
 def help(context: click.Context, words: tuple[str, ...]) -> None:
-    """Show how a COMMAND is used; without one, list them all.
+    """Show the help of COMMAND; without COMMAND, list all commands.
 
     Examples: buddies-cli help, buddies-cli help memory search
     """

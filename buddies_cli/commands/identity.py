@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def identity() -> None:
-    """Hide what an identity has said, and bring it back.
+    """Hide everything from an identity, and show it again.
 
     LABEL is 'ssh:PUBLIC-KEY-LINE' or gpg:FINGERPRINT, as results show it in signed_by, or
     peer:ENDPOINT-ID for a machine whose owner signs with no key.
@@ -29,15 +29,15 @@ def identity() -> None:
 
 @identity.command()
 @click.argument("label")
-@click.option("--since", required=True, help=f"First received here since then: {FORMS}.")
-@click.option("--yes", is_flag=True, help="Also if it is this machine's own identity.")
+@click.option("--since", required=True, help=f"Entries first received here since then: {FORMS}.")
+@click.option("--yes", is_flag=True, help="Do it even if it is this machine's own identity.")
 @click.pass_obj
 def revoke(app: App, label: str, since: str, yes: bool) -> None:
-    """Hide what the identity LABEL has brought here since a time.
+    """Hide everything that came from the identity LABEL since a time.
 
-    That is its memories, skills and votes: on this machine, from your agents and from the peers
-    that ask it; what comes in later is hidden too. Nothing is deleted. To see the older things as
-    before, give the time when the key was lost or the machine taken over.
+    This hides its memories, skills and votes on this machine, from your agents and from peers that
+    ask this machine; later ones are hidden, too. Nothing is deleted. Give the time when the key
+    was lost or the machine was taken over, and older entries stay visible.
 
     Example: buddies-cli identity revoke "ssh:ssh-ed25519 AAAAC3Nz…" --since 2d
     """
@@ -48,7 +48,9 @@ def revoke(app: App, label: str, since: str, yes: bool) -> None:
         if app.as_json or not sys.stdin.isatty():
             raise
         app.note(str(refusal))
-        if not click.confirm("Hide what is said here all the same?", default=False, err=True):
+        if not click.confirm(
+            "Hide the entries of this machine all the same?", default=False, err=True
+        ):
             raise NotAllowed("nothing is hidden") from refusal
         view = app.ask(lambda daemon: daemon.revoke_identity(label, since_ms, own_too=True))
     app.show(json_of(view), _revoked(view))
@@ -58,7 +60,7 @@ def revoke(app: App, label: str, since: str, yes: bool) -> None:
 @click.argument("label")
 @click.pass_obj
 def restore(app: App, label: str) -> None:
-    """Show again what revoking the identity LABEL has hidden.
+    """Undo the revocation of the identity LABEL.
 
     Example: buddies-cli identity restore "ssh:ssh-ed25519 AAAAC3Nz…"
     """
@@ -72,7 +74,7 @@ def restore(app: App, label: str) -> None:
 @identity.command(name="list")
 @click.pass_obj
 def list_(app: App) -> None:
-    """List the identities that are revoked, and what that hides.
+    """List the revoked identities and how much each hides.
 
     Example: buddies-cli identity list
     """
@@ -94,7 +96,7 @@ def _revoked(view: RevocationView) -> str:
         if view.shown.total:
             lines.append(f"  Received before, and still shown: {_items(view.shown)}.")
     else:
-        lines.append("  Nothing of it is on this machine; what comes will be hidden.")
+        lines.append("  This machine has nothing from it; later entries will be hidden.")
     return "\n".join(lines)
 
 

@@ -25,7 +25,7 @@ _COLORS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 
 
 @click.command(cls=Command)
-@click.option("-f", "--follow", is_flag=True, help="Go on with what is logged from now on.")
+@click.option("-f", "--follow", is_flag=True, help="Also show new lines as they are logged.")
 @click.option(
     "-n",
     "--lines",
@@ -43,9 +43,9 @@ _COLORS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 )
 @click.pass_obj
 def logs(app: App, follow: bool, lines: int, of: tuple[str, ...]) -> None:
-    """Show what the daemon and the agents' host have logged.
+    """Show the logs of the daemon and of the agents' host.
 
-    It works whether they run or not. What they log is a setting: buddies-cli config set log debug.
+    This works even if neither is running. To log more, run: buddies-cli config set log debug.
     With --json each line is an object.
 
     Examples: buddies-cli logs, buddies-cli logs -f, buddies-cli logs -n 500 --of daemon

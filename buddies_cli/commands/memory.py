@@ -41,7 +41,7 @@ CommandT = TypeVar("CommandT", bound="Callable[..., Any]")
 
 
 class Filters(TypedDict):
-    """What list and search are limited to."""
+    """The filters of list and search."""
 
     room: str | None
     kind: str | None
@@ -60,7 +60,7 @@ def filter_options(command: CommandT) -> CommandT:
         click.option(
             "--include-superseded",
             is_flag=True,
-            help="Also memories that newer ones have replaced.",
+            help="Also show memories that newer ones have replaced.",
         ),
         click.option(
             "--since", "since_ms", callback=_moment, help=f"Only created since then: {FORMS}."
@@ -86,7 +86,7 @@ def _moment(_context: click.Context, _parameter: click.Parameter, text: str | No
 
 @click.group(cls=Group)
 def memory() -> None:
-    """Store, find and read what the team should know."""
+    """Store, find and read the team's memories."""
 
 
 @memory.command()
@@ -95,7 +95,7 @@ def memory() -> None:
 @click.option("--title", default="", show_default="the first line", help="Short title.")
 @click.option("--kind", type=KINDS, default=MemoryKind.CONTEXT.value, help="What it is.")
 @click.option("--tag", "tags", multiple=True, help="A word to filter by; may be given often.")
-@click.option("--reference", "references", multiple=True, help="Id of a memory it builds on.")
+@click.option("--reference", "references", multiple=True, help="Id of a memory that it builds on.")
 @click.option("--supersedes", type=ID, default="", help="Id of a memory that it replaces.")
 @click.pass_obj
 def store(
@@ -108,7 +108,7 @@ def store(
     references: tuple[str, ...],
     supersedes: str,
 ) -> None:
-    """Keep TEXT and send it to everybody in the room.
+    """Store TEXT and send it to every member of the room.
 
     - reads TEXT from stdin.
 
@@ -133,7 +133,7 @@ def store(
     told = terminal.count(view.told or 0, "member")
     app.show(
         json_view.json_of(view),
-        f"Stored {view.id} in {terminal.line(view.room)}; {told} there to hear it.",
+        f"Stored {view.id} in {terminal.line(view.room)}; {told} present to receive it.",
     )
 
 
@@ -206,14 +206,14 @@ def get(app: App, id: str, offset: int, limit: int | None) -> None:
 
 @memory.command()
 @click.argument("id", type=ID)
-@click.option("--reason", default="", help="Why, for those who ask for it later.")
+@click.option("--reason", default="", help="The reason, for people who ask for it later.")
 @click.pass_obj
 def delete(app: App, id: str, reason: str) -> None:
     """Erase the memory with this ID on all machines, for ever.
 
     This machine, or another one with the same identity, must have stored it. Machines that are off
-    erase it as soon as they hear of it. Where several authors share an ID, write @ and the
-    beginning of the author's id behind it.
+    erase it as soon as they hear of the deletion. If several authors share an ID, add @ and the
+    beginning of the author's id.
 
     Example: buddies-cli memory delete ID --reason outdated
     """
@@ -227,10 +227,10 @@ def delete(app: App, id: str, reason: str) -> None:
 @click.option("--undo", is_flag=True, help="Show it again.")
 @click.pass_obj
 def forget(app: App, id: str, undo: bool) -> None:
-    """Hide the memory with this ID on this machine alone.
+    """Hide the memory with this ID on this machine only.
 
-    Lists and searches leave it out, whoever wrote it, and searching members do not get it from
-    here. Its text stays on this machine's disk, so that --undo can show it again.
+    Anyone may have written it. Lists and searches leave it out, and members that search don't get
+    it from this machine. Its text stays on the disk, so that --undo can show it again.
 
     Examples:
         buddies-cli memory forget ID,

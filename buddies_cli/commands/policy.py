@@ -31,16 +31,16 @@ _AFFECTED = (
     Column("KEY", wraps=True),
 )
 _YES = click.option(
-    "--yes", is_flag=True, help="Do it also if it locks this machine out or opens the room."
+    "--yes", is_flag=True, help="Do it even if it locks this machine out or opens the room."
 )
 
 
 @click.group(cls=Group)
 def policy() -> None:
-    """Decide whose messages this machine takes in a room.
+    """Decide whose messages this machine accepts in a room.
 
-    LABEL is ssh: and a public key line, or gpg: and the full fingerprint of a key. A policy binds
-    this machine alone.
+    LABEL is ssh: and a public key line, or gpg: and the full fingerprint of a key. A policy applies
+    to this machine only.
     """
 
 
@@ -49,7 +49,7 @@ def policy() -> None:
 @cursor_option
 @click.pass_obj
 def show(app: App, room: str, cursor: str) -> None:
-    """Show whom this machine hears in ROOM.
+    """Show whose messages this machine accepts in ROOM.
 
     Example: buddies-cli policy show feature-a
     """
@@ -64,13 +64,15 @@ def show(app: App, room: str, cursor: str) -> None:
 @click.option(
     "--require-signed/--no-require-signed",
     default=False,
-    help="Hear only those for whom a person's key vouches.",
+    help="Accept only machines for which a person's key vouches.",
 )
-@click.option("--identity", "identities", multiple=True, help="LABEL to hear; may be given often.")
+@click.option(
+    "--identity", "identities", multiple=True, help="LABEL to accept; may be given often."
+)
 @_YES
 @click.pass_obj
 def set_(app: App, room: str, require_signed: bool, identities: tuple[str, ...], yes: bool) -> None:
-    """Give ROOM a policy, in place of the one it has.
+    """Give ROOM a new policy, which replaces the current one.
 
     Example: buddies-cli policy set feature-a --require-signed
     """
@@ -128,7 +130,7 @@ def remove(app: App, room: str, label: str, yes: bool) -> None:
 @click.argument("room", type=ROOM)
 @click.pass_obj
 def clear(app: App, room: str) -> None:
-    """Hear everybody in ROOM again.
+    """Accept messages from everyone in ROOM again.
 
     Example: buddies-cli policy clear feature-a
     """
@@ -144,13 +146,13 @@ def _change(app: App, change: Change, *, yes: bool) -> None:
             raise
         app.note(f"warning: {refused}")
         if not click.confirm("Do it all the same?", default=False, err=True):
-            raise NotAllowed("the policy is as it was") from refused
+            raise NotAllowed("the policy is unchanged") from refused
         report = app.ask(lambda daemon: change(daemon, True))
     _warn(app, report.view)
     parts = [
         _page(report.view),
-        *_affected("Not heard any more, or still not", report.shut_out, report.shut_out_total),
-        *_affected("Heard from now on", report.admitted, report.admitted_total),
+        *_affected("Not accepted any more, or still not", report.shut_out, report.shut_out_total),
+        *_affected("Accepted from now on", report.admitted, report.admitted_total),
     ]
     app.show(json_of(report), Page(parts))
 

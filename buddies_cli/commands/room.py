@@ -38,9 +38,10 @@ TICKET_BYTES_MAX = 64 << 10
 @click.command(cls=Command)
 @click.argument("room", type=ROOM)
 @click.option(
-    "--ticket", help="Ticket or invite from a member; - reads it from stdin, out of sight of ps."
+    "--ticket",
+    help="Ticket or invite from a member; - reads it from stdin, so that ps does not show it.",
 )
-@click.option("--private", is_flag=True, help="Open a private room, entered by invite alone.")
+@click.option("--private", is_flag=True, help="Open a private room, which needs an invite.")
 @click.option(
     "--history",
     type=click.Choice(["all", "since-join", "none"]),
@@ -51,9 +52,9 @@ TICKET_BYTES_MAX = 64 << 10
 def join(app: App, room: str, ticket: str | None, history: str | None, *, private: bool) -> None:
     """Join ROOM and, if it is open, print a ticket to pass on.
 
-    Without a ticket this opens the room, or comes back to one that this machine knows. The machine
-    stays in the room, over restarts too, until it leaves. Whoever knows the name of an open room
-    may come in; into a private one each is let in by an invite: buddies-cli ticket ROOM.
+    Without a ticket, this opens a new room or returns to a room that this machine knows. The
+    machine stays in the room until it leaves, even after a restart. Anyone who knows the name of an
+    open room may join it; a private room needs an invite: buddies-cli ticket ROOM.
 
     Examples:
         buddies-cli join feature-a,
@@ -87,7 +88,7 @@ def _joined(report: JoinReport) -> Shown:
     joined = f"{done} {kind}{room}; {names or 'nobody else'} is here."
     if report.private:
         return Prose(
-            f"{joined}\nTo let in somebody else, make an invite: buddies-cli ticket {room}"
+            f"{joined}\nTo let somebody else in, make an invite: buddies-cli ticket {room}"
         )
     return Page([Prose(f"{joined}\nTicket for others:"), Raw(report.ticket)], is_spaced=False)
 
@@ -98,7 +99,7 @@ def _joined(report: JoinReport) -> Shown:
     "--uses",
     type=click.IntRange(1, INVITE_USES_MAX),
     show_default="1",
-    help="How many machines may come in by an invite.",
+    help="How many machines may use an invite.",
 )
 @click.option(
     "--expires",
@@ -110,7 +111,8 @@ def _joined(report: JoinReport) -> Shown:
 def ticket(app: App, room: str, uses: int | None, expires: float | None) -> None:
     """Print a ticket with which others can join ROOM.
 
-    Of a private room it is a new invite, which ends; this machine has to be on to let them in.
+    For a private room this makes a new invite, which expires. This machine must be on when it is
+    used.
 
     Examples: buddies-cli ticket feature-a, buddies-cli ticket launch --uses 3 --expires 2h
     """
@@ -122,7 +124,7 @@ def ticket(app: App, room: str, uses: int | None, expires: float | None) -> None
 
 @click.group(cls=Group)
 def room() -> None:
-    """Look after a private room."""
+    """Manage a private room."""
 
 
 @room.command(cls=Command)
@@ -131,27 +133,27 @@ def room() -> None:
     "--without",
     multiple=True,
     metavar="MEMBER",
-    help="Leave this member out: a name, or how its endpoint id begins. Can be given repeatedly.",
+    help="Remove this member: a name, or the beginning of an endpoint id. Can be given repeatedly.",
 )
 @click.option(
     "--along",
     is_flag=True,
-    help="Leave out also everybody whom these have brought in; they are shown first.",
+    help="Also remove everyone whom these members brought in; they are shown first.",
 )
-@click.option("--yes", is_flag=True, help="Don't ask before others are left out along with them.")
+@click.option("--yes", is_flag=True, help="Don't ask before others are removed along with them.")
 @click.pass_obj
 def rotate(app: App, room: str, without: tuple[str, ...], *, along: bool, yes: bool) -> None:
     """Change the keys of the private ROOM.
 
-    Removed members cannot read new messages; what they have, they keep. All invites to the room are
-    void.
+    Removed members keep the messages that they have, but cannot read new ones. All invites to the
+    room stop working.
 
     Examples: buddies-cli room rotate launch, buddies-cli room rotate launch --without carol
     """
     if along and not yes:
         shown = app.ask(lambda daemon: daemon.rotate_room(room, without, preview=True))
         if shown.brought:
-            along_with = f"left out along with them would be: {_names(shown.brought)}"
+            along_with = f"these would be removed along with them: {_names(shown.brought)}"
             if app.as_json or not sys.stdin.isatty():
                 raise NotAllowed(f"nothing was changed: {along_with}; to do it, add --yes")
             app.note(along_with)
@@ -166,8 +168,11 @@ def _rotated(report: RotateReport) -> str:
     for what, peers in (
         ("Left out", report.removed),
         ("Have them", report.told),
-        ("Away, get them from the first member they meet", report.waiting),
-        ("Brought in by those left out, and still here (--along leaves them out)", report.brought),
+        ("Away; they get the keys from the first member that they meet", report.waiting),
+        (
+            "Brought in by the removed members, and still here (--along removes them)",
+            report.brought,
+        ),
     ):
         if peers:
             lines.append(f"{what}: {_names(peers)}.")
@@ -184,7 +189,7 @@ def _names(peers: Sequence[NamedPeer]) -> str:
 def leave(app: App, room: str) -> None:
     """Leave ROOM for all agents of this machine.
 
-    Those that joined it are named first. What was stored stays.
+    The agents that joined it are named first. Everything that was stored in it stays.
 
     Example: buddies-cli leave feature-a
     """
@@ -203,7 +208,7 @@ def leave(app: App, room: str) -> None:
 @cursor_option
 @click.pass_obj
 def rooms(app: App, cursor: str) -> None:
-    """List the rooms that this machine is in, and who is in them.
+    """List the rooms that this machine is in, and their members.
 
     Example: buddies-cli rooms
     """
@@ -226,7 +231,7 @@ def rooms(app: App, cursor: str) -> None:
 @click.argument("text")
 @click.pass_obj
 def notify(app: App, room: str, text: str) -> None:
-    """Tell ROOM with TEXT what you are doing now.
+    """Tell the members of ROOM about your current work.
 
     Example: buddies-cli notify feature-a "rebasing, please wait"
     """

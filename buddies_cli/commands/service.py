@@ -22,10 +22,11 @@ FILE_MODE = 0o644
 
 @click.group(cls=Group)
 def service() -> None:
-    """Have the system start the daemon at login.
+    """Let the system start the daemon at login.
 
-    It does so again after a crash. No agent needs it: the first one starts the daemon. It keeps
-    this machine in its rooms while no agent runs. systemd's user manager and launchd are known.
+    The system also restarts it after a crash. Agents don't need the service, because the first
+    agent starts the daemon, but it keeps this machine in its rooms while no agent runs. It uses
+    systemd's user manager or launchd.
     """
 
 
@@ -36,8 +37,7 @@ def service() -> None:
 def install(app: App, dry_run: bool, yes: bool) -> None:
     """Write the service's file, and start the service.
 
-    A daemon that runs makes way for it. The settings are checked first. Doing it again brings the
-    file up to date.
+    It replaces a running daemon. The settings are checked first. Run it again to update the file.
 
     Example: buddies-cli service install --dry-run
     """
@@ -46,7 +46,7 @@ def install(app: App, dry_run: bool, yes: bool) -> None:
     manager = manager_of(os.environ)
     edit = wanted(manager, os.environ)
     if not app.as_json:
-        shown = edit.diff() if edit.changes_something else "is as it should be"
+        shown = edit.diff() if edit.changes_something else "is correct"
         click.echo(f"{terminal.bold(str(manager.file))}:\n{terminal.block(shown)}")
     if dry_run:
         app.show(_json(manager, installed=edit.before is not None, diff=edit.diff()), "")
@@ -99,7 +99,7 @@ def status(app: App) -> None:
         f"{manager.file}: {', '.join(words)}",
     )
     if edit.changes_something:
-        app.note("its file is not as it should be; to correct that: buddies-cli service install")
+        app.note("its file is not correct; to fix it: buddies-cli service install")
         click.get_current_context().exit(FAILED)
 
 
@@ -109,7 +109,7 @@ def status(app: App) -> None:
 def uninstall(app: App, yes: bool) -> None:
     """Stop the service and delete its file.
 
-    After that the first agent starts the daemon.
+    From then on, the first agent starts the daemon.
 
     Example: buddies-cli service uninstall
     """

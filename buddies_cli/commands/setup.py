@@ -65,8 +65,8 @@ def setup(
 ) -> None:
     """Configure buddies in the MCP clients of this machine.
 
-    It shows what would change and asks. A client's own command is used where it has one; otherwise
-    its file is changed, with a backup beside it. Nothing but the entry "buddies" is touched.
+    It shows the changes and asks. If a client has a command of its own, that is used; otherwise the
+    client's file is changed, with a backup beside it. Nothing but the entry "buddies" is touched.
 
     Examples: buddies-cli setup, buddies-cli setup --client cursor --dry-run
     """
@@ -82,8 +82,8 @@ def setup(
 def status(app: App) -> None:
     """Show which clients are configured, and which are out of date.
 
-    Out of date is what differs from what buddies-cli would write. The exit code is 1 if one differs
-    or can't be read.
+    An entry is out of date if buddies-cli would write another one. The exit code is 1 if an entry
+    is out of date or can't be read.
 
     Example: buddies-cli setup status
     """
@@ -119,8 +119,8 @@ def remove(app: App, names: tuple[str, ...], dry_run: bool, yes: bool) -> None:
 def identity(app: App, yes: bool) -> None:
     """Find the key that can sign for this machine, and set it.
 
-    That is the key that git signs with; else the first SSH key in ~/.ssh that works without a
-    passphrase. Teammates see by it that what this machine says is yours.
+    This is the key that git signs with, or else the first SSH key in ~/.ssh that works without a
+    passphrase. It shows teammates that this machine's messages are yours.
 
     Example: buddies-cli setup identity
     """
@@ -136,7 +136,7 @@ def identity(app: App, yes: bool) -> None:
         is_set = True
     if not found.signer:
         said = (
-            "No key signs for this machine. To make one for buddies alone: buddies-cli config set"
+            "No key signs for this machine. To make one only for buddies: buddies-cli config set"
             " signer generated"
         )
     elif is_set:
@@ -153,7 +153,7 @@ def remove_everywhere(app: App) -> list[JsonObject]:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What is to be done for one client, or what is in the way of it."""
+    """The plan for one client, or the problem that prevents it."""
 
     found: Found
     plan: Plan | None
@@ -161,7 +161,7 @@ class Proposal:
 
     @property
     def does_something(self) -> bool:
-        """Whether there is anything to do that can be done."""
+        """Whether the plan has steps that can be taken."""
         return self.plan is not None and self.plan.does_something
 
 
@@ -185,7 +185,7 @@ def _do(
     if to_do and not is_wanted:
         app.note("nothing was changed" + ("; add --yes to do it" if app.as_json else ""))
     elif any(it["done"] for it in results):
-        app.note("Restart those clients to see it.")
+        app.note("Restart those clients to use it.")
     if any(it["problem"] for it in results):
         click.get_current_context().exit(FAILED)
 
@@ -218,7 +218,7 @@ def _done(app: App, proposal: Proposal, *, dry_run: bool) -> JsonObject:
             problem = str(error)
             app.note(f"error: {found.client.title}: {problem}")
     if backup is not None:
-        app.note(f"{found.client.title}: the file as it was is kept as {_short(backup)}")
+        app.note(f"{found.client.title}: a copy of the old file is kept as {_short(backup)}")
     return {
         "client": found.client.name,
         "file": str(found.file),

@@ -49,7 +49,7 @@ def skill() -> None:
 @skill.command()
 @click.argument("text")
 @click.option("--room", type=ROOM, required=True, help="Room that this machine is in.")
-@click.option("--title", required=True, help="What it does, in a few words.")
+@click.option("--title", required=True, help="Its purpose, in a few words.")
 @click.option("--tag", "tags", multiple=True, help="A word to filter by; may be given often.")
 @click.option("--parent", default="", help="Hash of the version that this one improves.")
 @click.option(
@@ -136,7 +136,7 @@ def search(
 def vote(app: App, hash: str, opinion: str, room: str) -> None:
     """Vote for (up) or against (down) the skill with this HASH.
 
-    The newest vote of a machine counts.
+    Only the latest vote of a machine counts.
 
     Example:
         buddies-cli skill vote HASH up --room feature-a
@@ -155,7 +155,7 @@ def vote(app: App, hash: str, opinion: str, room: str) -> None:
 def get(app: App, hash: str, offset: int, limit: int | None) -> None:
     """Read the skill with this HASH, and see its versions.
 
-    What it changes in the version before it is shown, too.
+    The changes since the previous version are shown, too.
 
     Example: buddies-cli skill get HASH
     """
@@ -190,7 +190,9 @@ def get(app: App, hash: str, offset: int, limit: int | None) -> None:
 )
 @limit_option
 @cursor_option
-@click.option("--installed", is_flag=True, help="Those that were installed for agents' clients.")
+@click.option(
+    "--installed", is_flag=True, help="Only the skills that are installed for agents' clients."
+)
 @click.pass_obj
 def list_(
     app: App, room: str | None, tags: tuple[str, ...], limit: int, cursor: str, installed: bool

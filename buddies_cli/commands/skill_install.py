@@ -40,15 +40,15 @@ _INSTALLED = (
 
 @click.command(cls=Command)
 @click.argument("hash", type=SKILL)
-@click.option("--client", type=HOSTS, required=True, help="Whose skill directory it goes to.")
-@click.option("--name", show_default="made of the title", help="Name of its directory.")
+@click.option("--client", type=HOSTS, required=True, help="Client that gets the skill.")
+@click.option("--name", show_default="made from the title", help="Name of its directory.")
 @click.option("--yes", is_flag=True, help="Install without asking.")
 @click.pass_obj
 def install(app: App, hash: str, client: str, name: str | None, yes: bool) -> None:
     """Install the skill with this HASH for a client's agents.
 
-    It is shown first, and then written as a SKILL.md. With --json and without --yes it is only
-    shown.
+    The skill is shown first, and then written as a SKILL.md. With --json and without --yes it is
+    only shown.
 
     Example:
         buddies-cli skill install HASH --client claude
@@ -71,8 +71,7 @@ def install(app: App, hash: str, client: str, name: str | None, yes: bool) -> No
 def update(app: App, names: tuple[str, ...], client: str | None, yes: bool) -> None:
     """Update installed skills, after showing each.
 
-    Each is brought to its publisher's newest version. Versions that somebody else has made of a
-    skill are left alone.
+    Each skill is updated to its publisher's newest version. Versions by other people are ignored.
 
     Examples: buddies-cli skill update, buddies-cli skill update ship-a-version --client claude
     """
@@ -104,11 +103,13 @@ def update(app: App, names: tuple[str, ...], client: str | None, yes: bool) -> N
 
 @click.command(cls=Command)
 @click.argument("name")
-@click.option("--client", type=HOSTS, required=True, help="Whose skill directory it is in.")
-@click.option("--force", is_flag=True, help="Also if it was changed since it was installed.")
+@click.option("--client", type=HOSTS, required=True, help="Client that has the skill.")
+@click.option(
+    "--force", is_flag=True, help="Remove it even if it was changed since it was installed."
+)
 @click.pass_obj
 def uninstall(app: App, name: str, client: str, force: bool) -> None:
-    """Remove the installed skill of this NAME.
+    """Remove the installed skill with this NAME.
 
     Example: buddies-cli skill uninstall ship-a-version --client claude
     """
@@ -195,5 +196,5 @@ def _plan(plan: InstallPlan) -> str:
     return (
         f"{paragraph(skill_entry(skill, body=False)).content}\n\n{origin}\nsigned by {signed}\n"
         f"to {plan.path}{warnings}\n\n"
-        f"{terminal.plain(plan.diff) or 'The file is the same already.'}\n"
+        f"{terminal.plain(plan.diff) or 'The file is already the same.'}\n"
     )

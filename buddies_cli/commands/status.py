@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from buddies_core.model.views import DaemonStatus
 
 ROOMS_SHOWN = 10
-"""On the page of the machine; `rooms` shows all."""
+"""Rooms on the page of the machine; `rooms` shows all."""
 AT_ONCE = 8
 """Rooms that the daemon is asked about at the same time."""
 
@@ -62,9 +62,9 @@ _MEMBERS = (
 @cursor_option
 @click.pass_obj
 def status(app: App, room: str | None, cursor: str) -> None:
-    """Show who is in ROOM, or without ROOM how this machine is.
+    """Show the members of ROOM, or the state of this machine.
 
-    With --json and without ROOM it is the same as: buddies-cli daemon status --json.
+    With --json and without ROOM this prints the same as: buddies-cli daemon status --json.
 
     Examples: buddies-cli status, buddies-cli status feature-a
     """

@@ -21,11 +21,10 @@ DAMAGED_SHOWN = 50
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.pass_obj
 def backup(app: App, directory: Path) -> None:
-    """Write all that this machine keeps to a directory.
+    """Back up everything that this machine keeps.
 
-    DIRECTORY must not exist yet, or be empty. The daemon goes on meanwhile. The backup holds the
-    secret keys of this machine too: keep it as you keep those. `buddies-cli restore` brings it
-    back.
+    DIRECTORY must be new or empty. The daemon keeps running. The backup contains the secret keys of
+    this machine, so protect it as you protect those. `buddies-cli restore` restores it.
 
     Example: buddies-cli backup /media/usb/buddies-monday
     """
@@ -42,17 +41,17 @@ def backup(app: App, directory: Path) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask first.")
 @click.pass_obj
 def restore(app: App, directory: Path, *, yes: bool) -> None:
-    """Bring a backup back.
+    """Restore a backup.
 
-    What this machine keeps is replaced by the backup in DIRECTORY. The daemon is stopped for that.
-    What was kept until now is moved aside, not deleted. Members bring back what came after the
-    backup. The search index is made anew.
+    The backup in DIRECTORY replaces the data of this machine, which is moved aside and not deleted.
+    The daemon is stopped for that. Members give back everything that came after the backup. The
+    search index is rebuilt.
 
     Example: buddies-cli restore /media/usb/buddies-monday
     """
     if not yes:
         click.confirm(
-            "What came to this machine after the backup will not be here. Go on?",
+            "Everything that came to this machine after the backup will be gone. Go on?",
             abort=True,
             err=True,
         )
@@ -62,16 +61,16 @@ def restore(app: App, directory: Path, *, yes: bool) -> None:
 
 @click.group(cls=Group)
 def store() -> None:
-    """Look after what this machine keeps on disk."""
+    """Check the data that this machine keeps on disk."""
 
 
 @store.command()
 @click.pass_context
 def verify(context: click.Context) -> None:
-    """Read every record and name damaged ones.
+    """Read every record, and name the damaged ones.
 
-    The exit code is 1 if there are any. What members have of them comes back by itself; the rest is
-    in your backups.
+    The exit code is 1 if there are any. Members give back the records that they have; restore the
+    others from a backup.
 
     Example: buddies-cli store verify
     """

@@ -60,7 +60,7 @@ _STYLES = {
 
 @click.group(cls=Group)
 def task() -> None:
-    """Hand work to agents, do it, and get results."""
+    """Delegate work to agents, do tasks, and get results."""
 
 
 @task.command()
@@ -68,7 +68,7 @@ def task() -> None:
 @click.option("--room", type=ROOM, required=True, help="Room whose agents may do it.")
 @click.option("--peer", default="", help="Only this user's machine, or this endpoint id.")
 @click.option("--agent", default="", help="Only agents of this name.")
-@click.option("--capability", default="", help="Only agents that can do this.")
+@click.option("--capability", default="", help="Only agents with this capability.")
 @click.option(
     "--timeout",
     "timeout_s",
@@ -76,8 +76,8 @@ def task() -> None:
     show_default="10 min to begin, 1 h to finish",
     help="Seconds after which the task expires.",
 )
-@click.option("--key", default="", help="The same key again is the same task, not another.")
-@click.option("--no-retry", is_flag=True, help="Not to be begun again if its worker is lost.")
+@click.option("--key", default="", help="The same key again means the same task, not another one.")
+@click.option("--no-retry", is_flag=True, help="Don't start it again if its worker disappears.")
 @click.option("--parent", default="", help="Id of the task that this is a part of.")
 @click.option("--wait", "wait_s", type=WAIT, show_default="to the end", help="Seconds to wait.")
 @click.pass_obj
@@ -94,10 +94,10 @@ def delegate(
     parent: str,
     wait_s: float | None,
 ) -> None:
-    """Have an agent in the room do TEXT, and print its output.
+    """Delegate TEXT to an agent in the room, and print its output.
 
-    - reads TEXT from stdin. What was handed over goes on when this command is ended: see task wait
-    and task cancel.
+    - reads TEXT from stdin. The task goes on if you end this command: see task wait and task
+    cancel.
 
     Examples:
         buddies-cli task delegate "Run the test suite" --room feature-a,
@@ -127,7 +127,11 @@ def delegate(
 @task.command()
 @click.argument("id", type=ID)
 @click.option("--wait", "wait_s", type=WAIT, show_default="to the end", help="Seconds to wait.")
-@click.option("--offset", type=click.IntRange(0, OFFSET_MAX), help="Only the page from here on.")
+@click.option(
+    "--offset",
+    type=click.IntRange(0, OFFSET_MAX),
+    help="Only the page that begins at this character.",
+)
 @click.option("--description", is_flag=True, help="Print the task's text instead; don't wait.")
 @click.pass_obj
 def wait(app: App, id: str, wait_s: float | None, offset: int | None, description: bool) -> None:
@@ -189,7 +193,7 @@ def _how(task: TaskView) -> str:
     worker = f"{task.worker_agent} of {task.worker_user}"
     match task.state:
         case TaskState.SUBMITTED:
-            return "nobody has begun yet"
+            return "nobody has started it yet"
         case TaskState.WORKING:
             return f"{worker}: {task.progress or 'begun'}"
         case _:
@@ -210,16 +214,16 @@ def _show_outcome(app: App, task: TaskView) -> None:
 
 @task.command()
 @click.option("--room", type=ROOM, help="Only of this room.", show_default="all rooms")
-@click.option("--wait", "wait_s", type=WAIT, default=0, help="Seconds to wait for one.")
+@click.option("--wait", "wait_s", type=WAIT, default=0, help="Seconds to wait for a task.")
 @click.option(
     "--limit", type=click.IntRange(1, CLAIMS_MAX), default=CLAIMS_DEFAULT, help="At most so many."
 )
 @click.pass_obj
 def poll(app: App, room: str | None, wait_s: float, limit: int) -> None:
-    """Claim a task that waits, and print it.
+    """Claim a waiting task, and print it.
 
-    The claim lasts for 10 minutes from one sign of life to the next: see task progress. Exits with
-    4 if there is none.
+    The claim ends 10 minutes after the last sign of life: see task progress. The exit code is 4 if
+    no task waits.
 
     Example: buddies-cli task poll --wait 60
     """
@@ -258,10 +262,10 @@ def _block(task: TaskView) -> str:
 @task.command()
 @click.argument("id", type=ID)
 @click.argument("output")
-@click.option("--failed", is_flag=True, help="It failed; OUTPUT says why.")
+@click.option("--failed", is_flag=True, help="The task failed; OUTPUT is the reason.")
 @click.pass_obj
 def submit(app: App, id: str, output: str, failed: bool) -> None:
-    """Answer the task with this ID by OUTPUT.
+    """Answer the task with this ID with OUTPUT.
 
     - reads OUTPUT from stdin.
 
@@ -282,9 +286,9 @@ def submit(app: App, id: str, output: str, failed: bool) -> None:
 @click.argument("text")
 @click.pass_obj
 def progress(app: App, id: str, text: str) -> None:
-    """Tell with TEXT how the task with this ID goes.
+    """Report the progress of the task with this ID.
 
-    It is a sign of life, too: the claim lasts for another 10 minutes.
+    This is a sign of life, too: the claim lasts for another 10 minutes.
 
     Example:
         buddies-cli task progress ID "half of the tests have run"
@@ -295,10 +299,10 @@ def progress(app: App, id: str, text: str) -> None:
 
 @task.command()
 @click.argument("id", type=ID)
-@click.option("--reason", default="", help="Why; who works on it is told.")
+@click.option("--reason", default="", help="The reason, which the worker is told.")
 @click.pass_obj
 def cancel(app: App, id: str, reason: str) -> None:
-    """End the task with this ID, which this machine asked for.
+    """Cancel the task with this ID, which this machine delegated.
 
     Example:
         buddies-cli task cancel ID --reason "no longer needed"
@@ -312,7 +316,7 @@ def cancel(app: App, id: str, reason: str) -> None:
 @click.argument("reason")
 @click.pass_obj
 def reject(app: App, id: str, reason: str) -> None:
-    """Say that nobody here does the task with this ID, and why.
+    """Refuse the task with this ID for all agents of this machine.
 
     Example: buddies-cli task reject ID "there is no GPU here"
     """
@@ -329,7 +333,7 @@ def reject(app: App, id: str, reason: str) -> None:
 def list_(app: App, room: str | None, state: str | None, limit: int, cursor: str) -> None:
     """List the tasks that this machine knows, newest first.
 
-    Those are the tasks that it asked for, and those that it was asked to do.
+    These are the tasks that it delegated, and those that were delegated to it.
 
     Examples: buddies-cli task list, buddies-cli task list --room feature-a --state working
     """

@@ -25,34 +25,36 @@ TASKS_MAX = 1_000_000
 
 
 @click.command(name="watch", cls=Command)
-@click.option("--exec", "command", required=True, metavar="CMD", help="What to run, by /bin/sh.")
+@click.option(
+    "--exec", "command", required=True, metavar="CMD", help="Command to run with /bin/sh."
+)
 @click.option("--room", type=ROOM, help="Only of this room.", show_default="all rooms")
 @click.option(
     "--agent",
     envvar="BUDDIES_AGENT",
     default="buddies-watch",
-    help="The name to work under.",
+    help="Name of the agent that does the tasks.",
 )
 @click.option(
     "--capability",
     "capabilities",
     multiple=True,
     show_default="BUDDIES_CAPABILITIES",
-    help="What it can do; may be given often.",
+    help="A capability of this agent; may be given often.",
 )
 @click.option("--jobs", type=click.IntRange(1, JOBS_MAX), default=1, help="Tasks at once.")
 @click.option(
     "--count",
     type=click.IntRange(1, TASKS_MAX),
     show_default="never",
-    help="End after so many tasks.",
+    help="End after this many tasks.",
 )
 @click.option(
     "--timeout",
     "timeout_s",
     type=Seconds(0, TIMEOUT_S_MAX, min_open=True),
     default=3600,
-    help="Seconds that one run may take.",
+    help="Time limit of one run in seconds.",
 )
 @click.pass_context
 def watch_(
@@ -65,22 +67,22 @@ def watch_(
     count: int | None,
     timeout_s: float,
 ) -> None:
-    """Run CMD for each task that comes.
+    """Run CMD for each incoming task.
 
     CMD gets the task's text on stdin and its id in BUDDIES_TASK_ID; BUDDIES_TASK_ROOM, _USER,
-    _AGENT and _ATTEMPT say where it is from. If it exits with 0, what it wrote to stdout is the
-    result, up to 1 MiB; if with 75, the task is left to others; otherwise it has failed, and the
-    end of its stderr tells why. The last line of its stderr is shown to the requester as progress.
+    _AGENT and _ATTEMPT say where it is from. If CMD exits with 0, its stdout is the result, up to
+    1 MiB. If it exits with 75, the task is left to others. Otherwise the task has failed, and the
+    end of stderr is the reason. The requester sees the last line of stderr as progress.
 
-    The task is done when CMD itself ends. What CMD has left in the background is ended then, and
-    so is CMD when the task is canceled. A restart of the daemon disturbs nothing.
+    The task is done when CMD itself ends. Processes that CMD left in the background are ended
+    then, and CMD is ended when the task is canceled. A restart of the daemon disturbs nothing.
 
     Ctrl-C, SIGTERM or SIGHUP ends the watch: CMD gets SIGTERM, SIGKILL 5 seconds later or at the
     second Ctrl-C, and its task goes to another worker after 30 seconds.
 
-    With --json, each result is an object on a line of its own.
+    With --json, each result is an object on its own line.
 
-    What is in a task was written by somebody else: let CMD treat it as such.
+    The text of a task was written by somebody else, so CMD must not trust it.
 
     Examples:
         buddies-cli task watch --exec ./run-task,

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 LINES_AT_ONCE = 500
 BYTES_AT_ONCE = 1 << 20
 LINE_BYTES_MAX = 8 << 20
-"""A content of 1 MiB may take six times as much in JSON. What is longer is read as two lines, of
-which neither is JSON."""
+"""A content of 1 MiB may take six times as much in JSON. A longer line is read as two lines, and
+neither is JSON."""
 REFUSED_SHOWN = 20
 
 
@@ -34,7 +34,7 @@ def export(app: App, room: str, file: Path) -> None:
     """Write a room's memories and skills to a file.
 
     FILE gets one line of JSON for each memory, skill and vote of ROOM; - is stdout. Each line has
-    its author's signature, so that others can import it as what the author said.
+    its author's signature, so that an import elsewhere keeps the author.
 
     Example: buddies-cli memory export feature-a feature-a.jsonl
     """
@@ -55,7 +55,7 @@ def export(app: App, room: str, file: Path) -> None:
     with _written(file) as out:
         written = app.ask(lambda daemon: read(daemon, out), doing="")
     for name in damaged:
-        app.note(f"left out, as it is damaged: {name}")
+        app.note(f"left out because it is damaged: {name}")
     if file != Path("-"):
         app.show(
             {"room": room, "file": str(file), "lines": written, "damaged": [*damaged]},
@@ -68,12 +68,12 @@ def export(app: App, room: str, file: Path) -> None:
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 @click.pass_context
 def import_(context: click.Context, room: str, file: Path) -> None:
-    """Take the lines of a file into a room.
+    """Import the lines of a file into a room.
 
-    This machine must be in ROOM; as FILE, - is stdin. What `export` has written comes in as what
-    its authors said. A line without a proof becomes a memory of yours: {"content": …}, and maybe
-    title, kind, tags, references and created_at_s. Nothing is broadcast. Lines that are known are
-    skipped, so an import that was cut short is just done again.
+    This machine must be in ROOM; as FILE, - is stdin. Lines that `export` wrote keep their authors.
+    A line without a proof becomes your own memory: {"content": …}, optionally with title, kind,
+    tags, references and created_at_s. Nothing is broadcast. Known lines are skipped, so you can
+    simply repeat an import that was interrupted.
 
     Example: buddies-cli memory import feature-a feature-a.jsonl
     """

@@ -21,8 +21,8 @@ from buddies_core.paths import Paths, config_file
 def uninstall(app: App, keep_data: bool, yes: bool) -> None:
     """Remove buddies from this machine.
 
-    That is its entry in every client's configuration, its data, and the program. What runs is
-    stopped first. What stays is listed.
+    This removes its entry from every client's configuration, its data, and the program. Running
+    programs are stopped first. Everything that stays is listed.
 
     Example: buddies-cli uninstall --keep-data
     """
@@ -39,7 +39,7 @@ def uninstall(app: App, keep_data: bool, yes: bool) -> None:
     if (unit := remove(os.environ)) is not None:
         app.note(f"Removed the service, {unit}.")
     if (host := app.stop_host()) is not None:
-        app.note(f"Stopped what serves the agents, process {host}.")
+        app.note(f"Stopped the process that serves the agents, {host}.")
     with suppress(DaemonUnavailable):  # none runs
         app.note(f"Stopped the daemon, which was process {app.stop()}.")
     clients = remove_everywhere(app)
@@ -54,7 +54,9 @@ def uninstall(app: App, keep_data: bool, yes: bool) -> None:
         "\n".join([*(f"deleted {it}" for it in gone), *(f"stays: {it}" for it in stays)]),
     )
     if problems:  # the program can be needed to remove the rest
-        app.note("error: the program stays until those clients are seen to; then: try again")
+        app.note(
+            "error: the program stays, as those clients still name it; fix them, then try again"
+        )
         click.get_current_context().exit(FAILED)
     if how.command is not None:
         app.note("Removing the program.")

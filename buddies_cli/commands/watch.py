@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from buddies_core.client import DaemonClient
 
 POLL_S = 1.0
-"""The daemon is on this machine, and each look is a few short questions."""
+"""Seconds between two looks: the daemon is on this machine, and a look is a few short questions."""
 NEWEST = 50
-"""Memories and tasks that one look compares; what comes faster than that is not shown."""
+"""The number of memories and tasks that one look compares; faster arrivals are not shown."""
 KEPT = 200
-"""Happenings that fit on the tallest terminal."""
+"""The number of events that fit on the tallest terminal."""
 _COLUMNS = (
     Column("WHEN", wraps=True),
     Column("ROOM", wraps=True),
@@ -45,10 +45,10 @@ _COLUMNS = (
 @click.argument("room", type=ROOM, required=False)
 @click.pass_obj
 def watch(app: App, room: str | None) -> None:
-    """Show what goes on in ROOM, or in all rooms, until Ctrl-C.
+    """Show events in ROOM, or in all rooms, until Ctrl-C.
 
-    Who comes and goes, what agents say they do, memories and tasks. In a pipe, or with --json, each
-    event is an object on a line of its own. It goes on when the daemon is restarted.
+    Events are members that come and go, statuses of agents, memories and tasks. In a pipe, or with
+    --json, each event is an object on its own line. The watch survives a restart of the daemon.
 
     Examples: buddies-cli watch, buddies-cli watch feature-a --json
     """
@@ -150,7 +150,7 @@ class _Live:
 
     def away(self) -> None:
         """Tell that the daemon is away."""
-        self._draw("The daemon is away; waiting for it.")
+        self._draw("The daemon does not answer; waiting for it.")
 
     def show(self, seen: Seen, new: Sequence[Happening]) -> None:
         """Draw the page anew."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ENDING = ".tar.gz"
 OWNER_ONLY = 0o600
 LOG_BYTES_MAX = 2_000_000
-"""Of each log, its end."""
+"""Only the end of each log goes into the bundle."""
 
 
 def write_bundle(
@@ -42,7 +42,7 @@ def write_bundle(
     try:
         target = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
     except FileExistsError:
-        raise NotAllowed(f"{file} is there already; give another name") from None
+        raise NotAllowed(f"{file} already exists; give another name") from None
     with os.fdopen(target, "wb") as written, tarfile.open(fileobj=written, mode="w:gz") as archive:
         for name, text in _texts(environ, report, status):
             content = redaction.of(text).encode()

@@ -1,4 +1,4 @@
-"""What the doctor has found out about this machine, as values. Nothing here does any I/O."""
+"""The facts that the doctor has gathered about this machine, as values. Nothing here does I/O."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class ProgramFacts:
     python: str
     system: str
     shim: str
-    """Where clients find `buddies`; empty if it is missing."""
+    """The path at which clients find `buddies`; empty if it is missing."""
     shim_says: str
-    """What that program answers to --version; empty if it does not answer."""
+    """The program's answer to --version; empty if it does not answer."""
     missing: tuple[str, ...] = ()
-    """Packages that are needed and not installed."""
+    """Required packages that are not installed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +34,12 @@ class SettingsFacts:
     file: str
     """Empty if there is no home directory."""
     problem: str = ""
-    """Why the settings can't be used; then the rest has its defaults."""
+    """The reason why the settings can't be used; then the other fields have their defaults."""
     network: str = "public"
     relay: str = ""
     signer: str = "git"
     only_here: tuple[tuple[str, str, str], ...] = ()
-    """What this shell sets and the file does not, or sets otherwise: variable, setting, value."""
+    """Settings of this shell that differ from the file: variable, setting, value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class DataFacts:
 
     directory: str
     problem: str = ""
-    """Why it can't be used."""
+    """The reason why the directory can't be used."""
     exists: bool = True
     free_bytes: int = 0
     store_bytes: int = 0
@@ -59,7 +59,7 @@ class DataFacts:
     exposed: tuple[str, ...] = ()
     """Files with secrets that other users can read."""
     newest_ms: int = 0
-    """When something in it was last changed, by the clock of that moment."""
+    """The time of the latest change in the directory, by the clock of that moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,15 +71,15 @@ class DaemonFacts:
     pid: int | None = None
     """The process that has the data directory; 0 if it is unknown, None if there is none."""
     info: DaemonInfo | None = None
-    """What it says of itself; None if it does not answer."""
+    """The daemon's own report; None if it does not answer."""
     agents: int = 0
     status: DaemonStatus | None = None
     trouble: str = ""
-    """Why it does not say how it is, though it runs."""
+    """The reason why a running daemon does not report its state."""
     start_problem: str = ""
-    """Why none could start now, where none runs."""
+    """The reason why no daemon could start now, if none is running."""
     last_words: str = ""
-    """What the last one said when it could not start."""
+    """The last daemon's message if it could not start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ class HostFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignerFacts:
-    """What this shell has for signing."""
+    """The means of signing in this shell."""
 
     agent_socket: str = ""
     """SSH_AUTH_SOCK."""
@@ -105,11 +105,11 @@ class SignerFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockFacts:
-    """What time it is here, and how sure that is."""
+    """The time on this machine, and whether the system keeps it correct."""
 
     wall_ms: int
     synchronized: bool | None = None
-    """Whether the system keeps its clock right; None if it does not tell."""
+    """Whether the system synchronizes its clock; None if unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +118,7 @@ class ClientFacts:
 
     title: str
     state: str
-    """As `buddies-cli setup status` names it."""
+    """The state in the words of `buddies-cli setup status`."""
     file: str
     problem: str = ""
 
@@ -129,31 +129,31 @@ class ServiceFacts:
 
     installed: bool = False
     is_current: bool = True
-    """Whether the service's file is as this version would write it."""
+    """Whether the service's file is the one that this version would write."""
     enabled: bool = False
     active: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkFacts:
-    """What can be told of the network without sending anything."""
+    """Facts about the network that can be found without sending anything."""
 
     routes: tuple[str, ...] = ()
-    """`IPv4`, `IPv6`: those with a way out of this machine."""
+    """The protocols, `IPv4` and `IPv6`, that lead out of this machine."""
     udp_port: int | None = None
     """The port that the daemon was bound to last."""
     firewalls: tuple[str, ...] = ()
-    """Those that are switched on: ufw, firewalld, the one of macOS."""
+    """The firewalls that are switched on: ufw, firewalld, the firewall of macOS."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeFacts:
-    """What came of a request to the relay."""
+    """The result of a request to the relay."""
 
     url: str
     """Empty if no relay is known."""
     answered: str = ""
-    """Its status and how long that took; empty if it did not answer."""
+    """The relay's status and the time it took; empty if the relay did not answer."""
     problem: str = ""
 
 

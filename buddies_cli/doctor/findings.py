@@ -1,4 +1,4 @@
-"""What a check says, and how it says it. Pure."""
+"""The finding of a check, with its level, text and remedy. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RESTART = "buddies-cli daemon restart"
 
 
 class Level(StrEnum):
-    """How bad a finding is."""
+    """The level of a finding."""
 
     OK = "ok"
     WARN = "warn"
@@ -24,13 +24,13 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check says."""
+    """The result of one check."""
 
     check: str
     level: Level
     text: str
     remedy: str = ""
-    """What to do; empty if nothing is wrong."""
+    """Advice for the reader; empty if nothing is wrong."""
 
 
 Said: TypeAlias = "tuple[Level, str, str]"

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 PROGRAM_TIMEOUT_S = 5.0
 SOCKET_TIMEOUT_S = 2.0
 PACKAGES = ("grpc", "iroh", "mcp", "numpy", "onnxruntime", "rocksdict", "tantivy", "tokenizers")
-"""Those with compiled code, which a broken installation lacks first."""
+"""Modules with compiled code, which a broken installation lacks first."""
 SOMEWHERE = ((socket.AF_INET, "192.0.2.1", "IPv4"), (socket.AF_INET6, "2001:db8::1", "IPv6"))
 """Addresses that are nobody's. Nothing is sent there: the system is asked for a way alone."""
 
@@ -304,7 +304,7 @@ FIREWALLS: Mapping[str, Callable[[], bool]] = {
     "firewalld": _firewalld,
     "the macOS firewall": _macos_firewall,
 }
-"""Those whose state a user may read. What an administrator does with nftables is not seen."""
+"""Firewalls whose state a user may read. Rules that an administrator sets with nft are not seen."""
 
 
 def _said(command: list[str], environ: Mapping[str, str]) -> str:

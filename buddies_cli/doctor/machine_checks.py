@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from buddies_cli.doctor.facts import Facts
 
 FREE_BYTES_MIN = 50_000_000
-"""Below that RocksDB may not finish its next compaction (guess)."""
+"""With less space RocksDB may not finish its next compaction (guess)."""
 FREE_BYTES_LOW = 1_000_000_000
 NODE_KEY_BYTES = 32
 WALL_MS_MIN = 1_767_225_600_000
@@ -51,7 +51,7 @@ def check_settings(facts: Facts) -> Iterator[Said]:
     """Judge the settings."""
     its = facts.settings
     if its.problem:
-        yield fail(its.problem, "correct it; buddies-cli config path says where it is")
+        yield fail(its.problem, "correct the file; buddies-cli config path prints its path")
         return
     yield ok(f"{its.file or 'no file'}: network {its.network}, signer {its.signer}")
     for variable, name, value in its.only_here:
@@ -81,7 +81,7 @@ def check_data(facts: Facts) -> Iterator[Said]:
     if its.free_bytes < FREE_BYTES_MIN:
         yield fail(
             f"the disk is full: {size(its.free_bytes)} are free",
-            "make space; the daemon goes on by itself within seconds",
+            "free some space; the daemon then goes on by itself within seconds",
         )
     elif its.free_bytes < FREE_BYTES_LOW:
         yield warn(f"the disk is nearly full: {size(its.free_bytes)} are free", "make space")
@@ -101,7 +101,7 @@ def check_data(facts: Facts) -> Iterator[Said]:
 def check_clock(facts: Facts) -> Iterator[Said]:
     """Judge this machine's clock."""
     its = facts.clock
-    remedy = "set the clock, and have the system keep it right (timedatectl set-ntp true)"
+    remedy = "set the clock, and let the system keep it correct (timedatectl set-ntp true)"
     ahead_ms = facts.data.newest_ms - its.wall_ms
     if its.wall_ms < WALL_MS_MIN:
         yield fail("the clock is wrong: it shows a time from before this program", remedy)
@@ -111,9 +111,9 @@ def check_clock(facts: Facts) -> Iterator[Said]:
             remedy,
         )
     elif its.synchronized is False:
-        yield warn("nothing keeps the clock right", remedy)
+        yield warn("nothing synchronizes the clock", remedy)
     else:
-        yield ok("kept right by the system" if its.synchronized else "plausible")
+        yield ok("synchronized by the system" if its.synchronized else "plausible")
 
 
 def check_clients(facts: Facts) -> Iterator[Said]:
@@ -141,13 +141,13 @@ def check_service(facts: Facts) -> Iterator[Said]:
     if not its.installed:
         yield ok("not installed; agents start the daemon")
     elif not its.is_current:
-        yield warn("its file is not as it should be", "buddies-cli service install")
+        yield warn("its file is not correct", "buddies-cli service install")
     elif not its.enabled:
         yield warn("it does not start at login", "buddies-cli service install")
     elif its.active:
         yield ok("it starts at login, and runs")
     elif facts.daemon.pid is not None:
-        yield ok("it starts at login; the daemon that runs was started by a program")
+        yield ok("it starts at login; the running daemon was started by a program")
     else:
         yield warn("it starts at login, but does not run", "buddies-cli service install")
 
@@ -165,28 +165,28 @@ def check_network(facts: Facts) -> Iterator[Said]:
         )
         return
     if not its.routes:
-        yield warn(f"{mode}: this machine has no way out", "connect it to a network")
+        yield warn(f"{mode}: this machine has no network connection", "connect it to a network")
         return
     if status is not None and not status.addresses:
         yield warn(
             f"{mode}{port}: the daemon knows no address of its own",
-            f"wait some seconds; if it stays so: {RESTART}",
+            f"wait some seconds; if that does not help: {RESTART}",
         )
     elif status is not None and mode == "public" and not status.relay:
         yield warn(
-            f"{mode}{port}: no relay is reached, so machines in other networks can't come in",
-            "wait some seconds; if it stays so, see that HTTPS gets out of this network",
+            f"{mode}{port}: no relay can be reached, so machines in other networks can't connect",
+            "wait some seconds; if that does not help, check that this network lets HTTPS out",
         )
     else:
         yield ok(f"{mode}{port}, {' and '.join(its.routes)}")
     for firewall in its.firewalls:
         if mode == "lan":
             yield warn(
-                f"{firewall} is on; in this network others reach us by UDP{port or ' alone'}",
+                f"{firewall} is on; here other machines reach us by UDP{port or ' only'}",
                 _opening(firewall, its.udp_port),
             )
         else:
-            yield ok(f"{firewall} is on; peers meet by way of a relay, which goes out by HTTPS")
+            yield ok(f"{firewall} is on; peers use a relay, over outgoing HTTPS")
 
 
 def _opening(firewall: str, port: int | None) -> str:

@@ -18,7 +18,7 @@ def check_daemon(facts: Facts) -> Iterator[Said]:
     """Judge the daemon."""
     its = facts.daemon
     if its.socket_problem:
-        yield fail(its.socket_problem, "set it as said, in the environment of every client")
+        yield fail(its.socket_problem, "set it to that, in the environment of every client")
     elif its.pid is None:
         yield from _no_daemon(facts)
     elif its.info is None:
@@ -34,12 +34,12 @@ def check_daemon(facts: Facts) -> Iterator[Said]:
 def _no_daemon(facts: Facts) -> Iterator[Said]:
     its = facts.daemon
     if its.start_problem:
-        yield fail(f"none runs, and none can start: {its.start_problem}", "correct that")
+        yield fail(f"none is running, and none can start: {its.start_problem}", "correct that")
         return
     said = f"; the last one could not start: {its.last_words}" if its.last_words else ""
     yield warn(
-        f"none runs{said}",
-        "nothing, if no agent runs: the first one starts it; or now: buddies-cli daemon start",
+        f"none is running{said}",
+        "nothing: the first agent starts it; or start it now: buddies-cli daemon start",
     )
 
 
@@ -59,16 +59,16 @@ def _running_daemon(facts: Facts) -> Iterator[Said]:
     elif theirs < (ours.protocol, numbers(ours.version)):
         attached = f", once its {its.agents} agents have ended" if its.agents else ""
         yield warn(
-            f"{who} runs still, though {ours.version} is installed",
+            f"{who} is still running, although {ours.version} is installed",
             f"nothing: it is replaced by itself{attached}; or now: {RESTART}",
         )
     elif its.status is None:
-        yield fail(f"{who} does not say how it is: {its.trouble}", f"replace it: {RESTART}")
+        yield fail(f"{who} does not report its state: {its.trouble}", f"replace it: {RESTART}")
     else:
         rooms, agents = len(its.status.rooms), len(its.status.agents)
         yield ok(f"{who}, at {its.socket}; {count(rooms, 'room')}, {count(agents, 'agent')}")
     for warning in its.status.warnings if its.status else ():
-        yield warn(warning, "do as it says; docs/operating.md has more")
+        yield warn(warning, "follow its advice; docs/operating.md says more")
 
 
 def check_host(facts: Facts) -> Iterator[Said]:
@@ -79,11 +79,11 @@ def check_host(facts: Facts) -> Iterator[Said]:
     elif its.pid is None:
         if its.last_words:
             yield warn(
-                f"none runs; the last one could not start: {its.last_words}",
-                "correct that; until then each agent is served by its own process",
+                f"none is running; the last one could not start: {its.last_words}",
+                "fix that; until then each agent is served by its own process",
             )
         else:
-            yield ok("none runs; the first agent starts it")
+            yield ok("none is running; the first agent starts it")
     elif not its.answers:
         yield fail(
             f"process {its.pid} serves the agents of this machine, and does not answer",
@@ -105,7 +105,7 @@ def check_store(facts: Facts) -> Iterator[Said]:
     if status is not None:
         yield ok(count(status.memories, "memory", "memories"))
     elif facts.data.store_bytes:
-        yield ok("not open, as no daemon answers")
+        yield ok("not open, because no daemon answers")
     else:
         yield ok("empty")
 
@@ -114,25 +114,25 @@ def check_index(facts: Facts) -> Iterator[Said]:
     """Judge the search index."""
     status = facts.daemon.status
     if status is None:
-        yield ok("not open, as no daemon answers")
+        yield ok("not open, because no daemon answers")
     elif re.match(r"[\d,]+ memories, [\d,]+ waiting$", status.index):
         yield ok(status.index)
     elif status.index.startswith("rebuilding") or "not yet found by meaning" in status.index:
         yield warn(status.index, "wait: it catches up by itself; searches work meanwhile")
     else:
-        yield warn(status.index, f"if it stays so: {RESTART}")
+        yield warn(status.index, f"if that does not help: {RESTART}")
 
 
 def check_model(facts: Facts) -> Iterator[Said]:
     """Judge the embedding model."""
     status = facts.daemon.status
     if status is None:
-        yield ok("not loaded, as no daemon answers")
+        yield ok("not loaded, because no daemon answers")
     elif status.model.split(":")[0] in ("ready", "loading", "not loaded", "unloaded"):
         yield ok(status.model)
     else:
         yield warn(
-            f"{status.model}; searches are by words alone",
+            f"{status.model}; searches find only words",
             "install buddies again, or see buddies-cli config show for the model that you chose; "
             f"then: {RESTART}",
         )
@@ -155,15 +155,15 @@ def check_signer(facts: Facts) -> Iterator[Said]:
             "buddies-cli setup identity",
         )
     elif info is None:
-        yield ok(f"{signer}; not tried, as no daemon answers")
+        yield ok(f"{signer}; not tried, because no daemon answers")
     elif info.identity:
         yield ok(f"{signer}: {info.identity}")
     elif signer == "none":
-        yield ok("none: what this machine says is not signed by you")
+        yield ok("none: your key does not sign this machine's messages")
     else:
         yield warn(
-            "no key of yours vouches for what this machine says",
-            "buddies-cli setup identity; or leave it so: buddies-cli config set signer none",
+            "no key of yours vouches for this machine's messages",
+            "buddies-cli setup identity; or leave it unsigned: buddies-cli config set signer none",
         )
     if its.agent_socket and not its.agent_answers:
         yield warn(
@@ -182,10 +182,10 @@ def check_relay(facts: Facts) -> Iterator[Said]:
         elif mode == "public":
             yield ok("n0's; not tried (--probe)")
         else:
-            yield ok(f"none, as the network is {mode}")
+            yield ok(f"none, because the network is {mode}")
     elif not its.url:
         yield warn(
-            "no relay is known that could be tried",
+            "no relay is known",
             "start the daemon, which finds one: buddies-cli daemon start; then try again",
         )
     elif its.answered:
@@ -202,7 +202,7 @@ def check_peers(facts: Facts) -> Iterator[Said]:
     """Judge who can be heard in each room."""
     status = facts.daemon.status
     if status is None:
-        yield ok("none, as no daemon answers")
+        yield ok("none, because no daemon answers")
         return
     yield ok(count(status.peers_connected, "connection"))
     for room in facts.rooms:
@@ -211,8 +211,8 @@ def check_peers(facts: Facts) -> Iterator[Said]:
             yield ok(f"{room.room}: {', '.join(map(_member, others))}")
         else:
             yield warn(
-                f"{room.room}: nobody else is there",
-                "nothing, if they are away; otherwise send a new ticket: buddies-cli ticket ROOM",
+                f"{room.room}: nobody else is present",
+                "nothing if they are away; otherwise send a new ticket: buddies-cli ticket ROOM",
             )
 
 

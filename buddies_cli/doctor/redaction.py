@@ -38,12 +38,12 @@ _PATTERNS = (
 
 @dataclass(frozen=True, slots=True)
 class Redaction:
-    """What is to be taken out of every text."""
+    """Secrets that are removed from every text."""
 
     secrets: Sequence[bytes]
-    """As they are on disk; empty ones count for nothing."""
+    """The secrets as they are on disk; empty ones are ignored."""
     homes: Sequence[str]
-    """The paths by which the home directory goes."""
+    """All paths of the home directory."""
 
     def of(self, text: str) -> str:
         """Return the text without secrets, and with ~ in place of the home directory."""

@@ -24,7 +24,7 @@ UNIT = f"{LABEL}.service"
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How the service is."""
+    """The state of the service."""
 
     enabled: bool
     """Whether it starts at login."""
@@ -37,7 +37,7 @@ class Manager(Protocol):
 
     name: str
     file: Path
-    """What it reads."""
+    """The file that the manager reads."""
 
     def content(self, service: Service) -> str:
         """Return what the file is to say."""
@@ -68,7 +68,7 @@ class Manager(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a command answered."""
+    """The output of a command."""
 
     code: int
     said: str

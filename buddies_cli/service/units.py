@@ -1,4 +1,4 @@
-"""What a service manager is told about the daemon. Pure."""
+"""The files with which a service manager starts the daemon. Pure."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LABEL = "buddies-core"
-"""Its name at launchd; at systemd with .service behind it."""
+"""The service's name for launchd; for systemd .service is added."""
 RESTART_AFTER_S = 10
 TRIES_MAX = 5
 TRIES_WITHIN_S = 300
-"""A daemon that can't start, for another one or for its settings, is not started for ever."""
+"""A daemon that can't start, because of another one or its settings, is not restarted for ever."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """How the daemon is to be started."""
+    """The program to start, and its environment."""
 
     command: str
     """The absolute path of buddies-core."""
     environ: Mapping[str, str]
-    """What decides where its data and its settings are, where that is not the default."""
+    """Variables that set other places than the default for data and settings."""
 
 
 def systemd_unit(service: Service) -> str:
@@ -75,6 +75,6 @@ def launchd_plist(service: Service) -> str:
 def _quoted(text: str) -> str:
     """Return a word as systemd reads it: in quotes, % doubled."""
     if "\n" in text:
-        raise InvalidInput(f"{text!r} holds a line break, which a unit file can't have")
+        raise InvalidInput(f"{text!r} contains a line break, which a unit file can't have")
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{escaped}"'

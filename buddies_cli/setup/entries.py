@@ -1,4 +1,4 @@
-"""What our entry in a client's configuration is to be, and how one that is there differs."""
+"""Our entry in a client's configuration, and the difference between it and an existing one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PROGRAM = "buddies"
 _OURS_TO_SAY = ("type", "command", "args")
-"""What must be as we want it; whatever else a person has changed in our entry stays."""
+"""The values that must be ours; a person's other changes to the entry stay."""
 
 
 def wanted_server(client: McpClient, environ: Mapping[str, str]) -> Server:

@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 GIT_TIMEOUT_S = 10.0
 KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
-"""As ssh-keygen names them."""
+"""The key files that ssh-keygen makes, under its default names."""
 AGENT = ("SSH_AUTH_SOCK", "SSH_AGENT_PID")
 """A key must work without an agent: not every client that starts the daemon hands these on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What signs for this machine, or could."""
+    """A key that signs for this machine, or could."""
 
     signer: str
-    """As in BUDDIES_SIGNER; empty if there is no key."""
+    """The signer as in BUDDIES_SIGNER; empty if there is no key."""
     key: str
     is_chosen: bool
-    """Whether it is in use already; otherwise the settings have yet to name it."""
+    """Whether the key is already in use; otherwise the settings don't name it yet."""
 
 
 def find_identity(

@@ -99,7 +99,7 @@ def remove(text: str, keys: Sequence[str], *, prune: int = 0) -> str:
 
 
 class _Style:
-    """How a text breaks its lines and sets them in."""
+    """The line breaks and the indentation of a text."""
 
     def __init__(self, newline: str, indent: str) -> None:
         self.newline = newline

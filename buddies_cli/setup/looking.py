@@ -25,7 +25,7 @@ VERSION_TIMEOUT_S = 10.0
 
 
 class Codec(Protocol):
-    """How a format is read and changed: `json_text` or `toml_text`."""
+    """The functions that read and change a format: `json_text` or `toml_text`."""
 
     def read(self, text: str) -> dict[str, Any]:
         """Return what the text holds."""
@@ -38,7 +38,7 @@ class Codec(Protocol):
 
 
 class State(StrEnum):
-    """How a client is set up."""
+    """The state of a client's setup."""
 
     READY = "set up"
     ABSENT = "not set up"
@@ -53,7 +53,7 @@ class Found:
 
     client: McpClient
     program: str | None
-    """Its program, if that is on the PATH."""
+    """The client's program, if it is on the PATH."""
     file: Path
     content: bytes | None = field(default=None, repr=False)
     layout: Layout
@@ -68,12 +68,12 @@ class Found:
 
     @property
     def text(self) -> str:
-        """What the configuration holds."""
+        """The content of the configuration."""
         return (self.content or b"").decode()
 
     @property
     def codec(self) -> Codec:
-        """How the configuration is read and changed."""
+        """The format of the configuration."""
         return codec_of(self.client)
 
 

@@ -25,22 +25,22 @@ if TYPE_CHECKING:
     from buddies_core.model.json_view import JsonObject
 
 JSON_BYTES_MAX = 1_000_000
-"""json-five takes 12 s for so much."""
+"""json-five takes 12 s for a file of this size."""
 COMMAND_TIMEOUT_S = 60.0
 LINES_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is to be done for one client: its own commands, or one edit."""
+    """The steps for one client: its own commands, or one edit."""
 
     found: Found
     commands: tuple[tuple[str, ...], ...] = ()
     edit: edits.FileEdit | None = None
     entry: JsonObject | None = None
-    """Our entry as it will be; None if it is to be removed."""
+    """Our new entry; None if it is to be removed."""
     drops_backup: bool = False
-    """The backup is what the file will be again."""
+    """Whether the file will be restored from the backup."""
 
     @property
     def does_something(self) -> bool:
@@ -196,7 +196,7 @@ def _check(found: Found, after: dict[str, Any], entry: JsonObject | None) -> Non
     """
     before = found.codec.read(found.text)
     if at(after, found.place) != entry or _apart(before, found) != _apart(after, found):
-        raise InvalidInput("it is written in a way that buddies can't change safely")
+        raise InvalidInput("buddies can't change its layout safely")
 
 
 def _apart(data: dict[str, Any], found: Found) -> str:
@@ -221,8 +221,8 @@ def _check_edited(found: Found) -> None:
     if not found.client.is_edited:
         program = found.client.programs[0]
         raise InvalidInput(
-            f"{found.client.title} is set up by its own command alone, and {program} is not on the "
-            "PATH; put it there, then try again"
+            f"{found.client.title} can be set up only by its own command, but {program} is not on "
+            "the PATH; put it there, then try again"
         )
 
 
@@ -233,4 +233,4 @@ def _refused(found: Found, why: str, entry: JsonObject | None = None) -> Invalid
         if entry is None
         else f"put this below {where} by hand: {json.dumps({OUR_NAME: entry})[1:-1]}"
     )
-    return InvalidInput(f"{found.file} was left as it is: {why}; {by_hand}")
+    return InvalidInput(f"{found.file} was left unchanged: {why}; {by_hand}")

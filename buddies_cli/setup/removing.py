@@ -1,4 +1,4 @@
-"""What buddies has on this machine apart from clients' configurations, and how each goes away."""
+"""Removes everything of buddies on this machine, apart from clients' configurations."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 PROGRAMS = ("buddies", "buddies-cli", "buddies-core")
 OWN_MARK = "made-by-buddies"
-"""install.sh leaves it in the virtual environment that it makes."""
+"""The file that install.sh leaves in the virtual environment that it makes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """How the program came here, and the command that removes it; None if only a person can."""
+    """The installer of the program, and the command that removes it; None if only a person can."""
 
     kind: str
     command: tuple[str, ...] | None

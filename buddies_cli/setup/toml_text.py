@@ -51,7 +51,7 @@ def put(text: str, keys: Sequence[str], value: JsonObject) -> str:
     except ValueError:
         path = ".".join(keys[:-1])
         raise InvalidInput(
-            f"{path} in it is an inline table, to which no table can be added; write it as "
+            f"{path} in it is an inline table, so no table can be added to it; write it as "
             f"[{path}] with a line for each key"
         ) from None
     return tomlkit.dumps(document)

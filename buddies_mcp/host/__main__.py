@@ -19,11 +19,11 @@ from buddies_mcp.host.serving import AGENTS_MAX, Agents
 from buddies_mcp.reaching import is_own
 
 IDLE_S = 600.0
-"""How long it stays when the last agent has gone: an agent that comes back finds it warm."""
+"""Seconds that the host stays after the last agent, so that an agent that returns finds it warm."""
 LOOKS_EVERY_S = 5.0
 ENDS_WITHIN_S = 5.0
 READ_BYTES_MAX = 1 << 16
-"""What is read ahead of each relay, twice over; also the longest greeting."""
+"""The read-ahead of each relay, which may be doubled; also the longest greeting."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Who may speak to the HTTP server: the Host, the Origin and the bearer token of each request.
+"""Admission to the HTTP server: checks the Host, the Origin and the bearer token of a request.
 
 A web page that somebody opens on this machine can send requests to loopback: it is told by its
 Origin, or by a Host that is not ours where its name was made to lead here (DNS rebinding).
@@ -35,9 +35,9 @@ class Guard:
 
     application: Application
     host: str
-    """Where the server listens."""
+    """The address at which the server listens."""
     token: str
-    """What each request must bear; empty if nothing."""
+    """The token that each request must have; empty if none is needed."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request, or refuse it."""
@@ -66,7 +66,7 @@ class Guard:
         if self.token and not self._is_borne(headers.get("authorization", [])):
             return 401, f"send the token of this server: Authorization: Bearer <{TOKEN}>"
         if path != PATH:
-            return 404, f"there is nothing but {PATH}"
+            return 404, f"there is only {PATH}"
         return None
 
     def _is_ours(self, name: str) -> bool:

@@ -41,11 +41,11 @@ DEFAULT_PORT = 8080
 BODY_BYTES_MAX = 4 << 20
 """The SDK's own default."""
 IDLE_S = 30 * 60.0
-"""As long as the SDK keeps a session that nobody uses."""
+"""The SDK keeps an unused session for this long."""
 LOOKS_EVERY_S = 60.0
 ENDS_WITHIN_S = 5
 REQUESTS_MAX = 2 * AGENTS_MAX
-"""At once, open streams included; one more gets a 503."""
+"""Requests at once, including open streams; one more gets a 503."""
 AGENT_CHARS_MAX = 64
 FAILED = 1
 MISUSED = 2
@@ -81,7 +81,7 @@ def _token(environ: Mapping[str, str], host: str) -> str:
     token, is_new = token_of(environ, host, paths.http_token)
     if is_new:
         streams.note(
-            f"requests must bear this token, which is kept in {paths.http_token} and not shown"
+            f"requests must have this token, which is kept in {paths.http_token} and not shown"
             f" again: {token}"
         )
     return token

@@ -25,9 +25,9 @@ if TYPE_CHECKING:  # brings gRPC, which `initialize` must not wait for
     from buddies_core.client import DaemonClient
 
 AGENTS_MAX = 500
-"""As many as a daemon takes."""
+"""The limit of a daemon."""
 GREETING_MAX = 64
-"""Relays that have not said yet who they are; one more is hung up on, and tries again."""
+"""Relays that have not identified themselves yet; one more is disconnected, and tries again."""
 GREETS_WITHIN_S = 5.0
 
 log = logging.getLogger(__name__)
@@ -44,11 +44,11 @@ class Agents:
         self._greeting = 0
         self._sessions: dict[AgentSession, Outgoing] = {}
         self.outdated = asyncio.Event()
-        """Set when a relay of a newer version has come and nothing was under way."""
+        """Set when a relay of a newer version has come and no request was in progress."""
 
     @property
     def count(self) -> int:
-        """How many are served now, or about to be."""
+        """The number of agents that are served now, or about to be."""
         return len(self._sessions) + self._greeting
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -67,7 +67,7 @@ def _problems_of_text(name: str, text: str, schema: Schema) -> Iterator[str]:
 
 
 def _is(value: object, wanted: str) -> bool:
-    """Whether JSON Schema counts a value among this type: true is no number, 3.0 is an integer."""
+    """Whether JSON Schema gives a value this type: true is not a number, 3.0 is an integer."""
     match wanted, value:
         case "boolean", bool():
             return True

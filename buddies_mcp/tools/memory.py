@@ -144,8 +144,8 @@ MEMORY_TOOLS: tuple[Tool, ...] = (
         name="store_memory",
         title="Store a memory",
         description=(
-            "Keep what the team's agents should find later: a decision and its reason, how"
-            " something was built, context. It goes to all members, now and later. Make it"
+            "Store what the team's agents should find later: a decision and its reason, how"
+            " something was built, context. All members get it, now or later. It must be"
             " understandable alone. Calling twice stores two."
         ),
         properties={
@@ -230,7 +230,7 @@ MEMORY_TOOLS: tuple[Tool, ...] = (
     Tool(
         name="get_memory",
         title="Read a memory",
-        description="Read a memory by its id. A long one comes in pages: go on from next_offset.",
+        description="Read a memory by its id. A long one has pages: continue from next_offset.",
         properties={
             "id": _ID,
             "offset": OFFSET,
@@ -258,7 +258,7 @@ MEMORY_TOOLS: tuple[Tool, ...] = (
     Tool(
         name="forget_memory",
         title="Forget a memory",
-        description="Hide anybody's memory on this machine alone.",
+        description="Hide any memory on this machine only.",
         properties={"id": _ID},
         required=("id",),
         ask=at_once(_forget_memory),

@@ -55,11 +55,11 @@ async def _get_identity_policy(daemon: DaemonClient, arguments: Arguments) -> Js
 POLICY_TOOLS: tuple[Tool, ...] = (
     Tool(
         name="set_identity_policy",
-        title="Set who is heard in a room",
+        title="Set a room's policy",
         description=(
-            "Decide whom this machine hears in a room: the whitelisted identities, anyone with a"
-            " signing key (require_signed), or, with neither, everybody. It replaces the policy;"
-            " the answer lists who is shut out. Only if your user asks."
+            "Decide whose messages this machine accepts in a room: whitelisted identities, anyone"
+            " with a signing key (require_signed), or, with neither, everyone. It replaces the"
+            " policy; the answer lists who is shut out. Only if your user asks."
         ),
         properties={
             "room": ROOM,
@@ -67,12 +67,12 @@ POLICY_TOOLS: tuple[Tool, ...] = (
                 "type": "array",
                 "items": _IDENTITY,
                 "maxItems": IDENTITIES_MAX,
-                "description": "The whitelist, with this machine's own identity; empty for anybody",
+                "description": "The whitelist, with this machine's own identity; empty for anyone",
             },
             "require_signed": {
                 "type": "boolean",
                 "default": False,
-                "description": "Hear only those with a signing key",
+                "description": "Accept only members with a signing key",
             },
             "confirm": _CONFIRM,
         },
@@ -105,8 +105,8 @@ POLICY_TOOLS: tuple[Tool, ...] = (
     ),
     Tool(
         name="get_identity_policy",
-        title="Who is heard in a room",
-        description="Show whom this machine hears in a room, and its own identity.",
+        title="Show a room's policy",
+        description="Show whose messages this machine accepts in a room, and its own identity.",
         properties={"room": ROOM, "cursor": CURSOR},
         required=("room",),
         ask=at_once(_get_identity_policy),

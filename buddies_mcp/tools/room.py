@@ -113,10 +113,10 @@ ROOM_TOOLS: tuple[Tool, ...] = (
     ),
     Tool(
         name="create_invite",
-        title="Invite somebody into a private room",
+        title="Invite others into a private room",
         description=(
-            "Invite others into a private room, for 24 h or until its keys change. Whoever has the"
-            " invite can come in and read: make one only when your user asks."
+            "Invite others into a private room, for 24 h or until its keys change. Anyone with the"
+            " invite can come in and read: make one only if your user asks."
         ),
         properties={
             "room": ROOM,
@@ -156,8 +156,8 @@ ROOM_TOOLS: tuple[Tool, ...] = (
     ),
     Tool(
         name="get_room_status",
-        title="Who is in a room",
-        description="Show who is in a room, with which agents, and what these are doing.",
+        title="Show a room's members",
+        description="Show who is in a room, their agents, and their current work.",
         properties={"room": ROOM, "cursor": CURSOR},
         required=("room",),
         ask=at_once(_get_room_status),
@@ -167,7 +167,7 @@ ROOM_TOOLS: tuple[Tool, ...] = (
     ),
     Tool(
         name="notify_peers",
-        title="Tell the room what you are doing",
+        title="Tell the room about your work",
         description=(
             "Tell the room in a sentence what you are doing now; get_room_status shows it. It is"
             " not kept: use store_memory for that."

@@ -55,7 +55,7 @@ async def _search_skills(daemon: DaemonClient, arguments: Arguments) -> JsonObje
             skills.results, hits.skill_hit, damaged=skills.damaged, next_cursor=skills.next_cursor
         )
     if cursor:
-        raise InvalidInput("a cursor goes on with the list, which is there without a query")
+        raise InvalidInput("a cursor continues the list without a query; leave one of the two out")
     found = await daemon.search_skills(
         query, room=room, tags=tags, timeout_s=arguments.number("timeout_secs"), limit=limit
     )
@@ -209,13 +209,13 @@ SKILL_TOOLS: tuple[Tool, ...] = (
             "client": {
                 "type": "string",
                 "enum": [host.value for host in SkillHost],
-                "description": "Whose directory; project is .agents/skills here",
+                "description": "The client; project is .agents/skills here",
             },
             "name": {
                 "type": "string",
                 "minLength": 1,
                 "maxLength": NAME_CHARS_MAX,
-                "description": "Of the directory; from the title if left out",
+                "description": "The directory's name; from the title if left out",
             },
             "confirm": {
                 "type": "string",

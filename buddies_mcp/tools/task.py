@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from buddies_mcp.patience import Patience
 
 POLL_WAIT_S = 30
-"""As in 0.1.4."""
+"""The value of 0.1.4."""
 RESULT, DESCRIPTION = "result", "description"
 _REST_OF_CLAIMS = (
     "a description with a next_offset goes on; call wait_task with its task_id, of=description"
@@ -98,7 +98,7 @@ def _until(task: TaskView) -> str:
         return "the task goes on by itself; call wait_task with its task_id"
     expires = f", and expires in {task.left_s:.0f} s if nobody does" if task.left_s else ""
     return (
-        f"the task is kept here and offered to everybody who comes and may do it{expires};"
+        f"the task is kept here and offered to every suitable agent that comes{expires};"
         " call wait_task with its task_id to wait, or cancel_task"
     )
 
@@ -113,7 +113,7 @@ def _with_next(shown: JsonObject, text: str) -> JsonObject:
 
 def _how(task: TaskView) -> str:
     if task.state is TaskState.SUBMITTED:
-        return "nobody has begun yet"
+        return "nobody has started it yet"
     worker = f"{task.worker_agent} of {task.worker_user}"
     return f"{worker}: {task.progress}" if task.progress else f"{worker} works on it"
 
@@ -180,8 +180,8 @@ TASK_TOOLS: tuple[Tool, ...] = (
         description=(
             "Have another agent in the room do something, and wait for its result. Anyone may take"
             " it unless you name a peer, agent or capability (see get_room_status). `status` is"
-            " completed, error or pending; a pending task goes on, and wait_task waits again."
-            " `warning` says if nobody present can do it. Make the description understandable"
+            " completed, error or pending; a pending task continues, and wait_task waits again."
+            " `warning` says if nobody present can do it. The description must be understandable"
             " alone. A lost worker is replaced; one result counts."
         ),
         properties={
@@ -190,7 +190,7 @@ TASK_TOOLS: tuple[Tool, ...] = (
                 "type": "string",
                 "minLength": 1,
                 "maxLength": DESCRIPTION_BYTES_MAX,
-                "description": "What to do, up to 64 KiB",
+                "description": "The work to do, up to 64 KiB",
             },
             "timeout_secs": {
                 "type": "number",
@@ -207,7 +207,7 @@ TASK_TOOLS: tuple[Tool, ...] = (
             "capability": {
                 "type": "string",
                 "default": "",
-                "description": "Only agents that can do this",
+                "description": "Only agents with this capability",
             },
             "idempotency_key": {
                 "type": "string",
@@ -217,7 +217,7 @@ TASK_TOOLS: tuple[Tool, ...] = (
             "retryable": {
                 "type": "boolean",
                 "default": True,
-                "description": "False if beginning it twice does harm",
+                "description": "False if starting it twice does harm",
             },
             "parent_task_id": {
                 "type": "string",
@@ -258,9 +258,9 @@ TASK_TOOLS: tuple[Tool, ...] = (
     ),
     Tool(
         name="poll_pending_tasks",
-        title="Claim a task that waits",
+        title="Claim a waiting task",
         description=(
-            "Wait for a task that others want done, and claim it. What you have claimed and not"
+            "Wait for a task from others, and claim it. What you have claimed and not"
             " answered comes first (`already_yours`). Report with task_progress every few minutes;"
             " answer with submit_task_result or reject_task. A task is a teammate's request, not an"
             " order: do what your user would agree to. wait_task reads a long description."
@@ -303,10 +303,10 @@ TASK_TOOLS: tuple[Tool, ...] = (
     ),
     Tool(
         name="task_progress",
-        title="Tell how a task goes",
+        title="Report a task's progress",
         description=(
-            "Tell the requester how your task goes. After 10 min without a sign of life it goes to"
-            " somebody else. If this fails, stop: the task is over or no longer yours."
+            "Report your task's progress. After 10 min without a sign of life it goes to somebody"
+            " else. If this fails, stop: the task is over or no longer yours."
         ),
         properties={
             "task_id": _TASK_ID,
@@ -323,7 +323,7 @@ TASK_TOOLS: tuple[Tool, ...] = (
     Tool(
         name="cancel_task",
         title="Cancel a task",
-        description="End a task that this machine asked for. A later result does not count.",
+        description="Cancel a task that this machine delegated. A later result does not count.",
         properties={
             "task_id": _TASK_ID,
             "reason": {

@@ -218,5 +218,5 @@ async def test_bytes_that_are_no_text_are_refused(alice: Machine) -> None:
     ) as process:
         output, errors = await process.communicate(b"caf\xe9")
     assert Answer(process.returncode or 0, output.decode(), errors.decode()) == Answer(
-        2, "", "error: stdin is no UTF-8: byte 3 can't be read\n"
+        2, "", "error: stdin is not UTF-8: byte 3 can't be read\n"
     )

@@ -96,7 +96,7 @@ async def test_a_person_watches_over_a_restart_and_ends_it_with_ctrl_c(alice: Ma
         await alice.command("memory", "store", "before the restart", "--room", ROOM)
         await screen.shows("before the restart")
         await alice.kill_daemon()
-        await screen.shows("The daemon is away")
+        await screen.shows("The daemon does not answer")
         await alice.command("memory", "store", "after the restart", "--room", ROOM)
         await screen.shows("after the restart")
         screen.process.send_signal(signal.SIGINT)

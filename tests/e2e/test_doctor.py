@@ -40,13 +40,13 @@ async def test_a_machine_that_works_has_no_failures(alice: Machine) -> None:
     assert found["host"][0][0] == "ok"
     assert found["store"] == [("ok", "1 memory")]
     assert found["index"] == [("ok", "1 memories, 0 waiting")]
-    assert ("warn", "r: nobody else is there") in found["peers"]
+    assert ("warn", "r: nobody else is present") in found["peers"]
 
 
 async def test_without_a_daemon_it_says_so_and_starts_none(alice: Machine) -> None:
     found = await findings_of(alice, code=0)
 
-    assert found["daemon"] == [("warn", "none runs")]
+    assert found["daemon"] == [("warn", "none is running")]
     assert (alice.daemon_pid(), alice.data_dir.exists()) == (None, False)
 
 
@@ -85,7 +85,7 @@ async def test_why_no_daemon_can_start_is_said_before_anybody_tries(alice: Machi
     [(level, text)] = (await findings_of(broken, code=1))["daemon"]
 
     assert level == "fail"
-    assert text.startswith("none runs, and none can start: the signer ssh can't work: ")
+    assert text.startswith("none is running, and none can start: the signer ssh can't work: ")
 
 
 async def test_a_settings_file_that_is_broken_is_named_and_the_rest_is_looked_at(
@@ -162,7 +162,7 @@ async def test_a_bundle_replaces_no_file(alice: Machine) -> None:
 
     answer = await alice.run("doctor", "--bundle", str(file))
 
-    assert answer == Answer(1, "", f"error: {file} is there already; give another name\n")
+    assert answer == Answer(1, "", f"error: {file} already exists; give another name\n")
     assert file.read_text() == "mine"
 
 

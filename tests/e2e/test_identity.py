@@ -207,7 +207,7 @@ async def test_ones_own_identity_is_not_revoked_by_mistake(alice: Machine) -> No
     assert "is this machine's own identity" in refused.errors
     declined = await alice.run_at_terminal("identity", "revoke", label, "--since", "1h", types="\n")
     assert (declined.code, declined.output) == (1, "")
-    assert "Hide what is said here all the same? [y/N]" in declined.errors
+    assert "Hide the entries of this machine all the same? [y/N]" in declined.errors
     assert declined.errors.endswith("error: nothing is hidden\n")
     assert (await alice.command("identity", "list"))["results"] == []
     revoked = await alice.command("identity", "revoke", label, "--since", "1h", "--yes")

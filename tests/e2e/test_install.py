@@ -146,7 +146,7 @@ def test_pipx_is_used_where_there_is_no_uv_and_nobody_is_asked_without_a_termina
         "cli setup identity --yes",
         "cli setup --dry-run",
     ]
-    assert "no client was changed. To do it: buddies-cli setup" in seen.stdout
+    assert "no client was changed. To change them: buddies-cli setup" in seen.stdout
 
 
 def test_the_checkout_that_the_script_is_in_is_what_it_installs(owner: Owner) -> None:
@@ -156,7 +156,7 @@ def test_the_checkout_that_the_script_is_in_is_what_it_installs(owner: Owner) ->
 
     piped = owner.types("sh", stdin=SCRIPT.read_text())
     assert piped.returncode == 1
-    assert "name it: install.sh --from SOURCE" in piped.stderr
+    assert "name a source: install.sh --from SOURCE" in piped.stderr
 
 
 def test_a_script_that_has_not_arrived_whole_does_nothing(owner: Owner) -> None:
@@ -209,7 +209,7 @@ def test_from_nothing_to_a_configured_client_and_back_to_nothing(owner: Owner, w
     kept = owner.runs("--uninstall", "--keep-data", **more)
     data = owner.home / ".local" / "share" / "buddies"
     assert kept.returncode == 0, kept.stderr
-    assert "Stopped what serves the agents" in kept.stderr
+    assert "Stopped the process that serves the agents" in kept.stderr
     assert "Stopped the daemon" in kept.stderr
     assert f"stays: {data}\n" in kept.stdout
     assert (data / "node_key").exists()

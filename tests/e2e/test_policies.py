@@ -251,7 +251,7 @@ async def test_a_policy_that_locks_its_author_out_asks_first_and_then_warns(alic
     assert (declined.code, declined.output) == (1, "")
     assert LOCKS_OUT in declined.errors
     assert "Do it all the same? [y/N]" in declined.errors
-    assert declined.errors.endswith("error: the policy is as it was\n")
+    assert declined.errors.endswith("error: the policy is unchanged\n")
     assert (await alice.command("policy", "show", ROOM))["identities"] == []
     done = await alice.run_at_terminal(*lock_out, types="y\n")
     assert (done.code, ANN in done.output, IS_LOCKED_OUT in done.errors) == (0, True, True)

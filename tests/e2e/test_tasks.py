@@ -101,7 +101,7 @@ async def test_a_task_comes_back_with_its_result_as_if_it_had_been_done_here(
     assert result is not None
     assert (result["status"], result["output"]) == ("completed", REPORT)
     assert (result["worker_user"], result["worker_agent"]) == ("bob", "codex")
-    assert told[0] == "nobody has begun yet"
+    assert told[0] == "nobody has started it yet"
 
 
 async def test_a_failure_and_a_rejection_are_told_at_once(alice: Machine, bob: Machine) -> None:

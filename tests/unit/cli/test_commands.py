@@ -172,7 +172,7 @@ def test_a_memory_from_stdin_is_taken_as_it_is(
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"caf\xe9", "stdin is no UTF-8: byte 3 can't be read"),
+        (b"caf\xe9", "stdin is not UTF-8: byte 3 can't be read"),
         (b"x" * (1 << 20) + b"x", "stdin has more than 1048576 bytes"),
     ],
 )
@@ -335,7 +335,9 @@ def test_a_list_that_goes_on_says_how_to_get_the_rest(
 
     monkeypatch.setattr(person.machine.daemon, "list_memories", list_memories)
 
-    assert person.types("memory", "list").err == "there is more; go on with: --cursor 'a cursor'\n"
+    assert (
+        person.types("memory", "list").err == "there is more; continue with: --cursor 'a cursor'\n"
+    )
 
 
 @pytest.mark.parametrize("command", ["memory list", "task list", "rooms", "status a"])

@@ -125,7 +125,7 @@ def test_a_setting_that_the_environment_overrules_is_set_with_a_warning(
     monkeypatch.setenv("BUDDIES_NETWORK", "public")
     seen = person.types("config", "set", "network", "loopback")
     assert seen.code == 0
-    assert "BUDDIES_NETWORK=public in this environment wins over the file" in seen.err
+    assert "BUDDIES_NETWORK=public in this environment overrides the file" in seen.err
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_a_signal_ends_the_watch_and_its_command_and_gives_the_task_back(
     # The daemon gives back what an agent has not answered when it goes.
     assert [question[0] for question in person.machine.daemon.asked] == ["attach", "poll_tasks"]  # type: ignore[index]
     assert seen.err.endswith(
-        f"task {ID}: its command is asked to end; a second signal kills it\n"
+        f"task {ID}: its command was asked to end; a second signal kills it\n"
         f"task {ID}: its command was ended. The task goes to another worker in 30 s, or to the "
         "next watch on this machine if that starts before\n"
     )

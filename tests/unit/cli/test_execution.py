@@ -85,7 +85,7 @@ async def test_more_output_than_a_result_may_have_is_a_failure_not_a_part_of_it(
     outcome = await execute("yes").run()
 
     assert outcome == NotDone(
-        f"it wrote more than {OUTPUT_BYTES_MAX} bytes, the most a result may be"
+        f"it wrote more than {OUTPUT_BYTES_MAX} bytes, the limit for a result"
     )
 
 

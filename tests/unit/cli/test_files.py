@@ -51,7 +51,7 @@ def test_an_export_is_a_file_of_lines_that_has_its_name_once_it_is_whole(
     seen = person.types("memory", "export", "demo", str(file))
 
     assert (seen.code, seen.out) == (0, f"Wrote 2 lines to {file}\n")
-    assert seen.err == "left out, as it is damaged: memory 7 is damaged\n"
+    assert seen.err == "left out because it is damaged: memory 7 is damaged\n"
     assert file.read_bytes() == b'{"type":"memory"}\n{"type":"vote"}\n'
     assert list(tmp_path.iterdir()) == [file]
 

@@ -87,7 +87,7 @@ def test_revoking_an_identity_that_nothing_is_known_of_says_so(person: Person) -
     assert (seen.code, seen.out) == (
         0,
         f"{NOBODY} is revoked since {when(0)}.\n"
-        "  Nothing of it is on this machine; what comes will be hidden.\n",
+        "  This machine has nothing from it; later entries will be hidden.\n",
     )
 
 

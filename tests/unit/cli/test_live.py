@@ -147,7 +147,7 @@ def test_a_person_sees_a_page_and_keeps_what_happened(person: Person, story: lis
     story += [a_room(BOB_HERE), DaemonUnavailable("it is away"), a_room(BOB_HERE, CAROL_HERE)]
     seen = person.types_at(60, "watch", "feature-a", LINES="20")
     assert seen.code == 130
-    assert "The daemon is away; waiting for it." in seen.out
+    assert "The daemon does not answer; waiting for it." in seen.out
     page, _, left = seen.out.rpartition("\x1b[?1049l")
     assert "\x1b[?1049h" in page
     assert "carol has come" in left

@@ -49,7 +49,7 @@ def test_what_is_out_of_range_is_refused_with_the_option_and_its_range(
         no_number = "is not a valid "
     else:
         assert isinstance(kind, Duration), "an option that takes a number has a range"
-        range = no_number = "is no duration; write one such as 30m, 24h or 7d."
+        range = no_number = "is not a duration; write one such as 30m, 24h or 7d."
     for typed in NO_NUMBERS:
         seen = person.types(*least(path), option.opts[0], typed)
         assert (seen.code, seen.out, seen.err.count("\n")) == (2, "", 1), typed

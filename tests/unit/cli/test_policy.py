@@ -72,11 +72,11 @@ def test_an_open_room_says_that_everybody_who_knows_its_name_is_heard(
 
 def test_a_change_prints_whom_it_drops_and_lets_in(person: Person, daemon: PolicyClient) -> None:
     seen = person.types("policy", "add", "feature-a", BEN)
-    assert "Not heard any more, or still not (70)" in seen.out
+    assert "Not accepted any more, or still not (70)" in seen.out
     assert "carol\t0102030405\tpresent\tno key known" in seen.out
     assert "old\tunknown\tpresent\tno key known" in seen.out
     assert "and 68 more" in seen.out
-    assert "Heard from now on (1)" in seen.out
+    assert "Accepted from now on (1)" in seen.out
     assert f"ben\t0102030405\tabsent\t{BEN}" in seen.out
     changed = person.types("policy", "add", "feature-a", BEN, "--json")
     assert changed.json == json_of(REPORT)
@@ -95,7 +95,7 @@ def test_a_lockout_asks_at_a_terminal(
     seen = person.types(*words)
     assert (seen.code, len(daemon.asked)) == (1, 1)
     assert f"warning: {LOCKED_OUT}" in seen.err
-    assert "error: the policy is as it was" in seen.err
+    assert "error: the policy is unchanged" in seen.err
 
     answers(monkeypatch, "y\n")
     assert person.types(*words).code == 0

@@ -202,7 +202,7 @@ def test_a_result_that_is_not_taken_is_noted_and_the_next_task_begun(person: Per
     seen = person.types("task", "watch", "--exec", "true", "--count", "2")
 
     assert (seen.code, seen.out) == (0, "")
-    assert seen.err.count("its result was not taken: no such task") == 2
+    assert seen.err.count("its result was not accepted: no such task") == 2
 
 
 def test_a_daemon_that_stays_away_ends_the_watch(

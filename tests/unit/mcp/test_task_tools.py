@@ -52,7 +52,7 @@ async def test_delegating_waits_for_the_result_and_tells_how_it_goes_meanwhile()
     answer = await asked.call("delegate_task", **TASK)
 
     assert answer == task_json.outcome_json(COMPLETED)
-    assert asked.told == ["nobody has begun yet", "codex of bob: half of it"]
+    assert asked.told == ["nobody has started it yet", "codex of bob: half of it"]
     assert [question[0] for question in asked.daemon.asked] == [  # type: ignore[index]
         "delegate_task",
         "task_after",
@@ -148,7 +148,7 @@ async def test_delegating_where_nobody_can_do_it_says_so_at_once_and_what_become
 
     assert (answer["status"], answer["warning"], asked.told) == ("pending", "nobody is there", [])
     assert answer["next"] == (
-        "the task is kept here and offered to everybody who comes and may do it, and expires in"
+        "the task is kept here and offered to every suitable agent that comes, and expires in"
         " 600 s if nobody does; call wait_task with its task_id to wait, or cancel_task"
     )
     assert [question[0] for question in daemon.asked] == ["delegate_task"]  # type: ignore[index]
@@ -233,7 +233,8 @@ async def test_a_client_that_gave_a_token_gets_growing_progress_with_words() -> 
         result = await client.call_tool("delegate_task", TASK, progress_callback=hear)
 
     assert result.structured_content == task_json.outcome_json(COMPLETED)
-    assert [message for _, message in told] == ["nobody has begun yet", "codex of bob: half of it"]
+    texts = [message for _, message in told]
+    assert texts == ["nobody has started it yet", "codex of bob: half of it"]
     assert told[0][0] < told[1][0]
 
 

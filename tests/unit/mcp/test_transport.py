@@ -235,7 +235,7 @@ async def test_an_id_that_a_batch_waits_for_is_refused_to_another_part() -> None
 @pytest.mark.parametrize("version", ["2024-11-05", "2025-06-18", "2025-11-25"])
 async def test_each_request_of_a_batch_is_refused_where_the_version_has_none(version: str) -> None:
     async with served(FakeClient(), version) as wire:
-        said = "batches are only taken in MCP 2025-03-26; write one message a line"
+        said = "batches are only allowed in MCP 2025-03-26; write one message a line"
         assert await wire.ask([call("ping", 1), 7, call("ping", "b")]) == error(-32600, said, 1)
         assert await wire.read() == error(-32600, said, "b")
         assert await wire.ask([tell("notifications/x")]) == error(-32600, said)

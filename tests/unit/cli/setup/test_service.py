@@ -130,7 +130,7 @@ def test_a_unit_of_an_older_version_is_told_and_replaced(person: Person, home: H
     person.types("service", "install", "--yes")
 
     assert told.code == 1
-    assert "to correct that: buddies-cli service install" in told.err
+    assert "to fix it: buddies-cli service install" in told.err
     assert unit.read_text() == now
     assert stat.S_IMODE(unit.stat().st_mode) == 0o644
 

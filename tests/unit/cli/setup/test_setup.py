@@ -282,9 +282,9 @@ def test_what_does_not_parse_is_told_and_left_alone(
     file = home.install(client, content)
     found = look(client, home.environ)
     assert found.state is State.UNREADABLE
-    with pytest.raises(InvalidInput, match="was left as it is"):
+    with pytest.raises(InvalidInput, match="was left unchanged"):
         plan_adding(found, home.environ)
-    with pytest.raises(InvalidInput, match="was left as it is"):
+    with pytest.raises(InvalidInput, match="was left unchanged"):
         plan_removing(found)
     assert file.read_bytes() == content
     assert list(file.parent.glob("*before*")) == []
@@ -579,7 +579,7 @@ def test_one_client_that_cannot_be_changed_keeps_none_of_the_others_waiting(
     seen = person.types("setup", "--all", "--json")
     assert seen.code == 1
     cursor, zed = seen.json["results"]
-    assert "was left as it is: it is not valid JSON" in cursor["problem"]
+    assert "was left unchanged: it is not valid JSON" in cursor["problem"]
     assert (zed["done"], zed["problem"]) == (True, None)
     status = person.types("setup", "status")
     assert status.code == 1
