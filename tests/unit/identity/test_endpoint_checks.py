@@ -85,3 +85,56 @@ async def test_those_that_wait_are_answered_though_one_that_asked_with_them_was_
         *[True] * len(asked),
         False,
     ]
+
+
+async def test_what_was_found_good_is_not_verified_again_and_what_was_not_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    verifying, checks = Verifying(monkeypatch), EndpointChecks()
+    good, forged = ANN.sign(b"said"), ANN.sign(b"forged")
+
+    answers = [await checks.check(ANN.endpoint, b"said", it) for it in (good, forged) * 2]
+
+    assert answers == [True, False, True, False]
+    assert len(verifying.threads) == 3
+
+
+async def test_a_good_signature_is_good_for_nothing_else() -> None:
+    checks = EndpointChecks()
+    signature = ANN.sign(b"said")
+    assert await checks.check(ANN.endpoint, b"said", signature)
+
+    others = [
+        (ANN.endpoint, b"other", signature),
+        (NodeKey(b"b" * 32).endpoint, b"said", signature),
+        (ANN.endpoint, signature[-1:] + b"said", signature[:-1]),
+    ]
+
+    assert [await checks.check(*it) for it in others] == [False] * 3
+
+
+async def test_only_the_latest_good_signatures_are_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(endpoint_checks, "GOOD_KEPT_MAX", 2)
+    verifying, checks = Verifying(monkeypatch), EndpointChecks()
+
+    for payload in (b"1", b"2", b"1", b"3", b"1", b"2"):
+        assert await checks.check(ANN.endpoint, payload, ANN.sign(payload))
+
+    assert len(verifying.threads) == 4  # the second 1 and the third were known
+
+
+async def test_a_known_signature_does_not_overtake_one_that_is_being_verified() -> None:
+    checks, answers = EndpointChecks(), list[bytes]()
+
+    async def check(payload: bytes) -> None:
+        assert await checks.check(ANN.endpoint, payload, ANN.sign(payload))
+        answers.append(payload)
+
+    await check(b"known")
+    async with asyncio.TaskGroup() as group:
+        for payload in (b"new", b"newer", b"newest", b"known"):
+            group.create_task(check(payload))
+
+    assert answers == [b"known", b"new", b"newer", b"newest", b"known"]
