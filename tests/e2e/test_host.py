@@ -198,7 +198,7 @@ async def test_another_program_at_the_hosts_place_is_not_taken_for_the_host(
 
     async with await asyncio.start_unix_server(answer, paths.host_socket):
         errors = await stderr_of(alice)
-    assert "what listens there is not our host" in errors
+    assert "another program listens there" in errors
 
 
 async def test_beside_a_host_that_hangs_an_agent_is_served_by_its_own_process(
