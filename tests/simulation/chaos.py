@@ -337,7 +337,12 @@ class Chaos:
             for id, name in self.said.stored.items()
             if id not in kept and id not in self.said.deleting and name not in self.said.gone
         ]
-        found += [f"memory {id} is back" for id in self.said.deleted if id in kept]
+        gone = self.said.gone
+        found += [
+            f"memory {id} of {name} is back"
+            for id, name in self.said.deleted.items()
+            if id in kept and name not in gone
+        ]
         skills = self.living[0].store.skills.all(DEMO)
         hashes = {it.entry.hash for it in skills if isinstance(it, Skill)}
         return found + [
