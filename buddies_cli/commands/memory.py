@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import click
 
@@ -23,6 +23,7 @@ from buddies_cli.snippets import origin, snippet
 from buddies_cli.tables import Column, Entries, Entry, Page, Raw, Table, paragraph
 from buddies_core.clock import SystemClock
 from buddies_core.model import json_view
+from buddies_core.model.fields import FilterFields, MemoryFields
 from buddies_core.model.identity import Verified
 from buddies_core.model.limits import PAGE_CHARS_DEFAULT
 from buddies_core.model.memory import CONTENT_BYTES_MAX, MemoryKind
@@ -40,21 +41,8 @@ KINDS = click.Choice([kind.value for kind in MemoryKind])
 CommandT = TypeVar("CommandT", bound="Callable[..., Any]")
 
 
-class Filters(TypedDict):
-    """The filters of list and search."""
-
-    room: str | None
-    kind: str | None
-    tags: tuple[str, ...]
-    author: str | None
-    agent: str | None
-    since_ms: int | None
-    include_superseded: bool
-    limit: int
-
-
 def filter_options(command: CommandT) -> CommandT:
-    """Give a command the options that fill Filters."""
+    """Give a command the options that fill FilterFields, and how many to show."""
     for option in (
         limit_option,
         click.option(
@@ -98,16 +86,7 @@ def memory() -> None:
 @click.option("--reference", "references", multiple=True, help="Id of a memory that it builds on.")
 @click.option("--supersedes", type=ID, default="", help="Id of a memory that it replaces.")
 @click.pass_obj
-def store(
-    app: App,
-    text: str,
-    room: str,
-    title: str,
-    kind: str,
-    tags: tuple[str, ...],
-    references: tuple[str, ...],
-    supersedes: str,
-) -> None:
+def store(app: App, text: str, room: str, **fields: Unpack[MemoryFields]) -> None:
     """Store TEXT and send it to every member of the room.
 
     - reads TEXT from stdin.
@@ -117,17 +96,7 @@ def store(
         cat notes.md | buddies-cli memory store - --room feature-a
     """
     content = text_argument(text, CONTENT_BYTES_MAX)
-    view = app.ask(
-        lambda daemon: daemon.store_memory(
-            room=room,
-            content=content,
-            title=title,
-            kind=kind,
-            tags=tags,
-            references=references,
-            supersedes=supersedes,
-        )
-    )
+    view = app.ask(lambda daemon: daemon.store_memory(room=room, content=content, **fields))
     for old in view.proposed_for:
         app.note(f"somebody else wrote {old}, so this one is shown as a proposal beside it")
     told = terminal.count(view.told or 0, "member")
@@ -142,13 +111,17 @@ def store(
 @click.option("--oldest-first", is_flag=True, help="Begin with the oldest, not the newest.")
 @cursor_option
 @click.pass_obj
-def list_(app: App, cursor: str, *, oldest_first: bool, **filters: Unpack[Filters]) -> None:
+def list_(
+    app: App, cursor: str, limit: int, *, oldest_first: bool, **filter: Unpack[FilterFields]
+) -> None:
     """List this machine's memories, newest first.
 
     Examples: buddies-cli memory list, buddies-cli memory list --room feature-a --since 7d
     """
     found = app.ask(
-        lambda daemon: daemon.list_memories(**filters, oldest_first=oldest_first, cursor=cursor)
+        lambda daemon: daemon.list_memories(
+            **filter, limit=limit, oldest_first=oldest_first, cursor=cursor
+        )
     )
     if not found.results:
         app.note("no memory")
@@ -163,14 +136,18 @@ def list_(app: App, cursor: str, *, oldest_first: bool, **filters: Unpack[Filter
 @search_timeout_option
 @filter_options
 @click.pass_obj
-def search(app: App, query: str, timeout_s: float, **filters: Unpack[Filters]) -> None:
+def search(
+    app: App, query: str, timeout_s: float, limit: int, **filter: Unpack[FilterFields]
+) -> None:
     """Search by meaning, here and at every member who is present.
 
     Examples:
         buddies-cli memory search "how is the DB set up?",
         buddies-cli memory search migrations --room feature-a --kind decision
     """
-    result = app.ask(lambda daemon: daemon.search_memory(query, timeout_s=timeout_s, **filters))
+    result = app.ask(
+        lambda daemon: daemon.search_memory(query, timeout_s=timeout_s, limit=limit, **filter)
+    )
     for note in _asked(result):
         app.note(note)
     app.show(json_view.json_of(result), _entries(result.results))

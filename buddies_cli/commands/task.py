@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
@@ -24,6 +24,7 @@ from buddies_cli.mistakes import ID, ROOM
 from buddies_cli.restarts import through_restarts
 from buddies_cli.tables import Column, Entries, Entry, Raw, Styled, Table, When
 from buddies_core.model import json_view, task_json
+from buddies_core.model.fields import TaskFields
 from buddies_core.model.limits import CLAIMS_DEFAULT, CLAIMS_MAX, OFFSET_MAX, TASK_TIMEOUT_S_MIN
 from buddies_core.model.task import (
     DESCRIPTION_BYTES_MAX,
@@ -76,23 +77,26 @@ def task() -> None:
     show_default="10 min to begin, 1 h to finish",
     help="Seconds after which the task expires.",
 )
-@click.option("--key", default="", help="The same key again means the same task, not another one.")
+@click.option(
+    "--key",
+    "idempotency_key",
+    default="",
+    help="The same key again means the same task, not another one.",
+)
 @click.option("--no-retry", is_flag=True, help="Don't start it again if its worker disappears.")
-@click.option("--parent", default="", help="Id of the task that this is a part of.")
+@click.option(
+    "--parent", "parent_task_id", default="", help="Id of the task that this is a part of."
+)
 @click.option("--wait", "wait_s", type=WAIT, show_default="to the end", help="Seconds to wait.")
 @click.pass_obj
 def delegate(
     app: App,
     text: str,
     room: str,
-    peer: str,
-    agent: str,
-    capability: str,
     timeout_s: float | None,
-    key: str,
     no_retry: bool,
-    parent: str,
     wait_s: float | None,
+    **fields: Unpack[TaskFields],
 ) -> None:
     """Delegate TEXT to an agent in the room, and print its output.
 
@@ -110,12 +114,8 @@ def delegate(
             room,
             description,
             timeout_s=timeout_s,
-            peer=peer,
-            agent=agent,
-            capability=capability,
-            idempotency_key=key,
             retryable=not no_retry,
-            parent_task_id=parent,
+            **fields,
         )
         app.note(f"task {given.id}")
         last = await _follow(app, daemon, given, wait_s)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
+from typing import Unpack
 
 from buddies_core.client.connection import Connection, sendable
 from buddies_core.convert import arguments
 from buddies_core.convert.codec import from_proto
+from buddies_core.model.fields import FilterFields, MemoryFields
 from buddies_core.model.limits import (
     LIST_ITEMS_DEFAULT,
     PAGE_CHARS_DEFAULT,
@@ -40,52 +41,25 @@ class MemoryCalls:
         *,
         room: str,
         content: str,
-        title: str = "",
-        kind: str = "",
-        tags: Sequence[str] = (),
-        references: Sequence[str] = (),
-        supersedes: str = "",
+        **fields: Unpack[MemoryFields],
     ) -> MemoryView:
         """Return the memory once it is on disk; peers may still be receiving it.
-
-        Args:
-            room: Where it is shared.
-            content: The memory itself.
-            title: Its title; the first line of the content if empty.
-            kind: One of `MemoryKind`; context if empty.
-            tags: What it can be filtered by.
-            references: Ids of memories that it builds on.
-            supersedes: The id of the memory that it replaces; empty if none.
 
         Raises:
             InvalidInput: a field is empty, too long or unknown, or the id is that of several.
             NotFound: this machine is not in the room, or there is no memory to be superseded.
         """
         with sendable():
-            request = memory_pb2.StoreRequest(
-                room=room,
-                title=title,
-                content=content,
-                kind=kind,
-                tags=tags,
-                references=references,
-                supersedes=supersedes,
-            )
+            request = memory_pb2.StoreRequest(room=room, content=content, **fields)
         return from_proto(await self._connection.ask(self._memories.Store, request), MemoryView)
 
     async def list_memories(
         self,
         *,
-        room: str | None = None,
-        kind: str | None = None,
-        tags: Sequence[str] = (),
-        author: str | None = None,
-        agent: str | None = None,
-        since_ms: int | None = None,
-        include_superseded: bool = False,
         oldest_first: bool = False,
         limit: int = LIST_ITEMS_DEFAULT,
         cursor: str = "",
+        **filter: Unpack[FilterFields],
     ) -> MemoryList:
         """Return this machine's memories with the beginning of each content, newest first.
 
@@ -96,16 +70,7 @@ class MemoryCalls:
         """
         with sendable():
             request = memory_pb2.ListRequest(
-                filter=memory_pb2.Filter(
-                    room=room,
-                    kind=kind,
-                    tags=tags,
-                    author=author,
-                    agent=agent,
-                    since_ms=since_ms,
-                    include_superseded=include_superseded,
-                    oldest_first=oldest_first,
-                ),
+                filter=memory_pb2.Filter(**filter, oldest_first=oldest_first),
                 limit=limit,
                 cursor=cursor,
             )
@@ -136,29 +101,15 @@ class MemoryCalls:
         self,
         query: str,
         *,
-        room: str | None = None,
-        kind: str | None = None,
-        tags: Sequence[str] = (),
-        author: str | None = None,
-        agent: str | None = None,
-        since_ms: int | None = None,
-        include_superseded: bool = False,
         timeout_s: float = SEARCH_TIMEOUT_S_DEFAULT,
         limit: int = LIST_ITEMS_DEFAULT,
+        **filter: Unpack[FilterFields],
     ) -> SearchResult:
         """Return what was found here and at every present member, best first."""
         with sendable():
             request = memory_pb2.SearchRequest(
                 query=query,
-                filter=memory_pb2.Filter(
-                    room=room,
-                    kind=kind,
-                    tags=tags,
-                    author=author,
-                    agent=agent,
-                    since_ms=since_ms,
-                    include_superseded=include_superseded,
-                ),
+                filter=memory_pb2.Filter(**filter),
                 timeout_s=arguments.search_timeout_s(timeout_s),
                 limit=limit,
             )

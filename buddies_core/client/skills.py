@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Unpack
 
 from buddies_core.client.connection import Connection, sendable
 from buddies_core.convert import arguments
 from buddies_core.convert.codec import from_proto
+from buddies_core.model.fields import SkillFields
 from buddies_core.model.limits import (
     LIST_ITEMS_DEFAULT,
     PAGE_CHARS_DEFAULT,
@@ -43,27 +45,16 @@ class SkillCalls:
         room: str,
         title: str,
         content: str,
-        tags: Sequence[str] = (),
-        version: int = 0,
-        parent_hash: str = "",
+        **fields: Unpack[SkillFields],
     ) -> SkillView:
         """Return the skill once it is on disk; peers may still be receiving it.
-
-        Version 0 is one more than the parent's, or 1 without one.
 
         Raises:
             InvalidInput: a field is empty or too long.
             NotFound: this machine is not in the room, or the parent is not known there.
         """
         with sendable():
-            request = skill_pb2.PublishRequest(
-                room=room,
-                title=title,
-                content=content,
-                tags=tags,
-                version=version,
-                parent_hash=parent_hash,
-            )
+            request = skill_pb2.PublishRequest(room=room, title=title, content=content, **fields)
         return from_proto(
             await self._connection.ask(self._skills.Publish, request, SIGN_TIMEOUT_S), SkillView
         )

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Unpack
 
 from buddies_core.client.connection import Connection, sendable
 from buddies_core.convert import arguments
 from buddies_core.convert.codec import from_proto
 from buddies_core.errors import TimedOut
+from buddies_core.model.fields import TaskFields
 from buddies_core.model.limits import CLAIMS_DEFAULT, LIST_ITEMS_DEFAULT
 from buddies_core.model.task import InboxChange, SubmitVerdict, TaskList, TaskView, result_with
 from buddies_core.pb import task_pb2
@@ -34,12 +36,8 @@ class TaskCalls:
         description: str,
         *,
         timeout_s: float | None = None,
-        peer: str = "",
-        agent: str = "",
-        capability: str = "",
-        idempotency_key: str = "",
         retryable: bool = True,
-        parent_task_id: str = "",
+        **fields: Unpack[TaskFields],
     ) -> TaskView:
         """Return the task once it is on disk and on its way; `wait_task` tells what comes of it.
 
@@ -56,12 +54,8 @@ class TaskCalls:
                 room=room,
                 description=description,
                 timeout_s=arguments.task_timeout_s(timeout_s or 0) or 0,
-                peer=peer,
-                agent=agent,
-                capability=capability,
-                idempotency_key=idempotency_key,
                 not_retryable=not retryable,
-                parent_task_id=parent_task_id,
+                **fields,
             )
         return from_proto(await self._connection.ask(self._tasks.Delegate, request), TaskView)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from buddies_core.clock import SystemClock
 from buddies_core.model import json_view
+from buddies_core.model.fields import FilterFields, MemoryFields
 from buddies_core.model.json_view import JsonObject
 from buddies_core.model.limits import QUERY_CHARS_MAX
 from buddies_core.model.memory import (
@@ -62,47 +63,26 @@ _FILTERS: dict[str, dict[str, Any]] = {
 }
 
 
-class _Filters(TypedDict):
-    room: str | None
-    kind: str | None
-    tags: tuple[str, ...]
-    author: str | None
-    agent: str | None
-    since_ms: int | None
-    include_superseded: bool
-    limit: int
-
-
-def _filters(arguments: Arguments) -> _Filters:
-    since = arguments.optional_text("since")
-    return _Filters(
-        room=arguments.optional_text("room"),
-        kind=arguments.optional_text("kind"),
-        tags=arguments.texts("tags"),
-        author=arguments.optional_text("author"),
-        agent=arguments.optional_text("agent"),
-        since_ms=None if since is None else moment_ms(since, SystemClock().wall_ms()),
-        include_superseded=arguments.flag("include_superseded"),
-        limit=arguments.integer("limit"),
-    )
+def _filter(arguments: Arguments) -> FilterFields:
+    filter = arguments.given(FilterFields)
+    if (since := arguments.optional_text("since")) is not None:
+        filter["since_ms"] = moment_ms(since, SystemClock().wall_ms())
+    return filter
 
 
 async def _store_memory(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
     view = await daemon.store_memory(
         room=arguments.text("room"),
-        title=arguments.text("title"),
         content=arguments.text("content"),
-        kind=arguments.text("kind"),
-        tags=arguments.texts("tags"),
-        references=arguments.texts("references"),
-        supersedes=arguments.text("supersedes"),
+        **arguments.given(MemoryFields),
     )
     return json_view.json_of(view)
 
 
 async def _list_memories(daemon: DaemonClient, arguments: Arguments) -> JsonObject:
     listed = await daemon.list_memories(
-        **_filters(arguments),
+        **_filter(arguments),
+        limit=arguments.integer("limit"),
         oldest_first=arguments.text("order") == "oldest",
         cursor=arguments.text("cursor"),
     )
@@ -115,7 +95,8 @@ async def _search_memory(daemon: DaemonClient, arguments: Arguments) -> JsonObje
     result = await daemon.search_memory(
         arguments.text("query"),
         timeout_s=arguments.number("timeout_secs"),
-        **_filters(arguments),
+        limit=arguments.integer("limit"),
+        **_filter(arguments),
     )
     return hits.search_json(result, hits.memory_hit)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from buddies_core.clock import SystemClock
 from buddies_core.errors import InvalidInput
 from buddies_core.model import json_view
+from buddies_core.model.fields import SkillFields
 from buddies_core.model.json_view import JsonObject
 from buddies_core.model.limits import QUERY_CHARS_MAX
 from buddies_core.model.memory import CONTENT_BYTES_MAX, TAG_BYTES_MAX, TAGS_MAX, TITLE_BYTES_MAX
@@ -38,9 +39,7 @@ async def _publish_skill(daemon: DaemonClient, arguments: Arguments) -> JsonObje
         room=arguments.text("room"),
         title=arguments.text("title"),
         content=arguments.text("content"),
-        tags=arguments.texts("tags"),
-        version=arguments.integer("version"),
-        parent_hash=arguments.optional_text("parent_hash") or "",
+        **arguments.given(SkillFields),
     )
     return json_view.json_of(skill)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from buddies_core.errors import DaemonUnavailable
 from buddies_core.model import json_view, task_json
+from buddies_core.model.fields import TaskFields
 from buddies_core.model.json_view import JsonObject
 from buddies_core.model.limits import CLAIMS_DEFAULT, CLAIMS_MAX, TASK_TIMEOUT_S_MIN
 from buddies_core.model.task import (
@@ -48,12 +49,8 @@ async def _delegate_task(daemon: DaemonClient, arguments: Arguments, call: Call)
         arguments.text("room"),
         arguments.text("description"),
         timeout_s=arguments.optional_number("timeout_secs"),
-        peer=arguments.text("peer"),
-        agent=arguments.text("agent"),
-        capability=arguments.text("capability"),
-        idempotency_key=arguments.text("idempotency_key"),
         retryable=arguments.flag("retryable"),
-        parent_task_id=arguments.text("parent_task_id"),
+        **arguments.given(TaskFields),
     )
     wait_s = arguments.optional_number("wait_secs")
     if wait_s is None and task.warning:

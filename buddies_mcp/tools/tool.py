@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast, get_type_hints
 
 from buddies_core.errors import InvalidInput
 from buddies_core.model.budget import json_text
@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # brings gRPC, which `initialize` must not wait for
     from buddies_core.client import DaemonClient
     from buddies_core.model.json_view import JsonValue
     from buddies_mcp.caller import Call, Caller
+
+FieldsT = TypeVar("FieldsT")
 
 Ask: TypeAlias = "Callable[[DaemonClient, Arguments, Call], Awaitable[JsonObject]]"
 """Asks the daemon, and answers before the call's patience has run out."""
@@ -33,6 +35,17 @@ class Arguments:
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = values
+
+    def given(self, fields: type[FieldsT]) -> FieldsT:
+        """Return those arguments that a TypedDict has, as its types want them."""
+        hints = get_type_hints(fields)
+        found = {name: value for name, value in self._values.items() if name in hints}
+        for name, value in found.items():
+            if isinstance(value, list):
+                found[name] = tuple(value)
+            elif hints[name] is int:
+                found[name] = self.integer(name)
+        return cast("FieldsT", found)
 
     def text(self, name: str) -> str:
         """Return a text that the schema requires or has a default for."""
