@@ -166,7 +166,8 @@ async def test_what_came_before_is_shown_and_what_came_since_is_hidden_from_all_
             """Return what Bob's agent finds, and how much his machine hands to Alice's."""
             query = {"query": "which database do we use?", "room": ROOM}
             results = (await codex.call("search_memory", **query))["results"]
-            [bobs] = (await claude.call("search_memory", **query))["answered"]
+            asks = partial(claude.call, "search_memory", **query)
+            [bobs] = (await eventually(asks, lambda it: it["answered"]))["answered"]
             return sorted(memory["content"] for memory in results), bobs["results"]
 
         await arrives("We use PostgreSQL")

@@ -35,7 +35,9 @@ async def test_a_late_joiner_finds_what_was_stored_before_it_came(
         await claude.call("store_memory", room=ROOM, title="Users", content=NOTE, kind="decision")
         async with agent_on(bob, "codex") as codex:
             await codex.call("join_room", room=ROOM, ticket=ticket)
-            found = await codex.call("search_memory", query=QUESTION)
+            found = await eventually(
+                partial(codex.call, "search_memory", query=QUESTION), lambda it: it["answered"]
+            )
     [memory] = found["results"]
     assert (memory["content"], memory["author_name"], memory["verified"]) == (NOTE, "alice", "peer")
     assert [answer["name"] for answer in found["answered"]] == ["alice"]
@@ -82,7 +84,10 @@ async def test_a_search_waits_for_nobody_once_all_have_answered_and_names_who_is
     ):
         await meet(claude, codex, cursor)
         await codex.call("store_memory", room=ROOM, content=NOTE)
-        await claude.call("search_memory", query=QUESTION)  # loads the models
+        await eventually(  # loads the models
+            partial(claude.call, "search_memory", query=QUESTION),
+            lambda it: {answer["name"] for answer in it["answered"]} == {"bob", "carol"},
+        )
         began = time.monotonic()
         found = await claude.call("search_memory", query=QUESTION, timeout_secs=30)
         elapsed_ms = (time.monotonic() - began) * 1000
