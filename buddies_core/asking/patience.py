@@ -4,6 +4,8 @@ A search would otherwise last as long as its slowest member: all its time, whene
 died. One that was given up is waited for only briefly, until it is heard again.
 """
 
+import math
+
 from buddies_core.model.contact import Contact
 from buddies_core.model.ids import EndpointId
 from buddies_core.model.room import Member
@@ -44,7 +46,8 @@ class Patience:
     ) -> float:
         """Return how long to wait for a member after the others, which took so long, are done.
 
-        `has_answers` says whether another member is among these.
+        `has_answers` says whether another member is among these. It is infinite for a member that
+        has never answered, where nobody else has either: the search's own deadline counts then.
         """
         given_up_at_ms = self._given_up_at_ms.get(member.endpoint)
         if given_up_at_ms is not None and member.heard_at_ms <= given_up_at_ms:
@@ -56,8 +59,8 @@ class Patience:
         round_trips_s = ROUND_TRIPS * (contact.round_trip_ms or 0) / 1000
         # On a busy machine everything takes longer; and some members are slow, but answer.
         took_s = self._took_s.get(member.endpoint)
-        if took_s is None:
-            return max(UNPROVEN_S, others_took_s)
+        if took_s is None:  # Without any answer there is nothing to be had sooner.
+            return max(UNPROVEN_S, others_took_s) if has_answers else math.inf
         least_s = AFTER_OTHERS_S if has_answers else ALONE_S
         return max(least_s, round_trips_s, others_took_s, 2 * took_s)
 

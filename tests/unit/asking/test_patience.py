@@ -1,5 +1,7 @@
 """A member that lets the others wait is given up soon, and sooner until it is heard again."""
 
+import math
+
 import pytest
 
 from buddies_core.asking.patience import (
@@ -53,6 +55,7 @@ def test_a_member_is_waited_for_longer_before_its_first_answer_and_where_nobody_
 ):
     patience = Patience()
     assert patience.wait_s(BOB, NEAR, 0.02, 100.0, has_answers=True) == UNPROVEN_S
+    assert patience.wait_s(BOB, NEAR, 0.02, 100.0, has_answers=False) == math.inf
 
     patience.answered(BOB, 0.02)
     assert patience.wait_s(BOB, NEAR, 0.02, 100.0, has_answers=True) == AFTER_OTHERS_S
