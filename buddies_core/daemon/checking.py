@@ -3,7 +3,7 @@
 from buddies_core.daemon.config import Config
 from buddies_core.identity.choosing import open_signer
 from buddies_core.identity.node_key import load_or_create
-from buddies_core.net.endpoint import check_relay
+from buddies_core.net.binding import check_relay
 
 
 async def check(config: Config) -> None:

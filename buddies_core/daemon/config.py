@@ -11,7 +11,7 @@ from buddies_core.finding import multilingual
 from buddies_core.finding.exports import Export
 from buddies_core.finding.multilingual import Multilingual
 from buddies_core.model.room import KeptHistory
-from buddies_core.net.endpoint import NetworkMode
+from buddies_core.net.binding import NetworkMode
 from buddies_core.paths import Paths
 from buddies_core.settings import Settings
 from buddies_core.sizes import parse_size

@@ -21,8 +21,9 @@ import iroh
 from buddies_core.errors import Unreachable, WireError
 from buddies_core.gossip.events import MessageReceived, PeerDisconnected
 from buddies_core.model.ids import EndpointId, TopicId, short
+from buddies_core.net.binding import GOSSIP_ALPN
 from buddies_core.net.context import NetContext
-from buddies_core.net.endpoint import GOSSIP_ALPN, Endpoint
+from buddies_core.net.endpoint import Endpoint
 from buddies_core.net.inbox import Inbox
 from buddies_core.net.iroh_calls import Failure, IrohFailed
 from buddies_core.net.links import CloseReason, Link

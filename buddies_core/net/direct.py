@@ -21,8 +21,9 @@ from google.protobuf.message import DecodeError
 from buddies_core.errors import TimedOut, Unreachable, WireError
 from buddies_core.model.address import AddressInfo
 from buddies_core.model.ids import EndpointId, short
+from buddies_core.net.binding import DIRECT_ALPN
 from buddies_core.net.context import NetContext
-from buddies_core.net.endpoint import DIRECT_ALPN, Endpoint
+from buddies_core.net.endpoint import Endpoint
 from buddies_core.net.exchange import REPLIES_MAX, exchange
 from buddies_core.net.incoming import IncomingRequest
 from buddies_core.net.iroh_calls import Failure, IrohFailed

@@ -1,89 +1,103 @@
-"""The node's iroh endpoint: binds it, says where it is, dials, and lets peers in."""
+"""The node's iroh endpoint: says where it is, dials, lets peers in, and can be bound anew."""
 
 import asyncio
-import os
-import socket
+import logging
 from collections.abc import Callable
-from contextlib import closing, suppress
-from enum import StrEnum
-from ipaddress import ip_address
-from urllib.parse import urlsplit
+from contextlib import suppress
 
 import iroh
 
-from buddies_core.errors import BuddiesError, InvalidInput
 from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
 from buddies_core.model.ids import EndpointId, short
-from buddies_core.net import fast_bytes
 from buddies_core.net.address_book import ADDRESSES_PER_PEER_MAX
+from buddies_core.net.binding import (
+    BIND_TIMEOUT_S,
+    Binding,
+    NetworkMode,
+    is_relay,
+    prepare_iroh,
+    socket_address,
+)
 from buddies_core.net.context import NetContext
 from buddies_core.net.half_open import Answer, HalfOpen, source_of
 from buddies_core.net.interfaces import Interfaces, default_sources, owners
-from buddies_core.net.iroh_calls import Failure, IrohFailed, translate
+from buddies_core.net.iroh_calls import Failure, IrohCalls, IrohFailed, translate
 from buddies_core.net.links import CloseReason, Link
-
-GOSSIP_ALPN = b"/iroh-gossip/1"
-DIRECT_ALPN = b"/buddies/peer/1"
 
 # Far more than a room's members; peers can name any number of others, and any address.
 _DIALS_MAX = 256
-_PORTS_TRIED = 8
-_BIND_TIMEOUT_S = 10.0
 # iroh tells the peers at once, and is done in milliseconds unless a dial is under way, or a peer is
 # dead: then it waits 3 s for answers (measured), which we don't.
 _CLOSE_TIMEOUT_S = 0.5
+# A port is free once the tasks of closed connections have ended, which takes milliseconds.
+_PORT_FREE_WITHIN_S = 2.0
+_PORT_LOOK_EVERY_S = 0.01
 
-
-class NetworkMode(StrEnum):
-    """Which networks a node uses."""
-
-    PUBLIC = "public"
-    """All interfaces; n0's relays, and its lookup of peers by their id."""
-    LAN = "lan"
-    """All interfaces; no relay but one's own, no lookup."""
-    LOOPBACK = "loopback"
-    """This machine only."""
-
-    @property
-    def hosts(self) -> tuple[str, str]:
-        """The IPv4 and the IPv6 address to bind."""
-        if self is NetworkMode.LOOPBACK:
-            return ("127.0.0.1", "::1")
-        return ("0.0.0.0", "::")  # noqa: S104 - peers come from everywhere
+_log = logging.getLogger(__name__)
 
 
 class Endpoint:
-    """An iroh endpoint, known to peers by its id."""
+    """An iroh endpoint, known to peers by its id.
 
-    def __init__(
-        self, endpoint: iroh.Endpoint, context: NetContext, mode: NetworkMode, relay: str | None
-    ) -> None:
-        self._endpoint = endpoint
+    iroh waits longer and longer before it dials a lost relay again, and nothing shortens that but
+    an endpoint that is new (`bind_anew`): at the same port and with the same key, so peers see none
+    of it. In between there is none; what needs it waits.
+    """
+
+    def __init__(self, endpoint: iroh.Endpoint, binding: Binding, context: NetContext) -> None:
+        self._binding = binding
         self._context = context
-        self._mode = mode
-        self._relay = relay
-        """Our own; n0's are left to iroh, which also looks up who is where."""
-        self._relayed = relay is not None or mode is NetworkMode.PUBLIC
+        self._endpoint: iroh.Endpoint | None = None
+        self._is_bound = asyncio.Event()
+        """Set while there is an iroh endpoint, and once no other will come."""
+        self._binds = 0
+        self._calls = IrohCalls()
+        """The calls that keep the iroh endpoint, and with it the port, in use."""
+        self.is_outward = True
+        """Whether it looks for relays and peers beyond the LAN."""
         self._dials = 0
         self._half_open = HalfOpen()
         self._closed = False
         self._sorted_for: tuple[tuple[str, ...], tuple[str, ...]] | None = None
         self._sorted: tuple[SocketAddress, ...] = ()
         self.id = EndpointId(endpoint.id().to_bytes())
+        self._take(endpoint)
+
+    def _take(self, endpoint: iroh.Endpoint) -> None:
+        self._endpoint = endpoint
+        self._binds += 1
         self._bound = tuple(socket_address(text) for text in endpoint.bound_sockets())
-        self.udp_port = self._bound[0].port
+        self._is_bound.set()
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether there is an iroh endpoint: not if it could not be bound anew."""
+        return self._endpoint is not None
+
+    @property
+    def uses_n0(self) -> bool:
+        """Whether the node uses n0's relays."""
+        return self._binding.uses_n0
+
+    def relay_doors(self) -> list[tuple[str, int]]:
+        """Return the host and the TCP port of each relay that the node uses."""
+        return self._binding.relay_doors()
+
+    @property
+    def udp_port(self) -> int:
+        """The port of both its addresses."""
+        return self._bound[0].port
 
     def address(self) -> PeerAddress:
         """Return where peers can reach this node, as far as it knows now."""
+        address = self._endpoint.addr() if self._endpoint else None
+        relay_url = address.relay_url() if address else None
         # iroh names loopback addresses only where no other interface is up.
-        if self._mode is NetworkMode.LOOPBACK:
-            bound = tuple(it for it in self._bound if it.host in self._mode.hosts)
-            relay_url = self._endpoint.addr().relay_url()
-            return PeerAddress(self.id, AddressInfo(relay_url, bound))
-        address = self._endpoint.addr()
-        direct = self._best_first(tuple(address.direct_addresses()))
-        info = AddressInfo(address.relay_url(), direct[:ADDRESSES_PER_PEER_MAX])
-        return PeerAddress(self.id, info)
+        if self._binding.mode is NetworkMode.LOOPBACK:
+            direct = tuple(it for it in self._bound if it.host in NetworkMode.LOOPBACK.hosts)
+        else:
+            direct = self._best_first(tuple(address.direct_addresses()) if address else ())
+        return PeerAddress(self.id, AddressInfo(relay_url, direct[:ADDRESSES_PER_PEER_MAX]))
 
     def _best_first(self, texts: tuple[str, ...]) -> tuple[SocketAddress, ...]:
         """Return these addresses of this node, sorted anew only when something has changed."""
@@ -96,36 +110,67 @@ class Endpoint:
 
     def relays_connected(self) -> int:
         """Return how many relays this node has a connection to now."""
-        if not self._relayed:
+        if not self._binding.is_relayed or self._endpoint is None:
             return 0
         counts = self._endpoint.stats()
         made, ended = (counts.get(f"socket:relay_conns_{it}") for it in ("success", "closed"))
         return made.value - ended.value if made and ended else 0
 
-    def relay_hosts(self) -> list[str]:
-        """Return the hosts of n0's relays, if the node uses those; else nothing."""
-        return [urlsplit(it.url).hostname or "" for it in self._n0_relays()]
-
     async def use_relays(self, *, on: bool) -> None:
-        """Have iroh look for n0's relays, or not; connections that there are stay."""
-        calls = self._context.calls
-        for relay in self._n0_relays():
+        """Have iroh look for the node's relays, or not; connections that there are stay."""
+        for relay in self._binding.relays():
             with suppress(IrohFailed):
-                if on:
-                    await calls.run(self._endpoint.insert_relay(relay), _BIND_TIMEOUT_S)
-                else:
-                    await calls.run(self._endpoint.remove_relay(relay.url), _BIND_TIMEOUT_S)
-
-    def _n0_relays(self) -> list[iroh.RelayConfig]:
-        if self._mode is not NetworkMode.PUBLIC or self._relay is not None:
-            return []
-        relays = iroh.RelayMode.default_mode().relay_map()
-        return [it for url in relays.urls() if (it := relays.get(url)) is not None]
+                if self._endpoint and on:
+                    await self._calls.run(self._endpoint.insert_relay(relay), BIND_TIMEOUT_S)
+                elif self._endpoint:
+                    await self._calls.run(self._endpoint.remove_relay(relay.url), BIND_TIMEOUT_S)
 
     def is_reachable(self) -> bool:
         """Return whether `address` is complete: it takes iroh some seconds to reach a relay."""
         info = self.address().info
-        return info.relay_url is not None if self._relayed else bool(info.direct)
+        return info.relay_url is not None if self._binding.is_relayed else bool(info.direct)
+
+    def is_idle(self) -> bool:
+        """Return whether no peer is connected, or about to be; one that is silent is not."""
+        silent_after_s = self._context.timing.silent_after_s
+        return not self._half_open and self._context.links.are_silent(silent_after_s)
+
+    async def bind_anew(self, *, outward: bool) -> None:
+        """Put a new iroh endpoint in the place of the present one.
+
+        To be called while `is_idle`, by one owner. Dials that are under way begin again. It keeps
+        its port, unless another program takes it in these milliseconds. A caller that is cancelled
+        leaves the old endpoint, the new one, or none: then this is to be called again.
+
+        Raises:
+            BuddiesError: nothing could be bound, so there is no endpoint now; call again.
+        """
+        self._context.links.close_all_silent()
+        # Without a connection nobody is to be told, and iroh's own close takes 3 s while a dial is
+        # under way. The port is free as soon as nothing refers to the endpoint (measured).
+        self._is_bound.clear()
+        self._endpoint = None
+        self._calls.abandon()
+        port = self.udp_port
+        bound = await self._bind_again(port, outward=outward)
+        if self._closed:
+            return
+        self.is_outward = outward
+        self._take(bound)
+        if port != self.udp_port:
+            _log.warning("udp_port_changed from=%d to=%d", port, self.udp_port)
+
+    async def _bind_again(self, port: int, *, outward: bool) -> iroh.Endpoint:
+        calls, clock = self._context.calls, self._context.clock
+        until_s = clock.now_s() + _PORT_FREE_WITHIN_S
+        while clock.now_s() < until_s:
+            try:
+                return await self._binding.bind(port, calls, outward=outward)
+            except IrohFailed as error:
+                if error.failure is not Failure.CANNOT_BIND:
+                    break
+            await asyncio.sleep(_PORT_LOOK_EVERY_S)
+        return await self._binding.bind_somewhere(port, calls, outward=outward)
 
     async def dial(self, peer: EndpointId, alpn: bytes, timeout_s: float) -> Link:
         """Return a new connection to the peer, made by way of all its known addresses.
@@ -146,10 +191,7 @@ class Endpoint:
         info = context.book.known(peer)
         self._dials += 1
         try:
-            address = self._iroh_address(peer, info)
-            connection = await context.calls.run(
-                self._endpoint.connect(address, alpn), timeout_s, late=_close_late
-            )
+            connection = await self._connect(self._iroh_address(peer, info), alpn, timeout_s)
         except iroh.IrohError as error:
             raise _undialled(peer, info, timeout_s, translate(error)) from None
         except IrohFailed as error:
@@ -158,13 +200,38 @@ class Endpoint:
             self._dials -= 1
         return self._link(connection)
 
+    async def _connect(
+        self, address: iroh.EndpointAddr, alpn: bytes, timeout_s: float
+    ) -> iroh.Connection:
+        """Connect, and begin again if the endpoint is bound anew meanwhile."""
+        clock = self._context.clock
+        until_s = clock.now_s() + timeout_s
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(until_s - clock.now_s()):
+                    await self._is_bound.wait()
+            if self._endpoint is None:
+                raise IrohFailed(Failure.CLOSED_HERE if self._closed else Failure.UNBOUND)
+            binds = self._binds
+            try:
+                return await self._calls.run(
+                    self._endpoint.connect(address, alpn), until_s - clock.now_s(), late=_close_late
+                )
+            except IrohFailed as error:
+                if error.failure is Failure.TIMED_OUT or self._is_present(binds):
+                    raise
+
+    def _is_present(self, binds: int) -> bool:
+        """Return whether this is still the endpoint that it was after so many binds."""
+        return self._endpoint is not None and self._binds == binds
+
     def _iroh_address(self, peer: EndpointId, info: AddressInfo) -> iroh.EndpointAddr:
-        relay_url = info.relay_url if self._relayed else None
+        relay_url = info.relay_url if self._binding.is_relayed else None
         # Anybody may have said this of the peer: a relay that is none must not hide its addresses.
-        if relay_url is not None and not _is_relay(relay_url):
+        if relay_url is not None and not is_relay(relay_url):
             relay_url = None
         # A ticket that was made before its maker had reached the relay does not name it.
-        relay_url = relay_url or self._relay
+        relay_url = relay_url or self._binding.relay_url
         direct = [str(it) for it in info.direct]
         return iroh.EndpointAddr(iroh.EndpointId.from_bytes(peer), relay_url, direct)
 
@@ -172,23 +239,31 @@ class Endpoint:
         """Hand each connection that a peer makes to `adopt`; return when the endpoint is closed."""
         async with asyncio.TaskGroup() as handshakes:
             while True:
-                try:
-                    incoming = await self._context.calls.run(self._endpoint.accept_next())
-                except IrohFailed:
+                await self._is_bound.wait()
+                if self._endpoint is None or self._closed:
                     return
-                if incoming is None:
+                binds = self._binds
+                incoming = None
+                with suppress(IrohFailed):
+                    incoming = await self._calls.run(self._endpoint.accept_next())
+                if incoming is not None:
+                    handshakes.create_task(self._shake_hands(incoming, adopt))
+                    del incoming  # It keeps the endpoint in use.
+                elif self._is_present(binds):
                     return
-                handshakes.create_task(self._shake_hands(incoming, adopt))
 
     async def close(self) -> None:
         """Close all connections, telling the peers, and free the port; again is fine."""
         if self._closed:
             return
         self._closed = True
-        with suppress(IrohFailed):
-            await self._context.calls.run(self._endpoint.close(), _CLOSE_TIMEOUT_S)
+        if self._endpoint is not None:
+            with suppress(IrohFailed):
+                await self._context.calls.run(self._endpoint.close(), _CLOSE_TIMEOUT_S)
         # The port stays bound for as long as the object lives.
-        del self._endpoint
+        self._endpoint = None
+        self._is_bound.set()
+        await self._calls.drain(_CLOSE_TIMEOUT_S)
 
     async def _shake_hands(self, incoming: iroh.Incoming, adopt: Callable[[Link], None]) -> None:
         context = self._context
@@ -253,102 +328,16 @@ async def bind(
         InvalidInput: the relay is no URL.
         BuddiesError: no port could be bound.
     """
-    # Where it is 1, an error costs up to 0.1 s.
-    os.environ["RUST_BACKTRACE"] = "0"
-    warnings = [warning] if (warning := fast_bytes.install()) else []
-    n0 = mode is NetworkMode.PUBLIC
-    relays = _relay_mode(relay_url, n0=n0)
-    for port in (udp_port, *[0] * _PORTS_TRIED):
-        preset = _Preset(_addresses_to_bind(mode, port), n0=n0)
-        options = iroh.EndpointOptions(
-            preset=preset,
-            secret_key=secret_key,
-            alpns=[GOSSIP_ALPN, DIRECT_ALPN],
-            relay_mode=relays,
+    warnings = list(prepare_iroh())
+    binding = Binding(secret_key=secret_key, mode=mode, relay_url=relay_url)
+    bound = await binding.bind_somewhere(udp_port, context.calls)
+    endpoint = Endpoint(bound, binding, context)
+    if udp_port not in (0, endpoint.udp_port):
+        warnings.append(
+            f"UDP port {udp_port} is in use by another program, so this node is at "
+            f"{endpoint.udp_port} now; tickets that name the old port may not reach it"
         )
-        try:
-            bound = await context.calls.run(iroh.Endpoint.bind(options), _BIND_TIMEOUT_S)
-        except IrohFailed as error:
-            if error.failure is Failure.CANNOT_BIND:
-                continue
-            raise BuddiesError(f"iroh could not start: {error}") from error
-        endpoint = Endpoint(bound, context, mode, relay_url)
-        if udp_port not in (0, endpoint.udp_port):
-            warnings.append(
-                f"UDP port {udp_port} is in use by another program, so this node is at "
-                f"{endpoint.udp_port} now; tickets that name the old port may not reach it"
-            )
-        return endpoint, tuple(warnings)
-    raise BuddiesError("no UDP port could be bound; does a firewall or sandbox forbid it?")
-
-
-def socket_address(text: str) -> SocketAddress:
-    """Return the address that iroh writes as `1.2.3.4:5` or `[::1]:5`, perhaps with a zone."""
-    host, _, port = text.rpartition(":")
-    return SocketAddress(str(ip_address(host.strip("[]").partition("%")[0])), int(port))
-
-
-class _Preset(iroh.Preset):
-    """The options that iroh takes only in this way: one IPv4 and one IPv6 address to bind."""
-
-    def __init__(self, addresses: list[SocketAddress], *, n0: bool) -> None:
-        self._addresses = addresses
-        self._n0 = n0
-
-    def apply(self, builder: iroh.EndpointBuilder) -> None:
-        if self._n0:
-            builder.apply_n0()
-        else:
-            builder.apply_minimal()
-        for address in self._addresses:
-            builder.bind_addr(str(address))
-
-
-def _relay_mode(relay_url: str | None, *, n0: bool) -> iroh.RelayMode:
-    if relay_url is None:
-        return iroh.RelayMode.default_mode() if n0 else iroh.RelayMode.disabled()
-    check_relay(relay_url)
-    return iroh.RelayMode.custom_from_urls([relay_url])
-
-
-def check_relay(url: str) -> None:
-    """Return if this can be the URL of a relay.
-
-    Raises:
-        InvalidInput: it can't.
-    """
-    if not _is_relay(url):
-        raise InvalidInput(f"{url!r} is not a URL of a relay; give one with https://")
-
-
-def _is_relay(url: str) -> bool:
-    """Whether iroh takes this for the URL of a relay."""
-    try:
-        iroh.RelayMode.custom_from_urls([url])
-    except iroh.IrohError:
-        return False
-    return True
-
-
-def _addresses_to_bind(mode: NetworkMode, port: int) -> list[SocketAddress]:
-    """Return addresses of one port, which is picked where 0 is given; IPv6 only where it exists.
-
-    One port for both, so that there is one to remember: a peer that comes back at its old port is
-    found by everybody at once.
-    """
-    v4, v6 = mode.hosts
-    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as picking:
-        if not port:
-            picking.bind((v4, 0))
-            port = picking.getsockname()[1]
-    addresses = [SocketAddress(v4, port)]
-    try:
-        with closing(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)) as trying:
-            trying.bind((v6, 0))
-        addresses.append(SocketAddress(v6, port))
-    except OSError:
-        pass  # iroh then binds what IPv6 there is by itself, and does without if there is none
-    return addresses
+    return endpoint, tuple(warnings)
 
 
 def _close_late(connection: iroh.Connection) -> None:

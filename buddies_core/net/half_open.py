@@ -36,6 +36,9 @@ class HalfOpen:
     def __init__(self) -> None:
         self._of: Counter[str] = Counter()
 
+    def __bool__(self) -> bool:
+        return bool(self._of)
+
     def answer(self, source: str, *, proven: bool) -> Answer:
         """Return what to do about a further handshake of this source."""
         under_way = self._of.total()

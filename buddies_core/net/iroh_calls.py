@@ -3,7 +3,7 @@
 Cancelling a pending iroh call loses data: when its result is ready but the task has not resumed,
 the result is dropped, be it a stream, a connection or bytes that nobody will send again (measured:
 695 of 5,000 reads under random cancellation). So each call is a task of its own, which nobody
-cancels: whoever gives up only stops waiting.
+cancels: whoever gives up only stops waiting. All are given up together with their endpoint.
 """
 
 import asyncio
@@ -33,6 +33,7 @@ class Failure(Enum):
     CLOSED_HERE = "the connection was closed on this side"
     STREAM_ENDED = "it does not want this stream any more"
     CANNOT_BIND = "the address cannot be bound"
+    UNBOUND = "this machine has no UDP port now; it looks for one every second, so try again"
     OTHER = "the connection failed"
 
 
@@ -106,12 +107,22 @@ class IrohCalls:
                 task.add_done_callback(partial(_take_late, late))
         if not ended:
             raise IrohFailed(Failure.TIMED_OUT)
+        if task.cancelled():
+            raise IrohFailed(Failure.CLOSED_HERE)
         # Raised from the task it would form a cycle with this frame, and connections that live
         # until the garbage collector comes keep the port in use.
         error = task.exception()
         if isinstance(error, iroh.IrohError):
             raise translate(error)
         return task.result()
+
+    def abandon(self) -> None:
+        """Give up all calls, whose results are lost; who waits for one is told CLOSED_HERE.
+
+        To be used when all that they could bring goes with the endpoint.
+        """
+        for task in self._running:
+            task.cancel()
 
     async def drain(self, timeout_s: float) -> None:
         """Wait for the calls that nobody waits for; closing the endpoint ends them all."""

@@ -221,6 +221,15 @@ class Links:
             if link.silent_s() > silent_after_s:
                 link.close(CloseReason.SILENT)
 
+    def are_silent(self, silent_after_s: float) -> bool:
+        """Return whether every connection is probably dead, or there is none."""
+        return all(link.closed or link.silent_s() > silent_after_s for link in self._all())
+
+    def close_all_silent(self) -> None:
+        """Close every connection, as none of them is alive."""
+        for link in self._all():
+            link.close(CloseReason.SILENT)
+
     def close_all(self, peer: EndpointId, reason: CloseReason) -> None:
         """Close every connection to the peer."""
         for link in self._of.get(peer, ()):

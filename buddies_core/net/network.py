@@ -21,19 +21,22 @@ from buddies_core.model.address import AddressInfo, PeerAddress
 from buddies_core.model.contact import Contact
 from buddies_core.model.ids import EndpointId, TopicId
 from buddies_core.model.provenance import Source
+from buddies_core.net.binding import GOSSIP_ALPN, NetworkMode
 from buddies_core.net.connections import Connections
 from buddies_core.net.context import NetContext
 from buddies_core.net.direct import Direct
 from buddies_core.net.driver import Delivery, Driver
-from buddies_core.net.endpoint import GOSSIP_ALPN, Endpoint, NetworkMode, bind
+from buddies_core.net.endpoint import Endpoint, bind
 from buddies_core.net.inbox import Inbox
 from buddies_core.net.incoming import IncomingRequest
+from buddies_core.net.interfaces import default_sources
 from buddies_core.net.links import Link
 from buddies_core.net.liveness import Liveness
-from buddies_core.net.quiet import Quiet, can_look_up
+from buddies_core.net.probe import Probe
 from buddies_core.net.surroundings import Surroundings
 from buddies_core.net.tasks import Tasks
 from buddies_core.net.timing import TIMING, Timing
+from buddies_core.net.way_out import WayOut
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
 from buddies_core.wire.address_info import encode_address_info
 from buddies_core.wire.gossip_messages import check_content_size
@@ -73,7 +76,6 @@ class Network:
         group: asyncio.TaskGroup,
     ) -> None:
         self.endpoint = endpoint.id
-        self.udp_port = endpoint.udp_port
         self.warnings = warnings
         self.counters: Counter[str] = context.counters
         self._endpoint = endpoint
@@ -86,19 +88,27 @@ class Network:
         self._speaking = asyncio.Lock()
         self._surroundings = Surroundings(endpoint, context.clock)
         self._moved = asyncio.Event()
-        self._quiet = Quiet(endpoint, can_look_up, context.timing, context.clock)
         self._told = self._own_data()
         self._driver = Driver(
             endpoint.id, self._told, config.gossip, rng, self._inbox, self._connections, context
         )
         liveness = Liveness(self._connections, self._driver, self._direct, context, rng)
+        way_out = WayOut(
+            endpoint,
+            endpoint.relay_doors(),
+            Probe(context.clock),
+            default_sources,
+            context.timing,
+            context.clock,
+            quiet=endpoint.uses_n0,
+        )
         self._loops = [
             group.create_task(loop)
             for loop in (
                 self._driver.run(),
                 self._watch_surroundings(),
                 liveness.run(),
-                self._quiet.run(),
+                way_out.run(),
             )
         ]
         group.create_task(endpoint.let_in(self._adopt))
@@ -132,6 +142,11 @@ class Network:
         finally:
             await endpoint.close()
             await context.calls.drain(_END_TIMEOUT_S)
+
+    @property
+    def udp_port(self) -> int:
+        """The port where peers find this node."""
+        return self._endpoint.udp_port
 
     def address(self) -> PeerAddress:
         """Return where this node may be reached now."""
@@ -281,7 +296,6 @@ class Network:
             if not self._surroundings.have_changed():
                 continue
             self._direct.on_move()
-            self._quiet.on_move()
             self._moved.set()
             data = self._own_data()
             if data != self._told:

@@ -37,8 +37,12 @@ class Timing:
     poll_interval_s: float = 1.0
     # A relay is reached 3 s after the start, and later on a slow line.
     relay_patience_s: float = 15.0
-    # How often the name of a relay is looked up while there seems to be no way out.
-    relay_probe_every_s: float = 10.0
+    # iroh dials a relay that it has lost at once; after that it pauses ever longer.
+    relay_redial_s: float = 2.0
+    # How often a relay is tried by TCP while none is connected; less often after a minute of that.
+    relay_probe_every_s: float = 2.0
+    # How long iroh may look for n0's relays where none of them answers.
+    quiet_after_s: float = 5.0
     # At the end, for the last messages of all topics together.
     close_timeout_s: float = 2.0
 

@@ -26,7 +26,7 @@ from buddies_core.model.address import PeerAddress
 from buddies_core.model.bodies import Body, MemoryCreated, StatusUpdate
 from buddies_core.model.ids import MemoryId, topic_of
 from buddies_core.model.room import Ticket
-from buddies_core.net.endpoint import GOSSIP_ALPN
+from buddies_core.net.binding import GOSSIP_ALPN
 from buddies_core.paths import Paths
 from buddies_core.wire.frames import frame
 from buddies_core.wire.gossip_messages import encode_message, stream_header

@@ -9,8 +9,8 @@ import sys
 
 from buddies_core.model.address import AddressInfo, PeerAddress
 from buddies_core.model.ids import EndpointId, TopicId
+from buddies_core.net.binding import socket_address
 from buddies_core.net.driver import ContentDelivered
-from buddies_core.net.endpoint import socket_address
 from tests.interop.peers import open_network
 
 

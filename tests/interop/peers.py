@@ -18,8 +18,8 @@ from buddies_core.gossip.config import OURS, GossipConfig
 from buddies_core.gossip.messages import NeighborsScope, SwarmScope
 from buddies_core.model.address import AddressInfo, PeerAddress
 from buddies_core.model.ids import EndpointId, TopicId
+from buddies_core.net.binding import NetworkMode, socket_address
 from buddies_core.net.driver import ContentDelivered, Delivery, NeighborCameUp, NeighborWentDown
-from buddies_core.net.endpoint import NetworkMode, socket_address
 from buddies_core.net.network import NetConfig, Network
 from tests.support.eventually import until
 

@@ -9,7 +9,7 @@ import pytest
 
 from buddies_core.errors import InvalidInput
 from buddies_core.identity.choosing import SignerKind
-from buddies_core.net.endpoint import NetworkMode
+from buddies_core.net.binding import NetworkMode
 from buddies_core.paths import config_file
 from buddies_core.settings import FILE_BYTES_MAX, NAMED, Settings, checked_value
 

@@ -57,13 +57,13 @@ class Goal:
         return f"≤ {self.at_most:g}" if self.at_most is not None else f"≥ {self.at_least:g}"
 
 
-# Through a relay, a laptop is back when iroh has dialled the relay again: it pauses up to 16 s.
+# What CI tells on a busy machine, and what was not measured again, is not due yet.
 GOALS = {
     ("first ticket", "worked at the first call"): Goal(at_least=100),
     ("first ticket", "slowest from join_room to shared"): Goal(at_most=20),
     ("issuer gone", "joined by way of the others"): Goal(at_most=20),
     ("relay down 5 s", "shares after its return"): Goal(at_most=5, due=False),
-    ("relay down 60 s", "shares after its return"): Goal(at_most=5, due=False),
+    ("relay down 60 s", "shares after its return"): Goal(at_most=5),
     ("two relays", "shares"): Goal(at_most=5),
     ("new LAN", "shares"): Goal(at_most=5),
     ("new public address", "shares"): Goal(at_most=5, due=False),
@@ -72,7 +72,7 @@ GOALS = {
     ("LAN without a relay", "shares"): Goal(at_most=5),
     ("20 dead bridges", "joins and shares"): Goal(at_most=20),
     ("cable out 20 s", "shares after it is back"): Goal(at_most=5, due=False),
-    ("cable out 60 s", "shares after it is back"): Goal(at_most=5, due=False),
+    ("cable out 60 s", "shares after it is back"): Goal(at_most=5),
     ("cable out 300 s", "shares after it is back"): Goal(at_most=5, due=False),
     ("cable out 60 s, no relay", "shares after it is back"): Goal(at_most=5),
     ("cable out 60 s, no relay", "has what it missed"): Goal(at_most=60),
@@ -92,7 +92,7 @@ GOALS = {
     ("one way only", "shares by way of a third"): Goal(at_most=10),
     ("flapping", "has all after the last flap"): Goal(at_most=60),
     ("loss 5 %, 80 ms", "slowest of 20 memories"): Goal(at_most=5),
-    ("public, no way out", "DNS packets a minute"): Goal(at_most=60, due=False),
+    ("public, no way out", "DNS packets a minute"): Goal(at_most=60),
 }
 
 

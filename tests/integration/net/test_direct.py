@@ -14,13 +14,13 @@ from buddies_core.errors import (
     Unreachable,
 )
 from buddies_core.model.ids import EndpointId, short
+from buddies_core.net.binding import DIRECT_ALPN, GOSSIP_ALPN
 from buddies_core.net.direct import (
     REQUESTS_BURST,
     REQUESTS_PER_PEER_MAX,
     REQUESTS_PER_S,
     DirectUnsupported,
 )
-from buddies_core.net.endpoint import DIRECT_ALPN, GOSSIP_ALPN
 from buddies_core.net.exchange import ABANDONED_MAX, ITEMS_MAX, REPLIES_MAX, REPLY_BYTES_MAX
 from buddies_core.net.incoming import IncomingRequest
 from buddies_core.net.network import Network

@@ -6,7 +6,7 @@ import pytest
 from buddies_core.clock import SystemClock
 from buddies_core.errors import InvalidInput
 from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
-from buddies_core.net.endpoint import NetworkMode
+from buddies_core.net.binding import NetworkMode
 from buddies_core.net.network import NetConfig, Network
 from buddies_core.net.timing import Timing
 from buddies_core.wire.address_info import encode_address_info

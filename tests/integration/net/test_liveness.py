@@ -4,8 +4,8 @@ import signal
 import pytest
 
 from buddies_core.model.contact import Path
+from buddies_core.net.binding import GOSSIP_ALPN
 from buddies_core.net.driver import NeighborCameUp, NeighborWentDown
-from buddies_core.net.endpoint import GOSSIP_ALPN
 from buddies_core.net.liveness import MISSES_MAX
 from buddies_core.net.timing import Timing
 from tests.support.eventually import until

@@ -7,7 +7,7 @@ import pytest
 
 from buddies_core.clock import SystemClock
 from buddies_core.model.address import AddressInfo, PeerAddress
-from buddies_core.net.endpoint import NetworkMode
+from buddies_core.net.binding import NetworkMode
 from buddies_core.net.network import NetConfig, Network
 from tests.support.worlds.networks import a_mute_port, a_network, at_port, key_of
 from tests.support.worlds.relay import a_relay

@@ -16,8 +16,9 @@ from typing import Generic, TypeVar, cast
 import iroh
 
 from buddies_core.model.ids import EndpointId
+from buddies_core.net.binding import Binding, NetworkMode
 from buddies_core.net.context import NetContext
-from buddies_core.net.endpoint import Endpoint, NetworkMode
+from buddies_core.net.endpoint import Endpoint
 from buddies_core.net.iroh_calls import Failure, IrohFailed
 
 T = TypeVar("T")
@@ -406,4 +407,5 @@ class BiStream:
 
 def fake_endpoint(endpoint: FakeIroh, context: NetContext) -> Endpoint:
     """Return our endpoint over one of these."""
-    return Endpoint(cast(iroh.Endpoint, endpoint), context, NetworkMode.LOOPBACK, None)
+    alone = Binding(secret_key=b"", mode=NetworkMode.LOOPBACK, relay_url=None)
+    return Endpoint(cast(iroh.Endpoint, endpoint), alone, context)

@@ -14,9 +14,10 @@ import pytest
 from buddies_core.clock import SystemClock
 from buddies_core.model.address import AddressInfo, PeerAddress, SocketAddress
 from buddies_core.model.ids import EndpointId, TopicId
+from buddies_core.net.binding import DIRECT_ALPN, GOSSIP_ALPN, NetworkMode
 from buddies_core.net.context import NetContext
 from buddies_core.net.driver import ContentDelivered, Delivery, NeighborCameUp
-from buddies_core.net.endpoint import DIRECT_ALPN, GOSSIP_ALPN, NetworkMode, bind
+from buddies_core.net.endpoint import bind
 from buddies_core.net.network import NetConfig, Network
 from buddies_core.net.timing import TIMING, Timing
 from tests.support.eventually import until
@@ -111,9 +112,11 @@ async def a_raw_peer(
         udp_port=0,
         context=context,
     )
-    bound._endpoint.set_alpns(list(alpns))
+    raw = bound._endpoint
+    assert raw is not None
+    raw.set_alpns(list(alpns))
     try:
-        yield RawPeer(bound._endpoint, bound.address())
+        yield RawPeer(raw, bound.address())
     finally:
         await bound.close()
 

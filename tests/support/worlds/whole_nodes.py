@@ -27,8 +27,9 @@ from buddies_core.finding.index import Index
 from buddies_core.identity.node_key import NodeKey
 from buddies_core.model.ids import RoomName
 from buddies_core.model.task import Caller
+from buddies_core.net.binding import NetworkMode
 from buddies_core.net.context import NetContext
-from buddies_core.net.endpoint import Endpoint, NetworkMode
+from buddies_core.net.endpoint import Endpoint
 from buddies_core.paths import Paths
 from buddies_core.rpc.server import GRACE_S
 from buddies_core.store.quotas import Quotas

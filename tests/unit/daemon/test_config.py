@@ -6,7 +6,7 @@ import pytest
 from buddies_core.daemon.config import Config
 from buddies_core.errors import InvalidInput
 from buddies_core.finding.exports import Export
-from buddies_core.net.endpoint import NetworkMode
+from buddies_core.net.binding import NetworkMode
 from buddies_core.paths import Paths
 from buddies_core.store.quotas import Quotas
 from tests.support.exports import tiny_export
