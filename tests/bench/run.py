@@ -36,6 +36,7 @@ SECTIONS: Mapping[str, Section] = {
     "rooms": teams.fifty_rooms,
     "agents": weight.agents,
     "memory": weight.memory,
+    "unused": weight.unused,
     "messages": traffic.messages,
     "idle": traffic.idle,
     "signing": signing.signing,
@@ -43,7 +44,7 @@ SECTIONS: Mapping[str, Section] = {
     "reunion": reunion.reunion,
     "attacks": attacks.attacks,
 }
-LONG = ("reunion", "attacks")
+LONG = ("reunion", "attacks", "unused")
 """They take minutes, and are measured when they are asked for."""
 QUICK = ("calls", "two")
 """What CI measures at each change, in some 30 s."""
