@@ -34,7 +34,11 @@ class Sample:
 
 
 def draw(
-    samples: Sequence[Sample], faults: Sequence[Fault], quiet_from_s: float, path: Path
+    samples: Sequence[Sample],
+    faults: Sequence[Fault],
+    quiet_from_s: float,
+    memory_mb_max: float,
+    path: Path,
 ) -> None:
     """Draw memory and descriptors of each daemon over time, with the faults, as an SVG file."""
     import matplotlib as mpl
@@ -49,8 +53,9 @@ def draw(
         times = [sample.at_s for sample in own]
         panels[0].plot(times, [sample.mb for sample in own], linewidth=1.2, label=user)
         panels[1].plot(times, [sample.files for sample in own], linewidth=1.2)
+    panels[0].axhline(memory_mb_max, color="black", linewidth=0.8, linestyle="--", label="goal")
     panels[0].set_ylabel("memory, MB")
-    panels[0].legend(frameon=False, ncols=len(users), loc="upper left")
+    panels[0].legend(frameon=False, ncols=len(users) + 1, loc="upper left")
     panels[1].set_ylabel("descriptors")
     for kind, mark in MARKS.items():
         befell = [fault for fault in faults if fault.kind == kind]
