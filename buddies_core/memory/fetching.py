@@ -121,9 +121,10 @@ class MemoryFetcher:
 def preference(memory: Memory | MemoryHead) -> tuple[bool, bool, int]:
     """Return a key by which the greatest of several with one id is the one that is meant.
 
-    One that is verified, then one that is all there, then the newest.
+    One that is verified, then one that is all there, then the one that came first: a memory with
+    the id of another is made on purpose, and takes nobody's place, whatever time it names.
     """
-    return _is_verified(memory), not memory.truncated, memory.at_s
+    return _is_verified(memory), not memory.truncated, -memory.received_at_ms
 
 
 def _is_verified(memory: Memory | MemoryHead) -> bool:

@@ -298,6 +298,22 @@ async def test_a_reason_that_is_too_long_is_refused(alice: Node, reason: str) ->
     assert await listed(alice) == ["a table"]
 
 
+@pytest.mark.parametrize("later_s", [-3600, 0, 3600])
+async def test_a_memory_with_the_id_of_another_takes_its_place_at_no_time_that_it_names(
+    team: Team, alice: Node, bob: Node, later_s: int
+) -> None:
+    stored = await alice.store_memory("a table")
+    [own] = (await alice.memories.list(MemoryFilter(room=DEMO), 9)).results
+    entry = an_entry(
+        author=bob.endpoint, content="bob's table", created_at_s=own.created_at_s + later_s
+    )
+    team.clock.unix_ms += 1
+    same_id = MemoryCreated(replace(entry, id=stored.id))
+    await alice.hear(DEMO, await bob.rooms.compose(DEMO, same_id))
+
+    assert (await alice.memories.get(stored.id, 0, 99)).memory.content == "a table"
+
+
 async def test_an_id_that_authors_share_is_refused_until_one_is_named(
     team: Team, alice: Node, bob: Node
 ) -> None:
