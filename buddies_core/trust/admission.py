@@ -28,7 +28,6 @@ from buddies_core.trust.twin import Twin
 from buddies_core.wire.room_messages import (
     Envelope,
     RoomMessage,
-    Trailer,
     legacy_signed_payload,
     open_envelope,
 )
@@ -82,8 +81,7 @@ class Admission:
             admitted = await self._admit(room, room_id, raw, told_by)
             if self._twin is not None and admitted.trailer is not None:
                 self._twin.heard(admitted.trailer.sender, admitted.trailer.sent_at_ms)
-            if self._clocks is not None and admitted.trailer is not None:
-                self._note_clock(self._clocks, admitted.trailer, told_by)
+            self._note_clock(admitted, told_by)
             if admitted.trailer is None:
                 admitted = await self._signed(admitted)
             if self._gate is not None:
@@ -95,9 +93,13 @@ class Admission:
             await self._note_speaker(admitted.trailer.sender, told_by)
         return admitted
 
-    def _note_clock(self, clocks: PeerClocks, trailer: Trailer, told_by: EndpointId | None) -> None:
-        if trailer.sender == told_by:
-            clocks.heard(trailer.sender, trailer.sent_at_ms)
+    def _note_clock(self, admitted: Admitted, told_by: EndpointId | None) -> None:
+        trailer = admitted.trailer
+        if self._clocks is None or trailer is None or trailer.sender != told_by:
+            return
+        # Other messages of a peer may be old though it hands them over itself: by its history.
+        if isinstance(admitted.message.body, Presence):
+            self._clocks.heard(trailer.sender, trailer.sent_at_ms)
 
     async def _note_speaker(self, sender: EndpointId, told_by: EndpointId | None) -> None:
         """Keep that this endpoint signs, so that nobody speaks for it without a signature."""

@@ -1,8 +1,8 @@
 """Whether this machine's clock fits those of the peers that it hears directly.
 
-Each message of ours has its sender's time in its trailer. One that its sender hands over itself is
-new, as a rule, so that its time tells how far the sender's clock is ahead. A message that took long
-makes that less, never more: the most of the last minutes counts, and of several peers the median.
+Each message has its sender's time in its trailer. A presence that its sender hands over itself is
+new, so its time tells how far the sender's clock is ahead. A presence that took long makes that
+less, never more: the most of the last minutes counts, and of several peers the median.
 """
 
 from statistics import median_low
@@ -24,7 +24,7 @@ class PeerClocks:
         self._ahead: dict[EndpointId, tuple[float, int]] = {}
 
     def heard(self, sender: EndpointId, sent_at_ms: int) -> None:
-        """Take note of a message that its sender has handed to us itself."""
+        """Take note of a presence that its sender has handed to us itself."""
         now_s, ahead_ms = self._clock.now_s(), sent_at_ms - self._clock.wall_ms()
         known = self._ahead.get(sender)
         if known is None or ahead_ms >= known[1] or now_s - known[0] > REMEMBERED_S:

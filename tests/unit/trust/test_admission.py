@@ -257,17 +257,24 @@ async def test_who_has_signed_anything_is_spoken_for_by_nobody_without_a_signatu
         await Admission(store, VERIFIER.verify, counters).admit(DEMO, ROOM_ID, forged)
 
 
-@pytest.mark.parametrize(("told_by", "tells"), [(ALICE, True), (BOB, False), (None, False)])
-async def test_a_senders_clock_is_judged_by_what_it_hands_over_itself_alone(
-    told_by: NodeKey | None, tells: bool, say: Say, counters: Counter[str]
+@pytest.mark.parametrize(
+    ("body", "told_by", "tells"),
+    [
+        (Presence("alice", ()), ALICE, True),
+        (Presence("alice", ()), BOB, False),
+        (Presence("alice", ()), None, False),
+        (memory_by(ALICE.endpoint.hex()), ALICE, False),
+    ],
+)
+async def test_a_senders_clock_is_judged_by_the_presences_alone_that_it_hands_over_itself(
+    body: Body, told_by: NodeKey | None, tells: bool, say: Say, counters: Counter[str]
 ) -> None:
-    """What others hand on may be old."""
+    """Others hand on old messages; and so does the sender, where histories are compared."""
     ours = ManualClock()
     ours.unix_ms += 3_600_000
     clocks = PeerClocks(ours)
     admission = Admission(InMemoryStore(), VERIFIER.verify, counters, clocks=clocks)
-    raw = await say(memory_by(ALICE.endpoint.hex()))
 
-    await admission.admit(DEMO, ROOM_ID, raw, told_by.endpoint if told_by else None)
+    await admission.admit(DEMO, ROOM_ID, await say(body), told_by.endpoint if told_by else None)
 
     assert bool(clocks.warnings()) == tells
