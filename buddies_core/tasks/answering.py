@@ -1,4 +1,4 @@
-"""What this node says when a member asks about a task: as its requester, or as its worker."""
+"""Answers a member's request about a task, as the task's requester or as its worker."""
 
 from dataclasses import replace
 from typing import TypeAlias
@@ -56,7 +56,7 @@ class Answering:
         Raises:
             InvalidInput: it makes no sense.
             NotFound: the task is over, or unknown.
-            NotAllowed: it is not the caller's to say.
+            NotAllowed: the caller has no right to say this.
             Busy: the caller has too many tasks waiting here.
         """
         match request.WhichOneof("ask"):
@@ -92,7 +92,7 @@ class Answering:
     ) -> Replies:
         task = self._task(_id(ask.task_id))
         order = task.order
-        # Which capabilities an agent has only its own node can know.
+        # Only its own node can know an agent's capabilities.
         capabilities = (order.target.capability,)
         if order.room != room or not agent_may(order, caller, ask.agent, capabilities):
             raise NotAllowed("that task is not for this agent")
@@ -126,7 +126,7 @@ class Answering:
             raise InvalidInput(f"the output is over {OUTPUT_BYTES_MAX} bytes")
         task = self._ledger.get(id)
         if task is None:
-            # Not a refusal: that may just mean that this node has left the room for now.
+            # Not a refusal: this node may just have left the room for now.
             return [_verdict(events.Verdict(False, "its requester knows no such task any more"))]
         text = submit.output
         if not is_complete(submit):
@@ -147,7 +147,7 @@ class Answering:
         try:
             replies = await self._asking.ask_all(worker, room, request, FETCH_TIMEOUT_S)
         except BuddiesError as error:
-            # Whatever it is, the worker is to submit again, not to give up.
+            # Whatever the cause, the worker should submit again, not give up.
             raise BuddiesError(f"the output could not be fetched: {error}") from error
         return fetched_text(submit, replies)
 
@@ -218,7 +218,7 @@ class Answering:
                 case OfferState.RETURNING if held is not None:
                     held.offered_again = True
                 case _:
-                    pass  # Who has it learns from its requester, when it renews, what that means.
+                    pass  # The worker learns what that means when it next renews its lease.
         return []
 
     async def _take_again(self, record: OfferRecord, order: TaskOrder) -> None:
@@ -275,7 +275,7 @@ def _order(
     offer: peer_pb2.OfferTask,
     wall_ms: int,
 ) -> TaskOrder:
-    """Return what a member asks for, with limits and times that are this node's own."""
+    """Return a member's order, with this node's own limits and times."""
     texts = (offer.requester_user, offer.requester_agent, offer.agent, offer.capability)
     if len(offer.description.encode()) > DESCRIPTION_BYTES_MAX:
         raise InvalidInput(f"the description is over {DESCRIPTION_BYTES_MAX} bytes")
@@ -283,7 +283,7 @@ def _order(
         raise InvalidInput(f"the task was handed on more than {HOPS_MAX} times")
     if any(len(text.encode()) > NAME_BYTES_MAX for text in (*texts, *offer.path)):
         raise InvalidInput(f"a name is over {NAME_BYTES_MAX} bytes")
-    # NaN is neither.
+    # NaN fails both comparisons.
     if not 0 <= offer.start_left_s < float("inf"):
         raise InvalidInput("a limit is no span of time")
     return TaskOrder(

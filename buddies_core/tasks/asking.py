@@ -17,10 +17,10 @@ Answer: TypeAlias = Callable[[EndpointId, RoomName, PeerRequest], Awaitable[Sequ
 
 
 class Asking:
-    """Asks members, this node among them: tasks of this machine's own agents take the same way."""
+    """Asks members, including this node: tasks between its own agents follow the same path."""
 
     def __init__(self, rooms: RoomsPort, answer: Answer) -> None:
-        """Ask others in `rooms`; `answer` is what this node says when it is asked."""
+        """Ask other members through `rooms`; `answer` gives this node's own replies."""
         self._rooms = rooms
         self._answer = answer
 
@@ -36,7 +36,7 @@ class Asking:
         request: PeerRequest,
         timeout_s: float = ASK_TIMEOUT_S,
     ) -> PeerReply:
-        """Return the first reply of a member, which is most often all of its answer.
+        """Return the first reply of a member, which is usually its whole answer.
 
         Raises:
             BuddiesError: it refuses, can't be reached, or this node has left the room.
@@ -56,7 +56,7 @@ class Asking:
             BuddiesError: as `ask`, or its end is not a time.
         """
         lease = (await self.ask(peer, room, request, timeout_s)).lease
-        # NaN is neither.
+        # NaN fails both comparisons.
         if not 0 <= lease.finish_left_s < float("inf"):
             raise BuddiesError("the requester's lease does not say when it ends")
         return lease

@@ -1,6 +1,6 @@
-"""Tasks that were broadcast: nobody arbitrates them, and anybody may say that it has done one.
+"""Broadcast tasks: nobody arbitrates them, and any peer may claim to have done one.
 
-That is how 0.1.4 peers hand out tasks; `legacy.tasks` knows how they say it.
+This is how 0.1.4 peers hand out tasks; `legacy.tasks` knows their messages.
 """
 
 from collections import Counter
@@ -14,20 +14,21 @@ from buddies_core.tasks.inbox import WAITING_PER_PEER_MAX, Inbox
 from buddies_core.tasks.ledger import Ledger
 
 NOBODY = EndpointId(b"")
-"""Who asks for a broadcast task: a name is all there is, and anybody can take it."""
+"""The requester of every broadcast task: such a task has only a name, which anyone can use."""
 
 WAITING_PER_NEIGHBOR_MAX = WAITING_PER_PEER_MAX // 4
-"""Of all the tasks of NOBODY that may wait here. It may be the only way to all 0.1.4 peers."""
+"""The most tasks of NOBODY that may wait here from one neighbor, which may be the only route to
+all 0.1.4 peers."""
 
 
 class BroadcastTasks:
-    """Takes in what others broadcast about tasks."""
+    """Handles the peers' broadcasts about tasks."""
 
     def __init__(self, ledger: Ledger, inbox: Inbox, counters: Counter[str]) -> None:
         self._ledger = ledger
         self._inbox = inbox
         self._counters = counters
-        # By whom this run of the daemon got those that wait.
+        # The neighbor that delivered each waiting task in this run of the daemon.
         self._brought_by: dict[TaskId, EndpointId] = {}
 
     async def offered(self, order: TaskOrder, neighbor: EndpointId) -> None:
@@ -62,7 +63,7 @@ class BroadcastTasks:
                     await self._inbox.forget(held.id)
 
     async def begun(self, id: TaskId) -> None:
-        """Leave such a task to whoever says to have begun it.
+        """Leave such a task to the peer that says it has begun it.
 
         Raises:
             StoreError: the disk refused.
@@ -77,10 +78,10 @@ class BroadcastTasks:
     async def finished(
         self, id: TaskId, room: RoomName, result: TaskResult, completed_by: str
     ) -> None:
-        """Take a result of a task of ours, if nobody has a lease of it.
+        """Accept a result of a task of ours, if nobody has a lease of it.
 
-        One of a task that was never broadcast, or not in this room, is a stranger's: counted and
-        ignored.
+        A result of a task that was never broadcast, or not in this room, is a stranger's: it is
+        counted and ignored.
 
         Raises:
             StoreError: the disk refused.

@@ -1,7 +1,7 @@
-"""Claims tasks for this node's agents: what a poll returns is leased first, and on disk.
+"""Claims tasks for this node's agents: each is leased and on disk before a poll returns it.
 
-A claim is an agent's by name: an agent that comes back finds it again. Claims whose agent has gone,
-and those that a poll made and could not return, are kept for half a minute, then given back.
+A claim belongs to an agent's name, so an agent that comes back finds it again. Claims whose agent
+has gone, and those that a poll made but could not return, are given back after half a minute.
 """
 
 import asyncio
@@ -27,18 +27,18 @@ from buddies_core.tasks.waiting import wait_set
 
 LEASE_TIMEOUT_S = 4.0
 LOOK_S = 0.5
-"""How long a poll goes on to ask for leases although its time is up. Together with the last lease
-it asks for, its client waits for it."""
+"""How long a poll may go on asking for leases after its time is up. Its client waits for this
+long and for the last lease request."""
 COLLECT_S = 5.0
-"""How long a poll that has claimed a task goes on to claim others before it returns them."""
+"""How long a poll that has claimed a task may claim further tasks before it returns them all."""
 ASK_AGAIN_AFTER_S = 5.0
-"""A requester that could not be asked for a lease is asked again after this."""
+"""The pause before asking again a requester that could not be asked for a lease."""
 
 _log = logging.getLogger(__name__)
 
 
 class Claiming:
-    """The agents that are attached, and what they claim. One event loop owns this."""
+    """The agents that are attached, and their claims. One event loop owns this."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Claiming:
         return tuple(self._attached.values())
 
     def agent_attached(self, agent: UUID, presence: AgentPresence) -> None:
-        """Keep for an agent what it, or one of its name, had claimed."""
+        """Keep for an agent what it, or another of its name, had claimed."""
         self._attached[agent] = presence
         for held in self._inbox.all():
             is_its_own = held.record.agent == presence.name and self.is_orphan(held)
@@ -76,13 +76,13 @@ class Claiming:
         self._inbox.arrived.give()
 
     def agent_detached(self, agent: UUID) -> None:
-        """Begin to count how long the agent's claims have been without it."""
+        """Start the time after which the agent's claims are given back."""
         self._attached.pop(agent, None)
         for held in self._inbox.all():
             if held.holder == agent:
                 held.holder, held.idle_since_s = None, self._clock.now_s()
                 held.woken()
-        # Another agent of that name may have them now.
+        # Another agent of that name may have the claims now.
         self._inbox.arrived.give()
 
     def is_orphan(self, held: Held) -> bool:
@@ -90,7 +90,7 @@ class Claiming:
         return held.holder is None or held.holder not in self._attached
 
     async def run(self) -> None:
-        """Bring claims to their end until cancelled; a poll may be broken off before."""
+        """Finish claims until cancelled; the poll that began one may be cancelled earlier."""
         async with asyncio.TaskGroup() as group:
             self._group = group
             self._running.set()
@@ -107,16 +107,16 @@ class Claiming:
     ) -> tuple[TaskView, ...]:
         """Return tasks that are the caller's now, as soon as there are any; none if time is up.
 
-        First comes what the agent, or one of its name that has gone, has claimed and not answered.
-        What a poll has returned before is marked so. Then others are claimed, up to `limit` in all,
-        as far as they fit into one answer.
+        Unanswered claims of the agent, or of one of its name that has gone, come first. Those that
+        a poll has returned before are marked so. Then further tasks are claimed, up to `limit` in
+        all, as far as they fit into one answer.
 
-        `new_only` leaves out what this very caller was told of before, and cuts no description: for
-        programs, which keep track of their tasks, and for people, of whom several may share a
-        machine.
+        `new_only` leaves out tasks that this very caller was told of before, and cuts no
+        description. It is for programs, which keep track of their tasks, and for people, several
+        of whom may share a machine.
 
-        A task is leased before it is returned. If this is cancelled, what it has claimed comes with
-        the next call, or is given back after half a minute.
+        A task is leased before it is returned. If this is cancelled, the next call returns what it
+        has claimed, or it is given back after half a minute.
         """
         deadline_s = self._clock.now_s() + min(timeout_s, WAIT_S_MAX)
         claimed: list[Held] = []
@@ -143,7 +143,7 @@ class Claiming:
     def _take_open_claims(
         self, caller: Caller, room: RoomName | None, new_only: bool, claimed: list[Held]
     ) -> None:
-        """Add what the caller has claimed and not answered: first what it has yet to be told."""
+        """Add the caller's unanswered claims, those it has yet to be told of first."""
         mine = [
             held
             for held in self._inbox.all()
@@ -166,13 +166,13 @@ class Claiming:
         limit: int,
         claimed: list[Held],
     ) -> None:
-        """Add what can be claimed now. It is looked at once even if the time is up."""
+        """Claim and add tasks that are available now; look once even if the time is up."""
         now_s = self._clock.now_s()
         until_s = max(deadline_s, now_s + LOOK_S)
         for held in tuple(self._inbox.visible(caller, room)):
             if len(claimed) >= limit or now_s > until_s:
                 return
-            # Another poll may have been quicker while this one was asking for the last one.
+            # Another poll may have been quicker while this one was asking for the last lease.
             is_free = held.record.state is OfferState.OFFERED and not held.claiming
             if is_free and held.not_before_s <= now_s:
                 if not answers.fits([*map(self._view, claimed), self._view(held)]):
@@ -187,7 +187,7 @@ class Claiming:
                 until_s = min(until_s, now_s + COLLECT_S)
 
     def _leave_out_lost(self, claimed: list[Held]) -> None:
-        """Remove what was taken away again while other leases were asked for."""
+        """Remove claims that were lost again while other leases were being requested."""
         for held in tuple(claimed):
             if held.record.state is not OfferState.CLAIMED:
                 held.in_answer = False
@@ -207,7 +207,7 @@ class Claiming:
     async def _claim(self, held: Held, caller: Caller) -> bool:
         """Return whether the task is the caller's now: leased, and on disk.
 
-        Cancelling the caller stops nothing: a lease that nobody here knows of would be out.
+        Cancelling the caller stops nothing, as it could leave a lease that nobody here knows of.
         """
         assert self._group is not None, "it is running"
         held.claiming = True
@@ -250,7 +250,7 @@ class Claiming:
     ) -> bool:
         async with self._inbox.lock(held.id):
             if self._inbox.get(held.id) is not held or held.record != seen:
-                return False  # It was withdrawn, so nobody renews that lease.
+                return False  # It was withdrawn, so nobody renews the lease.
             claim = replace(
                 seen,
                 state=OfferState.CLAIMED,
@@ -271,7 +271,7 @@ class Claiming:
         return True
 
     async def _drop(self, held: Held, seen: OfferRecord, reason: str) -> None:
-        """Forget an offer that is none; if an agent worked on it before, its result may count."""
+        """Forget an invalid offer; if an agent worked on it before, its result may count."""
         try:
             async with self._inbox.lock(held.id):
                 if self._inbox.get(held.id) is not held or held.record != seen:

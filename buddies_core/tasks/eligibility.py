@@ -1,4 +1,4 @@
-"""Who may do a task, by what presence tells of the members and their agents. Pure."""
+"""Decides which agents may do a task, from the members' presence. Pure."""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,7 +15,7 @@ _ENDPOINT_HEX_CHARS = 64
 def agent_may(
     order: TaskOrder, endpoint: EndpointId, agent: str, capabilities: Sequence[str]
 ) -> bool:
-    """Whether this agent is one of those it is for. Nobody gets a task that came through it."""
+    """Whether the task is for this agent. No agent gets a task that came through it."""
     target = order.target
     return (
         target.peer in (None, endpoint)
@@ -28,7 +28,7 @@ def agent_may(
 def candidates(
     order: TaskOrder, rejected_by: Iterable[str], member: Member, local: Sequence[AgentPresence]
 ) -> tuple[str, ...]:
-    """Return whom at this member it may be offered to, each as in a task's path.
+    """Return this member's agents that may be offered it, each as in a task's path.
 
     `local` are the agents of this node, with a person who is polling now; its member entry shows
     which of them are in the room. A peer that shows no agent may get one soon, so it counts as one
@@ -53,7 +53,7 @@ def candidates(
 
 
 def why_nobody(order: TaskOrder, members: Sequence[Member], local: Sequence[AgentPresence]) -> str:
-    """Return why nobody who is present may do a task; empty if somebody may."""
+    """Return why no present agent may do a task; empty if one may."""
     target, room = order.target, order.room
     if any(candidates(order, (), member, local) for member in members):
         return ""
@@ -82,11 +82,11 @@ def is_in_room(members: Sequence[Member], agent: str) -> bool:
 def find_target(
     room: RoomName, members: Sequence[Member], peer: str, agent: str, capability: str
 ) -> TaskTarget:
-    """Return whom a task is for; `peer` is an endpoint id in hex or the name of a member.
+    """Return the target of a task; `peer` is an endpoint id in hex or the name of a member.
 
     Raises:
         NotFound: nobody of that name is present.
-        InvalidInput: several are, or it can't be asked directly.
+        InvalidInput: several members have that name, or the member can't be asked directly.
     """
     return TaskTarget(
         peer=_find_peer(room, members, peer.strip()) if peer.strip() else None,

@@ -1,4 +1,4 @@
-"""What happens to a task, what is to be done about it, and what is answered."""
+"""The events that happen to a task, their effects, and the answers to them."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -10,7 +10,7 @@ from buddies_core.store.task_records import Worker
 
 @dataclass(frozen=True, slots=True)
 class LeaseRequested:
-    """A worker's daemon asks for it, on behalf of an agent that has no rejection behind it."""
+    """A worker's daemon asks for the task, for an agent that has not rejected it."""
 
     worker: Worker
 
@@ -25,7 +25,7 @@ class LeaseRenewed:
 
 @dataclass(frozen=True, slots=True)
 class ProgressReported:
-    """The agent says how it goes; a sign of life, too."""
+    """The agent reports progress, which is also a sign of life."""
 
     endpoint: EndpointId
     attempt: int
@@ -43,14 +43,14 @@ class ResultSubmitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRejectedBy:
-    """An agent does not want it."""
+    """An agent does not want the task."""
 
     worker: Worker
     attempt: int
     """0 if it held no lease."""
     reason: str
     nobody_left: bool
-    """Whether all who could do it now have rejected it by this."""
+    """Whether every agent that could do it now has rejected it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +79,14 @@ class LegacyResponded:
 
 @dataclass(frozen=True, slots=True)
 class CancelRequested:
-    """Who asked for it does not need it any more."""
+    """The requester no longer needs the task."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class TimePassed:
-    """It is later than it was."""
+    """Some time has passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +111,12 @@ Event: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class OfferAgain:
-    """Offer it to everybody anew, for nobody works on it."""
+    """Offer the task to everyone again, as nobody works on it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Withdraw:
-    """Tell all who know of it but one that it is over, or that the one has it."""
+    """Tell all who know of the task, except one, that it is over or that this one has it."""
 
     reason: str
     but: EndpointId | None = None
@@ -124,7 +124,7 @@ class Withdraw:
 
 @dataclass(frozen=True, slots=True)
 class TellWaiters:
-    """Whoever watches the task sees something else now."""
+    """Wake the callers that watch the task, as it has changed."""
 
 
 Effect: TypeAlias = OfferAgain | Withdraw | TellWaiters
@@ -132,7 +132,7 @@ Effect: TypeAlias = OfferAgain | Withdraw | TellWaiters
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """The task is yours, for so long."""
+    """The worker has the task for this long."""
 
     attempt: int
     lease_s: float
@@ -153,7 +153,7 @@ class Refused:
     """Nothing has changed."""
 
     over: bool
-    """Whether that is final, as the task is over."""
+    """Whether the refusal is final because the task is over."""
     text: str
 
 

@@ -4,7 +4,8 @@
        ▲         │   └────▶ lost ───┘         lost and done may be offered again
        └─────────┴─ returning
 
-`claiming`, `working` and `tending` move them along; this keeps them and knows for whom they are.
+`claiming`, `working` and `tending` change their states; this module stores them and knows which
+agents may do them.
 """
 
 import asyncio
@@ -29,7 +30,7 @@ WAITING_MAX = 1000
 WAITING_PER_PEER_MAX = 100
 KEPT_MS = 7 * 24 * 3600 * 1000
 OFFER_SLACK_S = 60.0
-"""An offer is forgotten so much later than it ends: its requester decides that, and its messages
+"""How long after its end an offer is forgotten: its requester decides when it ends, and messages
 take time."""
 
 _log = logging.getLogger(__name__)
@@ -41,23 +42,23 @@ class Held:
 
     record: OfferRecord
     until_s: float
-    """When an offer that nobody claims is forgotten."""
+    """The time at which an unclaimed offer is forgotten."""
     holder: UUID | None = None
-    """The attached agent that has claimed it; None for a person, and when the agent has gone."""
+    """The attached agent that claimed it; None for a person, or if the agent has gone."""
     idle_since_s: float | None = None
-    """Since when nobody is known to work on it: its agent has gone, or has yet to be told."""
+    """The time since which no agent works on it: its agent has gone, or has yet to be told."""
     shown: bool = False
     """Whether a poll has returned it as claimed."""
     shown_to: UUID | None = None
-    """The attached agent whose poll that was; None for a person, and before this run."""
+    """The attached agent whose poll returned it; None for a person, or before this run."""
     in_answer: bool = False
-    """Whether a poll that runs now is about to return it as claimed."""
+    """Whether a poll in progress is about to return it as claimed."""
     claiming: bool = False
-    """A lease is being asked for."""
+    """Whether a lease is being requested."""
     not_before_s: float = 0.0
-    """Until then its requester is not asked for a lease again."""
+    """The time before which its requester is not asked for a lease again."""
     offered_again: bool = False
-    """An offer came while it was being given back."""
+    """Whether an offer came while it was being given back."""
     progress: str = ""
     unsent_progress: str | None = None
     finish_by_s: float | None = None
@@ -65,17 +66,17 @@ class Held:
 
     @property
     def id(self) -> TaskId:
-        """Which task it is."""
+        """The id of the task."""
         return self.record.order.id
 
     def woken(self) -> None:
-        """Have whatever tends to it look at it now."""
+        """Have its tending task look at it now."""
         if self.wake is not None:
             self.wake.set()
 
 
 class Inbox:
-    """What waits for this node's agents, and what they work on. One event loop owns this."""
+    """The tasks that this node's agents could do or are doing. One event loop owns this."""
 
     def __init__(
         self, store: StorePort, rooms: RoomsPort, endpoint: EndpointId, clock: Clock
@@ -87,11 +88,11 @@ class Inbox:
         self._held: dict[TaskId, Held] = {}
         self._locks: WeakValueDictionary[TaskId, asyncio.Lock] = WeakValueDictionary()
         self.arrived = Signal()
-        """Something can be claimed that could not be before, or the other way round."""
+        """Given when a task becomes claimable, or stops being so."""
         self.changed = Signals()
 
     async def load(self) -> None:
-        """Take up what is on disk. Agents that were attached are not any more."""
+        """Load the tasks on disk. Agents that were attached before no longer are."""
         now_s, wall_ms = self._clock.now_s(), self._clock.wall_ms()
         for record in await self._store.offers():
             if record.state is not OfferState.DONE:
@@ -104,15 +105,15 @@ class Inbox:
                         held.finish_by_s = now_s - away_s + record.order.limits.finish_s
 
     def all(self) -> tuple[Held, ...]:
-        """Return what is not done with, in the order it came."""
+        """Return the unfinished tasks, in the order they came."""
         return tuple(self._held.values())
 
     def get(self, id: TaskId) -> Held | None:
-        """Return a task that is not done with."""
+        """Return the task if it is unfinished."""
         return self._held.get(id)
 
     def find(self, id: TaskId) -> OfferRecord | None:
-        """Return a task, whether or not it is done with.
+        """Return a task, whether or not it is finished.
 
         Raises:
             StoreError: its record is damaged.
@@ -121,7 +122,7 @@ class Inbox:
         return held.record if held else self._store.get_offer(id)
 
     def visible(self, caller: Caller, room: RoomName | None) -> Iterator[Held]:
-        """Yield what this caller could claim, the oldest first."""
+        """Yield the tasks that this caller could claim, oldest first."""
 
         @cache
         def is_there(name: RoomName) -> bool:
@@ -156,12 +157,12 @@ class Inbox:
 
     @asynccontextmanager
     async def lock(self, id: TaskId) -> AsyncIterator[None]:
-        """Let nobody else change this task for as long as the block runs."""
+        """Keep everyone else from changing this task while the block runs."""
         async with self._locks.setdefault(id, asyncio.Lock()):
             yield
 
     async def put(self, record: OfferRecord) -> Held:
-        """Keep a task as it is now, and tell those who wait for it. The caller holds its lock.
+        """Store a task and wake the callers that wait for it. The caller holds its lock.
 
         On return it is on disk.
 
@@ -182,12 +183,12 @@ class Inbox:
         return held
 
     def refresh(self, held: Held, order: TaskOrder) -> None:
-        """Let an offer wait as long as its requester says now."""
+        """Extend or shorten an offer to the time that its requester gives now."""
         held.until_s = self._clock.now_s() + order.limits.start_s + OFFER_SLACK_S
         held.not_before_s = 0.0
 
     async def forget(self, id: TaskId) -> None:
-        """Forget a task of which nothing is to be remembered. The caller holds its lock."""
+        """Forget a task completely. The caller holds its lock."""
         await self._store.delete_offer(id)
         held = self._held.pop(id, None)
         if held is not None:
@@ -202,7 +203,7 @@ class Inbox:
                     await self.forget(held.id)
 
     async def forget_old(self) -> None:
-        """Forget what became of tasks seven days ago."""
+        """Forget tasks that were finished seven days ago."""
         oldest_ms = self._clock.wall_ms() - KEPT_MS
         for record in await self._store.offers():
             if record.changed_at_ms < oldest_ms:

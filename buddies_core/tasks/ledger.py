@@ -1,6 +1,6 @@
-"""The tasks that this node asked for: what each event made of them is on disk before it is told.
+"""The tasks that this node requested. Each change is on disk before anyone is told of it.
 
-Those that are not over are kept in memory; the others are read from disk when somebody asks.
+Open tasks are kept in memory; finished ones are read from disk on request.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from buddies_core.tasks.waiting import Signal, Signals
 OPEN_TASKS_MAX = 1000
 TICK_S = 1.0
 GAP_S = 15.0
-"""So much later than it should be, the loop has been asleep with the machine, not busy."""
+"""If the loop is this late, the machine was asleep, not busy."""
 KEPT_MS = 7 * 24 * 3600 * 1000
 FORGET_EVERY_S = 3600.0
 
@@ -31,7 +31,7 @@ class Ledger:
     """The tasks of this node. One event loop owns this."""
 
     def __init__(self, store: StorePort, clock: Clock, act: Callable[[Task, Effect], None]) -> None:
-        """Keep tasks in `store`, and hand to `act` what is to be done about each step."""
+        """Keep tasks in `store`, and pass the effects of each step to `act`."""
         self._store = store
         self._clock = clock
         self._act = act
@@ -42,10 +42,10 @@ class Ledger:
         self.changed = Signals()
 
     async def load(self) -> None:
-        """Take up what is on disk; workers get time to be heard again.
+        """Load the tasks on disk, and give workers time to be heard again.
 
-        A task's limits went on while the daemon was away. Only the wall clock knows for how long;
-        one that was set back meanwhile counts as no time.
+        A task's time limits kept running while the daemon was away. Only the wall clock knows for
+        how long; if it was set back meanwhile, no time counts as passed.
         """
         now_s, wall_ms = self._clock.now_s(), self._clock.wall_ms()
         for record in await self._store.tasks():
@@ -56,7 +56,7 @@ class Ledger:
                 self._open[record.order.id] = task
 
     def open_tasks(self) -> tuple[Task, ...]:
-        """Return those that are not over, in the order they were asked for."""
+        """Return the open tasks, in the order they were requested."""
         return tuple(self._open.values())
 
     def get_open(self, id: TaskId) -> Task | None:
@@ -75,7 +75,7 @@ class Ledger:
         return None if record is None else task_of(record, self._clock.now_s())
 
     def id_for_key(self, agent: str, key: str) -> TaskId | None:
-        """Return the task that this agent asked for under an idempotency key."""
+        """Return the task that this agent requested under an idempotency key."""
         return self._keys.get((agent, key))
 
     async def add(self, task: Task) -> None:
@@ -83,7 +83,7 @@ class Ledger:
 
         Raises:
             Busy: too many are open.
-            StoreError: the disk refused; there is no such task.
+            StoreError: the disk refused; the task was not created.
         """
         id = task.order.id
         if len(self._open) >= OPEN_TASKS_MAX:
@@ -105,12 +105,12 @@ class Ledger:
         self._opened.give()
 
     async def wait_stored(self, id: TaskId) -> Task | None:
-        """Return the task once what is being done to it is done."""
+        """Return the task once any change in progress is finished."""
         async with self._lock(id):
             return self.get(id)
 
     async def apply(self, id: TaskId, event: Event) -> Step | None:
-        """Return what an event made of a task, once that is on disk; None if there is no such task.
+        """Apply an event to a task; return the step once on disk, or None if there is no such task.
 
         Raises:
             StoreError: the disk refused; nothing has changed.
@@ -135,7 +135,7 @@ class Ledger:
             return taken
 
     async def run(self) -> None:
-        """Let time pass for all tasks until cancelled."""
+        """Apply the time limits of all tasks until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch_time())
             group.create_task(self._forget())
@@ -153,17 +153,17 @@ class Ledger:
             loop_s, wall_ms = self._clock.now_s(), self._clock.wall_ms()
             if abs(slept_by_wall_s - slept_s) > GAP_S:
                 await self._keep_limits()
-            # Linux' monotonic clock stands still while the machine sleeps, others' goes on.
+            # Linux's monotonic clock stops while the machine sleeps; other systems' clocks don't.
             if max(slept_s, slept_by_wall_s) > TICK_S + GAP_S:
                 _log.info("sleep_gap seconds=%.0f", max(slept_s, slept_by_wall_s))
                 await self._apply_to_all(Restarted())
             await self._apply_to_all(TimePassed())
 
     async def _keep_limits(self) -> None:
-        """Write down anew how much time is left, after the wall clock was set.
+        """Store the remaining times again after the wall clock was set.
 
-        A record says when it was written; after a restart, all that the clock was set by would
-        count as time that has passed since.
+        A record says when it was written, so after a restart the clock's adjustment would count as
+        time that has passed.
         """
         for id in tuple(self._open):
             async with self._lock(id):
@@ -207,7 +207,7 @@ class Ledger:
 
 
 def record_of(task: Task, now_s: float, wall_ms: int) -> TaskRecord:
-    """Return the task as it is kept on disk: with durations instead of points in time."""
+    """Return the task as stored on disk, with durations instead of points in time."""
     return TaskRecord(
         order=task.order,
         idempotency_key=task.idempotency_key,
@@ -230,9 +230,9 @@ def record_of(task: Task, now_s: float, wall_ms: int) -> TaskRecord:
 
 
 def task_of(record: TaskRecord, written_s: float) -> Task:
-    """Return the task that was kept, by when it was written on this run's clock.
+    """Return the stored task; `written_s` is when it was written, on this run's clock.
 
-    Its lease needs `Restarted` to have an end again.
+    Its lease has no end until `Restarted` is applied.
     """
     return Task(
         order=record.order,

@@ -1,18 +1,18 @@
-"""A task as the node sees it that asked for it: state × event → state, effects, answer. Pure.
+"""A task as its requesting node sees it: state × event → state, effects, answer. Pure.
 
     submitted ──lease──▶ working ──result──▶ completed | failed
         ▲                   │
         └───lost, returned──┘      from both: canceled | rejected | expired | failed
 
 The requester arbitrates. Each lease has a number that only rises, the attempt. A result counts if
-it is of the newest attempt and the task is not over, whether or not its lease has lapsed meanwhile:
-work that was done is not thrown away, and nobody else's can have been accepted. The same result
-again gets the same verdict; any other is kept as late. So acceptance happens at most once, however
-often the work is done and messages are repeated.
+it is of the newest attempt and the task is not over, even if its lease has lapsed meanwhile: work
+that was done is not thrown away, and no other result can have been accepted. The same result
+again gets the same verdict; any other is kept as late. So a result is accepted at most once,
+however often the work is done and messages are repeated.
 
-A lease is lost when it lapses, when its worker is silent for too long or gives it up. The task is
-then offered again, unless it may not be retried or was lost too often. A worker that comes back
-while nobody else has it goes on where it was. Points in time are monotonic seconds of this node.
+A lease is lost when it lapses, or when its worker is silent for too long or gives it up. The task
+is then offered again, unless it may not be retried or was lost too often. A worker that comes back
+while nobody else has the task continues it. Points in time are monotonic seconds of this node.
 """
 
 import hashlib
@@ -54,7 +54,7 @@ from buddies_core.tasks.paths import agent_path
 
 LEASE_S = 60.0
 LATE_RESULTS_MAX = 8
-"""Kept of one task; more are counted as little as they count."""
+"""The most late results that are kept of one task; further ones are dropped."""
 LATE_OUTPUT_CHARS_MAX = 4096
 REJECTIONS_MAX = 64
 
@@ -71,11 +71,11 @@ class Task:
     lost: int = 0
     """Leases that ended without a result or a rejection."""
     worker: Worker | None = None
-    """Who holds the newest lease, or held it last."""
+    """The worker that holds the newest lease, or held it last."""
     progress: str = ""
     result: TaskResult | None = None
     result_sha256: bytes = b""
-    """Of the accepted result and its attempt."""
+    """The SHA-256 of the accepted result and its attempt."""
     reason: str = ""
     late: tuple[LateResult, ...] = ()
     rejected_by: tuple[str, ...] = ()
@@ -84,25 +84,25 @@ class Task:
     finish_by_s: float | None = None
     lease_until_s: float | None = None
     silent_by_s: float | None = None
-    """Stays when the lease was lost by it: a renewal is no sign of progress."""
+    """Stays set when the lease was lost because of it: a renewal is not a sign of progress."""
     told_legacy: bool = False
-    """Whether 0.1.4 peers were told of it, so that an answer of theirs may count."""
+    """Whether 0.1.4 peers were told of the task, so that their answers may count."""
 
     def left_s(self, now_s: float) -> float | None:
-        """Return how much time there is until the nearest of the task's own limits."""
+        """Return how much time is left until the nearest of the task's own limits."""
         limits = [limit for limit in (self.start_by_s, self.finish_by_s) if limit is not None]
         return None if self.state.is_terminal or not limits else max(0.0, min(limits) - now_s)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What an event does to a task."""
+    """The result of applying an event to a task."""
 
     task: Task
     effects: tuple[Effect, ...] = ()
     answer: Answer = None
     stored_first: bool = field(default=True, kw_only=True)
-    """Whether the task must be on disk before the answer is given: false where only time moved."""
+    """Whether the task must be on disk before the answer is given; false if only time passed."""
 
 
 def new_task(order: TaskOrder, idempotency_key: str, now_s: float) -> Task:
@@ -118,13 +118,13 @@ def new_task(order: TaskOrder, idempotency_key: str, now_s: float) -> Task:
 
 
 def digest(attempt: int, result: TaskResult) -> bytes:
-    """Return what tells two results of a task apart."""
+    """Return a digest that tells two results of a task apart."""
     kind = b"output" if isinstance(result, TaskSucceeded) else b"failure"
     return hashlib.sha256(b"%d %s %s" % (attempt, kind, result_text(result).encode())).digest()
 
 
 def result_text(result: TaskResult) -> str:
-    """Return what the worker said, whether it did the task or not."""
+    """Return the worker's text, whether or not it did the task."""
     match result:
         case TaskSucceeded(output):
             return output
@@ -138,12 +138,12 @@ def would_accept(task: Task, endpoint: EndpointId, attempt: int) -> bool:
 
 
 def step(task: Task, event: Event, now_s: float) -> Step:
-    """Return what the event makes of the task; one that is over only gathers late results."""
+    """Apply the event to the task; a task that is over only gathers late results."""
     match event:
         case Restarted():
             return _restarted(task, now_s)
         case ResultSubmitted(endpoint, attempt, result):
-            # Even after a deadline of which nobody was told yet: work done beats the clock.
+            # Also after a deadline that nobody was told of yet: finished work beats the clock.
             return _on_result(task, endpoint, attempt, result)
         case LegacyResponded(result, completed_by):
             return _on_legacy_result(task, result, completed_by)
@@ -168,7 +168,7 @@ def step(task: Task, event: Event, now_s: float) -> Step:
 
 
 def over_text(task: Task) -> str:
-    """Return in words how a task ended."""
+    """Return a text that says how a task ended."""
     return f"{task.state}{f' ({task.reason})' if task.reason else ''}"
 
 
@@ -344,7 +344,7 @@ def _on_time(task: Task, now_s: float) -> Step:
         return Step(task)
     if is_past(task.silent_by_s):
         lost = _lose(task, f"no progress was reported for {limits.silence_s:g} s")
-        # Unlike one that can't be heard, this worker still thinks that the task is its own.
+        # Unlike a worker that can't be heard, this one still believes that it has the task.
         return replace(lost, effects=(Withdraw(lost.task.reason), *lost.effects))
     if is_past(task.lease_until_s):
         return _lose(task, f"its worker was not heard for {LEASE_S:g} s")
@@ -352,7 +352,7 @@ def _on_time(task: Task, now_s: float) -> Step:
 
 
 def _restarted(task: Task, now_s: float) -> Step:
-    """Give workers time to be heard again, and to bring what they finished meanwhile."""
+    """Give workers time to be heard again, and to deliver what they finished meanwhile."""
     if task.finish_by_s is not None and task.finish_by_s <= now_s:
         task = replace(task, finish_by_s=now_s + LEASE_S)
     if task.state is TaskState.WORKING:

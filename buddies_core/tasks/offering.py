@@ -1,9 +1,9 @@
-"""Tells members of the tasks that wait here for a worker, and when they need not do one any more.
+"""Offers members the tasks that wait here for a worker, and withdraws those no longer needed.
 
-Each task is offered to every present member that may do it, and to each that appears later. What a
-member has yet to be told is kept until it acknowledges it. Nothing of this is on disk: after a
-restart all is offered again, which changes nothing for who has it, and who asks for a lease of a
-task that is over is told so.
+Each task is offered to every present member that may do it, and to each that appears later. Each
+message to a member is kept until the member acknowledges it. None of this is on disk: after a
+restart every task is offered again, which changes nothing for its worker, and a member that asks
+for a lease of a task that is over is told so.
 """
 
 import asyncio
@@ -27,13 +27,13 @@ from buddies_core.tasks.ports import LegacyPort, RoomsPort
 from buddies_core.tasks.waiting import Signal, wait_set
 
 LOOK_EVERY_S = 2.0
-"""Until a member that has just appeared is noticed."""
+"""The longest time until a member that has just appeared is noticed."""
 PAUSE_S = 1.0
 PAUSE_S_MAX = 8.0
 REFUSED_PAUSE_S = 60.0
-"""Until a task is offered anew to a member that has refused it."""
+"""The time until a task is offered again to a member that has refused it."""
 REFUSAL_CHARS_MAX = 200
-"""Of what it said to that."""
+"""The most characters that are kept of a member's reason for a refusal."""
 
 _log = logging.getLogger(__name__)
 
@@ -43,12 +43,12 @@ class _Withdrawal:
     room: RoomName
     reason: str
     attempt: int
-    """It concerns this lease and those before it."""
+    """The withdrawal concerns this lease and those before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """A member's no to an offer, and until when it is not asked again."""
+    """A member's refusal of an offer, and the time until which it is not asked again."""
 
     text: str
     until_s: float
@@ -56,7 +56,7 @@ class _Refusal:
 
 @dataclass(slots=True)
 class _Mail:
-    """What one member has yet to be told."""
+    """The messages that one member has yet to be sent."""
 
     offers: dict[TaskId, None] = field(default_factory=dict)
     withdrawals: dict[TaskId, _Withdrawal] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class Offering:
         local_agents: Callable[[], Sequence[AgentPresence]],
         legacy: LegacyPort | None,
     ) -> None:
-        """Offer what is open in `ledger`; `local_agents` are those of this node."""
+        """Offer the open tasks of `ledger`; `local_agents` are the agents of this node."""
         self._rooms = rooms
         self._asking = asking
         self._ledger = ledger
@@ -85,7 +85,7 @@ class Offering:
         self._local_agents = local_agents
         self._legacy = legacy
         self._mails: dict[EndpointId, _Mail] = {}
-        # Who has taken the offer, by task, and until when who refused it is not asked again.
+        # By task: the members that took the offer, and the refusals, which last for a while.
         self._offered: dict[TaskId, dict[EndpointId, None]] = {}
         self._refused: dict[tuple[TaskId, EndpointId], _Refusal] = {}
         self._broadcast: dict[TaskId, None] = {}
@@ -94,28 +94,28 @@ class Offering:
         self._group: asyncio.TaskGroup | None = None
 
     def refusals(self, id: TaskId) -> tuple[str, ...]:
-        """Return why members refused to be offered a task that nobody has begun."""
+        """Return the reasons for which members refused a task that nobody has begun."""
         return tuple(it.text for (task, _), it in self._refused.items() if task == id)
 
     def look(self) -> None:
-        """See at once whether somebody new can be offered anything."""
+        """Check at once whether there is anyone new to offer a task to."""
         self._new = {task.order.id: None for task in self._ledger.open_tasks()}
         self._look.give()
 
     def offer_again(self, id: TaskId) -> None:
-        """Offer a task to everybody, as if nobody had been told of it."""
+        """Offer a task to everyone again, as if nobody had been told of it."""
         self._offered.pop(id, None)
         self._broadcast.pop(id, None)
         self._new[id] = None
         self._look.give()
 
     def withdraw(self, task: Task, reason: str, but: EndpointId | None) -> None:
-        """Tell everybody but one who knows of a task that there is nothing to be done."""
+        """Tell everyone who knows of a task, except `but`, that it need not be done."""
         order = task.order
         knowing = self._offered.pop(order.id, {})
         if task.worker is not None and task.worker.endpoint:
             knowing[task.worker.endpoint] = None
-        # Who has it now is spared; the leases before its own are not.
+        # The current worker is spared; leases before its own are not.
         attempt = task.attempt - (task.state is TaskState.WORKING)
         for peer in knowing:
             if peer != but:
@@ -147,7 +147,7 @@ class Offering:
         )
 
     def warning(self, task: Task) -> str:
-        """Return why nobody who is present may do a task that waits; empty if somebody may."""
+        """Return why no present agent may do a waiting task; empty if one may."""
         if task.state is not TaskState.SUBMITTED:
             return ""
         try:
@@ -175,12 +175,12 @@ class Offering:
                 await self._offer_to_present(filter(None, map(self._ledger.get_open, new)))
                 if not self._ledger.open_tasks():
                     await look.wait()
-                # Members come and go; nothing tells of it.
+                # Members come and go without notice.
                 elif not await wait_set(look, LOOK_EVERY_S):
                     await self._offer_to_present(self._ledger.open_tasks())
 
     async def _offer_to_present(self, tasks: Iterable[Task]) -> None:
-        """Put into each member's mail what it has not been offered yet."""
+        """Put into each member's mail the tasks that it has not been offered yet."""
         local, now_s = self._local_agents(), self._clock.now_s()
         members = {room: self._rooms.members(room) for room in self._rooms.joined()}
         self._refused = {who: it for who, it in self._refused.items() if it.until_s > now_s}
@@ -189,7 +189,7 @@ class Offering:
                 continue
             order = task.order
             present = {member.endpoint: member for member in members.get(order.room, ())}
-            # Who went away and came back may have forgotten it.
+            # A member that went away and came back may have forgotten the offer.
             known = self._offered.get(order.id, {})
             known = self._offered[order.id] = {peer: None for peer in known if peer in present}
             for peer, member in present.items():
@@ -211,7 +211,7 @@ class Offering:
         return mail
 
     async def _deliver(self, peer: EndpointId) -> None:
-        """Tell a member what is for it, one thing after the other, until nothing is left."""
+        """Send a member its mail, one message after another, until nothing is left."""
         mail = self._mails[peer]
         pause_s = PAUSE_S
         while mail.offers or mail.withdrawals:
@@ -229,7 +229,7 @@ class Offering:
         del self._mails[peer]
 
     async def _deliver_withdrawal(self, peer: EndpointId, mail: _Mail) -> None:
-        """Tell of one and cross it off; raises if it is to be tried again."""
+        """Send one withdrawal and cross it off; raises if it is to be tried again."""
         id, withdrawal = next(iter(mail.withdrawals.items()))
         task = self._ledger.get_open(id)
         has_it = task is not None and task.state is TaskState.WORKING and _works(peer, task)
@@ -239,12 +239,12 @@ class Offering:
             )
             request = PeerRequest(withdraw_task=withdraw)
             await self._ask_unless_refused(peer, withdrawal.room, request)
-        # While that was under way it may have been replaced.
+        # It may have been replaced while it was being sent.
         if mail.withdrawals.get(id) is withdrawal:
             del mail.withdrawals[id]
 
     async def _deliver_offer(self, peer: EndpointId, mail: _Mail) -> None:
-        """Offer one and cross it off; raises if it is to be tried again."""
+        """Send one offer and cross it off; raises if it is to be tried again."""
         id = next(iter(mail.offers))
         task = self._ledger.get_open(id)
         if task is not None and task.state is TaskState.SUBMITTED:
@@ -261,7 +261,7 @@ class Offering:
     async def _ask_unless_refused(
         self, peer: EndpointId, room: RoomName, request: PeerRequest
     ) -> str | None:
-        """Return why the member refused, None if it took it; raises if it could not be asked."""
+        """Return why the member refused, or None if it accepted; raises if it was not reached."""
         try:
             await self._asking.ask(peer, room, request)
         except (InvalidInput, NotAllowed, NotFound) as error:
@@ -270,9 +270,9 @@ class Offering:
         return None
 
     def _forget_absent(self, peer: EndpointId, mail: _Mail) -> None:
-        """Drop what is for a member that has gone: it is offered anew when it is back.
+        """Drop the mail of a member that has gone; it gets new offers when it is back.
 
-        That something was withdrawn it will hear when it asks for a lease, or renews one.
+        It will learn of a withdrawal when it asks for a lease or renews one.
         """
         present = {
             room
@@ -304,7 +304,7 @@ class Offering:
             return
         self._broadcast[order.id] = None
         try:
-            # On disk first: an answer to it counts only if it is known to have been asked.
+            # On disk first: an answer counts only if the task is known to have been broadcast.
             told = await self._ledger.apply(order.id, LegacyTold())
             if told is not None and not isinstance(told.answer, Refused):
                 await legacy.offer(order, task.left_s(self._clock.now_s()) or 0.0)

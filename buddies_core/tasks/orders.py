@@ -1,4 +1,4 @@
-"""Makes a task of what an agent asks for, and compares it with what it asked for before."""
+"""Turns an agent's request into a task, and compares it with an earlier request."""
 
 from dataclasses import dataclass
 from random import Random
@@ -27,7 +27,7 @@ KEY_BYTES_MAX = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What `delegate_task` was called with."""
+    """The arguments of a call to `delegate_task`."""
 
     room: RoomName
     description: str
@@ -41,7 +41,7 @@ class Wish:
 
 
 class Orders:
-    """Makes orders. It only reads what others own."""
+    """Makes orders. It only reads state that other parts own."""
 
     def __init__(
         self, *, rooms: RoomsPort, inbox: Inbox, endpoint: EndpointId, clock: Clock, rng: Random
@@ -59,7 +59,7 @@ class Orders:
         Raises:
             NotFound: this node is not in the room, or there is no such peer or parent.
             InvalidInput: the task was handed on too often, or the peer can't be asked directly.
-            NotAllowed: whom it is for has handed it on before.
+            NotAllowed: the agent it is for has handed it on before.
         """
         members = self._rooms.members(wish.room)
         target = find_target(wish.room, members, wish.peer, wish.agent, wish.capability)
@@ -81,7 +81,7 @@ class Orders:
         )
 
     def check_same(self, wish: Wish, known: TaskOrder) -> None:
-        """Return if an order is what is wished for again by its idempotency key.
+        """Return if a repeated wish with the same idempotency key matches the known order.
 
         Raises:
             InvalidInput: it is not; the text says what differs.

@@ -1,4 +1,4 @@
-"""Results on their way: small ones within a request, large ones fetched."""
+"""Transports results: small ones are sent within a request, large ones are fetched."""
 
 import hashlib
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from buddies_core.tasks.lifecycle import result_text
 
 INLINE_BYTES_MAX = 64 << 10
 PART_BYTES = 128 << 10
-"""Of an output, in one frame of at most 256 KiB."""
+"""The size of the part of an output in one frame, which has at most 256 KiB."""
 
 
 def result_of(success: bool, output: str) -> TaskResult:
-    """Return what an agent submits.
+    """Return the result that an agent submits.
 
     Raises:
         InvalidInput: it is too large.
@@ -36,7 +36,7 @@ def inline_output(result: TaskResult) -> tuple[str, int, bytes]:
 
 
 def output_parts(result: TaskResult) -> list[PeerReply]:
-    """Return the frames that bring a result's text to who asked for it."""
+    """Return the frames that bring a result's text to its requester."""
     content = result_text(result).encode()
     return [
         PeerReply(output_part=OutputPart(content=content[start : start + PART_BYTES]))
@@ -53,7 +53,7 @@ def fetched_text(submit: SubmitResult, replies: Sequence[PeerReply]) -> str:
     """Return the text that was fetched.
 
     Raises:
-        InvalidInput: it is not what was announced.
+        InvalidInput: it is not the text that was announced.
     """
     content = b"".join(reply.output_part.content for reply in replies)
     if len(content) != submit.size or hashlib.sha256(content).digest() != submit.sha256:

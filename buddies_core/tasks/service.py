@@ -1,8 +1,8 @@
-"""Tasks: handed to another agent, here or elsewhere, and exactly one result back.
+"""Tasks: each is handed to another agent, here or elsewhere, and returns exactly one result.
 
-A machine asks and is asked, so both sides are here. `orders`, `ledger` and `offering` are about the
-tasks it has asked for; `inbox`, `claiming`, `working` and `tending` are about those it was asked to
-do. Its own agents' tasks for each other take the same way, without the network.
+A machine both requests and does tasks, so both sides are here. `orders`, `ledger` and `offering`
+handle the tasks it requested; `inbox`, `claiming`, `working` and `tending` handle those it was
+asked to do. Tasks between its own agents follow the same path, without the network.
 """
 
 import asyncio
@@ -46,12 +46,12 @@ from buddies_core.tasks.waiting import wait_set
 from buddies_core.tasks.working import Working
 
 A_LOOK_S = 0.5
-"""How long a person's poll waits at least: only while it waits is this machine's own work offered
-to it."""
+"""The minimum wait of a person's poll. This machine's own work is offered to a poll only while it
+waits."""
 
 
 class Tasks:
-    """The tasks of this node. `load` comes first, then `run` runs. One event loop owns this."""
+    """The tasks of this node. Call `load` first, then `run`. One event loop owns this."""
 
     def __init__(
         self,
@@ -115,10 +115,10 @@ class Tasks:
             clock=clock,
         )
         self.broadcast = BroadcastTasks(self._ledger, self._inbox, counters)
-        """What others broadcast about tasks."""
+        """Handles the peers' broadcasts about tasks."""
 
     async def load(self) -> None:
-        """Take up the tasks that are on disk.
+        """Load the tasks that are on disk.
 
         Raises:
             StoreError: the disk could not be read.
@@ -129,7 +129,7 @@ class Tasks:
             await self.broadcast.forget_offered()
 
     async def run(self) -> None:
-        """Offer, renew, deliver and let time pass until cancelled."""
+        """Offer tasks, renew leases, deliver results and apply time limits until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._ledger.run())
             group.create_task(self._offering.run())
@@ -152,7 +152,7 @@ class Tasks:
         parent: TaskId | None,
         caller: Caller,
     ) -> TaskView:
-        """Keep a task and offer it to the room; on return it is on disk, and being offered.
+        """Store a task and offer it to the room; on return it is on disk and being offered.
 
         The same idempotency key from the same agent gives the same task.
 
@@ -160,9 +160,9 @@ class Tasks:
             NotFound: this node is not in the room, or there is no such peer or parent.
             InvalidInput: a field is empty or too large, the task was handed on too often, or the
                 key belongs to another task.
-            NotAllowed: whom it is for has handed it on before.
+            NotAllowed: the agent it is for has handed it on before.
             Busy: too many tasks of this node are open.
-            StoreError: the disk refused; there is no such task.
+            StoreError: the disk refused; the task was not created.
         """
         wish = Wish(
             room=room,
@@ -207,11 +207,11 @@ class Tasks:
                 return
 
     async def cancel(self, task_id: TaskId, reason: str, caller: Caller) -> TaskView:
-        """End a task that was asked for here; who works on it is told. Twice is once.
+        """End a task that was requested here and tell its worker. Calling it twice is harmless.
 
         Raises:
             NotFound: there is no such task here.
-            NotAllowed: the caller has not asked for it, or it is over.
+            NotAllowed: the caller did not request it, or it is over.
         """
         check_text("reason", reason, REASON_BYTES_MAX, may_be_empty=True)
         task = self._ledger.get(task_id)
@@ -254,7 +254,7 @@ class Tasks:
             self._rooms.members(room)
         if caller.agent_id is not None:
             return await self._claiming.poll(caller, room, timeout_s, limit, new_only=new_only)
-        # A person is nobody's agent, and is offered this machine's own tasks while asking for some.
+        # A person is not an agent, and is offered this machine's own tasks only while polling.
         self._persons_polling += 1
         self._offering.look()
         try:
@@ -266,16 +266,16 @@ class Tasks:
     async def submit(
         self, task_id: TaskId, success: bool, output: str, caller: Caller
     ) -> SubmitVerdict:
-        """Keep a result and tell who asked for it; see `Working.submit`."""
+        """Store a result and send it to the requester; see `Working.submit`."""
         return await self._working.submit(task_id, result_of(success, output), caller)
 
     async def progress(self, task_id: TaskId, text: str, caller: Caller) -> TaskView:
-        """Tell who asked for a task how it goes; see `Working.progress`."""
+        """Report progress to the requester of a task; see `Working.progress`."""
         check_text("text", text, PROGRESS_BYTES_MAX)
         return await self._working.progress(task_id, text, caller)
 
     async def reject(self, task_id: TaskId, reason: str, caller: Caller) -> TaskView:
-        """Leave a task to others; see `Working.reject`."""
+        """Leave a task to other agents; see `Working.reject`."""
         check_text("reason", reason, REASON_BYTES_MAX, may_be_empty=True)
         return await self._working.reject(task_id, reason, caller)
 
@@ -291,8 +291,8 @@ class Tasks:
     ) -> tuple[tuple[TaskView, ...], int]:
         """Return tasks, newest first, and how many the caller could claim now.
 
-        These are the tasks asked for here, and those that were asked of this machine. With `after`
-        the list goes on behind that place.
+        These are the tasks requested here and those that this machine was asked to do. With
+        `after`, the list continues from that place.
         """
         now_s = self._clock.now_s()
         views = {
@@ -312,7 +312,7 @@ class Tasks:
         return sum(1 for _ in self._inbox.visible(caller, None))
 
     async def inbox_changes(self, caller: Caller) -> AsyncGenerator[InboxChange]:
-        """Yield what waits for an agent now, then each change of it; never ends by itself."""
+        """Yield the tasks that wait for an agent now, then each change; never ends by itself."""
         known: frozenset[TaskId] | None = None
         while True:
             arrived = self._inbox.arrived.listen()
@@ -329,16 +329,16 @@ class Tasks:
     def agent_attached(
         self, agent: UUID, presence: AgentPresence, rooms: Sequence[RoomName] = ()
     ) -> None:
-        """Take in that an agent is here; it finds again what one of its name had claimed."""
+        """Note that an agent has attached; it regains the claims made under its name."""
         self._claiming.agent_attached(agent, presence)
         self._offering.look()
 
     def agent_detached(self, agent: UUID) -> None:
-        """Take in that an agent has gone; its claims are kept for a while."""
+        """Note that an agent has gone; its claims are kept for a while."""
         self._claiming.agent_detached(agent)
 
     async def answer(self, caller: EndpointId, room: RoomName, request: PeerRequest) -> Replies:
-        """Return what a member of the room is told; raises as `Answering.answer` does."""
+        """Return the replies to a member of the room; raises as `Answering.answer` does."""
         return await self._answering.answer(caller, room, request)
 
     # Within
@@ -350,7 +350,7 @@ class Tasks:
             case Withdraw(reason, but):
                 self._offering.withdraw(task, reason, but)
             case _:
-                pass  # The ledger itself tells who waits.
+                pass  # The ledger itself wakes the waiting callers.
 
     def _local_agents(self) -> tuple[AgentPresence, ...]:
         person = (AgentPresence(name=PERSON.agent),) if self._persons_polling else ()

@@ -1,7 +1,7 @@
 """Keeps what this node's agents have claimed: renews leases, gives claims back, delivers results.
 
-One asyncio task tends to each such task, for as long as its requester has to hear of it. Whatever
-fails for a while is tried again: it is on disk, and taken up again after a restart.
+One asyncio task tends to each such task until its requester needs no more news of it. Anything that
+fails is tried again; it is on disk, so it also continues after a restart.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ RENEW_EVERY_S = 20.0
 """A third of a lease, so that two renewals may get lost."""
 RETRY_AFTER_S = 5.0
 IDLE_KEPT_S = 30.0
-"""An agent that has gone, or whose poll was broken off, is waited for so long."""
+"""How long to wait for an agent that has gone or whose poll was cancelled."""
 PAUSE_S = 1.0
 PAUSE_S_MAX = 16.0
 FORGET_ENDED_EVERY_S = 60.0
@@ -48,7 +48,7 @@ _log = logging.getLogger(__name__)
 
 
 class Tending:
-    """What is done for claimed tasks while their agents work. One event loop owns this."""
+    """Looks after claimed tasks while their agents work. One event loop owns this."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Tending:
         self._group: asyncio.TaskGroup | None = None
 
     def start(self, held: Held) -> None:
-        """Tend to a task from now on, if that is not done already."""
+        """Tend to a task from now on, unless this is being done already."""
         if self._group is not None and held.wake is None and held.record.state in TENDED:
             held.wake = asyncio.Event()
             self._group.create_task(self._tend(held, held.wake))
@@ -114,7 +114,7 @@ class Tending:
         held.wake = None
 
     async def _pause(self, held: Held, pause_s: float) -> None:
-        """Wait before the next try, but not on when the requester has been heard again."""
+        """Wait before the next try, but only until the requester is heard again."""
         heard_at_ms = self._requester_heard_at_ms(held)
         until_s = self._clock.now_s() + pause_s
         while (left_s := until_s - self._clock.now_s()) > 0:
@@ -143,7 +143,7 @@ class Tending:
         return max(0.01, min(until) - now_s)
 
     async def _keep_claim(self, held: Held, renew_at_s: float) -> float:
-        """Do what is due for a claim, and return when its lease is to be renewed next."""
+        """Do what is due for a claim, and return when to renew its lease next."""
         now_s = self._clock.now_s()
         if held.idle_since_s is not None and now_s - held.idle_since_s >= IDLE_KEPT_S:
             await self._agent_gone(held)
@@ -171,7 +171,7 @@ class Tending:
         """Tell the requester that the task is being worked on.
 
         Raises:
-            NotAllowed, NotFound: it is not this node's any more, or over.
+            NotAllowed, NotFound: the task is no longer this node's, or is over.
             BuddiesError: the requester can't be reached now.
         """
         id = record.order.id.bytes
@@ -190,7 +190,7 @@ class Tending:
         held.finish_by_s = self._clock.now_s() + lease.finish_left_s
 
     async def lose(self, held: Held, record: OfferRecord, reason: str) -> None:
-        """Keep that a claim is not this node's any more."""
+        """Record that this node no longer has a claim."""
         await self._move(held, record, OfferState.LOST, reason)
 
     async def _agent_gone(self, held: Held) -> None:
@@ -202,7 +202,7 @@ class Tending:
         await self._move(held, replace(record, agent=""), OfferState.RETURNING, gone)
 
     async def _move(self, held: Held, seen: OfferRecord, state: OfferState, reason: str) -> None:
-        """Keep the record as it was seen in another state, unless it has moved on meanwhile."""
+        """Store the record in another state, unless it has changed since it was seen."""
         async with self._inbox.lock(held.id):
             now = held.record
             is_as_seen = (now.state, now.attempt) == (seen.state, seen.attempt)
@@ -212,7 +212,7 @@ class Tending:
     # A claim that is given back
 
     async def _give_back(self, held: Held) -> None:
-        """Tell the requester that an agent here does not do it; raises to be called again."""
+        """Tell the requester that an agent here won't do the task; raises to be called again."""
         record = held.record
         reject = peer_pb2.RejectTask(
             task_id=held.id.bytes,
@@ -235,7 +235,7 @@ class Tending:
     # A result
 
     async def _deliver(self, held: Held) -> None:
-        """Bring a result to the requester and keep its verdict; raises to be called again."""
+        """Send a result to the requester and store its verdict; raises to be called again."""
         record = held.record
         assert record.result is not None, "what was submitted has a result"
         if record.legacy:
@@ -254,7 +254,7 @@ class Tending:
             size=size,
             sha256=sha256,
         )
-        # The requester fetches what is left out before it answers.
+        # The requester fetches the omitted text before it answers.
         timeout_s = ASK_TIMEOUT_S + (0.0 if is_complete(submit) else FETCH_TIMEOUT_S)
         try:
             reply = await self._asking.ask(

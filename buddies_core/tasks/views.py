@@ -1,4 +1,4 @@
-"""Tasks as they are shown: as who asked for them knows them, and as who was asked does."""
+"""Tasks as they are shown, from the requester's side and from the worker's."""
 
 from collections.abc import Iterable, Sequence
 
@@ -94,7 +94,7 @@ def newest(
 
 
 def inbox_task(record: OfferRecord) -> InboxTask:
-    """Return what a notification tells of a task that waits."""
+    """Return a waiting task as a notification shows it."""
     order = record.order
     return InboxTask(
         id=order.id,

@@ -1,4 +1,4 @@
-"""Waiting for news without missing any: who listens before looking hears all that comes after."""
+"""Waits for news without missing any: a caller that listens before looking hears all of it."""
 
 import asyncio
 from contextlib import suppress

@@ -16,7 +16,7 @@ from buddies_core.tasks.views import LATE, offered_view
 from buddies_core.tasks.waiting import wait_set
 
 VERDICT_TIMEOUT_S = 5.0
-"""Then submitting returns; the result goes on being delivered."""
+"""How long submitting waits for a verdict; delivery continues after it returns."""
 
 _log = logging.getLogger(__name__)
 
@@ -34,13 +34,13 @@ class Working:
         self._clock = clock
 
     async def submit(self, id: TaskId, result: TaskResult, caller: Caller) -> SubmitVerdict:
-        """Keep a result, deliver it, and return what the requester makes of it if that comes soon.
+        """Store and deliver a result; return the requester's verdict if it comes soon.
 
         The same result again gets the same verdict.
 
         Raises:
             NotFound: this node was not asked to do that task.
-            NotAllowed: the caller has not claimed it, or there is another result already.
+            NotAllowed: the caller has not claimed it, or another result exists already.
             StoreError: the disk refused; nothing is submitted.
         """
         changed = self._inbox.changed.of(id)
@@ -71,11 +71,11 @@ class Working:
             await wait_set(news, left_s)
 
     async def progress(self, id: TaskId, text: str, caller: Caller) -> TaskView:
-        """Tell the requester how a task goes; if it can't be reached it is told later.
+        """Report progress to the requester, later if it can't be reached now.
 
         Raises:
             NotFound: this node was not asked to do that task.
-            NotAllowed: the caller has not claimed it, or has it no more: it should stop.
+            NotAllowed: the caller has not claimed it, or has lost it and should stop.
         """
         record = self._find(id)
         self._check_claim(record, caller)
@@ -104,11 +104,11 @@ class Working:
         return self._view(held.record, held)
 
     async def reject(self, id: TaskId, reason: str, caller: Caller) -> TaskView:
-        """Leave a task to others, whether it was claimed or not; the caller is not asked again.
+        """Leave a task to other agents, claimed or not; the caller is not asked again.
 
         Raises:
             NotFound: this node was not asked to do that task.
-            NotAllowed: somebody else has claimed it, or it is over.
+            NotAllowed: another agent has claimed it, or it is over.
         """
         async with self._inbox.lock(id):
             record = self._find(id)
@@ -144,7 +144,7 @@ class Working:
         return record
 
     def _check_claim(self, record: OfferRecord, caller: Caller) -> None:
-        """Return if the caller has claimed the task, or may act for the agent that had."""
+        """Return if the caller has claimed the task, or may act for the agent that did."""
         held = self._inbox.get(record.order.id)
         is_orphan = (
             held is not None and self._claiming.is_orphan(held) and record.agent != PERSON.agent
