@@ -55,9 +55,9 @@ class Announcements:
                     await self._fetch_soon(skill, None)
 
     async def want(self, skill: Skill, neighbor: EndpointId | None) -> None:
-        """Have the content of a skill fetched that this neighbor told of.
+        """Have the content of a skill fetched that this neighbor announced.
 
-        Of too many those go whose authors are known least.
+        If there are too many, those of the least known authors are dropped.
 
         Raises:
             StoreError: the disk refused.
@@ -77,8 +77,8 @@ class Announcements:
             return  # It is here by now.
         hash = announced.entry.hash
         fetched = await self._fetcher.ask(member, room, hash, BACKGROUND_ASK_S)
-        # The holder's copy may be less well verified than the one that was announced. If that one
-        # is not of this content, it ends here: its hash was a lie.
+        # The holder's copy may be less well verified than the announced one. If the announced one
+        # does not match this content, it is dropped here: its hash was false.
         with suppress(WireError):
             content = fetched.skill.entry.content.encode()
             await self._keeper.keep(self._copies.with_content(announced, content), member)

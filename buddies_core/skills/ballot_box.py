@@ -1,7 +1,7 @@
-"""The votes on one skill, of which only so many are kept. Pure.
+"""The votes on one skill, of which a limited number is kept. Pure.
 
-Anybody can make up voters, so a box is bounded by who brought the votes in, and the votes of those
-who are not known make way for the others.
+Anyone can invent voters, so a box has a share for each neighbor that brings in votes, and the votes
+of unknown voters make way for those of known ones.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,7 +16,7 @@ VOTES_MAX = 256
 VOTES_PER_NEIGHBOR_MAX = 64
 
 Voter: TypeAlias = tuple[bool, str]
-"""Whether it is verified, and its name: what a 0.1.4 peer claims stands beside what is proven."""
+"""Whether it is verified, and its name: names that 0.1.4 claims stay apart from proven ones."""
 
 
 def voter_of(vote: Vote) -> Voter:
@@ -36,28 +36,28 @@ class BallotBox:
         """Begin with what is on disk, and who brought each in."""
         self._rank = rank
         self.ranked_at_s = now_s
-        """When it was last looked at how far each voter is known."""
+        """When the voters' ranks were last computed."""
         self._votes: dict[Voter, Vote] = {}
         self._provenance: Provenance[Voter] = Provenance(VOTES_MAX, VOTES_PER_NEIGHBOR_MAX)
         self.superfluous: tuple[Vote, ...] = ()
-        """On disk, and not in the box: an older buddies had no bounds."""
+        """Votes that are on disk but not in the box: an older buddies had no bounds."""
         for vote, neighbor in votes:
             self.superfluous += self.admit(vote, neighbor)
 
     def is_news(self, vote: Vote) -> bool:
-        """Whether it is newer than what its voter said before."""
+        """Whether it is newer than its voter's previous vote."""
         known = self._votes.get(voter_of(vote))
         return known is None or vote.sent_at_ms > known.sent_at_ms
 
     def admit(self, vote: Vote, neighbor: EndpointId | None) -> tuple[Vote, ...]:
-        """Take in news, and return the votes that go for it; maybe that one itself."""
+        """Add a new vote, and return the votes dropped for it, possibly that vote itself."""
         voter = voter_of(vote)
         self._votes[voter] = vote
         gone = self._provenance.admit(voter, self._rank(vote), neighbor)
         return tuple(self._votes.pop(it) for it in gone)
 
     def rank_anew(self, now_s: float) -> None:
-        """Take note of voters that have become better known."""
+        """Compute the ranks again, as voters may have become better known."""
         self.ranked_at_s = now_s
         for voter, vote in self._votes.items():
             self._provenance.admit(voter, self._rank(vote))

@@ -1,4 +1,4 @@
-"""The votes of this node: taken in, kept, and what they amount to."""
+"""The votes that this node has: receives, stores and counts them."""
 
 import asyncio
 from collections import Counter, OrderedDict
@@ -18,13 +18,13 @@ from buddies_core.store.skills import SkillStore
 
 EARLY_MAX = 1000
 EARLY_PER_NEIGHBOR_MAX = 128
-"""Votes that came before their skill, over all skills; beyond it those of whom least is known go.
-They come again with any answer that brings the skill."""
+"""The most votes that came before their skill, over all skills; beyond it, those of the least known
+voters are dropped. They come again with any answer that brings the skill."""
 CACHED_MAX = 256
-"""Skills whose votes are at hand; to read 256 of them from the disk takes 1 ms (measured)."""
+"""The most skills whose votes are in memory; reading 256 from disk takes 1 ms (measured)."""
 RECOUNT_AFTER_S = 5.0
-"""A voter may have become known, or bound to a signer, since the votes were counted. What this
-machine's user changes counts at once."""
+"""Votes are counted again after this, as a voter may have become known or bound to a signer.
+Changes by this machine's user count at once."""
 UNPROVEN = -1
 """The rank of a vote that nobody has signed."""
 
@@ -33,7 +33,7 @@ UNPROVEN = -1
 class _Count:
     standing: Standing
     revision: tuple[int, int]
-    """Of policies and revocations."""
+    """The revisions of the policies and the revocations."""
     at_s: float
 
 
@@ -63,9 +63,9 @@ class Ballots:
         self._counts: dict[SkillKey, _Count] = {}
 
     async def take(self, vote: Vote, neighbor: EndpointId | None = None) -> bool:
-        """Keep a vote if it is its voter's newest; one on an unknown skill waits for that.
+        """Store a vote if it is its voter's newest; one on an unknown skill waits for the skill.
 
-        Returns whether it is kept on disk. `neighbor` is who brought it in.
+        Returns whether it is stored on disk. `neighbor` is the peer that brought it in.
 
         Raises:
             StoreError: the disk refused, or the skill's record is damaged.
@@ -76,7 +76,7 @@ class Ballots:
         return await self._put(vote, neighbor)
 
     async def take_all(self, votes: Collection[Vote], neighbor: EndpointId | None = None) -> None:
-        """Take in many votes, of which those that are on disk already cost nothing.
+        """Store many votes; those that are on disk already cost nothing.
 
         Raises:
             StoreError: the disk refused one, or a skill's record is damaged.
@@ -91,7 +91,7 @@ class Ballots:
             raise StoreError(str(failed.exceptions[0])) from failed
 
     async def skill_came(self, key: SkillKey) -> None:
-        """Keep the votes that were there before their skill."""
+        """Store the votes that came before their skill."""
         early = self._early.pop(key, {})
         for voter in early:
             self._early_provenance.forget((key, voter))
@@ -107,7 +107,7 @@ class Ballots:
         return self._box(key).votes()
 
     def standing(self, key: SkillKey, more: Collection[Vote] = ()) -> Standing:
-        """Return what the votes on a skill amount to; `more` are some that are not on disk."""
+        """Return the standing of a skill by its votes; `more` are votes that are not on disk."""
         if more:
             return self._counted(key, (*self.of(key), *more))
         now_s, revision = self._clock.now_s(), self._revision()
@@ -122,7 +122,7 @@ class Ballots:
         return known.standing
 
     def own(self, key: SkillKey) -> int | None:
-        """Return what this node has voted."""
+        """Return the score of this node's own vote."""
         vote = self._box(key).of(self._endpoint)
         return vote.score if vote else None
 

@@ -1,4 +1,4 @@
-"""What a skill is the hash of, what its signature is over, and how large it may be. Pure.
+"""Defines a skill's hash, the payload of its signature, and its size limits. Pure.
 
     hash    := hex SHA-256("buddies:skill:" · title · 00 · content · 00 · (tag · 00) for each tag)
                tags sorted by their UTF-8
@@ -23,9 +23,9 @@ from buddies_core.model.skill import VERSION_MAX, SkillEntry, is_hash
 from buddies_core.wire.postcard import option, text, u32, u64
 
 NAMESPACE = "buddies"
-"""Of SSH signatures: 0.1.4's, for messages and skills alike."""
+"""The namespace of SSH signatures, which 0.1.4 uses for messages and skills alike."""
 CREATED_AT_S_MAX = 253_402_300_799
-"""The end of the year 9999: what shows a time beyond it may fail."""
+"""The end of the year 9999; code that shows a later time may fail."""
 
 
 class SkillRejected(WireError):
@@ -46,7 +46,7 @@ def skill_hash(title: str, content: str, tags: tuple[str, ...]) -> str:
 
 
 def signing_payload(entry: SkillEntry) -> bytes:
-    """Return what the signature inside an entry is over."""
+    """Return the payload of the signature inside an entry."""
     return (
         text(entry.hash)
         + text(entry.author)
@@ -82,7 +82,7 @@ def check_received(entry: SkillEntry, whole: Whole | None) -> None:
     """Return if a peer's entry has the form of a skill; of its content nothing is checked yet.
 
     Raises:
-        SkillRejected: it has not.
+        SkillRejected: it does not have it.
     """
     if not is_hash(entry.hash):
         raise SkillRejected("form", f"skill {entry.hash[:80]!r}: that is no hash")
@@ -94,7 +94,7 @@ def check_received(entry: SkillEntry, whole: Whole | None) -> None:
 
 
 def check_hash(entry: SkillEntry) -> None:
-    """Return if the entry's content is what its hash names.
+    """Return if the entry's content has the hash that names it.
 
     Raises:
         SkillRejected: it is not.

@@ -1,4 +1,4 @@
-"""Skills and votes made of what peers said: checked, and counted where they are not believed."""
+"""Reads skills and votes from peers' messages, checks them, and counts those not believed."""
 
 import hashlib
 import logging
@@ -24,7 +24,7 @@ from buddies_core.trust.admitted import Admitted
 from buddies_core.wire.room_messages import RoomMessage, encode_room_message
 
 NAME_CHARS_MAX = 64
-"""Of a name that anybody may have written, as it is shown."""
+"""The most characters that are shown of a name that anyone may have written."""
 
 _log = logging.getLogger(__name__)
 
@@ -43,10 +43,10 @@ class Copies:
     async def skill(self, admitted: Admitted) -> Skill:
         """Return the skill in a message, in the room it came in by.
 
-        Its hash and its signature are right; of one that is truncated the hash is a claim yet.
+        Its hash and its signature have been checked, except for the hash of a truncated skill.
 
         Raises:
-            SkillRejected: they are not, or it is no skill, or one that is too large.
+            SkillRejected: one of them is wrong, or the message holds no skill, or a too large one.
         """
         try:
             return await self._skill(admitted)
@@ -55,7 +55,7 @@ class Copies:
             raise
 
     async def signer_now(self, skill: SkillHead) -> SignerIdentity | None:
-        """Return who has signed a skill, if that can be told now and could not when it came.
+        """Return the signer of a skill, if it can be verified now but could not when it came.
 
         Its signer's key may have been imported since.
         """
@@ -71,7 +71,7 @@ class Copies:
         """Return the vote in a message.
 
         Raises:
-            SkillRejected: it is none, or one for another score than −1 or +1.
+            SkillRejected: it holds no vote, or a score other than −1 or +1.
         """
         try:
             return self._vote(admitted)
@@ -80,7 +80,7 @@ class Copies:
             raise
 
     def with_content(self, skill: Skill, content: bytes) -> Skill:
-        """Return a truncated skill with its content, if that is what its hash names.
+        """Return a truncated skill with its content, if the content has the skill's hash.
 
         Raises:
             SkillRejected: it is not.
@@ -102,7 +102,7 @@ class Copies:
         check_received(entry, whole)
         if whole is None:
             check_hash(entry)
-        # Of a 0.1.4 message the skill's own signature counts, not the one around it.
+        # In a 0.1.4 message the skill's own signature counts, not the one around it.
         verified = admitted.verified if trailer else Verified.UNVERIFIED
         if entry.signed_by is None:
             entry = replace(entry, signature=None)
@@ -123,10 +123,10 @@ class Copies:
         )
 
     async def _signer(self, entry: SkillEntry, told_by: EndpointId | None) -> SignerIdentity | None:
-        """Return whose right signature the entry carries, for this room and this hash.
+        """Return the signer whose valid signature the entry carries, for this room and this hash.
 
-        None if that can't be told here: its key is not in the keyring, or gpg is busy. To drop such
-        a skill would make who signs by gpg less audible than who does not sign.
+        None if it can't be verified here: its key is not in the keyring, or gpg is busy. Dropping
+        such a skill would put those who sign by gpg at a disadvantage to those who don't sign.
         """
         assert entry.signed_by is not None, "the caller has looked"
         if entry.signature is None:
@@ -157,7 +157,7 @@ class Copies:
         return Vote(
             skill=skill_key(body.skill_hash, admitted.room),
             voter=trailer.sender.hex() if trailer else body.voter[:NAME_CHARS_MAX],
-            # A 0.1.4 peer's signature says nothing of which voter it is.
+            # A 0.1.4 peer's signature does not identify the voter.
             verified=admitted.verified if trailer else Verified.UNVERIFIED,
             score=body.score,
             sent_at_ms=trailer.sent_at_ms if trailer else now_ms,

@@ -6,13 +6,13 @@ from buddies_core.store.skills import SkillStore
 
 
 class SkillDocuments:
-    """What `finding.index` and `finding.local_search` need of a store, for skills."""
+    """The store that `finding.index` and `finding.local_search` need, for skills."""
 
     def __init__(self, store: SkillStore) -> None:
         self._store = store
 
     async def documents_since(self, sequence: int, limit: int) -> tuple[tuple[int, Document], ...]:
-        """Return what arrived after `sequence`, in order; none only at the end."""
+        """Return the arrivals after `sequence`, in order; empty only at the end."""
         arrived = await self._store.skills_since(sequence, limit)
         return tuple((number, _document_of(skill)) for number, skill in arrived)
 

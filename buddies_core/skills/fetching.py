@@ -1,6 +1,6 @@
-"""Skills that are elsewhere, and contents too long for a broadcast: asked of members.
+"""Asks members for skills that are not here, and for contents too long for a broadcast.
 
-A content is known by its hash, so that whoever has it can give it, whoever announced it.
+A content is known by its hash, so any member that has it can give it, not only its announcer.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from buddies_core.skills.copies import Copies
 from buddies_core.wire.room_messages import open_envelope
 
 VOTES_HANDED_ON_MAX = VOTES_PER_NEIGHBOR_MAX
-"""Whoever asks keeps no more of them."""
+"""The most votes that are handed on; the asking peer keeps no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +77,10 @@ class SkillFetcher:
     async def by_hash(self, hash: str, timeout_s: float) -> Fetched:
         """Return a skill that is not here, from any member of any joined room.
 
-        The first that is verified is taken at once; one that is not, if no other comes in time.
+        The first verified copy is taken at once; an unverified one only if no other comes in time.
 
         Raises:
-            NotFound: nobody gave it; the text says who was asked.
+            NotFound: nobody gave it; the text names those that were asked.
         """
         found, why_not = await self._fetcher.first(
             self._fetcher.everybody(),
@@ -103,10 +103,10 @@ async def believed_votes(
     source: EndpointId,
     proofs: Sequence[bytes],
 ) -> tuple[Vote, ...]:
-    """Return the votes on this skill that these bytes prove; the others are counted and left out.
+    """Return the votes on this skill that these bytes prove; invalid ones are counted and left out.
 
-    Those of voters that are not known here would not count, and are left out unchecked. A check
-    takes some 0.1 ms, so others get a turn now and then.
+    Votes of voters that are not known here would not count, and are left out unchecked. A check
+    takes some 0.1 ms, so other tasks get a turn now and then.
     """
     room = RoomName(key[32:].decode())
     votes: list[Vote] = []

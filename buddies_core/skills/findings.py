@@ -1,4 +1,4 @@
-"""What a search for skills found, here and at members: read, checked, and put in order."""
+"""Reads, checks and orders the results of a search for skills, from here and from members."""
 
 import logging
 from collections import Counter
@@ -21,12 +21,12 @@ from buddies_core.store.skills import SkillStore, has_any
 from buddies_core.trust.admitted import Admitted
 
 VOTES_MAX = 32
-"""With each skill of an answer."""
+"""The most votes that come with each skill of an answer."""
 VOTES_IN_ANSWER_MAX = 256
-"""To check one takes 0.1 ms."""
+"""The most votes in one answer; checking one takes 0.1 ms."""
 
 Found: TypeAlias = Skill | SkillHead
-"""What is here is found as a head."""
+"""A search result; skills on this machine are found as heads."""
 
 _log = logging.getLogger(__name__)
 
@@ -51,12 +51,12 @@ class SkillFindings(Findings[Found]):
         self._ballots = ballots
         self._hidden = hidden
         self._votes: dict[SkillKey, dict[bytes, Vote]] = {}
-        """By proof, those that are not on disk here."""
+        """The votes that are not on disk here, by proof."""
 
     async def read(self, admitted: Admitted) -> Skill | None:
         """Return the skill in a copy, unless it is hidden here or not what was asked for."""
         skill = await self._copies.skill(admitted)
-        # What is kept of it may have come before its author was revoked.
+        # The stored copy may have come before its author was revoked.
         hidden = self._hidden.hides(skill) and not self._kept(skill.key)
         return skill if has_any(skill, self._tags) and not hidden else None
 
@@ -71,7 +71,7 @@ class SkillFindings(Findings[Found]):
         return hits
 
     def ranked(self, hits: Iterable[Hit[Found]]) -> list[Hit[Found]]:
-        """Return what was found, each skill once, best first: by relevance, as votes weigh it."""
+        """Return the results, each skill once, best first: by relevance as weighted by votes."""
         return in_order(
             Hit(skill, weighed(hit.score, self.standing(skill).votes.rank), hit.passage)
             for hit in merge(hits, _prevails)
@@ -79,7 +79,7 @@ class SkillFindings(Findings[Found]):
         )
 
     def standing(self, skill: Found) -> Standing:
-        """Return what the votes amount to, with those that members have handed on."""
+        """Return the skill's standing, including the votes that members have handed on."""
         return self._ballots.standing(skill.key, self._heard(skill))
 
     def votes_to_keep(self, hits: Iterable[Hit[Found]]) -> list[Vote]:
@@ -99,7 +99,7 @@ class SkillFindings(Findings[Found]):
             heard.update((vote.proof, vote) for vote in votes)
 
     def _heard(self, skill: Found) -> list[Vote]:
-        # Of what is truncated the hash is a claim: it may be that of a skill that is liked.
+        # A truncated skill's hash is only a claim; it may be that of a popular skill.
         return [] if skill.truncated else list(self._votes.get(skill.key, {}).values())
 
     def _kept(self, key: SkillKey) -> SkillHead | None:
@@ -113,7 +113,7 @@ class SkillFindings(Findings[Found]):
 
 
 def _prevails(new: Found, known: Found) -> bool:
-    """Whether one copy replaces another: a checked hash counts first, then who vouches for it."""
+    """Whether one copy replaces another: a checked hash counts first, then the signer."""
     if new.truncated != known.truncated:
         return known.truncated
     return prevails(new, known)

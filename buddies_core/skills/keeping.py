@@ -1,4 +1,4 @@
-"""Skills as they are put on disk: with their votes, in their line of versions."""
+"""Stores skills on disk, with their votes, in their line of versions."""
 
 from contextlib import suppress
 
@@ -41,7 +41,7 @@ class Keeper:
         return kept
 
     async def keep_fetched(self, fetched: Fetched) -> None:
-        """Keep what a peer gave; raises StoreError if the disk refuses."""
+        """Store a skill that a peer gave; raises StoreError if the disk refuses."""
         await self.keep(fetched.skill, fetched.source)
         await self._ballots.take_all(fetched.votes, fetched.source)
 
@@ -61,7 +61,7 @@ class Keeper:
         return trust
 
     async def _find_updates(self, skill: SkillHead) -> None:
-        """Take note of updates by the same publisher that came before the skill itself."""
+        """Record updates by the same publisher that came before the skill itself."""
         publisher = publisher_of(skill, self._rooms)
         for key in self._store.successors(skill.key):
             with suppress(StoreError):

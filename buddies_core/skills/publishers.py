@@ -1,4 +1,4 @@
-"""Whose a skill is, as it is known now: not when it came, for a binding may have come later."""
+"""Finds a skill's publisher as known now, as a binding may have come after the skill."""
 
 from buddies_core.errors import WireError
 from buddies_core.model.identity import Verified
@@ -10,9 +10,9 @@ from buddies_core.wire.room_messages import open_envelope
 
 
 def publisher_of(skill: Skill | SkillHead, signers: Signers) -> Publisher:
-    """Return who vouches for a skill, and which endpoint has said it, each as far as it is known.
+    """Return the signer of a skill and the endpoint that sent it, each if it is known.
 
-    The signature in it counts before the word of a key for its endpoint.
+    The skill's own signature takes precedence over a binding of its endpoint to a key.
     """
     entry = skill.entry
     endpoint = entry.author if _has_trailer(skill) else ""
@@ -23,7 +23,7 @@ def publisher_of(skill: Skill | SkillHead, signers: Signers) -> Publisher:
 
 
 def _has_trailer(skill: Skill | SkillHead) -> bool:
-    """Whether the endpoint that it names as its author has said it; admission has checked that."""
+    """Whether its named author's endpoint sent it; admission has checked that."""
     match skill.verified:
         case Verified.PEER:
             return True

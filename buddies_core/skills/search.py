@@ -1,8 +1,8 @@
 """Search for skills, here and at members, and the answers to members that search.
 
-Found by the same engine as memories, put in order by relevance and votes. Each node counts the
-votes that it can check, those on its disk and those that come with an answer; nobody's rank is
-believed, and none are summed.
+Skills are found by the same engine as memories and ordered by relevance and votes. Each node counts
+the votes that it can check, those on its disk and those that come with an answer; it neither
+believes nor sums the ranks that peers claim.
 """
 
 from collections import Counter
@@ -31,9 +31,9 @@ from buddies_core.skills.views import view
 from buddies_core.store.skills import SkillStore
 
 FOUND_MAX = 20
-"""In one answer."""
+"""The most skills in one answer."""
 FOUND_IN_FRAME = 10
-"""With a proof of 4 KB and votes of 11 KB each they stay below 256 KiB."""
+"""The most skills in a frame. With proofs of 4 KB and votes of 11 KB each, it is below 256 KiB."""
 
 
 class SkillSearch:
@@ -76,7 +76,7 @@ class SkillSearch:
         )
 
     def close(self) -> None:
-        """End what is still asked of members, which nobody waits for any more."""
+        """End the requests to members that nobody waits for any more."""
         self._searching.close()
 
     async def search(
@@ -89,8 +89,8 @@ class SkillSearch:
     ) -> SkillSearchResult:
         """Return what this machine and the present members know, best first, and who answered.
 
-        Returns and raises as `Searching.search` does. What was found is not stored, but for votes
-        on skills that are here; `get` stores what it reads.
+        Returns and raises as `Searching.search` does. Results are not stored, except for votes on
+        skills that are here; `get` stores the skills it reads.
         """
         findings = SkillFindings(
             tags,
@@ -121,7 +121,7 @@ class SkillSearch:
         request: peer_pb2.SearchSkills,
         more: Mapping[RoomName, int] = NO_MORE,
     ) -> list[peer_pb2.PeerReply]:
-        """Return to a peer what this machine has of the rooms that it asks in, best first.
+        """Return this machine's skills to a peer, from the rooms that it asks about, best first.
 
         `more` has the rooms besides the first, each with its number in the request.
 
@@ -160,7 +160,7 @@ class SkillSearch:
     async def find_for_peer(
         self, query: str, room: RoomName, tags: tuple[str, ...], limit: int
     ) -> list[tuple[Skill, int]]:
-        """Return what a peer that can't rank may see of a room, best first, each with its rank.
+        """Return the skills of a room for a peer that can't rank, best first, each with its rank.
 
         Raises:
             TimedOut: the index did not answer in time.
@@ -172,7 +172,7 @@ class SkillSearch:
         return [(it, self._ballots.standing(it.key).votes.rank) for it in short if it is not None]
 
     def _whole(self, skill: Found) -> SkillEntry:
-        """Return all that is here of a skill; if that can't be read, its beginning."""
+        """Return all of a skill that is stored here; if that can't be read, its beginning."""
         try:
             kept = None if isinstance(skill, Skill) else self._store.get_skill(skill.key)
         except StoreError:

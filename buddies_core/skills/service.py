@@ -1,4 +1,4 @@
-"""Skills: published here and told to the room, received from it, voted on, read and handed on."""
+"""Publishes skills to a room and receives them from it; votes on, reads and hands them on."""
 
 import asyncio
 import logging
@@ -40,7 +40,7 @@ PeerReplies: TypeAlias = list[peer_pb2.PeerReply]
 
 GET_TIMEOUT_S = 6.0
 RECHECK_TIMEOUT_S = 2.0
-"""For what could not be checked yet; gpg takes some 20 ms for each signature."""
+"""The time to check signatures that could not be checked yet; gpg takes some 20 ms for each."""
 
 _log = logging.getLogger(__name__)
 
@@ -97,14 +97,14 @@ class Skills:
     ) -> SkillView:
         """Keep a skill and tell the room; on return it is on disk, peers may still be receiving.
 
-        It is signed if this node has a signer. Version 0 is one more than the parent's, or 1. What
-        the room has already, as well verified, stays as it is and is returned.
+        It is signed if this node has a signer. Version 0 is one more than the parent's, or 1. If
+        the room already has the skill, as well verified, that copy is returned unchanged.
 
         Raises:
-            NotFound: this node is not in the room, or the parent is not known in it; or somebody
+            NotFound: this node is not in the room, or the parent is not known in it; or an author
                 whose skills are hidden has published the same before.
             InvalidInput: a field is empty or too large; the text names it.
-            StoreError: the disk refused; nothing was told.
+            StoreError: the disk refused; nothing was sent.
         """
         check_joined(self._rooms, room)
         parent = None if parent_hash is None else await self._parent(room, parent_hash)
@@ -161,7 +161,7 @@ class Skills:
         Raises:
             InvalidInput: the score is neither −1 nor 1.
             NotFound: this node is not in the room, or nobody there has the skill.
-            StoreError: the disk refused; nothing was told.
+            StoreError: the disk refused; nothing was sent.
         """
         if score not in (-1, 1):
             raise InvalidInput(f"score is {score}; vote 1 for a skill or -1 against it")
@@ -184,13 +184,13 @@ class Skills:
     async def get(self, hash: str, offset: int, limit: int) -> SkillPage:
         """Return `limit` characters of a skill's content, from the `offset`-th on.
 
-        What is not here is asked of the members present, and kept. Its versions and what it changes
-        come with the first page alone.
+        If it is not here, it is fetched from a present member and stored. Its versions and changes
+        come only with the first page.
 
         Raises:
-            NotFound: nobody has it, and the text says who was asked; or it is hidden, and the text
-                says how to bring it back.
-            InvalidInput: the offset lies behind the end.
+            NotFound: nobody has it, and the text names those that were asked; or it is hidden, and
+                the text says how to show it again.
+            InvalidInput: the offset lies beyond the end.
             StoreError: its record is damaged.
         """
         kept = self._store.find_skills(hash)
@@ -228,10 +228,10 @@ class Skills:
     ) -> Listed[SkillView]:
         """Return this machine's skills, the latest arrival first, with their beginnings.
 
-        With `after` the list goes on behind that skill.
+        With `after`, the list continues after that skill.
 
         Raises:
-            NotFound: this node is not in that room, and has nothing of it.
+            NotFound: this node is not in that room, and has stored nothing of it.
         """
         skills, damaged = await self._store.list_skills(
             room, tags, limit, self._hidden.hides, after
@@ -246,10 +246,10 @@ class Skills:
     async def receive(
         self, admitted: Admitted, neighbor: EndpointId | None = None, content: bytes | None = None
     ) -> None:
-        """Keep a skill that a peer told the room, if it is what it claims; else count it.
+        """Store a skill that a peer sent to the room if it is valid; else count it.
 
-        Of a long one the content is fetched later, and until then it is not shown. `neighbor` is
-        who passed it on, maybe with all of its content.
+        A long skill's content is fetched later, and the skill is not shown until then. `neighbor`
+        is the peer that passed it on, perhaps with all of its content.
 
         Raises:
             StoreError: the disk refused.
@@ -274,7 +274,7 @@ class Skills:
             _log.info("skill_rejected room=%s: %s", admitted.room, error)
 
     async def receive_vote(self, admitted: Admitted, neighbor: EndpointId | None = None) -> None:
-        """Count a vote that a peer told the room, if it is one; `neighbor` has passed it on.
+        """Count a vote that a peer sent to the room if it is valid; `neighbor` passed it on.
 
         Raises:
             StoreError: the disk refused.
@@ -292,7 +292,7 @@ class Skills:
 
         Raises:
             NotFound: it is not here.
-            InvalidInput: it asks for no hash.
+            InvalidInput: it does not ask for a hash.
         """
         if len(request.hash) != 32:
             raise InvalidInput("a skill is asked for by its hash, which has 32 bytes")
@@ -305,7 +305,7 @@ class Skills:
     # Both
 
     async def _parent(self, room: RoomName, hash: str) -> SkillHead:
-        """Return the skill that a new one was made of, from a member if it is not here."""
+        """Return the parent of a new skill, from a member if it is not here."""
         key = skill_key(hash, room)
         if self._store.get_head(key) is None:
             await self._keeper.keep_fetched(await self._fetcher.by_hash(hash, GET_TIMEOUT_S))
@@ -356,9 +356,9 @@ class Skills:
         )
 
     async def _recheck(self, skills: Iterable[SkillHead]) -> bool:
-        """Keep as their signers' what could not be told when it came; return if any could now.
+        """Verify signers that could not be verified on arrival; return whether any could be now.
 
-        What takes too long is left as it is until it is read again.
+        Skills whose check takes too long stay as they are until they are read again.
         """
         any_kept = False
         with suppress(TimeoutError):
@@ -376,12 +376,12 @@ class Skills:
         if self._signer is None:
             return entry
         signature = await self._signer.sign(signing_payload(entry), NAMESPACE)
-        # As it is known to who verifies it: without the comment that an SSH key may have.
+        # As verifiers know it: without the comment that an SSH key may have.
         return replace(entry, signed_by=canonical(self._signer.identity), signature=signature)
 
     async def _tell(self, room: RoomName, proof: bytes) -> None:
         try:
             await self._rooms.send(room, proof)
         except BuddiesError as error:
-            # It is kept, and found by whoever asks; only the broadcast is lost.
+            # It is stored, and members find it by asking; only the broadcast is lost.
             _log.warning("skill_not_told room=%s: %s", room, error)

@@ -1,4 +1,4 @@
-"""The line of versions that a skill stands in. Pure, but for the lookups it is given."""
+"""The line of versions that a skill belongs to. Pure, except for the lookups it is given."""
 
 from collections import deque
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from buddies_core.model.text_diff import text_diff
 KeptT = TypeVar("KeptT", Skill, SkillHead)
 
 CHAIN_MAX = 16
-"""Ancestors, and as many successors by its own publisher, and by others."""
+"""The most ancestors, successors by its own publisher, and successors by other publishers."""
 
 
 def line_of(
@@ -22,8 +22,8 @@ def line_of(
 ) -> tuple[SkillHead, ...]:
     """Return its known ancestors, itself and its known successors, parents first.
 
-    A hash does not cover the parent's, so a chain may close to a ring; each skill is named once.
-    Successors by others, however many, take no place of those by the skill's own publisher.
+    A hash does not cover the parent's, so a chain may form a cycle; each skill is returned once.
+    Successors by other publishers never displace those by the skill's own publisher.
     """
     seen = {skill.key}
     ancestors: list[SkillHead] = []
@@ -56,13 +56,13 @@ def line_of(
 
 
 def parent_of(skill: Skill | SkillHead, get: Callable[[SkillKey], KeptT | None]) -> KeptT | None:
-    """Return the skill that this one says it was made of, if it is known in the same room."""
+    """Return the skill that this one names as its parent, if it is known in the same room."""
     parent = skill.entry.parent_hash
     return None if parent is None else get(skill_key(parent, skill.entry.room))
 
 
 def changes(parent: Skill, child: Skill) -> str:
-    """Return what a version changes in its parent: title, tags and content, as a diff."""
+    """Return a diff of title, tags and content between a version and its parent."""
     return text_diff(
         _described(parent),
         _described(child),

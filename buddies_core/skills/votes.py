@@ -1,4 +1,4 @@
-"""Votes: who counts, what they amount to, and what that does to a search's order. Pure."""
+"""Decides which votes count, sums them, and applies them to a search's order. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from buddies_core.model.skill import Vote
 from buddies_core.model.skill_views import Tally
 
 WEIGHT = 0.25
-"""How much of its relevance votes can add to a skill, or take from it: guess."""
+"""The fraction of its relevance that votes can add to a skill or take from it: guess."""
 HALF_WEIGHT_RANK = 3
-"""The rank that has half of the effect; a team is small, and many votes are no flood. Guess."""
+"""The rank that has half of the effect; a team is small, and many votes are not a flood. Guess."""
 
 
 class Electorate(Protocol):
-    """Who stands behind an endpoint in a room, and whether they have a vote there."""
+    """Knows the voter behind an endpoint in a room, and whether it may vote there."""
 
     def voter(self, room: RoomName, endpoint: EndpointId) -> str:
         """Return the label of the signer bound to the endpoint, else the endpoint in hex."""
@@ -33,10 +33,10 @@ class Electorate(Protocol):
 
 
 class Signers(Protocol):
-    """Who vouches for whom; see `rooms.rooms.Rooms`."""
+    """Knows the signers that vouch for endpoints; see `rooms.rooms.Rooms`."""
 
     def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
-        """Return whose key vouches for what this endpoint says, if anybody's does."""
+        """Return the signer that vouches for this endpoint's messages, if any."""
 
 
 class Known(Signers, Protocol):
@@ -102,16 +102,16 @@ class KnownAndHeard(EverybodyKnown):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What voters think of a skill."""
+    """The votes on a skill."""
 
     votes: Tally
-    """Of those who count."""
+    """The votes that count."""
     uncounted: Tally
-    """Of voters that are not verified, not known, or that the room's policy does not admit."""
+    """Votes of voters that are not verified, not known, or not admitted by the room's policy."""
 
 
 def standing(votes: Iterable[Vote], room: RoomName, electorate: Electorate) -> Standing:
-    """Return what the votes amount to: one a voter, its newest.
+    """Return the sum of the votes: one per voter, its newest.
 
     A voter with several endpoints has one vote.
     """
@@ -130,10 +130,10 @@ def standing(votes: Iterable[Vote], room: RoomName, electorate: Electorate) -> S
 
 
 def weighed(relevance: float, rank: int) -> float:
-    """Return the relevance as votes see it.
+    """Return the relevance as weighted by votes.
 
-    Votes move a skill among others that answer the query about as well; no number of them makes an
-    answer of what is none.
+    Votes move a skill among others that answer the query about as well; no number of them can make
+    an irrelevant skill relevant.
     """
     return relevance * (1 + WEIGHT * rank / (HALF_WEIGHT_RANK + abs(rank)))
 
