@@ -1,7 +1,7 @@
-"""Whom a search asks in a room that has more members than one search asks. Pure.
+"""Chooses the members to ask in a room with more members than one search asks. Pure.
 
-Members whose history was found to be the same as ours have little to add: what they had then is
-found here. They come last. The others take turns, so that a few searches reach all of them.
+Members whose history was found to be the same as ours have little to add, as what they had then is
+found here; they come last. The other members take turns, so that a few searches reach all of them.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.room import Member
 
 Asked: TypeAlias = tuple[Sequence[RoomName], Member]
-"""A member and the rooms that it is in, too."""
+"""The rooms that a member shares with this node, and the member."""
 
 ComparedAt: TypeAlias = Callable[[RoomName, EndpointId], int | None]
 """Returns when this node last had all that a member had of a room, in wall ms; None if never."""
@@ -20,7 +20,7 @@ ComparedAt: TypeAlias = Callable[[RoomName, EndpointId], int | None]
 SAME_FOR_MS = 600_000
 """Each room compares its history with some member every five minutes."""
 TURNS_MAX = 4096
-"""Members of which it is remembered when they were asked."""
+"""The most members for which the time of asking is remembered."""
 
 
 def never_compared(_room: RoomName, _peer: EndpointId) -> int | None:
@@ -29,7 +29,7 @@ def never_compared(_room: RoomName, _peer: EndpointId) -> int | None:
 
 
 class Choosing:
-    """Remembers who was asked. One event loop owns this."""
+    """Remembers which members were asked. One event loop owns this."""
 
     def __init__(self, compared_at_ms: ComparedAt = never_compared) -> None:
         self._compared_at_ms = compared_at_ms
@@ -39,7 +39,7 @@ class Choosing:
     def choose(
         self, of: Sequence[Asked], wall_ms: int
     ) -> tuple[list[Asked], list[tuple[Member, str]]]:
-        """Return the members to ask, in the order given; and the others, each with the reason."""
+        """Return the members to ask, in the order given, and the rest, each with the reason."""
         if len(of) <= MEMBERS_ASKED_MAX:
             return list(of), []
         ages_ms = {it[1].endpoint: self._compared_for_ms(it, wall_ms) for it in of}

@@ -1,4 +1,4 @@
-"""Fetches in the background what members have announced and this node lacks; see `wanted`."""
+"""Fetches announced contents that this node lacks, in the background; see `wanted`."""
 
 import asyncio
 import logging
@@ -17,11 +17,11 @@ from buddies_core.model.provenance import Trust
 
 FETCHES_AT_ONCE = 4
 STRANGERS_AT_ONCE = 2
-"""Of those. A member that announces a content may take 30 s to give nothing of it."""
+"""The most of these for strangers. A member may announce a content, then take 30 s to give none."""
 CHECK_EVERY_S = 2.0
-"""Members come and go, and nothing tells of it."""
+"""How often to look for new members, as they come and go without notice."""
 DISK_PAUSE_S = 10.0
-"""After the disk has refused a content: members would give it again and again for nothing."""
+"""The pause after the disk refused a content; members would send it repeatedly for nothing."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Completion(Generic[KeyT]):
             rooms: Who is there.
             ask: Asks a member for a content, and keeps it; raises BuddiesError if that did not
                 give it. Returns at once if it is here already.
-            give_up: Is told of what is not asked for any more.
+            give_up: Is told of each content that is no longer asked for.
             clock: The time.
             counters: Count what is given up.
         """
@@ -59,14 +59,14 @@ class Completion(Generic[KeyT]):
         self._work = asyncio.Event()
         self._not_before_s = 0.0
         self.has_left_out = False
-        """Whether something had to make way since that was last looked after."""
+        """Whether any content was displaced since this was last dealt with."""
 
     async def want(
         self, key: KeyT, room: RoomName, author: EndpointId, neighbor: EndpointId | None = None
     ) -> bool:
-        """Ask for a content from now on; return False if others are to be had first.
+        """Ask for a content from now on; return False if other contents take precedence.
 
-        `neighbor` is who brought it in. What has to make way for it is given up.
+        `neighbor` is the peer that brought it in. Contents that it displaces are given up.
         """
         trust = self._rooms.trust(room, author)
         gone = self._wanted.add(key, room, author, trust, neighbor, self._clock.now_s())
@@ -84,7 +84,7 @@ class Completion(Generic[KeyT]):
         return key in self._wanted
 
     def has_room_for(self, author: EndpointId) -> bool:
-        """Return whether one more content of this author makes none other go."""
+        """Return whether one more content of this author would displace no other."""
         return self._wanted.has_room_for(author)
 
     async def run(self) -> None:

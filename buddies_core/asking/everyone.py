@@ -27,13 +27,13 @@ from buddies_core.model.room import Member
 from buddies_core.pb import peer_pb2
 
 ROOMS_IN_REQUEST_MAX = 256
-"""Rooms of one request. Each takes up to 70 bytes of its 128 KiB."""
+"""The most rooms in one request. Each takes up to 70 bytes of its 128 KiB."""
 
 _CAME_LATE = "its answer to the last time this was asked, which came late"
 
 
 class Everyone(Generic[ItemT]):
-    """The members, as searches ask them. One event loop owns this."""
+    """Asks members on behalf of searches. One event loop owns this."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Everyone(Generic[ItemT]):
         said: Callable[[peer_pb2.PeerReply], peer_pb2.SearchReply],
         clock: Clock,
     ) -> None:
-        """Ask by way of `network`; `said` returns what a reply says."""
+        """Ask through `network`; `said` decodes a reply."""
         self._network = network
         self._said = said
         self._clock = clock
@@ -56,7 +56,7 @@ class Everyone(Generic[ItemT]):
         findings: Findings[ItemT],
         here: asyncio.Task[Any],
     ) -> list[Answer[ItemT]]:
-        """Return each one's answer, in order; those that are not worth waiting for are silent.
+        """Return each member's answer, in order; members not worth waiting for count as silent.
 
         Nobody is given up before `here`, this machine's own search, is done.
         """
@@ -110,7 +110,7 @@ class Everyone(Generic[ItemT]):
     def _given_up(
         self, question: Question, task: asyncio.Task[Answer[ItemT]], asked: Asked, waited_s: float
     ) -> Answer[ItemT]:
-        """Return what a member said too late to the same question before, or that it is silent."""
+        """Return a member's late answer to the same question asked before, or that it is silent."""
         rooms, member = asked
         self._patience.gave_up(member, self._clock.wall_ms())
         key = (member.endpoint, tuple(rooms), question.query, question.filter, question.limit)
@@ -133,10 +133,10 @@ class Everyone(Generic[ItemT]):
         request: peer_pb2.PeerRequest,
         findings: Findings[ItemT],
     ) -> Answer[ItemT]:
-        """Ask a member for what it has of rooms; never raises for what a peer does.
+        """Ask a member about rooms; never raises because of a peer's behavior.
 
-        All are named in one request. Those of which it tells nothing are asked about one by one: it
-        then says why, goes on to the newest keys with us, or is too old to know better.
+        One request names all rooms. Rooms that the reply leaves out are asked about one by one: the
+        member then says why, moves to the newest keys with us, or is too old to know better.
         """
         rooms, member = asked
         answer, left = await self._ask_at_once(question, rooms, member, request, findings)
@@ -157,7 +157,7 @@ class Everyone(Generic[ItemT]):
         request: peer_pb2.PeerRequest,
         findings: Findings[ItemT],
     ) -> tuple[Answer[ItemT], Sequence[RoomName]]:
-        """Return what a member has of these rooms, and the rooms that it has left out."""
+        """Return a member's answer about these rooms, and the rooms that it left out."""
         first, *others = rooms
         keys = {it: key for it in others if (key := self._network.key_for(member.endpoint, it))}
         named = (first, *tuple(keys)[: ROOMS_IN_REQUEST_MAX - 1])
@@ -213,7 +213,7 @@ def _silence(waited_s: float) -> str:
 
 
 def _missing(progress: peer_pb2.IndexProgress) -> str:
-    """Return what a member's search can't find yet, as it says."""
+    """Return what a member's search can't find yet, according to its reply."""
     return IndexProgress(
         stored=progress.stored, by_words=progress.by_words, by_meaning=progress.by_meaning
     ).note()

@@ -1,4 +1,4 @@
-"""Fetches what is elsewhere, whole, from whichever member has it."""
+"""Fetches whole items from any member that has them."""
 
 import asyncio
 import logging
@@ -17,12 +17,12 @@ from buddies_core.pb import peer_pb2
 PART_BYTES = 128 << 10
 """The content in one frame, which has at most 256 KiB."""
 VOTES_IN_PART = 256
-"""At some 350 bytes each."""
+"""The votes in one frame, of some 350 bytes each."""
 BACKGROUND_ASK_S = 30.0
-"""For 1 MiB over a slow line."""
+"""The time to fetch 1 MiB over a slow line."""
 HOLDERS_AT_ONCE = 4
-"""Members that are asked first where any may have it. Each that has it sends up to 1 MiB, so not
-all are asked at once; one that has it not is followed by the next at once."""
+"""The number of members asked first if any may have the item. Each holder sends up to 1 MiB, so not
+all are asked at once; if one does not have it, the next is asked at once."""
 ANOTHER_AFTER_S = 0.25
 _HAS_NONE = ""
 
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 def parts(proof: bytes, content: str = "", votes: Sequence[bytes] = ()) -> list[peer_pb2.Part]:
-    """Return the frames that bring a memory or a skill to a peer: its proof, then all else.
+    """Return the frames that bring a memory or a skill to a peer: its proof, then the rest.
 
     `content` is all of it, if the proof has only its beginning.
     """
@@ -82,7 +82,7 @@ class Fetcher:
         """Return what `read` makes of a member's answer.
 
         Raises:
-            BuddiesError: the member has it not, did not answer, or gave something else, which is
+            BuddiesError: the member lacks it, did not answer, or gave something else, which is
                 counted.
         """
         try:
@@ -111,7 +111,7 @@ class Fetcher:
         Ends when all have answered or time is up, whatever they gave.
 
         Args:
-            targets: Whom to ask in which room, the likeliest holders first.
+            targets: The members to ask, each with a room, the likeliest holders first.
             fetch: Asks one of them within a time; raises BuddiesError if that gives nothing.
             is_enough: Whether nobody else need be asked.
             timeout_s: The time for all of them.

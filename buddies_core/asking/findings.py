@@ -1,4 +1,4 @@
-"""What the copies in members' answers to one question hold."""
+"""Reads the copies in members' answers to one question."""
 
 import asyncio
 import logging
@@ -30,18 +30,18 @@ class Findings(ABC, Generic[ItemT]):
 
     @abstractmethod
     async def read(self, admitted: Admitted) -> ItemT | None:
-        """Return what an admitted copy holds; None if it is not to be shown.
+        """Return the item in an admitted copy; None if it must not be shown.
 
         Raises:
-            BuddiesError: it is not what it should be.
+            BuddiesError: the copy is not valid.
         """
 
     async def take(
         self, room: RoomName, source: EndpointId | None, copies: Sequence[peer_pb2.Found]
     ) -> list[Hit[ItemT]]:
-        """Return what the copies of a member hold, without what is not to be shown.
+        """Return the items in a member's copies, without those that must not be shown.
 
-        What is not to be believed is counted. `source` is the member, if it can be asked about
+        Copies that can't be believed are counted. `source` is the member, if it can be asked about
         them.
         """
         hits = []
@@ -51,7 +51,7 @@ class Findings(ABC, Generic[ItemT]):
                 passage = copy.passage if copy.HasField("passage") else None
                 hits.append(Hit(item, credible(copy.score), passage))
             if number % CHECKED_AT_ONCE == 0:
-                await asyncio.sleep(0)  # others have their turn between
+                await asyncio.sleep(0)  # lets other tasks run
         return hits
 
     async def _item(self, room: RoomName, source: EndpointId | None, proof: bytes) -> ItemT | None:

@@ -1,4 +1,4 @@
-"""Requests that outlive the search that began them, and what they bring in the end."""
+"""Keeps requests that outlive the search that began them, and their late answers."""
 
 import asyncio
 import logging

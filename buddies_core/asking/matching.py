@@ -1,4 +1,4 @@
-"""Says of what a search found why, and which part of its text to show."""
+"""Says why each result was found, and which part of its text to show."""
 
 import asyncio
 from collections.abc import Callable, Iterable

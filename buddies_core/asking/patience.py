@@ -1,7 +1,7 @@
-"""How long a search waits for a member once others have answered. Pure.
+"""Decides how long a search waits for a member once other members have answered. Pure.
 
-A search would otherwise last as long as its slowest member: all its time, whenever one has just
-died. One that was given up is waited for only briefly, until it is heard again.
+Otherwise a search would last as long as its slowest member, and use all its time whenever one has
+just died. A member that was given up is waited for only briefly, until it is heard again.
 """
 
 import math
@@ -18,7 +18,7 @@ UNPROVEN_S = 3.0
 """For a member that has answered no search yet: it may have to load its model first, on a machine
 that is busy with other things."""
 ALONE_S = 1.0
-"""Where no other member has answered: without this one nothing comes from anywhere."""
+"""For a member when no other has answered: without it there is no answer at all."""
 IF_SILENT_S = 0.05
 """For a member that was given up, or whose connection is dead. It is answered for nevertheless if
 it is back, as it is asked all the same."""
@@ -29,7 +29,7 @@ REMEMBERED_MAX = 4096
 
 
 class Patience:
-    """What is known of members' answers. One event loop owns this."""
+    """Remembers how members answered. One event loop owns this."""
 
     def __init__(self) -> None:
         self._given_up_at_ms: dict[EndpointId, int] = {}

@@ -1,4 +1,4 @@
-"""What asking members, and those who ask, need from the layers below."""
+"""The ports that asking, and the packages that ask, need from the layers below."""
 
 import asyncio
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class RoomsPort(Protocol):
         """Return a peer's display name, or the start of its id."""
 
     def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
-        """Return whose key vouches for what this endpoint says, if anybody's does."""
+        """Return the signer that vouches for this endpoint's messages, if any."""
 
     def trust(self, room: RoomName, endpoint: EndpointId) -> Trust:
         """Return how far an endpoint is known in the room."""
@@ -79,7 +79,7 @@ class AskPort(Protocol):
 
 
 class SearchPort(AskPort, Protocol):
-    """Asking, by one that waits no longer than it is worth; see `rooms.rooms.Rooms`."""
+    """Asking, for searches that wait no longer than worthwhile; see `rooms.rooms.Rooms`."""
 
     def contact(self, peer: EndpointId) -> Contact | None:
         """Return what this node's connections tell of a peer; None if it never had one."""
@@ -96,7 +96,7 @@ class LocalPort(Protocol[HeadT]):
         """The model that our vectors are made by."""
 
     async def vector(self, query: str, patience_s: float) -> tuple[Vectors | None, str]:
-        """Return the query's vector; or None, and why there is none."""
+        """Return the query's vector, or None and the reason for its absence."""
 
     def vector_of_peer(self, data: bytes, model: bytes) -> Vectors | None:
         """Return the vector that a peer sent, if it can be compared with ours."""

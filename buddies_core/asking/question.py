@@ -1,4 +1,4 @@
-"""A question to the members of rooms, and what each of them says to it. Pure."""
+"""A question to the members of rooms, and their answers. Pure."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +17,7 @@ from buddies_core.model.views import PeerAnswer, PeerSilence
 
 REASON_CHARS_MAX = 200
 SCORE_DIGITS = 4
-"""As many are shown. In the seventh, nodes differ: a score is a float32 on the wire."""
+"""The digits that are shown. Nodes differ in the seventh: a score is a float32 on the wire."""
 
 
 class Item(Protocol):
@@ -45,7 +45,7 @@ ItemT = TypeVar("ItemT", bound=Item)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is asked, here and there."""
+    """A question, as it is asked here and at members."""
 
     query: str
     vector: Vectors | None
@@ -82,7 +82,7 @@ class Hit(Generic[ItemT]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer(Generic[ItemT]):
-    """What a member said; or, in `silence`, why it did not, or not of all rooms."""
+    """A member's answer; `silence` says why it gave none, or not for all rooms."""
 
     member: Member
     hits: Sequence[Hit[ItemT]] = ()
@@ -110,7 +110,7 @@ def scope_of(filter: MemoryFilter, rooms: Sequence[RoomName] = ()) -> Scope:
 def by_member(
     answers: Iterable[Answer[ItemT]],
 ) -> tuple[tuple[PeerAnswer, ...], tuple[PeerSilence, ...]]:
-    """Return who answered and who did not. One that was silent in one of its rooms did not."""
+    """Return who answered and who did not. A member that was silent in any room did not."""
     # By name as well: the endpoint of a 0.1.4 member may not be known.
     members: dict[tuple[EndpointId, str], list[Answer[ItemT]]] = {}
     for answer in answers:
@@ -160,10 +160,10 @@ def in_order(hits: Iterable[Hit[ItemT]]) -> list[Hit[ItemT]]:
 
 
 def credible(relevance: float) -> float:
-    """Return a relevance that a peer claims, within what there can be."""
+    """Return a peer's claimed relevance, limited to the possible range."""
     return min(max(relevance, 0.0), RELEVANCE_MAX) if math.isfinite(relevance) else 0.0
 
 
 def reason_of(error: BuddiesError) -> str:
-    """Return why a peer gave nothing, in words that may be the peer's: cut short."""
+    """Return why a peer gave nothing; the text may be the peer's, so it is cut short."""
     return str(error)[:REASON_CHARS_MAX]

@@ -34,8 +34,8 @@ from buddies_core.pb import peer_pb2
 
 QUERY_BYTES_MAX = 16 << 10
 MODEL_PATIENCE = 2 / 3
-"""The part of a search's time that may pass in waiting for the model. The rest is for the members,
-who could not be asked otherwise."""
+"""The fraction of a search's time spent waiting for the model at most; the rest is for querying
+members."""
 ANSWER_WITHIN_S = 2.0
 """A peer gets an answer by words if the model is not ready by then: it waits 3 s."""
 LEGACY_RELEVANCE = 0.5
@@ -51,7 +51,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard(Generic[ItemT]):
-    """What a search has found, here and at members, and who answered."""
+    """The results of a search, here and at members, and who answered."""
 
     hits: list[Hit[ItemT]]
     """Not merged yet. Those that are here come first, then each member's, in the order of asking:
@@ -105,7 +105,7 @@ class Searching(Generic[ItemT]):
         self._everyone: Everyone[ItemT] = Everyone(network, said, clock)
 
     def close(self) -> None:
-        """End what is still asked of members, which nobody waits for any more."""
+        """End the requests to members that nobody waits for any more."""
         self._everyone.close()
 
     async def search(
@@ -169,7 +169,7 @@ class Searching(Generic[ItemT]):
         vector: bytes = b"",
         model: bytes = b"",
     ) -> tuple[list[Hit[ItemT]], peer_pb2.SearchReply]:
-        """Return what a peer gets of rooms, best first, and a reply that says how it was found.
+        """Return a peer's results from rooms, best first, and a reply that says how it searched.
 
         The peer's vector is used if it is of our model.
 
@@ -198,7 +198,7 @@ class Searching(Generic[ItemT]):
     async def _ask_everywhere(
         self, question: Question, rooms: Sequence[RoomName], findings: Findings[ItemT]
     ) -> tuple[tuple[list[Hit[ItemT]], list[str]], list[Answer[ItemT]]]:
-        """Return what is here, with what there is to note about it; and each member's answer."""
+        """Return the results from here, with notes about them, and each member's answer."""
         asked_of, not_asked = self._to_ask(rooms)
         limit = min(question.limit, self._found_max)
         request = self._request(replace(question, limit=limit))
@@ -214,7 +214,7 @@ class Searching(Generic[ItemT]):
         return here.result(), answers + old.result()
 
     def _to_ask(self, rooms: Sequence[RoomName]) -> tuple[list[Asked], list[tuple[Member, str]]]:
-        """Return whom to ask about which rooms; and the members that are too many, and why."""
+        """Return the members to ask, with their rooms; and the surplus members, with reasons."""
         members: dict[EndpointId, tuple[list[RoomName], Member]] = {}
         for room in rooms:
             for member in members_to_ask(self._rooms, room):

@@ -1,4 +1,4 @@
-"""Contents that members have announced and this node lacks: whom to ask for which, and when. Pure.
+"""Decides which members to ask for announced contents that this node lacks, and when. Pure.
 
 Anybody can announce any number of contents that nobody has, and asking for them must not cost a
 member much. So the table is bounded, by who brought a content in and by who announced it; each
@@ -18,9 +18,9 @@ WANTED_MAX = 1000
 WANTED_PER_NEIGHBOR_MAX = 256
 WANTED_PER_AUTHOR_MAX = 64
 WANTED_FOR_S = 7 * 24 * 3600.0
-"""What nobody gave in a week was never there, or is gone."""
+"""A content that nobody gave in a week never existed, or is gone."""
 MEMBERS_ASKED_MAX = 8
-"""One attempt asks so many members: the author first, then those that were not asked before."""
+"""The most members that one attempt asks: the author first, then members not asked before."""
 MEMBERS_REMEMBERED_MAX = 64
 """So many members that do not have a content are remembered. Further ones are not asked for it."""
 ATTEMPTS_MAX = 6
@@ -119,7 +119,7 @@ class Wanted(Generic[KeyT]):
         return gone
 
     def has_room_for(self, author: EndpointId) -> bool:
-        """Return whether one more content of this author makes none other go."""
+        """Return whether one more content of this author would displace no other."""
         return len(self._wanted) < WANTED_MAX and self._by_author.has_room_for(author)
 
     def forget(self, key: KeyT) -> None:
@@ -136,7 +136,7 @@ class Wanted(Generic[KeyT]):
         return old
 
     def look_around(self) -> None:
-        """Take note of who has come since the last time."""
+        """Note the members that have come since the last time."""
         rooms = {it.room for it in self._wanted.values()}
         present = {room: frozenset(self._present(room)) for room in rooms}
         come = {room: there - self._members.get(room, set()) for room, there in present.items()}
