@@ -1,11 +1,11 @@
-"""Awaiting gRPC so that whoever cancels a call ends that call, and nothing else.
+"""Awaits gRPC so that cancelling a call ends that call and nothing else.
 
 A grpc.aio call that is awaited directly swallows the CancelledError of the awaiting task and raises
 a new one. asyncio does not mind, but anyio recognises the cancellation of a scope by the message of
 the error. It takes an error without that message for a cancellation from outside, lets it through
 the scope, and the task group around it, which is the whole MCP server, ends.
 
-So nothing else in this package awaits a call of gRPC.
+So nothing else in this package awaits a gRPC call.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ async def answer_of(call: aio.Call, answer: Awaitable[object] | None = None) -> 
 
 
 def _overlook(waiting: asyncio.Future[object]) -> None:
-    """Look at an outcome that comes too late, so that asyncio does not log that nobody has."""
+    """Read an outcome that comes too late, so that asyncio does not log it as never retrieved."""
     if not waiting.cancelled():
         waiting.exception()
 

@@ -1,7 +1,7 @@
-"""Whether the daemon did what it was asked for, where privacy hangs on it.
+"""Checks that the daemon did as asked, where privacy depends on it.
 
-A daemon drops a field that it does not know without a word. PROTOCOL keeps such a daemon from being
-asked; this is for the day on which somebody forgets to raise it.
+A daemon silently drops a field that it does not know. PROTOCOL keeps such a daemon from being
+asked; this is for the day when somebody forgets to raise it.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from buddies_core.pb import policy_pb2
 
 EXPIRY_OFF_BY_S = 60.0
-"""Between the question and the answer, and by rounding."""
+"""The allowed difference, due to the time between question and answer and to rounding."""
 
 
 def not_as_asked(daemon: DaemonInfo, what: str) -> str:
-    """Return what to say of a daemon that did `what` in place of what it was asked for."""
+    """Return the error text for a daemon that did `what` instead of what was asked."""
     return (
         f"the daemon (buddies {daemon.version}) does not do what it was asked for: it {what}. "
         "Replace it: buddies-cli daemon restart"
@@ -31,7 +31,7 @@ def not_as_asked(daemon: DaemonInfo, what: str) -> str:
 
 
 def not_as_limited(ticket: str, uses: int | None, expires_s: float | None) -> str:
-    """Return what a ticket is, if it lets in more than was asked for; empty if it does not."""
+    """Return how a ticket admits more than was asked for; empty if it does not."""
     if uses is None and expires_s is None:
         return ""
     invite = decode_ticket(ticket)
@@ -49,7 +49,7 @@ def not_as_limited(ticket: str, uses: int | None, expires_s: float | None) -> st
 def not_as_narrow(
     view: policy_pb2.PolicyView, identities: Sequence[str], *, require_signed: bool
 ) -> str:
-    """Return what the daemon did, if its policy lets in more than was asked for; else nothing."""
+    """Return how the daemon's policy admits more than was asked for; empty if it does not."""
     if require_signed and not view.require_signed:
         return f"lets in what nobody has signed in room {view.room!r}"
     if identities and not view.identities:

@@ -1,7 +1,7 @@
-"""Each call that the daemon takes, as a typed method.
+"""The daemon's calls as typed methods.
 
-Every call has a deadline and raises errors of `errors` alone. A client outlives restarts of the
-daemon: it connects again by itself, and an attached agent is attached again.
+Every call has a deadline and raises only errors of `errors`. A client outlives restarts of the
+daemon: it reconnects by itself, and attaches its agent again.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ class DaemonClient(
     async def connect(
         cls, paths: Paths, timeout_s: float = CONNECT_TIMEOUT_S
     ) -> AsyncIterator[DaemonClient]:
-        """Be connected to a daemon that understands us, until the block ends.
+        """Connect to a daemon of a compatible version until the block ends.
 
         Raises:
-            DaemonUnavailable: none answers.
-            VersionMismatch: one of another version answers.
+            DaemonUnavailable: no daemon answers.
+            VersionMismatch: a daemon of another version answers.
         """
         async with open_connection(paths, timeout_s) as connection:
             client = cls(connection)
@@ -70,7 +70,7 @@ class DaemonClient(
     async def connect_any_version(
         cls, paths: Paths, timeout_s: float = CONNECT_TIMEOUT_S
     ) -> AsyncIterator[DaemonClient]:
-        """Be connected to a daemon of which only `info` and `stop` are sure to work.
+        """Connect to a daemon of any version; only `info` and `stop` are sure to work.
 
         Raises:
             DaemonUnavailable: none answers.
@@ -80,7 +80,7 @@ class DaemonClient(
 
     @property
     def info(self) -> DaemonInfo:
-        """Who answered the last handshake."""
+        """The daemon that answered the last handshake."""
         return self._connection.info
 
     @property
@@ -90,18 +90,18 @@ class DaemonClient(
 
     @property
     def is_there(self) -> bool:
-        """Whether the daemon that has our agent attached runs, as far as can be told unasked."""
+        """Whether the daemon with our agent attached is running, as far as known without asking."""
         return self._connection.is_there
 
     @property
     def version_warning(self) -> str:
-        """What everybody is told while daemon and program are of two versions; empty otherwise."""
+        """The warning to show while daemon and program differ in version; else empty."""
         return outdated(self.info)
 
     async def is_replaceable(self) -> bool:
         """Return whether the daemon is of an older version, and no other process's agent uses it.
 
-        Where that is not clear, it is not.
+        If that is not clear, the answer is no.
         """
         if age_of(self.info) is not Age.OLDER:
             return False
@@ -132,7 +132,7 @@ class DaemonClient(
             agent: Its name.
             user: The name of its user; empty for the daemon's own.
             capabilities: The kinds of tasks that it takes.
-            pid: The process that people know it by, if that is not this one.
+            pid: The process by which people know it, if not this one.
 
         Raises:
             InvalidInput: a name is empty or too long.

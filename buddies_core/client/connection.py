@@ -46,7 +46,7 @@ CALL_TIMEOUT_S = 10.0
 RECONNECT_TIMEOUT_S = 1.0
 """A daemon that is back is found within the longest pause of gRPC, 0.5 s below."""
 CLOSE_GRACE_S = 60.0
-"""For calls that others still make on a connection that closes; no single one waits longer."""
+"""The time that calls in progress have when a connection closes; no single one takes longer."""
 REATTACH_PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
 CLIENT_OPTIONS = (
@@ -69,7 +69,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def sendable() -> Iterator[None]:
-    """Make InvalidInput of what protobuf can't take: half a surrogate pair, a negative number."""
+    """Raise InvalidInput for what protobuf rejects: half a surrogate pair, a negative number."""
     try:
         yield
     except (TypeError, ValueError) as error:
@@ -78,7 +78,7 @@ def sendable() -> Iterator[None]:
 
 @asynccontextmanager
 async def open_connection(paths: Paths, timeout_s: float) -> AsyncIterator[Connection]:
-    """Be connected to the daemon, whatever its version, until the block ends.
+    """Connect to the daemon, of any version, until the block ends.
 
     At the end the agent is detached at once and new calls fail. Calls that other tasks are making
     are answered as long as the daemon answers within a minute; after that they fail too.
@@ -109,9 +109,9 @@ class Connection:
     """A channel to the daemon, and the agent that is attached by it. Use `open_connection`."""
 
     info: DaemonInfo
-    """Who answered the last handshake."""
+    """The daemon that answered the last handshake."""
     inbox: Inbox
-    """What the daemon tells of tasks that wait for the attached agent."""
+    """The daemon's news of tasks that wait for the attached agent."""
     waiting: int
     """How many tasks the attached agent could claim when the last answer was given."""
 
@@ -133,7 +133,7 @@ class Connection:
         self._detached = False
 
     async def shake_hands(self, timeout_s: float) -> None:
-        """Learn who answers.
+        """Learn which daemon answers.
 
         Raises:
             DaemonUnavailable: nobody does.
@@ -192,7 +192,7 @@ class Connection:
         return reply
 
     def _take_in(self, metadata: aio.Metadata | None) -> None:
-        """Take in how many tasks wait, which the daemon says to attached agents alone."""
+        """Note how many tasks wait, which the daemon tells only attached agents."""
         for key, value in metadata or ():
             if key == WAITING_METADATA:
                 self.waiting = int(value)
@@ -200,7 +200,7 @@ class Connection:
     def _was_replaced(self) -> bool:
         """Return whether attaching again is worth trying: to a daemon started this moment.
 
-        That the one before has gone is seen from the stream of the attachment, a moment late.
+        The attachment's stream shows a moment late that the previous daemon has gone.
         """
         self._stream = None
         return self._attachment is not None
@@ -288,14 +288,14 @@ class Connection:
             return stream
 
     async def _next_event(self, stream: AttachStream) -> daemon_pb2.AttachEvent | None:
-        """Return what the daemon tells the attached agent next; None when it has hung up."""
+        """Return the daemon's next event for the attached agent; None when it has hung up."""
         with self._our_errors(CALL_TIMEOUT_S):
             event = await answer_of(stream, stream.read())
         return event if isinstance(event, daemon_pb2.AttachEvent) else None
 
     @property
     def is_there(self) -> bool:
-        """Whether the daemon that has the agent attached runs; it need not be asked for that.
+        """Whether the daemon with the agent attached is running, found out without asking it.
 
         A process that was killed is seen dead before its last thread has closed the socket. False
         where its process can't be seen, as from another container.
@@ -308,7 +308,7 @@ class Connection:
         return ready and self._stream is not None and not self._stream.done()
 
     async def _metadata(self) -> tuple[tuple[str, str], ...]:
-        """Return in whose name a call is made, after making sure that somebody answers it."""
+        """Return the agent's metadata for a call, after making sure that a daemon answers."""
         if not self._is_attached:
             await self._reconnect()
             if self._attachment is not None:

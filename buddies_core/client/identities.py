@@ -9,7 +9,7 @@ from buddies_core.pb import identity_pb2
 from buddies_core.pb.identity_pb2_grpc import IdentitiesStub
 
 COUNT_TIMEOUT_S = 60.0
-"""All that is on disk is looked at to say what is hidden, and gpg may be asked first."""
+"""Counting the hidden items reads everything on disk, and may ask gpg first."""
 
 
 class IdentityCalls:
@@ -22,7 +22,7 @@ class IdentityCalls:
     async def revoke_identity(
         self, label: str, since_ms: int, *, own_too: bool = False
     ) -> RevocationView:
-        """Hide what this identity has said and came here since then; return what that is.
+        """Hide this identity's items that came here since then; return what is hidden.
 
         Raises:
             InvalidInput: the label names no identity, or the time has not come yet.
@@ -36,7 +36,7 @@ class IdentityCalls:
         )
 
     async def restore_identity(self, label: str) -> RevocationView:
-        """Show again what the revocation of this identity has hidden; return what that is.
+        """Show the items hidden by this identity's revocation again; return what they are.
 
         Raises:
             InvalidInput: the label names no identity.

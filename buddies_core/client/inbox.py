@@ -1,4 +1,4 @@
-"""What the daemon tells of tasks that wait for the attached agent, until somebody reads it."""
+"""Keeps the daemon's news of tasks for the attached agent until somebody reads it."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from buddies_core.pb import memory_pb2
 from buddies_core.pb.memory_pb2_grpc import MemoriesStub
 
 SEARCH_MARGIN_S = 2.0
-"""On top of what the search itself may take."""
+"""Added to the time that the search itself may take."""
 
 
 class MemoryCalls:
@@ -123,7 +123,7 @@ class MemoryCalls:
 
         Raises:
             NotFound: there is no such memory.
-            NotAllowed: it is somebody else's.
+            NotAllowed: it belongs to somebody else.
             InvalidInput: several memories have this id.
         """
         with sendable():

@@ -1,4 +1,4 @@
-"""The calls about policies: whom this machine hears in a room."""
+"""The calls about policies, which decide the identities that this machine hears in a room."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PolicyCalls:
 
         Raises:
             NotFound: this machine is not in the room.
-            InvalidInput: this whitelist has not given the cursor.
+            InvalidInput: the cursor is not from this whitelist.
         """
         with sendable():
             request = policy_pb2.GetRequest(room=room, cursor=cursor)
@@ -46,7 +46,7 @@ class PolicyCalls:
 
         Raises:
             NotFound: this machine is not in the room.
-            InvalidInput: an identity is none, or there are too many.
+            InvalidInput: an identity is not valid, or there are too many.
             NotAllowed: it locks this machine's own identity out, and `confirm` is not set.
         """
         with sendable():

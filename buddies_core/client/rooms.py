@@ -1,4 +1,4 @@
-"""The calls about rooms: coming in, leaving, tickets, and what an agent is doing."""
+"""The calls about rooms: joining, leaving, tickets, and an agent's activity."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class RoomCalls:
 
         Raises:
             NotFound: this machine is not in the room.
-            InvalidInput: this list has not given the cursor.
+            InvalidInput: the cursor is not from this list.
         """
         with sendable():
             request = room_pb2.StatusRequest(room=room, cursor=cursor)
@@ -117,11 +117,11 @@ class RoomCalls:
     async def room_ticket(
         self, room: str, *, uses: int | None = None, expires_s: float | None = None
     ) -> TicketReport:
-        """Return what brings others into the room: a ticket, or a new invite to a private one.
+        """Return a ticket to the room, or a new invite if it is private.
 
         Raises:
             NotFound: this machine is not in the room.
-            InvalidInput: such an invite can't be, or the room is open and its ticket never ends.
+            InvalidInput: the invite is not possible, or the room is open and its ticket never ends.
         """
         with sendable():
             request = room_pb2.TicketRequest(room=room, uses=uses, expires_s=expires_s)
@@ -139,7 +139,7 @@ class RoomCalls:
 
         Raises:
             NotFound: this machine is not in the room.
-            InvalidInput: the room is open, or it is not clear who is meant.
+            InvalidInput: the room is open, or a member is ambiguous.
         """
         with sendable():
             request = room_pb2.RotateRequest(

@@ -44,7 +44,7 @@ LOCK_FILE = ".buddies-skills.json"
 LOCK_VERSION = 1
 FILE_MODE = 0o644
 DIFF_COST_MAX = 40_000
-"""Somebody is to read it before they agree; it comes with one answer, see `model.budget`."""
+"""A person must read the diff before they agree; it fits one answer, see `model.budget`."""
 
 
 @dataclass(frozen=True, slots=True)

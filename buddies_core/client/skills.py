@@ -27,7 +27,7 @@ from buddies_core.pb import skill_pb2
 from buddies_core.pb.skill_pb2_grpc import SkillsStub
 
 SEARCH_MARGIN_S = 2.0
-"""On top of what the search itself may take."""
+"""Added to the time that the search itself may take."""
 SIGN_TIMEOUT_S = 60.0
 """A person may be asked for a passphrase."""
 

@@ -1,4 +1,4 @@
-"""The calls about what is kept: exports, imports, backups, checks."""
+"""The calls about the store: exports, imports, backups, checks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from buddies_core.pb.store_pb2_grpc import StoresStub
 IMPORT_TIMEOUT_S = 60.0
 """How long a call with a thousand lines may take: disks may be slow."""
 WHOLE_TIMEOUT_S = 3600.0
-"""Of what reads or writes all that is kept."""
+"""The timeout of a call that reads or writes the whole store."""
 
 
 class StoreCalls:

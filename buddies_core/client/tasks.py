@@ -1,4 +1,4 @@
-"""The calls about tasks: handing work to other agents, doing it, waiting for what comes of it."""
+"""The calls about tasks: handing work to other agents, doing it, waiting for the result."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from buddies_core.pb import task_pb2
 from buddies_core.pb.task_pb2_grpc import TasksStub
 
 WAIT_MARGIN_S = 5.0
-"""On top of what the wait itself may take: the daemon ends it, not the deadline."""
+"""Added to the time of the wait itself, so that the daemon ends it, not the deadline."""
 SUBMIT_TIMEOUT_S = 30.0
 """The requester may be dialled, and fetch a megabyte, before it gives its verdict."""
 
