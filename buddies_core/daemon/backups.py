@@ -1,8 +1,8 @@
-"""Backups of the data directory: made while the daemon runs, brought back while it does not.
+"""Backs up the data directory while the daemon runs, and restores it while it does not.
 
     backup := store/ · node_key · identity_ed25519, if there is one
 
-The search index is not in it: it is made anew from the store.
+The search index is not included: it is rebuilt from the store.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ _STORE = "store"
 
 
 async def back_up(paths: Paths, store: RocksStore, directory: Path) -> BackedUp:
-    """Write all that is kept into a directory that does not exist yet, or is empty.
+    """Write a backup into a directory that is empty or does not exist yet.
 
-    On the same disk most of it takes no space, as files are shared that never change.
+    On the same disk most of it takes no space, as files that never change are shared.
 
     Raises:
-        InvalidInput: the directory is a relative path, or has something in it.
-        StoreError: the disk refused; what was written is gone again.
+        InvalidInput: the directory is a relative path, or is not empty.
+        StoreError: the disk refused; the files written so far were removed.
     """
     if not directory.is_absolute():
         raise InvalidInput(f"{directory} is not a whole path; begin with /")
@@ -66,9 +66,9 @@ def _finish(paths: Paths, draft: Path, directory: Path) -> int:
 
 
 async def restore(paths: Paths, backup: Path, now: datetime) -> str:
-    """Put a backup in the place of what is kept now; return what has been done, for people.
+    """Replace the current store by a backup; return a text that says what was done.
 
-    What was there lies beside it afterwards, as `store.before-DATE`. A key that is there stays.
+    The old store is kept beside it as `store.before-DATE`. An existing key stays.
 
     Raises:
         InvalidInput: there is no backup in that directory.
@@ -82,7 +82,7 @@ async def restore(paths: Paths, backup: Path, now: datetime) -> str:
             await asyncio.to_thread(_copy, backup, draft)
             async with RocksStore.open(draft) as store:
                 memories = store.count_memories()
-                await store.change_id()  # The index has what came after the backup.
+                await store.change_id()  # The index holds items newer than the backup.
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise

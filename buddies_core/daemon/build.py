@@ -1,4 +1,4 @@
-"""Everything the daemon is made of, made in order and closed backwards."""
+"""Builds all parts of the daemon in order, and closes them in reverse."""
 
 import asyncio
 import contextlib
@@ -64,7 +64,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What `run` sets going: both doors, and what works behind them."""
+    """The parts that `run` starts: both doors, and the loops behind them."""
 
     inbound: Inbound
     history: History
@@ -78,7 +78,7 @@ class Parts:
     embedder: Embedder
 
     def loops(self) -> tuple[Coroutine[Any, Any, None], ...]:
-        """Return what runs for as long as the daemon does."""
+        """Return the loops that run for as long as the daemon does."""
         return (
             self.store.upgrade(),
             self.inbound.run(),
@@ -94,7 +94,7 @@ class Parts:
 async def build(
     config: Config, stop: asyncio.Event, outside: Outside | None = None
 ) -> AsyncIterator[Parts]:
-    """Open the store, the endpoint, the rooms and all between them; close them backwards.
+    """Open the store, the endpoint, the rooms and all between them; close them in reverse.
 
     The caller holds the data directory's lock. Setting `stop` is left to the Stop request.
 
@@ -332,7 +332,7 @@ async def build(
 
 
 async def _another_peer(store: RocksStore, endpoint: EndpointId) -> tuple[str, ...]:
-    """Return what to say if this machine's key is not that of its last start."""
+    """Return the warning if this machine's key differs from that of its last start."""
     with contextlib.suppress(StoreError):  # A full disk is told where it matters.
         before = store.peer_before(endpoint)
         await store.note_peer(endpoint)

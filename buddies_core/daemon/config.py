@@ -29,17 +29,17 @@ class Config:
     legacy: bool
     """Whether this node talks with peers of buddies 0.1.4."""
     model: Export | Multilingual | None
-    """What turns texts into vectors; None for the model that comes with buddies."""
+    """The model that turns texts into vectors; None for the one that comes with buddies."""
     quotas: Quotas = DEFAULT_QUOTAS
     """How much of the disk a room and an author may use."""
     history: KeptHistory = KeptHistory.ALL
-    """What is fetched of what was said in rooms before they are joined."""
+    """How much of a room's history from before joining is fetched."""
     environ: Mapping[str, str] = field(repr=False)
-    """For the signer, the log and the programs that run: with what the settings' file adds."""
+    """The environment of signer, log and child programs, with the settings file's additions."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Config":
-        """Return what the variables say, and where they are not set what config.toml says.
+        """Return the configuration from the variables, else from config.toml.
 
         Raises:
             InvalidInput: one of them has a value that is not valid; the text names it, or the line.

@@ -1,4 +1,4 @@
-"""Keeps the daemon's heap small: what one thread has freed serves the others."""
+"""Keeps the daemon's heap small by letting threads reuse each other's freed memory."""
 
 import ctypes
 

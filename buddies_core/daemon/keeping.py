@@ -1,4 +1,4 @@
-"""What can be asked of the store as a whole: a backup, and whether it is sound."""
+"""Backs up and verifies the store as a whole."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Keeping:
     store: RocksStore
 
     async def back_up(self, directory: str) -> BackedUp:
-        """Write all that is kept into a directory; raises as `backups.back_up`."""
+        """Write a backup into a directory; raises as `backups.back_up`."""
         return await back_up(self.paths, self.store, Path(directory))
 
     def verify(self) -> AsyncIterator[Verified]:

@@ -1,4 +1,4 @@
-"""What a daemon stands on: clock, chance, disk, network and model. Tests replace them."""
+"""A daemon's surroundings: clock, randomness, disk, network and model. Tests replace them."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager

@@ -17,7 +17,7 @@ from buddies_core.rpc.server import serve
 from buddies_core.store.rocks import RocksStore
 
 LOOK_EVERY_S = 2.0
-"""Whether the data directory is still there. Commits look by themselves."""
+"""How often to check that the data directory still exists. Commits check it themselves."""
 CLOSE_DEADLINE_S = 15.0
 """An endpoint takes 3 s to close while a dial is pending; measured."""
 
@@ -43,7 +43,7 @@ async def run(config: Config) -> None:
                 parts.embedder.warm()
                 log.info("daemon_ready pid=%d socket=%s", os.getpid(), config.paths.socket)
                 await stop.wait()
-                # What is acknowledged is on disk: better gone than hanging for ever.
+                # Acknowledged data is on disk, so exiting is better than hanging for ever.
                 loop.call_later(CLOSE_DEADLINE_S, _give_up)
             for task in working:
                 task.cancel()
@@ -51,10 +51,10 @@ async def run(config: Config) -> None:
 
 
 async def _watch(paths: Paths, store: RocksStore, stop: asyncio.Event) -> None:
-    """Return when the daemon is to end.
+    """Return when the daemon should end.
 
     Raises:
-        StoreGone: what it keeps was deleted or replaced under it.
+        StoreGone: its data was deleted or replaced while it ran.
     """
     lock = identity(paths.lock)
     while not stop.is_set():

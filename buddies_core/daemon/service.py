@@ -1,4 +1,4 @@
-"""What the daemon says of itself, and the way to end it."""
+"""Reports on the daemon itself, and ends it on request."""
 
 import asyncio
 import itertools
@@ -27,12 +27,12 @@ from buddies_core.trust.twin import Twin
 
 AUTHORS_SHOWN = 10
 NEARLY_FULL = 0.9
-"""From which part of a quota on it is warned of."""
+"""The fraction of a quota from which a warning is given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonSelf:
-    """The daemon as a thing that can be asked about."""
+    """Answers questions about the daemon."""
 
     config: Config
     signer: SignerState
@@ -53,7 +53,7 @@ class DaemonSelf:
     stop: asyncio.Event
 
     def info(self) -> DaemonInfo:
-        """Return who this is."""
+        """Return the identity of this daemon."""
         return DaemonInfo(
             protocol=PROTOCOL,
             version=__version__,
@@ -70,7 +70,7 @@ class DaemonSelf:
         )
 
     async def status(self) -> DaemonStatus:
-        """Return how it is."""
+        """Return the state of this daemon."""
         disk = await self._disk()
         return DaemonStatus(
             info=self.info(),
@@ -131,12 +131,12 @@ class DaemonSelf:
         )
 
     def request_stop(self) -> None:
-        """Begin to end the daemon, and return at once."""
+        """Start shutting the daemon down, and return at once."""
         self.stop.set()
 
 
 def disk_warnings(disk: DiskUse) -> tuple[str, ...]:
-    """Return what is to be said of rooms and authors that have used nearly all they may."""
+    """Return warnings about rooms and authors that have nearly used up their quotas."""
     nearly_full = [
         (f"room {used.name!r}", used.bytes, "room_quota", disk.room_quota)
         for used in disk.rooms

@@ -28,7 +28,7 @@ from buddies_core.trust.revocations import Revocations
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SkillParts:
-    """What the doors need of it, and what works behind them."""
+    """The parts that the doors need, and the loops behind them."""
 
     skills: Skills
     search: SkillSearch
@@ -52,7 +52,7 @@ async def open_skills(
     legacy: LegacyPort | None,
     compared_at_ms: ComparedAt,
 ) -> AsyncIterator[SkillParts]:
-    """Give the skills of this node, found by an index of their own.
+    """Provide this node's skills, with a search index of their own.
 
     Raises:
         StoreError: the index's directory can't be written.
