@@ -107,10 +107,10 @@ def proof_line(proof: bytes) -> bytes:
 
 
 def parse_line(room: RoomName, line: bytes) -> Line:
-    """Return what a line says that is to be imported into this room.
+    """Parse a line that is to be imported into this room.
 
     Raises:
-        InvalidInput: it is not such a line; the text says what is wrong.
+        InvalidInput: the line is not valid; the text says what is wrong.
     """
     try:
         fields = json.loads(line)

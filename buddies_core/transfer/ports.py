@@ -1,4 +1,4 @@
-"""What exports and imports need from the layers below."""
+"""The ports that exports and imports need from the layers below."""
 
 from typing import Protocol
 
@@ -82,7 +82,7 @@ class SkillsPort(Protocol):
 
 
 class HiddenPort(Protocol):
-    """What is not to be handed on; see `memory.hidden.Hidden`."""
+    """The items that must not be handed on; see `memory.hidden.Hidden`."""
 
     def hides(self, item: Memory | Skill | Vote) -> bool:
-        """Return whether this is not to be shown, nor to be handed on."""
+        """Return whether this must not be shown or handed on."""

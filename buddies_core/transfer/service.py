@@ -1,7 +1,7 @@
 """Writes a room as lines, and reads lines into a room.
 
-Nothing that is imported is broadcast: members get it by the room's history. Each line is admitted
-like what a member says, so an import can be repeated, and then goes on where it broke off.
+Imported items are not broadcast: members get them through the room's history. Each line is admitted
+like a member's message, so an interrupted import can be repeated and continues where it stopped.
 """
 
 import asyncio
@@ -31,10 +31,10 @@ from buddies_core.transfer.ports import (
 )
 
 RECORDS_AT_ONCE = 100
-"""Each may be 1 MiB."""
+"""The number of records read at once; each may be 1 MiB."""
 BATCH_BYTES = 1 << 20
 LINES_MAX = 1000
-"""Of one call."""
+"""The most lines in one call."""
 
 
 class Transfer:
@@ -60,8 +60,8 @@ class Transfer:
     async def export(self, room: RoomName) -> AsyncIterator[Exported]:
         """Yield a room's memories, skills and votes as lines, by their times, a few at once.
 
-        What comes meanwhile with a later time is among them. Hidden ones are left out, damaged ones
-        are named.
+        Items that arrive meanwhile with a later time are included. Hidden ones are left out,
+        damaged ones are named.
 
         Raises:
             NotFound: nothing is kept of such a room.
@@ -95,12 +95,12 @@ class Transfer:
     async def import_lines(
         self, room: RoomName, lines: Sequence[bytes], *, agent: str, user: str
     ) -> Imported:
-        """Take lines into a room that this node is in; say of each that is refused why.
+        """Import lines into a room that this node is in; give a reason for each refused line.
 
         Raises:
             NotFound: this node is not in the room.
             InvalidInput: there are too many.
-            StoreError: the disk refused; lines before it may have been taken in.
+            StoreError: the disk refused; earlier lines may have been imported.
         """
         if room not in self._rooms.joined():
             raise NotFound(f"this machine is not in room {room!r}; join it first")
@@ -133,7 +133,7 @@ class Transfer:
         return Imported(imported=counts[True], known=counts[False], refused=tuple(refused))
 
     async def _take(self, room: RoomName, line: Line, agent: str, user: str) -> bool:
-        """Take in a line; return whether it was news."""
+        """Import a line; return whether it was new."""
         match line:
             case Plain():
                 return await self._take_plain(room, line, agent, user)
