@@ -1,4 +1,4 @@
-"""What a caller sent, parsed: InvalidInput names the field and says what may stand there."""
+"""Parses callers' arguments; InvalidInput names the field and the values that it takes."""
 
 import math
 import re
@@ -124,7 +124,7 @@ def page_chars(value: int) -> int:
 
 
 def query(text: str) -> str:
-    """Return what is searched for."""
+    """Return the text to search for."""
     if len(text) > QUERY_CHARS_MAX:
         raise InvalidInput(
             f"query has {len(text)} characters, at most {QUERY_CHARS_MAX} are allowed; ask for"
@@ -144,7 +144,7 @@ def search_timeout_s(value: float) -> float:
 
 
 def filter_tags(values: Sequence[str]) -> tuple[str, ...]:
-    """Return the tags of which a list or a search looks for any."""
+    """Return the tags of a list or a search, of which an item must have any."""
     if len(values) > TAGS_MAX:
         raise InvalidInput(
             f"{len(values)} tags are asked for, and at most {TAGS_MAX} can be at once;"

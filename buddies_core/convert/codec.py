@@ -60,7 +60,7 @@ def from_proto(message: MessageT, into: type[ValueT]) -> ValueT:
 
     Raises:
         TypeError: such a message does not have the same fields as such a value.
-        ValueError: a text is none that its field may have, such as an unknown kind or no id.
+        ValueError: a text is not valid for its field, such as an unknown kind or a malformed id.
     """
     plan = _PLANS.get((into, type(message))) or _plan(into, type(message))
     value: ValueT = plan.make(**{name: read(message) for name, read in plan.reads})
@@ -156,7 +156,7 @@ def _places(message: type[Message]) -> Iterator[_Place]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shape:
-    """What a field of the value has one or several of."""
+    """The type of a field's value, or of its elements."""
 
     cases: tuple[Any, ...]
     """More than one type if it is a union of dataclasses."""

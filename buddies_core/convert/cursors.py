@@ -1,4 +1,4 @@
-"""Cursors: where a list goes on, as a text that callers hand back as they got it.
+"""Cursors: texts that say where a list continues; callers return them unchanged.
 
     memory   := at_s "." hex of the memory's key
     skill    := hash "." room
@@ -107,7 +107,7 @@ def identity_cursor(label: str) -> str:
 
 
 def refused(cursor: str) -> InvalidInput:
-    """Return what is said of a cursor that this list can't go on from."""
+    """Return the error for a cursor from which this list can't continue."""
     return InvalidInput(
         f"cursor {cursor[:80]!r} is not one that this list has given; leave it out to begin anew"
     )
