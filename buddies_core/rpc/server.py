@@ -36,12 +36,12 @@ from buddies_core.rpc.tasks import TasksRpc, TasksService
 from buddies_core.rpc.waiting import WaitingWithAnswers
 
 GRACE_S = 2.0
-"""For calls that are being answered when the server closes."""
+"""The time that calls in progress have when the server closes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """All that can be asked for at the socket."""
+    """The services that the socket offers."""
 
     daemon: DaemonService
     rooms: RoomsService
