@@ -46,7 +46,7 @@ class Copies:
         Its hash and its signature have been checked, except for the hash of a truncated skill.
 
         Raises:
-            SkillRejected: one of them is wrong, or the message holds no skill, or a too large one.
+            SkillRejected: one of them is wrong, or the message holds no skill, or too large a one.
         """
         try:
             return await self._skill(admitted)
