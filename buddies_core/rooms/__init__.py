@@ -1,5 +1,5 @@
 """Rooms: joining and leaving them, speaking in them, and who is present.
 
-Not here: whether a message is believed (`trust`), and what it says about memories, skills or
-tasks.
+Not here: deciding whether to believe a message (`trust`), and what messages say about memories,
+skills or tasks.
 """

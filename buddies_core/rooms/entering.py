@@ -1,4 +1,4 @@
-"""What a join begins with: an open room by its name, a new private one, or one by its invite."""
+"""The first step of a join: an open room by its name, a new private one, or one by its invite."""
 
 import secrets
 from typing import TypeAlias
@@ -34,18 +34,18 @@ async def record_of(
     private: bool,
     history: KeptHistory | None,
 ) -> RoomRecord:
-    """Return what a room is that this node is about to enter; nothing is kept of it yet.
+    """Return the record of a room that this node is about to enter; nothing is stored yet.
 
     Raises:
-        InvalidInput: something of another private room is kept here under the invite's name.
+        InvalidInput: data of another private room is stored here under the invite's name.
         NotAllowed: the inviter refuses the invite.
-        Unreachable: no inviter answered until `until_s`, which is the event loop's time.
+        Unreachable: no inviter answered by `until_s`, in the event loop's time.
     """
     room_id = open_room_id(name)
     state: PrivateState | None = None
     if isinstance(way_in, Invite):
         room_id = way_in.room_id
-        await check_claim(name, room_id, host.store)  # It must not cost a use to learn this.
+        await check_claim(name, room_id, host.store)  # Before a use is spent.
         state = await redeem(way_in, host, until_s)
     elif private:
         founding = Founding(host.endpoint, secrets.token_bytes(NONCE_BYTES))
@@ -62,10 +62,10 @@ async def record_of(
 
 
 def check_same(known: Room, way_in: WayIn, *, private: bool) -> None:
-    """Check that what is asked for is the room that this node is in under that name.
+    """Check that the requested room is the one this node is in under that name.
 
     Raises:
-        InvalidInput: it is another.
+        InvalidInput: it is a different room.
     """
     name = known.name
     leave = f"leave it first (buddies-cli leave {name}), or choose another name"

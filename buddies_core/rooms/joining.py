@@ -1,4 +1,4 @@
-"""Getting into a room by way of peers that may be off, slow, or not in it."""
+"""Joining a room through peers that may be off, slow, or not in it."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -15,20 +15,20 @@ from buddies_core.rooms.room import Room
 
 JOIN_DEADLINE_S = 10.0
 MORE_PEERS_WITHIN_S = 3.0
-"""A dial over a relay may take two seconds."""
+"""For a node that already has neighbors; a dial over a relay may take two seconds."""
 
 OTHERS_WITHIN_S = 0.5
-"""How long the ticket's other peers have once one is reached: what one of them refuses is worth
-telling, and on a busy machine they have as long again as the first one took."""
+"""How long the ticket's other peers have once one is reached, so that refusals can be reported. On
+a busy machine they have as long again as the first one took."""
 
 REACHABLE_WITHIN_S = 3.0
-"""iroh knows its relay 2.75 to 2.95 s after it was bound (measured)."""
+"""iroh knows its relay 2.75 to 2.95 s after it is bound (measured)."""
 
 
 async def wait_reachable(room: str, network: NetworkPort, until_s: float) -> tuple[str, ...]:
-    """Return once a ticket brings others in from anywhere, or `until_s` with a warning.
+    """Return once a ticket works from anywhere, or at `until_s` with a warning.
 
-    `until_s` is the event loop's time. Where the address is complete already it returns at once.
+    `until_s` is the event loop's time. If our address is complete already, return at once.
     """
     left_s = max(0.0, until_s - asyncio.get_running_loop().time())
     if await network.wait_reachable(left_s):
@@ -45,11 +45,11 @@ async def find_neighbor(
 ) -> tuple[DialAttempt, ...]:
     """Dial all these peers at once, and return as soon as one has let us in.
 
-    Peers that have not answered by then are not waited for. With no peers it returns at once.
+    Do not wait for peers that have not answered by then. With no peers, return at once.
     `until_s` is the event loop's time.
 
     Raises:
-        Unreachable: none of them let us in until then; the text says what each did.
+        Unreachable: none of them let us in by then; the text says what each did.
     """
     if not peers:
         return ()
@@ -63,7 +63,7 @@ async def find_neighbor(
             task.cancel()
     if is_in:
         return tried
-    # A peer that was reached and then kept silent has no such topic: 0.1.4 never says so.
+    # A reached peer that stays silent does not have the topic: 0.1.4 never says so.
     silent = "was reached, but did not let us in: is it in this room?"
     tried = tuple(
         replace(attempt, reached=False, outcome=silent) if attempt.reached else attempt
@@ -79,11 +79,11 @@ async def find_neighbor(
 async def dial_more(
     room: Room, peers: Sequence[PeerAddress], until_s: float
 ) -> tuple[DialAttempt, ...]:
-    """Dial all these peers at once, for a room that we are in; never raises for what a peer does.
+    """Dial all these peers at once, for a room that we are in; no peer can make it raise.
 
-    Returns soon after one is reached, as that leads to the others. A node that has neighbors
-    already waits for 3 s only: an agent that begins each day with its old ticket is not to wait
-    for its author.
+    Return soon after one is reached, as that one leads to the others. A node that already has
+    neighbors waits for only 3 s: an agent that begins each day with its old ticket need not wait
+    for the author of the ticket.
     """
     began_s = asyncio.get_running_loop().time()
     if room.line.has_neighbor:
@@ -113,14 +113,14 @@ def missed(tried: Sequence[DialAttempt]) -> tuple[str, ...]:
 
 
 def describe(tried: Sequence[DialAttempt]) -> str:
-    """Return what was tried in words, peer by peer."""
+    """Return a description of the dial attempts, peer by peer."""
     return "; ".join(f"peer {short(attempt.endpoint)} {attempt.outcome}" for attempt in tried)
 
 
 async def _wait(
     is_enough: Callable[[], bool], tasks: Sequence[asyncio.Task[Any]], until_s: float
 ) -> None:
-    """Wait until it is enough, all tasks are done, or time is up."""
+    """Wait until enough tasks are done, all are done, or time is up."""
     loop = asyncio.get_running_loop()
     pending = set(tasks)
     while pending and not is_enough() and (left_s := until_s - loop.time()) > 0:

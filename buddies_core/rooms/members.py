@@ -1,4 +1,4 @@
-"""The members of one room: who is here now, and who was. One event loop owns this."""
+"""The present and former members of one room. One event loop owns this."""
 
 import logging
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from buddies_core.trust.admitted import Admitted
 
 FORGET_MEMBER_AFTER_MS = 30 * 24 * 3600 * 1000
 TICKET_MEMBERS_MAX = 4
-"""Besides ourselves: enough that one of them is on, few enough for a line of text."""
+"""Members on a ticket besides ourselves: enough that one is on, few enough for a line of text."""
 TICKET_MEMBERS_ASKED = 64
 """Members whose addresses are looked up for a ticket, the most trusted first."""
 AWAY_SHOWN_MAX = 16
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class Members:
-    """What members say of themselves, in memory and on disk."""
+    """The presences of the members, in memory and on disk."""
 
     def __init__(self, room: RoomRecord, host: Host) -> None:
         self._room = room
@@ -43,7 +43,7 @@ class Members:
         )
 
     async def heard(self, admitted: Admitted, age_s: float) -> None:
-        """Take in a member's presence, as a broadcast or as a copy of that age.
+        """Process a member's presence, from a broadcast or from a copy of that age.
 
         Raises:
             StoreError: the disk refused.
@@ -52,8 +52,8 @@ class Members:
         assert trailer is not None, "admission lets no presence pass without a trailer"
         assert isinstance(body, Presence)
         host, sender = self._host, trailer.sender
-        # Gossip takes the fastest way. A peer at the other end of a connection is no neighbor's
-        # invention, whichever neighbor was the first to bring its word.
+        # Gossip takes the fastest path. A peer that we are connected to was not made up by a
+        # neighbor, whichever neighbor was the first to deliver its message.
         told_by = sender if self._is_connected(sender) else admitted.told_by
         if trailer.address is not None:
             host.network.learn(PeerAddress(sender, trailer.address), Source.SIGNED, told_by)
@@ -65,7 +65,7 @@ class Members:
         heard_at_ms = wall_ms - int(age_s * 1000)
         forgotten = self.last_seen.note(sender, trailer.address, heard_at_ms, body.name, told_by)
         standing = self.last_seen.standing(sender)
-        # To be a member of a private room takes its secret.
+        # A member of a private room must know its secret.
         rank = CHOSEN if self._room.private else standing
         host.network.rank(sender, rank)
         is_here = self.presences.heard(
@@ -92,11 +92,11 @@ class Members:
                 await host.store.delete_presence(self._room.room_id, gone)
 
     async def left(self, sender: EndpointId, sent_at_ms: int) -> None:
-        """Take in that a member goes; an older presence of it counts for nothing from now on."""
+        """Process a leave; from now on older presences of that member are ignored."""
         if self.presences.left(sender, sent_at_ms):
             log.info("member_left room=%s peer=%s", self._room.name, short(sender))
         mark = self._mark(sender)
-        if self._host.store.watermark(mark):  # A stranger's leave is not worth a place on disk.
+        if self._host.store.watermark(mark):  # A stranger's leave is not worth storing.
             await self._host.store.raise_watermark(mark, sent_at_ms)
         else:
             self._host.counters["leaves_of_strangers"] += 1
@@ -106,7 +106,7 @@ class Members:
         return contact is not None and contact.lost_s is None
 
     def in_touch(self, member: Member) -> Member:
-        """Return the member with the way to it, and since when it is silent, if it is."""
+        """Return the member with the path to it and, if it is silent, since when."""
         heard_s = self.presences.heard_s(member.endpoint)
         if heard_s is None:  # This node, and 0.1.4 peers, which may say nothing for minutes.
             return member
@@ -116,9 +116,9 @@ class Members:
         )
 
     def away(self, is_member: Callable[[EndpointId], bool] | None) -> tuple[AwayMember, ...]:
-        """Return the members that were here last and may come back, the latest first.
+        """Return the absent members that may come back, most recently heard first.
 
-        In a private room, `is_member` says who may.
+        In a private room, `is_member` decides whether one may come back.
         """
         host = self._host
         oldest_ms = host.clock.wall_ms() - FORGET_MEMBER_AFTER_MS
@@ -134,16 +134,16 @@ class Members:
         return tuple(islice(gone, AWAY_SHOWN_MAX))
 
     def reachable(self) -> tuple[PeerAddress, ...]:
-        """Return where to reach members that may let somebody in while this node is off."""
+        """Return the addresses of members that may let in newcomers while this node is off."""
         most = self.presences.most_trusted(TICKET_MEMBERS_ASKED)
         known = (PeerAddress(peer, self._host.network.vouched(peer)) for peer in most)
         usable = (it for it in known if it.info.direct or it.info.relay_url)
         return tuple(islice(usable, TICKET_MEMBERS_MAX))
 
     def _age_s(self, sender: EndpointId, sent_at_ms: int) -> float:
-        """Return how old a presence is at least, as far as this node has heard of it before.
+        """Return the minimum age of a presence, as far as this node has heard it before.
 
-        Since a restart it is known from disk alone: the last presence of a member, replayed, counts
+        After a restart only the disk knows this: a member's last presence, when replayed, counts
         for as long as it would have counted without the restart.
         """
         newest_ms = self._host.store.watermark(self._mark(sender))

@@ -35,7 +35,7 @@ PRESENCE_EVERY_S = 30.0
 REUNITE_EVERY_S = 5.0
 DIAL_TIMEOUT_S = 8.0
 GREETINGS_MAX = 16
-"""Neighbors that wait to be asked for the members; further ones will be met by their presence."""
+"""The most neighbors that wait to be asked for the members; presences introduce the others."""
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Room:
         self.joined_by: set[UUID] = set()
         self.left_by: set[UUID] = set()
         self.statuses: dict[str, AgentPresence] = {}
-        """What our own agents said they were doing, by agent name."""
+        """What our own agents last said they were doing, by agent name."""
         self.agents: tuple[AgentPresence, ...] = ()
         """Our own agents, as the members see them."""
         self._host = host
@@ -63,14 +63,14 @@ class Room:
         self._dialling: set[EndpointId] = set()
         self._moved = asyncio.Event()
         self._introduced = False
-        """Whether the swarm that we are in has heard our Join."""
+        """Whether our current swarm has heard our Join."""
         keyring = keyring_of(record, host)
         self._keyring = keyring
         self.line = RoomLine(record, keyring, host)
         self.epochs = (
             Epochs(keyring, self.line, self.presences, self._last_seen, host) if keyring else None
         )
-        """What makes it private; None for an open room."""
+        """The epochs of a private room; None for an open room."""
         self._legacy = host.legacy.enter(self.room_id) if host.legacy and not keyring else None
         self._greetings: asyncio.Queue[EndpointId] = asyncio.Queue(GREETINGS_MAX)
 
@@ -81,15 +81,15 @@ class Room:
             group.create_task(self._keep_together())
             group.create_task(self._keep_greeting())
 
-    # What this node says
+    # What this node sends
 
     def announce(self, agents: tuple[AgentPresence, ...]) -> None:
-        """Tell the members soon who is here, because it has changed."""
+        """Tell the members soon that our agents have changed."""
         self.agents = agents
         self.line.say_again.set()
 
     def ticket(self) -> Ticket:
-        """Return what brings somebody in: by us, or by members while we are off."""
+        """Return a ticket to the room, by way of us, or of other members while we are off."""
         me = self._host.network.address()
         return Ticket(self.name, TopicId(self.room_id), (me, *self._members.reachable()))
 
@@ -107,16 +107,16 @@ class Room:
         return tuple(map(self._host.bindings.shown, present))
 
     def members_in_touch(self) -> tuple[Member, ...]:
-        """Return `members`, each with the way to it and since when it is silent, if it is."""
+        """Return `members`, each with the path to it and, if it is silent, since when."""
         return tuple(map(self._members.in_touch, self.members()))
 
     def away(self) -> tuple[AwayMember, ...]:
-        """Return the members that were here last and may come back, the latest first."""
+        """Return the absent members that may come back, most recently heard first."""
         is_member = self.epochs.keyring.is_member if self.epochs else None
         return self._members.away(is_member)
 
     def warnings(self) -> tuple[str, ...]:
-        """Return what is to be known about this node's place in the room."""
+        """Return warnings about this node's place in the room."""
         warnings = self._host.gate.warnings_of(self.room_id)
         return (*warnings, *self.epochs.warnings()) if self.epochs else warnings
 
@@ -129,11 +129,11 @@ class Room:
         return self.presences.has(endpoint) or self._last_seen.name_of(endpoint) is not None
 
     def is_known(self, endpoint: EndpointId) -> bool:
-        """Return whether a peer that spoke in this room is no stranger there."""
+        """Return whether a peer that spoke in this room is known, and not a stranger."""
         return self.epochs is not None or self._last_seen.is_known(endpoint)
 
     def heard_of(self) -> tuple[EndpointId, ...]:
-        """Return the peers that were ever heard in this room, present or not."""
+        """Return all peers ever heard in this room, present or not."""
         return tuple(self._last_seen.since(0))
 
     async def ask(
@@ -143,22 +143,22 @@ class Room:
         way = self.epochs or self.line
         return await way.ask(peer, request, timeout_s)
 
-    # What happens to it
+    # What the room receives
 
     async def hear(self, content: bytes, told_by: EndpointId) -> Admitted:
-        """Return the message in a broadcast that this neighbor has delivered; raises as `admit`."""
+        """Return the message in a broadcast that a neighbor delivered; raises as `admit` does."""
         message = opened(self.line, content, self._host.counters)
         admitted = await self.admit(message, told_by)
         check_epoch(admitted, self._keyring, self._host.counters)
         return admitted
 
     async def admit(self, proof: bytes, told_by: EndpointId | None = None) -> Admitted:
-        """Return the message that was said in this room; a copy or, opened, a broadcast.
+        """Return the message in a copy, or in a broadcast that has been opened.
 
-        `told_by` is the peer that has handed it on.
+        `told_by` is the peer that forwarded it.
 
         Raises:
-            Rejected: it is not what its author said in this room.
+            Rejected: it is not a message that its author sent in this room.
         """
         admitted = await self._host.admission.admit(self.name, self.room_id, proof, told_by)
         hears_unsigned = self._legacy is not None
@@ -167,25 +167,25 @@ class Room:
         return admitted
 
     def on_neighbor_up(self, peer: EndpointId) -> None:
-        """Take note of a neighbor; a new one is asked who else is here."""
+        """Note that a neighbor is connected; ask a new one for the members."""
         self.line.neighbor_up()
         if not self.presences.has(peer) and not self._greetings.full():
             self._greetings.put_nowait(peer)
 
     def meet_again(self) -> None:
-        """Ask the neighbors who is here, as not all that was said of it has been heard."""
+        """Ask the neighbors for the members, because some messages were missed."""
         for peer in self.line.neighbors():
             if not self._greetings.full():
                 self._greetings.put_nowait(peer)
 
     def on_neighbor_down(self, peer: EndpointId) -> None:
-        """Take note that a neighbor is gone."""
+        """Note that a neighbor is gone."""
         if self.line.neighbor_down():
             self._introduced = False
             self._reunion.reset()
 
     async def on_presence(self, admitted: Admitted, age_s: float = 0.0) -> None:
-        """Take in a member's presence, as a broadcast or as a copy of that age."""
+        """Process a member's presence, from a broadcast or from a copy of that age."""
         trailer = admitted.trailer
         assert trailer is not None, "admission lets no presence pass without a trailer"
         if trailer.sender == self._host.endpoint:
@@ -196,13 +196,13 @@ class Room:
             await self._members.heard(admitted, age_s)
 
     async def on_leave(self, sender: EndpointId, sent_at_ms: int) -> None:
-        """Take in that a member goes; an older presence of it counts for nothing from now on."""
+        """Process a leave; from now on older presences of that member are ignored."""
         await self._members.left(sender, sent_at_ms)
 
-    # Getting in, and finding the others again
+    # Joining, and finding the members again
 
     async def dial(self, address: PeerAddress) -> DialAttempt:
-        """Connect to a peer, ask it who is in the room, and join by way of it."""
+        """Connect to a peer, ask it for the members, and join the swarm through it."""
         peer, network = address.endpoint, self._host.network
         network.learn(address)
         try:
@@ -219,15 +219,15 @@ class Room:
         return DialAttempt(peer, True, "was reached")
 
     async def _greet(self, peer: EndpointId) -> None:
-        """Ask a peer for the members, and tell it of us; raises as `_hello`."""
+        """Ask a peer for the members, and tell it about us; raises as `_hello` does."""
         await self._hello(peer, peer_pb2.Hello(presence=await self._own_presence()))
 
     async def _hello(self, peer: EndpointId, hello: peer_pb2.Hello) -> None:
-        """Take in what a peer answers to this. Peers without direct requests are let be.
+        """Send a hello and process the answer. Skip peers that have no direct requests.
 
         Raises:
-            NotFound: it is not in the room.
-            NotAllowed: it does not want us there.
+            NotFound: the peer is not in the room.
+            NotAllowed: the peer does not allow us there.
         """
         try:
             replies = await self.ask(peer, peer_pb2.PeerRequest(hello=hello), HELLO_TIMEOUT_S)
@@ -245,7 +245,7 @@ class Room:
             await self._take_copy(copy.proof, peer, age_s=copy.age_ms / 1000)
 
     async def _take_copy(self, proof: bytes, told_by: EndpointId, *, age_s: float = 0.0) -> None:
-        """Take in a copy of a presence of that age; one that is not to be believed is let be."""
+        """Process a copy of a presence of that age; ignore a copy that is rejected."""
         try:
             admitted = await self.admit(proof, told_by)
         except WireError as error:
@@ -257,7 +257,7 @@ class Room:
     async def answer_hello(
         self, hello: peer_pb2.Hello, caller: EndpointId
     ) -> list[peer_pb2.HelloReply]:
-        """Return the latest presences of the members, or of the one asked about."""
+        """Return the latest presences of the members, or of the member in question."""
         before = await self.presence_of(EndpointId(hello.about)) if hello.about else None
         if hello.presence:
             await self._take_copy(hello.presence, caller)
@@ -267,10 +267,10 @@ class Room:
         return hello_replies(await self._own_presence(), others)
 
     async def presence_of(self, endpoint: EndpointId) -> bytes | None:
-        """Return what a member, or this node, says of itself, as it has signed it.
+        """Return the latest signed presence of a member, or of this node.
 
         Raises:
-            StoreError: its record is damaged.
+            StoreError: the member's record is damaged.
         """
         if endpoint == self._host.endpoint:
             return await self._own_presence()
@@ -307,7 +307,7 @@ class Room:
             await self._dial_the_absent(dials)
 
     async def _dial_the_absent(self, dials: asyncio.TaskGroup) -> None:
-        """Dial known members that are not heard, without waiting for those that are slow."""
+        """Dial known members that are not heard, without waiting for slow ones."""
         host, topic = self._host, self.line.topic
         while True:
             if topic != self.line.topic:  # The keys were changed.
@@ -329,7 +329,7 @@ class Room:
                     await self._moved.wait()
 
     def on_move(self) -> None:
-        """Try everybody again at once, and say where we are: this machine's ways out changed."""
+        """Redial everybody at once and send our address, because this machine's network changed."""
         self._reunion.reset()
         self._dialling.clear()  # Those dials began in the old network.
         self.line.say_again.set()
@@ -344,10 +344,10 @@ class Room:
         log.debug("reunion room=%s peer=%s %s", self.name, short(attempt.endpoint), attempt.outcome)
 
     async def _ask_about_us(self, neighbors: Sequence[EndpointId]) -> None:
-        """Ask a member now and then what it has heard of us: admission finds a twin by that.
+        """Ask a member now and then for our presence there, so that admission detects a twin.
 
-        A twin may have taken this node's place among the neighbors, for as long as it runs. So a
-        node without any asks the others, and tells them of itself, by which the twin finds it.
+        A twin may take this node's place among the neighbors, for as long as it runs. So a node
+        without neighbors asks other members, and sends its presence, so that the twin detects it.
         """
         now_s = self._host.clock.now_s()
         peers = neighbors or self.presences.present()
@@ -355,15 +355,15 @@ class Room:
             return
         self._asked_about_us_s = now_s
         peer = peers[int(now_s / ABOUT_US_EVERY_S) % len(peers)]
-        with contextlib.suppress(BuddiesError):  # A full disk composes nothing.
+        with contextlib.suppress(BuddiesError):  # Nothing can be composed on a full disk.
             presence = b"" if neighbors else await self._own_presence()
             await self._hello(peer, peer_pb2.Hello(presence=presence, about=self._host.endpoint))
 
     def _absent(self, *, alone: bool) -> dict[EndpointId, PeerAddress]:
-        """Return the known members that are not heard, by endpoint, with where they last were.
+        """Return the last addresses of the known members that are not heard, by endpoint.
 
-        Without any neighbor nobody is heard, however lately it was: after 15 s of sleep the others
-        have hung up on this node, and their presences here are still fresh.
+        Without neighbors, all members count as not heard, however recent their presence: after
+        15 s of sleep they have closed their connections, and their presences are still fresh.
         """
         host = self._host
         oldest_ms = host.clock.wall_ms() - FORGET_MEMBER_AFTER_MS
@@ -389,12 +389,12 @@ class Room:
                 log.info("hello_refused room=%s peer=%s: %s", self.name, short(peer), error)
 
     def forget(self, member: Member) -> None:
-        """Have a member here no more, whatever it says of itself."""
+        """Remove a member, whatever its own presence says."""
         self.presences.forget(member.endpoint)
         if self._legacy and not member.speaks_direct:
             self._legacy.forget(member.name)
 
     async def say_join(self) -> None:
-        """Tell 0.1.4 peers that we are here; ours read our presence."""
+        """Tell 0.1.4 peers that we are here; newer peers read our presence."""
         agent = self.agents[0].name if self.agents else "buddies"
         await self.line.say(JoinBody(self._host.user, agent), agent=agent)

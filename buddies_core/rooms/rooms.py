@@ -1,7 +1,7 @@
-"""The rooms this node is in: saying and asking something there, and who else is there.
+"""The rooms this node is in: sending messages and requests there, and listing the members.
 
-Membership belongs to the node; the agents attached to it share it. What peers say comes in through
-`inbound`, which calls the `on_…` methods of the room that it came by. One event loop owns all this.
+Membership belongs to the node; the agents attached to it share it. Messages of peers arrive
+through `inbound`, which calls the `on_…` methods of their room. One event loop owns all this.
 """
 
 import asyncio
@@ -32,16 +32,16 @@ from buddies_core.trust.admitted import Admitted
 from buddies_core.trust.names import status_text
 
 GOODBYE_WITHIN_S = 3.0
-"""For all rooms together, when the node stops; members that miss it notice soon enough."""
+"""Time to say goodbye to all rooms when the node stops; members that miss it notice soon enough."""
 
 log = logging.getLogger(__name__)
 
 _BY_ROOM_ID = ("take_epoch", "catch_up")
-"""What members ask each other about epochs, whichever they are in."""
+"""Requests about epochs. Members may make them whichever epoch they are in."""
 
 
 class Rooms:
-    """The rooms of this node. Use `open`, which brings it back into those it was in."""
+    """The rooms of this node. Use `open`, which rejoins the rooms that it was in."""
 
     def __init__(self, host: Host, group: asyncio.TaskGroup) -> None:
         self.endpoint = host.endpoint
@@ -49,19 +49,19 @@ class Rooms:
         self._host = host
         self._group = group
         self._rooms: dict[RoomName, Room] = {}
-        """Rooms that were entered, and those that are being joined."""
+        """The rooms this node is in, and those that are being joined."""
         self._lives: dict[RoomName, asyncio.Task[None]] = {}
         self.outdated: set[RoomName] = set()
         """Private rooms of an earlier version, which this one does not enter."""
         self.agents = AttachedAgents(self._rooms)
         self.moves = 0
-        """How often the ways out of this machine have changed, or it was asleep."""
+        """How often the network of this machine has changed, or the machine has slept."""
 
     @classmethod
     @asynccontextmanager
     async def open(cls, host: Host) -> AsyncIterator["Rooms"]:
-        """Be in the rooms that were joined before; leave the swarm, not the rooms, at the end."""
-        # We sign, too: nobody speaks for us without a signature.
+        """Rejoin the rooms that were joined before; at the end leave the swarms, not the rooms."""
+        # We sign as well: reject unsigned messages in our name.
         await host.admission.speakers.note(host.endpoint, CHOSEN)
         async with asyncio.TaskGroup() as group:
             rooms = cls(host, group)
@@ -97,7 +97,7 @@ class Rooms:
                 await room.line.say(Leave(self._host.user))
 
     def add(self, record: RoomRecord) -> Room:
-        """Return a room that is found from now on, though it is not shown yet."""
+        """Add a room that can be found from now on, but is not shown yet, and return it."""
         room = self._rooms[record.name] = Room(record, self._host)
         return room
 
@@ -114,7 +114,7 @@ class Rooms:
         self._rooms.pop(room.name, None)
         await room.line.close()
 
-    # Saying and asking something
+    # Sending messages and requests
 
     async def notify(self, room: str, text: str, agent: UUID | None) -> NotifyReport:
         """Tell the members what an agent is doing.
@@ -144,7 +144,7 @@ class Rooms:
         user: str = "",
         whole: Whole | None = None,
     ) -> bytes:
-        """Say it to the room, and return the bytes that prove it to be ours.
+        """Send a message to the room, and return the bytes that prove it to be ours.
 
         Raises:
             NotFound: this node is not in the room.
@@ -160,7 +160,7 @@ class Rooms:
         user: str = "",
         whole: Whole | None = None,
     ) -> bytes:
-        """Return what `publish` would say, without saying it.
+        """Return the message that `publish` would send, without sending it.
 
         Raises:
             NotFound: this node is not in the room.
@@ -168,7 +168,7 @@ class Rooms:
         return await self.room(room).line.compose(body, agent=agent, user=user, whole=whole)
 
     async def send(self, room: RoomName, proof: bytes) -> None:
-        """Say what `compose` returned.
+        """Send what `compose` returned.
 
         Raises:
             NotFound: this node is not in the room.
@@ -176,7 +176,7 @@ class Rooms:
         await self.room(room).line.send(proof)
 
     def contact(self, peer: EndpointId) -> Contact | None:
-        """Return what our connections tell of a peer; None if there is none and none was lost."""
+        """Return what our connections tell about a peer; None if it has none and has lost none."""
         return self._host.network.contact(peer)
 
     async def ask(
@@ -185,26 +185,26 @@ class Rooms:
         """Ask a member directly in this room, and return its whole answer.
 
         Raises:
-            NotFound: this node is not in the room, or the peer has not got what was asked for.
+            NotFound: this node is not in the room, or the peer does not have what was asked for.
             BuddiesError: as `net.network.Network.ask` does.
         """
         return await self.room(room).ask(peer, request, timeout_s)
 
     def key_for(self, peer: EndpointId, room: RoomName) -> RoomKey | None:
-        """Return how to name one more room in a request; None if the peer is no member of it."""
+        """Return how to name another room in a request; None if the peer is not a member of it."""
         known = self._rooms.get(room)
         if known is None or (known.epochs and not known.epochs.keyring.is_member(peer)):
             return None
         return known.line.key_for(peer)
 
-    # Being asked
+    # Answering requests
 
     def asked(self, caller: EndpointId, request: PeerRequest) -> Room:
-        """Return the room that a peer's request is about, if it may ask in that.
+        """Return the room that a peer's request is about, if the peer may ask there.
 
         Raises:
-            NotFound: this node is not in that room, or the caller is not: it is told no more.
-            Rotated: the caller is a member of a private room, but asks by none of the topics here.
+            NotFound: this node or the caller is not in that room; the caller is not told which.
+            Rotated: the caller is a member of a private room, but uses a topic unknown here.
         """
         topic, by_id = TopicId(request.topic), request.WhichOneof("ask") in _BY_ROOM_ID
         entered = [room for room in self._rooms.values() if room.line.entered]
@@ -227,7 +227,7 @@ class Rooms:
         room = next((it for it in named if it.line.entered), None)
         return await self.invites.answer(room, caller, request.redeem)
 
-    # Knowing things
+    # Looking things up
 
     def joined(self) -> tuple[RoomName, ...]:
         """Return the rooms this node is in, sorted."""
@@ -237,7 +237,7 @@ class Rooms:
         """Return a room this node is in.
 
         Raises:
-            NotFound: it is not in that room.
+            NotFound: this node is not in that room.
         """
         room = self._rooms.get(RoomName(name))
         if RoomName(name) in self.outdated:
@@ -251,9 +251,9 @@ class Rooms:
         return room
 
     def named(self, text: str) -> RoomName:
-        """Return the name of the room that a caller means, which may be none that is here.
+        """Return the name of the room that a caller means; this node may not be in that room.
 
-        A room from before names were in NFC goes by its old spelling, however that is typed.
+        A room from before names were in NFC keeps its old spelling, however the caller types it.
         """
         typed = typed_room(text)
         for name in (RoomName(text), typed):
@@ -293,7 +293,7 @@ class Rooms:
         )
 
     def history_of(self, room: RoomName) -> tuple[KeptHistory, int]:
-        """Return what is fetched of what was said in the room, and when this node joined it, in ms.
+        """Return how much of the room's history is fetched, and when this node joined it, in ms.
 
         Raises:
             NotFound: this node is not in the room.
@@ -302,7 +302,7 @@ class Rooms:
         return asked.line.history, asked.joined_at_ms
 
     def perhaps_meant(self, room: Room) -> tuple[str, ...]:
-        """Return what to tell of rooms that look like one in which nobody else is, nor was."""
+        """Return hints of rooms with similar names, if nobody else is or ever was in this one."""
         if len(room.members()) > 1 or room.away():
             return ()
         alike = [
@@ -328,18 +328,18 @@ class Rooms:
     async def admit(
         self, room: RoomName, proof: bytes, source: EndpointId | None = None
     ) -> Admitted:
-        """Return the message that a copy holds, by the same rules as for a broadcast.
+        """Return the message in a copy, under the same rules as for a broadcast.
 
-        `source` has handed it on, and is asked for what a policy has to know of its author.
+        `source` has forwarded it, and is asked for what a policy needs to know about its author.
 
         Raises:
             NotFound: this node is not in the room.
-            Rejected: the copy is not what its author said in this room.
+            Rejected: the copy is not a message that its author sent in this room.
         """
         return await self._host.gate.admit_copy(self.room(room), proof, source)
 
     def message_bytes_max(self, room: RoomName) -> int:
-        """Return how large a message of ours, with its trailer, may be in this room now.
+        """Return the maximum size of our messages, with the trailer, in this room now.
 
         Raises:
             NotFound: this node is not in the room.
@@ -347,17 +347,17 @@ class Rooms:
         return self.room(room).line.message_bytes_max
 
     def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
-        """Return whose key vouches for what this endpoint says, if anybody's does."""
+        """Return the identity whose key vouches for this endpoint, if there is one."""
         return self._host.bindings.signer_of(endpoint)
 
     async def learn_signer(self, room: RoomName, endpoint: EndpointId, source: EndpointId) -> None:
-        """Ask a member whose key vouches for an endpoint, unless that is known; 2 s at most."""
+        """Ask `source` which key vouches for an endpoint, unless it is known; wait 2 s at most."""
         fetcher = self._host.gate.fetcher
         if fetcher.is_worth_asking(endpoint):
             await fetcher.fetch(endpoint, self.room(room), (source,))
 
     def trust(self, room: RoomName, endpoint: EndpointId) -> Trust:
-        """Return how far an endpoint is known in the room."""
+        """Return how far an endpoint is trusted in the room."""
         if endpoint == self._host.endpoint:
             return Trust.NAMED
         signer, known = self.signer_of(endpoint), self._rooms.get(room)
@@ -367,14 +367,14 @@ class Rooms:
         return Trust.MEMBER if known and known.knows(endpoint) else Trust.STRANGER
 
     def hears(self, room: RoomName, endpoint: EndpointId) -> bool:
-        """Return whether the room's policy lets in what this endpoint says; also of a room left."""
+        """Return whether a room's policy admits an endpoint's messages; also in a left room."""
         known = self._rooms.get(room)
         policies, store = self._host.gate.policies, self._host.store
         room_id = known.room_id if known else stands_for(room, policies.rooms(), store)
         return room_id is None or self._host.gate.hears(room_id, endpoint)
 
     def policy_revision(self) -> int:
-        """Return a number that changes whenever this machine's policies do, or a key lapses."""
+        """Return a number that changes when this machine's policies change or a key expires."""
         return self._host.gate.policies.revision + self._host.bindings.lapsed
 
     def name_of(self, endpoint: EndpointId) -> str:
@@ -386,7 +386,7 @@ class Rooms:
 
 
 def outdated(name: str) -> str:
-    """Return what to tell those who want something of a private room of an earlier version."""
+    """Return the error text for a private room of an earlier version."""
     return (
         f"private room {name!r} was made by an earlier version of buddies, whose keys this version "
         "does not take: a removed member could come back in it. What was stored in it stays here. "
