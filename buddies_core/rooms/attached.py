@@ -9,11 +9,11 @@ from buddies_core.model.ids import RoomName
 from buddies_core.rooms.room import Room
 
 CLI_AGENT = "buddies-cli"
-"""Who speaks when no agent is attached: a person at a terminal."""
+"""The agent name used when no agent is attached: a person at a terminal."""
 
 
 class AttachedAgents:
-    """Who is attached, and in which rooms they are shown. One event loop owns this."""
+    """The attached agents, and the rooms in which they are shown. One event loop owns this."""
 
     def __init__(self, rooms: Mapping[RoomName, Room]) -> None:
         self._rooms = rooms
@@ -46,7 +46,7 @@ class AttachedAgents:
         return tuple(sorted(room.name for room in self._rooms.values() if agent in room.joined_by))
 
     def names_in(self, room: Room) -> tuple[str, ...]:
-        """Return who of those attached has joined the room itself."""
+        """Return the names of the attached agents that have joined the room themselves."""
         return tuple(self._agents[who].name for who in room.joined_by if who in self._agents)
 
     def shown_in(self, room: Room) -> tuple[AgentPresence, ...]:

@@ -1,7 +1,7 @@
 """Which room a name stands for on this machine.
 
-What is kept of a room is kept under its name, also once the room was left, and is handed to whoever
-is in the room of that name. So nothing of a private room may be kept under the name of another.
+A room's data is stored under its name, even after the node left, and is given to the members of the
+room of that name. So no data of a private room may be stored under the name of another.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from buddies_core.rooms.ports import StorePort
 
 
 async def claim(name: RoomName, room_id: RoomId, store: StorePort) -> None:
-    """Have a name stand for this room from now on; on return that is on disk.
+    """Make a name stand for this room from now on; on return that is on disk.
 
     Raises:
         InvalidInput: it stands for a private room of which something is kept here.
@@ -26,7 +26,7 @@ async def claim(name: RoomName, room_id: RoomId, store: StorePort) -> None:
 
 
 async def check_claim(name: RoomName, room_id: RoomId, store: StorePort) -> None:
-    """Return if a name can stand for this room; nothing is changed.
+    """Check that a name can stand for this room; nothing is changed.
 
     Raises:
         InvalidInput: it stands for a private room of which something is kept here.

@@ -1,4 +1,4 @@
-"""What this node says, signed: a room message with its trailer."""
+"""This node's messages, signed: a room message with its trailer."""
 
 import secrets
 from typing import Protocol
@@ -39,14 +39,14 @@ class CosignerPort(Protocol):
     """
 
     def size(self, room_id: RoomId) -> int:
-        """Return how many bytes longer a message becomes; 0 where none is to be signed."""
+        """Return how many bytes the signature adds; 0 if messages are not signed there."""
 
     async def signed(self, message: RoomMessage) -> RoomMessage:
-        """Return the message signed, or as it is where the key fails."""
+        """Return the message signed, or unchanged if the key fails."""
 
 
 class Composer:
-    """Signs what this node says, each message stamped later than the one before."""
+    """Signs this node's messages, each stamped later than the one before."""
 
     def __init__(
         self, key: NodeKey, marks: Watermarks, clock: Clock, cosigner: CosignerPort | None = None
@@ -57,14 +57,14 @@ class Composer:
         self._cosigner = cosigner
         self._last_sent_at_ms = marks.watermark(SENT_AT)
         self.twin = Twin(key.endpoint, self._last_sent_at_ms, clock)
-        """Hears if somebody else does the same with our key."""
+        """Detects another machine that signs with our key."""
 
     def sign(self, payload: bytes) -> bytes:
-        """Return our endpoint's signature over something that is no message."""
+        """Return our endpoint's signature over bytes that are not a message."""
         return self._key.sign(payload)
 
     def cosigned_bytes(self, room_id: RoomId) -> int:
-        """Return how many bytes longer a message is by a person's signature; 0 if by none."""
+        """Return how many bytes a person's signature adds to a message; 0 if there is none."""
         return self._cosigner.size(room_id) if self._cosigner else 0
 
     async def compose(
@@ -80,8 +80,8 @@ class Composer:
     ) -> bytes:
         """Return `P2PMessage ‖ trailer`, ready to be broadcast, and to be kept as its own proof.
 
-        `epoch` is that of a private room. What is signed with it is of use in no open room.
-        A person's signature is on it where that is wanted, if there is a place for it.
+        `epoch` is that of a private room; messages signed with it are invalid in open rooms.
+        A person's signature is added where it is wanted, if there is space for it.
         """
         sent_at_ms = max(self._clock.wall_ms(), self._last_sent_at_ms + 1, self.twin.latest_ms + 1)
         self._last_sent_at_ms = sent_at_ms

@@ -1,4 +1,4 @@
-"""Whether something that was said belongs into the room, and the epoch, in which it came."""
+"""Whether a message belongs to the room, and to the epoch, in which it arrived."""
 
 from collections import Counter
 
@@ -24,14 +24,14 @@ def opened(line: RoomLine, content: bytes, counters: Counter[str]) -> bytes:
 def check_room(
     admitted: Admitted, keyring: Keyring | None, counters: Counter[str], *, hears_unsigned: bool
 ) -> None:
-    """Return if it was said in a room of this kind: a private one has a keyring.
+    """Check that the message was sent in a room of this kind: a private one has a keyring.
 
     Raises:
-        Rejected: it was not, or it is unsigned and such messages are not heard here.
+        Rejected: it was not, or it is unsigned and unsigned messages are not accepted here.
     """
     trailer = admitted.trailer
     if trailer is None and not hears_unsigned:
-        # In a private room a member sealed it, but nothing says for whom that member speaks.
+        # In a private room a member sealed it, but nothing proves its author.
         counters["rejected_unsigned" if keyring else "legacy_refused"] += 1
         raise Rejected("unsigned", "a message without a trailer is not heard in this room")
     is_private = trailer is not None and trailer.epoch is not None
@@ -44,10 +44,10 @@ def check_room(
 
 
 def check_epoch(admitted: Admitted, keyring: Keyring | None, counters: Counter[str]) -> None:
-    """Return if it was said in the epoch in which it is sealed.
+    """Check that the message was sent in the epoch in which it is sealed.
 
     Raises:
-        Rejected: a member has sealed again what another has said before.
+        Rejected: a member has sealed an earlier message of another again.
     """
     if keyring and admitted.trailer and not keyring.is_said_now(admitted.trailer):
         counters["rejected_resealed"] += 1

@@ -1,4 +1,4 @@
-"""The members that were ever heard in a room, and where: whom to dial when they are missing."""
+"""All members ever heard in a room, with their addresses, to dial those that are missing."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -21,18 +21,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What is known of a member, present or not."""
+    """What is known about a member, present or not."""
 
     address: PeerAddress
     name: str
     first_at_ms: int
     last_at_ms: int
     met: bool
-    """Whether it has spoken to this node itself, or was reached by it."""
+    """Whether the member has contacted this node directly, or this node has reached it."""
 
     @property
     def known_ms(self) -> int:
-        """How long it is known for."""
+        """How long the member has been known."""
         return self.last_at_ms - self.first_at_ms
 
 
@@ -43,8 +43,8 @@ def _nobody(_: EndpointId) -> bool:
 class LastSeen:
     """Where and when each member was heard last. One event loop owns this.
 
-    A full one forgets the member of the lowest standing, and of those of one standing the one that
-    was silent for longest. One neighbor can bring in so many.
+    When full, it forgets the member of the lowest standing, and among equals the one that was
+    silent for longest. The number that one neighbor can bring in is limited.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class LastSeen:
                 body.name if isinstance(body, Presence) else "",
                 record.received_at_ms,
             )
-            # An older buddies did not keep since when it was known: that begins anew.
+            # An older buddies did not store when it was first heard: start again.
             first_at_ms = record.first_heard_at_ms or record.received_at_ms
             self._keep(replace(seen, first_at_ms=first_at_ms, met=record.met), None)
 
@@ -83,10 +83,10 @@ class LastSeen:
         name: str,
         told_by: EndpointId | None = None,
     ) -> tuple[EndpointId, ...]:
-        """Take in that a member was heard, and where it is; return those that this makes it forget.
+        """Record that a member was heard, and its address; return the members forgotten for it.
 
-        `told_by` is the peer that brought the news. The member itself is among the forgotten if
-        everybody else has a higher standing.
+        `told_by` is the peer that brought the news. The member itself is forgotten if all
+        other members have a higher standing.
         """
         seen = _seen(member, info, name, at_ms)
         known = self._seen.get(member)
@@ -95,18 +95,18 @@ class LastSeen:
         return self._keep(replace(seen, first_at_ms=first_at_ms, met=met), told_by)
 
     def reached(self, member: EndpointId) -> None:
-        """Take note that this node has reached a member itself."""
+        """Record that this node has reached a member itself."""
         known = self._seen.get(member)
         if known is not None:
             self._keep(replace(known, met=True), None)
 
     def forget(self, member: EndpointId) -> None:
-        """Know nothing of a member any more."""
+        """Forget a member."""
         self._seen.pop(member, None)
         self._places.forget(member)
 
     def get(self, member: EndpointId) -> Seen | None:
-        """Return what is known of a member."""
+        """Return what is known about a member."""
         return self._seen.get(member)
 
     def standing(self, member: EndpointId) -> int:
@@ -121,9 +121,9 @@ class LastSeen:
         )
 
     def is_known(self, member: EndpointId) -> bool:
-        """Return whether a member is no stranger.
+        """Return whether a member is known, and not a stranger.
 
-        It is one that the user has named, that has met this node, or that is known for a minute.
+        The user has named it, it has met this node, or it has been known for a minute.
         """
         seen = self._seen.get(member)
         if seen is not None and (seen.met or seen.known_ms >= KNOWN_AFTER_MS):
@@ -136,13 +136,13 @@ class LastSeen:
         return known.name if known else None
 
     def since(self, oldest_ms: int) -> dict[EndpointId, PeerAddress]:
-        """Return where those are that were heard since then."""
+        """Return the addresses of the members heard since then."""
         return {
             peer: seen.address for peer, seen in self._seen.items() if seen.last_at_ms >= oldest_ms
         }
 
     def latest(self) -> Iterator[Seen]:
-        """Yield the members that are no strangers, those first that were heard last."""
+        """Yield the members that are not strangers, most recently heard first."""
         seen = sorted(self._seen.values(), key=lambda it: -it.last_at_ms)
         return (it for it in seen if self.is_known(it.address.endpoint))
 

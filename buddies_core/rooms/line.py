@@ -28,7 +28,7 @@ from buddies_core.wire.room_messages import EPOCH_FIELD_BYTES
 
 
 def keyring_of(record: RoomRecord, host: Host) -> Keyring | None:
-    """Return what is known of a private room; None for an open one."""
+    """Return the keyring of a private room; None for an open one."""
     if record.private is None:
         return None
     return Keyring(record.room_id, host.endpoint, record.private, host.composer.sign)
@@ -41,20 +41,20 @@ class RoomLine:
         self.entered = False
         """Set once a join has succeeded; until then the room is not shown, nor kept on disk."""
         self.say_again = asyncio.Event()
-        """Set when the members should hear at once who is here."""
+        """Set when our presence should be sent to the members at once."""
         self._record = replace(record, private=None)
         self._keyring = keyring
-        """None for an open room: whoever knows its name knows its topic, and nothing is sealed."""
+        """None for an open room: its name gives its topic, and nothing is sealed."""
         self._host = host
         self._has_neighbor = asyncio.Event()
         self._closed = False
 
     def record(self) -> RoomRecord:
-        """Return what is to be on disk of the room."""
+        """Return the record of the room to store on disk."""
         return replace(self._record, private=self._keyring.state if self._keyring else None)
 
     async def keep(self, state: PrivateState) -> None:
-        """Keep this private state, on disk first; before the join succeeds, in memory alone.
+        """Keep this private state, on disk first; before the join succeeds, only in memory.
 
         Raises:
             StoreError: the disk refused; nothing has changed.
@@ -66,11 +66,11 @@ class RoomLine:
 
     @property
     def history(self) -> KeptHistory:
-        """What is fetched of what was said in the room before."""
+        """How much of the room's earlier history is fetched."""
         return self._record.history
 
     async def keep_history(self, history: KeptHistory) -> None:
-        """Have more or less of it fetched from now on.
+        """Change how much history is fetched from now on.
 
         Raises:
             StoreError: the disk refused; nothing has changed.
@@ -82,15 +82,15 @@ class RoomLine:
 
     @property
     def topic(self) -> TopicId:
-        """Where the room's messages are broadcast now."""
+        """The topic on which the room's messages are broadcast now."""
         return self._keyring.newest.topic if self._keyring else TopicId(self._record.room_id)
 
     async def join(self, via: Sequence[EndpointId] = ()) -> None:
-        """Be in the room's swarm, by way of these peers."""
+        """Join the room's swarm through these peers."""
         await self._host.network.join(self.topic, via)
 
     async def move(self, former: TopicId, via: Sequence[EndpointId]) -> None:
-        """Leave the swarm of a former topic for that of the present one, unless this is closed."""
+        """Leave the swarm of a former topic for that of the present topic, unless closed."""
         self._has_neighbor.clear()
         if not self._closed:
             await self.join(via)
@@ -107,13 +107,13 @@ class RoomLine:
         return self._host.network.neighbors(self.topic)
 
     def neighbor_up(self) -> None:
-        """Take note of a neighbor; the first is told at once who is here."""
+        """Note that a neighbor is connected; send our presence to the first one at once."""
         if not self._has_neighbor.is_set():
             self._has_neighbor.set()
             self.say_again.set()
 
     def neighbor_down(self) -> bool:
-        """Take note that a neighbor is gone, and return whether it was the last one."""
+        """Note that a neighbor is gone, and return whether it was the last one."""
         if self.neighbors():
             return False
         self._has_neighbor.clear()
@@ -131,13 +131,13 @@ class RoomLine:
     # Broadcasts
 
     def seal(self, message: bytes) -> bytes:
-        """Return what is broadcast of a message; in a private room, only members can read it."""
+        """Return a message as it is broadcast; in a private room, only members can read it."""
         if self._keyring is None:
             return message
         return seal_content(self._keyring.newest, message, secrets.token_bytes(NONCE_BYTES))
 
     def open(self, content: bytes) -> bytes:
-        """Return the message in a broadcast; raises WireError if it is not of this room now."""
+        """Return the message in a broadcast; raise WireError if it is not from this room now."""
         return open_content(self._keyring.newest, content) if self._keyring else content
 
     async def say(
@@ -195,7 +195,7 @@ class RoomLine:
         return await self._host.network.ask(peer, asked, timeout_s)
 
     def key_for(self, peer: EndpointId) -> peer_pb2.RoomKey:
-        """Return by what a peer knows which room a request concerns, and that we are in it."""
+        """Return the key that shows a peer which room a request concerns, and that we are in it."""
         keys = self._keyring.newest if self._keyring else None
         proof = prove(keys, self._host.endpoint, peer) if keys else b""
         return peer_pb2.RoomKey(topic=self.topic, proof=proof)

@@ -1,17 +1,17 @@
-"""Whether the name of one room may be a slip of another's. Pure."""
+"""Whether the name of one room may be a typing error for another's. Pure."""
 
 import re
 import unicodedata
 
 _WORD = re.compile(r"[^\W_]+")
 _SLIP_CHARS_MIN = 4
-"""In a shorter word another letter is no slip: room a is not room b, nor is v1 v2."""
+"""In a shorter word a different letter is not a slip: room a is not room b, nor is v1 v2."""
 
 
 def looks_like(name: str, other: str) -> bool:
     """Return whether two different names differ in case, in marks between words, or by one slip.
 
-    A slip is a letter more, less or other in a word, or two that are swapped. A digit never is one.
+    A slip is one added, missing or wrong letter in a word, or two swapped; digits do not count.
     """
     words, others = _words(name), _words(other)
     one, two = "".join(words), "".join(others)

@@ -35,17 +35,17 @@ class RoomsPort(Protocol):
 
 
 class ResolverPort(Protocol):
-    """Whom a label names; see `identity.resolving.Resolver`."""
+    """Finds the key that a label names; see `identity.resolving.Resolver`."""
 
     async def resolve(self, label: str) -> Resolved:
-        """Return the key; raises InvalidInput if it is none, or not just one."""
+        """Return the key; raise InvalidInput if there is none, or more than one."""
 
 
 class PolicyChanges:
     """The policies as people and agents see and change them.
 
     A change that locks this machine's own identity out, or opens the room by taking the last name
-    off its whitelist, wants to be confirmed.
+    off its whitelist, must be confirmed.
     """
 
     def __init__(
@@ -76,13 +76,13 @@ class PolicyChanges:
     async def set(
         self, room: str, identities: Sequence[str], *, require_signed: bool, confirm: bool
     ) -> PolicyReport:
-        """Give a room this policy, in place of the one it had; with neither it is open.
+        """Replace a room's policy; without identities and `require_signed` the room is open.
 
         Raises:
             NotFound: this node is not in the room.
-            InvalidInput: an identity is none, or there are too many.
-            NotAllowed: it has to be confirmed; the text says why.
-            StoreError: the disk refused; the room has the policy that it had.
+            InvalidInput: an identity is not valid, or there are too many.
+            NotAllowed: the change must be confirmed; the text says why.
+            StoreError: the disk refused; the room keeps its policy.
         """
         found = [await self._resolver.resolve(label) for label in dict.fromkeys(identities)]
         async with self._changing:
@@ -93,7 +93,7 @@ class PolicyChanges:
             return await self._change(changed, policy, found, confirm=confirm)
 
     async def add(self, room: str, identity: str, *, confirm: bool) -> PolicyReport:
-        """Put an identity on a room's whitelist; again it changes nothing. Raises as `set` does."""
+        """Add an identity to a room's whitelist, unless it is listed. Raises as `set` does."""
         found = await self._resolver.resolve(identity)
         async with self._changing:
             changed = self._rooms.room(room)
@@ -104,7 +104,7 @@ class PolicyChanges:
         """Take an identity off a room's whitelist.
 
         Raises:
-            InvalidInput: it is not on the list; else as `set` does.
+            InvalidInput: it is not on the list; otherwise as `set` does.
         """
         found = await self._resolver.resolve(identity)
         async with self._changing:
@@ -190,7 +190,7 @@ class PolicyChanges:
         return self._bindings.signer_of(member.endpoint) if member.speaks_direct else None
 
     def _known_members(self, room: Room) -> list[tuple[Member, bool]]:
-        """Return whoever was heard in the room, and whether it is present; those first."""
+        """Return all members ever heard, and whether each is present, present ones first."""
         present = [member for member in room.members() if not member.is_self]
         here = {member.endpoint for member in present}
         absent = [endpoint for endpoint in room.heard_of() if endpoint not in here]

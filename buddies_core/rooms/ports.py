@@ -1,4 +1,4 @@
-"""What rooms need from the layers below, as small as that is."""
+"""The minimal interfaces that rooms need from the layers below."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -28,10 +28,10 @@ class NetworkPort(Protocol):
         """Return where this node may be reached now."""
 
     async def wait_reachable(self, timeout_s: float) -> bool:
-        """Return whether that is complete, after waiting for it for so long at most."""
+        """Return whether our address is complete, after waiting for it at most this long."""
 
     async def next_move(self) -> None:
-        """Return when the ways out of this machine have changed since the last call."""
+        """Return when the network of this machine has changed since the last call."""
 
     def learn(
         self,
@@ -39,28 +39,28 @@ class NetworkPort(Protocol):
         source: Source = Source.DIALLED,
         told_by: EndpointId | None = None,
     ) -> None:
-        """Remember where a peer may be reached, and which peer has told it."""
+        """Remember where a peer may be reached, and which peer told us."""
 
     def rank(self, peer: EndpointId, rank: int) -> None:
-        """Take note how far a peer is trusted, if it is connected."""
+        """Record how far a peer is trusted, if it is connected."""
 
     def vouched(self, endpoint: EndpointId) -> AddressInfo:
-        """Return where a peer may be reached by its own word or because we have dialled it."""
+        """Return a peer's addresses that it told us itself or that we have dialled."""
 
     def contact(self, peer: EndpointId) -> Contact | None:
-        """Return what our connections tell of a peer; None if there is none and none was lost."""
+        """Return what our connections tell about a peer; None if it has none and has lost none."""
 
     async def reach(self, peer: PeerAddress, timeout_s: float) -> None:
         """Return once a gossip connection exists."""
 
     async def join(self, topic: TopicId, peers: Sequence[EndpointId]) -> None:
-        """Be in the topic, by way of these peers."""
+        """Join the topic through these peers."""
 
     async def quit(self, topic: TopicId) -> None:
         """Leave the topic."""
 
     async def broadcast(self, topic: TopicId, content: bytes) -> None:
-        """Say something to everybody in the topic."""
+        """Send a message to everybody in the topic."""
 
     def neighbors(self, topic: TopicId) -> tuple[EndpointId, ...]:
         """Return the topic's active view."""
@@ -75,10 +75,10 @@ class StorePort(Protocol):
     """What rooms keep on disk; see `store.rocks.RocksStore`."""
 
     async def put_room(self, record: RoomRecord) -> None:
-        """Keep that we are in this room."""
+        """Record that we are in this room."""
 
     async def delete_room(self, name: RoomName) -> None:
-        """Keep that we have left it."""
+        """Record that we have left the room."""
 
     def rooms(self) -> tuple[RoomRecord, ...]:
         """Return the rooms we are in."""
@@ -116,10 +116,10 @@ class LegacyRoomPort(Protocol):
     """The 0.1.4 peers in one room; see `legacy.members.RoomOfLegacy`."""
 
     def members(self, neighbors: Collection[EndpointId]) -> tuple[Member, ...]:
-        """Return those that are here; those among the neighbors need not say anything."""
+        """Return the members present; neighbors count even if they send nothing."""
 
     def forget(self, name: str) -> None:
-        """Have the peer of this name here no more."""
+        """Remove the peer of this name."""
 
 
 class LegacyPort(Protocol):
@@ -147,6 +147,6 @@ class Host:
     legacy: LegacyPort | None = None
     """None: no 0.1.4 peer is a member, and none is told that this node is here."""
     history: KeptHistory = KeptHistory.ALL
-    """Of rooms that are joined without another choice."""
+    """The default for rooms that are joined without another choice."""
     warnings: tuple[str, ...] = ()
-    """What everybody who joins a room is to know of this node."""
+    """Warnings about this node for everybody who joins a room."""

@@ -1,4 +1,4 @@
-"""Who is in a room now, from what peers say of themselves. Pure: time comes in with each call.
+"""The present members of a room, from peers' own messages. Pure: each call is given the time.
 
 A peer is present while its Presence is fresh. Names are for display: two members may share one.
 """
@@ -15,28 +15,28 @@ from buddies_core.model.provenance import Provenance
 from buddies_core.model.room import Member
 
 PRESENCE_LASTS_S = 90.0
-"""Three presences of 30 s may get lost."""
+"""Three presences, sent every 30 s, may get lost."""
 MEMBERS_MAX = 4096
-"""Members of one room that are listed. For a further one the member of the lowest standing goes."""
+"""The most members listed for one room. Another one replaces the member of the lowest standing."""
 MEMBERS_PER_NEIGHBOR_MAX = MEMBERS_MAX // 4
-"""Members that one neighbor brought in. It may be the only way to a large half of the room."""
+"""The most members that one neighbor may bring in. It may be the only path to half of the room."""
 LEAVES_MAX = 2 * MEMBERS_MAX
-"""Peers that are remembered with the time at which they left, so that an older presence does not
-bring them back. The mark on disk of one that was known is not forgotten."""
+"""The most peers remembered with the time at which they left, so that an older presence does not
+bring them back. The mark on disk of a known peer is not forgotten."""
 AGENTS_SHOWN_MAX = 64
-"""Of one member; so many can attach to its node."""
+"""The most agents shown for one member; as many can attach to its node."""
 AGENTS_BYTES_MAX = 3000
-"""Of a broadcast's 4057, with the binding; the rest is for name, addresses and the trailer."""
+"""Agents and binding, of a broadcast's 4057; the rest is for name, addresses and the trailer."""
 _WEIGHT_MIN = 16
-"""What an agent takes on the wire apart from its texts, at most."""
+"""An upper bound of the bytes an agent takes on the wire apart from its texts."""
 STATUS_CHARS_MAX = 400
 NAME_CHARS_MAX = 64
-"""Of a peer's display name; ours has no more, others may claim 4,000 in each result."""
+"""Limit of a peer's display name; ours has no more, others may claim 4,000 in each result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """What is known of a present member."""
+    """What is known about a present member."""
 
     member: Member
     until_s: float
@@ -47,7 +47,7 @@ class Heard:
 
 
 def fit_presence(presence: Presence) -> Presence:
-    """Return it with so many agents, and so much of their statuses, as one broadcast can carry."""
+    """Return the presence, with its agents and statuses cut to fit into one broadcast."""
     agents = presence.agents[: AGENTS_BYTES_MAX // _WEIGHT_MIN]  # more never fit
     bytes_max = AGENTS_BYTES_MAX - (presence.binding.size if presence.binding else 0)
     bytes_max = max(0, bytes_max - sum(len(it) + 3 for it in presence.sponsorships))
@@ -61,7 +61,7 @@ def fit_presence(presence: Presence) -> Presence:
 
 
 def by_name(members: Iterable[Member]) -> tuple[Member, ...]:
-    """Return them in the order in which members are shown."""
+    """Return the members in the order in which they are shown."""
     return tuple(sorted(members, key=lambda member: (member.name.casefold(), member.endpoint)))
 
 
@@ -72,7 +72,7 @@ def _weight(agent: AgentPresence) -> int:
 
 
 class Presences:
-    """The present members of one room, this node not among them."""
+    """The present members of one room, except this node."""
 
     def __init__(self) -> None:
         self._peers: dict[EndpointId, Heard] = {}
@@ -93,9 +93,9 @@ class Presences:
         standing: int = 0,
         told_by: EndpointId | None = None,
     ) -> bool:
-        """Take in a presence, and say whether it is newer than what was known of this peer.
+        """Process a presence, and return whether it is newer than what was known of this peer.
 
-        `age_s` is how long ago somebody else heard it, for a copy. `told_by` has brought it.
+        For a copy, `age_s` is how long ago another peer heard it. `told_by` delivered it.
         """
         if not self.is_news(endpoint, sent_at_ms, age_s):
             return False
@@ -125,7 +125,7 @@ class Presences:
         return sent_at_ms > self._newest_ms(endpoint) and age_s < PRESENCE_LASTS_S
 
     def left(self, endpoint: EndpointId, sent_at_ms: int) -> bool:
-        """Take in a Leave, and say whether the peer was present and has gone by it."""
+        """Process a Leave, and return whether it removed a present peer."""
         if sent_at_ms <= self._newest_ms(endpoint):
             return False
         self._left_at_ms.pop(endpoint, None)
@@ -137,17 +137,17 @@ class Presences:
         return was_present
 
     def forget(self, endpoint: EndpointId) -> None:
-        """Have a peer here no more, whatever it says of itself."""
+        """Remove a peer, whatever its own presence says."""
         self._peers.pop(endpoint, None)
         self._places.forget(endpoint)
 
     def _newest_ms(self, endpoint: EndpointId) -> int:
-        """Return when a peer sent the newest of what is remembered of it; -1 for nothing."""
+        """Return when a peer sent the newest message remembered of it; -1 for none."""
         present = self._peers.get(endpoint)
         return present.sent_at_ms if present else self._left_at_ms.get(endpoint, -1)
 
     def status(self, endpoint: EndpointId, agent: str, text: str, sent_at_ms: int) -> None:
-        """Take in what an agent of a present peer is doing, unless something newer is known."""
+        """Record what an agent of a present peer is doing, unless a newer status is known."""
         heard = self._peers.get(endpoint)
         if heard is None:
             return
@@ -161,7 +161,7 @@ class Presences:
             self._peers[endpoint] = replace(heard, member=member)
 
     def expire(self, now_s: float) -> tuple[EndpointId, ...]:
-        """Forget the peers that were silent for too long, and name them."""
+        """Forget the peers that were silent for too long, and return them."""
         silent = tuple(peer for peer, heard in self._peers.items() if heard.until_s <= now_s)
         for peer in silent:
             self.forget(peer)
@@ -176,7 +176,7 @@ class Presences:
         return tuple(self._peers)
 
     def most_trusted(self, count: int) -> list[EndpointId]:
-        """Return the present peers of the highest standing, and of those the ones heard last."""
+        """Return the present peers of the highest standing; among equals, those heard last."""
 
         def trust(peer: EndpointId) -> tuple[int, float]:
             return self._places.rank(peer) or 0, self._peers[peer].heard_s

@@ -1,11 +1,11 @@
 """Which known members to dial, so that a room becomes one swarm again. Pure.
 
-HyParView mends crashes, but nothing in it reunites two halves once neither names the other in a
-view, nor does it help a node whose every contact is gone. A room knows its members by name and
-address, though: those it does not hear are dialled, each with its own growing pause.
+HyParView repairs crashes, but it cannot reunite two halves once neither has the other in a view,
+nor help a node that has lost all its contacts. But a room knows the names and addresses of its
+members: it dials those that it does not hear, each with its own growing pause.
 
 Anyone can make up members, so those of the highest standing come first. One more is picked at
-random each time: among many that are away, nobody is left out for ever.
+random each time, so that no absent member is left out for ever.
 """
 
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ from buddies_core.model.ids import EndpointId
 
 FIRST_PAUSE_S = 2.0
 LONGEST_PAUSE_S = 60.0
-"""Also what bounds the time that two halves need to find each other after the split has healed."""
+"""This also limits how long two halves need to find each other after the network has recovered."""
 DIALS_WHEN_ALONE = 3
 DIALS_WHEN_CONNECTED = 1
-"""At once, besides the one at random. A lost member is often just off; somebody else in the room
-may be dialling it too."""
+"""Simultaneous dials, besides the random one. A lost member is often just off; other members may be
+dialling it too."""
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ class Reunion:
         for peer in chosen:
             before = self._pauses.get(peer)
             length_s = min(before.length_s * 2, LONGEST_PAUSE_S) if before else FIRST_PAUSE_S
-            # Jitter: after a power cut nobody should find everybody dialling at once.
+            # Jitter: after a power cut, members should not all dial at once.
             until_s = now_s + length_s * self._rng.uniform(0.75, 1.25)
             self._pauses[peer] = _Pause(length_s, until_s)
         return tuple(chosen)

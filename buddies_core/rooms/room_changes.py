@@ -46,12 +46,12 @@ log = logging.getLogger(__name__)
 
 
 class RoomChanges:
-    """What people and agents change about the rooms of this node. One event loop owns this."""
+    """Changes that people and agents make to the rooms of this node. One event loop owns this."""
 
     def __init__(self, rooms: Rooms, host: Host) -> None:
         self._rooms = rooms
         self._host = host
-        # One changes a room at a time: else a join could succeed in a room that is being left.
+        # One change of a room at a time: else a join could succeed in a room that is being left.
         self._changing: defaultdict[RoomName, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def join(
@@ -63,15 +63,15 @@ class RoomChanges:
         private: bool = False,
         history: KeptHistory | None = None,
     ) -> JoinReport:
-        """Be in the room, and stay in it over restarts. Joining again adds the ticket's peers.
+        """Join the room, and stay in it across restarts. Joining again adds the ticket's peers.
 
-        A private room is made by `private` and entered by an invite in place of a ticket.
+        `private` makes a private room; an invite in place of a ticket joins one.
 
         Raises:
-            InvalidInput: the name or the ticket can't be taken, or something of another, private
-                room of that name is kept here.
-            NotAllowed: the invite lets nobody in any more.
-            Unreachable: nobody on the ticket could be joined within 10 s; nothing is kept.
+            InvalidInput: the name or the ticket is not valid, or data of another, private room of
+                that name is stored here.
+            NotAllowed: the invite is no longer valid.
+            Unreachable: no peer on the ticket could be joined within 10 s; nothing is stored.
         """
         typed = room_name(room)
         if typed in self._rooms.outdated:
@@ -85,7 +85,7 @@ class RoomChanges:
                 f"their names look the same: {name!a} and {here!a}; leave that one first "
                 f"(buddies-cli leave {here})"
             )
-        # From here on, as another agent may be joining the same room just now.
+        # Measured from here, as another agent may be joining the same room now.
         began_s = asyncio.get_running_loop().time()
         until_s = began_s + JOIN_DEADLINE_S
         async with self._changing[name]:
@@ -154,12 +154,12 @@ class RoomChanges:
     async def ticket(
         self, room: str, uses: int | None = None, expires_s: float | None = None
     ) -> TicketReport:
-        """Return what brings others into the room: a ticket, or a new invite to a private one.
+        """Return a ticket to the room, or a new invite if the room is private.
 
         Raises:
             NotFound: this node is not in the room.
-            InvalidInput: an open room's ticket neither expires nor is used up.
-            Busy: too many invites are out.
+            InvalidInput: an open room's ticket cannot have an expiry or a number of uses.
+            Busy: too many invites are valid.
         """
         asked = self._rooms.room(room)
         if asked.epochs is None and (uses is not None or expires_s is not None):
@@ -179,11 +179,11 @@ class RoomChanges:
     async def rotate(
         self, room: str, without: Sequence[str], *, along: bool = False, preview: bool = False
     ) -> RotateReport:
-        """Give a room a new secret, which these members don't get; our invites to it are void.
+        """Give a room a new secret and remove these members; our invites to it become invalid.
 
-        `without` names each by its display name or by how its endpoint id begins. With `along`
-        those that they have brought in are removed too. With `preview` nothing is changed, and the
-        report says who would be.
+        `without` lists display names or beginnings of endpoint ids. With `along` the members that
+        they brought in are removed too. With `preview` nothing is changed, and the report lists the
+        members that would be removed.
 
         Raises:
             NotFound: this node is not in the room.
@@ -226,12 +226,12 @@ class RoomChanges:
             await room.line.join()
             tried = await find_neighbor(room, room.bootstrap, until_s)
             kept = None
-            while kept != room.line.record():  # Somebody may be let in while it is written.
+            while kept != room.line.record():  # A member may be let in while it is written.
                 kept = room.line.record()
                 await self._host.store.put_room(kept)
         except BaseException:
             await self._rooms.remove(room)
-            # Peers may have told of members, and the caller may have gone while this was written.
+            # Meanwhile peers may have told us members, and the caller may have gone.
             with contextlib.suppress(StoreError):
                 await self._host.store.delete_room(record.name)
                 await self._host.store.delete_presences(record.room_id)
@@ -251,7 +251,7 @@ class RoomChanges:
         return tried
 
     async def _leave(self, room: Room) -> None:
-        room.line.entered = False  # Nothing that is on its way here keeps it on disk again.
+        room.line.entered = False  # So that late messages do not store it again.
         try:
             await self._host.store.delete_room(room.name)
         except StoreError:
@@ -268,6 +268,6 @@ class RoomChanges:
 
 
 def _is_stranger_to(inviters: Sequence[PeerAddress], epochs: Epochs) -> bool:
-    """Whether this node was left out of a room, or is no member any more to one of these."""
+    """Whether this node was left out of a room, or one of these no longer counts it a member."""
     strangers = epochs.keyring.doubts.strangers
     return epochs.keyring.is_out or any(it.endpoint in strangers for it in inviters)

@@ -1,23 +1,23 @@
 """How much a member's place in this node's tables is worth. Pure.
 
-Anyone can make keys, sign a presence with each, and have a person's key that was made as well vouch
-for them, all for nothing. So neither earns a place of its own. What can't be made up is time: a
-made-up member has to be kept alive for about as long as one that it is to push out.
+Anyone can make keys, sign a presence with each, and make a person's key that vouches for them, all
+at no cost. So neither earns a place by itself. Time can't be faked: a fake member must be kept
+alive for about as long as the member that it is to replace.
 """
 
 CHOSEN = 64
 """The standing of a member that this node's user has named: on the ticket by which it joined, or by
-its signer in a policy. Above what time alone can give."""
+its signer in a policy. It is above any standing from time alone."""
 
 _MINUTE_MS = 60_000
 
 
 def standing(known_ms: int, *, chosen: bool, met: bool, vouched: bool) -> int:
-    """Return a member's standing: the higher, the later it goes and the sooner it is dialled.
+    """Return a member's standing: the higher, the later it is dropped and the sooner dialled.
 
     Args:
-        known_ms: the time between the first and the last that was heard of it. Each doubling of
-            the minutes counts.
+        known_ms: the time between its first and its latest message. Each doubling of the minutes
+            counts.
         chosen: whether this node's user has named it.
         met: whether it has met this node itself. This tells apart those that are known for about
             as long, as each that is met needs a connection of its own.

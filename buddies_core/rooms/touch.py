@@ -1,8 +1,8 @@
 """Whether a present member is really there, or has fallen silent. Pure.
 
 A member is present for 90 s after it was heard; one that was closed like a laptop stays listed for
-as long. Its connection tells sooner, if this node has one. Of a member without one, only its own
-word is heard, every 30 s.
+as long. A connection to this node tells sooner. From a member without a connection, this node hears
+only its presence, every 30 s.
 """
 
 from dataclasses import replace
@@ -13,15 +13,15 @@ from buddies_core.model.room import Member
 SILENT_AFTER_S = 8.0
 """QUIC sends something on each connection every 5 s."""
 UNHEARD_AFTER_S = 45.0
-"""A member says every 27 to 30 s that it is there; gossip has the rest of this for a repair."""
+"""A member sends its presence every 27 to 30 s; the rest is time for gossip repairs."""
 
 
 def in_touch(
     member: Member, contact: Contact | None, *, heard_s: float, now_s: float, wall_ms: int
 ) -> Member:
-    """Return the member with what is known of the way to it, and since when it is silent if so.
+    """Return the member with the path to it and, if it is silent, since when.
 
-    `heard_s` is when the room heard its last word, and `now_s` the present, in monotonic seconds.
+    `heard_s` is when the room last heard it, and `now_s` is now, both in monotonic seconds.
     """
     since_s = _silent_since_s(contact, heard_s, now_s)
     if since_s is not None:
@@ -33,7 +33,7 @@ def in_touch(
 
 def _silent_since_s(contact: Contact | None, heard_s: float, now_s: float) -> float | None:
     if contact is not None and contact.lost_s is None:
-        # The room may hear it by way of others, though this connection is dead.
+        # The room may hear it through other peers even if this connection is dead.
         last_s = max(contact.heard_s, heard_s)
         return last_s if now_s - last_s > SILENT_AFTER_S else None
     if contact is not None and contact.lost_s is not None and heard_s <= contact.lost_s:
