@@ -1,4 +1,4 @@
 """Decides which messages to believe: signatures, keys that vouch for peers, policies, revocations.
 
-Not here: checking one signature (`identity`), and what a believed message does.
+Not here: checking one signature (`identity`), and the effects of a believed message.
 """

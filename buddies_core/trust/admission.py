@@ -1,4 +1,4 @@
-"""Whether to believe a message: decode, verify, decide. The same for broadcasts and for copies."""
+"""Whether to believe a message: decode, verify, decide; alike for broadcasts and copies."""
 
 import logging
 from collections import Counter
@@ -33,9 +33,9 @@ from buddies_core.wire.room_messages import (
 )
 
 LEGACY_NAMESPACE = "buddies"
-"""Of 0.1.4's SSH signatures."""
+"""The namespace of 0.1.4's SSH signatures."""
 MESSAGE_BYTES_MAX = CONTENT_BYTES_MAX + 512
-"""A copy is what was broadcast; an entry in a 0.1.4 peer's answer becomes one of its own."""
+"""A copy has the bytes of its broadcast; an entry in a 0.1.4 peer's answer becomes its own copy."""
 
 _OURS = Presence | MemorySuperseded | MemoryDeleted | UnknownBody
 
@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 
 class Admission:
-    """Admits what peers say; counts what it rejects, by reason."""
+    """Admits peers' messages; counts rejected ones by reason."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Admission:
         clocks: PeerClocks | None = None,
         check_endpoint: CheckEndpoint = check_at_once,
     ) -> None:
-        """Let in what `gate` lets in; without one, what is what it claims to be."""
+        """Admit what `gate` admits; without a gate, every authentic message."""
         self._check_endpoint = check_endpoint
         self.speakers = Speakers(marks)
         self._verify_signer = verify
@@ -67,15 +67,15 @@ class Admission:
     async def admit(
         self, room: RoomName, room_id: RoomId, raw: bytes, told_by: EndpointId | None = None
     ) -> Admitted:
-        """Return the message that these bytes are, once its signature and author are checked.
+        """Return the message in these bytes, once its signature and author are checked.
 
-        That of a 0.1.4 peer is checked by its own signature, if it has one: by a person's key, and
-        for no room. Of ours the trailer's counts alone.
+        A 0.1.4 message is checked by its own signature, if it has one: by a person's key, and
+        for no room. For newer messages only the trailer's signature counts.
 
         Raises:
             Rejected: it does not decode, its signature is wrong, it names another as its author, or
-                the room's policy does not let it in.
-            SignerUnknown: the policy has to know first who vouches for its sender.
+                the room's policy does not admit it.
+            SignerUnknown: the policy first needs to know the sender's signer.
         """
         try:
             admitted = await self._admit(room, room_id, raw, told_by)
@@ -97,16 +97,16 @@ class Admission:
         trailer = admitted.trailer
         if self._clocks is None or trailer is None or trailer.sender != told_by:
             return
-        # Other messages of a peer may be old though it hands them over itself: by its history.
+        # Other messages may be old although the sender delivers them itself, from its history.
         if isinstance(admitted.message.body, Presence):
             self._clocks.heard(trailer.sender, trailer.sent_at_ms)
 
     async def _note_speaker(self, sender: EndpointId, told_by: EndpointId | None) -> None:
-        """Keep that this endpoint signs, so that nobody speaks for it without a signature."""
+        """Record that this endpoint signs, so that unsigned messages in its name are rejected."""
         try:
             await self.speakers.note(sender, told_by=told_by)
         except StoreError as error:
-            # The message is good all the same; the next one is another chance to note it.
+            # The message is still good; the next one is another chance to note it.
             log.warning("speaker_not_noted peer=%s: %s", short(sender), error)
 
     async def _admit(
@@ -129,7 +129,7 @@ class Admission:
         )
 
     async def _signed(self, admitted: Admitted) -> Admitted:
-        """Return a 0.1.4 message with whose key has signed it, if one has."""
+        """Return a 0.1.4 message with its signer, if it has one."""
         message = admitted.message
         if message.signed_by is None:
             return admitted  # A stray signature is ignored, as 0.1.4 does.
@@ -145,11 +145,11 @@ class Admission:
             case Verdict.WRONG:
                 raise Rejected("signer", found.reason)
             case Verdict.UNKNOWN:
-                # Dropped, it would make who signs by gpg less audible than who does not sign.
+                # Dropping it would treat signers with gpg worse than peers that do not sign.
                 self._counters["signers_unknown"] += 1
                 return admitted
             case Verdict.BUSY:
-                # Nobody is to be told that its key is missing here.
+                # Do not report that its key is missing here.
                 self._counters["signers_not_checked"] += 1
                 unsigned = replace(message, signed_by=None, signature=None)
                 return replace(admitted, message=unsigned)

@@ -1,4 +1,4 @@
-"""What a message is once it is believed, and the error where it is not."""
+"""A believed message, and the error for one that is not believed."""
 
 from dataclasses import dataclass
 
@@ -27,6 +27,6 @@ class Admitted:
     raw: bytes
     """As received: P2PMessage ‖ trailer."""
     signer: SignerIdentity | None = None
-    """Whose key signed a 0.1.4 message itself."""
+    """The key that signed a 0.1.4 message itself."""
     told_by: EndpointId | None = None
-    """The peer that handed it to this node: a neighbor, or one that was asked for copies."""
+    """The peer that delivered it to this node: a neighbor, or one that was asked for copies."""

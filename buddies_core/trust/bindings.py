@@ -15,10 +15,10 @@ from buddies_core.model.room import Member
 from buddies_core.store.records import BindingRecord
 
 BINDINGS_MAX = 10_000
-"""On this machine, besides those of signers that a policy names. A further one takes the place of
-the one that has not come for longest."""
+"""The most bindings on this machine, besides those of signers that a policy names. Another one
+replaces the one that was not received for longest."""
 BINDINGS_PER_NEIGHBOR_MAX = 1000
-"""That one neighbor brought in. A further one takes the place of another of them."""
+"""The most bindings that one neighbor may bring in. Another one replaces one of them."""
 UNCHECKED_MAX = 1000
 """Endpoints whose signer's key is not in the keyring, remembered so that a person can be told."""
 UNCHECKED_PER_NEIGHBOR_MAX = 100
@@ -30,17 +30,17 @@ class StorePort(Protocol):
     """What is kept on disk; see `store.rocks.RocksStore`."""
 
     async def put_binding(self, record: BindingRecord) -> None:
-        """Keep who vouches for an endpoint, in place of who did."""
+        """Store an endpoint's signer, replacing the earlier one."""
 
     async def delete_binding(self, endpoint: EndpointId) -> None:
-        """Forget who vouches for an endpoint."""
+        """Forget the signer of an endpoint."""
 
     def bindings(self) -> tuple[BindingRecord, ...]:
-        """Return who vouches for each endpoint."""
+        """Return the binding of each endpoint."""
 
 
 class KnownSigners(Protocol):
-    """Who is no stranger; see `trust.policies.Policies`."""
+    """The signers that are not strangers; see `trust.policies.Policies`."""
 
     def names(self, signer: SignerIdentity) -> bool:
         """Return whether a room's policy names this signer."""
@@ -63,15 +63,15 @@ class Bindings:
         self._counters = counters
         self._signers = known
         self._known: dict[EndpointId, BindingRecord] = {}
-        # Those of signers that a policy names need no place.
+        # Bindings of signers that a policy names need no place.
         self._places: Provenance[EndpointId] = Provenance(BINDINGS_MAX, BINDINGS_PER_NEIGHBOR_MAX)
         for record in store.bindings():
             self._place(record, None)
         self.lapsed = 0
-        """How many have lapsed since the start: a count that was made before is out of date."""
+        """The number that have lapsed since the start; earlier counts are out of date."""
         self._endpoint = endpoint
         self.own = own
-        """Our signer's word for us."""
+        """Our signer's binding for this node."""
         self._own_signer = canonical(own.signer) if own else None
         self._unchecked: dict[EndpointId, SignerIdentity] = {}
         self._unchecked_places: Provenance[EndpointId] = Provenance(
@@ -79,17 +79,17 @@ class Bindings:
         )
 
     def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
-        """Return who vouches for what this endpoint says, if anybody does."""
+        """Return the signer that vouches for this endpoint, if there is one."""
         if endpoint == self._endpoint:
             return self._own_signer
         record = self._known.get(endpoint)
         return record.signer if record else None
 
     async def signer_in_force(self, endpoint: EndpointId) -> SignerIdentity | None:
-        """Return who vouches for what this endpoint says, as a policy asks it.
+        """Return the signer that vouches for this endpoint, for use by a policy.
 
-        An OpenPGP key is looked at again every ten minutes: it may have expired, or be revoked.
-        Then its bindings are forgotten.
+        An OpenPGP key is checked again every ten minutes. If it has expired or was revoked, its
+        bindings are forgotten.
 
         Raises:
             StoreError: the disk refused.
@@ -118,11 +118,11 @@ class Bindings:
             await self.signer_in_force(endpoint)
 
     def unchecked_signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
-        """Return who is said to vouch for this endpoint, by a key that is not in the keyring."""
+        """Return the claimed signer of this endpoint, if its key is not in the keyring."""
         return self._unchecked.get(endpoint)
 
     def shown(self, member: Member) -> Member:
-        """Return the member with whose key vouches for it."""
+        """Return the member with the signer that vouches for it."""
         if not member.speaks_direct:
             return member
         signer = self.signer_of(member.endpoint)
@@ -138,10 +138,10 @@ class Bindings:
     async def take(
         self, endpoint: EndpointId, binding: Binding, told_by: EndpointId | None = None
     ) -> bool:
-        """Take in a binding that the endpoint itself has told; what is wrong is counted.
+        """Process a binding from the endpoint itself; count it if it is wrong.
 
-        `told_by` is the peer that brought it. Returns False if gpg was too busy to check it; then
-        nothing is remembered of it, and it can be given again.
+        `told_by` is the peer that brought it. Return False if gpg was too busy to check it; then
+        nothing is remembered, and it can be given again.
 
         Raises:
             StoreError: the disk refused.
@@ -153,7 +153,7 @@ class Bindings:
         found = await self._verify(binding.signer, payload, binding.signature, NAMESPACE, told_by)
         match found.verdict:
             case Verdict.GOOD:
-                if self._is_news(endpoint, binding):  # A newer one may have come meanwhile.
+                if self._is_news(endpoint, binding):  # A newer one may have arrived meanwhile.
                     signer = found.signer or binding.signer
                     await self._keep(endpoint, replace(binding, signer=signer), told_by)
             case Verdict.WRONG:
@@ -175,7 +175,7 @@ class Bindings:
         if known is None:
             return True
         if binding.signed_at_ms == known.signed_at_ms:
-            return not known.signature  # Kept by an older buddies, which did not keep that.
+            return not known.signature  # Stored by an older buddies, without the signature.
         return binding.signed_at_ms > known.signed_at_ms
 
     async def _keep(
@@ -192,11 +192,11 @@ class Bindings:
         self._unchecked_places.forget(endpoint)
         await self._store.put_binding(record)
         for lost in gone:
-            if lost not in self._known:  # It may have come again meanwhile.
+            if lost not in self._known:  # It may have arrived again meanwhile.
                 await self._store.delete_binding(lost)
 
     def _place(self, record: BindingRecord, told_by: EndpointId | None) -> list[EndpointId]:
-        """Keep a record in memory, or that it came again; return those that lose their places."""
+        """Keep a record in memory, or renew it; return the endpoints that lose their places."""
         self._known[record.endpoint] = record
         if self._names(record.signer):
             self._places.forget(record.endpoint)

@@ -1,8 +1,8 @@
-"""Whether this machine's clock fits those of the peers that it hears directly.
+"""Whether this machine's clock agrees with those of the peers that it hears directly.
 
-Each message has its sender's time in its trailer. A presence that its sender hands over itself is
-new, so its time tells how far the sender's clock is ahead. A presence that took long makes that
-less, never more: the most of the last minutes counts, and of several peers the median.
+Each message has its sender's time in its trailer. A presence that its sender delivers itself is
+new, so its time tells how far the sender's clock is ahead. A slow delivery makes that less, never
+more: the maximum of the last minutes counts, and among several peers the median.
 """
 
 from statistics import median_low
@@ -13,7 +13,7 @@ from buddies_core.model.ids import EndpointId
 REMEMBERED_S = 600.0
 PEERS_MAX = 64
 AHEAD_MS_MAX = 60_000
-"""Lists and searches by time take a minute for nothing."""
+"""Lists and searches by time ignore a difference of a minute."""
 
 
 class PeerClocks:
@@ -24,7 +24,7 @@ class PeerClocks:
         self._ahead: dict[EndpointId, tuple[float, int]] = {}
 
     def heard(self, sender: EndpointId, sent_at_ms: int) -> None:
-        """Take note of a presence that its sender has handed to us itself."""
+        """Record a presence that its sender delivered to us itself."""
         now_s, ahead_ms = self._clock.now_s(), sent_at_ms - self._clock.wall_ms()
         known = self._ahead.get(sender)
         if known is None or ahead_ms >= known[1] or now_s - known[0] > REMEMBERED_S:
@@ -40,7 +40,7 @@ class PeerClocks:
         return -ahead_ms if lately and ahead_ms < -AHEAD_MS_MAX else 0
 
     def warnings(self) -> tuple[str, ...]:
-        """Return what to do if most of those heard lately have another time than we."""
+        """Return what to do if the clocks of most recently heard peers differ from ours."""
         now_s = self._clock.now_s()
         found = [ahead for at_s, ahead in self._ahead.values() if now_s - at_s <= REMEMBERED_S]
         ahead_ms = median_low(found) if found else 0

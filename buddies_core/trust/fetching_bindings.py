@@ -1,7 +1,7 @@
-"""Asking who vouches for an endpoint, where a policy has to know. One event loop owns this.
+"""Fetching the bindings of endpoints when a policy needs them. One event loop owns this.
 
-The answer is the endpoint's own presence, which holds the binding and which it has signed. So
-anybody may give it; a binding alone would not do, for any signer can make one for any endpoint.
+The answer is the endpoint's own signed presence, which contains the binding. So any peer may give
+it; a binding alone would not do, because any signer can make one for any endpoint.
 """
 
 import asyncio
@@ -22,17 +22,17 @@ from buddies_core.trust.policies import Policies
 from buddies_core.wire.room_messages import open_envelope
 
 ASK_TIMEOUT_S = 2.0
-"""For one peer; two are asked at most, within the 5 s that a message is held."""
+"""Timeout for one peer; at most two are asked, within the 5 s that a message is held."""
 NOT_AGAIN_FOR_S = 60.0
 BUSY_TRIES = 8
 BUSY_PAUSE_S = 0.25
-"""gpg checks a signature in some 10 ms; a binding that it is too busy for is tried again."""
+"""gpg checks a signature in some 10 ms; if it is too busy for a binding, try again."""
 NOT_AGAIN_WHEN_BUSY_FOR_S = 5.0
-"""For an endpoint whose binding gpg was too busy for all the same."""
+"""For an endpoint whose binding gpg was still too busy to check."""
 REMEMBERED_MAX = 4096
-"""Endpoints without a binding, who was asked for it, and peers that gave no answer."""
+"""The most endpoints without a binding, requests made, and peers without an answer."""
 ENDPOINTS_MAX = 32
-"""In one request: their presences fit into one frame."""
+"""The most endpoints in one request: their presences fit into one frame."""
 
 log = logging.getLogger(__name__)
 
@@ -48,29 +48,29 @@ class RoomPort(Protocol):
         """Return a member's whole answer."""
 
     async def presence_of(self, endpoint: EndpointId) -> bytes | None:
-        """Return what a member, or this node, says of itself, as it has signed it."""
+        """Return the latest signed presence of a member, or of this node."""
 
 
 class BindingFetcher:
-    """Fetches bindings, from the endpoint itself or from who has handed its words on."""
+    """Fetches bindings, from the endpoint itself or from the peer that forwarded its messages."""
 
     def __init__(self, bindings: Bindings, policies: Policies, clock: Clock) -> None:
         self._bindings = bindings
         self._policies = policies
         self._given_up = _Lately(clock)
         self._asked = _Lately(clock)
-        """Who about whom: peer · endpoint."""
+        """The requests made lately: peer · endpoint."""
         self._mute = _Lately(clock)
         self._busy = _Lately(clock)
-        """Endpoints whose bindings gpg was too busy for."""
+        """Endpoints whose bindings gpg was too busy to check."""
         self._asking: dict[EndpointId, asyncio.Event] = {}
 
     def is_worth_asking(self, endpoint: EndpointId) -> bool:
-        """Return whether a binding may be had that is not here, and was not given up just now."""
+        """Return whether a missing binding may be fetched, and was not given up lately."""
         return self._bindings.signer_of(endpoint) is None and endpoint not in self._given_up
 
     def give_up(self, endpoint: EndpointId) -> None:
-        """Take the endpoint for one without a binding, unless it comes by itself.
+        """Treat the endpoint as one without a binding, unless one arrives by itself.
 
         For a minute, or for some seconds if gpg was too busy to check its binding.
         """
@@ -82,8 +82,8 @@ class BindingFetcher:
     ) -> bool:
         """Ask these peers one after the other, each once a minute; never raises.
 
-        Returns whether the endpoint's binding is here. Who wants the same one meanwhile waits for
-        what the first gets.
+        Return whether the endpoint's binding is here. Later callers for the same endpoint wait
+        for the result of the first.
         """
         while self._bindings.signer_of(endpoint) is None:
             peer = next((it for it in peers if self._may_know(it, endpoint)), None)
@@ -120,10 +120,10 @@ class BindingFetcher:
     async def _take(
         self, endpoint: EndpointId, room_id: RoomId, proof: bytes, peer: EndpointId
     ) -> None:
-        """Take in the binding in a presence of this endpoint in this room.
+        """Process the binding in a presence of this endpoint in this room.
 
         Raises:
-            WireError: it is none.
+            WireError: it is not such a presence.
         """
         envelope = open_envelope(proof)
         body, trailer = envelope.message.body, envelope.trailer
@@ -147,9 +147,9 @@ class BindingFetcher:
         binding: Binding,
         told_by: EndpointId | None,
     ) -> bool:
-        """Take in a binding that the endpoint itself has told, unless it can't matter in the room.
+        """Process a binding from the endpoint itself, unless it can't matter in the room.
 
-        `told_by` is the peer that brought it. Returns False if gpg was too busy to check it.
+        `told_by` is the peer that brought it. Return False if gpg was too busy to check it.
 
         Raises:
             StoreError: the disk refused.
@@ -161,10 +161,10 @@ class BindingFetcher:
     async def answer(
         self, room: RoomPort, request: peer_pb2.FetchBindings
     ) -> list[peer_pb2.PeerReply]:
-        """Return the presences of those who are known here.
+        """Return the presences of the requested endpoints that are known here.
 
         Raises:
-            InvalidInput: it asks for too many.
+            InvalidInput: the request asks for too many.
             StoreError: a record is damaged.
         """
         if len(request.endpoints) > ENDPOINTS_MAX:
@@ -176,7 +176,7 @@ class BindingFetcher:
 
 
 class _Lately:
-    """A set whose members leave it by themselves, after a minute unless told otherwise."""
+    """A set whose members expire, after a minute unless told otherwise."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

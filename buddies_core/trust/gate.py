@@ -1,4 +1,4 @@
-"""Who gets past a room's policy, with what it said or asks. One event loop owns this."""
+"""Which messages and requests pass a room's policy. One event loop owns this."""
 
 import contextlib
 from collections import Counter, OrderedDict
@@ -19,11 +19,11 @@ from buddies_core.trust.policies import Policies
 
 MISSING_KEYS_MAX = 16
 MISSING_KEY_SHOWN_FOR_S = 600.0
-"""Since it was last missed."""
+"""Counted from when the key was last missed."""
 
 
 class SignerUnknown(WireError):
-    """Whether the message is to be heard depends on a binding that is yet to be fetched."""
+    """Whether to accept the message depends on a binding that is not fetched yet."""
 
     def __init__(self, sender: EndpointId) -> None:
         super().__init__(f"it is not known yet who vouches for {short(sender)}")
@@ -34,11 +34,11 @@ class RoomPort(fetching_bindings.RoomPort, Protocol):
     """A room that this node is in; see `rooms.room.Room`."""
 
     async def admit(self, proof: bytes, told_by: EndpointId | None = None) -> Admitted:
-        """Return the message that was said in it, and that this peer has handed on."""
+        """Return a message sent in the room, which this peer has forwarded."""
 
 
 class Gate:
-    """Applies the policies of rooms. This node itself always gets past them."""
+    """Applies the policies of rooms. This node itself always passes."""
 
     def __init__(
         self,
@@ -57,11 +57,11 @@ class Gate:
         self._missing_keys: OrderedDict[str, float] = OrderedDict()
 
     async def check_message(self, room_id: RoomId, admitted: Admitted) -> None:
-        """Return if the room's policy lets in the message, whose signatures have been checked.
+        """Check that the room's policy admits the message; its signatures have been checked.
 
         Raises:
-            Rejected: it does not.
-            SignerUnknown: that depends on who vouches for its sender, and nobody was asked yet.
+            Rejected: the policy does not admit it.
+            SignerUnknown: that depends on the sender's signer, and no peer was asked yet.
             StoreError: the disk refused to keep the binding that came with a presence.
         """
         if self.policies.is_open(room_id):
@@ -82,12 +82,12 @@ class Gate:
         await self._check_endpoint(room_id, sender)
 
     async def admit_copy(self, room: RoomPort, proof: bytes, source: EndpointId | None) -> Admitted:
-        """Return the message in a copy; `source`, who has handed it on, is asked for bindings.
+        """Return the message in a copy; `source`, which forwarded it, is asked for bindings.
 
         Without a source the author is asked.
 
         Raises:
-            Rejected: it is not what its author said, or the policy does not let that in.
+            Rejected: it is not authentic, or the policy does not admit it.
             StoreError: the disk refused.
         """
         try:
@@ -102,13 +102,13 @@ class Gate:
             return await room.admit(proof, source)
 
     async def check_caller(self, room: RoomPort, caller: EndpointId, request: PeerRequest) -> None:
-        """Return if the room's policy lets in the peer that asks something directly.
+        """Check that the room's policy admits the peer that makes a direct request.
 
-        Who vouches for whom is told to anybody: two nodes that don't know each other's signers yet
-        would otherwise never learn them.
+        Requests for bindings are open to anybody: otherwise two nodes that don't know each other's
+        signers yet would never learn them.
 
         Raises:
-            NotAllowed: it does not.
+            NotAllowed: the policy does not admit it.
             StoreError: the disk refused.
         """
         if self.policies.is_open(room.room_id) or request.HasField("fetch_bindings"):
@@ -141,7 +141,7 @@ class Gate:
         claimed: SignerIdentity | None,
         who: str,
     ) -> None:
-        """Return if the signer is let in; `claimed` is one that can't be checked here."""
+        """Check that the signer is admitted; `claimed` is one that can't be checked here."""
         if self.policies.allows(room_id, signer):
             return
         if signer is not None:
@@ -157,7 +157,7 @@ class Gate:
         raise Rejected("policy", f"no key that is let in vouches for {who}")
 
     def _is_missed(self, room_id: RoomId, claimed: GpgIdentity) -> bool:
-        """Take note of a key that would get somebody past the policy if it were in the keyring."""
+        """Record a key that would pass the policy if it were in the keyring."""
         try:
             identity = canonical(claimed)
         except InvalidInput:
@@ -171,11 +171,11 @@ class Gate:
         return True
 
     def hears(self, room_id: RoomId, endpoint: EndpointId) -> bool:
-        """Return whether what this endpoint says is let in, as far as its signer is known."""
+        """Return whether this endpoint's messages are admitted, as far as its signer is known."""
         return self.policies.allows(room_id, self._bindings.signer_of(endpoint))
 
     def warnings_of(self, room_id: RoomId) -> tuple[str, ...]:
-        """Return what is to be known about this node itself in the room."""
+        """Return warnings about this node itself in the room."""
         if self.hears(room_id, self._endpoint):
             return ()
         signer = self._bindings.signer_of(self._endpoint)
@@ -186,7 +186,7 @@ class Gate:
         )
 
     def warnings(self) -> tuple[str, ...]:
-        """Return what a person can do about those who are not heard and should be."""
+        """Return what a person can do about peers that should be heard but are not."""
         oldest_s = self._clock.now_s() - MISSING_KEY_SHOWN_FOR_S
         return tuple(
             f"messages of {label} are dropped: its key is not in this machine's keyring; get it "

@@ -1,4 +1,4 @@
-"""Broadcasts that wait until it is known who vouches for their sender. One event loop owns this."""
+"""Broadcasts that wait until their sender's signer is known. One event loop owns this."""
 
 import asyncio
 import contextlib
@@ -11,19 +11,19 @@ from buddies_core.trust.fetching_bindings import BindingFetcher, RoomPort
 
 HELD_FOR_S = 5.0
 MESSAGES_MAX = 64
-"""Of one sender; further ones are dropped."""
+"""The most messages held for one sender; further ones are dropped."""
 SENDERS_MAX = 64
-"""At once; what others say meanwhile is dropped, but for their presences, which need not wait."""
+"""The most senders at once; messages of others are dropped, except presences, which never wait."""
 
 SENDERS_PER_DELIVERER_MAX = 16
-"""Senders of these whose messages one neighbor passed on: anyone can make keys."""
+"""The most of these senders per delivering neighbor, because anyone can make keys."""
 
 MessageT = TypeVar("MessageT")
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting(Generic[MessageT]):
-    """The messages of one sender, and whom to ask for its binding."""
+    """The messages of one sender, and the peers to ask for its binding."""
 
     room: RoomPort
     sender: EndpointId
@@ -32,7 +32,7 @@ class _Waiting(Generic[MessageT]):
 
 
 class HeldMessages(Generic[MessageT]):
-    """Holds messages while their sender's binding is fetched, outside of what works on others."""
+    """Holds messages while their sender's binding is fetched, without delaying other messages."""
 
     def __init__(self, fetcher: BindingFetcher, counters: Counter[str]) -> None:
         self._fetcher = fetcher
@@ -42,10 +42,10 @@ class HeldMessages(Generic[MessageT]):
     def hold(
         self, sender: EndpointId, deliverer: EndpointId, room: RoomPort, message: MessageT
     ) -> bool:
-        """Hold a message until more is known of its sender, unless there are too many.
+        """Hold a message until more is known about its sender, unless there are too many.
 
-        Returns True for the first one of a sender: the caller then waits for `settle`, which gives
-        back this one and those that came meanwhile. Sender and deliverer are asked for the binding.
+        Return True for the first one of a sender: the caller then waits for `settle`, which returns
+        this one and those that arrived meanwhile. Sender and deliverer are asked for the binding.
         """
         waiting = self._held.get(sender)
         is_first = waiting is None
@@ -60,7 +60,7 @@ class HeldMessages(Generic[MessageT]):
     async def settle(self, sender: EndpointId) -> list[MessageT]:
         """Return a sender's messages, in order, when its binding is known, or after 5 s.
 
-        Either way the policy decides about them from here on.
+        Either way the policy then decides about them.
         """
         waiting = self._held[sender]
         known = False

@@ -1,7 +1,7 @@
 """Notices that the user's GPG keyring has changed, so that revoked keys stop counting at once.
 
-A key is revoked here once its revocation was imported, and gpg has written its keyring by then.
-Keys also expire, which changes no file: so all are looked at again now and then, and at the start.
+A key is revoked here once its revocation is imported, which writes gpg's keyring. Keys also expire,
+which changes no file: so all are checked again every ten minutes, and at the start.
 """
 
 import asyncio
@@ -15,30 +15,30 @@ from buddies_core.errors import StoreError
 from buddies_core.paths import home_directory
 
 LOOK_EVERY_S = 1.0
-"""At the times of three files."""
+"""How often to read the times of three files."""
 RECHECK_EVERY_S = 600.0
-"""All bindings, each by a process of gpg that takes some 10 ms."""
+"""How often to check all bindings, each by a gpg process that takes some 10 ms."""
 _FILES = ("pubring.kbx", "pubring.gpg", "public-keys.d/pubring.db")
 
 log = logging.getLogger(__name__)
 
 
 class BindingsPort(Protocol):
-    """Who vouches for whom; see `trust.bindings.Bindings`."""
+    """The signers of endpoints; see `trust.bindings.Bindings`."""
 
     async def recheck(self) -> None:
-        """Forget those whose key is not in force any more."""
+        """Forget the bindings whose key is no longer in force."""
 
 
 class VerifierPort(Protocol):
-    """Remembers what gpg said; see `identity.verifying.Verifier`."""
+    """Remembers gpg's answers; see `identity.verifying.Verifier`."""
 
     def forget_gpg(self) -> None:
         """Ask gpg anew about each signature."""
 
 
 class KeyringWatch:
-    """Has GPG keys looked at again. One event loop owns this."""
+    """Triggers new checks of GPG keys. One event loop owns this."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class KeyringWatch:
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def look(self) -> None:
-        """Look at all bindings again, if the keyring has changed or it is time; never raises."""
+        """Check all bindings again, if the keyring has changed or it is time; never raises."""
         now_s, files = self._clock.now_s(), self._files()
         if files == self._seen and now_s - self._checked_s < RECHECK_EVERY_S:
             return
@@ -75,7 +75,7 @@ class KeyringWatch:
         self._seen, self._checked_s = files, now_s
 
     def _files(self) -> tuple[tuple[int, int], ...]:
-        """Return when each file of the keyring was written, and how long it is."""
+        """Return the modification time and the size of each keyring file."""
         return tuple(map(_stamp, (self._directory / name for name in _FILES)))
 
 

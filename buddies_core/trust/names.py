@@ -1,4 +1,4 @@
-"""What may be the name of a room, or the text of a status."""
+"""Valid room names, statuses and names of members."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,11 @@ from buddies_core.model.unseen import find_unseen
 from buddies_core.wire.tickets import decode_ticket
 
 ID_CHARS_MIN = 8
-"""Of an endpoint id, to name a member by."""
+"""The fewest digits of an endpoint id that can name a member."""
 
 
 def room_name(text: str) -> RoomName:
-    """Return the room's name that a text means; see `model.room.typed_room`.
+    """Return the room name that a text means; see `model.room.typed_room`.
 
     Raises:
         InvalidInput: it is empty, too long, or looks like another name.
@@ -41,13 +41,13 @@ def _check_length(name: RoomName) -> None:
 
 
 def way_into(room: RoomName, text: str, *, private: bool) -> Ticket | Invite:
-    """Return the ticket, or the invite to a private room, once it is known to be for this room.
+    """Return the ticket, or the invite to a private room, after checking that it is for this room.
 
-    The room goes by the ticket's spelling of its name: a room from before names were in NFC has the
-    topic of that.
+    The ticket's spelling of the room's name counts: the topic of a room from before names were in
+    NFC comes from that.
 
     Raises:
-        InvalidInput: it is neither, or one for another room.
+        InvalidInput: it is neither, or is for another room.
     """
     given = decode_ticket(text)
     if given.room != room and unicodedata.normalize("NFC", given.room) != room:
@@ -93,10 +93,10 @@ def status_text(text: str) -> str:
 def members_named(
     texts: Sequence[str], members: Mapping[EndpointId, str], me: EndpointId
 ) -> tuple[EndpointId, ...]:
-    """Return whom of the members these texts mean: each a name, or how an endpoint id begins.
+    """Return the members that these texts mean: each a name, or the start of an endpoint id.
 
     Raises:
-        InvalidInput: one means nobody, several, or this node itself.
+        InvalidInput: a text matches nobody, several members, or this node itself.
     """
     meant: dict[EndpointId, None] = {}
     for text in texts:

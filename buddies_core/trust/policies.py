@@ -21,22 +21,22 @@ class StorePort(Protocol):
 
 
 class Policies:
-    """Whom this machine hears, room by room.
+    """The policy of each room on this machine.
 
-    They outlive leaving: who comes back into a room finds it as guarded as it was.
+    Policies outlive leaving: a room that is joined again has the policy it had before.
     """
 
     def __init__(self, store: StorePort) -> None:
         self._store = store.policies
         self._policies: dict[RoomId, Policy | None] = _by_room(self._store.all())
         self.revision = 0
-        """Changes with each policy."""
+        """Changes when a policy changes."""
 
     def of(self, room_id: RoomId) -> Policy:
-        """Return the policy of a room; one that was never given any has an open one.
+        """Return the policy of a room; the default is an open one.
 
         Raises:
-            StoreError: its record is damaged, so nobody is heard there.
+            StoreError: its record is damaged, so no messages are accepted there.
         """
         policy = self._policies.get(room_id, _OPEN)
         if policy is None:
@@ -47,28 +47,28 @@ class Policies:
         return policy
 
     def rooms(self) -> tuple[RoomId, ...]:
-        """Return the rooms that were given a policy, also those that were left."""
+        """Return the rooms that were given a policy, including rooms that were left."""
         return tuple(self._policies)
 
     def allows(self, room_id: RoomId, signer: SignerIdentity | None) -> bool:
-        """Return whether what this signer vouches for is heard in the room; None for nobody's."""
+        """Return whether the room accepts this signer's endpoints; None means no signer."""
         policy = self._policies.get(room_id, _OPEN)
         return policy is not None and policy.allows(signer)
 
     def may_allow(self, room_id: RoomId, claimed: SignerIdentity) -> bool:
         """Return whether it can matter in the room if a claimed signer really is the signer.
 
-        To find out costs a process for each OpenPGP key, so a stranger's is not looked into.
+        A check costs a process for each OpenPGP key, so a stranger's key is not checked.
         """
         policy = self._policies.get(room_id, _OPEN)
         if policy is None or not policy.whitelist or not isinstance(claimed, GpgIdentity):
             return policy is not None
-        digits = claimed.key_id.upper().removeprefix("0X")  # It may be the long id alone.
+        digits = claimed.key_id.upper().removeprefix("0X")  # It may be only the long id.
         listed = (it.key_id for it in policy.whitelist if isinstance(it, GpgIdentity))
         return any(digits and key_id.endswith(digits) for key_id in listed)
 
     def is_open(self, room_id: RoomId) -> bool:
-        """Return whether it does not matter in the room who vouches for what is said."""
+        """Return whether messages are accepted in the room whatever their signer."""
         policy = self._policies.get(room_id, _OPEN)
         return policy is not None and policy.is_open
 
@@ -77,10 +77,10 @@ class Policies:
         return any(policy and signer in policy.whitelist for policy in self._policies.values())
 
     async def put(self, room_id: RoomId, policy: Policy) -> None:
-        """Give a room this policy. On return it is on disk, and applies.
+        """Give a room this policy. On return it is on disk and in force.
 
         Raises:
-            StoreError: the disk refused; the room has the policy that it had.
+            StoreError: the disk refused; the room keeps its policy.
         """
         if policy.is_open:
             await self._store.delete(room_id)

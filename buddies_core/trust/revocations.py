@@ -1,7 +1,7 @@
-"""Whose things this machine does not show, since when. One event loop owns this.
+"""The revoked identities, whose items this machine hides. One event loop owns this.
 
-Nothing is deleted: what is hidden is left out where results are made, so it is back as soon as its
-identity is restored.
+Nothing is deleted: hidden items are left out of results, so they are back as soon as their identity
+is restored.
 """
 
 import re
@@ -30,20 +30,20 @@ from buddies_core.model.skill import SkillHead, SkillKey, Vote
 _PEER_ID = re.compile(r"[0-9A-Fa-f]{64}", re.ASCII)
 _MEMORIES_AT_ONCE = 500
 _SKILLS_AT_ONCE = 100
-"""With the votes on them, which are read without a pause."""
+"""Skills per batch, with their votes, which are read without a pause."""
 
 
 class StorePort(Protocol):
     """What is kept on disk; see `store.rocks.RocksStore`."""
 
     async def put_revocation(self, revocation: Revocation) -> None:
-        """Keep it, in place of one of the same label."""
+        """Store a revocation, replacing one of the same label."""
 
     def revocations(self) -> tuple[Revocation, ...]:
-        """Return all there are."""
+        """Return all revocations."""
 
     async def delete_revocation(self, label: str) -> None:
-        """Forget the one of this label."""
+        """Forget the revocation of this label."""
 
     async def heads_since(self, sequence: int, limit: int) -> tuple[tuple[int, MemoryHead], ...]:
         """Return the heads of what arrived after `sequence`, in order; none only at the end."""
@@ -60,17 +60,17 @@ class SkillsPort(Protocol):
 
 
 class SignersPort(Protocol):
-    """Who vouches for whom; see `trust.bindings.Bindings`."""
+    """The signers of endpoints; see `trust.bindings.Bindings`."""
 
     def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
-        """Return whose key vouches for what this endpoint says, if anybody's does."""
+        """Return the identity whose key vouches for this endpoint, if there is one."""
 
 
 class ResolverPort(Protocol):
-    """What people write, as the key that it names; see `identity.resolving.Resolver`."""
+    """Finds the key that a label names; see `identity.resolving.Resolver`."""
 
     async def resolve(self, label: str) -> Resolved:
-        """Return the key; raises InvalidInput, with the way out, if it is not just one."""
+        """Return the key; raise InvalidInput, with what to do, if it is not exactly one."""
 
 
 class Revocations:
@@ -92,7 +92,7 @@ class Revocations:
         self._resolver = resolver
         self._endpoint = endpoint
         self._clock = clock
-        # Replaced, never changed: the store's readers ask `hides` from threads of theirs.
+        # Replaced, never changed: the store's readers call `hides` from their threads.
         self._known = {revocation.label: revocation for revocation in store.revocations()}
         self.revision = 0
         """Changes with each revocation."""
@@ -105,18 +105,18 @@ class Revocations:
         return hiding(known, labels_of(item, self._signers.signer_of), item.received_at_ms)
 
     def hides(self, item: Item) -> bool:
-        """Return whether this item is not to be shown, nor to be handed on."""
+        """Return whether this item must not be shown or forwarded."""
         return self.hiding(item) is not None
 
     async def revoke(self, text: str, since_ms: int, *, own_too: bool) -> RevocationView:
-        """Hide what an identity has said, as far as it came since then, and return what that is.
+        """Hide the items of an identity that arrived since then, and return what is hidden.
 
-        In place of an earlier revocation of it. It is on disk and has its effect before all is
-        counted.
+        This replaces an earlier revocation of it. It is on disk and in force before all items
+        are counted.
 
         Raises:
-            InvalidInput: the text names no identity, or the time has not come yet.
-            NotAllowed: the identity is this machine's, and `own_too` does not say that it is meant.
+            InvalidInput: the text names no identity, or the time is in the future.
+            NotAllowed: the identity is this machine's, and `own_too` is not set.
             StoreError: the disk refused; nothing has changed.
         """
         label = await self._label(text)
@@ -140,16 +140,16 @@ class Revocations:
         return view
 
     async def restore(self, text: str) -> RevocationView:
-        """Show again what the revocation of an identity has hidden, and return what that is.
+        """Show again what the revocation of an identity has hidden, and return it.
 
-        What another revoked identity stands behind as well stays hidden, and is not counted.
+        Items that another revocation hides as well stay hidden, and are not counted.
 
         Raises:
             InvalidInput: the text names no identity.
             NotFound: it is not revoked.
             StoreError: the disk refused; nothing has changed.
         """
-        # As it is listed first: the keyring may name the key otherwise by now.
+        # First as it is listed: the keyring may name the key differently by now.
         label = text if text in self._known else await self._label(text)
         revocation = self._known.get(label)
         if revocation is None:
@@ -186,7 +186,7 @@ class Revocations:
     async def _views(
         self, revocations: Sequence[Revocation], counts: Callable[[Item], bool]
     ) -> list[RevocationView]:
-        """Return each with what there is of its identity; of what it hides, that which counts."""
+        """Return each with the items of its identity, and the hidden ones that count."""
         hidden = {revocation.label: Counter[type[Item]]() for revocation in revocations}
         shown = {revocation.label: Counter[type[Item]]() for revocation in revocations}
         async for item in self._items():

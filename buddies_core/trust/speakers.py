@@ -1,8 +1,8 @@
-"""Which endpoints sign what they say: nobody is believed who speaks for them without a signature.
+"""The endpoints that sign their messages; unsigned messages in their names are not believed.
 
-One event loop owns this. Anyone can make keys and sign with each, so it keeps so many. The least
-trusted goes first; of one that has gone, unsigned messages in its name are shown as unverified
-again, until it signs something.
+One event loop owns this. Anyone can make keys and sign with each, so their number is limited. The
+least trusted is dropped first; unsigned messages in its name are then shown as unverified again,
+until it signs something.
 """
 
 from typing import Protocol
@@ -12,8 +12,7 @@ from buddies_core.model.ids import EndpointId
 from buddies_core.model.provenance import Provenance
 
 SPEAKERS_MAX = 16_384
-"""Over all rooms: of four with as many members as are remembered of one. Each takes 125 bytes on
-disk."""
+"""The limit over all rooms: four full rooms. Each endpoint takes 125 bytes on disk."""
 SPEAKERS_PER_NEIGHBOR_MAX = SPEAKERS_MAX // 8
 
 _PREFIX = b"spoke"
@@ -23,22 +22,22 @@ class MarksPort(Protocol):
     """Marks on disk; see `store.rocks.RocksStore`."""
 
     def watermarks(self, prefix: bytes) -> tuple[tuple[bytes, int], ...]:
-        """Return the marks whose names begin so, with their values."""
+        """Return the marks whose names have this prefix, with their values."""
 
     async def raise_watermark(self, name: bytes, value: int) -> None:
         """Raise the mark to `value`, if it is lower."""
 
     async def forget_watermark(self, name: bytes) -> None:
-        """Have no mark of this name."""
+        """Delete the mark of this name."""
 
 
 def spoke_key(endpoint: EndpointId) -> bytes:
-    """Return the name of the mark that says that this endpoint signs its messages."""
+    """Return the name of the mark which records that this endpoint signs its messages."""
     return _PREFIX + endpoint
 
 
 class Speakers:
-    """The endpoints that were heard to sign, each with how far it is trusted."""
+    """The endpoints that are known to sign, each with its rank of trust."""
 
     def __init__(self, marks: MarksPort) -> None:
         """Begin with what is on disk. A mark is one more than the rank of its endpoint."""
@@ -53,9 +52,9 @@ class Speakers:
     async def note(
         self, endpoint: EndpointId, rank: int = 0, told_by: EndpointId | None = None
     ) -> None:
-        """Take note that an endpoint signs, and how far it is trusted; it outlives a restart.
+        """Record that an endpoint signs, and how far it is trusted; this outlives a restart.
 
-        `told_by` has passed on what it said: each neighbor can bring in so many.
+        `told_by` forwarded its message: each neighbor can bring in only so many.
 
         Raises:
             StoreError: the disk refused; the next time is another chance.
@@ -68,7 +67,7 @@ class Speakers:
             if endpoint in self._places:
                 await self._marks.raise_watermark(spoke_key(endpoint), rank + 1)
             for it in gone:
-                if it != endpoint and it not in self._places:  # It may have come again meanwhile.
+                if it != endpoint and it not in self._places:  # It may have signed again meanwhile.
                     await self._marks.forget_watermark(spoke_key(it))
         except StoreError:
             self._places.forget(endpoint)

@@ -1,11 +1,11 @@
-"""Whether another machine speaks with this node's key, as after its data directory was copied.
+"""Whether another machine uses this node's key, for example after a copy of the data directory.
 
 Each message has a time in its signed trailer, and this node uses no time twice. A message that has
 our signature, and a time after our start that we did not use, was signed on another machine.
 
 A replay raises no warning: the times of this run are remembered, and all earlier messages are older
-than the start, also those that a restored backup does not have. Nobody without the key can raise
-one. A twin that is silent, or whose clock is behind our start, is not found.
+than the start, even those that a restored backup lacks. Nobody without the key can raise a
+warning. A twin that is silent, or whose clock is behind our start, is not found.
 """
 
 import logging
@@ -18,7 +18,7 @@ TIMES_MAX = 8192
 WARNS_FOR_S = 600.0
 """A node speaks at least every 30 s, so the warning ends soon after the twin does."""
 AHEAD_MS_MAX = 24 * 3600 * 1000
-"""How far ahead of our clock a twin's may be for us to follow it."""
+"""How far a twin's clock may be ahead of ours for us to follow it."""
 
 log = logging.getLogger(__name__)
 
@@ -27,18 +27,18 @@ class Twin:
     """Tells our own messages from those that another machine has signed with our key."""
 
     def __init__(self, me: EndpointId, last_sent_at_ms: int, clock: Clock) -> None:
-        """Begin a run that follows on one whose last message had this time."""
+        """Begin a run that follows one whose last message had this time."""
         self._me = me
         self._clock = clock
         self._since_ms = max(last_sent_at_ms, clock.wall_ms())
         self._times: dict[int, None] = {}
         self._heard_s: float | None = None
         self.latest_ms = 0
-        """The latest time that a twin has used. Peers drop what is older, so we go on from there:
-        if its clock is ahead of ours, it would otherwise never hear of us."""
+        """The latest time that a twin has used. Peers drop older messages, so we go on from there:
+        otherwise a twin whose clock is ahead of ours would never hear of us."""
 
     def said(self, sent_at_ms: int) -> None:
-        """Take note of a message of ours; each has a later time than the one before."""
+        """Record a message of ours; each has a later time than the one before."""
         self._times[sent_at_ms] = None
         if len(self._times) > TIMES_MAX:
             oldest = next(iter(self._times))
@@ -46,7 +46,7 @@ class Twin:
             self._since_ms = max(self._since_ms, oldest)
 
     def heard(self, sender: EndpointId, sent_at_ms: int) -> None:
-        """Take note of a message that was found to be signed by its sender."""
+        """Record a message whose signature by its sender was verified."""
         if sender != self._me or sent_at_ms <= self._since_ms or sent_at_ms in self._times:
             return
         if self._heard_s is None:
