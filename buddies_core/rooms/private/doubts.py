@@ -1,4 +1,4 @@
-"""What a node was told about its own place in a private room, and whether to believe it. Pure."""
+"""Claims that this node was left out of a private room, and whether to believe them. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -12,17 +12,17 @@ from buddies_core.wire.private import verify_roster
 
 @dataclass(frozen=True, slots=True)
 class Doubts:
-    """What speaks against this node's still being a member. Forgotten with each new epoch."""
+    """Evidence that this node is no longer a member. Forgotten with each new epoch."""
 
     shown: Roster | None = None
     """A roster without this node, signed by a member."""
     sources: frozenset[EndpointId] = frozenset()
     """The members that have signed and shown it."""
     strangers: frozenset[EndpointId] = frozenset()
-    """Members that don't know this node as one, or are not in the room themselves any more."""
+    """Members that don't know this node as one, or are no longer in the room themselves."""
 
     def answered(self, by: EndpointId, *, knows_us: bool) -> "Doubts":
-        """Return what is left of it once a member was asked for its epoch.
+        """Return the remaining doubts once a member was asked for its epoch.
 
         A member that hands over its epoch still counts this node in.
         """
@@ -33,7 +33,7 @@ class Doubts:
         return Doubts(strangers=self.strangers - {by})
 
     def to_ask(self, state: PrivateState, me: EndpointId) -> tuple[EndpointId, ...]:
-        """Return the members whose word would settle what was shown; none if nothing was."""
+        """Return the members that could confirm the roster that was shown; none if none was."""
         if self.shown is None:
             return ()
         others = (it for it in state.members if it != me and it not in self.sources)
@@ -42,7 +42,7 @@ class Doubts:
     def is_out(self, state: PrivateState, me: EndpointId) -> bool:
         """Whether this node was left out: it was shown a roster, and a second member agrees.
 
-        In a room of two there is no second one.
+        In a room of two there is no second member.
         """
         if self.shown is None:
             return False
@@ -50,7 +50,7 @@ class Doubts:
         return not others or bool(others & self.strangers)
 
     def seems_out(self, state: PrivateState, neighbors: Iterable[EndpointId]) -> bool:
-        """Whether members don't know this node, and no other is connected; it proves nothing."""
+        """Whether members don't know this node and no others are connected; it proves nothing."""
         return bool(self.strangers & set(state.members)) and set(neighbors) <= self.strangers
 
 
@@ -61,7 +61,7 @@ def shown(
 
     Raises:
         NotAllowed: no member has signed it.
-        WireError: it proves nothing of the kind.
+        WireError: the roster is not such a proof.
     """
     if roster.rotator not in state.members or by not in state.members:
         raise NotAllowed("no member known here has signed that roster")

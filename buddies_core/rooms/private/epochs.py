@@ -1,10 +1,9 @@
 """How the members of a private room get from one secret to the next, together.
 
-Any member may rotate. The new secret goes straight to the members that are present; those that are
-away are handed it by the first member that they meet, and those that the rotation left out by
-nobody. Members know each other by their endpoints, which each connection proves; so two of them
-find together again whatever epochs they have been in. What an epoch that is handed over leads to is
-for `membership` to say.
+Any member may rotate. The new secret goes straight to the members that are present; absent members
+get it from the first member that they meet, and members that the rotation left out never get it.
+Members know each other by their endpoints, which each connection proves; so two of them can meet
+again whatever epochs they have been in. `membership` decides the effect of a received epoch.
 """
 
 import asyncio
@@ -53,11 +52,11 @@ from buddies_core.wire.private import (
 
 ASK_TIMEOUT_S = 3.0
 TELL_TIMEOUT_S = 5.0
-"""For telling all members together; a member that was not told by then asks when it notices."""
+"""The time to tell all members; a member that was not told by then asks when it notices."""
 CHAIN_MAX = 8
-"""Sponsorships in a presence, of 160 bytes each: longer chains wait for a rotation."""
+"""The most sponsorships in a presence, of 160 bytes each; longer chains wait for a rotation."""
 ASKED_MAX = 4
-"""Members that are asked whether one of them is right in saying that this node was left out."""
+"""The most members asked to confirm that this node was left out."""
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +100,7 @@ class Epochs:
     # Members
 
     def check_can_let_in(self, endpoint: EndpointId) -> None:
-        """Return if there is a place for this endpoint; nothing is changed.
+        """Check that there is a place for this endpoint; nothing is changed.
 
         Raises:
             Busy: this node has brought in as many as a member may, or the room is full.
@@ -109,7 +108,7 @@ class Epochs:
         self._step(LetIn(endpoint))
 
     async def let_in(self, endpoint: EndpointId) -> None:
-        """Keep that this node lets in this endpoint. The caller holds `changing`.
+        """Record that this node lets in this endpoint. The caller holds `changing`.
 
         Raises:
             Busy: as `check_can_let_in`.
@@ -120,7 +119,7 @@ class Epochs:
     async def heard(self, endpoint: EndpointId, sponsorships: Sequence[bytes]) -> bool:
         """Return whether to listen to a peer that speaks in the room.
 
-        One that is not known here shows its sponsorship; then it is a member from now on.
+        An unknown peer that shows its sponsorship is a member from now on.
 
         Raises:
             StoreError: the disk refused.
@@ -141,7 +140,7 @@ class Epochs:
         return True
 
     def sponsorships_of(self, member: EndpointId) -> tuple[bytes, ...]:
-        """Return what shows that this is a member, to those who have not heard of it."""
+        """Return the proof of membership, for members that do not know this one."""
         chain = chain_of(self.keyring.state, member)
         return tuple(map(encode_sponsorship, chain[-CHAIN_MAX:]))
 
@@ -168,11 +167,11 @@ class Epochs:
     ) -> tuple[EndpointId, ...]:
         """Begin an epoch without these members; return the present ones that have come along.
 
-        The others are handed it when they meet a member.
+        The absent members get it when they meet a member.
 
         Raises:
             InvalidInput: there were as many epochs as there can be.
-            StoreError: the disk refused; nothing has changed, but our invites may be void.
+            StoreError: the disk refused; nothing has changed, but our invites may be invalid.
         """
         async with self.changing:
             taken = self._step(RotationAsked(frozenset(without), _fresh()))
@@ -182,7 +181,7 @@ class Epochs:
     async def _carry_out(
         self, effects: Iterable[Effect], present: frozenset[EndpointId] | None = None
     ) -> tuple[EndpointId, ...]:
-        """Tell who is to be told, of those present; return the members that have come along."""
+        """Tell the affected members that are present; return those that have come along."""
         told: list[EndpointId] = []
 
         async def tell(peer: EndpointId) -> None:
@@ -205,7 +204,7 @@ class Epochs:
         roster = self.keyring.state.roster
         try:
             async with asyncio.timeout(TELL_TIMEOUT_S):
-                for effect in effects:  # First those who stay: the others will ask them.
+                for effect in effects:  # Staying members first: the removed will ask them.
                     match effect:
                         case Tell(members):
                             await all_of(members, tell)
@@ -218,7 +217,7 @@ class Epochs:
     async def _hand_to(self, peer: EndpointId) -> bool:
         """Hand our epoch to a member, or take its own; return whether it has taken ours.
 
-        It may be no member any more, as another was handed this epoch before and has gone past it.
+        It may no longer be a member: another member may have got this epoch and gone past it.
         """
         if not self.keyring.is_member(peer):
             return False
@@ -235,9 +234,9 @@ class Epochs:
     async def answer_take(
         self, caller: EndpointId, take: peer_pb2.TakeEpoch
     ) -> peer_pb2.EpochReply:
-        """Go on to the epoch that a member has begun, and return the one that counts here now.
+        """Go on to the epoch that a member has begun, and return the current epoch here.
 
-        Without a secret the member shows that it has begun it without this node.
+        Without a secret, the member shows that it has begun the epoch without this node.
 
         Raises:
             NotAllowed: it leaves this node out, or nobody known here has begun it.
@@ -255,7 +254,7 @@ class Epochs:
     # Being left out
 
     async def _on_shown(self, by: EndpointId, roster: Roster) -> None:
-        """Ask another member whether this node was left out, as one says with a roster."""
+        """Ask another member whether this node was left out, as a shown roster claims."""
         keyring = self.keyring
         keyring.doubts = shown(keyring.seat, keyring.state, keyring.doubts, by, roster)
         for peer in keyring.doubts.to_ask(keyring.state, self._host.endpoint)[:ASKED_MAX]:
@@ -283,7 +282,7 @@ class Epochs:
             return False
 
     async def _is_known_to_others(self) -> bool:
-        """Ask the members that are present, as one does not know this node, until one does."""
+        """Ask the present members in turn, until one knows this node."""
         unasked = set(self._presences.present()) - self.keyring.doubts.strangers
         for peer in sorted(unasked & self.keyring.members)[:ASKED_MAX]:
             with contextlib.suppress(BuddiesError):
@@ -294,11 +293,11 @@ class Epochs:
     async def catch_up(self, peer: EndpointId) -> bool:
         """Ask a member for its epoch, and go on to that, or have it go on to ours.
 
-        Returns whether that has changed anything.
+        Return whether that has changed anything.
 
         Raises:
             NotFound: it does not know this node as a member, or is not in the room.
-            BuddiesError: it did not answer, or nonsense.
+            BuddiesError: it did not answer, or its answer made no sense.
         """
         keyring = self.keyring
         if not keyring.is_member(peer):
@@ -315,7 +314,7 @@ class Epochs:
         return keyring.epoch != before
 
     async def take_invited(self, state: PrivateState) -> None:
-        """Go on to what an invite gave, wherever this node was before: it had lost its way.
+        """Go on to the state that an invite gave, whatever epoch this node was in before.
 
         Raises:
             StoreError: the disk refused.
@@ -362,9 +361,9 @@ class Epochs:
         return True
 
     async def _go_on(self, state: PrivateState, via: tuple[EndpointId, ...]) -> None:
-        """Be in the newest epoch of this state: on disk first, then in its topic.
+        """Go on to the newest epoch of this state: on disk first, then in its topic.
 
-        Our invites are of no use from now on.
+        Our invites are invalid from now on.
         """
         store, room_id = self._host.store, self.keyring.room_id
         await store.invites.delete_of_room(room_id)
@@ -372,14 +371,14 @@ class Epochs:
         await self._line.keep(state)
         log.info("epoch room_id=%s number=%d", room_id.hex()[:10], self.keyring.newest.number)
         gone = [peer for peer in self._last_seen.since(0) if not self.keyring.is_member(peer)]
-        for peer in gone:  # At once, before anybody is told in this epoch who is here.
+        for peer in gone:  # At once, before our presence is sent in this epoch.
             self._presences.forget(peer)
             self._last_seen.forget(peer)
         await self._line.move(former, via)
         for peer in gone:
             try:
                 await store.delete_presence(room_id, peer)
-            except StoreError as error:  # It is of no use to anybody: no member is in it.
+            except StoreError as error:  # The record is useless: no member is in it.
                 log.warning("presence_kept peer=%s: %s", short(peer), error)
 
 

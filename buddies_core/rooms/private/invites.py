@@ -1,4 +1,4 @@
-"""Invites to private rooms: making them, letting in those that redeem one, redeeming one."""
+"""Invites to private rooms: making them, redeeming them, and letting in peers that do."""
 
 import asyncio
 import contextlib
@@ -60,12 +60,12 @@ class Invites:
         self._host = host
 
     async def make(self, room: RoomPort, uses: int, expires_s: float) -> Invite:
-        """Return a new invite to a private room, by this node; on return it is on disk.
+        """Make an invite of this node to a private room, and return it; it is on disk by then.
 
         Raises:
             NotAllowed: this node was left out of the room.
-            InvalidInput: it would have no use, or too many, or last too long.
-            Busy: 256 invites to this room are out.
+            InvalidInput: it would have no uses, too many uses, or last too long.
+            Busy: 256 invites to this room are valid.
             StoreError: the disk refused.
         """
         if not 1 <= uses <= INVITE_USES_MAX:
@@ -116,12 +116,12 @@ class Invites:
     ) -> peer_pb2.EpochReply:
         """Return the room's secret to a caller with a good token; the use is on disk before that.
 
-        A caller whose token is not good is told the same, whatever the reason, and whether or not
-        this node is in the room that it names. A use is spent only on a caller that comes in.
+        A caller with a bad token gets the same answer whatever the reason, and whether or not this
+        node is in the room that it names. A use is spent only on a caller that is let in.
 
         Raises:
-            NotAllowed: the token is not good, or the room's policy does not let the caller in.
-            Busy: the room is full, or this node has brought in all it may.
+            NotAllowed: the token is not good, or the room's policy does not admit the caller.
+            Busy: the room is full, or this node has brought in as many as it may.
             StoreError: the disk refused; the secret was not handed over.
         """
         hashed = token_hash(request.token)
@@ -145,7 +145,7 @@ class Invites:
             return reply
 
     def _is_good(self, room: RoomPort, hashed: bytes, caller: EndpointId) -> bool:
-        """Return whether an invite of this node with this token lets in this caller now."""
+        """Return whether this token is from an invite that lets in this caller now."""
         keyring, now_ms = _keyring(room), self._host.clock.wall_ms()
         return not keyring.is_out and any(
             invite.token_hash == hashed
@@ -170,9 +170,9 @@ def seat_of(host: Host, room_id: RoomId) -> Seat:
 
 
 async def redeem(invite: Invite, host: Host, until_s: float) -> PrivateState:
-    """Return the room as the first of the invite's endpoints that answers hands it over.
+    """Return the state of the room from the first endpoint on the invite that answers.
 
-    Asking again costs no further use. `until_s` is the event loop's time.
+    Asking again spends no further use. `until_s` is the event loop's time.
 
     Raises:
         NotAllowed: the inviter refuses; the text says why.

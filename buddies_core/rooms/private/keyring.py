@@ -1,6 +1,6 @@
-"""The keys of one private room, and what this node knows of its members. Pure.
+"""The keys of one private room, and what this node knows about its members. Pure.
 
-Who is a member, and which epoch counts, is for `membership` to say.
+`membership` decides on the members and on the epoch that counts.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ class Keyring:
         """The keys of the newest epoch."""
 
     def take(self, state: PrivateState) -> None:
-        """Go on with this state, which is on disk."""
+        """Go on to this state, which is on disk."""
         if state.roster.id != self.newest.id:
             self.newest = epoch_keys(self.seat.room_id, state.epoch)
             self.doubts = Doubts()
@@ -50,11 +50,11 @@ class Keyring:
         return self.state.epoch
 
     def is_member(self, endpoint: EndpointId) -> bool:
-        """Whether this endpoint is on the roster, or was let in since."""
+        """Whether this endpoint is on the roster, or was let in since then."""
         return endpoint in self.members
 
     def is_said_now(self, trailer: Trailer) -> bool:
-        """Whether something was said in this epoch, or by a member just before it began."""
+        """Whether a message was sent in this epoch, or by a member just before it began."""
         if trailer.epoch == self.newest.id:
             return True
         return trailer.epoch in self.state.past[-1:] and self.is_member(trailer.sender)

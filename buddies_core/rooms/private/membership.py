@@ -1,29 +1,28 @@
-"""Who is a member of a private room, and which epoch counts: what each event changes. Pure.
+"""The members and the current epoch of a private room, and what each event changes. Pure.
 
 A room has no server, and no order of events that all agree on. Each node keeps an epoch (a secret
-that its members share), the roster with which it began, and those that were let in since. Any
+that its members share), the roster with which it began, and the members let in since. Any
 member may begin the next epoch. Nodes that did so without knowing of each other are on two
 branches, which can't read each other until they meet.
 
 Invariants. `tests/simulation/test_private_rooms.py` checks them against hostile members.
 
-1. Nobody becomes a member here but by a sponsorship that a member has signed in this epoch, or on a
-   roster that a member hands over. A member is one that is counted from the roster that is kept
-   here, never one that only says so.
-2. Nobody that an epoch of this branch has left out becomes a member again by way of another branch,
-   nor does anybody that they let in since. On meeting another branch this node keeps at most those
-   that are members here, whatever number, order or keys the others chose. So those that were left
-   out come back only if a member of this branch lets them in again.
-3. A number only says which of two branches goes over to the other, never who is a member after it.
+1. A node becomes a member here only by a sponsorship that a member has signed in this epoch, or on
+   a roster that a member hands over. Members are counted from the roster that is stored here;
+   claims count for nothing.
+2. A node that an epoch of this branch has left out can't become a member again through another
+   branch, nor can nodes that it let in since. On meeting another branch, this node keeps at most
+   the members known here, whatever number, order or keys the other branch chose. So removed nodes
+   come back only if a member of this branch lets them in again.
+3. A number only decides which of two branches joins the other, never who is a member afterwards.
    It can't run ahead of the clock, so it is neither used up nor out of reach. Of two epochs with
-   one number that of the rotator closer to the founder prevails, and then a hash that no choice of
-   secret changes.
+   the same number, that of the rotator closer to the founder prevails, and then a hash that no
+   choice of secret changes.
 4. This node believes that it was left out only if it is shown a roster, signed by a member, that
-   prevails over its own, and a second member does not know it any more either.
+   prevails over its own, and a second member no longer knows it either.
 5. A member brings in no more than its share, with those that they bring in and so on. Each
    sponsorship is signed, so all nodes count alike.
-6. An old secret is never taken up again: epochs only rise, and a branch that is gone past gets a
-   new secret.
+6. An old secret is never used again: epochs only rise, and a superseded branch gets a new secret.
 """
 
 import hashlib
@@ -62,7 +61,7 @@ from buddies_core.wire.private import (
 NUMBERS_BEGIN_S = 1_767_225_600
 """2026-01-01 00:00:00 UTC. No more epochs are possible than seconds have passed since."""
 NUMBER_ALWAYS_TAKEN = 1000
-"""Whatever the clock says: it may have been reset."""
+"""Numbers up to this are accepted whatever the clock says, as it may have been reset."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,13 +79,13 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """A member hands over the epoch that counts for it."""
+    """A member hands over its current epoch."""
 
     by: EndpointId
     epoch: Epoch
     roster: Roster
     past: tuple[EpochId, ...]
-    """The epochs that it was in before."""
+    """The earlier epochs of that member."""
     fresh: bytes
     """A new secret, for an epoch past it."""
 
@@ -128,7 +127,7 @@ class Tell:
 
 @dataclass(frozen=True, slots=True)
 class Dismiss:
-    """Show the new roster to these, who are not on it any more."""
+    """Show the new roster to these endpoints, which are no longer on it."""
 
     former: tuple[EndpointId, ...]
 
@@ -138,7 +137,7 @@ Effect: TypeAlias = Tell | Dismiss
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What an event leads to. The state counts once it is on disk; the effects come after that."""
+    """The result of an event. The state counts once it is on disk; the effects come after that."""
 
     state: PrivateState
     effects: tuple[Effect, ...] = ()
@@ -148,7 +147,7 @@ def step(seat: Seat, state: PrivateState, event: Event, now_s: float) -> Step:
     """Return what an event changes; `now_s` is Unix time.
 
     Raises:
-        WireError: a peer handed over what makes no sense.
+        WireError: the data from a peer makes no sense.
         NotAllowed: nobody known here vouches for it, or it leaves this node out.
         Busy: the newcomer is over its sponsor's share.
         InvalidInput: there were as many epochs as there can be.
@@ -188,10 +187,10 @@ def invited(
     chain: tuple[Sponsorship, ...],
     now_s: float,
 ) -> PrivateState:
-    """Return the state of a node that an inviter has let in; whatever it knew before is void.
+    """Return the state of a node that an inviter has let in; its earlier knowledge is void.
 
     Raises:
-        WireError: what the inviter gave makes no sense.
+        WireError: the data from the inviter makes no sense.
     """
     _check_roster(seat, founding, epoch, roster, (), now_s)
     state = PrivateState(founding=founding, epoch=epoch, roster=roster)
@@ -251,7 +250,7 @@ def _handed(seat: Seat, state: PrivateState, handed: Handed, now_s: float) -> St
         return Step(state)
     if seat.me not in roster.members:
         raise NotAllowed("this node is not on that roster")
-    # A member that has been in our epoch knows who it left out.
+    # A member that has been in our epoch knows which nodes it left out.
     if state.roster.id in handed.past or set(roster.members) <= set(state.members):
         return Step(_in(state, epoch, roster, past=()))
     stay = frozenset(state.members) & frozenset(roster.members)
@@ -267,7 +266,7 @@ def _in(
 
 
 def prevails(theirs: Roster, ours: Roster, founder: EndpointId) -> bool:
-    """Whether the epoch of one roster counts for more than that of another, for everybody."""
+    """Whether the epoch of one roster prevails over that of another, on every node."""
     return _order(theirs, founder) > _order(ours, founder)
 
 
@@ -314,8 +313,8 @@ def _with_member(seat: Seat, state: PrivateState, sponsorship: Sponsorship) -> P
     """Return the state with one more member.
 
     Raises:
-        NotAllowed: the sponsorship is of another epoch, or not by a member.
-        Busy: its sponsor, or one of theirs, has brought in all it may; or the room is full.
+        NotAllowed: the sponsorship is from another epoch, or not by a member.
+        Busy: its sponsor, or one above that, has used up its share; or the room is full.
     """
     if sponsorship.during != state.roster.id:
         raise NotAllowed("the room's keys were changed meanwhile; ask for a new invite")

@@ -1,7 +1,7 @@
-"""Who brought whom into a private room, and how many each may bring in. Pure.
+"""Sponsors of the members of a private room, and how many each may bring in. Pure.
 
-Each member but the founder was let in by another, its sponsor, who has signed that. So the members
-are a tree with the founder at its root, and every node that has the sponsorships counts alike.
+Each member but the founder was let in by another, its sponsor, which signed that. So the members
+form a tree with the founder at its root, and every node that has the sponsorships counts alike.
 """
 
 from collections import Counter
@@ -13,21 +13,21 @@ from buddies_core.model.private import MEMBERS_MAX, PrivateState, Sponsorship
 
 SHARE_OF_SPONSOR = 4
 SHARE_MIN = 16
-"""The founder can bring in everybody, those it let in a quarter of that each, and so on down to
-this. So one hostile member leaves most of the room to the others."""
+"""The smallest share. The founder can bring in everybody, each member that it let in a quarter of
+that, and so on. So one hostile member leaves most of the room to the others."""
 
 
 def sponsorships_of(state: PrivateState) -> dict[EndpointId, Sponsorship]:
     """Return the sponsorship of each endpoint that is, or was, a member.
 
-    One that was removed, and let in again, keeps its first: those that it brought in hang on it.
+    A member that was removed and let in again keeps its first, for those that it brought in.
     """
     kept = (*state.roster.entries, *state.roster.gone)
     return {entry.member: entry for entry in (*state.admitted, *kept)}
 
 
 def brought_in(state: PrivateState, by: Collection[EndpointId]) -> frozenset[EndpointId]:
-    """Return the members that these have let in, with those that they have let in, and so on."""
+    """Return the members that these have let in, directly or through members they let in."""
     known, founder = sponsorships_of(state), state.founding.founder
     return frozenset(
         member
@@ -37,9 +37,9 @@ def brought_in(state: PrivateState, by: Collection[EndpointId]) -> frozenset[End
 
 
 def chain_of(state: PrivateState, member: EndpointId) -> tuple[Sponsorship, ...]:
-    """Return why this is a member, to those who know only the roster: its first sponsor's first.
+    """Return the sponsorships that prove a member to nodes with only the roster, from the top.
 
-    It is empty for one that is on the roster.
+    The result is empty for a member on the roster.
     """
     admitted = {entry.member: entry for entry in state.admitted}
     chain: list[Sponsorship] = []
@@ -50,10 +50,10 @@ def chain_of(state: PrivateState, member: EndpointId) -> tuple[Sponsorship, ...]
 
 
 def check_shares(known: Mapping[EndpointId, Sponsorship], founder: EndpointId) -> None:
-    """Return if each has brought in no more than its share.
+    """Check that each has brought in no more than its share.
 
     Raises:
-        WireError: one has brought in more, or it is not told who let in somebody.
+        WireError: one has brought in more, or the sponsor of one is missing.
     """
     if len(known) > MEMBERS_MAX:
         raise WireError(f"the room is full: it has {MEMBERS_MAX} members")
@@ -75,7 +75,7 @@ def check_shares(known: Mapping[EndpointId, Sponsorship], founder: EndpointId) -
 def all_sponsors(
     members: Iterable[EndpointId], known: Mapping[EndpointId, Sponsorship]
 ) -> frozenset[EndpointId]:
-    """Return everybody by way of whom these have come in."""
+    """Return all sponsors through which these have come in."""
     found: set[EndpointId] = set()
     for member in members:
         while (sponsor := known[member].by) not in found and sponsor != member:
@@ -87,10 +87,10 @@ def all_sponsors(
 def sponsors_of(
     member: EndpointId, known: Mapping[EndpointId, Sponsorship], founder: EndpointId
 ) -> tuple[EndpointId, ...]:
-    """Return who let in a member, who let in that one, and so on to the founder.
+    """Return the sponsor of a member, the sponsor of that one, and so on to the founder.
 
     Raises:
-        WireError: it does not lead there.
+        WireError: the chain does not lead to the founder.
     """
     chain: list[EndpointId] = []
     while member != founder:
