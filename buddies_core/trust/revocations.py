@@ -186,7 +186,7 @@ class Revocations:
     async def _views(
         self, revocations: Sequence[Revocation], counts: Callable[[Item], bool]
     ) -> list[RevocationView]:
-        """Return each with the items of its identity, and the hidden ones that count."""
+        """Return each with its identity's shown items, and hidden ones that `counts` accepts."""
         hidden = {revocation.label: Counter[type[Item]]() for revocation in revocations}
         shown = {revocation.label: Counter[type[Item]]() for revocation in revocations}
         async for item in self._items():

@@ -4,8 +4,8 @@ Each message has a time in its signed trailer, and this node uses no time twice.
 our signature, and a time after our start that we did not use, was signed on another machine.
 
 A replay raises no warning: the times of this run are remembered, and all earlier messages are older
-than the start, even those that a restored backup lacks. Nobody without the key can raise a
-warning. A twin that is silent, or whose clock is behind our start, is not found.
+than the start, even those that a restored backup lacks. Nobody without the key can raise a warning.
+A twin that is silent, or whose clock is behind our start, is not found.
 """
 
 import logging
