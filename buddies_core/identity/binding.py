@@ -1,4 +1,4 @@
-"""A person's key vouches for an endpoint, so that it need not sign each thing that this one says.
+"""A person's key vouches for an endpoint, so that it need not sign each of its messages.
 
 signed := "buddies/2 endpoint" · endpoint id[32] · signed_at_ms:u64be
 """
@@ -10,17 +10,17 @@ from buddies_core.model.ids import EndpointId
 
 NAMESPACE = "buddies-endpoint"
 BINDING_BYTES_MAX = 2500
-"""It travels with each presence, in one broadcast. An RSA key of 4096 bits takes 2,400."""
+"""A binding must fit into a broadcast with a presence. An RSA key of 4096 bits takes 2,400."""
 _CONTEXT = b"buddies/2 endpoint"
 
 
 def binding_payload(endpoint: EndpointId, signed_at_ms: int) -> bytes:
-    """Return what the signer signs."""
+    """Return the bytes that the signer signs."""
     return _CONTEXT + endpoint + signed_at_ms.to_bytes(8, "big")
 
 
 async def bind(signer: Signer, endpoint: EndpointId, now_ms: int) -> Binding:
-    """Return the signer's word that what this endpoint says is its own.
+    """Return a binding, by which the signer vouches for this endpoint.
 
     Raises:
         InvalidInput: the key is too large for it.

@@ -46,7 +46,7 @@ _LITERAL_KINDS = ("ssh-", "ecdsa-", "sk-")
 
 
 class SignerKind(StrEnum):
-    """What BUDDIES_SIGNER can be."""
+    """The values of BUDDIES_SIGNER."""
 
     GIT = "git"
     NONE = "none"
@@ -57,18 +57,18 @@ class SignerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SignerState:
-    """Who vouches for this node, if anybody does."""
+    """The signer that vouches for this node, if there is one."""
 
     signer: Signer | None
     kind: SignerKind
     binding: Binding | None = None
-    """Its word for this node's endpoint."""
+    """The signer's binding for this node's endpoint."""
     problem: str = ""
-    """Why a key that is configured can't sign, and the way out."""
+    """Why a configured key can't sign, and what to do."""
 
     @property
     def for_signing(self) -> Signer | None:
-        """The signer; where its key can't work one that refuses; None where none is wanted."""
+        """The signer; one that refuses if its key can't work; None if none is wanted."""
         return RefusingSigner(self.problem) if self.problem else self.signer
 
 
@@ -77,12 +77,12 @@ async def open_signer(
 ) -> SignerState:
     """Return the signer that the environment chooses, after it has proven that it works.
 
-    Without a choice, git's own set-up chooses. If git would sign and that key can't work here,
-    the state has a problem in place of a signer.
+    Without a choice, git's own configuration decides. If git would sign and that key can't work
+    here, the state has a problem in place of a signer.
 
     `after_ms` is the latest time that this node has ever used. The binding is later than that, as
-    peers believe the latest one: else a key that was chosen since would be believed by nobody for
-    as long as the clock was ahead once.
+    peers believe the latest one: otherwise, if the clock was once ahead, peers would ignore a new
+    key for as long as that.
 
     Raises:
         InvalidInput: the choice in BUDDIES_SIGNER can't work; the text says why, and what to do.
@@ -123,7 +123,7 @@ async def _prove(
     endpoint: EndpointId,
     now_ms: int,
 ) -> SignerState:
-    """Have the signer vouch for the endpoint, which proves that it can sign.
+    """Make the signer vouch for the endpoint, which proves that it can sign.
 
     The signature is verified: a public key may belong to another private key.
     """
@@ -148,9 +148,9 @@ async def _prove_gpg(
     endpoint: EndpointId,
     now_ms: int,
 ) -> SignerState:
-    """Have gpg vouch for the endpoint, and learn from the signature which key that was.
+    """Make gpg vouch for the endpoint, and learn the key from the signature.
 
-    gpg alone decides what a name or an address stands for.
+    Only gpg decides which key a name or an address means.
     """
     payload = binding_payload(endpoint, now_ms)
     try:
@@ -197,7 +197,7 @@ async def _open(
 
 
 async def _open_git(git: GitSigning, environ: Mapping[str, str]) -> Signer | GpgCall:
-    """Return the very signer that `git commit -S` has outside any repository."""
+    """Return the same signer that `git commit -S` uses outside any repository."""
     program = str(user_path(git.program, environ)) if git.program.startswith("~") else git.program
     match git.format:
         case "openpgp":

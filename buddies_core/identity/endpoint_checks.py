@@ -1,8 +1,8 @@
-"""Checks endpoints' signatures: a few at once, many on a thread of their own.
+"""Checks endpoints' signatures: a few immediately, many on a separate thread.
 
-A signature takes 0.1 ms to verify, a quarter of what a message costs. libsodium does not hold the
-interpreter's lock meanwhile, so in a burst the event loop does the rest on another core. Copies of
-what was verified lately come with every search, and are not verified again.
+A signature takes 0.1 ms to verify, a quarter of the cost of a message. libsodium does not hold the
+interpreter's lock meanwhile, so in a burst the event loop does the rest on another core. Every
+search brings copies of messages that were verified lately; those are not verified again.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ CheckEndpoint: TypeAlias = Callable[[EndpointId, bytes, bytes], Awaitable[bool]]
 """Returns whether this endpoint signed this payload; see `signatures.verify_endpoint`."""
 
 GOOD_KEPT_MAX = 4096
-"""Good signatures that are remembered, which takes some 2 MB."""
+"""The most good signatures that are remembered, in some 2 MB."""
 AT_ONCE_MAX = 2
 """Handing a batch to the thread and back takes as long as verifying one or two signatures."""
 
@@ -39,9 +39,9 @@ class _Check:
 
 
 class EndpointChecks:
-    """Answers in the order in which it was asked. One event loop owns this.
+    """Answers requests in order. One event loop owns this.
 
-    It keeps one check for each caller that waits, so there are no more than messages in work.
+    Each waiting caller has one check, so there are no more checks than messages in progress.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class EndpointChecks:
     async def check(self, endpoint: EndpointId, payload: bytes, signature: bytes) -> bool:
         """Return whether this endpoint signed this payload."""
         known = (endpoint, signature, hashlib.sha256(payload).digest())
-        if known in self._good and not self._is_busy:  # It would overtake those that wait.
+        if known in self._good and not self._is_busy:  # Otherwise it would overtake waiting checks.
             self._good.move_to_end(known)
             return True
         is_good = await self._check(endpoint, payload, signature)
@@ -70,7 +70,7 @@ class EndpointChecks:
         self._waiting.append(_Check(endpoint, payload, signature, done))
         if not self._is_busy:
             self._is_busy = True
-            # Whatever else is ready now may bring more to check in the same batch.
+            # Other tasks that are ready now may add checks to the same batch.
             loop.call_soon(self._begin, loop)
         return await done
 

@@ -1,7 +1,7 @@
-"""Sign by the very calls that git makes.
+"""Sign with exactly the calls that git makes.
 
-A program that signs for git need not know any other call: a wrapper round a security key or a
-password manager, say. So nothing else is ever asked of it. From git's gpg-interface.c:
+A program that signs for git, such as a wrapper round a security key or a password manager, need not
+know any other call. So no other call is ever made. From git's gpg-interface.c:
 
     PROGRAM --status-fd=2 -bsau KEY           the payload on stdin, an armored signature on stdout
     PROGRAM -Y sign -n NAMESPACE -f KEY FILE  the payload in FILE, the signature in FILE.sig
@@ -25,7 +25,7 @@ _SIGNED = "[GNUPG:] SIG_CREATED "
 
 @dataclass(frozen=True, slots=True)
 class GpgCall:
-    """gpg, or a program that stands in for it, and the key as it is told to it."""
+    """gpg, or a program that replaces it, and the name of the key as passed to it."""
 
     key: str
     environ: Mapping[str, str] = field(repr=False)
@@ -62,7 +62,7 @@ class GpgCall:
 
 @dataclass(frozen=True, slots=True)
 class SshCall:
-    """ssh-keygen, or a program that stands in for it, and the key that it is to sign with."""
+    """ssh-keygen, or a program that replaces it, and the key to sign with."""
 
     key: Path | str
     """The path of either half, or the public key's line."""
@@ -93,7 +93,7 @@ class SshCall:
         return signature.replace(b"\r\n", b"\n")
 
     def _lay_out(self, directory: Path, payload: bytes) -> tuple[Path, Path]:
-        """Write the payload, and the key if it is no file yet; return their paths."""
+        """Write the payload, and the key if it is not a file yet; return their paths."""
         key_file, file = directory / "key", directory / "payload"
         file.write_bytes(payload)
         if isinstance(self.key, Path):
@@ -107,7 +107,7 @@ def _read_if_there(path: Path) -> bytes:
 
 
 def _without_armor(text: bytes) -> bytes:
-    """Return what is in the armor (RFC 9580, 6.2); text without armor as it is."""
+    """Return the bytes in the armor (RFC 9580, 6.2); return text without armor unchanged."""
     lines = [line.strip() for line in text.strip().splitlines()]
     if lines[0] != _BEGIN or lines[-1] != _END or b"" not in lines:
         return text

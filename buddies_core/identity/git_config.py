@@ -1,4 +1,4 @@
-"""How git is set up to sign for this user, in whichever repository."""
+"""How git is configured to sign for this user, whatever the repository."""
 
 import os
 import shutil
@@ -45,7 +45,7 @@ async def read_git_signing(environ: Mapping[str, str]) -> GitSigning | None:
     settings: dict[str, str] = {}
     for entry in listed.split("\0"):
         name, _, value = entry.partition("\n")
-        # Both names of this setting are one to git: the last one counts.
+        # git treats both names as one setting: the last one counts.
         settings["gpg.openpgp.program" if name == "gpg.program" else name] = value.strip()
     format = settings.get("gpg.format", "") or "openpgp"
     signing = GitSigning(
@@ -85,12 +85,12 @@ async def _git(environ: Mapping[str, str], *arguments: str) -> str:
 
 
 def _check_without_git(environ: Mapping[str, str]) -> None:
-    """Return if no configuration of this user's asks git to sign.
+    """Check that none of this user's configuration asks git to sign.
 
     Raises:
         InvalidInput: one does, and only git can read it.
     """
-    home = home_directory(environ) or Path("/")  # without a home there is nothing of this user's
+    home = home_directory(environ) or Path("/")  # without a home the user has no files
     places = (
         Path(environ.get("GIT_CONFIG_GLOBAL") or home / ".gitconfig"),
         Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "git" / "config",

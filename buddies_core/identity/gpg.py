@@ -1,4 +1,4 @@
-"""The user's OpenPGP keyring: verify signatures and look keys up, by the stock gpg."""
+"""The user's OpenPGP keyring: verify signatures and look up keys with the standard gpg."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ from buddies_core.identity.sshsig import WrongSignature
 VERIFY_DEADLINE_S = 5.0
 AT_ONCE = 2
 WAITING_MAX = 32
-"""Beyond it a signature is left unchecked: a process each is what a flood must not buy."""
+"""Further signatures are left unchecked, as a flood must not start a process for each."""
 _OPTIONS = ["--no-auto-key-retrieve"]
 """A stranger's signature must not make us ask a key server."""
 _KILLED = -9
@@ -27,21 +27,21 @@ _LONG_ID = re.compile(r"[0-9A-F]{16}")
 
 T = TypeVar("T")
 
-# It warns of each signature that is not good; we say that ourselves, with whose it was.
+# It warns about each bad signature; we report that ourselves, with the signer.
 logging.getLogger("gnupg").setLevel(logging.CRITICAL)
 
 
 class CannotCheck(Exception):
-    """Whether a signature is good can't be told on this machine; the text says why."""
+    """A signature can't be checked on this machine; the text says why."""
 
 
 class GpgBusy(CannotCheck):
-    """gpg has too much to do, or was not done in time; later it may tell."""
+    """gpg has too much to do, or did not finish in time; a later check may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignedBy:
-    """A good signature's key: the one that signed, and the one that this is a subkey of."""
+    """The key of a good signature, and the primary key to which it belongs."""
 
     key: str
     primary: str
@@ -74,9 +74,9 @@ class Gpg:
         self._made: _Gpg | None = None
 
     async def verify(self, claimed: str, payload: bytes, signature: bytes) -> SignedBy:
-        """Return whose signature it is, if it is the claimed key's and that key is in force.
+        """Return the key of a signature, if it is the claimed key and that key is in force.
 
-        The key is claimed by its fingerprint or, as long as one key alone here has it, its long id.
+        The claim is a fingerprint or, if only one key here has it, a long id.
 
         Raises:
             WrongSignature: it is not, or the key has expired or was revoked.
@@ -120,21 +120,21 @@ class Gpg:
             self._waiting -= 1
 
     async def public_keys(self, id: str) -> tuple[str, ...]:
-        """Return the fingerprints of the keys here that this id, name or address fits.
+        """Return the fingerprints of the keys here that match this id, name or address.
 
         Raises:
             NotFound: there is no gpg.
-            TimedOut: gpg was not done by the deadline.
+            TimedOut: gpg did not finish by the deadline.
         """
         found = await self._list(id, secret=False)
         return tuple(str(key["fingerprint"]) for key in found)
 
     async def secret_key(self, id: str) -> str:
-        """Return the fingerprint of the one usable key that this id, name or address fits.
+        """Return the fingerprint of the one usable key that matches this id, name or address.
 
         Raises:
-            NotFound: there is no gpg, or none such in its keyring.
-            InvalidInput: it fits several, or one that has expired or was revoked.
+            NotFound: there is no gpg, or no such key in its keyring.
+            InvalidInput: several keys match, or the key has expired or was revoked.
         """
         found = await self._list(id, secret=True)
         usable = [str(key["fingerprint"]) for key in found if key["trust"] not in _UNUSABLE]
@@ -166,7 +166,7 @@ class Gpg:
                 f"key {key} is not in this machine's keyring; get it from its owner "
                 "(gpg --import), or ask for an SSH key"
             )
-        # One signature, and no other beside it that python-gnupg would mix it up with.
+        # Exactly one signature, as python-gnupg would confuse several.
         if not result.valid or result.problems or len(result.sig_info) != 1:
             said = [str(problem["status"]) for problem in result.problems]
             raise WrongSignature(f"gpg says: {', '.join(said) or result.status or 'nothing'}")

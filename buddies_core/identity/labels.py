@@ -9,7 +9,7 @@ def parse_label(label: str) -> SignerIdentity:
     """Return the identity that a label names; as in 0.1.4 the scheme's case does not matter.
 
     Raises:
-        InvalidInput: it names none.
+        InvalidInput: it does not name an identity.
     """
     scheme, colon, value = label.partition(":")
     identity: SignerIdentity
@@ -27,10 +27,10 @@ def parse_label(label: str) -> SignerIdentity:
 
 
 def canonical(identity: SignerIdentity) -> SignerIdentity:
-    """Return what is equal for two ways to write the same key: no comment, capital hex digits.
+    """Return the one form in which equal keys are equal: no comment, capital hex digits.
 
     Raises:
-        InvalidInput: it names no key.
+        InvalidInput: it does not name a key.
     """
     match identity:
         case SshIdentity(public_key):

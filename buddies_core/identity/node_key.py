@@ -1,4 +1,4 @@
-"""The node's own key: what makes it the same peer after a restart, so that tickets stay good."""
+"""The node's own key, which makes it the same peer after a restart, so that tickets stay valid."""
 
 import logging
 import os
@@ -39,9 +39,9 @@ class NodeKey:
 
 
 def load_or_create(path: Path) -> NodeKey:
-    """Return the key that is kept in this file, made now if there is none.
+    """Return the key that is stored in this file; make one if there is none.
 
-    On return the file is on disk, whole, and readable by its owner alone. Of several processes that
+    On return the file is on disk, whole, and readable only by its owner. Of several processes that
     find no key, one makes it and all return it.
 
     Raises:
@@ -67,7 +67,7 @@ def load_or_create(path: Path) -> NodeKey:
 
 
 def _keep_from_others(path: Path) -> None:
-    """Take away what a copy or a restored backup may have given to other users."""
+    """Remove access that a copy or a restored backup may have given to other users."""
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         log.warning("node_key_was_open path=%s mode=%o: others may have read it", path, mode)
@@ -93,7 +93,7 @@ def _create(path: Path) -> None:
 
 
 def _sync_directory(directory: Path) -> None:
-    """Have the names in it survive a power cut, too."""
+    """Make the names in it survive a power cut, too."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Run other programs without a terminal to ask at: git, gpg, ssh-keygen."""
+"""Run other programs without a terminal: git, gpg, ssh-keygen."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from buddies_core.errors import NotFound, TimedOut
 
 PROGRAM_DEADLINE_S = 2.0
-"""For a question that needs no person to answer it."""
+"""For calls that need no answer from a person."""
 _COMPLAINT_CHARS_MAX = 300
 
 
@@ -25,7 +25,7 @@ class Finished:
 
     @property
     def complaint(self) -> str:
-        """The last line of its errors that is for people; gpg mixes others in."""
+        """The last line of its errors that is meant for people; gpg also writes other lines."""
         lines = self.errors.strip().splitlines()
         lines = [line for line in lines if not line.startswith("[GNUPG:]")]
         return lines[-1].removeprefix("gpg: ")[:_COMPLAINT_CHARS_MAX] if lines else ""
@@ -36,7 +36,7 @@ async def run_program(
 ) -> Finished:
     """Run a program with `given` on its standard input, and return the outcome.
 
-    It has no terminal, so a passphrase that it would ask for is an error. Cancelling, or the
+    It has no terminal, so a prompt for a passphrase fails. Cancelling, or the
     deadline, kills it.
 
     Raises:

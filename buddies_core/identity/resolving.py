@@ -1,4 +1,4 @@
-"""From what a person writes to the one way in which a policy names that key."""
+"""Turns a person's label for a key into the one form that policies use."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ _SHORT_ID_DIGITS = 8
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A label's key."""
+    """The key that a label names."""
 
     identity: SignerIdentity
     """Canonical; an OpenPGP key by the full fingerprint of its primary key."""
@@ -28,13 +28,13 @@ class Resolver:
         self._gpg = gpg
 
     async def resolve(self, label: str) -> Resolved:
-        """Return the key that a label names, whichever way it is written.
+        """Return the key that a label names, in any spelling.
 
-        A full fingerprint needs no keyring. A long id does, where exactly one key must have it; an
-        id of 8 digits names nobody, for keys that share one are made in seconds.
+        A full fingerprint needs no keyring. A long id must match exactly one key there. An id
+        of 8 digits is not accepted, because keys that share one can be made in seconds.
 
         Raises:
-            InvalidInput: it names no key, or not just one; the text says what to do.
+            InvalidInput: it names no key, or several; the text says what to do.
         """
         identity = canonical(parse_label(_tidy(label)))
         match identity:

@@ -1,4 +1,4 @@
-"""A person's keys, as what can be signed with."""
+"""Signers, each with a key of a person."""
 
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -13,11 +13,11 @@ from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity
 
 
 class Signer(Protocol):
-    """Who vouches for what this node says."""
+    """The signer that vouches for this node."""
 
     @property
     def identity(self) -> SignerIdentity:
-        """Whose signature it is."""
+        """The identity that signs."""
 
     @property
     def label(self) -> str:
@@ -27,7 +27,7 @@ class Signer(Protocol):
         """Return the signature; OpenPGP has no namespace.
 
         Raises:
-            BuddiesError: there can be none; the text says why, and the way out.
+            BuddiesError: it can't sign; the text says why, and what to do.
         """
 
 
@@ -73,10 +73,10 @@ class SshProgramSigner:
 
 @dataclass(frozen=True, slots=True)
 class GpgSigner:
-    """An OpenPGP key that gpg signs with, or a program in its place."""
+    """An OpenPGP key that gpg, or a program in its place, signs with."""
 
     identity: GpgIdentity
-    """By the fingerprint of the primary key."""
+    """The fingerprint of the primary key."""
     call: GpgCall
     _gpg: Gpg = field(repr=False)
 
@@ -89,12 +89,12 @@ class GpgSigner:
         """Return the detached signature, binary; starts two processes, some 20 ms.
 
         Raises:
-            InvalidInput: gpg can't sign with this key, or signs with another one by now.
+            InvalidInput: gpg can't sign with this key, or now signs with another one.
             TimedOut: it had not signed by the deadline.
             NotFound: it is not installed.
         """
         signature = await self.call.sign(payload)
-        # A name may fit another key by now, and a program of the user's decides for itself.
+        # A name may match another key by now, and a user's program decides for itself.
         primary = await signed_by(self._gpg, payload, signature)
         if primary != self.identity.key_id:
             raise InvalidInput(
@@ -105,7 +105,7 @@ class GpgSigner:
 
 
 async def signed_by(gpg: Gpg, payload: bytes, signature: bytes) -> str:
-    """Return the primary key's fingerprint of a signature that was just made.
+    """Return the fingerprint of the primary key of a signature that was just made.
 
     Raises:
         InvalidInput: it is not good, or its public key is not in the keyring.
@@ -118,7 +118,7 @@ async def signed_by(gpg: Gpg, payload: bytes, signature: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RefusingSigner:
-    """What stands for a key that can't work: nothing goes out unsigned in its place."""
+    """Replaces a key that can't work, so that no message is sent unsigned."""
 
     problem: str
 
@@ -133,7 +133,7 @@ class RefusingSigner:
 
     @property
     def label(self) -> str:
-        """No text."""
+        """An empty text."""
         return ""
 
     async def sign(self, payload: bytes, namespace: str) -> bytes:

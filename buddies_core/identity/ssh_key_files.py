@@ -1,4 +1,4 @@
-"""Read SSH keys from the files of a person, and find out which signer each needs."""
+"""Read SSH keys from a person's files, and find out which signer each needs."""
 
 import base64
 import binascii
@@ -36,12 +36,12 @@ async def open_ssh(
     """Return the signer of an SSH key.
 
     `private` is the path of either half, and `public` the text or the path of the public half;
-    one of the two may be empty. An Ed25519 key without passphrase signs right here unless the
-    user has a program for it; ssh-keygen signs with all others.
+    one of the two may be empty. An Ed25519 key without passphrase signs in this process unless
+    the user has a program for it; ssh-keygen signs with all others.
 
     Raises:
         NotFound: there is no such file.
-        InvalidInput: there is no key in it, or one that can't be used.
+        InvalidInput: the file has no key, or a key that can't be used.
     """
     named = public if public.startswith(KINDS) or not public else _read(user_path(public, environ))
     if not private:
@@ -53,24 +53,24 @@ async def open_ssh(
     key = parse_ssh_key(line)
     half = path.with_suffix("") if is_public and path.suffix == ".pub" else path
     secret = read_ed25519(half) if half.is_file() else None
-    # Another key beside the named one means nothing: the agent may hold the right one.
+    # Ignore a different private key beside the named one: the agent may have the right one.
     if secret is not None and _public_half(secret) == key and not program:
         return Ed25519Signer(SshIdentity(line), SigningKey(secret.private_bytes_raw()))
     return SshProgramSigner(SshIdentity(line), SshCall(path, environ, program or "ssh-keygen"))
 
 
 def open_ssh_line(line: str, environ: Mapping[str, str], program: str = "") -> Signer:
-    """Return the signer of a public key, whose private half the agent holds, or the program.
+    """Return the signer of a public key whose private half the agent or the program has.
 
     Raises:
-        InvalidInput: the line is not a public key, or one that can't be used.
+        InvalidInput: the line is not a public key, or the key can't be used.
     """
     parse_ssh_key(line)
     return SshProgramSigner(SshIdentity(line), SshCall(line, environ, program or "ssh-keygen"))
 
 
 def user_path(text: str, environ: Mapping[str, str]) -> Path:
-    """Return the path that a person means, `~` being their home."""
+    """Return the path that a person means, with `~` for their home."""
     home = home_directory(environ)
     if home and (text == "~" or text.startswith("~/")):
         return home / text[2:]
@@ -101,7 +101,7 @@ async def _line_of_private(path: Path, text: str, environ: Mapping[str, str]) ->
     if finished.code == 0:
         return finished.output.decode(errors="replace").strip()
     if (within := _within(text)) is not None:
-        return within.line  # It has a passphrase, which hides no more than the comment.
+        return within.line  # The passphrase hides only the comment.
     raise InvalidInput(
         f"{beside} is missing, and {path} can't be read without it "
         f"({finished.complaint or 'it has a passphrase'}); make it with: "

@@ -22,7 +22,7 @@ SK_ED25519 = "sk-ssh-ed25519@openssh.com"
 SK_ECDSA = "sk-ecdsa-sha2-nistp256@openssh.com"
 KINDS = (ED25519, RSA, *ECDSA, SK_ED25519, SK_ECDSA)
 LINE_CHARS_MAX = 8192
-"""A key of RSA's largest modulus has 2.8 thousand."""
+"""A key with RSA's largest modulus has 2.8 thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class SshKey:
 
     kind: str
     blob: bytes
-    """As in RFC 4253, 6.6: string kind, then what the kind needs."""
+    """As in RFC 4253, 6.6: string kind, then the data for that kind."""
 
     @property
     def line(self) -> str:
@@ -43,7 +43,7 @@ def parse_ssh_key(line: str) -> SshKey:
     """Return the key in a public key line, `kind base64 comment`.
 
     Raises:
-        InvalidInput: it is no such line, or one that could be read as two, or in two ways.
+        InvalidInput: it is not such a line, or could be read as two lines or in two ways.
     """
     if len(line) > LINE_CHARS_MAX or len(line.splitlines()) != 1 or "\0" in line:
         raise InvalidInput("an SSH public key is one line, `ssh-ed25519 AAAA… comment`")
@@ -66,10 +66,10 @@ def parse_ssh_key(line: str) -> SshKey:
 
 
 def strings(blob: bytes, count: int) -> tuple[list[bytes], bytes]:
-    """Return the first `count` strings of `length:u32be · bytes`, and what follows them.
+    """Return the first `count` strings of `length:u32be · bytes`, and the remaining bytes.
 
     Raises:
-        ValueError: there are fewer.
+        ValueError: there are fewer strings.
     """
     found = []
     for _ in range(count):
@@ -91,7 +91,7 @@ def string(data: bytes) -> bytes:
 def _as_openssh_writes_it(key: SshKey) -> str:
     try:
         loaded = load_ssh_public_key(key.line.encode())
-    # The last is what cryptography raises for a compressed point.
+    # cryptography raises the last one for a compressed point.
     except (ValueError, UnsupportedAlgorithm, NotImplementedError) as error:
         raise InvalidInput(f"the SSH public key is damaged: {error}") from error
     return loaded.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()

@@ -46,12 +46,12 @@ _ECDSA_HASHES = dict(zip(ECDSA, (hashes.SHA256(), hashes.SHA384(), hashes.SHA512
 
 
 class WrongSignature(WireError):
-    """It is not this key's signature of this payload; the text says why."""
+    """A signature is not by this key for this payload; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Signature:
-    """What is in an armored signature."""
+    """The contents of an armored signature."""
 
     public_key: bytes
     namespace: bytes
@@ -75,12 +75,12 @@ def _armor(public_key: bytes, namespace: str, signature: bytes) -> bytes:
 
 
 def verify_sshsig(key: SshKey, payload: bytes, armored: bytes, namespace: str) -> None:
-    """Return if this key signed this payload in this namespace.
+    """Check that this key signed this payload in this namespace.
 
     Takes up to a millisecond for a large RSA key, a tenth of it for others.
 
     Raises:
-        WrongSignature: it did not, or what was given is no signature.
+        WrongSignature: it did not, or the input is not a signature.
     """
     try:
         parsed = _parse(armored)
@@ -98,7 +98,7 @@ def verify_sshsig(key: SshKey, payload: bytes, armored: bytes, namespace: str) -
 
 
 def _parse(armored: bytes) -> _Signature:
-    """Return what is in it; refuse all that ssh-keygen would not have written."""
+    """Return the contents; refuse everything that ssh-keygen would not have written."""
     if len(armored) > SIGNATURE_BYTES_MAX:
         raise ValueError("it is too long")
     first, *encoded, last = armored.strip().splitlines() or [b""]
@@ -150,7 +150,7 @@ def _verify(key: SshKey, data: bytes, signature: bytes) -> None:
 
 
 def _shown_to_security_key(key: SshKey, data: bytes, flags_and_counter: bytes) -> bytes:
-    """Return what a security key signs in place of the data; PROTOCOL.u2f."""
+    """Return the bytes that a security key signs in place of the data; see PROTOCOL.u2f."""
     if len(flags_and_counter) != 5:
         raise ValueError("not the flags and the counter of a security key")
     fields, _ = strings(key.blob, 3 if key.kind == SK_ED25519 else 4)

@@ -17,24 +17,24 @@ from buddies_core.model.identity import GpgIdentity, SignerIdentity, SshIdentity
 from buddies_core.model.ids import EndpointId
 
 CACHED_MAX = 8192
-"""About 1.5 MB."""
+"""The cached results take about 1.5 MB."""
 GPG_LASTS_S = 600.0
 """A key may expire or be revoked meanwhile."""
 UNKNOWN_LASTS_S = 60.0
 """The key may have been imported meanwhile."""
 GPG_PER_NEIGHBOR_MAX = 4
-"""Signatures that one neighbor brought in and that wait for gpg, which takes 32 in all."""
+"""The most signatures from one neighbor that may wait for gpg, of 32 in all."""
 
 
 class Verdict(StrEnum):
-    """What is known of a signature."""
+    """The result for a signature."""
 
     GOOD = "good"
     WRONG = "wrong"
     UNKNOWN = "unknown"
     """It can't be checked here: its key is not in the keyring, or there is no gpg."""
     BUSY = "busy"
-    """gpg has too much to do. This is not remembered: the next time it is checked."""
+    """gpg has too much to do. This is not remembered: the next call checks again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,13 @@ class Verification:
 
     verdict: Verdict
     reason: str = ""
-    """Why it is not good."""
+    """Why the signature is not good."""
     signer: SignerIdentity | None = None
-    """Of a good one: the key, without comment, and in full where a part of it was claimed."""
+    """The key of a good signature, without comment, and in full if only a part was claimed."""
 
     @property
     def good(self) -> bool:
-        """Whether the signature is the claimed one's."""
+        """Whether the signature is by the claimed identity."""
         return self.verdict is Verdict.GOOD
 
 
@@ -69,7 +69,7 @@ class Verify(Protocol):
 
 
 class Verifier:
-    """Checks signatures, and remembers what came of it. One event loop owns this."""
+    """Checks signatures, and remembers the results. One event loop owns this."""
 
     def __init__(self, environ: Mapping[str, str], clock: Clock) -> None:
         self._gpg = Gpg(environ)
@@ -88,7 +88,7 @@ class Verifier:
         """Return whether this identity signed this payload in this namespace. Never raises.
 
         OpenPGP has no namespaces; there the payload must say what it is for. `told_by` is the
-        neighbor that brought the signature in: each may have so many checked by gpg at once.
+        neighbor that brought the signature in: gpg checks only so many at once for each.
         """
         digest = _digest(identity, payload, signature, namespace)
         until_s, known = self._cache.get(digest, (0.0, None))
@@ -107,7 +107,7 @@ class Verifier:
         return verification
 
     def forget_gpg(self) -> None:
-        """Ask gpg anew about each signature, as its keyring may have changed."""
+        """Ask gpg again about each signature, as its keyring may have changed."""
         forever = float("inf")
         kept = {it: known for it, known in self._cache.items() if known[0] == forever}
         self._cache = OrderedDict(kept)
@@ -161,7 +161,7 @@ async def _verify_ssh(
     try:
         key = parse_ssh_key(public_key)
         if key.kind in (ED25519, SK_ED25519):
-            verify_sshsig(key, payload, signature, namespace)  # as fast as a change of threads
+            verify_sshsig(key, payload, signature, namespace)  # as fast as a switch of threads
         else:
             await asyncio.to_thread(verify_sshsig, key, payload, signature, namespace)
     except (InvalidInput, WrongSignature) as error:
