@@ -1,8 +1,8 @@
 """Keeps the index up to date with the store.
 
-Each half has a feeder of its own, which opens that half, then reads the store's log from where it
-stands. What goes wrong is tried again, at longer and longer intervals or as soon as there is
-something new; until then searches go on in what is there, and `IndexProgress` says what is missing.
+Each half has its own feeder, which opens that half and then reads the store's log from where the
+half stands. A step that fails is tried again, at longer and longer intervals or as soon as there is
+something new. Until then, searches use what is indexed, and `IndexProgress` says what is missing.
 """
 
 import asyncio
@@ -35,16 +35,16 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 DOCUMENTS_AT_ONCE = 500
-"""In one commit of words, which takes 10 to 20 ms however few they are."""
+"""The most documents in one commit of words; any commit takes at least 10 to 20 ms."""
 _EMBEDDED_AT_ONCE = 32
 _LONG = 64
-"""Vectors of one document that no search waits for: they take more than half a second."""
+"""A search doesn't wait for a document with more vectors: they take over half a second."""
 _RETRY_FIRST_S, _RETRY_MAX_S = 1.0, 60.0
-"""The pause before a step that failed is tried again; it doubles each time."""
+"""The pause before a failed step is tried again; it doubles each time, up to the maximum."""
 _COMPARED = 64
-"""How many of the latest documents are looked up in the store, which should have them too."""
+"""How many of the latest documents are checked against the store, which should have them too."""
 _LINGER_S = 0.2
-"""What is stored in this time is committed together, unless a search wants it sooner."""
+"""Documents stored within this time are committed together, unless a search needs them sooner."""
 
 
 class DocumentSource(Protocol):
@@ -53,40 +53,40 @@ class DocumentSource(Protocol):
     async def documents_since(
         self, sequence: int, limit: int
     ) -> tuple[tuple[int, Document | Erasure], ...]:
-        """Return what arrived after `sequence`, in order; none only at the end."""
+        """Return arrivals after `sequence`, in order; an empty tuple only at the end."""
 
     @property
     def store_id(self) -> bytes:
-        """The store's own: what was made of another store is of no use."""
+        """The store's id: an index made from another store is of no use."""
 
     def key_at(self, sequence: int) -> bytes | None:
-        """Return what arrived as the `sequence`-th, unless something has replaced it."""
+        """Return the key of the arrival with this sequence; None if it has been replaced."""
 
     def last_sequence(self) -> int:
-        """Return the sequence of the latest arrival; 0 if there was none."""
+        """Return the latest arrival's sequence; 0 if nothing has arrived."""
 
 
 class TextEmbedder(Protocol):
-    """What makes vectors; see `embedder.Embedder`."""
+    """Makes vectors from texts; see `embedder.Embedder`."""
 
     @property
     def model_id(self) -> bytes:
-        """The model's name, 32 bytes: vectors of two models can't be compared."""
+        """The model's id, 32 bytes: vectors of different models can't be compared."""
 
     @property
     def dimensions(self) -> int:
-        """How many numbers its vectors have, a multiple of 64."""
+        """How many numbers the model's vectors have, a multiple of 64."""
 
     @property
     def knows_spaceless(self) -> bool:
-        """Whether it tells words apart in scripts without spaces."""
+        """Whether the model tells words apart in scripts without spaces."""
 
     @property
     def noise(self) -> float:
         """The cosine of texts that have nothing in common."""
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
-        """Return a row for each text, zeros for one that it can't take; raises ModelUnavailable."""
+        """Return a row for each text, zeros if the model can't take it; raises ModelUnavailable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,10 +97,10 @@ class IndexProgress:
     by_words: int
     by_meaning: int
     trouble: str = ""
-    """Why it does not get further, if it doesn't."""
+    """Why indexing is stuck; empty if it isn't."""
 
     def note(self) -> str:
-        """Return in a few words what a search can't find yet; "" if it finds everything."""
+        """Return in a few words how much a search can't find yet; "" if it finds everything."""
         if self.by_words == self.by_meaning == self.stored:
             return ""
         if self.by_words == self.by_meaning:
@@ -114,35 +114,35 @@ class IndexProgress:
 
 
 class Half:
-    """How far one half of the index is, and who waits for it to get further."""
+    """How far one half of the index has got, for its feeder and those who wait for it."""
 
     def __init__(self) -> None:
         self.opened = False
         self.sequence = 0
-        """All that the store has up to here is in this half."""
+        """This half has everything in the store up to this sequence."""
         self.trouble = ""
-        """Why it does not get further at the moment, in words."""
+        """Why this half is stuck at the moment, in words; empty if it isn't."""
         self.slow = False
-        """Whether the document that it is at takes longer than a search should wait."""
+        """Whether the current document takes longer than a search should wait."""
         self.wanted = asyncio.Event()
         """Set when there may be something to read."""
         self._changed = asyncio.Condition()
 
     async def change(self, *, sequence: int | None = None, trouble: str = "") -> None:
-        """Note how far it is, or that it is stuck, and wake those who wait."""
+        """Note how far this half has got, or why it is stuck, and wake those who wait."""
         async with self._changed:
             self.sequence = self.sequence if sequence is None else sequence
             self.trouble = trouble
             self._changed.notify_all()
 
     async def wait_until_opened(self) -> None:
-        """Return when it has been opened, or can't be."""
+        """Return when this half has been opened, or can't be."""
         async with self._changed:
             await self._changed.wait_for(lambda: self.opened or self.trouble)
 
     @asynccontextmanager
     async def being_slow(self) -> AsyncIterator[None]:
-        """During the block, hold up nobody who does not wait for what is slow."""
+        """During the block, delay only those who also wait for slow documents."""
         try:
             async with self._changed:
                 self.slow = True
@@ -152,7 +152,7 @@ class Half:
             self.slow = False
 
     async def wait_for(self, sequence: int, *, for_slow: bool) -> None:
-        """Return when it has got to `sequence`, is stuck, or is slow and that isn't waited for."""
+        """Return when it has reached `sequence` or is stuck; or is slow, unless `for_slow`."""
         self.wanted.set()
         async with self._changed:
             await self._changed.wait_for(
@@ -161,7 +161,7 @@ class Half:
 
 
 class Feeding:
-    """The feeders of both halves, and the one thread that owns both. `going` runs them."""
+    """The feeders of both halves, and the single thread that owns both. `going` runs them."""
 
     def __init__(
         self,
@@ -180,9 +180,9 @@ class Feeding:
         self.meanings = Half()
         self._documents_at_once = DOCUMENTS_AT_ONCE
         self._damaged = False
+        """Whether the words must be read again from the start; only their feeder does that."""
         self.missing = 0
-        """Of what was indexed, how much the store does not have any more."""
-        """Whether the words are to be read again from the start; only their feeder does it."""
+        """How many indexed documents the store no longer has."""
         self._lingering: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
@@ -206,7 +206,7 @@ class Feeding:
                     self._lingering.cancel()
 
     def notice(self) -> None:
-        """Have what was just stored indexed soon; without it, that is done at the next search."""
+        """Index new documents soon; without this call, the next search has them indexed."""
         self.meanings.wanted.set()
         if self._lingering is None or self._lingering.when() < asyncio.get_running_loop().time():
             self._lingering = asyncio.get_running_loop().call_later(
@@ -214,14 +214,14 @@ class Feeding:
             )
 
     async def opened(self, timeout_s: float) -> None:
-        """Wait until both halves are opened or can't be, or time is up."""
+        """Wait until both halves have been opened or can't be, or time is up."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self.words.wait_until_opened()
                 await self.meanings.wait_until_opened()
 
     def progress(self) -> IndexProgress:
-        """Return how far both halves are."""
+        """Return how far both halves have got."""
         stored = self._source.last_sequence()
         return IndexProgress(
             stored=stored,
@@ -231,22 +231,22 @@ class Feeding:
         )
 
     async def catch_up(self, timeout_s: float) -> bool:
-        """Return whether all that is stored now is found by words and by meaning; wait for it."""
+        """Wait until words and meanings of all stored documents are indexed; return if they are."""
         last = self._source.last_sequence()
         return await reached(last, (self.words, self.meanings), timeout_s)
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Return what the thread that owns both halves makes of this."""
+        """Run this on the thread that owns both halves, and return its result."""
         return await asyncio.get_running_loop().run_in_executor(self._worker, work)
 
     def start_again(self, error: IndexDamaged) -> None:
-        """Have the words read again from the start."""
+        """Have all words indexed again from the start."""
         _log.warning("index_rebuilt half=words reason=%s", error)
         self._damaged = True
         self.words.sequence = 0
 
     async def _tidy(self, directory: Path) -> None:
-        """Remove what an earlier version, model or store has left, now that this one stands."""
+        """Remove the files of earlier versions, models or stores once this half is up to date."""
 
         def remove() -> None:
             for path in directory.parent.glob(f"{directory.name.partition('-')[0]}*"):
@@ -267,9 +267,9 @@ class Feeding:
         await half.change(sequence=index.sequence)
 
     async def _strange(self, index: LexicalIndex | VectorIndex) -> int:
-        """Return the first of the latest documents that the store does not have; 0 if it has all.
+        """Return the first of the latest documents that the store doesn't have; 0 if it has all.
 
-        A store that was put back from a copy may have grown in another way since.
+        A store that was restored from a copy may have received other documents since.
         """
         last = self._source.last_sequence()
         if index.sequence > last:
@@ -302,7 +302,7 @@ class Feeding:
                 rebuilt = True
                 self.start_again(error)
             except (WriteRefused, DocumentsRefused) as error:
-                # Some of them may go in. One that is refused alone, twice, is to blame itself.
+                # Some may be accepted one by one. One that is refused alone, twice, is at fault.
                 alone, self._documents_at_once = len(batch) == 1, 1
                 if alone and isinstance(error, WriteRefused):
                     raise StoreError(f"words can't be indexed at the moment: {error}") from error
@@ -377,9 +377,9 @@ async def _keep_feeding(
 async def reached(
     sequence: int, halves: Sequence[Half], timeout_s: float, *, for_slow: bool = True
 ) -> bool:
-    """Return whether the halves are at this sequence; wait until they are, or are stuck.
+    """Wait until the halves reach this sequence or are stuck; return whether they reached it.
 
-    One that is at a long text is not waited for if `for_slow` is false.
+    If `for_slow` is false, this doesn't wait for a half that is busy with a long text.
     """
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(timeout_s):
@@ -389,7 +389,7 @@ async def reached(
 
 
 def unusable(error: IndexDamaged) -> StoreError:
-    """Return what a caller is told of an index that is damaged again and again."""
+    """Return the error for a caller when the index is damaged again and again."""
     return StoreError(
         f"the search index is damaged again and again ({error}); see that the disk is sound; no "
         "memory is lost"

@@ -1,9 +1,9 @@
 """The search index: words and meanings of every document, derived from the store.
 
-Two halves, each with what it needs on disk and a mark of how far it got in the store's log. A
-feeder for each reads on from its mark, so that a crash, a missing directory or a damaged one only
-means that more is read again. Words are indexed at once; meanings follow as fast as the model goes,
-and the words never wait for them.
+The index has two halves. Each keeps its own files on disk, with a mark of how far it has got in the
+store's log, and has a feeder that reads on from that mark. After a crash, or if a directory is
+missing or damaged, the feeder only has more to read again. Words are indexed at once; meanings
+follow as fast as the model allows, and words never wait for them.
 """
 
 import asyncio
@@ -40,24 +40,24 @@ _log = logging.getLogger(__name__)
 
 _OPEN_PATIENCE_S = 1.0
 _FEW = 32
-"""A search waits for the vectors of so many memories: with few words each some 0.2 s."""
+"""A search waits for the vectors of up to this many memories, some 0.2 s if they are short."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexHit:
-    """A document that was found, by its best passage."""
+    """A document that a search found, with its best passage."""
 
     key: bytes
     score: float
-    """See `ranking`: from 0 to 1.5, it means the same at every node."""
+    """From 0 to 1.5, and comparable between nodes; see `ranking`."""
     coverage: float = 0.0
     """The share of the question's words that the passage has."""
     passage: int = 0
-    """The number of the passage in the document."""
+    """The passage's number within the document."""
 
 
 class Index:
-    """What finds documents. Made by `open`; one thread owns what is on disk and in memory."""
+    """Finds documents. Made by `open`; one thread owns the data on disk and in memory."""
 
     def __init__(
         self,
@@ -78,11 +78,11 @@ class Index:
     async def open(
         cls, directory: Path, source: DocumentSource, embedder: TextEmbedder
     ) -> AsyncIterator["Index"]:
-        """Give the index in this directory, which is caught up or rebuilt in the background.
+        """Yield the index in this directory, and catch up or rebuild it in the background.
 
-        A half that is missing, damaged, or of another version, model or store is begun anew; what
-        this store does not have is taken back. One that can't be opened at the moment, or takes
-        longer than a second, is opened in the background; until then nothing is found in it.
+        A half that is missing, damaged, or from another version, model or store is built anew, and
+        documents that this store does not have are removed. A half that can't be opened now, or
+        takes longer than a second, is opened in the background; until then it finds nothing.
         """
         worker = ThreadPoolExecutor(1, thread_name_prefix="index")
         lexical = LexicalIndex(directory / _named("words", source.store_id))
@@ -105,11 +105,11 @@ class Index:
             await asyncio.to_thread(close)
 
     def notice(self) -> None:
-        """Have what was just stored indexed soon; without it, that is done at the next search."""
+        """Index new documents soon; without this call, the next search has them indexed."""
         self._feeding.notice()
 
     async def catch_up(self, timeout_s: float) -> bool:
-        """Return whether all that is stored now is found by words and by meaning; wait for it."""
+        """Wait until words and meanings of all stored documents are indexed; return if they are."""
         return await self._feeding.catch_up(timeout_s)
 
     async def search(
@@ -123,15 +123,15 @@ class Index:
     ) -> tuple[IndexHit, ...]:
         """Return the documents that answer the query, best first.
 
-        Waits for what was stored before the call: for its words, and for its meaning too if there
-        is little of it, as with "store, then search".
+        First waits until documents stored before the call are indexed: by words, and by meaning too
+        if only a few are missing, as in "store, then search".
 
         Args:
-            query: In words. What has no word in common with it is found by `vector` alone.
-            vector: What the embedder makes of the query; None finds by words alone.
-            scope: What to look at.
-            limit: How many to return at most.
-            wait_s: How long to wait at most; then what is indexed already is searched.
+            query: The question. Documents that share no word with it are found by `vector` alone.
+            vector: The query's vector, from the embedder; None searches by words alone.
+            scope: Which documents to search.
+            limit: The most documents to return.
+            wait_s: The longest to wait before searching the documents that are indexed.
 
         Raises:
             InvalidInput: the vector is not float32[dimensions].
@@ -158,11 +158,11 @@ class Index:
             raise unusable(error) from error
 
     def progress(self) -> IndexProgress:
-        """Return how much of what is stored a search can find now."""
+        """Return how many of the stored documents a search can find now."""
         return self._feeding.progress()
 
     def state(self) -> str:
-        """Return in a few words how many memories are found, and how many not yet."""
+        """Return in a few words how many memories are indexed, and how many are waiting."""
         last = self._source.last_sequence()
         waiting = last - self._feeding.words.sequence
         parts = [f"{self._lexical.count:,} memories, {waiting:,} waiting"]
@@ -177,7 +177,7 @@ class Index:
         return "; ".join(parts)
 
     def warnings(self) -> tuple[str, ...]:
-        """Return what it shows to have been lost: it is fed with what is on disk alone."""
+        """Return a warning if the store has lost documents: only stored ones are ever indexed."""
         missing = self._feeding.missing
         if not missing:
             return ()
@@ -192,8 +192,8 @@ class Index:
     ) -> tuple[IndexHit, ...]:
         """Return the best documents of both halves.
 
-        Every passage with a word of the question has its whole score, and the others' is that of
-        their meaning alone; so the best of all are among the best of both.
+        A passage that has a word of the question gets its whole score, and any other is scored by
+        meaning alone. So the best passages overall are among the best of the two halves.
         """
         asked = question(query)
         if self._embedder.knows_spaceless:
@@ -224,7 +224,7 @@ class Index:
             seen.add(sequence_of(passage))
             behind = at - len(found.passages)
             key = near[behind].key if behind >= 0 else self._lexical.key(found.addresses[at])
-            # While one half is behind the other, a document may be there as it was and as it is.
+            # While one half lags behind, a document may appear in its old and its new version.
             best.setdefault(
                 key,
                 IndexHit(
@@ -238,5 +238,5 @@ class Index:
 
 
 def _named(half: str, *made_by: bytes) -> str:
-    """Return a name for a directory, another for each thing that a half can be made by."""
+    """Return a directory name that differs with everything that a half is made from."""
     return f"{half}-{hashlib.sha256(b''.join(made_by)).hexdigest()[:16]}"

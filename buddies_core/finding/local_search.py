@@ -15,10 +15,10 @@ from buddies_core.finding.index import IndexHit
 
 _INDEX_PATIENCE_S = 1.0
 _DEPTH_MIN, _DEPTH_MAX = 200, 3200
-"""How many hits are looked at where the first ones are hidden. The most take 0.15 s (measured), and
-what lies behind so many better hits answers hardly any question."""
+"""How many hits to examine if the first ones are hidden. The maximum takes 0.15 s (measured), and a
+hit that ranks lower hardly ever answers the question."""
 _READ_AT_ONCE_MAX = 100
-"""Hits that are read on the loop; it takes 2 ms (measured)."""
+"""The most hits to read on the event loop; this many take 2 ms (measured)."""
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ _In = TypeVar("_In", contravariant=True)
 
 
 class IndexPort(Protocol):
-    """Words and meanings of the documents on disk; see `index.Index`."""
+    """The search index, by words and by meaning; see `index.Index`."""
 
     async def search(
         self,
@@ -39,10 +39,10 @@ class IndexPort(Protocol):
         *,
         wait_s: float,
     ) -> tuple[IndexHit, ...]:
-        """Return what it knows, best first; waits for what was stored before."""
+        """Return hits, best first, after waiting for earlier documents to be indexed."""
 
     def progress(self) -> IndexProgress:
-        """Return how much of what is stored it knows."""
+        """Return how many of the stored documents are indexed."""
 
 
 class EmbedderPort(Protocol):
@@ -50,35 +50,35 @@ class EmbedderPort(Protocol):
 
     @property
     def model_id(self) -> bytes:
-        """Vectors of another model can't be compared."""
+        """The model's id; vectors of different models can't be compared."""
 
     @property
     def dimensions(self) -> int:
-        """How many numbers its vectors have."""
+        """How many numbers the model's vectors have."""
 
     async def embed_query(self, text: str) -> Vectors:
         """Return float32[dimensions] of norm 1, as soon as the model is loaded."""
 
 
 class DocumentsPort(Protocol[H]):
-    """What the documents are made of, such as `memory.documents.MemoryDocuments`."""
+    """The items that documents are made from, such as `memory.documents.MemoryDocuments`."""
 
     def get_head(self, key: bytes) -> H | None:
         """Return the head of the item under this key."""
 
     def admits(self, scope: Scope, head: H) -> bool:
-        """Return whether the item passes, as it is now."""
+        """Return whether the item, in its present state, is in the scope."""
 
 
 class HiddenPort(Protocol[_In]):
-    """What a person has had hidden; see `trust.revocations.Revocations`."""
+    """The items that a person has hidden; see `trust.revocations.Revocations`."""
 
     def hides(self, item: _In) -> bool:
-        """Return whether this item is not to be shown, nor to be handed on."""
+        """Return whether this item must be neither shown nor passed on."""
 
 
 class LocalSearch(Generic[H]):
-    """Finds items of this machine, such as memories, whose heads are `H`."""
+    """Finds items on this machine, such as memories; their heads are of type `H`."""
 
     def __init__(
         self,
@@ -94,11 +94,11 @@ class LocalSearch(Generic[H]):
 
     @property
     def model_id(self) -> bytes:
-        """What our vectors are made by."""
+        """The id of the model that makes our vectors."""
         return self._embedder.model_id
 
     async def vector(self, query: str, patience_s: float) -> tuple[Vectors | None, str]:
-        """Return the query's vector; or None, and why there is none."""
+        """Return the query's vector and ""; or None and the reason."""
         try:
             async with asyncio.timeout(patience_s):
                 return await self._embedder.embed_query(query), ""
@@ -116,7 +116,7 @@ class LocalSearch(Generic[H]):
         return vector / norm if np.isfinite(norm) and norm > 0 else None
 
     def progress(self) -> IndexProgress:
-        """Return how much of what is stored a search can find now."""
+        """Return how many of the stored documents a search can find now."""
         return self._index.progress()
 
     async def find(
@@ -127,10 +127,10 @@ class LocalSearch(Generic[H]):
         limit: int,
         timeout_s: float,
     ) -> tuple[list[tuple[H, IndexHit]], int]:
-        """Return what this machine holds, best first, and how many records were damaged.
+        """Return this machine's items, best first, and how many records were damaged.
 
-        What was stored before is waited for, but for half of the time at most. What is hidden takes
-        no place: the hits behind it are looked at.
+        Waits for documents stored before the call, but for half of the time at most. Hidden items
+        don't count towards the limit: the next hits take their place.
 
         Raises:
             TimeoutError: it took too long.
@@ -143,7 +143,7 @@ class LocalSearch(Generic[H]):
                 hits = await self._index.search(query, vector, scope, depth, wait_s=wait_s)
                 if len(hits) <= _READ_AT_ONCE_MAX:
                     found, damaged = self._shown(hits, scope)
-                else:  # So many that the loop would stand still.
+                else:  # So many would block the event loop.
                     found, damaged = await asyncio.to_thread(self._shown, hits, scope)
                 if len(found) >= limit or len(hits) < depth or depth >= _DEPTH_MAX:
                     return found[:limit], damaged
@@ -162,7 +162,7 @@ class LocalSearch(Generic[H]):
                 _log.warning("record_damaged reason=%s", error)
                 damaged += 1
             else:
-                # The index may lag behind what an item has become, and knows of nothing hidden.
+                # The index may lag behind the item's present state, and ignores what is hidden.
                 if (
                     head is not None
                     and self._documents.admits(scope, head)
