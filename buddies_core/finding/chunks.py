@@ -1,7 +1,7 @@
-"""A document's text in passages, short enough for one vector to stand for each. Pure.
+"""Cuts a document's text into passages, each short enough for a single vector. Pure.
 
-One vector for a long text loses the single fact in it, so a long text has many: each passage of 30
-to 60 words has one, and each sentence has one too. docs/search.md has the figures.
+One vector for a long text would lose single facts, so a long text has many vectors: one for each
+passage of 30 to 60 words, and one for each sentence. docs/search.md has the figures.
 """
 
 import re
@@ -11,9 +11,9 @@ from itertools import chain
 from typing import NamedTuple
 
 VERSION = 2
-"""Counted up with each change of the passages: all documents are indexed anew."""
+"""Raised with each change to how passages are cut, so that all documents are indexed anew."""
 EMBEDDED_MAX = 4000
-"""A content of 1 MiB has about as many. What lies behind is found by its words only."""
+"""The most passages to embed, about as many as 1 MiB has. The rest is found by its words only."""
 
 _WORDS_MIN = 30
 _WORDS_MAX = 60
@@ -22,9 +22,9 @@ _WORD_CHARS_MAX = 128
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])|\n+")
 _MARK = "\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f"
 _WORD = re.compile(rf"[^\s{_MARK}]{{1,{_WORD_CHARS_MAX}}}[{_MARK}]*|[{_MARK}]+")
-"""What lies between spaces, or Chinese or Japanese marks; 100 kB without any are cut."""
+"""Text between spaces or Chinese or Japanese marks, cut even if 100 kB have neither."""
 _CHARACTER = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\ud7ff\uf900-\uffef]")
-"""A character of a script in which two characters are about as much as a word."""
+"""A character of a script in which two characters count as about one word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,12 @@ class Passage:
     """A part of a document."""
 
     text: str
-    """What is embedded: the title, a line end, and the part in single spaces."""
+    """The text to embed: the title, a line end, and the part with single spaces."""
     start: int
     end: int
-    """Where in the document's text it is."""
+    """The part's place in the document's text, from `start` to `end`."""
     is_sentence: bool = False
-    """Whether it is a sentence of a passage before it, which has its words as well."""
+    """Whether this is a sentence of an earlier passage, which has the same words."""
 
 
 class _Part(NamedTuple):
@@ -45,15 +45,15 @@ class _Part(NamedTuple):
     start: int
     end: int
     size: int
-    """In words of a usual length."""
+    """The size in words of usual length."""
 
 
 def passages(title: str, text: str) -> tuple[Passage, ...]:
-    """Return sentences together until they make 30 words, at most 60; a short text is one passage.
+    """Return passages: sentences joined into 30 to 60 words each; a short text is one passage.
 
     Each begins with the title, which often says what the sentences are about. A sentence of more
-    than 60 words is cut between words. Of a long text the single sentences follow, without the
-    title. Nothing comes out only if nothing goes in.
+    than 60 words is cut between words. For a long text, its single sentences follow, without the
+    title. The result is empty only if title and text are.
     """
     title = title.strip()
     sentences = list(_sentences(text))
@@ -93,7 +93,7 @@ def _sentences(text: str) -> Iterator[_Part]:
 
 
 def _packed(parts: Iterable[_Part], enough: int) -> Iterator[list[_Part]]:
-    """Yield parts together until they are enough, but never more than `_WORDS_MAX`."""
+    """Yield groups of parts of at least `enough` words if possible, never over `_WORDS_MAX`."""
     group: list[_Part] = []
     size = 0
     for part in parts:

@@ -1,8 +1,8 @@
-"""What the engine knows of memories, skills and whatever else is to be found. Pure.
+"""The search engine's view of memories, skills and anything else that it finds. Pure.
 
-A document has labels, which a filter can ask for: its room, its kind, each tag, each name of its
-author and its agent. A scope holds groups of labels; a document passes if it has one of each group
-and is not too old.
+A document has labels for filters: its room, its kind, each tag, each name of its author and its
+agent. A scope has groups of labels; a document passes if it has a label of each group and is not
+too old.
 """
 
 from collections.abc import Iterable
@@ -13,10 +13,10 @@ from buddies_core.model.labels import groups_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A text to be found."""
+    """A text that searches can find."""
 
     key: bytes
-    """What it is stored under."""
+    """The key under which the store has it."""
     title: str
     text: str
     tags: tuple[str, ...]
@@ -27,24 +27,24 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """That nothing of the document with this key is to be kept."""
+    """An order to keep nothing of the document with this key."""
 
     key: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What a search is limited to."""
+    """The limits of a search."""
 
     groups: tuple[tuple[str, ...], ...] = ()
     """A document must have one label of each group."""
     created_from_s: int | None = None
-    """The first second that is not too old; None if all are."""
+    """The earliest time of creation to include; None for any."""
     include_superseded: bool = False
-    """Also what others have taken the place of, which only its owner knows."""
+    """Whether to include superseded items; only the items' owner knows which those are."""
 
     def admits(self, labels: Iterable[str], created_at_s: int) -> bool:
-        """Return whether a document with these labels, made then, passes."""
+        """Return whether a document with these labels and this time of creation passes."""
         has = set(labels)
         return all(not has.isdisjoint(group) for group in self.groups) and (
             self.created_from_s is None or created_at_s >= self.created_from_s
@@ -61,9 +61,9 @@ def scope(
     since_ms: int | None = None,
     include_superseded: bool = False,
 ) -> Scope:
-    """Return the scope that asks for all of these, and for any of the tags; None asks for nothing.
+    """Return the scope that requires all of these, and any one of the tags; None requires nothing.
 
-    Seconds are whole and have 64 bits: what began before that is all of time.
+    `since_ms` is rounded up to whole seconds and limited to 64 bits; below 0 it admits any time.
     """
     groups = groups_of(room=room, kind=kind, tags=tags, author=author, agent=agent)
     created_from_s = None if since_ms is None else min(max(0, -(-since_ms // 1000)), 2**64 - 1)

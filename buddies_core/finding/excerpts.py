@@ -1,6 +1,6 @@
-"""The part of a found text that answers the question, and why it was found. Pure.
+"""Excerpts: the part of a hit's text that answers the question, and why it was found. Pure.
 
-It needs the text and the score alone, so it works for what other members found as well.
+Only the text and the score are needed, so this also works for hits of other members.
 """
 
 from collections.abc import Sequence
@@ -23,17 +23,17 @@ def excerpt(
 ) -> Excerpt:
     """Return up to `chars_max` characters around the best passage, and why it was found.
 
-    100 kB take some 50 ms, so a long text is better given to a thread.
+    100 kB take some 50 ms, so call this on a thread for a long text.
 
     Args:
-        query: As it was asked.
-        title: Of the document.
-        text: All of the document's text that is at hand.
-        tags: Of the document.
-        score: The hit's.
-        chars_max: How long the excerpt may be.
+        query: The question as it was asked.
+        title: The document's title.
+        text: As much of the document's text as is available.
+        tags: The document's tags.
+        score: The hit's score.
+        chars_max: The most characters in the excerpt.
         passage: The number of the best passage, if this machine found it; without it, the passage
-            is taken that has most of the question's words.
+            with most of the question's words is used.
     """
     asked = question(query)
     made = passages(title, text) or (Passage("", 0, 0),)
@@ -58,14 +58,14 @@ def _covered(asked: Question, passage: Passage, of_tags: list[str]) -> float:
 
 
 def _why(by_words: float, by_meaning: float) -> Why:
-    """Return which parts of a score would do to show the hit, or the greater one."""
+    """Return BOTH if each part of the score alone would show the hit, else the greater part."""
     if min(by_words, by_meaning) >= SHOWN_FROM:
         return Why.BOTH
     return Why.WORDS if by_words > by_meaning else Why.MEANING
 
 
 def _around(text: str, passage: Passage, chars_max: int) -> tuple[int, int]:
-    """Return where to cut: the passage and about as much on both sides, between words."""
+    """Return where to cut, between words: the passage, with about as much text on each side."""
     room = max(0, chars_max - (passage.end - passage.start))
     start = max(0, min(passage.start - room // 2, len(text) - chars_max))
     end = min(len(text), start + chars_max)
@@ -77,5 +77,5 @@ def _around(text: str, passage: Passage, chars_max: int) -> tuple[int, int]:
 
 
 def _to_a_space(text: str) -> int:
-    """Return how far on the next space is; 0 if there is none."""
+    """Return the distance to the next space; 0 if there is none."""
     return next((at for at, character in enumerate(text) if character.isspace()), 0)

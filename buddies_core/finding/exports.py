@@ -1,13 +1,13 @@
-"""A model of one's own: what sentence-transformers exports to a directory. Nothing is downloaded.
+"""A user's own model, exported to a directory by sentence-transformers. Nothing is downloaded.
 
     model.onnx or onnx/model.onnx     the weights, maybe with model.onnx_data beside them
     tokenizer.json                    how a text becomes tokens
     1_Pooling/config.json             how the tokens' vectors become one: their mean, or the first
-    modules.json                      optional: what else belongs to the model
+    modules.json                      optional: the other modules of the model
     sentence_bert_config.json         optional: how many tokens a text may have
-    config_sentence_transformers.json optional: what goes in front of questions and of texts
+    config_sentence_transformers.json optional: the prefixes of questions and of texts
 
-These are read without the libraries, so that a setting can be refused before the daemon starts.
+These files are read without the libraries, so a setting can be refused before the daemon starts.
 """
 
 import hashlib
@@ -25,9 +25,9 @@ from buddies_core.errors import InvalidInput
 from buddies_core.finding.embedder import ModelChoice, Vectors, onnx_session
 
 TOKENS_MAX = 512
-"""A text counts up to this token. The time that a model takes grows with their square."""
+"""Text after this many tokens is ignored. A model's time grows with the square of the tokens."""
 NUMBERS_MAX = 4096
-"""In a vector."""
+"""The most numbers in a vector."""
 
 _INPUTS = {"input_ids", "attention_mask", "token_type_ids", "position_ids"}
 _TOKENS_MIN = 8
@@ -36,8 +36,8 @@ _TOKENIZER_BYTES_MAX = 64 << 20
 _KNOWN_MODULES = frozenset({"transformer", "pooling", "normalize"})
 _WITHOUT_SPACES = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]")
 _PIECES_WITHOUT_SPACES_MIN = 3000
-"""A vocabulary with so many pieces of such scripts knows their words. English BERT has a few
-hundred Han and kana characters, and multilingual models have tens of thousands of pieces."""
+"""A vocabulary with at least this many pieces of such scripts knows their words. English BERT has a
+few hundred Han and kana characters; multilingual models have tens of thousands of pieces."""
 
 
 class Pooling(StrEnum):
@@ -49,23 +49,23 @@ class Pooling(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
-    """What an export's files say of its model."""
+    """A model as described by the files of its export."""
 
     weights: Path
     tokenizer: Path
     pooling: Pooling
     numbers: int
-    """In a vector, as the model makes it."""
+    """How many numbers the model's vectors have, without padding."""
     tokens_max: int
     query_prompt: str
     text_prompt: str
 
     @classmethod
     def read(cls, directory: Path) -> "Export":
-        """Return what is in this directory. The weights are not read.
+        """Return the export in this directory. The weights are not read.
 
         Raises:
-            InvalidInput: a file is missing, or says what can't be followed here; the text names it.
+            InvalidInput: a file is missing, or asks for something unsupported; the text names it.
         """
         if not directory.is_dir():
             raise InvalidInput(f"{directory} is not a directory")
@@ -84,7 +84,7 @@ class Export:
         )
 
     def choice(self) -> ModelChoice:
-        """Return the model, named by all that decides about its vectors.
+        """Return the model, with an id made from everything that determines its vectors.
 
         Reads all of the files, which takes a second for some hundred MB.
 
@@ -104,7 +104,7 @@ class Export:
         )
 
     def digest(self) -> bytes:
-        """Return the SHA-256 of all that decides about the vectors.
+        """Return the SHA-256 of everything that determines the vectors.
 
         Raises:
             InvalidInput: a file can't be read.
@@ -113,7 +113,7 @@ class Export:
             f"{self.pooling} {self.numbers} {self.tokens_max} "
             f"{self.query_prompt!r} {self.text_prompt!r}".encode()
         )
-        # Weights of 2 GB and more are in files beside it, whose names begin with its own.
+        # Weights of 2 GB and more are in separate files, whose names begin with model.onnx.
         for path in (*sorted(self.weights.parent.glob("model.onnx*")), self.tokenizer):
             try:
                 with path.open("rb") as file:
@@ -124,13 +124,13 @@ class Export:
 
 
 class ExportedModel:
-    """The model of an export, loaded."""
+    """The loaded model of an export."""
 
     def __init__(self, export: Export, id: bytes) -> None:
-        """Load it.
+        """Load the model.
 
         Raises:
-            Exception: whatever the libraries raise, or the files are not those of this id any more.
+            Exception: the libraries failed, or the files no longer match this id.
         """
         from tokenizers import Tokenizer
 
@@ -152,7 +152,7 @@ class ExportedModel:
         self._tokenizer.enable_truncation(export.tokens_max)
 
     def embed(self, text: str) -> Vectors:
-        """Return float32[dimensions] of norm 1; what the model has fewer numbers is zeros."""
+        """Return float32[dimensions] of norm 1, padded with zeros if the model makes fewer."""
         encoded = self._tokenizer.encode(text)
         known = {
             "input_ids": encoded.ids,
@@ -185,7 +185,7 @@ def _first_of(directory: Path, *names: str) -> Path:
 
 
 def _json(path: Path, *, bytes_max: int = _CONFIG_BYTES_MAX) -> dict[str, Any]:
-    """Return what a file holds, nothing if it does not exist."""
+    """Return the JSON object in a file; an empty one if the file does not exist."""
     try:
         with path.open("rb") as file:
             value = json.loads(file.read(bytes_max))
@@ -214,7 +214,7 @@ def _check_modules(directory: Path) -> None:
 
 
 def _pooling(config: Mapping[str, Any], directory: Path) -> Pooling:
-    """Return how the tokens become one vector; `pooling_mode` says it since version 5.4."""
+    """Return how the tokens become one vector; since version 5.4, `pooling_mode` says so."""
     modes = config.get("pooling_mode")
     if modes is None:
         old = "pooling_mode_"
@@ -243,7 +243,7 @@ def _numbers(config: Mapping[str, Any], directory: Path) -> int:
 
 
 def _tokens_max(directory: Path) -> int:
-    """Return how many tokens of a text count: what the export says, within bounds."""
+    """Return how many tokens of a text to use: the export's number, within bounds."""
     for name, key in (
         ("sentence_bert_config.json", "max_seq_length"),
         ("tokenizer_config.json", "model_max_length"),
@@ -257,7 +257,7 @@ def _tokens_max(directory: Path) -> int:
 def _knows_spaceless(vocabulary: object) -> bool:
     """Return whether a vocabulary has many pieces of scripts without spaces.
 
-    It is a mapping from pieces to numbers, or a list of pieces with their weights.
+    The vocabulary is a mapping from pieces to numbers, or a list of pieces with their weights.
     """
     pieces = vocabulary if isinstance(vocabulary, dict | list) else ()
     names = (it[0] if isinstance(it, list) and it else it for it in pieces)

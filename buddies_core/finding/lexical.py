@@ -1,11 +1,11 @@
 """The half of the index that finds documents by their words: tantivy, in a directory.
 
-A passage is a document of tantivy's, with the words that `words` finds in it and in the tags. A
-search scores it by its coverage of the question (`ranking`), never by how frequent words are here.
+A passage is a tantivy document, with the words that `words` finds in it and in the tags. A search
+scores it by its coverage of the question (`ranking`), never by how frequent words are here.
 
-It is derived from the store and may be thrown away at any time. How far it got is the highest
-sequence in it, so it can't disagree with what a commit made durable, and feeding it something again
-changes nothing. Not safe for threads: one of them owns it.
+The index is derived from the store and may be deleted at any time. Its progress is the highest
+sequence in it, so progress can't disagree with what a commit made durable, and adding a document
+again changes nothing. Not thread-safe: a single thread owns it.
 """
 
 import contextlib
@@ -40,39 +40,39 @@ from buddies_core.finding.vectors import passage_id, sequence_of
 _log = logging.getLogger(__name__)
 
 _SPACES = f"spaces-{words.VERSION}.{chunks.VERSION}"
-"""It is part of the schema, and an index with another schema is rebuilt."""
+"""The tokenizer's name. It is part of the schema: an index with another schema is rebuilt."""
 _WRITER_BYTES = 15_000_000
-"""The least that tantivy takes."""
+"""The smallest size that tantivy accepts."""
 _HITS_MAX = 10_000
 _FIRST = "first"
-"""The label of a document's first passage, by which documents are counted."""
+"""The label of each document's first passage, used to count documents."""
 
 
 @dataclass(frozen=True, slots=True)
 class WordHits:
-    """The passages that have words of a question, in no order."""
+    """The passages that have words of a question, in no particular order."""
 
     passages: NDArray[np.uint64]
     """See `vectors.passage_id`."""
     coverage: NDArray[np.float32]
     addresses: Sequence[DocAddress]
-    """Where they are, for `LexicalIndex.key`."""
+    """The passages' addresses, for `LexicalIndex.key`."""
 
 
 _OF_THE_SYSTEM = re.compile(r"os error|Os \{|IoError|OSError|Errno|writer was killed|LockBusy")
-"""How an error that the system gave tantivy looks. A thread that died is mostly one of them."""
+"""Matches errors that tantivy got from the system. A thread that died mostly died of one."""
 
 
 class IndexDamaged(Exception):
-    """The index can't be read; `reset` makes an empty one in its place."""
+    """The index can't be read; `reset` replaces it with an empty one."""
 
 
 class WriteRefused(Exception):
-    """The system refused, as with a full disk. What was in the index before is still there."""
+    """The system refused a write, as with a full disk. Earlier contents are still there."""
 
 
 class DocumentsRefused(Exception):
-    """Tantivy can't take one of these documents. What was in the index before is still there."""
+    """Tantivy can't take one of these documents. Earlier contents are still there."""
 
 
 class _Failed(Exception):
@@ -80,12 +80,12 @@ class _Failed(Exception):
 
 
 class LexicalIndex:
-    """Documents by their words, in a directory. End it with `close`."""
+    """An index of documents by their words, in a directory. End it with `close`."""
 
     sequence: int
-    """The sequence of the latest document in it; 0 if there is none."""
+    """The sequence of the latest document in the index; 0 if there is none."""
     count: int
-    """How many documents are in it."""
+    """How many documents are in the index."""
 
     def __init__(self, directory: Path) -> None:
         """Begin with an empty index; `open` reads the one on disk."""
@@ -97,11 +97,11 @@ class LexicalIndex:
         self.opened = False
         self.sequence = self.count = 0
         self._searcher = tantivy.Index(self._schema).searcher()
-        # It would go on merging old segments into a new directory; dropped, it ends that first.
+        # A writer would go on merging old segments into a new directory; dropped, it stops first.
         self._writer: tantivy.IndexWriter | None = None
 
     def open(self) -> None:
-        """Open the index on disk, or make an empty one where there is none that can be used.
+        """Open the index on disk, or make an empty one if there is no usable one.
 
         Raises:
             StoreError: the directory can't be written or read at the moment.
@@ -131,7 +131,7 @@ class LexicalIndex:
             self.opened = True
 
     def _look(self) -> None:
-        """See what the last commit made of the index."""
+        """Read the state of the index after the last commit."""
         self._index.reload()
         self._searcher = self._index.searcher()
         self.count = self._searcher.search(self._term("label", _FIRST), 1).count  # type: ignore[attr-defined] # not in its stubs
@@ -139,7 +139,7 @@ class LexicalIndex:
         self.sequence = sequence_of(latest[0][0]) if latest else 0
 
     def reset(self) -> None:
-        """Begin with an empty index, whatever is there.
+        """Replace the index with an empty one.
 
         Raises:
             StoreError: the directory can't be written.
@@ -153,7 +153,7 @@ class LexicalIndex:
             raise self._unusable(error) from error
 
     def cut_after(self, sequence: int) -> None:
-        """Forget at least the documents with later sequences: words are soon read again.
+        """Remove at least the documents with later sequences; the rest is soon indexed again.
 
         Raises:
             StoreError: the directory can't be written.
@@ -161,10 +161,10 @@ class LexicalIndex:
         self.reset()
 
     def latest(self, count: int) -> list[tuple[int, bytes]]:
-        """Return the last documents that came in, with their sequences; fewer if they are long.
+        """Return the last `count` documents added, with their sequences; fewer if they are long.
 
         Raises:
-            StoreError: they can't be read; the index is to be opened again.
+            StoreError: the documents can't be read; the index must be opened again.
         """
         try:
             with _failures_named():
@@ -178,7 +178,7 @@ class LexicalIndex:
             raise self._unusable(error) from error
 
     def close(self) -> None:
-        """End its threads. What was added is on disk already."""
+        """End the index's threads. Everything that was added is on disk already."""
         with contextlib.suppress(_Failed), _failures_named():
             if self._writer is not None:
                 self._writer.wait_merging_threads()
@@ -191,29 +191,29 @@ class LexicalIndex:
         )
 
     def _recover(self, error: _Failed) -> None:
-        """Go back to the last commit, with new threads in place of those that may have died.
+        """Return to the last commit, with new threads in place of those that may have died.
 
         Raises:
-            IndexDamaged: it is not what was written.
+            IndexDamaged: the index's files are not as written.
         """
         self._writer, self.opened = None, False
         if damage := damage_of(self.directory):
             raise IndexDamaged(damage) from error
-        # If it can't be opened now, that is tried again; until then the searcher stands.
+        # If the index can't be opened now, that is tried again; until then the old searcher stays.
         with contextlib.suppress(_Failed):
             self._open()
 
     def add(self, documents: Sequence[tuple[int, Document | Erasure]]) -> None:
-        """Index documents with their sequences, each in place of what has its key; then commit.
+        """Index documents with their sequences, replacing those with the same keys; then commit.
 
-        What is to be erased is not found any more.
+        An Erasure removes the document with its key.
 
-        A commit takes 10 to 20 ms, so many at a time are cheaper. On return they are found.
+        A commit takes 10 to 20 ms, so many at a time are cheaper. On return, searches find them.
 
         Raises:
-            WriteRefused: the system refused, and nothing of this is in the index.
-            DocumentsRefused: tantivy can't take one of them; nothing of this is in the index.
-            IndexDamaged: it is not what was written.
+            WriteRefused: the system refused; none of these documents is in the index.
+            DocumentsRefused: tantivy can't take one of them; none of them is in the index.
+            IndexDamaged: the index's files are not as written.
         """
         try:
             with _failures_named():
@@ -231,11 +231,11 @@ class LexicalIndex:
             raise refused(str(error)) from error
 
     def search(self, question: Question, scope: Scope) -> WordHits:
-        """Return the passages with words of the question: if they are very many, the best.
+        """Return the passages with words of the question; only the best if there are very many.
 
         Raises:
-            IndexDamaged: it is not what was written.
-            StoreError: the index is whole, but tantivy fails on this query.
+            IndexDamaged: the index's files are not as written.
+            StoreError: the index is intact, but tantivy fails on this query.
         """
         try:
             return self._search(question, scope)
@@ -255,7 +255,7 @@ class LexicalIndex:
                 _HITS_MAX,
                 count=False,
             )
-            hits = found.hits  # Each look at them makes them anew.
+            hits = found.hits  # Each access builds the list anew.
             addresses = [address for _, address in hits]
             return WordHits(
                 np.array(self._searcher.fast_field_values("passage", addresses), np.uint64),
@@ -267,8 +267,8 @@ class LexicalIndex:
         """Return the key of the document that a hit belongs to.
 
         Raises:
-            IndexDamaged: it is not what was written.
-            StoreError: the index is whole, but tantivy fails on this.
+            IndexDamaged: the index's files are not as written.
+            StoreError: the index is intact, but tantivy fails on this hit.
         """
         try:
             with _failures_named():
@@ -305,7 +305,7 @@ class LexicalIndex:
         return Query.term_query(self._schema, field, term, "basic")
 
     def _passing(self, scope: Scope) -> Iterator[tuple[Occur, Query]]:
-        """Yield what a document must satisfy; it adds nothing to the score."""
+        """Yield the conditions that a document must satisfy; they add nothing to the score."""
         for group in scope.groups:
             has_one = Query.term_set_query(self._schema, "label", group)
             yield Occur.Must, Query.const_score_query(has_one, 0.0)
@@ -331,7 +331,7 @@ def _schema() -> Schema:
 
 
 def _indexed(sequence: int, document: Document) -> Iterator[tantivy.Document]:
-    """Yield the passages of a document; one without text has one of its tags."""
+    """Yield the passages of a document; a document without text has a single one, of its tags."""
     tags = " ".join(words.words("\n".join(document.tags)))
     made = chunks.passages(document.title, document.text)
     texts = [passage.text for passage in made if not passage.is_sentence] or [""]
@@ -348,10 +348,10 @@ def _indexed(sequence: int, document: Document) -> Iterator[tantivy.Document]:
 
 @contextlib.contextmanager
 def _failures_named() -> Iterator[None]:
-    """Turn whatever tantivy raises into _Failed.
+    """Turn any exception from tantivy into _Failed.
 
-    It names all its errors ValueError, and a panic in it arrives as a BaseException that would end
-    the daemon. On the thread that owns the index nobody else raises one.
+    Tantivy raises all its errors as ValueError, and its panics as a BaseException that would end
+    the daemon. Nothing else raises a BaseException on the thread that owns the index.
     """
     try:
         yield
@@ -360,5 +360,5 @@ def _failures_named() -> Iterator[None]:
 
 
 def _is_of_the_system(error: Exception) -> bool:
-    """Return whether the disk, the rights or another process are to blame, as far as it is said."""
+    """Return whether the error's text blames the disk, the permissions or another process."""
     return _OF_THE_SYSTEM.search(str(error)) is not None

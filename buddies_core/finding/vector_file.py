@@ -1,22 +1,23 @@
 """The vectors on disk: three files that only grow, read in one pass when they are opened.
 
-Only the vectors of what was deleted are written over, with zeros.
+Only the vectors of deleted documents are overwritten, with zeros.
 
     rows := row*   row := vector:i8[dimensions] · scale:f32 · number:u32 · sequence:u64 · check:u64
     documents := document*   document := label:u32[40] · sequence:u64 · created_at_s:u64 ·
          key_hash:u64 · replaces:u32 · passages:u32 · key_bytes:u32 · keys_check:u32 · check:u64
     keys := key*                                                               all little endian
 
-A row is a passage, the `number`-th of its document's; its vector is `vector · scale`, and that of a
-text which the model can't take is zeros. A document's rows and its key lie where those of the
-documents before it end. Documents come in the order of their sequences; the one that `replaces`
-another, counted from 0, has its key. A label is the CRC-32 of its text, 0 fills up; `key_hash` is
-BLAKE2b of 8 bytes; `keys_check` is the CRC-32 of all keys up to its own; `check` sums up the words
-of 8 bytes before it, each times an odd number.
+A row is the `number`-th passage of its document. Its vector is `vector · scale`, zeros for a text
+that the model can't take. A document's rows and key begin where those of the previous document end.
+Documents are in the order of their sequences; `replaces` is the number, counted from 0, of the
+earlier document with the same key. A label is the CRC-32 of its text, and zeros fill the rest;
+`key_hash` is BLAKE2b of 8 bytes; `keys_check` is the CRC-32 of all keys up to the document's own;
+`check` is the sum of the 8-byte words before it, each multiplied by an odd number.
 
-A document counts when it is in `documents`, which is written last. What a crash tore off is cut,
-and what is damaged is cut with all that follows: it is derived data, so it isn't synced, and is
-embedded again. What it was made by, the model and so on, is in the name of the directory.
+A document counts once it is in `documents`, which is written last. Records torn by a crash are cut
+off, and damaged ones are cut off with everything after them. The data is derived, so it isn't
+synced, and lost documents are embedded again. The directory's name says what made it, such as the
+model.
 """
 
 import contextlib
@@ -40,9 +41,9 @@ from buddies_core.finding.embedder import Vectors
 _log = logging.getLogger(__name__)
 
 LABELS_MAX = 40
-"""More than a memory or a skill has. What lies behind can't be asked for."""
+"""The most labels kept, more than a memory or a skill has. Filters can't find any further ones."""
 NONE = 2**32 - 1
-"""In place of the number of a document, where there is none."""
+"""Stands for the number of a document where there is none."""
 DOCUMENT = np.dtype(
     [
         ("labels", "<u4", LABELS_MAX),
@@ -57,25 +58,25 @@ DOCUMENT = np.dtype(
     ]
 )
 _AT_ONCE = 4096
-"""Records that are read together; they stay in the processor's cache."""
+"""How many records to read at once; they stay in the processor's cache."""
 _FACTORS = np.arange(1, 1024, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) | np.uint64(1)
 Records = NDArray[np.void]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddedDocument:
-    """What the index keeps of a document's meaning."""
+    """A document as the vector half keeps it."""
 
     sequence: int
     key: bytes
     labels: tuple[str, ...]
     created_at_s: int
     vectors: Vectors
-    """float32[n, dimensions], a row for each passage; zeros for one that the model can't take."""
+    """float32[n, dimensions], a row for each passage; zeros if the model can't take it."""
 
 
 class VectorFiles:
-    """The files in one directory. Not safe for threads; end it with `close`."""
+    """The files in one directory. Not thread-safe; end it with `close`."""
 
     def __init__(self, directory: Path, row: "np.dtype[Any]") -> None:
         self._directory = directory
@@ -84,10 +85,10 @@ class VectorFiles:
         self._ends = dict.fromkeys(("rows", "documents", "keys"), 0)
 
     def open(self) -> None:
-        """Open the files, or make empty ones where there are none.
+        """Open the files, creating empty ones where they are missing.
 
         Raises:
-            StoreError: they can't be read or written.
+            StoreError: the files can't be read or written.
         """
         self.close()
         with self._refusals_named():
@@ -97,10 +98,10 @@ class VectorFiles:
                 self._open_files[name] = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
     def map_rows(self, count: int) -> mmap.mmap:
-        """Return the bytes of so many rows, read only.
+        """Return the bytes of the first `count` rows, read-only.
 
         Raises:
-            StoreError: they can't be mapped.
+            StoreError: the rows can't be mapped.
         """
         with self._refusals_named():
             return mmap.mmap(
@@ -111,7 +112,7 @@ class VectorFiles:
         """Return int8[n, dimensions], the vectors of these rows.
 
         Raises:
-            StoreError: they can't be read.
+            StoreError: the vectors can't be read.
         """
         file, size = self._open_files["rows"], self._row.itemsize
         width = self._row["vector"].itemsize
@@ -122,7 +123,7 @@ class VectorFiles:
         return np.frombuffer(data, np.int8).reshape(-1, width)
 
     def counts(self) -> tuple[int, int]:
-        """Return how many documents and rows there are, if none is damaged."""
+        """Return the numbers of documents and rows, assuming that none is damaged."""
         with self._refusals_named():
             documents, rows = (
                 os.fstat(self._open_files[name]).st_size // kind.itemsize
@@ -131,15 +132,15 @@ class VectorFiles:
         return documents, rows
 
     def documents(self) -> Iterator[Records]:
-        """Yield all documents, as DOCUMENT[n], up to the first that is damaged."""
+        """Yield the documents before the first damaged one, as DOCUMENT[n]."""
         return self._records("documents", DOCUMENT)
 
     def rows(self) -> Iterator[Records]:
-        """Yield all rows, as `row_of`[n], up to the first that is damaged."""
+        """Yield the rows before the first damaged one, as `row_of`[n]."""
         return self._records("rows", self._row)
 
     def cut(self, documents: int, rows: int, key_bytes: int) -> None:
-        """Have the files end after so many records and bytes.
+        """Cut the files after this many records and bytes.
 
         Raises:
             StoreError: the disk refused.
@@ -158,19 +159,19 @@ class VectorFiles:
         self._ends = ends
 
     def keys(self, start: int, length: int) -> bytes:
-        """Return so much of the keys, from there on; less at the end of the file.
+        """Return `length` bytes of the keys from `start` on; fewer at the end of the file.
 
         Raises:
-            StoreError: they can't be read.
+            StoreError: the keys can't be read.
         """
         with self._refusals_named():
             return os.pread(self._open_files["keys"], length, start)
 
     def append(self, rows: Records, documents: Records, keys: bytes) -> None:
-        """Write records behind those that are there; they count only when all are written.
+        """Append records to the files; they count only once all of them are written.
 
         Raises:
-            StoreError: the disk refused; the next records are written over these.
+            StoreError: the disk refused; the next records will overwrite these.
         """
         parts = {"rows": rows.tobytes(), "keys": keys, "documents": documents.tobytes()}
         with self._refusals_named():
@@ -181,7 +182,7 @@ class VectorFiles:
             self._ends[name] += len(data)
 
     def blank(self, first: int, count: int, sequence: int) -> None:
-        """Write zeros over the vectors of so many rows, all of the document with this sequence.
+        """Overwrite with zeros the vectors of `count` rows, all rows of this sequence's document.
 
         Raises:
             StoreError: the disk refused.
@@ -227,7 +228,7 @@ class VectorFiles:
 
 
 def row_of(dimensions: int) -> "np.dtype[Any]":
-    """Return what a passage is on disk, whose vector has so many numbers."""
+    """Return the type of a passage's record on disk, given its vector's dimensions."""
     return np.dtype(
         [
             ("vector", "i1", dimensions),
@@ -245,13 +246,13 @@ def records_of(
     replaces: Sequence[int],
     keys_check: int,
 ) -> tuple[Records, Records]:
-    """Return what stands for these documents on disk: their rows, and themselves.
+    """Return these documents' records on disk: of their rows, and of the documents themselves.
 
     Args:
         documents: In order.
-        row: What `row_of` makes.
-        replaces: For each the number of the one before it that has its key, or NONE.
-        keys_check: That of the document before these.
+        row: The type from `row_of`.
+        replaces: For each document, the number of the previous one with its key, or NONE.
+        keys_check: The `keys_check` of the document before these.
     """
     counts = [len(document.vectors) for document in documents]
     rows = np.zeros(sum(counts), row)
@@ -277,24 +278,24 @@ def records_of(
 
 
 def quantized(vectors: Vectors) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-    """Return the scales and rows that stand for vectors: a quarter of the size, recall .99."""
+    """Return vectors quantized, as scales and rows: a quarter of the size, recall .99."""
     scales = np.abs(vectors).max(axis=1, initial=0.0) / np.float32(127)
     rows = np.rint(vectors / np.maximum(scales, np.float32(1e-9))[:, np.newaxis])
     return scales.astype(np.float32), rows.astype(np.int8)
 
 
 def label_id(label: str) -> int:
-    """Return what stands for a label; what two have in common is seen when a hit is read."""
+    """Return the number that stands for a label; a collision is noticed when a hit is read."""
     return zlib.crc32(label.encode()) or 1
 
 
 def key_hash(key: bytes) -> int:
-    """Return what stands for a key."""
+    """Return the hash that stands for a key."""
     return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little")
 
 
 def check_of(records: Records) -> NDArray[np.uint64]:
-    """Return what the check of each of these should be; of nothing but zeros it is not 0."""
+    """Return the right check for each of these records; for a record of zeros, it is not 0."""
     words = np.ascontiguousarray(records).view("<u8")
     words = words.reshape(len(records), records.dtype.itemsize // 8)[:, :-1]
     sums: NDArray[np.uint64] = np.einsum("ij,j->i", words, _FACTORS[: words.shape[1]])

@@ -1,7 +1,7 @@
 """The documents and passages that have vectors: on disk, and as columns in memory.
 
-A million passages take 120 MB of memory, their vectors stay on disk. Not safe for threads: one of
-them owns it.
+A million passages take 120 MB of memory; their vectors stay on disk. Not thread-safe: a single
+thread owns it.
 """
 
 import zlib
@@ -26,10 +26,10 @@ from buddies_core.finding.vector_file import (
 )
 
 _LABELS_KEPT_MAX = 32
-"""Labels whose documents are remembered; a million documents take 1 MB each."""
+"""For how many labels to remember which documents have them; 1 MB each for a million documents."""
 _MAPPED_MAX = 250_000
-"""So many rows are mapped, and take 100 MB at most. Of more than that they are read one by one, for
-a microsecond each, as a mapped one brings 64 KB into memory with it (measured)."""
+"""Up to this many rows are mapped, which takes at most 100 MB. With more, rows are read one by one,
+a microsecond each, since each mapped row would bring 64 KB into memory (measured)."""
 
 
 class _Column:
@@ -43,12 +43,12 @@ class _Column:
 
     @property
     def all(self) -> NDArray[Any]:
-        """What is in it: [height, size], or [size] where the height is 1."""
+        """The contents: [height, size], or [size] if the height is 1."""
         filled = self._array[:, : self.size]
         return filled[0] if len(filled) == 1 else filled
 
     def reserve(self, size: int) -> None:
-        """Make room for so much in all, so that it needn't be moved as it grows."""
+        """Make room for `size` entries in all, so that growing doesn't move the array."""
         if size > self._array.shape[1]:
             grown = np.empty((len(self._array), size), self._array.dtype)
             grown[:, : self.size] = self._array[:, : self.size]
@@ -67,19 +67,19 @@ class _Column:
 
 
 class VectorTable:
-    """What one model made of the documents. End it with `close`."""
+    """The documents and passages embedded by one model. End it with `close`."""
 
     opened: bool
     sequence: int
-    """The sequence of the latest document in it; 0 if there is none."""
+    """The sequence of the latest document in the table; 0 if there is none."""
     refused: int
-    """Documents with a passage that the model can't take."""
+    """How many documents have a passage that the model can't take."""
 
     def __init__(self, directory: Path, dimensions: int = DIMENSIONS) -> None:
         """Begin with an empty index; `open` reads the one on disk.
 
         Args:
-            directory: Where that is.
+            directory: The directory of that index.
             dimensions: How many numbers the model's vectors have, a multiple of 64.
         """
         self.directory = directory
@@ -91,14 +91,14 @@ class VectorTable:
     def _forget(self) -> None:
         self.opened = False
         self.sequence = self.refused = 0
-        # By document. What begins somewhere has an entry more, for the end.
+        # By document. Columns of starts have one more entry, for the end.
         self._sequences = _Column("<u8")
         self._created_at_s = _Column("<u8")
         self._key_hashes = _Column("<u8")
         self._latest = _Column(np.bool_)
-        """Whether no later one has its key."""
+        """Whether no later document has the same key."""
         self._keys_checks = _Column("<u4", begin=0)
-        """That of the document before it; see `vector_file`."""
+        """The `keys_check` of the previous document; see `vector_file`."""
         self._key_starts = _Column("<u8", begin=0)
         self._label_starts = _Column("<u4", begin=0)
         self._row_starts = _Column("<u4", begin=0)
@@ -108,15 +108,15 @@ class VectorTable:
         self._signs = _Column("<u8", self._dimensions // 64)
         self._labels = _Column("<u4")
         self._labelled: OrderedDict[int, NDArray[np.bool_]] = OrderedDict()
-        """Documents that have a label, as far as was known when it was asked for."""
+        """Which documents have a label, as of the last time it was asked for."""
         self._mapped = np.empty((0, self._dimensions), np.int8)
-        """A view of the file, as far as it was mapped."""
+        """A view of the mapped part of the file."""
 
     def open(self) -> None:
-        """Read what is on disk; cut off what is damaged, with all that follows it.
+        """Read the files on disk; cut them at the first damaged record.
 
         Raises:
-            StoreError: it can't be read or written.
+            StoreError: the files can't be read or written.
         """
         self._forget()
         self._files.open()
@@ -147,7 +147,7 @@ class VectorTable:
             column.reserve(rows)
 
     def _with_keys(self, documents: Records) -> int:
-        """Return how many of these, which are the next, have their keys on disk."""
+        """Return how many of these documents, which are the next, have their keys on disk."""
         lengths = documents["key_bytes"].tolist()
         data = self._files.keys(int(self._key_starts.all[-1]), sum(lengths))
         if (
@@ -166,7 +166,7 @@ class VectorTable:
         return len(documents)
 
     def _keep_first(self, count: int) -> None:
-        """Keep so many documents, on disk and in memory."""
+        """Keep the first `count` documents, on disk and in memory."""
         rows, labels, key_bytes = (
             int(starts.all[count])
             for starts in (self._row_starts, self._label_starts, self._key_starts)
@@ -183,19 +183,19 @@ class VectorTable:
         self._look()
 
     def _look(self) -> None:
-        """Note what others read from other threads."""
+        """Update the attributes that other threads read."""
         self.sequence = int(self._sequences.all[-1]) if self._sequences.size else 0
         refused = np.unique(self._owners.all[self._scales.all == 0])
         self.refused = int(self._latest.all[refused].sum())
 
     def add(self, documents: Sequence[EmbeddedDocument]) -> None:
-        """Take documents in, each in place of what has its key; they are found at once.
+        """Add documents, each replacing the one with its key; searches find them at once.
 
         Args:
-            documents: In the order of their sequences, which are above those that are in it.
+            documents: In the order of their sequences, which are higher than any in the table.
 
         Raises:
-            StoreError: they could not be written, and none of them is taken.
+            StoreError: the documents could not be written, and none of them was added.
         """
         rows, records = records_of(
             documents, self._row, self._earlier(documents), int(self._keys_checks.all[-1])
@@ -206,14 +206,14 @@ class VectorTable:
         self._look()
 
     def erase(self, sequence: int, key: bytes) -> None:
-        """Leave nothing of the meaning of the document with this key, if it is here.
+        """Erase all vectors of the document with this key, if it is here.
 
         Args:
-            sequence: That of its end, above those that are in it.
-            key: The document's.
+            sequence: The sequence of the erasure, higher than any in the table.
+            key: The document's key.
 
         Raises:
-            StoreError: the disk refused; it is to be tried again.
+            StoreError: the disk refused; call this again.
         """
         alike = np.flatnonzero(self._key_hashes.all == np.uint64(key_hash(key))).tolist()
         numbers = [number for number in alike if self._key(number) == key]
@@ -222,7 +222,7 @@ class VectorTable:
             self._files.blank(first, end - first, int(self._sequences.all[number]))
             self._scales.all[first:end] = 0
             self._signs.all[..., first:end] = 0
-        if numbers:  # So that it is not the latest of its key any more.
+        if numbers:  # An empty document becomes the latest with this key.
             nothing = np.empty((0, self._dimensions), np.float32)
             end_of_it = EmbeddedDocument(
                 sequence=sequence, key=key, labels=(), created_at_s=0, vectors=nothing
@@ -230,7 +230,7 @@ class VectorTable:
             self.add([end_of_it])
 
     def _earlier(self, documents: Sequence[EmbeddedDocument]) -> list[int]:
-        """Return for each document the number of the one before it that has its key, or NONE."""
+        """Return, for each document, the number of the previous one with its key, or NONE."""
         hashes = [key_hash(document.key) for document in documents]
         known = self._key_hashes.all
         same = np.flatnonzero(np.isin(known, np.array(hashes, np.uint64)))
@@ -266,7 +266,7 @@ class VectorTable:
         self._owners.extend(np.repeat(numbers, documents["passages"]))
 
     def cut_after(self, sequence: int) -> None:
-        """Forget the documents with later sequences.
+        """Remove the documents with later sequences.
 
         Raises:
             StoreError: the disk refused.
@@ -274,7 +274,7 @@ class VectorTable:
         self._keep_first(int(np.searchsorted(self._sequences.all, sequence, side="right")))
 
     def reset(self) -> None:
-        """Begin with an empty index.
+        """Remove all documents.
 
         Raises:
             StoreError: the disk refused.
@@ -287,7 +287,7 @@ class VectorTable:
         self._files.close()
 
     def latest(self, count: int) -> list[tuple[int, bytes]]:
-        """Return the last documents that came in, with their sequences.
+        """Return the last documents added, with their sequences.
 
         Raises:
             StoreError: a key can't be read.

@@ -1,11 +1,11 @@
 """The half of the index that finds documents by their meaning.
 
-A search compares the query with every passage in its scope: where there are few, with all of their
-numbers; else first with the signs of the numbers, 48 bytes a passage that are in memory, and then
-with the vectors of the nearest, which are read from disk. That finds .98 of the ten nearest
-(measured), nothing is ever out of date, and a narrow scope finds as much as a wide one. A graph
-would be faster beyond millions, and find less in a narrow scope. Not safe for threads: one of them
-owns it.
+A search compares the query with every passage in its scope. If there are few, it uses their whole
+vectors. Otherwise it first uses the signs of the numbers, which are kept in memory, 48 bytes a
+passage, and then the vectors of the nearest passages, which are read from disk. That finds .98 of
+the ten nearest (measured), nothing is ever out of date, and a narrow scope finds as much as a wide
+one. A graph would be faster beyond millions of passages, but would find less in a narrow scope. Not
+thread-safe: a single thread owns it.
 """
 
 from collections.abc import Callable
@@ -19,11 +19,12 @@ from buddies_core.finding.embedder import Vectors
 from buddies_core.finding.vector_table import VectorTable, signs_of
 
 COSINE_MIN = 0.1
-"""What is less alike is left out: of 40 notes a question about something else then finds one or
-two, without it fifteen, and no right answer among the first ten is lost (measured, tests/bench)."""
+"""Passages with a lower cosine are left out. A question about something else then finds one or two
+of 40 notes instead of fifteen, and no right answer among the first ten is lost (measured,
+tests/bench)."""
 
 _EXACT_MAX = 2000
-"""So many vectors are compared with the query as they are; it takes 1 ms (measured)."""
+"""Up to this many whole vectors are compared with the query; this takes 1 ms (measured)."""
 _RESCORED_MIN = 500
 _AT_ONCE = 1 << 16
 _ROWS_AT_ONCE = 4096
@@ -34,8 +35,8 @@ def passage_id(sequence: int, number: int) -> int:
     """Return the u64 that names a passage in both halves of the index.
 
     Args:
-        sequence: The sequence of the arrival it belongs to, below 2**48.
-        number: Its place among the chunks of that text, below 2**16.
+        sequence: The sequence of the passage's arrival in the store, below 2**48.
+        number: The passage's place among the chunks of that text, below 2**16.
     """
     return sequence << _NUMBER_BITS | number
 
@@ -51,7 +52,7 @@ def number_of(passage: int) -> int:
 
 
 class NearPassage(NamedTuple):
-    """The passage of a document that is most like a query."""
+    """A document's passage that is most similar to the query."""
 
     key: bytes
     passage: int
@@ -60,15 +61,15 @@ class NearPassage(NamedTuple):
 
 
 class VectorIndex(VectorTable):
-    """Documents by their meaning, as one model sees it. End it with `close`."""
+    """An index of documents by their meaning, according to one model. End it with `close`."""
 
     def search(self, query: Vectors, scope: Scope, limit: int) -> list[NearPassage]:
-        """Return the documents most like the query, best first, each by its best passage.
+        """Return the documents most similar to the query, best first, each with its best passage.
 
         Args:
             query: float32[dimensions] of norm 1.
-            scope: What to look at.
-            limit: How many to return at most.
+            scope: Which documents to search.
+            limit: The most documents to return.
 
         Raises:
             StoreError: the files can't be read.
@@ -98,15 +99,16 @@ class VectorIndex(VectorTable):
         passages: NDArray[np.uint64],
         worth: Callable[[Vectors], Vectors],
     ) -> Vectors:
-        """Return float32[n], how like the query each of these passages is.
+        """Return float32[n], the cosine of the query and each of these passages.
 
-        One that is not embedded, or not yet, has 0. Of very many, those that are worth the most
-        have their true cosine, and the others what their signs say, give or take .06 (measured).
+        A passage that is not embedded, or not yet, gets 0. Of very many passages, only those with
+        the best scores get their true cosine; the others get an estimate from their signs, within
+        .06 (measured).
 
         Args:
             query: float32[dimensions] of norm 1.
-            passages: As `passage_id` makes them, in any order.
-            worth: Returns what passages with these cosines are worth, in the same order.
+            passages: Ids from `passage_id`, in any order.
+            worth: Returns the scores of passages with these cosines, in the same order.
 
         Raises:
             StoreError: the files can't be read.
@@ -130,20 +132,20 @@ class VectorIndex(VectorTable):
         return cosines
 
     def _nearest(self, query: Vectors, passing: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
-        """Return so many of the rows of these documents, those whose signs are most like it."""
+        """Return the `count` rows of these documents whose signs differ least from the query's."""
         inside = passing[self._owners.all]
         inside_count = int(np.count_nonzero(inside))
         if inside_count <= max(_EXACT_MAX, count):
             return np.flatnonzero(inside)
         signs, rows = self._signs.all, None
-        if inside_count < len(inside) // 4:  # Else it is cheaper to compare them all.
+        if inside_count < len(inside) // 4:  # Otherwise comparing all of them is cheaper.
             rows = np.flatnonzero(inside)
             signs, inside = signs[:, rows], inside[rows]
         distances = _distances(signs, signs_of(query[np.newaxis])[0])
         distances[~inside] = self._dimensions + 1
         farthest = np.partition(distances, count)[count]
         near = np.flatnonzero(distances < farthest)
-        # There may be any number of equals at the edge.
+        # Any number of rows may be equally far at the edge.
         edge = np.flatnonzero(distances == farthest)[: count - len(near)]
         near = np.concatenate([near, edge])
         return near if rows is None else rows[near]
@@ -157,7 +159,7 @@ class VectorIndex(VectorTable):
         return cosines
 
     def _passing(self, scope: Scope) -> NDArray[np.bool_]:
-        """Return which documents are in the scope and are the latest of their key."""
+        """Return which documents are in the scope and the latest with their key."""
         passing: NDArray[np.bool_] = self._latest.all.copy()
         for group in scope.groups:
             has_one = self._has(group[0])
@@ -170,9 +172,9 @@ class VectorIndex(VectorTable):
 
 
 def _distances(signs: NDArray[np.uint64], query: NDArray[np.uint64]) -> NDArray[np.uint16]:
-    """Return u16[n], in how many signs each column differs from the query."""
+    """Return u16[n], the number of signs in which each column differs from the query."""
     distances = np.empty(signs.shape[1], np.uint16)
-    for start in range(0, len(distances), _AT_ONCE):  # They stay in the processor's cache.
+    for start in range(0, len(distances), _AT_ONCE):  # A block stays in the processor's cache.
         block = distances[start : start + _AT_ONCE]
         block[:] = np.bitwise_count(signs[0, start : start + _AT_ONCE] ^ query[0])
         for word in range(1, len(signs)):

@@ -1,7 +1,7 @@
-"""The words that texts are made of, as they are indexed and looked up.
+"""Splits texts into the words that are indexed and looked up.
 
-Texts are compared as NFKC, so it makes no difference how a letter was typed. What lies between
-spaces is a word, if it has letters or digits:
+Texts are compared as NFKC, so it makes no difference how a letter was typed. Text between spaces is
+a word if it has letters or digits:
 
 - English analysis applies to words of all scripts but Cyrillic: lower case, no accents, no stop
   words, stems. Cyrillic words have Russian stems.
@@ -22,17 +22,16 @@ from tantivy import Filter, TextAnalyzer, TextAnalyzerBuilder, Tokenizer
 from buddies_core.finding.ranking import ORDINARY_WEIGHT, Question, Term, compound, trust
 
 VERSION = 2
-"""Counted up with each change of what words a text has: the words of all documents are indexed
-anew."""
+"""Raised with each change to how texts are split: all documents' words are then indexed anew."""
 
 _WORD_BYTES_MAX = 129
-"""SHA-512 in hex has 128."""
+"""Enough for SHA-512 in hex, which has 128."""
 _TERMS_MAX = 64
-"""A question has at most so many terms. Those with the least weight are left out."""
+"""The most terms in a question. Those with the least weight are left out."""
 
 _VOCABULARY = Path(__file__).with_name("vocab.txt")
 _FIRST_WORD = 1996
-"""The lines before are characters and marks."""
+"""The first line with a word; the lines before are characters and marks."""
 _LANGUAGES = (
     "danish", "dutch", "finnish", "french", "german", "hungarian", "italian", "norwegian",
     "portuguese", "spanish", "swedish",
@@ -42,8 +41,8 @@ _SPACELESS = (
     "\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3130-\u318f"
     "\u3400-\u9fff\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff"
 )
-"""Thai, Lao, Burmese, Khmer, kana, Han, and Hangul: its words have spaces between them, but endings
-that no stemmer here knows."""
+"""Thai, Lao, Burmese, Khmer, kana, Han, and Hangul. Hangul has spaces between words, but its words
+have endings that no stemmer here knows."""
 _MARKS = "\u0300-\u036f\u0591-\u05c7\u0610-\u065f\u0670\u0900-\u0dff"
 """Vowels and accents that are written over, under or beside a letter."""
 _LETTER = rf"(?:[^\W{_SPACELESS}]|[{_MARKS}])"
@@ -52,7 +51,7 @@ _PIECE = re.compile(
 )
 _PART = re.compile(r"[-._]+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _JOINT = re.compile(r"(?<!\d)[-._]+|[-._]+(?!\d)")
-"""Where a compound is joined; between digits it counts how: 1.23 is not 12.3."""
+"""The joints of a compound. Those between digits are kept: 1.23 is not 12.3."""
 _CYRILLIC = re.compile("[\u0400-\u052f]")
 
 _QUESTION_WORDS = """
@@ -62,8 +61,8 @@ _QUESTION_WORDS = """
     up again here there now then once only own same both each few more most other all
     please tell show explain s t re ve ll d m don doesn didn isn aren
 """
-"""What a question is made of beyond tantivy's stop words. With `up` left in, notes on setting up
-other things answer `how is the DB set up?` where there are few notes (measured)."""
+"""Words to ignore in a question, besides tantivy's stop words. If `up` counted, notes on setting up
+other things would answer `how is the DB set up?` where there are few notes (measured)."""
 _FUNCTION_CHARACTERS = re.compile(
     unicodedata.normalize(
         "NFKC",
@@ -82,11 +81,11 @@ _FUNCTION_CHARACTERS = re.compile(
         "(?<=[\uac00-\ud7ff]{2})(?:에서|으로|은|는|이|가|을|를|의|에|로|도|와|과|나요|니까)(?![\uac00-\ud7ff])",
     )
 )
-"""What a question in these scripts is made of beyond the words it asks for."""
+"""Text to ignore in a question in these scripts."""
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a document's text, in its order, repeated where it repeats them."""
+    """Return the words of a document's text, in order and with repetitions."""
     return [word for piece in _PIECE.finditer(_normal(text)) for word in _words_of(piece)]
 
 
@@ -108,7 +107,7 @@ def question(text: str) -> Question:
 
 
 def spans(text: str, question: Question) -> list[tuple[int, int]]:
-    """Return where in a text the words of a question are: from, to, in order."""
+    """Return where a text has words of the question, as (start, end) in order."""
     wanted = {term.word for term in question.terms}
     wanted |= {part for term in question.terms for part, _ in term.parts}
     found: list[tuple[int, int]] = []
@@ -131,14 +130,14 @@ def _matches(text: str, wanted: set[str], fragment: str) -> Iterator[tuple[int, 
                 if run[at : at + 2] in wanted:
                     yield start + at, min(start + at + 2, end)
         else:
-            # Of ASCII it says the same, five times as fast.
+            # For ASCII, `_indexed` gives the same result five times as fast.
             has = _indexed(piece[0]) if piece[0].isascii() else words(piece[0])
             if not wanted.isdisjoint(has) or (fragment and any(fragment in word for word in has)):
                 yield start, end
 
 
 def _normal(text: str) -> str:
-    """Return the text as it is compared. A lone surrogate, which tantivy can't take, goes."""
+    """Return the text as it is compared, without lone surrogates, which tantivy can't take."""
     return unicodedata.normalize("NFKC", text.encode(errors="replace").decode())
 
 
@@ -168,7 +167,7 @@ def _terms_of(piece: str) -> list[Term]:
 
 
 def _without_function_characters(runs: list[str]) -> list[str]:
-    """Return what is left of the runs of a question; all of it if nothing is."""
+    """Return the runs of a question without function characters; all of them if nothing is left."""
     left = [part for run in runs for part in _FUNCTION_CHARACTERS.sub(" ", run).split()]
     return left or runs
 
@@ -187,7 +186,7 @@ def _joined(piece: str) -> str:
 
 @lru_cache(1 << 15)
 def _analyzed(word: str) -> tuple[str, ...]:
-    """Return the word as it is indexed; nothing if it is a stop word."""
+    """Return the word as it is indexed; an empty tuple for a stop word."""
     return tuple((_russian() if _CYRILLIC.search(word) else _english()).analyze(word))
 
 
@@ -223,7 +222,7 @@ def _russian() -> TextAnalyzer:
 
 @cache
 def _no_stop_word() -> TextAnalyzer:
-    """Return what leaves nothing of the stop words of the languages that tantivy knows."""
+    """Return an analyzer that removes the stop words of `_LANGUAGES`."""
     analyzer = TextAnalyzerBuilder(Tokenizer.whitespace()).filter(Filter.lowercase())
     for language in _LANGUAGES:
         analyzer = analyzer.filter(Filter.stopword(language))
@@ -232,7 +231,7 @@ def _no_stop_word() -> TextAnalyzer:
 
 @cache
 def _english_words() -> frozenset[str]:
-    """Return the stems of the whole words that the model knows, most frequent ones of English."""
+    """Return the stems of the model's whole words, which are mostly frequent English words."""
     lines = _VOCABULARY.read_text("utf-8").splitlines()[_FIRST_WORD:]
     return frozenset(_english().analyze(" ".join(it for it in lines if not it.startswith("##"))))
 
