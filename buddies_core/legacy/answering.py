@@ -1,4 +1,4 @@
-"""Answers to what 0.1.4 members search for: broadcasts of what fits into one message."""
+"""Answers searches of 0.1.4 members with broadcasts of as many hits as fit into one message."""
 
 from dataclasses import replace
 from typing import Protocol
@@ -24,7 +24,8 @@ from buddies_core.wire.bodies import encode_body
 QUERY_BYTES_MAX = 16 << 10
 FOUND_MAX = 20
 _ENVELOPE_BYTES = 160
-"""Of an answer's 4057, without the name in the trailer: measured 133, the rest is in reserve."""
+"""The part of an answer's 4057 bytes that isn't its body, without the name in the trailer: 133
+measured, the rest is in reserve."""
 
 
 class MemoriesPort(Protocol):
@@ -33,7 +34,7 @@ class MemoriesPort(Protocol):
     async def find_for_peer(
         self, query: str, filter: MemoryFilter, limit: int
     ) -> list[Memory | MemoryHead]:
-        """Return what a peer may see of them, best first."""
+        """Return the memories that a peer may see, best first."""
 
 
 class SkillsPort(Protocol):
@@ -42,7 +43,7 @@ class SkillsPort(Protocol):
     async def find_for_peer(
         self, query: str, room: RoomName, tags: tuple[str, ...], limit: int
     ) -> list[tuple[Skill, int]]:
-        """Return what a peer may see of them, best first, each with its rank."""
+        """Return the skills that a peer may see, best first, each with its rank."""
 
 
 class RoomsPort(Protocol):
@@ -50,13 +51,13 @@ class RoomsPort(Protocol):
 
     @property
     def endpoint(self) -> EndpointId:
-        """This node."""
+        """This node's endpoint."""
 
     def name_of(self, endpoint: EndpointId) -> str:
         """Return a peer's display name, or the start of its id."""
 
     def message_bytes_max(self, room: RoomName) -> int:
-        """Return how large a message of ours, with its trailer, may be in this room now."""
+        """Return the largest size of our messages in this room now, with the trailer."""
 
 
 class MemoryAnswers:
@@ -67,7 +68,7 @@ class MemoryAnswers:
         self._memories = memories
 
     async def to(self, request: SearchRequest, room: RoomName) -> SearchResponse | None:
-        """Return what a 0.1.4 member of the room gets, the best that fits; None for nothing.
+        """Return the answer to a 0.1.4 member of the room, the best hits that fit; None if empty.
 
         Raises:
             TimedOut: the index did not answer in time.
@@ -93,9 +94,9 @@ class SkillAnswers:
         self._skills = skills
 
     async def to(self, request: SkillSearchRequest, room: RoomName) -> SkillSearchResponse | None:
-        """Return what a 0.1.4 member of the room gets, the best that fits; None for nothing.
+        """Return the answer to a 0.1.4 member of the room, the best hits that fit; None if empty.
 
-        A skill that does not fit is left out: shortened, its hash would not be that of its content.
+        A skill that does not fit is left out: if shortened, its content would not match its hash.
 
         Raises:
             TimedOut: the index did not answer in time.
@@ -118,7 +119,7 @@ def _own_name(rooms: RoomsPort) -> str:
 
 
 def _size_max(rooms: RoomsPort, room: RoomName) -> int:
-    """Return how large an answer's body may be."""
+    """Return the largest size of an answer's body."""
     return rooms.message_bytes_max(room) - _ENVELOPE_BYTES - len(_own_name(rooms).encode())
 
 
@@ -127,7 +128,7 @@ def _is_question(query: str) -> bool:
 
 
 def _filter_of(request: SearchRequest, room: RoomName) -> MemoryFilter | None:
-    """Return what a 0.1.4 member of the room asks for; None if we have nothing to say to that."""
+    """Return the filter that a 0.1.4 member of the room asks for; None if we can't answer it."""
     asked = request.filters
     kind = None if asked.kind is None else asked.kind.lower()
     if asked.room not in (None, room) or kind not in (None, *MemoryKind):

@@ -1,8 +1,8 @@
 """Questions to 0.1.4 members: question and answers are broadcasts, without proofs or ranks.
 
-Such a member looks for the query as a part of title, content or tags. It is silent when it finds
-nothing, so this can only wait for so long. The rank of a skill that it names is its own count of
-votes, which nobody can check: it is not used.
+Such a member searches titles, contents and tags for the query as a substring. It does not answer if
+it finds nothing, so this waits only for a limited time. A skill's rank in an answer is the member's
+own count of votes; nobody can check it, so it is not used.
 """
 
 import asyncio
@@ -31,11 +31,11 @@ from buddies_core.model.room import BroadcastAnswer, Member
 from buddies_core.skills.copies import unsigned_copy as skill_copy
 
 QUERY_CHARS_MIN = 3
-"""0.1.4 answers a shorter one with nearly everything, and chokes on that."""
+"""0.1.4 answers a shorter query with nearly everything, and chokes on that."""
 PATIENCE_S = 0.5
-"""How long 0.1.4 members are waited for when all others have answered."""
+"""How long to wait for 0.1.4 members once all other members have answered."""
 ANSWERS_MAX = 32
-"""Waiting for one question; further ones are dropped, for anybody can send them."""
+"""The most answers in a question's queue; further ones are dropped, as anybody can send them."""
 ANSWERS_PER_NEIGHBOR_MAX = 16
 
 ResponseT = TypeVar("ResponseT", SearchResponse, SkillSearchResponse)
@@ -48,14 +48,14 @@ class RoomsPort(Protocol):
         """Return the rooms this node is in."""
 
     def members(self, room: RoomName) -> tuple[Member, ...]:
-        """Return who is present, this node included."""
+        """Return the members that are present, including this node."""
 
     async def publish(self, room: RoomName, body: Body) -> bytes:
-        """Say something to the room."""
+        """Broadcast a body to the room."""
 
 
 class Replies(Generic[ResponseT]):
-    """The questions of one kind that are open, by request id. One event loop owns this."""
+    """The open questions of one kind, by request id. One event loop owns this."""
 
     def __init__(self) -> None:
         self._open: dict[RequestId, asyncio.Queue[ResponseT]] = {}
@@ -63,7 +63,7 @@ class Replies(Generic[ResponseT]):
 
     @contextmanager
     def expect(self, request_id: RequestId) -> Iterator[asyncio.Queue[ResponseT]]:
-        """Collect the answers to this question in the queue for as long as the block runs."""
+        """Yield a queue that collects the answers to this question until the block ends."""
         answers: asyncio.Queue[ResponseT] = asyncio.Queue(ANSWERS_MAX)
         self._open[request_id], self._delivered[request_id] = answers, Counter()
         try:
@@ -72,7 +72,7 @@ class Replies(Generic[ResponseT]):
             del self._open[request_id], self._delivered[request_id]
 
     def offer(self, answer: ResponseT, neighbor: EndpointId) -> bool:
-        """Hand an answer to the question it is for; False if that is not open or has enough."""
+        """Add an answer to its question's queue; False if none is open or it has enough answers."""
         answers = self._open.get(answer.request_id)
         if answers is None or answers.full():
             return False
@@ -85,7 +85,7 @@ class Replies(Generic[ResponseT]):
 
 
 class _Questions(ABC, Generic[ResponseT]):
-    """Asks the 0.1.4 members of rooms, and takes in what they answer."""
+    """Asks the 0.1.4 members of rooms, and collects their answers."""
 
     def __init__(self, rooms: RoomsPort, clock: Clock) -> None:
         self._rooms = rooms
@@ -93,12 +93,12 @@ class _Questions(ABC, Generic[ResponseT]):
         self._replies: Replies[ResponseT] = Replies()
 
     def answered(self, response: ResponseT, neighbor: EndpointId) -> None:
-        """Take in an answer that a neighbor delivered; one that nobody waits for is dropped."""
+        """Accept an answer that a neighbor delivered; drop it if nobody waits for it."""
         self._replies.offer(response, neighbor)
 
     @abstractmethod
     def _copies(self, response: ResponseT) -> tuple[bytes, ...]:
-        """Return what an answer holds, as 0.1.4 would have broadcast it."""
+        """Return the items in an answer, as 0.1.4 would have broadcast them."""
 
     async def _ask_all(
         self,
@@ -129,7 +129,7 @@ class _Questions(ABC, Generic[ResponseT]):
         direct_done: asyncio.Event,
         until_s: float,
     ) -> list[BroadcastAnswer]:
-        """Return what the members of one room answer until all have answered, or time is up."""
+        """Return the answers from one room, once all its members have answered or time is up."""
         if len(query) < QUERY_CHARS_MIN:
             reason = "not_asked: it speaks buddies 0.1.4, which takes queries from 3 characters on"
             return [BroadcastAnswer(room=room, member=it, silence=reason) for it in members]
@@ -138,7 +138,7 @@ class _Questions(ABC, Generic[ResponseT]):
         answers: list[BroadcastAnswer] = []
 
         def take(response: ResponseT) -> None:
-            # A name is all there is; it may be one that is not known here.
+            # An answer has only a name, which may be unknown here.
             name = response.peer_name
             unknown = Member(endpoint=EndpointId(b""), name=name, speaks_direct=False)
             answers.append(
@@ -161,7 +161,7 @@ class _Questions(ABC, Generic[ResponseT]):
                 await self._until_time_is_up(ask(responses), direct_done, until_s)
             except* BuddiesError as failed:
                 reason = str(failed.exceptions[0])
-            while not responses.empty():  # However little time was left.
+            while not responses.empty():  # Even if time was up.
                 take(responses.get_nowait())
         silent = waiting.values()
         return answers + [BroadcastAnswer(room=room, member=it, silence=reason) for it in silent]
@@ -172,7 +172,7 @@ class _Questions(ABC, Generic[ResponseT]):
         direct_done: asyncio.Event,
         until_s: float,
     ) -> None:
-        """Work until that is done, or nobody waits for it any more."""
+        """Run `work` until it is done or time is up."""
 
         async def wait() -> None:
             with suppress(TimeoutError):
@@ -188,7 +188,7 @@ class _Questions(ABC, Generic[ResponseT]):
 
 
 class MemoryQuestions(_Questions[SearchResponse]):
-    """Questions about memories; what a search for them knows of 0.1.4."""
+    """Questions about memories, as a search for memories uses them."""
 
     async def search(
         self,
@@ -198,7 +198,7 @@ class MemoryQuestions(_Questions[SearchResponse]):
         direct_done: asyncio.Event,
         until_s: float,
     ) -> list[BroadcastAnswer]:
-        """Return what 0.1.4 members of these rooms answer, or why they did not.
+        """Return the answers of these rooms' 0.1.4 members, or the reasons why they are missing.
 
         Returns when all have answered, half a second after `direct_done` was set, or at `until_s`.
         """
@@ -214,7 +214,7 @@ class MemoryQuestions(_Questions[SearchResponse]):
 
 
 class SkillQuestions(_Questions[SkillSearchResponse]):
-    """Questions about skills; what a search for them knows of 0.1.4."""
+    """Questions about skills, as a search for skills uses them."""
 
     async def search(
         self,
@@ -224,7 +224,7 @@ class SkillQuestions(_Questions[SkillSearchResponse]):
         direct_done: asyncio.Event,
         until_s: float,
     ) -> list[BroadcastAnswer]:
-        """Return what 0.1.4 members answer; see `MemoryQuestions.search`."""
+        """Return the answers of 0.1.4 members; see `MemoryQuestions.search`."""
 
         def request(id: RequestId, room: RoomName) -> SkillSearchRequest:
             filters = SkillSearchFilters(room=room, tags=filter.tags or None)

@@ -1,8 +1,8 @@
-"""What 0.1.4 peers may cost this node. Pure: time comes in with each call.
+"""Limits what 0.1.4 peers may cost this node. Pure: each call is given the time.
 
 Nobody can prove who wrote a message without a trailer, so it is charged to the neighbor that
-delivered it. Each neighbor has a share, and all of them together have so much, because a stranger
-can be as many neighbors as there are places for. What is over the budget is dropped.
+delivered it. Each neighbor has a limit, and so do all of them together, because a stranger can fill
+every neighbor's place. Anything over the budget is dropped.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _ALL = EndpointId(b"")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """So many at once after a pause, then so many a second."""
+    """Up to `burst` at once after a pause, then `per_s` a second."""
 
     per_s: float
     burst: float
@@ -26,36 +26,36 @@ class Rate:
 
 MESSAGES = Rate(per_s=150.0, burst=1500.0)
 MESSAGES_OF_NEIGHBOR = Rate(per_s=50.0, burst=500.0)
-"""A memory takes a place on disk, and every kind takes this node's time."""
+"""Any message takes this node's time, and a memory also takes space on disk."""
 SIGNATURES = Rate(per_s=10.0, burst=40.0)
 SIGNATURES_OF_NEIGHBOR = Rate(per_s=5.0, burst=20.0)
-"""Signatures that gpg checks: each takes a process."""
+"""Signatures that gpg checks; each check takes a process."""
 ANSWERS = Rate(per_s=5.0, burst=20.0)
 ANSWERS_OF_NEIGHBOR = Rate(per_s=2.0, burst=10.0)
-"""To searches and to newcomers. Each is a broadcast, which costs every member; and the model takes
-4 ms for a query."""
+"""Answers to searches and newcomers. Each is a broadcast, which costs every member, and the model
+takes 4 ms for a query."""
 KEPT = Rate(per_s=0.2, burst=2000.0)
 KEPT_OF_NEIGHBOR = Rate(per_s=1 / 30, burst=1000.0)
-"""Memories and skills, which stay on disk for good: 4 KB each at most. An agent stores some dozens
+"""Memories and skills, which stay on disk for good, at most 4 KB each. An agent stores some dozens
 a day; at worst they take 8 MB at once, and then 80 MB a day."""
 
 
 class _Share:
-    """What each neighbor, and all together, may do of one thing."""
+    """The budget for one thing: of each neighbor, and of all together."""
 
     def __init__(self, total: Rate, of_neighbor: Rate) -> None:
         self._total = PeerRates(total.per_s, total.burst)
         self._of_neighbor = PeerRates(of_neighbor.per_s, of_neighbor.burst)
 
     def take(self, neighbor: EndpointId, now_s: float) -> bool:
-        """Take one of the neighbor's; return False, and take nothing, if there is none."""
+        """Take one for the neighbor; take nothing and return False if a limit is used up."""
         if self._total.is_used_up(_ALL, now_s):
             return False
         return self._of_neighbor.take(neighbor, now_s) and self._total.take(_ALL, now_s)
 
 
 class Budget:
-    """The one budget for all that 0.1.4 peers say; it remembers 4,096 neighbors."""
+    """The single budget for all messages of 0.1.4 peers; it remembers 4,096 neighbors."""
 
     def __init__(self) -> None:
         self._messages = _Share(MESSAGES, MESSAGES_OF_NEIGHBOR)
@@ -70,7 +70,7 @@ class Budget:
     def take_signatures(self, message: RoomMessage, neighbor: EndpointId, now_s: float) -> bool:
         """Return whether the signatures in a message may be checked.
 
-        Those by SSH keys count as the message does: to check one takes 0.1 ms.
+        Signatures by SSH keys are covered by the message's own budget: checking one takes 0.1 ms.
         """
         return all(self._signatures.take(neighbor, now_s) for _ in range(_by_gpg(message)))
 

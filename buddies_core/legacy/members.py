@@ -1,7 +1,7 @@
-"""0.1.4 peers in our rooms: who of them is here, and whether they want each message signed.
+"""0.1.4 peers in our rooms: which are present, and whether messages must be signed for them.
 
-They know no presence and no binding: they announce themselves once, by name, and are here while
-they are a neighbor, and for a while after anything they said. One event loop owns this.
+They know no presence and no binding: a peer announces itself once, by name, and counts as present
+while it is a neighbor, and for a while after each of its messages. One event loop owns this.
 """
 
 from collections.abc import Collection
@@ -16,11 +16,11 @@ from buddies_core.model.room import Member
 from buddies_core.rooms.presence import NAME_CHARS_MAX
 
 WANT_SIGNATURES_MS = 24 * 3600 * 1000
-"""After one was last heard in the room."""
+"""How long to sign messages after a 0.1.4 peer was last heard in the room."""
 LASTS_S = 15 * 60.0
 MEMBERS_MAX = 512
-"""0.1.4 peers that are known of one room. Names cost nothing: the one that only others have told
-of goes first, the oldest of those."""
+"""The most 0.1.4 peers remembered in a room. Names cost nothing, so the oldest peer that is known
+only through other peers is forgotten first."""
 MEMBERS_PER_NEIGHBOR_MAX = 128
 
 
@@ -28,7 +28,7 @@ class Marks(Protocol):
     """Marks that survive a restart and only ever rise."""
 
     def watermark(self, name: bytes) -> int:
-        """Return the mark, 0 if there is none."""
+        """Return the mark; 0 if there is none."""
 
     async def raise_watermark(self, name: bytes, value: int) -> None:
         """Raise the mark to `value`, if it is lower."""
@@ -52,9 +52,9 @@ class RoomOfLegacy:
         self._places: Provenance[str] = Provenance(MEMBERS_MAX, MEMBERS_PER_NEIGHBOR_MAX)
 
     def heard(self, body: Body, neighbor: EndpointId, *, is_author: bool) -> bool:
-        """Take in what a message without a trailer tells, and return whether its author is new.
+        """Learn from a message without a trailer, and return whether its author is new.
 
-        `is_author` says that the neighbor that delivered it has written it, too.
+        `is_author` says that the neighbor that delivered it also wrote it.
         """
         endpoint = neighbor if is_author else None
         self._heard_at_ms = self._clock.wall_ms()
@@ -69,23 +69,23 @@ class RoomOfLegacy:
         return False
 
     def left(self, name: str) -> bool:
-        """Take in the Leave of a peer, and return whether there was one of that name."""
+        """Process the Leave of a peer, and return whether a peer of that name was present."""
         self._places.forget(name)
         return self._known.pop(name, None) is not None
 
     def forget(self, name: str) -> None:
-        """Have the peer that is shown by this name here no more."""
+        """Remove the peers that are shown by this name."""
         for known in [it for it, heard in self._known.items() if heard.member.name == name]:
             self.left(known)
 
     def cut_off(self, endpoint: EndpointId) -> None:
-        """Forget the peer whose connection ended."""
+        """Remove the peers at this endpoint, whose connection has ended."""
         gone = [name for name, known in self._known.items() if known.member.endpoint == endpoint]
         for name in gone:
             self.left(name)
 
     def members(self, neighbors: Collection[EndpointId]) -> tuple[Member, ...]:
-        """Return those that are here; one that is a neighbor has no reason to say anything."""
+        """Return the peers that are present; a neighbor counts even if it has been silent."""
         now_s = self._clock.now_s()
         for name, known in tuple(self._known.items()):
             if known.until_s <= now_s and known.member.endpoint not in neighbors:
@@ -93,12 +93,12 @@ class RoomOfLegacy:
         return tuple(known.member for known in self._known.values())
 
     def want_signatures(self) -> bool:
-        """Return whether one was heard lately enough, before a restart too."""
+        """Return whether a 0.1.4 peer was heard recently enough, even before a restart."""
         since_ms = self._clock.wall_ms() - self._heard_at_ms
         return bool(self._heard_at_ms) and since_ms < WANT_SIGNATURES_MS
 
     async def keep(self) -> None:
-        """Have it known after a restart that one was heard.
+        """Write to disk when a 0.1.4 peer was last heard.
 
         Raises:
             StoreError: the disk refused.
@@ -132,7 +132,7 @@ class RoomOfLegacy:
         return known is None
 
     def _alive(self, who: EndpointId | str) -> None:
-        """Take in that a present peer, by its endpoint or its name, has said something."""
+        """Note that a present peer, named by its endpoint or its name, has sent a message."""
         until_s, wall_ms = self._clock.now_s() + LASTS_S, self._clock.wall_ms()
         for name, known in self._known.items():
             if who in (name, known.member.endpoint):
@@ -140,7 +140,7 @@ class RoomOfLegacy:
 
 
 class LegacyMembers:
-    """The 0.1.4 peers of all rooms; what `rooms` knows of them."""
+    """The 0.1.4 peers of all rooms, as `rooms` sees them."""
 
     def __init__(self, marks: Marks, clock: Clock) -> None:
         self._marks = marks
@@ -148,27 +148,27 @@ class LegacyMembers:
         self._rooms: dict[RoomId, RoomOfLegacy] = {}
 
     def enter(self, room_id: RoomId) -> RoomOfLegacy:
-        """Return a room that this node enters, with nobody in it yet."""
+        """Add a room that this node is entering, and return it, with no peers yet."""
         room = self._rooms[room_id] = RoomOfLegacy(room_id, self._marks, self._clock)
         return room
 
     def of(self, room_id: RoomId) -> RoomOfLegacy:
-        """Return a room that was entered."""
+        """Return a room that this node has entered."""
         return self._rooms[room_id]
 
     def cut_off(self, room_id: RoomId, endpoint: EndpointId) -> None:
-        """Forget the peer whose connection ended, if the room is one where there are any."""
+        """Remove the peers whose connection has ended, if the room has been entered."""
         room = self._rooms.get(room_id)
         if room is not None:
             room.cut_off(endpoint)
 
     def want_signatures(self, room_id: RoomId) -> bool:
-        """Return whether messages in this room are to be signed singly."""
+        """Return whether each message in this room must be signed for 0.1.4 peers."""
         room = self._rooms.get(room_id)
         return room is not None and room.want_signatures()
 
     async def keep(self) -> None:
-        """Have what counts of it known after a restart.
+        """Write to disk when 0.1.4 peers were last heard in each room.
 
         Raises:
             StoreError: the disk refused.

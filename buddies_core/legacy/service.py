@@ -1,8 +1,8 @@
-"""What 0.1.4 peers say: the one way into this node for a message without a trailer.
+"""Handles messages from 0.1.4 peers: the only way into this node for a message without a trailer.
 
-Nobody can prove who wrote such a message. It is heard as the protocol of 0.1.4 means it, and what
-there is to say in return is broadcast by a task of this package's own: whoever brings a message in
-never waits for a broadcast of ours.
+Nobody can prove who wrote such a message. It is handled as the protocol of 0.1.4 intends, and any
+answer is broadcast by a task of this package, so the task that delivers a message never waits for
+our broadcast.
 """
 
 import asyncio
@@ -44,12 +44,12 @@ from buddies_core.trust.admitted import Admitted
 from buddies_core.wire.room_messages import RoomMessage, open_envelope
 
 ANSWER_JOIN_WITHIN_S = 2.0
-"""A newcomer is answered by everybody: not all at the same instant."""
+"""Every member answers a newcomer, each after a random delay of up to this time."""
 KEEP_EVERY_S = 30.0
-"""How often it is kept on disk when a 0.1.4 peer was last heard."""
+"""How often to write to disk when a 0.1.4 peer was last heard."""
 ANSWERS_WAITING_MAX = 32
-"""Answers that wait to be broadcast. Further ones are dropped and counted: nobody waits for them
-longer than half a second."""
+"""The most answers waiting to be broadcast. Further ones are dropped and counted: nobody waits
+longer than half a second for an answer."""
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class RoomsPort(Protocol):
     """The rooms this node is in; see `rooms.rooms.Rooms`."""
 
     async def publish(self, room: RoomName, body: Body) -> bytes:
-        """Say something to the room."""
+        """Broadcast a body to the room."""
 
 
 class RoomPort(Protocol):
@@ -68,21 +68,21 @@ class RoomPort(Protocol):
     room_id: RoomId
 
     async def hear(self, content: bytes, told_by: EndpointId) -> Admitted:
-        """Return the message that was broadcast in it; raises WireError if it is not believed."""
+        """Return the message in a broadcast of this room; raise WireError if it is not believed."""
 
     async def say_join(self) -> None:
-        """Tell 0.1.4 peers that we are here."""
+        """Tell 0.1.4 peers that this node is here."""
 
 
 class ReceivePort(Protocol):
-    """Who keeps what is said; see `memory.service.Memories` and `skills.service.Skills`."""
+    """Stores admitted messages; see `memory.service.Memories` and `skills.service.Skills`."""
 
     async def receive(self, admitted: Admitted, neighbor: EndpointId) -> None:
         """Take in an admitted message that this neighbor delivered."""
 
 
 class SkillsPort(ReceivePort, Protocol):
-    """Who keeps skills and votes."""
+    """Stores skills and votes."""
 
     async def receive_vote(self, admitted: Admitted, neighbor: EndpointId) -> None:
         """Take in an admitted vote that this neighbor delivered."""
@@ -134,12 +134,12 @@ class Legacy:
     async def hear(
         self, room: RoomPort, content: bytes, neighbor: EndpointId, *, is_author: bool
     ) -> None:
-        """Act on a broadcast without a trailer, as far as the budget goes.
+        """Act on a broadcast without a trailer, if the budget allows.
 
-        `is_author` says that it came straight from whoever wrote it.
+        `is_author` says that the neighbor wrote the broadcast itself.
 
         Raises:
-            BuddiesError: it is not to be believed, or the disk refused.
+            BuddiesError: the message is not believed, or the disk refused.
         """
         now_s = self._clock.now_s()
         if not self._budget.take_message(neighbor, now_s):
@@ -152,9 +152,9 @@ class Legacy:
         await self._act_on(room, await room.hear(content, neighbor), neighbor, is_author=is_author)
 
     def may_keep_copy(self, content: bytes, neighbor: EndpointId) -> bool:
-        """Return whether a message that this neighbor handed on as history may be checked and kept.
+        """Return whether a message that this neighbor gave as history may be checked and kept.
 
-        The budget is that of broadcasts.
+        This uses the same budget as broadcasts.
         """
         now_s = self._clock.now_s()
         message = _decoded(content)
@@ -201,12 +201,12 @@ class Legacy:
             case TaskResponse():
                 await self._tasks.finished(body.task_id, name, body.result, body.completed_by)
             case Join() | StatusUpdate() | SearchRequest() | SkillSearchRequest():
-                pass  # It was a sign of life; a status says of nobody whose it is.
+                pass  # Only a sign of life; a status doesn't say whose it is.
             case Presence() | MemorySuperseded() | MemoryDeleted() | UnknownBody():
                 raise AssertionError("admission lets these pass with a trailer alone")
 
     def neighbor_down(self, room: RoomPort, peer: EndpointId) -> None:
-        """Take note that a neighbor is gone."""
+        """Note that a neighbor is gone."""
         self._members.cut_off(room.room_id, peer)
 
     def _may_answer(self, neighbor: EndpointId) -> bool:
@@ -238,7 +238,7 @@ class Legacy:
                 log.info("answer_not_said room=%s: %s", room, error)
 
     async def _keep_answering_newcomers(self) -> None:
-        """Say in return that we are here, once for all newcomers of a room."""
+        """Tell newcomers that this node is here, once for all newcomers of a room."""
         while True:
             await self._newcomer.wait()
             await asyncio.sleep(self._rng.uniform(0, ANSWER_JOIN_WITHIN_S))
@@ -260,7 +260,7 @@ class Legacy:
 
 
 def _decoded(content: bytes) -> RoomMessage | None:
-    """Return the message in a broadcast, unverified; None where admission will find none."""
+    """Return the message in a broadcast, unverified; None if it can't be decoded."""
     try:
         return open_envelope(content).message
     except WireError:

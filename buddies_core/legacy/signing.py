@@ -1,4 +1,4 @@
-"""A person's signature on single messages, as 0.1.4 peers want it."""
+"""A person's signature on each message, which 0.1.4 peers expect."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -15,26 +15,26 @@ log = logging.getLogger(__name__)
 
 
 class RoomsPort(Protocol):
-    """Where there are 0.1.4 peers; see `legacy.members.LegacyMembers`."""
+    """The rooms that have 0.1.4 peers; see `legacy.members.LegacyMembers`."""
 
     def want_signatures(self, room_id: RoomId) -> bool:
-        """Return whether messages in this room are to be signed singly."""
+        """Return whether each message in this room must be signed for 0.1.4 peers."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageSigner:
-    """A person's key that signs single messages; what `rooms.composing` knows of 0.1.4."""
+    """Signs each message with a person's key, for `rooms.composing`."""
 
     signer: Signer
     takes: LegacySignature
     rooms: RoomsPort
 
     def size(self, room_id: RoomId) -> int:
-        """Return how many bytes longer a message becomes; 0 where none is to be signed."""
+        """Return how many bytes a signature adds to a message; 0 if the room needs none."""
         return self.takes.size if self.rooms.want_signatures(room_id) else 0
 
     async def signed(self, message: RoomMessage) -> RoomMessage:
-        """Return the message signed; as it is, and saying so, where the key fails."""
+        """Return the signed message; if the key fails, log that and return it unsigned."""
         try:
             signature = await self.signer.sign(legacy_signed_payload(message), LEGACY_NAMESPACE)
         except BuddiesError as error:

@@ -1,4 +1,4 @@
-"""Tasks with 0.1.4 peers: broadcasts that nobody arbitrates, from whoever says that it asks."""
+"""Tasks with 0.1.4 peers: broadcasts without an arbiter, whose sender nobody can verify."""
 
 from typing import Protocol
 
@@ -20,9 +20,9 @@ from buddies_core.wire.bodies import encode_body
 
 LEGACY_TASK_S_MAX = 24 * 3600.0
 REQUEST_ENVELOPE_BYTES = 260
-"""Of a broadcast's 4057: trailer and vouching, with names of 64 bytes."""
+"""The part of a broadcast's 4057 bytes for trailer and vouching, with names of 64 bytes."""
 RESULT_ENVELOPE_BYTES = 300
-"""Of a broadcast's 4057, without the sender's name."""
+"""The part of a broadcast's 4057 bytes around a result, without the sender's name."""
 _CUT = "\n[cut off: buddies 0.1.4 takes no more in one message]"
 
 
@@ -31,24 +31,24 @@ class RoomsPort(Protocol):
 
     @property
     def endpoint(self) -> EndpointId:
-        """This node."""
+        """This node's endpoint."""
 
     def name_of(self, endpoint: EndpointId) -> str:
         """Return a peer's display name, or the start of its id."""
 
     async def publish(self, room: RoomName, body: Body) -> bytes:
-        """Say something to the room."""
+        """Broadcast a body to the room."""
 
 
 class TaskBroadcasts:
-    """Says to 0.1.4 peers what `tasks` has to say to them."""
+    """Broadcasts to 0.1.4 peers for `tasks`."""
 
     def __init__(self, rooms: RoomsPort, clock: Clock) -> None:
         self._rooms = rooms
         self._clock = clock
 
     def can_offer(self, order: TaskOrder) -> bool:
-        """Return whether a task of ours can be broadcast: it is for anybody, and fits."""
+        """Return whether a task of ours can be broadcast: it must be for anybody, and fit."""
         size = len(encode_body(self._request(order, order.limits.start_s)))
         return order.target == TaskTarget() and size + REQUEST_ENVELOPE_BYTES <= CONTENT_BYTES_MAX
 
@@ -56,16 +56,16 @@ class TaskBroadcasts:
         """Broadcast a task of ours.
 
         Raises:
-            BuddiesError: it could not be said.
+            BuddiesError: the broadcast failed.
         """
         await self._rooms.publish(order.room, self._request(order, left_s))
 
     async def begin(self, order: TaskOrder) -> None:
-        """Broadcast that this node does a task of theirs; raises as `offer` does."""
+        """Broadcast that this node works on a 0.1.4 peer's task; raise as `offer` does."""
         await self._rooms.publish(order.room, TaskClaimed(order.id, self._own_name()))
 
     async def finish(self, order: TaskOrder, result: TaskResult) -> None:
-        """Broadcast the result of a task of theirs; raises as `offer` does."""
+        """Broadcast the result of a 0.1.4 peer's task; raise as `offer` does."""
         name = self._own_name()
         response = TaskResponse(order.id, _shortened(result, name), name)
         await self._rooms.publish(order.room, response)
@@ -85,7 +85,7 @@ class TaskBroadcasts:
 
 
 def order_of(request: TaskRequest, room: RoomName, now_ms: int) -> TaskOrder:
-    """Return the task that a 0.1.4 peer asks for. Its time begins now: its clock may be wrong."""
+    """Return the task that a 0.1.4 peer asks for. It begins now: the peer's clock may be wrong."""
     time_s = min(LEGACY_TASK_S_MAX, float(request.timeout_s))
     return TaskOrder(
         id=request.task_id,
@@ -104,7 +104,7 @@ def order_of(request: TaskRequest, room: RoomName, now_ms: int) -> TaskOrder:
 
 
 def _shortened(result: TaskResult, name: str) -> TaskResult:
-    """Return as much of a result as one broadcast carries, with a word on what is missing."""
+    """Return as much of a result as one broadcast carries, with a note if it was cut off."""
     size_max = CONTENT_BYTES_MAX - RESULT_ENVELOPE_BYTES - 2 * len(name.encode())
     content = result_text(result).encode()
     if len(content) <= size_max:
