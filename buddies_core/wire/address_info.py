@@ -1,4 +1,4 @@
-"""AddressInfo ↔ bytes: what iroh-gossip's peers tell about themselves and each other.
+"""AddressInfo ↔ bytes: the addresses that iroh-gossip's peers send of themselves and each other.
 
 address_info := option(relay_url:text) · seq(socket_address), ascending, IPv4 first
 socket_address := 00 · octets[4] · port:u16 | 01 · octets[16] · port:u16
@@ -14,7 +14,7 @@ from buddies_core.wire.postcard import Reader
 
 
 def encode_address_info(info: AddressInfo) -> bytes:
-    """Return the bytes of it, each address once and in iroh's order."""
+    """Return the info's bytes, with each address once and in iroh's order."""
     addresses = sorted({(ip_address(it.host), it.port) for it in info.direct}, key=_order)
     return postcard.option(info.relay_url, postcard.text) + postcard.seq(
         addresses, lambda address: _write_socket_address(*address)
@@ -22,10 +22,10 @@ def encode_address_info(info: AddressInfo) -> bytes:
 
 
 def decode_address_info(data: bytes) -> AddressInfo:
-    """Return what the bytes say; no bytes at all say that nothing is known.
+    """Return the info in these bytes; empty bytes give an empty info.
 
     Raises:
-        WireError: they don't decode, or the relay is no URL.
+        WireError: the bytes don't decode, or the relay is not a URL.
     """
     if not data:
         return AddressInfo()

@@ -19,10 +19,10 @@ ITEM_BYTES = 32
 
 
 def decode_amendment(data: bytes) -> MemoryDeleted | MemorySuperseded | None:
-    """Return what a sender says about a memory; None if it is of a kind that is unknown here.
+    """Return the amendment in these bytes; None if its kind is unknown here.
 
     Raises:
-        WireError: it is not an amendment.
+        WireError: the bytes are not a valid amendment.
     """
     try:
         amendment = peer_pb2.Amendment.FromString(data)
@@ -49,7 +49,7 @@ def decode_amendment(data: bytes) -> MemoryDeleted | MemorySuperseded | None:
 
 
 def encode_amendment(change: MemoryDeleted | MemorySuperseded) -> bytes:
-    """Return what `decode_amendment` reads."""
+    """Return the bytes that `decode_amendment` reads."""
     match change:
         case MemorySuperseded(new, old):
             superseded = peer_pb2.Supersede(new_id=new.bytes, key=old)

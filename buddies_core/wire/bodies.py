@@ -1,7 +1,7 @@
-"""Bodies ↔ bytes: what peers say to a room, in postcard.
+"""Bodies ↔ bytes: the bodies of room messages, in postcard.
 
 body := variant · its fields in the order of model/bodies.py, those of 0.1.4 as 0.1.4 has them
-variant 13 on := variant · blob, so that whoever doesn't know it finds what follows;
+variant 13 on := variant · blob, so that a peer that doesn't know it can read on after it;
                  in Presence (13) the blob is protobuf, buddies.peer.Presence,
                  in amendments (14) it is buddies.peer.Amendment
 """
@@ -57,12 +57,12 @@ _KINDS = tuple(MemoryKind)
 
 
 class BodyReader(Reader):
-    """The fields that bodies are made of."""
+    """Reads the fields that bodies are made of."""
 
     __slots__ = ()
 
     def body(self) -> Body:
-        """Read whatever was said."""
+        """Read a body of any kind."""
         match self.u32():
             case 0:
                 return Join(self.text(), self.text())
@@ -138,7 +138,7 @@ class BodyReader(Reader):
         )
 
     def signer(self) -> SignerIdentity:
-        """Read who vouches."""
+        """Read the identity of a signer."""
         return SshIdentity(self.text()) if self.variant(2) else GpgIdentity(self.text())
 
     def room(self) -> RoomName:
@@ -177,7 +177,7 @@ class BodyReader(Reader):
 
 
 def encode_body(body: Body) -> bytes:
-    """Return what `BodyReader.body` reads."""
+    """Return the bytes that `BodyReader.body` reads."""
     match body:
         case Join(name, agent):
             return variant(0) + text(name) + text(agent)
@@ -223,7 +223,7 @@ def encode_body(body: Body) -> bytes:
 
 
 def encode_entry(entry: MemoryEntry) -> bytes:
-    """Return a memory as it stands in messages; its hash is the key of an unverified one."""
+    """Return a memory's bytes in messages; their hash is the key of an unverified memory."""
     return (
         uuid(entry.id)
         + text(entry.author)
@@ -238,7 +238,7 @@ def encode_entry(entry: MemoryEntry) -> bytes:
 
 
 def encode_skill(entry: SkillEntry) -> bytes:
-    """Return one version of a skill as it stands in messages."""
+    """Return the bytes of one version of a skill in messages."""
     return (
         text(entry.hash)
         + text(entry.author)
@@ -254,7 +254,7 @@ def encode_skill(entry: SkillEntry) -> bytes:
 
 
 def encode_vouching(signed_by: SignerIdentity | None, signature: bytes | None) -> bytes:
-    """Return who vouches, if anyone does, and the signature."""
+    """Return the bytes of the signer's identity and the signature, each if there is one."""
     signer = b"\x00" if signed_by is None else b"\x01" + _signer(signed_by)
     return signer + option(signature, blob)
 

@@ -1,7 +1,7 @@
-"""Frames: `frame := length:u32be · body[length]`, and what cuts a stream of bytes back into bodies.
+"""Frames: `frame := length:u32be · body[length]`, and a reader that splits a stream into bodies.
 
-The limits are those of iroh-gossip's default of 4096 bytes, which is one byte apart in its two
-directions: it writes less than that, and reads up to it.
+The limits are those of iroh-gossip's default of 4096 bytes, which differs by one byte between the
+two directions: it writes fewer bytes than that, and reads up to that many.
 """
 
 from buddies_core.errors import InvalidInput, WireError
@@ -16,7 +16,7 @@ def frame(body: bytes, body_bytes_max: int = WRITTEN_BODY_BYTES_MAX) -> bytes:
     """Return the body with its length in front.
 
     Raises:
-        InvalidInput: the body is over the limit, and peers would drop the stream that carries it.
+        InvalidInput: the body is over the limit; peers would drop its stream.
     """
     if len(body) > body_bytes_max:
         raise InvalidInput(
@@ -26,7 +26,7 @@ def frame(body: bytes, body_bytes_max: int = WRITTEN_BODY_BYTES_MAX) -> bytes:
 
 
 class FrameReader:
-    """The bodies in one stream, however its bytes were cut on the way."""
+    """Reads the bodies in one stream, however its bytes were split on the way."""
 
     __slots__ = ("_body_bytes_max", "_buffer")
 
@@ -38,7 +38,7 @@ class FrameReader:
         """Return the bodies that are complete now; keep less than one frame for the next call.
 
         Raises:
-            WireError: a length is over the limit. The stream makes no sense from here on: close it.
+            WireError: a length is over the limit. The rest of the stream is useless: close it.
         """
         buffer = self._buffer
         buffer += data
@@ -57,9 +57,9 @@ class FrameReader:
         return bodies
 
     def end(self) -> None:
-        """Take note that the stream has ended; between two frames that is how it should.
+        """Note that the stream has ended; a clean end is between two frames.
 
-        iroh-gossip also takes an end within the four bytes of a length for a clean one.
+        Like iroh-gossip, this also accepts an end within the four bytes of a length as clean.
 
         Raises:
             WireError: a body was cut short.

@@ -5,7 +5,7 @@
     peer_info := id[32] · option(data:blob)
     scope := 00 · round:u16 for everybody | 01 for neighbors
 
-The kinds are numbered in the order of their declaration in `gossip/messages.py`.
+The kinds are numbered in the order in which `gossip/messages.py` declares them.
 """
 
 from buddies_core.errors import InvalidInput
@@ -42,7 +42,7 @@ def check_content_size(content: bytes) -> None:
     """Return if the content fits into one broadcast.
 
     Raises:
-        InvalidInput: it does not; nothing longer gets past any peer.
+        InvalidInput: the content is too long; every peer would refuse it.
     """
     if len(content) > CONTENT_BYTES_MAX:
         raise InvalidInput(
@@ -51,7 +51,7 @@ def check_content_size(content: bytes) -> None:
 
 
 def stream_header(topic: TopicId) -> bytes:
-    """Return the frame that opens a stream and says which topic its messages are for."""
+    """Return the frame that opens a stream and names the topic of its messages."""
     return frame(topic)
 
 
@@ -74,10 +74,10 @@ def encode_message(message: Message) -> bytes:
 
 
 def decode_message(body: bytes) -> Message:
-    """Return the message in a frame; what follows it is left alone.
+    """Return the message in a frame; ignore any bytes after it.
 
     Raises:
-        WireError: it does not decode, or an endpoint id in it is no public key.
+        WireError: the message does not decode, or has an endpoint id that is not a public key.
     """
     reader = Reader(body)
     return _decode_plumtree(reader) if reader.variant(2) else _decode_hyparview(reader)
@@ -96,7 +96,7 @@ def _encode_hyparview(message: SwarmMessage) -> bytes:
         case Neighbor(priority, data):
             return variant(4) + variant(priority) + option(data, blob)
         case Disconnect(alive):
-            # The second one, `respond`, is obsolete: iroh-gossip writes false and ignores it.
+            # The second field, `respond`, is obsolete: iroh-gossip writes false and ignores it.
             return variant(5) + boolean(alive) + boolean(False)
 
 

@@ -1,4 +1,4 @@
-"""The item of a proof: what members compare instead of the proof itself."""
+"""The item of a proof, which members compare instead of the proof itself."""
 
 import hashlib
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from buddies_core.wire.room_messages import open_envelope
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What a proof says about itself. Its bytes decide it, so every node describes it alike."""
+    """A proof's item and author. They follow from its bytes, so they are equal at every node."""
 
     item: Item
     author: bytes
-    """`"v" ‖ endpoint:32` of the trailer's sender; without one `"u" ‖ SHA-256(author's claim)`."""
+    """`"v" ‖ endpoint:32` of the trailer's sender; without one, `"u" ‖ SHA-256(author's claim)`."""
 
 
 def item_of(proof: bytes) -> Item:
@@ -24,9 +24,9 @@ def item_of(proof: bytes) -> Item:
 
 
 def describe(proof: bytes) -> Described:
-    """Return the item and the author of a proof, whose signature is not looked at.
+    """Return the item and the author of a proof, without checking its signature.
 
-    Its time is that of the trailer; without one, that of the memory or skill in it; else 0.
+    The item's time is that of the trailer; without one, that of the memory or skill; else 0.
     """
     at_ms, author = _described(proof)
     return Described(Item(min(at_ms, AT_MS_MAX), hashlib.sha256(proof).digest()), author)

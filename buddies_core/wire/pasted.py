@@ -1,4 +1,4 @@
-"""What is pasted where a ticket or an id is wanted: quotes, a label, line breaks, a whole mail."""
+"""Finds a ticket or an id in pasted text with quotes, a label, line breaks or a whole mail."""
 
 import json
 import re
@@ -8,22 +8,22 @@ from base64 import b32decode, b32encode
 from buddies_core.model.unseen import without_unseen
 
 _BEGINNING = b32encode(b'{"roo').decode().lower()
-"""How every ticket begins that buddies or 0.1.4 writes."""
+"""The beginning of every ticket that buddies or 0.1.4 writes."""
 _TICKET = re.compile(rf"(?<![a-z0-9]){_BEGINNING}[a-z0-9\s]*", re.ASCII | re.IGNORECASE)
 _BASE32 = re.compile(r"[a-z2-7]*", re.ASCII | re.IGNORECASE)
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _QUOTE_MARKS = re.compile(r"^(?:[ \t]*[>|│])+", re.MULTILINE)
-# The backslash of a shell, the equals sign of a mail's quoted-printable.
+# The backslash of a shell, or the equals sign of quoted-printable in a mail.
 _CONTINUED = re.compile(r"[\\=][ \t]*$", re.MULTILINE)
 _ESCAPED_WHITE_SPACE = re.compile(r"\\+[nrt]")
 _AROUND = "\"'`<>()[]{}.,;:!?=*_~“”„‘’«»"  # noqa: RUF001 - the marks that mail programs make
 
 
 def ticket_in(text: str) -> str:
-    """Return the ticket in a text, free of all that is around it and in between.
+    """Return the ticket in a text, without anything around it or inserted into it.
 
-    Where nothing in the text begins as a ticket does, it is the text itself, without white space
-    and without punctuation around it.
+    If nothing in the text begins like a ticket, return the text itself, without white space and
+    without punctuation around it.
     """
     text = without_unseen(_COLOURS.sub("", text))
     text = _CONTINUED.sub("", _QUOTE_MARKS.sub("", text.replace("\r\n", "\n")))
@@ -39,11 +39,11 @@ def bare(text: str) -> str:
 
 
 def _without_words_after(words: list[str]) -> str:
-    """Return the words together, up to the one that ends where the JSON does."""
+    """Return the words joined, up to the word that ends where the JSON does."""
     whole = "".join(words)
     found = _BASE32.match(whole)
     letters = found[0] if found else ""
-    # Made even with zero bits, which come after the end of the JSON or where it is cut off.
+    # Padded with zero bits, which come after the end of the JSON or where it is cut off.
     data = b32decode(letters + "A" * (-len(letters) % 8), casefold=True)
     try:
         _, end = json.JSONDecoder().raw_decode(readable := data.decode(errors="surrogateescape"))

@@ -1,10 +1,10 @@
 """postcard: bytes to values and back, field by field.
 
-Nothing in postcard describes itself: reader and writer agree on the order of the fields, and none
-can be skipped. `Reader` is as strict and as lenient as the Rust decoder (postcard 1.1): a number
-may take more bytes than it needs, what follows the last field is left alone, everything else that
-an encoder would not write raises WireError. The functions write; each has the name of the Reader's
-method for the same type, and joins with the others by `+`.
+Postcard is not self-describing: reader and writer agree on the order of the fields, and none can be
+skipped. `Reader` is as strict and as lenient as the Rust decoder (postcard 1.1): a number may take
+more bytes than it needs, and bytes after the last field are left alone; anything else that an
+encoder would not write raises WireError. The functions write; each has the name of the Reader's
+method for the same type, and their results are joined by `+`.
 
     u8, i8     one byte (i8 in two's complement)      text   length:varint · UTF-8
     boolean    00 | 01                                blob   length:varint · bytes
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class Reader:
-    """The fields of one value, in order. After a WireError the reader is of no more use."""
+    """Reads the fields of one value, in order. After a WireError, don't use the reader again."""
 
     __slots__ = ("_at", "_data")
 
@@ -38,13 +38,13 @@ class Reader:
         return self._at
 
     def rest(self) -> bytes:
-        """Read all that is left, which may be nothing."""
+        """Read all remaining bytes; there may be none."""
         rest = self._data[self._at :]
         self._at = len(self._data)
         return rest
 
     def raw(self, size: int) -> bytes:
-        """Read exactly `size` bytes that have no length in front."""
+        """Read exactly `size` bytes, without a length in front."""
         end = self._at + size
         if end > len(self._data):
             self._fail(f"{size} bytes wanted, {len(self._data) - self._at} left")
@@ -81,7 +81,7 @@ class Reader:
         return self._varint(bytes_max=5, last_max=15)
 
     def u64(self) -> int:
-        """Read a varint of at most 10 bytes; lengths are written so too."""
+        """Read a varint of at most 10 bytes; lengths are written like this too."""
         return self._varint(bytes_max=10, last_max=1)
 
     def i64(self) -> int:
@@ -109,20 +109,20 @@ class Reader:
             self._fail("a string is not UTF-8")
 
     def uuid(self) -> UUID:
-        """Read a UUID, which has a length in front although it can only be 16."""
+        """Read a UUID, which has a length in front although that is always 16."""
         raw = self.blob()
         if len(raw) != 16:
             self._fail(f"a UUID of {len(raw)} bytes")
         return UUID(bytes=raw)
 
     def option(self, read: Callable[[], T]) -> T | None:
-        """Read what may be absent: `reader.option(reader.text)`."""
+        """Read an optional value: `reader.option(reader.text)`."""
         return read() if self.boolean() else None
 
     def seq(self, read: Callable[[], T]) -> tuple[T, ...]:
         """Read a sequence: `reader.seq(reader.text)`."""
         count = self.u64()
-        # No element is smaller than a byte, so a count from nowhere ends here and costs nothing.
+        # Each element takes at least a byte, so a made-up count is refused here at no cost.
         if count > len(self._data) - self._at:
             self._fail(f"{count} elements announced, {len(self._data) - self._at} bytes left")
         return tuple([read() for _ in range(count)])
@@ -185,7 +185,7 @@ def i64(value: int) -> bytes:
 
 
 def variant(index: int) -> bytes:
-    """Return what precedes the fields of an enum's variant."""
+    """Return the index that precedes the fields of an enum's variant."""
     return u32(index)
 
 
@@ -205,7 +205,7 @@ def uuid(value: UUID) -> bytes:
 
 
 def option(value: T | None, write: Callable[[T], bytes]) -> bytes:
-    """Return what may be absent: `option(name, text)`."""
+    """Return an optional value: `option(name, text)`."""
     return b"\x00" if value is None else b"\x01" + write(value)
 
 

@@ -1,10 +1,10 @@
-"""Private rooms ↔ bytes: content that only members can read, and proofs that somebody is one.
+"""Private rooms ↔ bytes: content that only members can read, and proofs of membership.
 
     key     := HMAC-SHA256(secret of the epoch, label · 00 · room_id[32] · epoch:u32be)
-               label "topic": where the room's messages are broadcast during this epoch
-               label "seal":  what encrypts them
-               label "proof": what members prove themselves with in direct requests
-               label "id":    what the epoch is by, wherever its topic is not to be told
+               label "topic": the topic of the room's broadcasts during this epoch
+               label "seal":  the key that encrypts them
+               label "proof": the key for members' proofs in direct requests
+               label "id":    the id of the epoch, used wherever its topic must not be revealed
 
     content := "bud2s" · epoch:u32be · nonce[24] · sealed, at most 4057 bytes in one broadcast
     sealed  := XChaCha20-Poly1305(key "seal", nonce, message · trailer, aad = topic)
@@ -13,16 +13,16 @@
 
     sponsorship := member[32] · by[32] · during[32] · signature[64]
     signature := Ed25519 by `by` over "buddies/2 private sponsorship" · room_id · during · member;
-                 64 zeros for the founder, which is there by itself
+                 64 zeros for the founder, which needs no sponsor
 
     roster  := room_id[32] · epoch:u32be · id[32] · rotator[32] · members:u16be
                · sponsorships[160 each] · signature[64], 500 sponsorships at most
-               first those of the members, ascending, the rotator among them; then those of former
-               members that have let in others, ascending; each endpoint once
+               first those of the members, ascending, including the rotator; then those of former
+               members that have let others in, ascending; each endpoint once
     signature := Ed25519 by the rotator over "buddies/2 private roster" · all before the signature
 
-The id of an epoch follows from its secret. So a roster's signature also says which secret goes with
-it: nobody can hand on a rotator's list together with a secret of their own.
+The id of an epoch follows from its secret. So a roster's signature also covers the secret: nobody
+can pass on a rotator's list together with a secret of their own.
 """
 
 import hmac
@@ -57,7 +57,7 @@ _MAGIC = b"bud2s"
 _EPOCH_BYTES = 4
 _HEADER_BYTES = len(_MAGIC) + _EPOCH_BYTES + NONCE_BYTES
 SEALED_OVERHEAD_BYTES = _HEADER_BYTES + crypto_aead_xchacha20poly1305_ietf_ABYTES
-"""By how much sealing makes a message longer."""
+"""How many bytes sealing adds to a message."""
 
 _ROSTER_CONTEXT = b"buddies/2 private roster"
 _SPONSORSHIP_CONTEXT = b"buddies/2 private sponsorship"
@@ -69,12 +69,12 @@ _ROSTER_HEAD_BYTES = _ID_BYTES + _EPOCH_BYTES + 2 * _ID_BYTES + _COUNT_BYTES
 _FOUNDERS_SIGNATURE = bytes(_SIGNATURE_BYTES)
 
 Verify: TypeAlias = Callable[[EndpointId, bytes, bytes], bool]
-"""Whether an endpoint signed a payload."""
+"""Returns whether an endpoint signed a payload: verify(endpoint, payload, signature)."""
 
 
 @dataclass(frozen=True, slots=True)
 class EpochKeys:
-    """What follows from the secret of one epoch of one room."""
+    """The keys and ids derived from the secret of one epoch of one room."""
 
     number: int
     id: EpochId
@@ -84,7 +84,7 @@ class EpochKeys:
 
 
 def epoch_keys(room_id: RoomId, epoch: Epoch) -> EpochKeys:
-    """Return the keys of an epoch; the same for each member, and of no use in any other epoch."""
+    """Return the keys of an epoch, equal for every member and useless in any other epoch."""
 
     def key(label: bytes) -> bytes:
         return room_key(epoch.secret, label, room_id, epoch.number)
@@ -99,7 +99,7 @@ def epoch_keys(room_id: RoomId, epoch: Epoch) -> EpochKeys:
 
 
 def room_key(secret: bytes, label: bytes, room_id: RoomId, epoch: int) -> bytes:
-    """Return the 32 bytes that this secret gives for one purpose."""
+    """Return the 32 bytes derived from this secret for one purpose, the label."""
     return hmac.digest(secret, label + b"\0" + room_id + _u32(epoch), "sha256")
 
 
@@ -107,7 +107,7 @@ def decode_epoch(number: int, secret: bytes) -> Epoch:
     """Return the epoch that a peer handed over.
 
     Raises:
-        WireError: the secret has not the length of one.
+        WireError: the secret has the wrong length.
     """
     if len(secret) != SECRET_BYTES:
         raise WireError(f"the secret of epoch {number} has {len(secret)} bytes, not {SECRET_BYTES}")
@@ -115,10 +115,10 @@ def decode_epoch(number: int, secret: bytes) -> Epoch:
 
 
 def decode_past(data: bytes) -> tuple[EpochId, ...]:
-    """Return the epochs that a member has been in, which it hands over with the newest.
+    """Return the former epochs that a member hands over along with the newest one.
 
     Raises:
-        WireError: they are too many, or none.
+        WireError: there are too many, or the bytes are not ids.
     """
     if len(data) % _ID_BYTES or len(data) > _ID_BYTES * PAST_MAX:
         raise WireError(f"{len(data)} bytes of former epochs, at most {PAST_MAX} of 32 bytes")
@@ -126,10 +126,10 @@ def decode_past(data: bytes) -> tuple[EpochId, ...]:
 
 
 def seal_content(keys: EpochKeys, message: bytes, nonce: bytes) -> bytes:
-    """Return what is broadcast of `message · trailer`. The nonce is 24 random bytes, never reused.
+    """Return `message · trailer` sealed for broadcast. The nonce is 24 random bytes, never reused.
 
     Raises:
-        InvalidInput: it is too long for one broadcast.
+        InvalidInput: the message is too long for one broadcast.
     """
     if len(message) + SEALED_OVERHEAD_BYTES > CONTENT_BYTES_MAX:
         raise InvalidInput(
@@ -146,7 +146,7 @@ def open_content(keys: EpochKeys, content: bytes) -> bytes:
     """Return the `message · trailer` that was sealed with these keys.
 
     Raises:
-        WireError: they did not seal it, or it has changed since.
+        WireError: the content was sealed with other keys, or was altered.
     """
     number = epoch_of(content)
     if number != keys.number:
@@ -163,10 +163,10 @@ def open_content(keys: EpochKeys, content: bytes) -> bytes:
 
 
 def epoch_of(content: bytes) -> int:
-    """Return the number of the epoch that this content claims to be of. Opening it will tell.
+    """Return the number of the epoch that this content claims; only opening it verifies that.
 
     Raises:
-        WireError: it is not sealed, or has a length that nothing sealed has.
+        WireError: the content is not sealed, or has an impossible length.
     """
     if not content.startswith(_MAGIC):
         raise WireError("content of a private room that is not sealed")
@@ -176,17 +176,17 @@ def epoch_of(content: bytes) -> int:
 
 
 def prove(keys: EpochKeys, caller: EndpointId, responder: EndpointId) -> bytes:
-    """Return what shows the responder that the caller is a member; of use to that caller alone."""
+    """Return the proof to the responder that the caller is a member; useless to anyone else."""
     return hmac.digest(keys.proof, caller + responder + keys.topic, "sha256")
 
 
 def check_proof(keys: EpochKeys, caller: EndpointId, responder: EndpointId, proof: bytes) -> bool:
-    """Whether the proof is the caller's. Takes as long for a wrong one as for a right one."""
+    """Return whether the proof is the caller's. A wrong proof takes as long as a right one."""
     return hmac.compare_digest(prove(keys, caller, responder), proof)
 
 
 def sponsorship_of_founder(founder: EndpointId, during: EpochId) -> Sponsorship:
-    """Return why the founder of a room is a member."""
+    """Return the sponsorship that makes a room's founder a member."""
     return Sponsorship(member=founder, by=founder, during=during, signature=_FOUNDERS_SIGNATURE)
 
 
@@ -197,7 +197,7 @@ def sign_sponsorship(
     by: EndpointId,
     sign: Callable[[bytes], bytes],
 ) -> Sponsorship:
-    """Return the word of `by`, signed by its `sign`, that it lets this endpoint in."""
+    """Return the statement of `by`, signed with its `sign`, that it lets this endpoint in."""
     signature = sign(_sponsorship_signing_input(room_id, during, member))
     return Sponsorship(member=member, by=by, during=during, signature=signature)
 
@@ -205,9 +205,9 @@ def sign_sponsorship(
 def verify_sponsorship(
     sponsorship: Sponsorship, room_id: RoomId, founder: EndpointId, verify: Verify
 ) -> bool:
-    """Whether the member that is named there has let the other in, or it is the founder.
+    """Return whether the named sponsor has let the member in, or the member is the founder.
 
-    Whether it was one who may let in is for the caller to know.
+    The caller must check whether the sponsor was allowed to.
     """
     if sponsorship.by == sponsorship.member:
         return sponsorship.member == founder
@@ -224,7 +224,7 @@ def decode_sponsorship(data: bytes) -> Sponsorship:
     """Return the sponsorship in these bytes; its signature has not been verified.
 
     Raises:
-        WireError: they are no sponsorship.
+        WireError: the bytes are not a sponsorship.
     """
     if len(data) != SPONSORSHIP_BYTES:
         raise WireError(f"a sponsorship of {len(data)} bytes, not {SPONSORSHIP_BYTES}")
@@ -245,7 +245,7 @@ def sign_roster(
     sign: Callable[[bytes], bytes],
     gone: Iterable[Sponsorship] = (),
 ) -> Roster:
-    """Return the list of an epoch's first members, the rotator among them, signed by its `sign`."""
+    """Return the signed list of an epoch's first members, including the rotator."""
     unsigned = Roster(
         room_id=room_id,
         number=epoch.number,
@@ -261,9 +261,9 @@ def sign_roster(
 
 
 def verify_roster(roster: Roster, room_id: RoomId, verify: Verify) -> bool:
-    """Whether its rotator signed this roster, for this room.
+    """Return whether the roster's rotator signed it for this room.
 
-    Whether the rotator was one who may rotate is for the caller to know.
+    The caller must check whether the rotator was allowed to rotate.
     """
     signed = encode_roster(roster)[:-_SIGNATURE_BYTES]
     return roster.room_id == room_id and verify(
@@ -272,7 +272,7 @@ def verify_roster(roster: Roster, room_id: RoomId, verify: Verify) -> bool:
 
 
 def is_of(roster: Roster, epoch: Epoch) -> bool:
-    """Whether the roster is that of this epoch: whether its rotator meant this secret."""
+    """Return whether the roster belongs to this epoch: whether its rotator signed this secret."""
     keys = epoch_keys(roster.room_id, epoch)
     return (roster.number, roster.id) == (keys.number, keys.id)
 
@@ -288,11 +288,11 @@ def encode_roster(roster: Roster) -> bytes:
 def decode_roster(data: bytes) -> Roster:
     """Return the roster in these bytes; its signatures have not been verified.
 
-    That each member is the public key of somebody is not checked, for it takes 0.1 ms each; what is
-    none never connects.
+    Members' ids are not checked for being valid public keys, as that takes 0.1 ms each; an endpoint
+    with an invalid id can never connect.
 
     Raises:
-        WireError: they are no roster.
+        WireError: the bytes are not a roster.
     """
     size = len(data) - _ROSTER_HEAD_BYTES - _SIGNATURE_BYTES
     if size < SPONSORSHIP_BYTES or size % SPONSORSHIP_BYTES:

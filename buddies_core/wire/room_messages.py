@@ -1,4 +1,4 @@
-"""Room messages ↔ bytes: what one gossip broadcast carries, and what is kept as a memory's proof.
+"""Room messages ↔ bytes: the content of a gossip broadcast, which is also kept as a memory's proof.
 
     content   := message · trailer, at most 4057 bytes in one broadcast
     message   := nonce[16] · body · signed_by:option(signer) · signature:option(blob)
@@ -12,10 +12,10 @@
     signature := Ed25519 by the sender over context · room_id · all before the signature
     context   := "buddies/2 private message" with an epoch, "buddies/2 message" without
 
-0.1.4 stops reading behind the message, whose end only decoding it can tell. The trailer is ours: it
-says which endpoint spoke, in which room. Its later fields may be missing, from where on an older
-version stopped, or be followed by some that are unknown here; the signature is the last 64 bytes of
-the content in any case, and covers what was received rather than what was understood.
+0.1.4 stops reading after the message, whose end is found only by decoding it. The trailer is ours:
+it says which endpoint sent the message, in which room. The last fields may be missing if an older
+version wrote it, or be followed by fields that are unknown here. The signature is always the last
+64 bytes of the content, and covers the bytes received rather than the fields understood.
 """
 
 from collections.abc import Callable
@@ -54,9 +54,9 @@ T = TypeVar("T")
 NONCE_BYTES = 16
 EPOCH_ID_BYTES = 32
 NO_EPOCH = EpochId(bytes(EPOCH_ID_BYTES))
-"""In a presence that is for a private room whose epoch its sender does not know yet."""
+"""Used in a presence for a private room whose epoch the sender does not know yet."""
 EPOCH_FIELD_BYTES = 1 + EPOCH_ID_BYTES
-"""By how much a trailer is longer in a private room."""
+"""How many bytes longer a trailer is in a private room."""
 SIGNATURE_BYTES = 64
 _MAGIC = b"bud2"
 _CONTEXT = b"buddies/2 message"
@@ -65,7 +65,7 @@ _PRIVATE_CONTEXT = b"buddies/2 private message"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoomMessage:
-    """What 0.1.4 calls a P2PMessage."""
+    """A message to a room; 0.1.4 calls it a P2PMessage."""
 
     nonce: bytes
     """16 random bytes."""
@@ -77,34 +77,34 @@ class RoomMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trailer:
-    """Who says that they said it, when, and what 0.1.4's message has no place for."""
+    """The claimed sender, the time, and the fields for which 0.1.4's message has no place."""
 
     sender: EndpointId
     sent_at_ms: int
-    """Rises from message to message of a sender."""
+    """Higher in each message of the same sender."""
     agent: str | None = None
     address: AddressInfo | None = None
     whole: Whole | None = None
     user: str | None = None
-    """The display name of whose agent it is, where that differs from the peer's own."""
+    """The display name of the agent's user, if it differs from the peer's own."""
     epoch: EpochId | None = None
-    """The epoch of the private room in which it was said; None in an open room."""
+    """The private room's epoch when the message was sent; None in an open room."""
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A message as it was received. Its signature is there, but has not been verified."""
+    """A message as it was received, with its signature, which has not been verified."""
 
     message: RoomMessage
     trailer: Trailer | None
     signature: bytes
-    """Of the trailer's sender; empty without a trailer."""
+    """The signature of the trailer's sender; empty without a trailer."""
     signed: bytes
-    """All before the signature; `signing_input` makes of it what the signature is over."""
+    """All bytes before the signature; `signing_input` turns them into the signature's input."""
     raw: bytes
 
     def signing_input(self, room_id: bytes) -> bytes:
-        """Return what the signature is over, if this was said in that room."""
+        """Return the bytes that the signature covers if the message was sent to that room."""
         is_private = self.trailer is not None and self.trailer.epoch is not None
         return signing_input(room_id, self.signed, is_private=is_private)
 
@@ -116,7 +116,7 @@ def encode_room_message(message: RoomMessage) -> bytes:
 
 
 def legacy_signed_payload(message: RoomMessage) -> bytes:
-    """Return `nonce · body`, what 0.1.4's signatures are over: encoded anew, not as received."""
+    """Return `nonce · body`, which 0.1.4's signatures cover: encoded anew, not as received."""
     assert len(message.nonce) == NONCE_BYTES, "a nonce has 16 bytes"
     return message.nonce + encode_body(message.body)
 
@@ -124,7 +124,7 @@ def legacy_signed_payload(message: RoomMessage) -> bytes:
 def seal(
     message_bytes: bytes, trailer: Trailer, room_id: bytes, sign: Callable[[bytes], bytes]
 ) -> bytes:
-    """Return `message · trailer`, signed for this room by `sign`, which is the sender's."""
+    """Return `message · trailer`, signed for this room with the sender's `sign`."""
     signed = message_bytes + _MAGIC + _encode_trailer(trailer)
     signature = sign(signing_input(room_id, signed, is_private=trailer.epoch is not None))
     assert len(signature) == SIGNATURE_BYTES, "an Ed25519 signature has 64 bytes"
@@ -132,20 +132,20 @@ def seal(
 
 
 def signing_input(room_id: bytes, signed: bytes, *, is_private: bool = False) -> bytes:
-    """Return what a trailer's signature is over; the room in it keeps messages from other rooms."""
+    """Return the bytes that a trailer's signature covers; they bind the message to its room."""
     return (_PRIVATE_CONTEXT if is_private else _CONTEXT) + room_id + signed
 
 
-# Whoever admits a message and whoever keeps it read it, which takes 0.1 ms. With fewer places than
-# there are messages in work (`net.inbox.CREDITS`) each would be read anew, and again.
+# A message is read when it is admitted and again when it is stored; each takes 0.1 ms. If the cache
+# had fewer places than there are messages in work (`net.inbox.CREDITS`), each would be read anew.
 @lru_cache(maxsize=1024)
 def open_envelope(raw: bytes) -> Envelope:
-    """Return what is in a broadcast or a proof; nothing is verified yet.
+    """Return the contents of a broadcast or a proof; nothing is verified yet.
 
-    Bytes behind the message that don't begin as a trailer does are no trailer.
+    Bytes after the message are a trailer only if they begin like one.
 
     Raises:
-        WireError: the message does not decode, or what begins as a trailer is none.
+        WireError: the message does not decode, or bytes that begin like a trailer do not.
     """
     reader = BodyReader(raw)
     message = RoomMessage(
@@ -164,9 +164,9 @@ def open_envelope(raw: bytes) -> Envelope:
 
 
 def has_trailer(content: bytes) -> bool:
-    """Whether a broadcast says which endpoint it is of; whether that is true is not looked at."""
+    """Return whether a broadcast names its sender's endpoint; this is not verified."""
     if _MAGIC not in content:
-        return False  # Without decoding it: this is what a flood of unsigned messages costs.
+        return False  # Not decoded, so that a flood of unsigned messages costs only this.
     try:
         return open_envelope(content).trailer is not None
     except WireError:
@@ -181,7 +181,7 @@ def _encode_trailer(trailer: Trailer) -> bytes:
         + option(trailer.address, lambda address: blob(encode_address_info(address)))
         + option(trailer.whole, lambda whole: whole.sha256 + u64(whole.size))
         + option(trailer.user, text)
-        # An open room's trailers stay as they were, byte for byte.
+        # Trailers in open rooms must not change by a byte.
         + (b"" if trailer.epoch is None else option(trailer.epoch, bytes))
     )
 
@@ -190,7 +190,7 @@ def _decode_trailer(data: bytes) -> Trailer:
     reader = Reader(data)
 
     def later(read: Callable[[], T]) -> T | None:
-        """Read what an older version may not have written."""
+        """Read a field that an older version may not have written."""
         return reader.option(read) if reader.position < len(data) else None
 
     return Trailer(

@@ -1,4 +1,4 @@
-"""Makes an entry fit into one broadcast; what is left out travels over the direct protocol."""
+"""Makes an entry fit into one broadcast; the rest travels over the direct protocol."""
 
 import hashlib
 from collections.abc import Callable
@@ -25,14 +25,14 @@ from buddies_core.wire.room_messages import (
 
 @dataclass(frozen=True, slots=True)
 class LegacySignature:
-    """What a person's signature, as 0.1.4 wants it on each message, takes of a broadcast."""
+    """The space that a person's signature takes in a broadcast; 0.1.4 wants one on each message."""
 
     signed_by: SignerIdentity
     signature_bytes_max: int
 
     @property
     def size(self) -> int:
-        """How many bytes longer a message is by it."""
+        """How many bytes the signature adds to a message."""
         signature = bytes(self.signature_bytes_max)
         return len(encode_vouching(self.signed_by, signature)) - len(encode_vouching(None, None))
 
@@ -45,20 +45,20 @@ def fit_memory(
     address: AddressInfo | None = None,
     size_max: int = CONTENT_BYTES_MAX,
 ) -> tuple[MemoryEntry, Whole | None]:
-    """Return the entry as one broadcast can carry it, and what is whole where that is only a part.
+    """Return the entry as one broadcast can carry it, and its Whole if the content was cut.
 
-    The part is the content's beginning, up to the last character that fits. Agent, user and address
-    are those that go into the trailer; message and trailer take `size_max` bytes at most.
+    A cut content ends at the last character that fits. Agent, user and address go into the trailer;
+    message and trailer together take at most `size_max` bytes.
 
     Raises:
-        InvalidInput: there is no place left even without any content.
+        InvalidInput: the message is too long even without any content.
     """
     told, whole = _fit(
         entry.content,
         lambda content: MemoryCreated(replace(entry, content=content)),
         Trailer(
             sender=EndpointId(bytes(32)),
-            sent_at_ms=(1 << 64) - 1,  # no other is longer
+            sent_at_ms=(1 << 64) - 1,  # The longest time when encoded.
             agent=agent or None,
             address=address,
             user=user or None,
@@ -76,10 +76,10 @@ def fit_skill(
     user: str = "",
     size_max: int = CONTENT_BYTES_MAX,
 ) -> tuple[SkillEntry, Whole | None]:
-    """Return the skill as one broadcast can carry it; as `fit_memory` does.
+    """Return the skill as one broadcast can carry it, as `fit_memory` does for a memory.
 
     Raises:
-        InvalidInput: there is no place left even without any content.
+        InvalidInput: the message is too long even without any content.
     """
     told, whole = _fit(
         entry.content,
@@ -117,7 +117,7 @@ def _fit(
         return content, None
     data = content.encode()
     whole = Whole(hashlib.sha256(data).digest(), len(data))
-    # The length before the content takes a second byte from 128 bytes on.
+    # From 128 bytes on, the length before the content takes a second byte.
     left = size_max - size("", whole) - 1
     if left < 0:
         raise InvalidInput(

@@ -1,22 +1,23 @@
-"""Tickets and invites: the text that one person hands to another to let them into a room.
+"""Tickets and invites: texts that one person gives another to let them into a room.
 
 ticket := base32 of the JSON below, RFC 4648, lower case, no padding
 {"room": text, "topic": [32 numbers], "endpoints": [{"id": 64 hex digits, "addrs": [addr …]} …]}
 addr := {"Relay": url} | {"Ip": "1.2.3.4:5"} | {"Ip": "[::1]:5"}
 
-Written is byte for byte what buddies 0.1.4 writes, which refuses a whole ticket for one kind of
-address that it doesn't know. Read is all that Rust's serde takes for these types (an array in place
-of an object, say), and what a newer version may add is passed over.
+Tickets are written byte for byte as buddies 0.1.4 writes them, because it refuses a whole ticket
+for one unknown kind of address. Reading accepts everything that Rust's serde takes for these types
+(an array in place of an object, say), and ignores additions of newer versions.
 
-The ticket of a private room is an invite, the same but for what it has in place of the topic, which
-it doesn't tell. 0.1.4 says of it that the topic is missing.
+The ticket of a private room is an invite. It differs only in having the invite in place of the
+topic, which stays secret. 0.1.4 reports that its topic is missing.
 
 {"room": text, "invite": invite, "endpoints": [as above]}
 invite := {"founder": 64 hex digits, "nonce": 64 hex digits, "token": 64 hex digits,
            "expires_at": Unix time, "uses": count}
 
 The room's id follows from its name, its founder and the nonce. So nobody can make an invite to a
-room of their own that leads to another. Older invites had a `room_id` instead, and are refused.
+room of their own that carries another room's id. Older invites had a `room_id` instead, and are
+refused.
 """
 
 import json
@@ -36,27 +37,27 @@ from buddies_core.wire.pasted import ticket_in
 
 TICKET_CHARS_MAX = 16_384
 PASTED_CHARS_MAX = 4 * TICKET_CHARS_MAX
-"""Of a ticket with what was pasted along."""
+"""The most characters of a ticket together with the text pasted around it."""
 _EXPIRES_AT_S_MAX = 253_402_300_799
 """The last second that can be shown as a date: 9999-12-31 23:59:59 UTC."""
 
 
 class _Unreadable(Exception):
-    """What is wrong with the text, in words that follow a colon."""
+    """The text can't be read; says why, in words that follow a colon."""
 
 
 def encode_ticket(ticket: Ticket) -> str:
-    """Return the ticket's text, which `decode_ticket` and buddies 0.1.4 take.
+    """Return the ticket's text, which `decode_ticket` and buddies 0.1.4 can read.
 
-    An endpoint with so many addresses that the text would become too long is left out.
+    An endpoint whose addresses would make the text too long is left out.
     """
     return _encode({"room": ticket.room, "topic": list(ticket.topic)}, ticket.endpoints)
 
 
 def encode_invite(invite: Invite) -> str:
-    """Return the invite's text, which `decode_ticket` takes. It is a secret until it is used up.
+    """Return the invite's text, which `decode_ticket` can read. It is secret until it is used up.
 
-    An endpoint with so many addresses that the text would become too long is left out.
+    An endpoint whose addresses would make the text too long is left out.
     """
     inner = {
         "founder": invite.founding.founder.hex(),
@@ -69,13 +70,13 @@ def encode_invite(invite: Invite) -> str:
 
 
 def decode_ticket(text: str) -> Ticket | Invite:
-    """Return what a ticket or an invite says.
+    """Return the ticket or invite in this text.
 
-    Whether a ticket's topic is that of its room, and whether an invite has expired, is for the
-    caller to check. Whatever was pasted along with it is passed over: see `wire.pasted`.
+    The caller must check whether a ticket's topic is that of its room, and whether an invite has
+    expired. Other text that was pasted along is ignored: see `wire.pasted`.
 
     Raises:
-        InvalidInput: it is neither, or damaged.
+        InvalidInput: the text has neither, or it is damaged.
     """
     kind = "ticket"
     try:
@@ -134,7 +135,7 @@ def _addrs(info: AddressInfo) -> list[dict[str, str]]:
 
 
 def _canonical(info: AddressInfo) -> AddressInfo:
-    """Return what peers make of it: each address once, in iroh's order, the relay a URL."""
+    """Return the info as peers read it: each address once, in iroh's order, the relay a URL."""
     return decode_address_info(encode_address_info(info))
 
 
@@ -175,7 +176,7 @@ def _invite(room: RoomName, value: object, endpoints: tuple[PeerAddress, ...]) -
 def _hex(what: str, value: object) -> bytes:
     if isinstance(value, str) and len(value) == 2 * TOKEN_BYTES:
         try:
-            # Without the spaces that `fromhex` passes over.
+            # The length check refuses spaces, which `fromhex` ignores.
             if len(octets := bytes.fromhex(value)) == TOKEN_BYTES:
                 return octets
         except ValueError:
@@ -206,7 +207,7 @@ def _endpoint(value: object) -> PeerAddress:
             case {"Relay": _} | {"Ip": _}:
                 _refuse("an address in it is no text")
             case _:
-                pass  # A kind that a newer version knows; the others may do.
+                pass  # A kind from a newer version; the other addresses may suffice.
     try:
         info = _canonical(AddressInfo(next(iter(relays), None), tuple(direct)))
     except WireError:
@@ -215,7 +216,7 @@ def _endpoint(value: object) -> PeerAddress:
 
 
 def _endpoint_id(value: object) -> EndpointId:
-    """Return what is written in 64 hex digits, or in base32 as some versions of iroh do."""
+    """Return the id written in 64 hex digits, or in base32 as some versions of iroh write it."""
     try:
         match value:
             case str() if len(value) == 64:
@@ -228,7 +229,7 @@ def _endpoint_id(value: object) -> EndpointId:
 
 
 def _socket_address(text: str) -> SocketAddress:
-    """Return the address without its zone, which means something on the writer's machine alone."""
+    """Return the address without its zone, which has a meaning only on the writer's machine."""
     host, _, port = text.rpartition(":")
     try:
         if host.startswith("[") and host.endswith("]"):
@@ -243,7 +244,7 @@ def _socket_address(text: str) -> SocketAddress:
 
 
 def _fields(value: object, names: tuple[str, ...]) -> list[object]:
-    """Return these fields of an object, or of an array that has them in this order."""
+    """Return these fields of an object, or of an array with the fields in this order."""
     if isinstance(value, list) and len(value) == len(names):
         return value
     fields = value if isinstance(value, dict) else {}
@@ -260,16 +261,16 @@ def _list(what: str, value: object) -> list[object]:
 
 
 def _base32(text: str) -> bytes:
-    """Return the bytes that these letters, in either case, stand for, or raise ValueError."""
+    """Decode base32 letters of either case; raise ValueError if they are not valid."""
     raw = b32decode(text + "=" * (-len(text) % 8), casefold=True)
-    # Python leaves out bits that are over at the end; Rust refuses them.
+    # Python ignores leftover bits at the end; Rust refuses them.
     if b32encode(raw).decode().rstrip("=") != text.upper():
         raise ValueError("bits are left over")
     return raw
 
 
 def _is_unicode(text: str) -> bool:
-    """Whether it is free of lone surrogates, which JSON's escapes can spell and UTF-8 can't."""
+    """Return whether the text has no lone surrogates, which JSON has but UTF-8 does not."""
     return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
