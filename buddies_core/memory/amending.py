@@ -1,8 +1,8 @@
-"""What is said about memories after they were stored: here, and by peers.
+"""Changes to memories that are already stored, made here or by peers.
 
-A deletion is its author's, or another endpoint's for which the same person's key vouches. Anybody
-may propose a memory in place of another one; whether it takes that place is decided when it is
-shown, as the author's key may become known later.
+A memory may be deleted by its author, or by an endpoint that the same person's key vouches for.
+Anybody may propose a memory in place of another one; whether it takes that place is decided when
+it is shown, as the author's key may become known later.
 """
 
 import asyncio
@@ -28,20 +28,20 @@ from buddies_core.trust.admitted import Admitted
 from buddies_core.wire.room_messages import open_envelope
 
 EARLY_PER_AUTHOR_MAX = 50_000
-"""Amendments about memories that are not here, from one author: who joins late hears of many."""
+"""Amendments from one author about memories that are not here. A late joiner receives many."""
 EARLY_PER_STRANGER_MAX = 1_000
 EARLY_PER_NEIGHBOR_MAX = 1_000
 EARLY_OF_STRANGERS_MAX = 20_000
-"""Those of strangers, which anyone can make up: from each, through each neighbor, and in all. With
-some 400 bytes each all of them take 8 MB."""
+"""Such amendments by strangers, which anyone can make up: from each stranger, through each
+neighbor, and in all. At some 400 bytes each, they take 8 MB."""
 PROPOSALS_MAX = 64
 PROPOSALS_OF_STRANGERS_MAX = 16
-"""So many memories may be proposed in place of one, besides those of its author."""
+"""The most memories that may be proposed in place of one, not counting its author's."""
 DOUBTED_MAX = 1_000
 DOUBTED_PER_NEIGHBOR_MAX = 100
-"""Deletions by endpoints that are not the author's, as far as is known yet."""
+"""The most deletions kept whose endpoint is not yet known to belong to the author."""
 DOUBTED_AGAIN_EVERY_S = 30.0
-"""As often as members say which person's key vouches for them."""
+"""The interval at which members announce which person's key vouches for them."""
 NAME_CHARS_MAX = 64
 
 _STRANGERS = b"strangers"
@@ -76,7 +76,7 @@ class Amending:
         self._doubted_places: Provenance[bytes] = Provenance(DOUBTED_MAX, DOUBTED_PER_NEIGHBOR_MAX)
 
     async def run(self) -> None:
-        """Look again at what was doubted, until cancelled: a binding may have come."""
+        """Recheck doubted deletions until cancelled: a binding may have arrived."""
         while True:
             await asyncio.sleep(DOUBTED_AGAIN_EVERY_S)
             for item, (amendment, neighbor) in tuple(self._doubted.items()):
@@ -91,7 +91,7 @@ class Amending:
     async def delete(self, ref: MemoryRef, reason: str, *, agent: str, user: str) -> DeletedMemory:
         """Erase a memory here and have the room erase it; on return nothing of it is on disk.
 
-        Members that are away do so when they hear of it.
+        Members that are away erase it when they hear of the deletion.
 
         Raises:
             NotFound: nobody has it, it was deleted before, or this node is not in its room.
@@ -153,7 +153,7 @@ class Amending:
         return tuple("" if head is None else head.entry.title for head in heads)
 
     async def receive(self, admitted: Admitted, neighbor: EndpointId | None = None) -> None:
-        """Take in what a peer said about a memory, if it may say so; `neighbor` has passed it on.
+        """Apply a peer's amendment, if the peer may make it; `neighbor` passed it on.
 
         Raises:
             WireError: it is not about a memory.
@@ -171,7 +171,7 @@ class Amending:
     async def supersede(
         self, room: RoomName, new: MemoryId, old: MemoryKey, *, agent: str, user: str
     ) -> Amendment:
-        """Keep that a memory of ours is to take the place of another one, and return that.
+        """Store an amendment by which our memory replaces another one, and return it.
 
         Raises:
             Busy: too many are proposed in its place.
@@ -205,7 +205,7 @@ class Amending:
         )
 
     async def tell(self, amendment: Amendment) -> None:
-        """Tell the room; if that fails it is kept nonetheless, and members hear of it later."""
+        """Tell the room; if that fails, the amendment is kept, and members hear of it later."""
         try:
             await self._rooms.send(amendment.room, amendment.proof)
         except BuddiesError as error:
@@ -226,7 +226,7 @@ class Amending:
                 self._counters["amendments_over_limit"] += 1
 
     def _early(self, amendment: Amendment, neighbor: EndpointId | None) -> tuple[Places, ...]:
-        """Return the places that it takes if it concerns a memory that is not here."""
+        """Return the places that the amendment takes if its memory is not here."""
         if self._rooms.trust(amendment.room, amendment.by) is not Trust.STRANGER:
             return (Places(of=amendment.by, count_max=EARLY_PER_AUTHOR_MAX),)
         wanted = [

@@ -1,4 +1,4 @@
-"""A peer's memory, made of the message that its author signed, and of what was fetched of it."""
+"""Builds a peer's memory from the message that its author signed and any content fetched later."""
 
 import hashlib
 from dataclasses import replace
@@ -19,23 +19,23 @@ from buddies_core.trust.admitted import Admitted
 from buddies_core.wire.room_messages import RoomMessage, encode_entry, encode_room_message
 
 NAME_CHARS_MAX = 64
-"""Of a name that anybody may have written, as it is shown."""
+"""The most characters shown of a name that anybody may have written."""
 
 
 LATELY_MS = 600_000
-"""A clock that is behind now may have been right, or was not, when an older memory was made."""
+"""Older memories are not corrected: the clock may have been right when they were made."""
 
 
 def received_memory(
     admitted: Admitted, rooms: RoomsPort, now_ms: int, behind_ms: int = 0
 ) -> Memory:
-    """Return the memory in an admitted message, in the room it came in by.
+    """Return the memory in an admitted message, in the room through which it came.
 
-    Its author's clock is `behind_ms` behind ours: what was made lately gets the time of our clock,
-    as it would be taken for old otherwise. The proof keeps what its author said.
+    Its author's clock is `behind_ms` behind ours, so a recent memory gets the time of our clock;
+    otherwise it would look old. The proof keeps the author's time.
 
     Raises:
-        WireError: the message is no memory, or one that is too large.
+        WireError: the message is not a memory, or the memory is too large.
     """
     body, trailer = admitted.message.body, admitted.trailer
     if not isinstance(body, MemoryCreated):
@@ -65,7 +65,7 @@ def received_memory(
 
 
 def with_content(memory: Memory, content: bytes) -> Memory:
-    """Return the memory with this content, if that is the one its author announced.
+    """Return the memory with this content, if it is the content that the author announced.
 
     Raises:
         WireError: it is not.
@@ -82,7 +82,7 @@ def with_content(memory: Memory, content: bytes) -> Memory:
 def unsigned_copy(entry: MemoryEntry) -> bytes:
     """Return an entry that came without its author's bytes as 0.1.4 would have broadcast it.
 
-    So it is admitted by the same rules, and never as more than unverified.
+    It is then admitted by the same rules, and never as more than unverified.
     """
     return encode_room_message(RoomMessage(nonce=bytes(16), body=MemoryCreated(entry)))
 

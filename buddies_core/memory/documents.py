@@ -12,15 +12,15 @@ class StorePort(Protocol):
 
     @property
     def id(self) -> bytes:
-        """The store's own, made at random with it."""
+        """The store's id, made at random with the store."""
 
     async def memories_since(
         self, sequence: int, limit: int
     ) -> tuple[tuple[int, Memory | Erased], ...]:
-        """Return what arrived after `sequence`, in order; none only at the end."""
+        """Return what arrived after `sequence`, in order; empty only at the end."""
 
     def key_at(self, sequence: int) -> MemoryKey | None:
-        """Return what arrived as the `sequence`-th, unless something has replaced it."""
+        """Return the key of the `sequence`-th arrival, unless something has replaced it."""
 
     def last_sequence(self) -> int:
         """Return the sequence of the latest arrival; 0 if there was none."""
@@ -30,7 +30,7 @@ class StorePort(Protocol):
 
 
 class LinksPort(Protocol):
-    """What takes whose place; see `memory.links.Links`."""
+    """Which memories replace others; see `memory.links.Links`."""
 
     def is_superseded(self, memory: MemoryHead) -> bool:
         """Return whether another memory has taken the place of this one."""
@@ -47,7 +47,7 @@ class MemoryDocuments:
     async def documents_since(
         self, sequence: int, limit: int
     ) -> tuple[tuple[int, Document | Erasure], ...]:
-        """Return what arrived after `sequence`, in order; none only at the end."""
+        """Return what arrived after `sequence`, in order; empty only at the end."""
         arrived = await self._store.memories_since(sequence, limit)
         return tuple(
             (number, document_of(it) if isinstance(it, Memory) else Erasure(it.key))
@@ -56,11 +56,11 @@ class MemoryDocuments:
 
     @property
     def store_id(self) -> bytes:
-        """The store's own, made at random with it."""
+        """The store's id, made at random with the store."""
         return self._store.id
 
     def key_at(self, sequence: int) -> bytes | None:
-        """Return what arrived as the `sequence`-th, unless something has replaced it."""
+        """Return the key of the `sequence`-th arrival, unless something has replaced it."""
         return self._store.key_at(sequence)
 
     def last_sequence(self) -> int:
@@ -72,7 +72,7 @@ class MemoryDocuments:
         return self._store.get_head(MemoryKey(key))
 
     def admits(self, scope: Scope, head: MemoryHead) -> bool:
-        """Return whether the memory passes, as it is now."""
+        """Return whether the memory, as it is now, passes the scope's limits."""
         if not scope.admits(head.labels, head.at_s):
             return False
         if scope.include_superseded or self._links is None:

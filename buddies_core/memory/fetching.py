@@ -1,4 +1,4 @@
-"""Contents too long for a broadcast, and memories that are elsewhere: asked of members."""
+"""Fetches contents too long for a broadcast, and memories that are elsewhere, from members."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ ANOTHER_HOLDER_AFTER_S = 1.0
 
 
 def memory_parts(memory: Memory) -> list[peer_pb2.PeerReply]:
-    """Return the frames that bring a memory to a peer: its proof, then what the proof lacks."""
+    """Return the frames that carry a memory to a peer: its proof, then the content it lacks."""
     is_whole = memory.whole is not None and not memory.truncated
     frames = parts(memory.proof, memory.entry.content if is_whole else "")
     return [peer_pb2.PeerReply(memory_part=part) for part in frames]
@@ -65,7 +65,7 @@ class MemoryFetcher:
         """Return the memory with all of its content, as this peer has it.
 
         Raises:
-            BuddiesError: it has not, did not answer, or gave something else.
+            BuddiesError: the peer does not have it, did not answer, or gave something else.
         """
 
         async def read(replies: Sequence[peer_pb2.PeerReply]) -> Memory:
@@ -77,8 +77,8 @@ class MemoryFetcher:
     async def by_id(self, id: MemoryId, timeout_s: float) -> Memory:
         """Return a memory that is not here, from any member of any joined room.
 
-        The first that is verified and whole is taken at once; another one, if none turns up in
-        time.
+        The first answer that is verified and whole is taken at once; if none arrives in time,
+        another one is taken.
 
         Raises:
             NotFound: nobody gave it; the text says who was asked.
@@ -119,10 +119,10 @@ class MemoryFetcher:
 
 
 def preference(memory: Memory | MemoryHead) -> tuple[bool, bool, int]:
-    """Return a key by which the greatest of several with one id is the one that is meant.
+    """Return a sort key: of several memories with one id, the greatest is the one that is meant.
 
-    One that is verified, then one that is all there, then the one that came first: a memory with
-    the id of another is made on purpose, and takes nobody's place, whatever time it names.
+    A verified memory is preferred, then a complete one, then the one that came first: only somebody
+    who means harm copies the id of another memory, and takes no place by naming a later time.
     """
     return _is_verified(memory), not memory.truncated, -memory.received_at_ms
 

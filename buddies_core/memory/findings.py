@@ -1,4 +1,4 @@
-"""What a search for memories found, here and at peers: one memory once, in one order."""
+"""The results of a memory search, here and at peers: each memory once, in one order."""
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
@@ -28,11 +28,11 @@ from buddies_core.model.memory import (
 from buddies_core.trust.admitted import Admitted
 
 Found: TypeAlias = Memory | MemoryHead
-"""What is here is found as a head."""
+"""A memory on this machine is found as a head."""
 
 _KEPT_MAX = 1000
 _KEPT_BYTES_MAX = 16 << 20
-"""How much memory they may take. A text may need four bytes for each of its characters."""
+"""The most memory that recent finds may take. A character may need four bytes."""
 
 
 class MemoryFindings(Findings[Found]):
@@ -49,14 +49,14 @@ class MemoryFindings(Findings[Found]):
         counters: Counter[str],
     ) -> None:
         super().__init__(rooms, counters)
-        # Whom an author's name means only those know who have heard it: the answering peer decides.
+        # Only peers that have heard an author's name can resolve it, so the answering peer decides.
         self._filter = replace(filter, author=None)
         self._store = store
         self._hidden = hidden
         self._links = links
         self._clock = clock
         self._known: dict[MemoryKey, Found] = {}
-        """Set when all has been read."""
+        """Set when all answers have been read."""
 
     async def read(self, admitted: Admitted) -> Memory | None:
         """Return the memory in a copy, unless it is hidden here or not what was asked for."""
@@ -74,7 +74,7 @@ class MemoryFindings(Findings[Found]):
         return [hit for hit in proven if not self._links.is_superseded(hit.item)]
 
     def _hides(self, memory: Memory) -> bool:
-        """Whether a copy is of what is hidden here; what is kept of it is older, and decides."""
+        """Return whether a copy is hidden here; our own record is older, and decides."""
         if memory.verified is not Verified.UNVERIFIED and not self._hidden.hides(memory):
             return False
         try:
@@ -85,9 +85,9 @@ class MemoryFindings(Findings[Found]):
         return self._hidden.hides(known)
 
     def _proven(self, memory: Found) -> Found:
-        """Return the memory that this one is an unproven copy of, if its author's bytes are known.
+        """Return the original of an unproven copy, if its author's bytes are known.
 
-        0.1.4 peers hand on our own memories without them.
+        0.1.4 peers hand on even our own memories without those bytes.
         """
         author = endpoint_in(memory.entry.author)
         if memory.verified is not Verified.UNVERIFIED or author is None:
@@ -101,14 +101,14 @@ class MemoryFindings(Findings[Found]):
 
 
 class RecentFinds:
-    """Memories found at peers lately, so that they can be read whole. Nothing of it is on disk."""
+    """Memories found at peers lately, so that they can be read whole. None of them is on disk."""
 
     def __init__(self) -> None:
         self._memories: OrderedDict[MemoryKey, Memory] = OrderedDict()
         self._bytes = 0
 
     def keep(self, memory: Memory) -> None:
-        """Keep a memory, in place of what was known of it; of many the oldest are forgotten."""
+        """Keep a memory, replacing any earlier copy; if there are too many, forget the oldest."""
         self._forget(memory.key)
         self._memories[memory.key] = memory
         self._bytes += _bytes_of(memory)
@@ -116,15 +116,15 @@ class RecentFinds:
             self._forget(next(iter(self._memories)))
 
     def drop(self, key: MemoryKey) -> None:
-        """Keep nothing of a memory any more; again is fine."""
+        """Forget a memory; calling again does nothing."""
         self._forget(key)
 
     def find(self, id: MemoryId) -> tuple[Memory, ...]:
-        """Return those with this id."""
+        """Return the memories with this id."""
         return tuple(memory for memory in self._memories.values() if memory.entry.id == id)
 
     def ids(self) -> set[MemoryId]:
-        """Return the ids of all of them."""
+        """Return the ids of all kept memories."""
         return {memory.entry.id for memory in self._memories.values()}
 
     def _forget(self, key: MemoryKey) -> None:

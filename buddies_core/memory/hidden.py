@@ -1,4 +1,4 @@
-"""Which memories are not shown on this machine, nor handed on by it, and why."""
+"""Decides which memories this machine neither shows nor hands on, and why."""
 
 from typing import Protocol
 
@@ -9,31 +9,31 @@ from buddies_core.model.skill import Skill, Vote
 
 
 class RevokedPort(Protocol):
-    """What revoked identities have said; see `trust.revocations.Revocations`."""
+    """The items of revoked identities; see `trust.revocations.Revocations`."""
 
     def hiding(self, item: Memory | MemoryHead | Skill | Vote) -> Revocation | None:
         """Return the revocation that hides this, if one does."""
 
 
 class AmendmentsPort(Protocol):
-    """What is forgotten and deleted; see `store.amendments.RocksAmendments`."""
+    """The forgotten and deleted memories; see `store.amendments.RocksAmendments`."""
 
     def deletion(self, memory: Memory | MemoryHead) -> bool:
         """Return whether this memory, or the one that it is a copy of, was deleted in its room."""
 
     def is_forgotten(self, id: MemoryId, key: MemoryKey) -> bool:
-        """Return whether a memory is not to be shown here."""
+        """Return whether a memory was forgotten here, so that it must not be shown."""
 
 
 class Hidden:
-    """Hides what a person has revoked or forgotten, and what was deleted. It keeps nothing."""
+    """Hides items that were revoked, forgotten or deleted. It keeps no state."""
 
     def __init__(self, amendments: AmendmentsPort, revoked: RevokedPort) -> None:
         self._amendments = amendments
         self._revoked = revoked
 
     def hides(self, item: Memory | MemoryHead | Skill | Vote) -> bool:
-        """Return whether this is not to be shown, nor to be handed on."""
+        """Return whether this item must be neither shown nor handed on."""
         if self._revoked.hiding(item) is not None:
             return True
         if isinstance(item, Skill | Vote):
@@ -41,7 +41,7 @@ class Hidden:
         return self._is_forgotten(item) or self._amendments.deletion(item)
 
     def why(self, memory: Memory | MemoryHead) -> str:
-        """Return why a memory is hidden, and what a person can do."""
+        """Return a text that says why a memory is hidden, and how a person can show it again."""
         id = memory.entry.id
         revocation = self._revoked.hiding(memory)
         if revocation is not None:

@@ -1,4 +1,4 @@
-"""How large a memory may be: what a caller is told, and what of a peer's is not kept."""
+"""Size limits of memories: errors for our callers, and rejection of peers' entries."""
 
 from buddies_core.errors import InvalidInput, WireError
 from buddies_core.model.memory import (
@@ -12,11 +12,11 @@ from buddies_core.model.memory import (
 )
 
 CREATED_AT_S_MAX = 253_402_300_799
-"""The end of the year 9999: what shows a time beyond it may fail."""
+"""The end of the year 9999. Programs may fail to show a later time."""
 
 
 def check_own(entry: MemoryEntry) -> None:
-    """Return if an entry of ours may be stored.
+    """Check that an entry of ours may be stored.
 
     Raises:
         InvalidInput: a field is empty or too large; the text names it and its limit.
@@ -31,7 +31,7 @@ def check_own(entry: MemoryEntry) -> None:
 
 
 def check_received(entry: MemoryEntry, whole: Whole | None) -> None:
-    """Return if a peer's entry may be kept.
+    """Check that a peer's entry may be kept.
 
     Raises:
         WireError: a field is too large.

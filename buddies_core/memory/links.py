@@ -1,4 +1,4 @@
-"""What takes whose place, and what refers to what, as far as this machine knows and believes it."""
+"""Which memories replace or refer to which, as far as this machine knows and believes."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -20,26 +20,26 @@ from buddies_core.model.memory import (
 from buddies_core.model.views import LINKS_MAX, Link, Relation
 
 TITLE_CHARS_MAX = 120
-"""As much of a title is shown of a memory that is only linked."""
+"""The most characters shown of the title of a linked memory."""
 
 
 class SignersPort(Protocol):
-    """Whose keys vouch for endpoints; see `trust.bindings.Bindings`."""
+    """The signers that vouch for endpoints; see `trust.bindings.Bindings`."""
 
     def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
-        """Return whose key vouches for what this endpoint says, if anybody's does."""
+        """Return the signer whose key vouches for this endpoint, if there is one."""
 
 
 class HidesPort(Protocol):
-    """What is not to be shown; see `memory.hidden.Hidden`."""
+    """The memories that must not be shown; see `memory.hidden.Hidden`."""
 
     def hides(self, item: Memory | MemoryHead) -> bool:
-        """Return whether this memory is not to be shown, nor to be handed on."""
+        """Return whether this memory must be neither shown nor handed on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """The ids of the memories that are directly linked with one."""
+    """The ids of the memories that are directly linked with a given one."""
 
     supersedes: tuple[MemoryId, ...] = ()
     superseded_by: tuple[MemoryId, ...] = ()
@@ -50,9 +50,9 @@ class Linked:
 def may_amend(
     amendment: Amendment, signer_of: Callable[[EndpointId], SignerIdentity | None]
 ) -> bool:
-    """Return whether an amendment's sender may change the memory, not merely propose that.
+    """Return whether an amendment's sender may change the memory, not merely propose a change.
 
-    That is its author, or an endpoint for which the same person's key vouches.
+    Its author may, and so may an endpoint that the same person's key vouches for.
     """
     if amendment.is_by_author:
         return True
@@ -63,7 +63,7 @@ def may_amend(
 
 
 class Links:
-    """The links between memories. All of it is in the store, and asked of it each time."""
+    """The links between memories. They are in the store, and are read from it each time."""
 
     def __init__(self, store: StorePort, signers: SignersPort, hidden: HidesPort) -> None:
         self._store = store
@@ -75,7 +75,7 @@ class Links:
         return any(True for _ in self._successors(memory))
 
     def linked(self, memory: Memory | MemoryHead) -> Linked:
-        """Return what is directly linked with a memory, at most `LINKS_MAX` of each kind."""
+        """Return the memories directly linked with this one, at most `LINKS_MAX` of each kind."""
         before = self._before(memory)
         return Linked(
             supersedes=_ids(key for key, may in before if may),
@@ -85,7 +85,7 @@ class Links:
         )
 
     def links(self, memory: Memory | MemoryHead) -> tuple[Link, ...]:
-        """Return all that a memory has to do with: the chain both ways, proposals and references.
+        """Return all links of a memory: the chain both ways, proposals and references.
 
         There are at most `LINKS_MAX` of each relation.
         """
@@ -130,7 +130,7 @@ class Links:
         memory: Memory | MemoryHead,
         step: "Callable[[Memory | MemoryHead], Iterable[MemoryHead]]",
     ) -> list[MemoryHead]:
-        """Return all that is reached by these steps, the nearest first; a circle ends."""
+        """Return all memories reached by these steps, nearest first; a cycle is followed once."""
         found: dict[MemoryKey, MemoryHead] = {}
         reached: list[Memory | MemoryHead] = [memory]
         while reached and len(found) < LINKS_MAX:
@@ -148,7 +148,7 @@ class Links:
         return (head for head in heads if head is not None)
 
     def _after(self, memory: Memory | MemoryHead, *, may: bool) -> Iterator[MemoryHead]:
-        """Yield what has taken a memory's place, or is proposed for it, and is shown here."""
+        """Yield the memories shown here that replaced this one, or are proposed in its place."""
         for key, amendment in self._store.amendments.superseding(memory.key):
             is_of_room = amendment.room == memory.entry.room
             if is_of_room and may_amend(amendment, self._signers.signer_of) is may:
@@ -157,7 +157,7 @@ class Links:
                     yield head
 
     def _before(self, memory: Memory | MemoryHead) -> list[tuple[MemoryKey, bool]]:
-        """Return what a memory is to take the place of, and whether its author may say so."""
+        """Return the memories that this one should replace, and whether its author may do so."""
         return [
             (key, may_amend(amendment, self._signers.signer_of))
             for key, amendment in self._store.amendments.superseded(memory.key)
@@ -165,7 +165,7 @@ class Links:
         ]
 
     def _head(self, key: MemoryKey) -> MemoryHead | None:
-        """Return the head of a memory that is shown here."""
+        """Return the head of a memory, if it is shown here."""
         head = self._store.get_head(key)
         return None if head is None or self._hidden.hides(head) else head
 

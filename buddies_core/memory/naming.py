@@ -1,4 +1,4 @@
-"""Memories by their ids, which several authors may have given to memories of theirs."""
+"""Finds memories by id. Several authors may have used the same id."""
 
 from collections.abc import Iterable
 
@@ -18,14 +18,14 @@ from buddies_core.model.memory import (
 )
 
 GET_TIMEOUT_S = 8.0
-"""Half of it to find a memory, and half for the rest of its content: 1 MiB within that takes
-2 Mbit/s; what is slower arrives in the background."""
+"""Half is for finding a memory, and half for the rest of its content. To fetch 1 MiB in that time
+takes 2 Mbit/s; slower transfers finish in the background."""
 _SHOWN_OF_AUTHOR = 16
-"""Hex digits of an author's id, where memories share an id."""
+"""Hex digits shown of an author's id where memories share an id."""
 
 
 class Naming:
-    """Finds memories by id: here, among what searches found, and at members."""
+    """Finds memories by id: here, among recent search results, and at members."""
 
     def __init__(
         self, store: StorePort, finds: RecentFinds, hidden: Hidden, fetcher: MemoryFetcher
@@ -36,10 +36,10 @@ class Naming:
         self._fetcher = fetcher
 
     async def best(self, ref: MemoryRef) -> Memory | MemoryHead:
-        """Return the memory that is meant; of several, the one that is most to be believed.
+        """Return the memory that is meant; if several match, the most trustworthy one.
 
         Raises:
-            NotFound: nobody has it, or it is not to be shown; the text says why and what to do.
+            NotFound: nobody has it, or it must not be shown; the text says why and what to do.
         """
         return max(await self._shown(ref), key=preference)
 
@@ -71,7 +71,7 @@ class Naming:
         by_key: dict[MemoryKey, Memory | MemoryHead] = {}
         for it in await self._shown(ref):
             by_key.setdefault(it.key, it)
-        # An unproven copy is no other memory than the one that it is a copy of.
+        # An unproven copy and its original are one memory.
         return [
             it for it in by_key.values() if it.key == proven_key(it) or proven_key(it) not in by_key
         ]
@@ -97,7 +97,7 @@ class Naming:
         )
 
     def _check_not_deleted(self, ref: MemoryRef) -> None:
-        """Return unless it is known that the memory was deleted; then NotFound says by whom."""
+        """Check that the memory is not known to be deleted; else NotFound names the deleter."""
         for deletion in self._store.amendments.deletions(ref.id):
             raise NotFound(named(ref.id, deletion))
 
@@ -111,6 +111,6 @@ def _is_by(memory: Memory | MemoryHead, author: str) -> bool:
 
 
 def _distinction(memory: Memory | MemoryHead) -> str:
-    """Return what tells a memory from others with its id."""
+    """Return a text that tells a memory from others with the same id."""
     text = memory.entry.author if is_verified_key(memory.key) else memory.key.hex()
     return text[:_SHOWN_OF_AUTHOR]

@@ -1,4 +1,4 @@
-"""What memories need from the layers below, beside `asking.ports`."""
+"""What memories need from the layers below, in addition to `asking.ports`."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -15,34 +15,34 @@ from buddies_core.model.memory import (
 
 
 class AmendmentStore(Protocol):
-    """What was said about memories; see `store.amendments.RocksAmendments`."""
+    """The amendments to memories; see `store.amendments.RocksAmendments`."""
 
     async def put(self, amendment: Amendment, early: Sequence[Places], proposals_max: int) -> Kept:
-        """Keep an amendment, and do what it says; on return that is on disk."""
+        """Keep an amendment and apply it; on return both are on disk."""
 
     def deletion(self, memory: Memory | MemoryHead) -> bool:
         """Return whether this memory, or the one that it is a copy of, was deleted in its room."""
 
     def deletions(self, id: MemoryId) -> tuple[Amendment, ...]:
-        """Return what has deleted memories with this id; damaged records are left out."""
+        """Return the deletions of memories with this id; damaged records are left out."""
 
     def superseding(self, old: MemoryKey) -> tuple[tuple[MemoryKey, Amendment], ...]:
-        """Return what is to take a memory's place, with who said so; its author's come first."""
+        """Return the replacements for a memory, with their amendments; its author's come first."""
 
     def superseded(self, new: MemoryKey) -> tuple[tuple[MemoryKey, Amendment], ...]:
-        """Return what a memory is to take the place of, with who said so."""
+        """Return the memories that this one is meant to replace, with the amendments."""
 
     def referring_to(self, id: MemoryId, limit: int) -> tuple[MemoryKey, ...]:
         """Return the keys of memories that name this id among their references."""
 
     async def forget(self, id: MemoryId, key: MemoryKey, at_ms: int) -> None:
-        """Remember that a memory is not to be shown here; on return that is on disk."""
+        """Stop showing a memory here; on return this is on disk."""
 
     async def remember(self, id: MemoryId) -> tuple[MemoryKey, ...]:
         """Show again all memories with this id; return the keys of those that were not shown."""
 
     def is_forgotten(self, id: MemoryId, key: MemoryKey) -> bool:
-        """Return whether a memory is not to be shown here."""
+        """Return whether a memory was forgotten here, so that it must not be shown."""
 
 
 class StorePort(Protocol):
@@ -50,10 +50,10 @@ class StorePort(Protocol):
 
     @property
     def amendments(self) -> AmendmentStore:
-        """What was said about them."""
+        """The amendments to these memories."""
 
     async def put_memory(self, memory: Memory) -> bool:
-        """Keep it unless one that prevails is kept, and return whether it is kept now."""
+        """Keep a memory unless a prevailing one is already kept; return whether it is kept now."""
 
     def get_memory(self, key: MemoryKey) -> Memory | None:
         """Return the memory under this key."""
@@ -65,7 +65,7 @@ class StorePort(Protocol):
         """Return the heads of all memories with this id."""
 
     def ids_beginning(self, digits: str) -> tuple[MemoryId, ...]:
-        """Return the ids that begin with these hex digits, in order, two at most."""
+        """Return the ids that begin with these hex digits, in order, at most two."""
 
     async def list_memories(
         self,
@@ -74,23 +74,23 @@ class StorePort(Protocol):
         hides: Callable[[MemoryHead], bool],
         after: MemoryPlace | None,
     ) -> tuple[tuple[MemoryHead, ...], int]:
-        """Return the newest to be shown that pass the filter; and how many damaged were skipped."""
+        """Return the newest shown that pass the filter, and how many damaged were skipped."""
 
     def truncated_memories(
         self, limit: int, after: MemoryKey | None = None
     ) -> tuple[MemoryKey, ...]:
-        """Return the keys of memories whose content is not all there, in order, after this one."""
+        """Return the keys after this one, in order, of memories whose content is incomplete."""
 
 
 class IndexPort(Protocol):
     """The search index; see `finding.index.Index`."""
 
     def notice(self) -> None:
-        """Have what was just stored or deleted indexed soon."""
+        """Have recent stores and deletions indexed soon."""
 
 
 class HiddenPort(Protocol):
-    """What is not to be shown; see `memory.hidden.Hidden`."""
+    """The memories that must not be shown; see `memory.hidden.Hidden`."""
 
     def hides(self, item: Memory | MemoryHead) -> bool:
-        """Return whether this memory is not to be shown, nor to be handed on."""
+        """Return whether this memory must be neither shown nor handed on."""

@@ -1,8 +1,8 @@
 """How many members have a memory, as far as this node knows: by comparing histories with them.
 
-Nobody acknowledges a broadcast. But after a complete comparison a member has all that this node had
-before it, save for what it lacks. What is said here is never more than is known: a member that was
-not compared with, or not since the memory was stored, does not count.
+Nobody acknowledges a broadcast. But after a complete comparison, a member has all that this node
+had before it, except the items that it was found to lack. The count never claims more than is
+known: a member with which this node has not compared since the memory was stored does not count.
 """
 
 from collections import OrderedDict
@@ -14,9 +14,9 @@ from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.memory import Memory
 
 COMPARED_MAX = 256
-"""Rooms and members with which this node has compared last."""
+"""The most latest comparisons remembered, one for each room and member."""
 BEING_STORED_MS = 10_000
-"""A memory that came so shortly before a comparison may not have been on disk when that began."""
+"""A memory that came this shortly before a comparison may not have been on disk at its start."""
 CLOCK_SET_BACK_MS = 1000
 
 
@@ -26,11 +26,11 @@ class Moment:
 
     at_ms: int
     ahead_ms: float
-    """By how much the wall clock is ahead of the monotonic one."""
+    """How far the wall clock is ahead of the monotonic one."""
 
 
 class Receipts:
-    """What members were found to have. One event loop owns this; nothing of it is on disk."""
+    """The memories that members are known to have. One event loop owns this; none is on disk."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -45,7 +45,7 @@ class Receipts:
     def compared(
         self, room: RoomName, peer: EndpointId, began: Moment, lacking: frozenset[bytes]
     ) -> None:
-        """Take note that a member has all that was here then, but for these, by their proofs."""
+        """Note that a member has all items that were here then, except those with these proofs."""
         self._compared.pop((room, peer), None)
         self._compared[room, peer] = began, lacking
         if len(self._compared) > COMPARED_MAX:
@@ -65,7 +65,7 @@ class Receipts:
         return sum(
             room == memory.entry.room
             and memory.received_at_ms < began.at_ms - BEING_STORED_MS
-            # Else it is not known which of both was first.
+            # Otherwise it is not known which of the two came first.
             and ahead_ms > began.ahead_ms - CLOCK_SET_BACK_MS
             and id not in lacking
             for (room, _), (began, lacking) in self._compared.items()

@@ -1,4 +1,4 @@
-"""Has the rest of long contents fetched: of those that come in, and of those that lie on disk."""
+"""Has the rest of long contents fetched, for memories that arrive and for those on disk."""
 
 import asyncio
 import logging
@@ -11,16 +11,16 @@ from buddies_core.model.ids import EndpointId, RoomName
 from buddies_core.model.memory import MemoryKey, author_of_key
 
 TRUNCATED_AT_ONCE = 100
-"""Looked at before others get a turn."""
+"""How many memories are looked at before other tasks get a turn."""
 LEFT_OUT_EVERY_S = 10.0
 LEFT_OUT_PAUSE_MAX_S = 600.0
-"""Looking costs some 20 µs for each content that is not all here."""
+"""To look costs some 20 µs for each incomplete content."""
 
 _log = logging.getLogger(__name__)
 
 
 class Remainders:
-    """Wants what is missing of memories, as far as there is room to want it."""
+    """Requests the missing parts of memories, as far as there is room for requests."""
 
     def __init__(self, store: StorePort, completion: Completion[MemoryKey]) -> None:
         self._store = store
@@ -33,9 +33,9 @@ class Remainders:
         return await self._completion.want(key, room, author_of_key(key), neighbor)
 
     async def run(self) -> None:
-        """Want what is on disk in part, and again what had to make way for it, until cancelled.
+        """Request what is incomplete on disk, and again what had to make way, until cancelled.
 
-        A newcomer is handed more contents of one author at once than are asked for at a time.
+        A newcomer receives more contents of one author at once than are requested at a time.
         """
         await self._want_truncated()
         pause_s = LEFT_OUT_EVERY_S
@@ -45,11 +45,11 @@ class Remainders:
                 continue
             self._completion.has_left_out = False
             has_found_room = await self._want_truncated()
-            # Contents that nobody has may hold the room for as long as they are asked for.
+            # Contents that nobody has may take up the room for as long as they are requested.
             pause_s = LEFT_OUT_EVERY_S if has_found_room else min(2 * pause_s, LEFT_OUT_PAUSE_MAX_S)
 
     async def _want_truncated(self) -> bool:
-        """Want the memories that are not all on disk; return whether there was room for any."""
+        """Request memories that are incomplete on disk; return whether there was room for any."""
         after: MemoryKey | None = None
         has_found_room = False
         while True:
@@ -71,4 +71,4 @@ class Remainders:
             if len(keys) < TRUNCATED_AT_ONCE:
                 return has_found_room
             after = keys[-1]
-            await asyncio.sleep(0)  # others have their turn between
+            await asyncio.sleep(0)  # let other tasks run

@@ -22,7 +22,7 @@ from buddies_core.model.views import SearchResult
 from buddies_core.pb import peer_pb2
 
 FOUND_MAX = 50
-"""In one answer: with 4 KB each they stay below a frame's 256 KiB."""
+"""The most results in one answer: at 4 KB each they stay below a frame's 256 KiB."""
 
 
 class Search:
@@ -65,16 +65,16 @@ class Search:
         )
 
     def close(self) -> None:
-        """End what is still asked of members, which nobody waits for any more."""
+        """End the questions to members whose answers nobody waits for any more."""
         self._searching.close()
 
     async def search(
         self, query: str, filter: MemoryFilter, timeout_s: float, limit: int
     ) -> SearchResult:
-        """Return what this machine and the present members know, best first, and who answered.
+        """Return the results of this machine and the present members, best first, and who answered.
 
-        Returns and raises as `Searching.search` does. What was found is not stored, but can be read
-        by its id.
+        Returns and raises as `Searching.search` does. The results are not stored, but can be read
+        by their ids.
         """
         findings = MemoryFindings(
             filter,
@@ -88,7 +88,7 @@ class Search:
         heard = await self._searching.search(query, filter, timeout_s, limit, findings)
         ranked = findings.ranked(heard.hits)[:limit]
         for hit in ranked:
-            if isinstance(hit.item, Memory):  # What is here already is found as a head.
+            if isinstance(hit.item, Memory):  # A memory on this machine is found as a head.
                 self._remember(hit.item)
         now_s = self._clock.wall_ms() / 1000
         matched = await matches(query, ranked, self._whole, now_s)
@@ -104,7 +104,7 @@ class Search:
         request: peer_pb2.Search,
         more: Mapping[RoomName, int] = NO_MORE,
     ) -> peer_pb2.SearchReply:
-        """Return to a peer what this machine has of the rooms that it asks in, best first.
+        """Return this machine's results for a peer, from the rooms that it asks in, best first.
 
         `more` has the rooms besides the first, each with its number in the request.
 
@@ -136,7 +136,7 @@ class Search:
         return reply
 
     async def find_for_peer(self, query: str, filter: MemoryFilter, limit: int) -> list[Found]:
-        """Return what a peer that can't rank may see of this machine's memories, best first.
+        """Return this machine's memories that a peer that can't rank may see, best first.
 
         Raises:
             TimedOut: the index did not answer in time.
@@ -145,7 +145,7 @@ class Search:
         return [hit.item for hit in found]
 
     def _whole(self, memory: Found) -> MemoryEntry:
-        """Return all that is here of a memory; if that can't be read, its beginning."""
+        """Return all of a memory that is here; if that can't be read, its beginning."""
         try:
             kept = None if isinstance(memory, Memory) else self._store.get_memory(memory.key)
         except StoreError:
@@ -153,7 +153,7 @@ class Search:
         return (kept or memory).entry
 
     def _remember(self, memory: Memory) -> None:
-        """Keep what is not on disk at hand, so that it can be read whole."""
+        """Keep a memory that is not on disk at hand, so that it can be read whole."""
         try:
             kept = self._store.get_head(memory.key)
         except StoreError:

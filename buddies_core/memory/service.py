@@ -1,4 +1,4 @@
-"""Memories: stored here and told to the room, received from it, listed, read and handed on."""
+"""Stores memories and tells the room, receives them from it, lists, reads and hands them on."""
 
 import asyncio
 import logging
@@ -130,13 +130,13 @@ class Memories:
         id: MemoryId | None = None,
         created_at_s: int | None = None,
     ) -> MemoryView:
-        """Keep a memory and tell the room; on return it is on disk, peers may still be receiving.
+        """Store a memory and tell the room; on return it is on disk, peers may still be receiving.
 
-        What is not told is found by members when they compare what they have. Without an id it gets
-        one, without a time the present, without a title the content's first line. A content that
-        does not fit into a broadcast is told shortened, and its rest is fetched by the members.
-        Calling twice stores two. The one that it supersedes is named among its references: 0.1.4
-        peers see that alone.
+        If a broadcast is missed, members find the memory when they compare histories. The id
+        defaults to a new one, the time to now, the title to the content's first line. A content
+        too long for a broadcast is sent shortened, and the members fetch its rest.
+        Calling twice stores two memories. The superseded memory is listed among its references,
+        which is all that 0.1.4 peers see of it.
 
         Raises:
             NotFound: this node is not in the room, or nobody has the memory to be superseded.
@@ -184,7 +184,7 @@ class Memories:
             received_at_ms=wall_ms,
         )
         said = None
-        if old is not None:  # Before the memory: cut short, it concerns nothing.
+        if old is not None:  # Before the memory: if we stop in between, it refers to nothing.
             said = await self.amending.supersede(room, entry.id, old.key, agent=agent, user=user)
         if not await self._keep(memory) and self._hidden.hides(memory):
             raise NotAllowed(f"{self._hidden.why(memory)}; store it as a new one")
@@ -195,7 +195,7 @@ class Memories:
             await self._rooms.send(room, proof)
             listeners = len(self._rooms.members(room)) - 1
         except BuddiesError as error:
-            # It is kept, and found by whoever searches; only the broadcast is lost.
+            # The memory is kept, and searches find it; only the broadcast is lost.
             _log.warning("memory_not_told memory=%s room=%s: %s", entry.id, room, error)
         if said is not None:
             await self.amending.tell(said)
@@ -213,10 +213,10 @@ class Memories:
     async def receive(
         self, admitted: Admitted, neighbor: EndpointId | None = None, content: bytes | None = None
     ) -> None:
-        """Keep a memory that a peer told the room, unless it is too large; fetch its rest later.
+        """Keep a memory that a peer sent to the room, unless it is too large; fetch its rest later.
 
-        `neighbor` is who passed it on, maybe with all of its content. What a peer said about a
-        memory is done, if it may say so.
+        `neighbor` passed it on, maybe with all of its content. A peer's amendment to a memory is
+        applied if the peer may make it.
 
         Raises:
             StoreError: the disk refused.
@@ -245,10 +245,10 @@ class Memories:
     async def answer_fetch(
         self, caller: EndpointId, room: RoomName, request: peer_pb2.FetchMemory
     ) -> PeerReplies:
-        """Return the frames that give a peer a memory of the room that it asks in.
+        """Return the frames that carry a memory to a peer, from the room that it asks in.
 
         Raises:
-            NotFound: there is none here, or less of it than was asked for.
+            NotFound: the memory is not here, or less of it than was asked for.
         """
         found: tuple[MemoryHead, ...]
         if request.key:
@@ -268,12 +268,12 @@ class Memories:
     async def get(self, meant: MemoryId | MemoryRef, offset: int, limit: int) -> MemoryPage:
         """Return `limit` characters of a memory's content, from the `offset`-th on.
 
-        What is not here, or not all of it, is asked of the members present.
+        If the memory is missing or incomplete here, the members present are asked for it.
 
         Raises:
             NotFound: nobody has it, or the rest of it; the text says who was asked. Or it is
                 hidden, and the text says how to bring it back.
-            InvalidInput: the offset lies behind the end.
+            InvalidInput: the offset is beyond the end.
             StoreError: its record is damaged.
         """
         memory = await self._find(meant if isinstance(meant, MemoryRef) else MemoryRef(meant))
@@ -290,20 +290,20 @@ class Memories:
         return replace(shown, memory=replace(shown.memory, held_by=held_by))
 
     def id_of(self, text: str, field: str) -> MemoryId:
-        """Return the id that a caller means: a whole one, or 8 of its first hex digits or more.
+        """Return the id that a caller means by a whole id, or by at least its first 8 hex digits.
 
         Raises:
-            NotFound: no memory here has an id that begins so.
-            InvalidInput: it is not an id, or several begin so; the text names the field.
+            NotFound: no memory here has an id that begins with these digits.
+            InvalidInput: it is not an id, or several ids match; the text names the field.
         """
         return id_meant(text, field, self._store, self._finds)
 
     def ref_of(self, text: str, field: str) -> MemoryRef:
-        """Return the memory that a caller means: as `id_of`, with its author behind an @ if given.
+        """Return the memory that a caller means: as `id_of`, with its author after an @ if given.
 
         Raises:
             NotFound: as `id_of`.
-            InvalidInput: as `id_of`, or the author is not named in hex digits.
+            InvalidInput: as `id_of`, or the author is not given in hex digits.
         """
         return ref_meant(text, field, self._store, self._finds)
 
@@ -312,7 +312,7 @@ class Memories:
     ) -> Listed[MemoryView]:
         """Return this machine's memories in order, each with the beginning of its content.
 
-        With `after` the list goes on behind that place.
+        With `after`, the list continues after that place.
 
         Raises:
             NotFound: this node is not in that room, and has nothing of it.
@@ -359,12 +359,12 @@ class Memories:
         return memory
 
     async def _completed(self, memory: Memory, offset: int) -> Memory:
-        """Return the memory with all of its content; if nobody has it, what is here of it."""
+        """Return the memory with its whole content, or with what is here if nobody has the rest."""
         try:
             whole = await self._fetcher.whole(memory, GET_TIMEOUT_S / 2)
         except NotFound:
             if offset >= len(memory.entry.content):
-                raise  # The caller has read what is here and wants the rest.
+                raise  # The caller has read the part that is here and wants the rest.
             return memory
         if self._store.get_memory(memory.key) is not None:
             with suppress(QuotaExceeded):
@@ -375,7 +375,7 @@ class Memories:
 
 
 async def _stays_truncated(_: MemoryKey) -> None:
-    """Do nothing: its beginning is here, and `get` asks for the rest."""
+    """Do nothing: the beginning is here, and `get` asks for the rest."""
 
 
 def _first_line(content: str) -> str:

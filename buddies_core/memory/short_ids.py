@@ -1,4 +1,4 @@
-"""Ids by their first digits: models copy eight of them, and read fewer tokens in each hit."""
+"""Resolves ids by their first digits. Models copy eight, so each hit costs them fewer tokens."""
 
 import re
 
@@ -11,15 +11,15 @@ from buddies_core.model.memory import MemoryRef
 from buddies_core.wire.pasted import bare
 
 _SHORT = re.compile(r"[0-9a-f]{8,31}")
-"""Two of a million memories share eight digits in one of ten thousand tries."""
+"""Another of a million memories shares its eight digits in one of ten thousand tries."""
 
 
 def id_meant(text: str, field: str, store: StorePort, finds: RecentFinds) -> MemoryId:
-    """Return the id that a caller means: a whole one, or the first digits of one that is known.
+    """Return the id that a caller means by a whole id, or by the first digits of a known one.
 
     Raises:
-        NotFound: no memory on disk or found lately has an id that begins so.
-        InvalidInput: it is not an id, or several ids begin so; the text says which.
+        NotFound: no memory on disk or found lately has an id that begins with these digits.
+        InvalidInput: it is not an id, or several ids match; the text says which.
     """
     digits = bare(text).replace("-", "").lower()
     if not _SHORT.fullmatch(digits):
@@ -40,11 +40,11 @@ def id_meant(text: str, field: str, store: StorePort, finds: RecentFinds) -> Mem
 
 
 def ref_meant(text: str, field: str, store: StorePort, finds: RecentFinds) -> MemoryRef:
-    """Return the memory that a caller means: as `id_meant`, and its author behind an @ if given.
+    """Return the memory that a caller means: as `id_meant`, with its author after an @ if given.
 
     Raises:
         NotFound: as `id_meant`.
-        InvalidInput: as `id_meant`, or the author is not named in hex digits.
+        InvalidInput: as `id_meant`, or the author is not given in hex digits.
     """
     id, author = arguments.author_part(text, field)
     return MemoryRef(id_meant(id, field, store, finds), author)

@@ -11,10 +11,10 @@ from buddies_core.model.views import Link, MemoryPage, MemoryView
 
 
 class Bindings(Protocol):
-    """Who vouches for whom; see `rooms.rooms.Rooms`."""
+    """The signers that vouch for endpoints; see `rooms.rooms.Rooms`."""
 
     def signer_of(self, endpoint: EndpointId) -> SignerIdentity | None:
-        """Return whose key vouches for what this endpoint says, if anybody's does."""
+        """Return the signer whose key vouches for this endpoint, if there is one."""
 
 
 def snippet(memory: Memory | MemoryHead, bindings: Bindings, linked: Linked) -> MemoryView:
@@ -32,12 +32,12 @@ def page(
 ) -> MemoryPage:
     """Return `limit` characters of the content, from the `offset`-th on.
 
-    Of a content that is not all there, a page beyond what is there is empty and its own successor.
+    If the content is incomplete, a page beyond its end here is empty and is its own successor.
     """
     content = memory.entry.content
     shown = content[offset : offset + limit]
     end = offset + len(shown)
-    # How many characters are missing can't be known; there is at most one a byte.
+    # The number of missing characters can't be known; each byte is at most one.
     total = memory.whole.size if memory.whole and memory.truncated else len(content)
     return MemoryPage(
         memory=view(memory, shown, bindings, linked),
@@ -57,7 +57,7 @@ def view(
 ) -> MemoryView:
     """Return the memory with this part of its content."""
     entry, size = memory.entry, memory.size
-    # Asked now, not when the memory came: the binding may have come later.
+    # Looked up now, not on arrival: the binding may have come after the memory.
     signer = None
     if memory.verified is Verified.PEER:
         signer = bindings.signer_of(EndpointId(bytes.fromhex(entry.author)))
