@@ -1,4 +1,4 @@
-"""Gives members what they missed in a room: two sets of items are compared and made equal.
+"""Gives members the items they missed in a room: two sets are compared and made equal.
 
 Not here: whether an item is believed. It goes through `rooms` and `trust` as a broadcast does.
 """

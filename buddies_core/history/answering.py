@@ -1,4 +1,4 @@
-"""The side of an exchange that is asked. It keeps nothing between two requests."""
+"""The answering side of an exchange. It keeps nothing between two requests."""
 
 import asyncio
 from collections import Counter
@@ -17,15 +17,15 @@ from buddies_core.pb import peer_pb2
 from buddies_core.wire.items import item_of
 
 MESSAGE_BYTES_MAX = 64 << 10
-"""How large a message of the reconciliation may be. To answer one takes up to a quarter of a second
-of this node's time, in pieces (measured)."""
+"""The largest message of a reconciliation. To answer one takes up to a quarter of a second of this
+node's time, in pieces (measured)."""
 ITEMS_ASKED_MAX = 256
-"""In one request. A proof has up to 4,569 bytes, so they take 1.2 MB at most."""
+"""The most items in one request. A proof has up to 4,569 bytes, so they take 1.2 MB at most."""
 FRAME_BYTES = 192 << 10
-"""The proofs in one frame; with one more it stays below 256 KiB."""
+"""The size of the proofs in one frame; even with one more, it stays below 256 KiB."""
 ITEMS_GIVEN_PER_S = 500.0
 ITEMS_GIVEN_BURST = 2000.0
-"""Items of one member that are looked at: to check and keep one takes up to 1 ms of our time.
+"""The most items accepted from one member at once: to check and keep one takes up to 1 ms.
 A member that is told to come later gives the rest at its next exchange."""
 
 
@@ -46,9 +46,9 @@ class Answering:
         Args:
             store: Where the items are.
             taker: Takes in what members give.
-            wanted_since: Returns from when on items of a room are wanted here.
+            wanted_since: Returns the time from which items of a room are wanted here.
             clock: The time.
-            counters: Count what members do.
+            counters: Count the members' actions.
         """
         self._store = store
         self._taker = taker
@@ -56,16 +56,16 @@ class Answering:
         self._clock = clock
         self._counters = counters
         self._given = PeerRates(ITEMS_GIVEN_PER_S, ITEMS_GIVEN_BURST)
-        # The threads for reading are few, and our own agents need them.
+        # There are few reading threads, and our own agents need them.
         self._turn = asyncio.Semaphore(1)
 
     async def reconcile(
         self, room: RoomName, request: peer_pb2.Reconcile
     ) -> list[peer_pb2.PeerReply]:
-        """Return what to say to a message of the reconciliation.
+        """Return the reply to a message of the reconciliation.
 
         Raises:
-            InvalidInput: it is not one.
+            InvalidInput: it is not such a message.
         """
         if len(request.message) > MESSAGE_BYTES_MAX:
             raise InvalidInput(f"a message has at most {MESSAGE_BYTES_MAX} bytes")
@@ -84,7 +84,7 @@ class Answering:
         return [peer_pb2.PeerReply(reconciled=reconciled)]
 
     async def fetch(self, room: RoomName, request: peer_pb2.FetchItems) -> list[peer_pb2.PeerReply]:
-        """Return the frames with the items that are asked for, as far as they are here.
+        """Return frames with those of the requested items that are here.
 
         Raises:
             InvalidInput: these are not ids, or too many.
@@ -105,7 +105,7 @@ class Answering:
     async def take(
         self, room: RoomName, caller: EndpointId, request: peer_pb2.GiveItems
     ) -> list[peer_pb2.PeerReply]:
-        """Take in what a member gives, and return what is refused of it.
+        """Take in the items that a member gives, and return the refused ones.
 
         Raises:
             Busy: it gives too much at once; nothing was taken.

@@ -1,10 +1,10 @@
-"""One exchange with one member: what both have in a room is made equal.
+"""One exchange with one member: both end up with the same items of a room.
 
 This node compares its items with the member's, message by message (`reconcile`), and after each
 message fetches what it lacks and gives what the member lacks. So nothing is lost when an exchange
-breaks off: the next one goes on where this one was, as what is equal by then is skipped.
+breaks off: the next one skips the parts that are equal by then, and so continues where it stopped.
 
-A member may lie. It can make this node send some messages in vain, and no more: rounds, bytes and
+A member may lie. It can only make this node send some messages in vain: rounds, bytes and
 time are bounded, and a member that breaks the rules is dropped and not asked again for a while.
 """
 
@@ -30,22 +30,22 @@ from buddies_core.pb import peer_pb2
 from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
 
 ASK_TIMEOUT_S = 30.0
-"""The first comparison of a large set takes a member seconds."""
+"""A member needs seconds for the first comparison of a large set."""
 EXCHANGE_S_MAX = 600.0
 ROUNDS_MAX = 1000
 IDLE_ROUNDS_MAX = 24
-"""Rounds without an item that is new on either side. A million items are cut down to lists in 5;
-more go by only where much of what differs is refused."""
+"""The most rounds without a new item on either side. A million items are cut down to lists in 5;
+more are needed only where many of the differing items are refused."""
 BYTES_MAX = 256 << 20
-"""Of items in one exchange, either way. What is left is for the next one."""
+"""The most bytes of items in one exchange, either way. The rest is left for the next one."""
 BYTES_PER_S = 8 << 20
-"""This much of the line is for history; memories and searches go on beside it."""
+"""The bandwidth that history may use, so that memories and searches can go on beside it."""
 GIVEN_BYTES = 96 << 10
-"""The proofs in one request, which has at most 128 KiB."""
+"""The size of the proofs in one request, which has at most 128 KiB."""
 UNDELIVERED_MAX = 256
-"""Items that a member has promised and not given. It may have deleted some meanwhile."""
+"""The most items that a member may promise and not give. It may have deleted some meanwhile."""
 LACKING_MAX = 1000
-"""Items that a member lacks: of more it is not noted which they are."""
+"""The most items noted as lacking at a member; any more are not noted one by one."""
 
 _log = logging.getLogger(__name__)
 
@@ -56,14 +56,14 @@ class MemberLied(WireError):
 
 @dataclass(slots=True)
 class Progress:
-    """How far an exchange is."""
+    """The progress of an exchange."""
 
     room: RoomName
     peer: EndpointId
     received: int = 0
-    """Items that were fetched, whether they are kept or not."""
+    """How many items were fetched, whether they are kept or not."""
     expected: int = 0
-    """Items that this node lacks, as far as that is known."""
+    """How many items this node lacks, as far as is known."""
     given: int = 0
     rounds: int = 0
     item_bytes: int = 0
@@ -73,7 +73,7 @@ class Progress:
     is_cut_short: bool = False
     """Whether much is left for the next exchange."""
     is_complete: bool = False
-    """Whether the member has all of our items but those that it lacks."""
+    """Whether the member is known to have all of our items except those in `lacking`."""
 
 
 class Exchanger:
@@ -96,14 +96,14 @@ class Exchanger:
         self._clock = clock
         self._counters = counters
         self._under_way: set[tuple[RoomName, bytes]] = set()
-        """What is being fetched: another member is not asked for it at the same time."""
+        """The items being fetched: no other member is asked for them at the same time."""
 
     async def run(self, progress: Progress, since: Bound) -> None:
-        """Make both sides equal, from `since` on, and tell in `progress` how it goes.
+        """Make both sides equal, from `since` on, and record the progress in `progress`.
 
         Raises:
             MemberLied: the member breaks the rules.
-            BuddiesError: it did not answer, or it or the disk here refused. What was kept stays.
+            BuddiesError: it did not answer, or it or our disk refused. Items already kept stay.
         """
         try:
             async with asyncio.timeout(EXCHANGE_S_MAX):
@@ -120,7 +120,7 @@ class Exchanger:
         while message is not None:
             before = progress.received + progress.given
             reply = await self._reconcile(progress, message, since)
-            # Of what it does not want it does not say whether it has it.
+            # The member does not say whether it has the items that it does not want.
             wants_all = wants_all and not reply.wanted_since_ms
             if not progress.expected:
                 progress.expected = max(0, reply.count - len(items))
@@ -153,7 +153,7 @@ class Exchanger:
         return reply.reconciled
 
     async def _fetch(self, progress: Progress, ids: Sequence[bytes]) -> None:
-        """Fetch what this node lacks, but for what was refused lately or is being fetched."""
+        """Fetch the items that this node lacks, unless refused lately or already being fetched."""
         room, peer, now_s = progress.room, progress.peer, self._clock.now_s()
         wanted = [
             id
@@ -197,7 +197,7 @@ class Exchanger:
     async def _give(
         self, progress: Progress, items: ItemSet, alone: Sequence[Item], wanted_since_ms: int
     ) -> None:
-        """Give what the member lacks and wants, but for what it has refused lately."""
+        """Give the items that the member lacks and wants, except those it refused lately."""
         room, peer, now_s = progress.room, progress.peer, self._clock.now_s()
         room_left = max(0, LACKING_MAX - len(progress.lacking))
         progress.lacking.update(item.id for item in alone[:room_left])
@@ -213,7 +213,7 @@ class Exchanger:
                 try:
                     await self._give_some(progress, given)
                 except Busy:
-                    # It takes the rest another time.
+                    # It will take the rest another time.
                     self._counters["history_given_too_much_to_peer"] += 1
                     return
 
@@ -235,14 +235,14 @@ class Exchanger:
         return await self._rooms.ask(progress.peer, progress.room, request, ASK_TIMEOUT_S)
 
     async def _pause(self, progress: Progress, size: int, began_s: float) -> None:
-        """Leave the line to others for as long as is their share."""
+        """Pause long enough to leave other traffic its share of the line."""
         progress.item_bytes += size
         took_s = self._clock.now_s() - began_s
         await asyncio.sleep(max(0.0, size / BYTES_PER_S - took_s))
 
 
 def _read(items: ItemSet, ids: Sequence[bytes]) -> dict[bytes, bytes]:
-    """Return the proofs with these ids, as far as they can be read."""
+    """Return those of the proofs with these ids that can be read."""
     proofs = {}
     for id in ids:
         try:
@@ -256,7 +256,7 @@ def _read(items: ItemSet, ids: Sequence[bytes]) -> dict[bytes, bytes]:
 
 
 def _in_requests(proofs: dict[bytes, bytes]) -> Iterator[dict[bytes, bytes]]:
-    """Give the proofs in portions that fit into one request each."""
+    """Yield the proofs in portions that each fit into one request."""
     some: dict[bytes, bytes] = {}
     size = 0
     for id, proof in proofs.items():

@@ -13,17 +13,17 @@ T = TypeVar("T")
 
 
 class StorePort(Protocol):
-    """Where the items of all rooms are; see `store.rocks.RocksStore`."""
+    """The store of all rooms' items; see `store.rocks.RocksStore`."""
 
     @property
     def items_complete(self) -> bool:
-        """Whether all that is kept is among the items; an older store is being brought over."""
+        """Whether all records are among the items; False while an older store is being upgraded."""
 
     async def read(self, work: Callable[[], T]) -> T:
-        """Return what this returns, run on a thread for reading."""
+        """Run `work` on a reading thread, and return its result."""
 
     def items(self, room: RoomName) -> ItemSet:
-        """Return the items of a room, as they are now and later."""
+        """Return a live view of a room's items."""
 
 
 class RoomsPort(ports.RoomsPort, ports.AskPort, Protocol):
@@ -31,16 +31,16 @@ class RoomsPort(ports.RoomsPort, ports.AskPort, Protocol):
 
     @property
     def moves(self) -> int:
-        """How often the ways out of this machine have changed, or it was asleep."""
+        """How often this machine has changed networks or been asleep."""
 
     def history_of(self, room: RoomName) -> tuple[KeptHistory, int]:
-        """Return what is fetched of what was said in a room, and when this node joined it, in ms.
+        """Return which history of a room is fetched, and when this node joined it, in ms.
 
-        Raises NotFound if it is not in the room.
+        Raises NotFound if this node is not in the room.
         """
 
     async def learn_signer(self, room: RoomName, endpoint: EndpointId, source: EndpointId) -> None:
-        """Ask a member whose key vouches for an endpoint, unless that is known; 2 s at most."""
+        """Ask a member for the signer of an endpoint, unless that is known; 2 s at most."""
 
     def policy_revision(self) -> int:
         """Return a number that changes whenever this machine's policies do."""
@@ -64,7 +64,7 @@ class SkillsPort(Protocol):
 
 
 class LegacyPort(Protocol):
-    """The budget for what 0.1.4 peers have said; see `legacy.service.Legacy`."""
+    """The budget for messages of 0.1.4 peers; see `legacy.service.Legacy`."""
 
     def may_keep_copy(self, content: bytes, neighbor: EndpointId) -> bool:
         """Return whether a message without a trailer that this neighbor handed on may be kept."""

@@ -3,20 +3,20 @@
 This is range-based set reconciliation (A. Meyer, https://arxiv.org/abs/2212.13567) in the form of
 the negentropy protocol, version 1. The initiator describes its set as adjoining ranges, each with a
 fingerprint of the ids in it. The responder leaves out the ranges that are equal in its set, cuts
-those that differ into 16, and lists the ids where few are left. So a message follows the other
-until all that differs has been listed. The responder keeps nothing between two messages.
+those that differ into 16, and lists the ids where few are left. Messages go back and forth until
+all differences have been listed. The responder keeps nothing between two messages.
 
-    message     := 0x61 · range*        adjoining, from the least item on; what follows is a Skip
+    message     := 0x61 · range*        adjoining, from the least item on; the rest is a Skip
     range       := upper bound · mode:varint · payload
     payload     := (nothing)                 mode 0, Skip
                  | fingerprint:16            mode 1, Fingerprint
                  | count:varint · (id:32)*   mode 2, IdList
     bound       := time:varint · length:varint · prefix of an id
-    time        := 0 for infinity, else 1 + what it is more than the time before it in the message
+    time        := 0 for infinity, else 1 + its difference from the time before it in the message
     varint      := base 128, the most significant digit first, the high bit in all but the last byte
     fingerprint := the first 16 bytes of SHA-256(sum of the ids mod 2^256:32 le · count:varint)
 
-To work on a message may take long where a set is large: that is for a thread. Items that come or go
+Processing a message of a large set may take long, so it belongs on a thread. Items that come or go
 meanwhile do no harm: they are found the next time.
 """
 
@@ -30,16 +30,18 @@ from buddies_core.model.item import BEGIN, END, ID_BYTES, Bound, Item
 
 VERSION = 0x61
 PARTS = 16
-"""A range that differs is cut into so many, as negentropy does."""
+"""How many parts a differing range is cut into, as in negentropy."""
 LISTED_MAX = 2 * PARTS
 """A range with fewer items is listed."""
 MESSAGE_BYTES_MIN = 4096
-"""A smaller limit of a message's size would leave no room for a range beside the last fingerprint,
+"""A smaller limit on a message's size would leave no room for a range beside the last fingerprint,
 for which 200 bytes are kept, as negentropy does."""
 RANGES_MAX = 8192
-"""In one message. 64 KiB hold 3,400 fingerprints, and an answer may list as many empty ranges."""
+"""The most ranges in a message. 64 KiB hold 3,400 fingerprints; an answer may list as many empty
+ranges."""
 DIFFERENCES_MAX = 10_000
-"""Items of ours alone in one answer. A responder may say in ten bytes that it lacks them all."""
+"""The most items in one answer that only we have. A responder may say in ten bytes that it lacks
+them all."""
 
 _RESERVED_BYTES = 200
 _SKIP, _FINGERPRINT, _ID_LIST = 0, 1, 2
@@ -51,7 +53,7 @@ _ITEMS_AT_ONCE = 256
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What an answer has told the initiator."""
+    """The information in an answer for the initiator."""
 
     reply: bytes | None
     """The next message for the responder; None when all differences are known."""
@@ -71,9 +73,9 @@ def begin(items: ItemSet, bytes_max: int, since: Bound = BEGIN) -> bytes:
 
 
 def begin_briefly(items: ItemSet, since: Bound = BEGIN) -> bytes:
-    """Return a first message in one range: equal sets of any size are known to be by that.
+    """Return a first message of one range, which is enough to see that sets of any size are equal.
 
-    Sets that differ take a round more than by `begin`.
+    Sets that differ take one round more than with `begin`.
     """
     message = _Writer()
     message.fingerprint_rest(items, since)
@@ -83,8 +85,8 @@ def begin_briefly(items: ItemSet, since: Bound = BEGIN) -> bytes:
 def answer(items: ItemSet, message: bytes, bytes_max: int, wanted_since: Bound = BEGIN) -> bytes:
     """Return the responder's answer to a message.
 
-    A range of which the responder has nothing, and wants nothing as it ends before `wanted_since`,
-    is skipped.
+    A range is skipped if the responder has nothing in it, and wants nothing in it because it ends
+    before `wanted_since`.
 
     Raises:
         WireError: it is not a message of the protocol.
@@ -107,7 +109,7 @@ def answer(items: ItemSet, message: bytes, bytes_max: int, wanted_since: Bound =
         else:
             end = _list(items, lower, upper, answer, bytes_max)
         if len(answer) > bytes_max - _RESERVED_BYTES:
-            # The next round goes on from here.
+            # The next round continues from here.
             if mode == _FINGERPRINT:
                 end = lower
                 answer.back_to(before)
@@ -117,7 +119,7 @@ def answer(items: ItemSet, message: bytes, bytes_max: int, wanted_since: Bound =
 
 
 def learn(items: ItemSet, message: bytes, bytes_max: int) -> Learned:
-    """Return what the initiator learns of an answer, and what it says next.
+    """Return what the initiator learns from an answer, and its next message.
 
     It learns of about `DIFFERENCES_MAX` differences at once; the next message is about the rest.
 
@@ -151,7 +153,7 @@ def learn(items: ItemSet, message: bytes, bytes_max: int) -> Learned:
                 elif len(ours_alone) < DIFFERENCES_MAX:
                     ours_alone.append(item)
                 else:
-                    # The first that is left over is where the next round goes on.
+                    # The next round continues at the first item that is left over.
                     end = min(end, Bound(*item))
                     if not theirs:
                         break
@@ -163,7 +165,7 @@ def learn(items: ItemSet, message: bytes, bytes_max: int) -> Learned:
 
 
 def _describe(items: ItemSet, lower: Bound, upper: Bound, message: "_Writer") -> None:
-    """Say what is in a range, by 16 fingerprints or by a list."""
+    """Describe a range, by 16 fingerprints or by a list."""
     _, count = items.fingerprint(lower, upper)
     if count < LISTED_MAX:
         message.id_list(upper, [item.id for item in items.list(lower, upper, count)])
@@ -180,7 +182,7 @@ def _describe(items: ItemSet, lower: Bound, upper: Bound, message: "_Writer") ->
 
 
 def _list(items: ItemSet, lower: Bound, upper: Bound, message: "_Writer", bytes_max: int) -> Bound:
-    """List the ids in a range, as far as the message has room, and return where the list ends."""
+    """List the ids in a range until the message is full, and return where the list ends."""
     room = max(0, (bytes_max - _RESERVED_BYTES - len(message)) // ID_BYTES + 1)
     listed = list(items.list(lower, upper, room + 1))
     if len(listed) > room:
@@ -233,31 +235,31 @@ class _Writer:
         return bytes(self._out)
 
     def skip_to(self, bound: Bound) -> None:
-        """Say nothing of what lies before a bound and has not been spoken of."""
+        """Skip everything before a bound that the message has not described yet."""
         if bound != self._end:
             self._range(bound, _SKIP)
 
     def fingerprint(self, upper: Bound, total: tuple[int, int]) -> None:
-        """Say what the ids in the range up to a bound amount to."""
+        """Write the fingerprint of the range up to a bound."""
         self._range(upper, _FINGERPRINT)
         self._out += _fingerprint(*total)
 
     def fingerprint_rest(self, items: ItemSet, lower: Bound) -> None:
-        """Say what all ids from a bound on amount to; the other side is to go on with these."""
+        """Write the fingerprint of all ids from a bound on; the other side continues with these."""
         self.skip_to(lower)
         self.fingerprint(END, items.fingerprint(lower, END))
 
     def place(self) -> tuple[int, int, Bound]:
-        """Return a place to come back to."""
+        """Return the current place, for `back_to`."""
         return len(self._out), self._at_ms, self._end
 
     def back_to(self, place: tuple[int, int, Bound]) -> None:
-        """Take back what was written after this place."""
+        """Remove everything written after this place."""
         size, self._at_ms, self._end = place
         del self._out[size:]
 
     def id_list(self, upper: Bound, ids: list[bytes]) -> None:
-        """Say which ids are in the range up to a bound."""
+        """Write the ids in the range up to a bound."""
         self._range(upper, _ID_LIST)
         self._out += _varint(len(ids)) + b"".join(ids)
 
@@ -308,7 +310,7 @@ def _is_spoken(message: bytes) -> bool:
 
 
 def _ranges(message: bytes) -> Iterator[tuple[Bound, Bound, int, list[bytes]]]:
-    """Give each range: its bounds, its mode, and its payload."""
+    """Yield each range: its bounds, its mode, and its payload."""
     reader, lower, at_ms = _Reader(message), BEGIN, 0
     for _ in range(RANGES_MAX):
         if not reader:

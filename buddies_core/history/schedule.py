@@ -1,8 +1,8 @@
-"""Which member to exchange with next. Pure: time and chance come in from outside.
+"""Picks the member to exchange with next. Pure: time and chance come in from outside.
 
 An exchange is wanted with a neighbor that has come up, with some members of each room after this
 machine was asleep or has changed networks, and with one of each room now and then. A member with
-which it failed is left alone for a while, the longer the more often it did.
+which an exchange failed is left alone for a while; each further failure makes that longer.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,18 +12,18 @@ from random import Random
 from buddies_core.model.ids import EndpointId, RoomName
 
 EVERY_S = 300.0
-"""Each room, with a member chosen at random."""
+"""The interval between exchanges of a room with a member chosen at random."""
 OF_ROOM_MAX = 2
-"""Exchanges in one room at a time; with one peer there is one at a time in all rooms."""
+"""The most exchanges in one room at a time; with one peer there is one at a time in all rooms."""
 AT_ONCE_MAX = 4
-"""In all rooms."""
+"""The most exchanges at a time in all rooms."""
 WITH_SEVERAL = 2
-"""Members of a room that are asked after a sleep: one of them may have been asleep too."""
+"""How many members of a room are asked after a sleep: one may have been asleep too."""
 SOON_S = 1.0
 BACKOFF_S = 30.0
 BACKOFF_MAX_S = 3600.0
 PENDING_MAX = 1000
-"""Further ones are dropped: the next turn of their room comes within minutes."""
+"""The most exchanges waiting. Further ones are dropped: their room's next turn is minutes away."""
 FAILED_MAX = 4096
 
 
@@ -35,7 +35,7 @@ class _Failure:
 
 
 class Schedule:
-    """What is wanted, under way, and to be left alone."""
+    """The exchanges wanted and under way, and the members to be left alone."""
 
     def __init__(self, rng: Random) -> None:
         self._rng = rng
@@ -45,9 +45,9 @@ class Schedule:
         self._failed: dict[EndpointId, _Failure] = {}
 
     def neighbor_up(self, room: RoomName, peer: EndpointId, now_s: float, within_s: float) -> None:
-        """Want an exchange with a peer that is there now, after a while of at most this length.
+        """Want an exchange with a peer that has come up, after a pause of at most `within_s`.
 
-        Both sides want one. The pause is random, so that one is mostly done before the other.
+        Both sides want one. The pause is random, so that one is usually done before the other.
         """
         failure = self._failed.get(peer)
         if failure is not None and not failure.lied:
@@ -58,7 +58,7 @@ class Schedule:
         self, members: Callable[[RoomName], Sequence[EndpointId]], rooms: Sequence[RoomName],
         now_s: float,
     ) -> None:  # fmt: skip
-        """Want exchanges in all rooms: much may have been said that this machine has not heard."""
+        """Want exchanges in all rooms: this machine may have missed many messages."""
         for room in rooms:
             for peer in self._some(members(room), WITH_SEVERAL, now_s):
                 self._want(room, peer, now_s)
@@ -96,7 +96,7 @@ class Schedule:
         return started
 
     def ended(self, room: RoomName, peer: EndpointId, now_s: float, *, again: bool = False) -> None:
-        """Take note that an exchange has ended; with `again` it goes on soon."""
+        """Note that an exchange has ended; with `again`, it continues soon."""
         self._running.discard((room, peer))
         self._failed.pop(peer, None)
         if again:
@@ -106,7 +106,7 @@ class Schedule:
         self, room: RoomName, peer: EndpointId, others: Sequence[EndpointId], now_s: float,
         *, lied: bool,
     ) -> None:  # fmt: skip
-        """Take note that an exchange has failed; another member is to take this one's place."""
+        """Note that an exchange has failed; another member will take this one's place."""
         self._running.discard((room, peer))
         before = self._failed.pop(peer, _Failure(0, now_s, lied))
         pause_s = min(BACKOFF_S * 2**before.times, BACKOFF_MAX_S)
@@ -117,7 +117,7 @@ class Schedule:
             self._want(room, other, now_s + SOON_S)
 
     def next_s(self, now_s: float) -> float | None:
-        """Return when the next one becomes due; None if none does."""
+        """Return when the next exchange becomes due; None if there is none."""
         return min((it for it in self._due_s.values() if it > now_s), default=None)
 
     def _want(self, room: RoomName, peer: EndpointId, due_s: float) -> None:

@@ -1,4 +1,4 @@
-"""The history of the rooms: when to exchange it with whom, and how far that is."""
+"""The history of the rooms: runs the exchanges with members, and reports their progress."""
 
 import asyncio
 import logging
@@ -31,9 +31,9 @@ from buddies_core.pb.peer_pb2 import PeerReply, PeerRequest
 LOOK_EVERY_S = 5.0
 NEIGHBOR_WITHIN_S = 2.0
 FIRST_ANSWER_S = 1.0
-"""So long a join waits to tell what is being fetched."""
+"""How long a join waits to report what is being fetched."""
 ASKED_LATELY_S = 10.0
-"""A neighbor that compares its items with ours need not be asked to do the same."""
+"""A neighbor that compared its items with ours this recently need not be asked to."""
 
 _log = logging.getLogger(__name__)
 
@@ -101,34 +101,34 @@ class History:
                 if self._store.items_complete:
                     for room, peer in self._schedule.start(now_s):
                         group.create_task(self._exchange(room, peer))
-                # What is due and can't begin waits for the end of another, which wakes this.
+                # A due exchange that can't begin waits until another ends, which wakes this.
                 due_s = self._schedule.next_s(now_s)
                 pause_s = LOOK_EVERY_S if due_s is None else due_s - now_s
                 with suppress(TimeoutError):
                     async with asyncio.timeout(min(pause_s, LOOK_EVERY_S)):
                         await self._wake.wait()
 
-    # What happens
+    # Events
 
     def neighbor_up(self, room: RoomName, peer: EndpointId) -> None:
-        """Have the history compared with that of a neighbor that is there now."""
+        """Have the history compared with that of a neighbor that has come up."""
         if room not in self._rooms.joined():
-            return  # It is being joined: see `joined`.
+            return  # The room is being joined: see `joined`.
         within_s = NEIGHBOR_WITHIN_S if len(self._store.items(room)) else 0.0
         self._schedule.neighbor_up(room, peer, self._clock.now_s(), within_s)
         self._wake.set()
 
     async def joined(self, room: RoomName) -> tuple[CatchingUp, ...]:
-        """Have the history of a room compared that this node has just come into.
+        """Have the history compared of a room that this node has just joined.
 
-        Returns what is being fetched, as soon as that is known; nothing if it is not known soon.
+        Returns what is being fetched as soon as that is known; nothing if that takes too long.
         """
         self._compare_again((room,))
         until_s = self._clock.now_s() + FIRST_ANSWER_S
         while not (found := self.catching_up(room)) and self._clock.now_s() < until_s:
             if not self._schedule.is_wanted(room):
-                break  # Nobody is there, or all is here.
-            await asyncio.sleep(0.02)  # an exchange tells of each step by its progress alone
+                break  # Nobody is present, or nothing is missing.
+            await asyncio.sleep(0.02)  # an exchange reports its steps only in its progress
         return found
 
     def _compare_again(self, rooms: Sequence[RoomName]) -> None:
@@ -139,7 +139,7 @@ class History:
     async def answer(
         self, caller: EndpointId, room: RoomName, request: PeerRequest
     ) -> list[PeerReply]:
-        """Return what to say to a member that compares its history with ours.
+        """Return the reply to a member that compares its history with ours.
 
         Raises:
             InvalidInput: its request makes no sense.
@@ -156,10 +156,10 @@ class History:
             return await self._answering.fetch(room, request.fetch_items)
         return await self._answering.take(room, caller, request.give_items)
 
-    # How far it is
+    # Progress
 
     def catching_up(self, room: RoomName | None = None) -> tuple[CatchingUp, ...]:
-        """Return what is being fetched, in this room or in all."""
+        """Return the exchanges that are fetching something, in this room or in all."""
         return tuple(
             CatchingUp(
                 room=it.room,
@@ -222,7 +222,7 @@ class History:
         return endpoints_to_ask(self._rooms, room)
 
     def _wanted_since(self, room: RoomName) -> Bound:
-        """Return from when on items are wanted here; raises NotFound in a room that was left."""
+        """Return the bound from which items are wanted; raises NotFound if the room was left."""
         kept, joined_at_ms = self._rooms.history_of(room)
         match kept:
             case KeptHistory.ALL:

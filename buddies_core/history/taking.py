@@ -1,4 +1,4 @@
-"""Takes in the items that members hand over, by the rules for what they broadcast."""
+"""Takes in the items that members hand over, by the same rules as broadcasts."""
 
 import asyncio
 import hashlib
@@ -29,28 +29,28 @@ from buddies_core.trust.admitted import Admitted, Rejected
 from buddies_core.wire.room_messages import has_trailer
 
 AT_ONCE = 256
-"""One sync of the disk serves so many."""
+"""How many items share one sync of the disk."""
 CHECKED_AT_ONCE = 16
-"""Before others get a turn: to check a signature takes 0.1 ms."""
+"""How many items are checked before other tasks get a turn: a signature takes 0.1 ms to check."""
 AUTHORS_MAX = 16
-"""How many authors of one portion of items a member is asked about: whose key vouches for them?
-It is asked about each once a minute at most."""
+"""The most authors of one portion of items for whose signers a member is asked. It is asked about
+each author at most once a minute."""
 LIES = frozenset({"undecodable", "too_long", "bad_signature", "author_is_not_sender", "scope"})
-"""Why an item is rejected that no honest member can have kept."""
+"""The reasons for rejecting an item that no honest member can have kept."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class Taken:
-    """What has become of the proofs that a member handed over."""
+    """The outcome for the proofs that a member handed over."""
 
     kept: set[bytes] = field(default_factory=set)
-    """Ids of those that are kept now."""
+    """Ids of the items that are kept now."""
     refused: set[bytes] = field(default_factory=set)
-    """Ids of those that the rules here do not let in."""
+    """Ids of the items that our rules do not let in."""
     lies: int = 0
-    """Those that the member cannot have kept itself by any rules."""
+    """How many items the member cannot itself have kept under any rules."""
 
 
 class Taker:
@@ -80,8 +80,8 @@ class Taker:
     async def take(self, room: RoomName, peer: EndpointId, proofs: Collection[bytes]) -> Taken:
         """Admit the proofs that a member handed over, and keep what is in them.
 
-        Memories come before skills, and skills before the votes on them. What is refused is not
-        asked for again for a while.
+        Memories come before skills, and skills before the votes on them. Refused items are not
+        requested again for a while.
 
         Raises:
             BuddiesError: the disk refused, or this node has left the room.
@@ -115,7 +115,7 @@ class Taker:
     async def _learn_signers(
         self, room: RoomName, peer: EndpointId, kept: Sequence[Admitted]
     ) -> None:
-        """Ask the member who vouches for the authors of what it gave: they may be gone."""
+        """Ask the member for the signers of the authors of its items: the authors may be gone."""
         authors = dict.fromkeys(it.trailer.sender for it in kept if it.trailer)
         for author in list(authors)[:AUTHORS_MAX]:
             await self._rooms.learn_signer(room, author, peer)
@@ -152,7 +152,7 @@ class Taker:
                 case _:
                     _log.info("item_of_no_kind peer=%s", short(peer))
         except QuotaExceeded as error:
-            # Others may have room left.
+            # Other authors may have room left.
             self._counters["history_items_over_quota"] += 1
             _log.info("item_over_quota peer=%s: %s", short(peer), error)
         except BuddiesError as error:
@@ -173,5 +173,5 @@ def _rank(admitted: Admitted) -> int:
         case SkillVoteCast():
             return 3
         case _:
-            # What changes others comes before them.
+            # Amendments come before the memories that they change.
             return 0
