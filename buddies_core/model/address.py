@@ -25,14 +25,14 @@ class AddressInfo:
     direct: tuple[SocketAddress, ...] = ()
 
     def adds_to(self, other: "AddressInfo") -> bool:
-        """Return whether there is an address or a relay in this that the other one lacks."""
+        """Return whether this has an address or a relay that the other one lacks."""
         has_new_relay = self.relay_url not in (None, other.relay_url)
         return has_new_relay or not set(self.direct) <= set(other.direct)
 
 
 @dataclass(frozen=True, slots=True)
 class PeerAddress:
-    """A peer and every way to it that we know."""
+    """A peer and all of its addresses that we know."""
 
     endpoint: EndpointId
     info: AddressInfo = AddressInfo()

@@ -1,4 +1,4 @@
-"""What was said about a memory after it was stored: that another one replaces it, or its end."""
+"""Amendments: changes to a stored memory, which delete it or replace it by another one."""
 
 import hashlib
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Amendment:
     by: EndpointId
     by_name: str
     room: RoomName
-    """The room in which it was said: it concerns memories of that room alone."""
+    """The room in which it was sent: it concerns memories of that room alone."""
     sent_at_ms: int
     proof: bytes
     """The sender's bytes as received, P2PMessage ‖ trailer; copies are admitted by these."""
@@ -46,48 +46,48 @@ class Amendment:
 
 
 class Kept(Enum):
-    """What became of an amendment that was to be kept."""
+    """The outcome of an attempt to keep an amendment."""
 
     NEW = auto()
     KNOWN = auto()
-    """It was kept before, or one that prevails over it was."""
+    """It, or one that prevails over it, was kept before."""
     ELSEWHERE = auto()
     """The memory is in another room."""
     FULL = auto()
-    """There is no place for it: its sender has said too much about memories that are not here."""
+    """No place is left: its sender has sent too many amendments about memories not here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """In place of a memory that was deleted, in the order of arrival."""
+    """Stands for a deleted memory in the order of arrival."""
 
     key: MemoryKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """How many more amendments may be kept that concern memories which are not here."""
+    """The places for amendments that concern memories which are not here."""
 
     of: bytes
-    """Whose places these are, such as an endpoint id."""
+    """The owner of these places, such as an endpoint id."""
     count_max: int
 
 
 def superseding_key(change: MemorySuperseded, by: EndpointId) -> MemoryKey:
-    """Return the key of the memory that takes the other one's place: it is the sender's own."""
+    """Return the key of the replacing memory, which is the sender's own."""
     return verified_key(by, change.new)
 
 
 def replaces_deletion(new: Amendment, kept: Amendment) -> bool:
-    """Whether `new` is kept in place of `kept`, which deletes the same memory.
+    """Return whether `new` replaces `kept`, which deletes the same memory.
 
-    Every node decides alike: the author's own word prevails, then the smaller id.
+    Every node decides alike: the author's own deletion prevails, then the smaller id.
     """
     return (not new.is_by_author, new.item) < (not kept.is_by_author, kept.item)
 
 
 def named(id: MemoryId, deletion: Amendment) -> str:
-    """Return what is told to a caller who wants a memory that was deleted."""
+    """Return the text for a caller who asks for a deleted memory."""
     assert isinstance(deletion.change, MemoryDeleted), "nothing else deletes"
     at = datetime.fromtimestamp(deletion.sent_at_ms / 1000, tz=UTC)
     why = f": {deletion.change.reason}" if deletion.change.reason else ""

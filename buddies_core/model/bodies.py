@@ -1,4 +1,4 @@
-"""All that one peer can say to a room: the bodies of buddies 0.1.4, and ours from 13 on."""
+"""All messages that a peer can send to a room: those of buddies 0.1.4, and ours from 13 on."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -12,7 +12,7 @@ from buddies_core.model.task import TaskResult
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Somebody came in."""
+    """A peer joined the room."""
 
     name: str
     agent: str
@@ -20,7 +20,7 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """Somebody goes."""
+    """A peer is leaving the room."""
 
     name: str
 
@@ -34,7 +34,7 @@ class MemoryCreated:
 
 @dataclass(frozen=True, slots=True)
 class StatusUpdate:
-    """What an agent is doing; `author` is an endpoint id in hex."""
+    """An agent's current activity; `author` is an endpoint id in hex."""
 
     author: str
     text: str
@@ -42,7 +42,7 @@ class StatusUpdate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchFilters:
-    """0.1.4's limits of a memory search."""
+    """0.1.4's filters for a memory search."""
 
     room: RoomName | None = None
     kind: str | None = None
@@ -60,7 +60,7 @@ class SearchRequest:
 
 @dataclass(frozen=True, slots=True)
 class SearchResponse:
-    """An answer, told to the whole room."""
+    """An answer, sent to the whole room."""
 
     request_id: RequestId
     results: tuple[MemoryEntry, ...]
@@ -69,7 +69,7 @@ class SearchResponse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRequest:
-    """Work for whoever wants it."""
+    """Work that any agent may take on."""
 
     task_id: TaskId
     source_peer: str
@@ -81,7 +81,7 @@ class TaskRequest:
 
 @dataclass(frozen=True, slots=True)
 class TaskClaimed:
-    """Somebody began to work on it."""
+    """An agent has begun to work on a task."""
 
     task_id: TaskId
     claimed_by: str
@@ -89,7 +89,7 @@ class TaskClaimed:
 
 @dataclass(frozen=True, slots=True)
 class TaskResponse:
-    """Somebody finished it."""
+    """An agent has finished a task."""
 
     task_id: TaskId
     result: TaskResult
@@ -105,7 +105,7 @@ class SkillPublished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SkillSearchFilters:
-    """0.1.4's limits of a skill search."""
+    """0.1.4's filters for a skill search."""
 
     room: RoomName | None = None
     tags: tuple[str, ...] | None = None
@@ -122,7 +122,7 @@ class SkillSearchRequest:
 
 @dataclass(frozen=True, slots=True)
 class SkillSearchResponse:
-    """An answer with skills, told to the whole room."""
+    """An answer with skills, sent to the whole room."""
 
     request_id: RequestId
     results: tuple[RankedSkill, ...]
@@ -144,7 +144,7 @@ class AgentPresence:
 
     name: str
     user: str = ""
-    """The display name of whose agent it is, where that differs from the peer's own."""
+    """The display name of the agent's user, where that differs from the peer's own."""
     status: str = ""
     status_at_ms: int = 0
     capabilities: tuple[str, ...] = ()
@@ -152,19 +152,19 @@ class AgentPresence:
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """Variant 13, ours: who a peer is and which agents it has, on change and every 30 s."""
+    """Variant 13, ours: a peer's identity and agents, sent on change and every 30 s."""
 
     name: str
     agents: tuple[AgentPresence, ...]
     binding: Binding | None = None
-    """Which person's key vouches for the peer."""
+    """The person's key that vouches for the peer."""
     sponsorships: tuple[bytes, ...] = ()
     """In a private room: who let the peer in during this epoch, and who them, the first first."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemorySuperseded:
-    """Variant 14, ours: the sender's memory of the id `new` takes the place of `old`."""
+    """Variant 14, ours: the sender's memory with the id `new` replaces `old`."""
 
     new: MemoryId
     old: MemoryKey
@@ -172,17 +172,17 @@ class MemorySuperseded:
 
 @dataclass(frozen=True, slots=True)
 class MemoryDeleted:
-    """Variant 14, ours: a memory is to be erased everywhere, and never taken in again."""
+    """Variant 14, ours: a memory must be erased everywhere, and never accepted again."""
 
     key: MemoryKey
     item: bytes
-    """SHA-256 of the memory's proof, as the sender says; empty if it does not."""
+    """SHA-256 of the memory's proof, as claimed by the sender; empty if it claims none."""
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class UnknownBody:
-    """A variant from 14 on that a newer peer knows: relayed and otherwise ignored."""
+    """A variant from 14 on that only newer peers know: relayed and otherwise ignored."""
 
     variant: int
     payload: bytes

@@ -1,4 +1,4 @@
-"""How large an answer to a tool call may be, and what a text or a JSON value takes of that. Pure.
+"""The size limit for answers to tool calls, and the cost of texts and JSON values. Pure.
 
 Models read answers token by token. We count in quarters of a token: an ASCII character is about a
 quarter of one, a character of any other script about a whole one.
@@ -7,7 +7,7 @@ quarter of one, a character of any other script about a whole one.
 import json
 
 ANSWER_COST_MAX = 80_000
-"""20,000 tokens. Claude Code refuses answers of more than 25,000."""
+"""The limit is 20,000 tokens. Claude Code refuses answers of more than 25,000."""
 
 _LAST_LINE_COST = 50
 
@@ -30,7 +30,7 @@ def json_cost(value: object) -> int:
 
 
 def fitting_chars(text: str, cost_max: int) -> int:
-    """Return how many characters from the beginning of a text fit, as a JSON string does."""
+    """Return how many characters from the beginning of a text fit, written as a JSON string."""
     low, high = 0, min(len(text), max(0, cost_max))
     if json_cost(text[:high]) <= cost_max:
         return high

@@ -1,4 +1,4 @@
-"""What this node's own connections tell of a peer."""
+"""What this node knows of a peer from its own connections."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,10 +13,10 @@ class Path(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contact:
-    """How lively the connection to a peer is, or was until it was lost. Seconds are monotonic."""
+    """The activity of the connection to a peer, until it was lost. Seconds are monotonic."""
 
     heard_s: float
-    """When the last packet came, of whatever kind."""
+    """When the last packet of any kind came."""
     lost_s: float | None = None
     """When the last connection was given up as dead; None while there is one."""
     path: Path | None = None

@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 WEAK_BELOW = 0.25
-"""The score from which a result is more than a guess. No cut is sharp: 26 of 30 questions that
-nothing answers find nothing better, but neither do 13 of 67 paraphrases whose answer is there."""
+"""A result with a lower score is no more than a guess. No threshold is sharp: 26 of 30 questions
+without an answer find nothing better, nor do 13 of 67 paraphrases that have one."""
 
 
 class Why(StrEnum):
-    """What a hit was found by."""
+    """How a hit was found."""
 
     WORDS = "words"
     MEANING = "meaning"
@@ -22,11 +22,11 @@ class Excerpt:
 
     text: str
     start: int
-    """Where in the whole text it begins, in characters."""
+    """The offset in the whole text at which the excerpt begins, in characters."""
     passage: tuple[int, int]
-    """Where in `text` the best passage is: from, to."""
+    """The position of the best passage in `text`: from, to."""
     marks: tuple[tuple[int, int], ...]
-    """Where in `text` the question's words are: from, to, in order."""
+    """The positions of the question's words in `text`: from, to, in order."""
     why: Why
 
 
@@ -35,24 +35,24 @@ class Match:
     """Why a search found something, and how the part of its text that is shown fits in."""
 
     score: float
-    """Relevance, from 0 to 1.5; of a skill, as votes weigh it. It means the same at every node."""
+    """Relevance, from 0 to 1.5; for a skill, weighted by votes. It means the same at every node."""
     why: Why
     age: str
-    """How long ago it was made, in words."""
+    """The item's age, in words."""
     offset: int
-    """Where in the whole text the shown part begins, in characters."""
+    """The offset in the whole text at which the shown part begins, in characters."""
     passage: tuple[int, int]
-    """Where in the shown part the best passage is: from, to."""
+    """The position of the best passage in the shown part: from, to."""
     marks: tuple[tuple[int, int], ...]
-    """Where in the shown part the question's words are: from, to, in order."""
+    """The positions of the question's words in the shown part: from, to, in order."""
 
     @property
     def weak(self) -> bool:
-        """Whether it may well have nothing to do with the question."""
+        """Whether the result may well have nothing to do with the question."""
         return self.score < WEAK_BELOW
 
     def cut(self, start: int, end: int) -> "Match":
-        """Return the same for a part of the shown part."""
+        """Return this match for a smaller part of the shown part."""
         marks = (_within(mark, start, end) for mark in self.marks)
         return replace(
             self,
@@ -63,9 +63,9 @@ class Match:
 
 
 def shorter(text: str, match: Match | None, chars: int) -> tuple[str, Match | None]:
-    """Return at most so many characters of a shown text: around its best passage, or the first.
+    """Return at most `chars` characters of a shown text: around its best passage, or the first.
 
-    They begin with a word.
+    The result begins with a whole word.
     """
     if len(text) <= chars:
         return text, match

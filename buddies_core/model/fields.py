@@ -1,7 +1,7 @@
-"""What callers may add to what they ask for: the same names in every client, tool and command.
+"""The optional fields of requests, with the same names in every client, tool and command.
 
-A field that is left out has the default that the daemon gives it. The fields of the socket's
-messages have these names, too, so that the client hands them on as they are.
+The daemon supplies the default of an omitted field. The fields of the socket's messages have the
+same names, so the client passes them on unchanged.
 """
 
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ from typing import TypedDict
 
 
 class MemoryFields(TypedDict, total=False):
-    """What a memory that is stored may have beside its room and its content."""
+    """The optional fields of a memory to be stored, besides its room and its content."""
 
     title: str
-    """The first line of the content if empty."""
+    """The title; if empty, the first line of the content is used."""
     kind: str
-    """One of `MemoryKind`; context if empty."""
+    """One of `MemoryKind`; if empty, context."""
     tags: Sequence[str]
-    """What it can be filtered by."""
+    """Tags by which it can be filtered."""
     references: Sequence[str]
     """Ids of memories that it builds on."""
     supersedes: str
@@ -24,39 +24,39 @@ class MemoryFields(TypedDict, total=False):
 
 
 class FilterFields(TypedDict, total=False):
-    """What a list or a search of memories may be limited to; None and empty are no limit."""
+    """The filters of a list or a search of memories; None and empty mean no limit."""
 
     room: str | None
     kind: str | None
     tags: Sequence[str]
-    """Any of them."""
+    """An item passes if it has any of these tags."""
     author: str | None
     agent: str | None
     since_ms: int | None
     include_superseded: bool
-    """Also memories that others have taken the place of."""
+    """Whether to include memories that were replaced by others."""
 
 
 class SkillFields(TypedDict, total=False):
-    """What a skill that is published may have beside its room, its title and its content."""
+    """The optional fields of a skill to be published, besides its room, title and content."""
 
     tags: Sequence[str]
     version: int
-    """0 is one more than the parent's, or 1 without one."""
+    """The version; 0 means one more than the parent's, or 1 without a parent."""
     parent_hash: str
     """The version that it improves; empty if none."""
 
 
 class TaskFields(TypedDict, total=False):
-    """What a task that is handed over may have beside its room, its description and its limit."""
+    """The optional fields of a delegated task, besides its room, its description and its limit."""
 
     peer: str
     """The only machine that may do it: a user name or an endpoint id."""
     agent: str
     """The only agents that may do it, by their name."""
     capability: str
-    """What an agent must be able to do."""
+    """The capability that an agent must have."""
     idempotency_key: str
-    """The same key from the same agent is the same task."""
+    """Repeating a key from the same agent refers to the same task."""
     parent_task_id: str
     """The task that it is a part of."""

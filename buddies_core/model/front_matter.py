@@ -1,10 +1,10 @@
-"""The YAML at the head of a SKILL.md: what is taken from an author's, and how ours is written.
+"""The YAML at the head of a SKILL.md: reads an author's, and writes ours.
 
     content := BOM? · "---" · YAML, a mapping · "---" · body
 
-Only the description is taken, as text. Nothing is constructed from the YAML but its nodes, so
-tags make no objects and aliases are not multiplied. Every client has a reader of its own, of YAML
-1.1 or 1.2, so what we write reads the same in both.
+Only the description is taken, as text. Only nodes are constructed from the YAML, so tags make no
+objects and aliases are not multiplied. Every client has a reader of its own, of YAML 1.1 or 1.2, so
+our YAML reads the same in both.
 """
 
 import re
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import yaml
 
 FRONT_CHARS_MAX = 8 * 1024
-"""A guess: descriptions have at most 1,024. More is not parsed; this takes 0.1 s at worst."""
+"""A guess: descriptions have at most 1,024. More is not parsed; this much takes 0.1 s at worst."""
 NAMES_SHOWN_MAX = 20
 SHOWN_CHARS_MAX = 300
 _BREAK = r"(?:\r\n|\r|\n)"
@@ -26,7 +26,7 @@ _TEXT_TAGS = frozenset(
 )
 _NULL_TAG = "tag:yaml.org,2002:null"
 _SAFE_PLAIN = re.compile(r"(?!(?:y|n|yes|no|on|off|true|false|null|e-?[0-9]+)\Z)[a-z][a-z0-9-]*")
-"""What all readers of YAML 1.1 and 1.2 take for text: to some, `y` is true and `e3` a number."""
+"""Words that all YAML 1.1 and 1.2 readers take as text; to some, `y` is true and `e3` a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +34,17 @@ class SkillText:
     """A skill's content, taken apart."""
 
     body: str
-    """All that is not front matter."""
+    """All of the content except the front matter."""
     description: str = ""
-    """The author's; empty if there is none."""
+    """The author's description; empty if there is none."""
     left_out: tuple[str, ...] = ()
-    """What else the front matter holds, for people to read."""
+    """The other fields of the front matter, for people to read."""
 
 
 def read_skill_text(content: str) -> SkillText:
     """Take a skill's content apart. Never raises, whatever the content.
 
-    Text between two rules that has no fields is not front matter, but a part of the body.
+    Text without fields between two rules is part of the body, not front matter.
     """
     found = _FRONT_MATTER.match(content)
     if found is None:
@@ -114,7 +114,7 @@ def _taken(root: yaml.MappingNode) -> tuple[str, tuple[str, ...]]:
     for key, value in root.value:
         name = key.value if isinstance(key, yaml.ScalarNode) else None
         if name == "name":
-            continue  # Its directory decides that.
+            continue  # The directory decides the name.
         if name == "description" and value.tag == _NULL_TAG:
             continue
         if name == "description" and description is None and value.tag in _TEXT_TAGS:
@@ -134,6 +134,6 @@ def _all_of(front: str, why: str) -> str:
 
 
 def _shown(text: str, chars_max: int = 60) -> str:
-    """Return text on one line, shortened, without characters that a terminal or JSON can't have."""
+    """Return text on one line, shortened, without characters that terminals or JSON can't show."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= chars_max else f"{line[:chars_max]}…"

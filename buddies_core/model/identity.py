@@ -1,4 +1,4 @@
-"""Who vouches for what was said."""
+"""The identities that vouch for messages."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,7 +13,7 @@ class GpgIdentity:
 
     @property
     def label(self) -> str:
-        """How the identity is written in policies and shown to people."""
+        """The form in which the identity is written in policies and shown to people."""
         return f"gpg:{self.key_id}"
 
 
@@ -25,7 +25,7 @@ class SshIdentity:
 
     @property
     def label(self) -> str:
-        """How the identity is written in policies and shown to people."""
+        """The form in which the identity is written in policies and shown to people."""
         return f"ssh:{self.public_key}"
 
 
@@ -34,7 +34,7 @@ SignerIdentity: TypeAlias = GpgIdentity | SshIdentity
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A signer's word that what an endpoint says is its own. Not verified by being one."""
+    """A signer's statement that it vouches for an endpoint. The value itself is not verified."""
 
     signer: SignerIdentity
     signed_at_ms: int
@@ -47,11 +47,11 @@ class Binding:
 
 
 class Verified(StrEnum):
-    """How the author of something is known."""
+    """How the author of an item is known."""
 
     SIGNER = "signer"
-    """A person's key vouches for the endpoint that said it."""
+    """A person's key vouches for the endpoint that sent it."""
     PEER = "peer"
     """The endpoint itself signed it."""
     UNVERIFIED = "unverified"
-    """It came without a trailer, from a 0.1.4 peer: anybody may have said it."""
+    """It came without a trailer, from a 0.1.4 peer: anybody may have sent it."""

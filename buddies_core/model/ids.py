@@ -1,4 +1,4 @@
-"""The names of things."""
+"""The types of ids and names."""
 
 import hashlib
 from typing import NewType
@@ -8,13 +8,13 @@ EndpointId = NewType("EndpointId", bytes)
 """32 bytes: a node's Ed25519 public key. Shown as 64 lower-case hex digits."""
 
 TopicId = NewType("TopicId", bytes)
-"""32 bytes: what the gossip layer knows of a room."""
+"""32 bytes: a room's identifier in the gossip layer."""
 
 RoomId = NewType("RoomId", bytes)
-"""32 bytes: what a room is by, whatever its name and its topic. Of an open room it is the topic."""
+"""32 bytes: a room's identity, independent of its name and topic. An open room's is its topic."""
 
 EpochId = NewType("EpochId", bytes)
-"""32 bytes: what an epoch of a private room is by. It tells neither its topic nor its secret."""
+"""32 bytes: identifies an epoch of a private room. It reveals neither its topic nor its secret."""
 
 MessageId = NewType("MessageId", bytes)
 """32 bytes: BLAKE3 of a broadcast's content."""
@@ -31,12 +31,12 @@ def topic_of(room: RoomName) -> TopicId:
 
 
 def open_room_id(room: RoomName) -> RoomId:
-    """Return what an open room of this name is by."""
+    """Return the id of the open room with this name."""
     return RoomId(topic_of(room))
 
 
 def endpoint_in(text: str) -> EndpointId | None:
-    """Return the endpoint whose id this is in hex; None if it is not one."""
+    """Return the endpoint with this id in hex; None if the text is not an id."""
     try:
         endpoint = bytes.fromhex(text)
     except ValueError:

@@ -1,16 +1,16 @@
-"""Items: what members of a room compare, to find out what the others have and they lack."""
+"""Items: the units that members of a room compare, to find out which ones each lacks."""
 
 from typing import NamedTuple
 
 ID_BYTES = 32
 AT_MS_MAX = (1 << 64) - 2
-"""The latest time of an item; one more stands for infinity."""
+"""The latest time of an item; this plus one stands for infinity."""
 
 
 class Item(NamedTuple):
-    """A proof by its time and its hash. Items are ordered by these, the time first.
+    """A proof's time and hash. Items are ordered by time, then by hash.
 
-    The time is the author's word. It sorts, and decides nothing else.
+    The time is the author's claim. It is used for sorting, and for nothing else.
     """
 
     at_ms: int
@@ -19,10 +19,10 @@ class Item(NamedTuple):
 
 
 class Bound(NamedTuple):
-    """A place between items: an item lies behind it unless it is smaller.
+    """A place between items: an item lies after it unless the item is smaller.
 
-    A prefix of an id means that prefix with zero bytes behind it. To compare an item with a shorter
-    prefix gives what a comparison with the zero bytes would give.
+    A prefix of an id means that prefix followed by zero bytes. Comparing an item with a shorter
+    prefix gives the same result as comparing it with the zero bytes.
     """
 
     at_ms: int
@@ -32,4 +32,4 @@ class Bound(NamedTuple):
 BEGIN = Bound(0)
 """No item lies before it."""
 END = Bound(AT_MS_MAX + 1)
-"""No item lies behind it."""
+"""No item lies after it."""

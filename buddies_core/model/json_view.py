@@ -1,8 +1,8 @@
-"""What agents and people get as JSON: MCP's structured content and the CLI's `--json` are these.
+"""The JSON that agents and people get as MCP's structured content and the CLI's `--json`.
 
-`json_of` shows any value of the model, each field under its own name; FIELDS says which fields are
-shown otherwise. The keys of buddies 0.1.4 keep their names and meanings; the others are ours. Times
-end in their unit, save for 0.1.4's `timestamp`, which is in Unix seconds.
+`json_of` shows any value of the model, each field under its own name; FIELDS lists the fields that
+are shown differently. The keys of buddies 0.1.4 keep their names and meanings; the others are ours.
+Names of times end in their unit, except 0.1.4's `timestamp`, which is in Unix seconds.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,16 +42,16 @@ JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, J
 JsonObject: TypeAlias = dict[str, JsonValue]
 
 MATCHES_MAX = 8
-"""Words of a question that are shown with what a search found, each once."""
+"""The most words of a question that are shown with a search result, each once."""
 
 Show: TypeAlias = Callable[[Any, str], JsonObject]
-"""From a value and the name of one of its fields, the keys that stand for this field."""
+"""Takes a value and the name of one of its fields, and returns the keys for this field."""
 
 
 def json_of(value: object) -> JsonObject:
-    """Return a dataclass as an object: a key for each field, in their order, or what FIELDS says.
+    """Return a dataclass as an object: a key for each field, in order, or as FIELDS says.
 
-    Ids are texts, bytes are hex digits, and a dataclass in a field is an object, too.
+    Ids are texts, bytes are hex digits, and a dataclass in a field is an object too.
     """
     shown: JsonObject = {}
     for name, key, show in _PLANS.get(type(value)) or _plan(type(value)):
@@ -64,7 +64,7 @@ def json_of(value: object) -> JsonObject:
 
 
 _PLANS: dict[type, tuple[tuple[str, str, Show | None], ...]] = {}
-"""Of each kind of value that was shown: name, key and way of each field."""
+"""For each kind of value shown so far: the name, the key and the `Show` of each field."""
 
 
 def _plan(kind: Any) -> tuple[tuple[str, str, Show | None], ...]:
@@ -96,7 +96,7 @@ def _json(it: Any) -> JsonValue:
             return json_of(it)
 
 
-# How a field is shown otherwise than under its name
+# Other ways to show a field than under its name
 
 
 def _left_out(_value: object, _name: str) -> JsonObject:
@@ -104,18 +104,18 @@ def _left_out(_value: object, _name: str) -> JsonObject:
 
 
 def _in_place(value: object, name: str) -> JsonObject:
-    """Return the keys of what is in a field, as if they were the value's own."""
+    """Return the keys of a field's value, as if they were the outer value's own."""
     return json_of(getattr(value, name))
 
 
 def _if_known(value: object, name: str) -> JsonObject:
-    """Return nothing for what is None, empty or false."""
+    """Return no key if the field is None, empty or false."""
     it = getattr(value, name)
     return {} if it is None or it is False or it in ("", ()) else {name: _json(it)}
 
 
 def _or_none(key: str = "") -> Show:
-    """Return what shows an empty text as null."""
+    """Return a `Show` that gives an empty text as null."""
     return lambda value, name: {key or name: getattr(value, name) or None}
 
 
@@ -133,12 +133,12 @@ EVERYWHERE: Mapping[str, str | Show] = {
     "created_at_s": "timestamp",
     "signed_by": _or_none(),
 }
-"""The fields that are shown otherwise in all values."""
+"""The fields that are shown differently in all values."""
 
 FIELDS: Mapping[type, Mapping[str, str | Show]] = {
     # Rooms
     JoinReport: {"members": lambda it, _: {"members": list(agent_rows(it.members))}},
-    # As in 0.1.4 one row an agent; a member without agents has one row, with an empty `agent`.
+    # As in 0.1.4, one row per agent; a member without agents has one row, with an empty `agent`.
     RoomStatus: {
         "members": lambda it, _: {
             "members": it.members_total or len(it.members),
@@ -208,7 +208,7 @@ FIELDS: Mapping[type, Mapping[str, str | Show]] = {
     DaemonStatus: {"info": _in_place, "relay": _or_none(), "counters": _as_map},
     DiskUse: {"rooms": _used, "authors": _used},
 }
-"""How the fields of a kind of value are shown: under another key, or as a function says."""
+"""How the fields of a kind of value are shown: under another key, or by a function."""
 
 
 def _result(task: TaskView) -> JsonObject:
@@ -221,36 +221,36 @@ def _result(task: TaskView) -> JsonObject:
             return {}
 
 
-# Answers that are more than one value, or parts of one
+# Answers that combine several values, or show parts of one
 
 
 def leave_json(report: LeaveReport) -> JsonObject:
-    """Return what leave_room answers; `node_left` is false while others keep the machine there."""
+    """Return leave_room's answer; `node_left` is false while other agents keep the node there."""
     return {"left": True, **json_of(report)}
 
 
 def notify_json(report: NotifyReport) -> JsonObject:
-    """Return what notify_peers answers."""
+    """Return notify_peers' answer."""
     return {"notified": True, **json_of(report)}
 
 
 def vote_json(report: VoteReport) -> JsonObject:
-    """Return what vote_skill answers; `counted` is false where the room's policy ignores it."""
+    """Return vote_skill's answer; `counted` is false if the room's policy ignores the vote."""
     return {"voted": True, **json_of(report)}
 
 
 def restored_json(view: RevocationView) -> JsonObject:
-    """Return what is shown again."""
+    """Return the counts of items that are shown again."""
     return {"identity": view.revocation.label, "shown_again": json_of(view.hidden)}
 
 
 def forgotten_json(id: str, titles: Sequence[str], *, undo: bool = False) -> JsonObject:
-    """Return what forget_memory answers."""
+    """Return forget_memory's answer."""
     return {"id": id, "forgotten": not undo, "titles": list(titles)}
 
 
 def whoami_json(info: DaemonInfo) -> JsonObject:
-    """Return what `buddies-cli whoami` answers."""
+    """Return the answer of `buddies-cli whoami`."""
     shown = json_of(info)
     keys = ("user", "endpoint_id", "signer", "local_identity", "signer_problem")
     return {key: shown[key] for key in keys}
@@ -290,7 +290,7 @@ def _way_json(member: Member) -> JsonObject:
 
 
 def match_json(text: str, match: Match | None) -> JsonObject:
-    """Return why a search found what this text is a part of; `weak` is there only if it is."""
+    """Return why a search found the item of this text; `weak` is present only if true."""
     if match is None:
         return {}
     words: dict[str, JsonValue] = {}
@@ -307,7 +307,7 @@ def match_json(text: str, match: Match | None) -> JsonObject:
 
 
 def links_json(links: Sequence[Link]) -> JsonObject:
-    """Return the linked memories by what they are to this one."""
+    """Return the linked memories, grouped by their relation to this one."""
     return {
         relation.value: [
             {"id": str(it.id), "title": it.title, "author_name": it.author_name}

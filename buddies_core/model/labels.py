@@ -1,4 +1,4 @@
-"""What a filter asks for as strings that an index can look up. Pure.
+"""Turns filters into strings that an index can look up. Pure.
 
 An item has a label for its room, its kind, its agent, each tag and each name of its author. A
 filter asks for groups of labels; an item passes if it has one of each group.
@@ -39,7 +39,7 @@ def groups_of(
     author: str | None = None,
     agent: str | None = None,
 ) -> tuple[tuple[str, ...], ...]:
-    """Return the groups that ask for all of these, and for any of the tags; None asks nothing."""
+    """Return the groups that require all of these, and any of the tags; None requires nothing."""
     groups = (
         () if room is None else (f"room:{room}",),
         () if kind is None else (f"kind:{kind}",),

@@ -1,4 +1,4 @@
-"""Memories: what an agent wants the team to know."""
+"""Memories: facts that an agent shares with the team."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -16,12 +16,12 @@ TAGS_MAX = 32
 TAG_BYTES_MAX = 64
 REFERENCES_MAX = 32
 REASON_BYTES_MAX = 512
-"""Why a memory was deleted."""
+"""The longest reason for deleting a memory."""
 SNIPPET_CHARS_MAX = 1000
-"""What lists and searches show of a content; `get_memory` reads the rest."""
+"""How much of a content lists and searches show; `get_memory` reads the rest."""
 
 MemoryKey = NewType("MemoryKey", bytes)
-"""What a memory is stored under: see `verified_key` and `unverified_key`."""
+"""The key that a memory is stored under: see `verified_key` and `unverified_key`."""
 
 
 class MemoryKind(StrEnum):
@@ -52,26 +52,26 @@ class MemoryEntry:
 
 @dataclass(frozen=True, slots=True)
 class MemoryRef:
-    """A memory as a caller names it."""
+    """A caller's reference to a memory."""
 
     id: MemoryId
     author: str = ""
-    """The beginning of its author's id in hex, where several have this id; empty if not needed."""
+    """The beginning of its author's id in hex, where several memories share this id; else empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """What the whole content is, where a message carries only its beginning."""
+    """The hash and size of the whole content, where a message carries only its beginning."""
 
     sha256: bytes
-    """Of the content as UTF-8."""
+    """SHA-256 of the content as UTF-8."""
     size: int
     """In bytes of UTF-8."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kept:
-    """The entry, and what is known of its origin."""
+    """The entry, and its origin as far as it is known."""
 
     key: MemoryKey
     entry: MemoryEntry
@@ -79,30 +79,30 @@ class _Kept:
     agent: str
     verified: Verified
     whole: Whole | None
-    """What the author's message announced; None where the message carried everything."""
+    """The content that the author's message announced; None where it carried everything."""
     proof: bytes
     """The author's bytes as received, P2PMessage ‖ trailer; copies are admitted by these."""
     received_at_ms: int
     signed_by: str = ""
-    """The label of the key that signed the message itself, where a 0.1.4 peer's did."""
+    """The label of the key that signed the message itself, where a 0.1.4 peer signed it."""
 
     @property
     def room(self) -> RoomName:
-        """Where it was said."""
+        """The room in which it was sent."""
         return self.entry.room
 
     @property
     def at_s(self) -> int:
-        """When it was made, as it is shown and sorted.
+        """When it was made, for display and sorting.
 
-        That is its author's word, but no later than when it came here: a clock that is ahead puts
-        nothing in front of what comes after it.
+        This is its author's time, but no later than its arrival here: a clock that is ahead can't
+        put a memory in front of later ones.
         """
         return min(self.entry.created_at_s, self.received_at_ms // 1000)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What a filter can ask of it."""
+        """The labels by which filters can select it."""
         return labels_of(
             room=self.entry.room,
             kind=self.entry.kind,
@@ -114,7 +114,7 @@ class _Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory(_Kept):
-    """A memory with all of its content that is here."""
+    """A memory with as much of its content as is here."""
 
     @property
     def size(self) -> int:
@@ -127,7 +127,7 @@ class Memory(_Kept):
         return self.whole is not None and self.size < self.whole.size
 
     def head(self) -> "MemoryHead":
-        """Return what lists and searches show of it."""
+        """Return the part of it that lists and searches show."""
         return MemoryHead(
             key=self.key,
             entry=replace(self.entry, content=self.entry.content[:SNIPPET_CHARS_MAX]),
@@ -146,7 +146,7 @@ class Memory(_Kept):
 class MemoryHead(_Kept):
     """A memory with the first `SNIPPET_CHARS_MAX` characters of its content.
 
-    To read a content of 1 MiB takes milliseconds, and lists show many memories.
+    Reading a content of 1 MiB takes milliseconds, and lists show many memories.
     """
 
     size: int
@@ -160,7 +160,7 @@ class MemoryHead(_Kept):
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlace:
-    """A memory's place in a list that goes by time; other memories that come change nothing."""
+    """A memory's place in a list ordered by time; it stays the same when other memories arrive."""
 
     at_s: int
     key: MemoryKey
@@ -168,25 +168,25 @@ class MemoryPlace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryFilter:
-    """What a list or a search is limited to; None and empty mean no limit."""
+    """The limits of a list or a search; None and empty mean no limit."""
 
     room: RoomName | None = None
     kind: MemoryKind | None = None
     tags: tuple[str, ...] = ()
-    """Any of them."""
+    """An item passes if it has any of these tags."""
     author: str | None = None
     """An endpoint id in hex or a display name, compared without case."""
     agent: str | None = None
     """The agent's name, compared without case."""
     since_ms: int | None = None
     include_superseded: bool = False
-    """Also memories that others have taken the place of; `admits` does not look at it."""
+    """Whether to include memories that were replaced by others; `admits` ignores this."""
     oldest_first: bool = False
-    """The order of a list; a search has its own."""
+    """Whether a list begins with the oldest; a search has its own order."""
 
     @property
     def groups(self) -> tuple[tuple[str, ...], ...]:
-        """The groups of labels of which a memory must have one each."""
+        """The groups of labels; a memory must have one label of each."""
         return groups_of(
             room=self.room, kind=self.kind, tags=self.tags, author=self.author, agent=self.agent
         )
@@ -205,13 +205,13 @@ def verified_key(author: EndpointId, id: MemoryId) -> MemoryKey:
 
 
 def author_of_key(key: MemoryKey) -> EndpointId:
-    """Return the author that `verified_key` was made of."""
+    """Return the author from whom `verified_key` made this key."""
     assert key[:1] == b"v", "nobody is known to be the author of an unverified one"
     return EndpointId(key[1:33])
 
 
 def id_of_key(key: MemoryKey) -> MemoryId:
-    """Return the id that `verified_key` was made of."""
+    """Return the id from which `verified_key` made this key."""
     assert is_verified_key(key), "the key of an unverified memory does not tell its id"
     return MemoryId(UUID(bytes=key[-16:]))
 
@@ -222,7 +222,7 @@ def unverified_key(encoded_entry: bytes) -> MemoryKey:
 
 
 def is_verified_key(key: bytes) -> bool:
-    """Return whether these bytes are a key as `verified_key` makes it."""
+    """Return whether these bytes are a key made by `verified_key`."""
     return key[:1] == b"v" and len(key) == 1 + 32 + 16
 
 
@@ -232,7 +232,7 @@ def is_memory_key(key: bytes) -> bool:
 
 
 def proven_key(memory: "Memory | MemoryHead") -> MemoryKey | None:
-    """Return the key of the memory, or of the one that it is an unproven copy of by what it says.
+    """Return the key of the memory, or of the original that an unproven copy claims to be of.
 
     None if it names no endpoint as its author.
     """
@@ -243,10 +243,10 @@ def proven_key(memory: "Memory | MemoryHead") -> MemoryKey | None:
 
 
 def prevails(new: Memory | MemoryHead, kept: Memory | MemoryHead) -> bool:
-    """Whether `new` replaces `kept`, which has the same key. Every node decides alike.
+    """Return whether `new` replaces `kept`, which has the same key. Every node decides alike.
 
-    The same memory with more of its content prevails; of two different ones the smaller SHA-256 of
-    the author's bytes does. A 0.1.4 memory whose message was signed prevails over one without.
+    The same memory with more of its content prevails; of two different ones, the one with the
+    smaller SHA-256 of the author's bytes. A signed 0.1.4 memory prevails over an unsigned one.
     """
     if new.proof == kept.proof:
         return kept.truncated and not new.truncated
@@ -256,11 +256,11 @@ def prevails(new: Memory | MemoryHead, kept: Memory | MemoryHead) -> bool:
 
 
 def succeeding(new: Memory, kept: Memory) -> Memory:
-    """Return `new` as it is kept in place of `kept`: with the time when it first came.
+    """Return `new` as it is kept in place of `kept`: with the time of its first arrival.
 
-    Only of the same words, vouched for by the same, that is the time of those which are replaced:
-    who comes by a key could otherwise put words of today under an old memory's id, or a signature
-    of today under old words, and they would pass for old ones.
+    It inherits the time of `kept` only if both have the same words and the same signer. Otherwise
+    anyone who obtains a key could put new words under an old memory's id, or a new signature under
+    old words, and they would pass as old.
     """
     same = same_words(new, kept) and new.signed_by == kept.signed_by
     earlier_ms = min(new.received_at_ms, kept.received_at_ms)
@@ -268,5 +268,5 @@ def succeeding(new: Memory, kept: Memory) -> Memory:
 
 
 def same_words(one: Memory, other: Memory) -> bool:
-    """Whether two memories are one and the same, of which a part of the content may be missing."""
+    """Return whether two memories are the same, although some of the content may be missing."""
     return one.proof == other.proof or (one.entry, one.whole) == (other.entry, other.whole)

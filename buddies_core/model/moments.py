@@ -1,4 +1,4 @@
-"""Points in time as agents and people write them."""
+"""Points in time, in the forms that agents and people write."""
 
 import re
 from datetime import UTC, datetime
@@ -19,14 +19,14 @@ _AGES = (
     ("hour", 3600, 1),
     ("minute", 60, 1),
 )
-"""Each with the least number of it that is told: 13 days, not 1 week."""
+"""Each unit with the least number of it that is shown: 13 days, not 1 week."""
 _SPAN_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-# Fewer digits are ISO's: 20260131 is a day. Nine digits of seconds reach back to 1973.
+# Fewer digits are an ISO date: 20260131 is a day. Nine digits of seconds reach back to 1973.
 _UNIX_SECONDS = re.compile(r"\d{9,11}", re.ASCII)
 
 
 def age(at_s: float, now_s: float) -> str:
-    """Return in words how long ago a moment was: 3 weeks ago; what is to come is just now."""
+    """Return in words how long ago a moment was: 3 weeks ago; the future counts as just now."""
     seconds = int(now_s - at_s)
     for unit, unit_s, least in _AGES:
         if seconds >= least * unit_s:
@@ -36,12 +36,12 @@ def age(at_s: float, now_s: float) -> str:
 
 
 def iso(at_s: float) -> str:
-    """Return a moment as ISO 8601 has it, to the second, in UTC."""
+    """Return a moment in ISO 8601 form, to the second, in UTC."""
     return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def moment_ms(text: str, now_ms: int) -> int:
-    """Return the Unix milliseconds that `text` names in one of FORMS; never before 1970.
+    """Return the moment in `text`, in one of FORMS, as Unix milliseconds; never before 1970.
 
     Raises:
         InvalidInput: it has none of these forms.

@@ -1,6 +1,6 @@
-"""Whom this machine hears in a room. Pure.
+"""Policies: whose messages this machine accepts in a room. Pure.
 
-A policy is a machine's own: it decides what this one takes in, and nothing of what others do.
+Each machine has its own policies: they decide what it accepts, and do not affect other machines.
 """
 
 from dataclasses import dataclass, replace
@@ -9,17 +9,17 @@ from buddies_core.model.identity import SignerIdentity
 from buddies_core.model.ids import EndpointId, RoomName
 
 IDENTITIES_MAX = 256
-"""In one whitelist."""
+"""The most identities on one whitelist."""
 MEMBERS_SHOWN_MAX = 64
-"""Of those whom a change shuts out or lets in; the others are counted."""
+"""The most members shown that a change shuts out or lets in; any more are only counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Whose messages are let in. As in 0.1.4, a whitelist wants a signature of itself."""
+    """The signers whose messages are accepted. As in 0.1.4, a whitelist implies signatures."""
 
     whitelist: tuple[SignerIdentity, ...] = ()
-    """In the form of `identity.labels.canonical`, each once; empty where anybody may sign."""
+    """In the form of `identity.labels.canonical`, each once; empty if anybody may sign."""
     require_signed: bool = False
 
     @property
@@ -28,19 +28,19 @@ class Policy:
         return not self.whitelist and not self.require_signed
 
     def allows(self, signer: SignerIdentity | None) -> bool:
-        """Return whether what this signer vouches for is let in; None for nobody's."""
+        """Return whether messages that this signer vouches for are accepted; None is no signer."""
         if self.whitelist:
             return signer in self.whitelist
         return signer is not None or not self.require_signed
 
     def with_identity(self, identity: SignerIdentity) -> "Policy":
-        """Return the policy that lets in this signer too; the same one if it is on the list."""
+        """Return the policy with this signer added; unchanged if it is already on the list."""
         if identity in self.whitelist:
             return self
         return replace(self, whitelist=(*self.whitelist, identity))
 
     def without_identity(self, identity: SignerIdentity) -> "Policy":
-        """Return the policy with this signer off the list."""
+        """Return the policy with this signer removed from the list."""
         return replace(self, whitelist=tuple(it for it in self.whitelist if it != identity))
 
 
@@ -51,9 +51,9 @@ class PolicyView:
     room: RoomName
     require_signed: bool
     identities: tuple[str, ...]
-    """Labels of those on the whitelist."""
+    """Labels of the identities on the whitelist."""
     left_out: int = 0
-    """Identities on the whitelist that are not in this view, which did not hold them all."""
+    """How many identities on the whitelist did not fit into this view."""
     next_cursor: str | None = None
     """Gives the rest of the whitelist; None at its end."""
     local_identity: str
@@ -64,7 +64,7 @@ class PolicyView:
 
     @property
     def meaning(self) -> str:
-        """Whom it lets in, in a sentence."""
+        """A sentence that says whose messages are accepted."""
         if total := len(self.identities) + self.left_out:
             if total == 1:
                 return "Only what the one identity on the whitelist signs is heard."
@@ -78,7 +78,7 @@ class PolicyView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AffectedMember:
-    """A member, present or not, whom a change of policy concerns."""
+    """A member, present or not, that a change of policy affects."""
 
     name: str
     endpoint: EndpointId
@@ -90,12 +90,12 @@ class AffectedMember:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyReport:
-    """What a change of policy does."""
+    """The effects of a change of policy."""
 
     view: PolicyView
     shut_out: tuple[AffectedMember, ...]
-    """Known members that are not heard under it, at most 64, those present first."""
+    """Known members that it shuts out, at most 64, those present first."""
     shut_out_total: int
     admitted: tuple[AffectedMember, ...]
-    """Known members that were not heard before, at most 64."""
+    """Known members that were shut out before, at most 64."""
     admitted_total: int

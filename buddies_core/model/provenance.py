@@ -1,8 +1,8 @@
-"""Where the entries of a table came from, and which of them goes when the table is full.
+"""The origin of a table's entries, and which of them is evicted when the table is full.
 
-Anyone can make keys, and sign with each of them, for nothing. So no table that peers can fill may
-be bounded by its size alone: a stranger would fill it and push out everybody else. Each entry knows
-how far it is trusted and which neighbor brought it in; a neighbor may bring in only so many.
+Anyone can make keys, and sign with each of them, at no cost. So no table that peers can fill may
+be bounded by its size alone: a stranger could fill it and push out all other entries. Each entry
+records its trust and the neighbor that brought it in; the number per neighbor is limited.
 """
 
 from collections import OrderedDict
@@ -19,44 +19,44 @@ class Source(IntEnum):
     """How a node came to know something about a peer; the least trusted first."""
 
     HEARD = 0
-    """Another peer says so."""
+    """Another peer has said it."""
     SIGNED = 1
-    """The peer itself says so: it has signed it, or said it over a connection of its own."""
+    """The peer itself has said it, signed or over a connection of its own."""
     DIALLED = 2
-    """This node has reached the peer by it, or was told to by its user."""
+    """This node has reached the peer this way, or its user gave it."""
 
 
 class Trust(IntEnum):
-    """How far the author of something is known in a room; the least first.
+    """How well the author of an item is known in a room; the least first.
 
-    It decides who makes way for whom, not what is true: what somebody signed is theirs in any case.
+    It decides which entries are evicted, not what is true: a signature holds in any case.
     """
 
     STRANGER = 0
-    """A key that nothing is known of. Anybody can make any number of them."""
+    """An unknown key. Anybody can make any number of them."""
     MEMBER = 1
-    """It is present in the room, or this node remembers it as a member."""
+    """The author is present in the room, or this node remembers it as a member."""
     VOUCHED = 2
-    """A person's key vouches for it."""
+    """A person's key vouches for the author."""
     NAMED = 3
     """A policy of this machine names that person; or it is this machine itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where something came from that is kept on disk."""
+    """The origin of an item that is kept on disk."""
 
     rank: int = 0
-    """Such as a `Trust`: the higher, the later it goes."""
+    """A rank such as a `Trust`: the higher, the later the item is evicted."""
     neighbor: EndpointId | None = None
-    """Who brought it in; None if nobody did, or that is not known any more."""
+    """The neighbor that brought it in; None if none did, or it is no longer known."""
 
 
 class Provenance(Generic[KeyT]):
     """The keys of one table, each with its rank and with the neighbor that brought it in.
 
-    It only decides; the table itself is its owner's. A rank is any number: the higher, the later
-    the entry goes.
+    It only decides; the owner keeps the table itself. A rank is any number: the higher, the later
+    the entry is evicted.
     """
 
     def __init__(self, entries_max: int, per_neighbor_max: int) -> None:
@@ -64,7 +64,7 @@ class Provenance(Generic[KeyT]):
         self._per_neighbor_max = per_neighbor_max
         self._ranks: dict[KeyT, int] = {}
         self._neighbors: dict[KeyT, EndpointId] = {}
-        # Oldest first, as are those of each neighbor.
+        # Oldest first, both here and for each neighbor.
         self._of_rank: dict[int, OrderedDict[KeyT, None]] = {}
         self._of_neighbor: dict[EndpointId, dict[KeyT, None]] = {}
 
@@ -76,11 +76,11 @@ class Provenance(Generic[KeyT]):
         return self._ranks.get(key)
 
     def admit(self, key: KeyT, rank: int, neighbor: EndpointId | None = None) -> tuple[KeyT, ...]:
-        """Take in an entry, or that it came again; return those that have to go for it.
+        """Add an entry, or note that it came again; return the entries to be evicted for it.
 
-        The new entry is among them if everything that could go for it is trusted more. An entry
-        keeps the highest rank it ever had, and counts for the neighbor that first brought it in;
-        with no neighbor it counts for nobody.
+        The new entry is among them if all entries that could make way for it are trusted more. An
+        entry keeps its highest rank so far, and counts for the neighbor that first brought it in;
+        without a neighbor it counts for none.
         """
         if key in self._ranks:
             self._put(key, max(rank, self._ranks[key]))
@@ -102,12 +102,12 @@ class Provenance(Generic[KeyT]):
         return tuple(gone)
 
     def has_room_for(self, neighbor: EndpointId) -> bool:
-        """Return whether one more entry of this neighbor makes none other go."""
+        """Return whether one more entry of this neighbor would evict no other."""
         brought = self._of_neighbor.get(neighbor, {})
         return len(brought) < self._per_neighbor_max and len(self._ranks) < self._entries_max
 
     def forget(self, key: KeyT) -> None:
-        """Take note that an entry is gone; again is fine."""
+        """Note that an entry is gone; calling again does nothing."""
         rank = self._ranks.pop(key, None)
         if rank is None:
             return

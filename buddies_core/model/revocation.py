@@ -1,8 +1,8 @@
 """Identities whose memories, skills and votes this machine does not show. Pure.
 
-An item belongs to every identity that stands behind it: the endpoint that said it, the signer that
-is bound to this endpoint now, and the key whose signature it carries itself. Where it is unverified
-its claims count as well: to hide what falsely names somebody takes nothing from them.
+An item belongs to each identity behind it: the endpoint that sent it, the signer now bound to this
+endpoint, and the key whose signature the item itself carries. If it is unverified, its claims count
+as well: hiding an item that falsely names an identity does that identity no harm.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -16,26 +16,26 @@ from buddies_core.model.memory import Memory, MemoryHead
 from buddies_core.model.skill import Skill, SkillHead, Vote
 
 Item: TypeAlias = Memory | MemoryHead | Skill | SkillHead | Vote
-"""What somebody said and this machine keeps."""
+"""An item by any author that this machine keeps."""
 
 PEER_SCHEME = "peer"
-"""Of the label of an endpoint: `peer:` and its id in hex."""
+"""The scheme of an endpoint's label: `peer:` and its id in hex."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revocation:
-    """An identity that is not to be believed any more, here."""
+    """An identity that this machine no longer believes."""
 
     label: str
     """`ssh:…` or `gpg:…` as `identity.labels` writes it, or `peer:<endpoint id in hex>`."""
     since_ms: int
-    """What came to this machine for the first time then or later is hidden."""
+    """Items that first came to this machine then or later are hidden."""
     revoked_at_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemCounts:
-    """How many of each there are."""
+    """The number of items of each kind."""
 
     memories: int = 0
     skills: int = 0
@@ -43,36 +43,36 @@ class ItemCounts:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The number of items of all kinds."""
         return self.memories + self.skills + self.votes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevocationView:
-    """A revocation, and what there is of the identity on this machine."""
+    """A revocation, and the identity's items on this machine."""
 
     revocation: Revocation
     hidden: ItemCounts
-    """What it hides; of one that was undone, what is shown again."""
+    """The items that it hides; after undoing it, those that are shown again."""
     shown: ItemCounts
-    """What else there is of the identity: it came earlier, and is shown as before."""
+    """The identity's other items, which came earlier and are shown as before."""
     is_own: bool
     """Whether the identity is this machine's."""
 
 
 def peer_label(endpoint: EndpointId) -> str:
-    """Return how an endpoint is written where a signer could stand as well."""
+    """Return an endpoint's label, for places where a signer's label may also appear."""
     return f"{PEER_SCHEME}:{endpoint.hex()}"
 
 
 def labels_of(
     item: Item, signer_of: Callable[[EndpointId], SignerIdentity | None]
 ) -> Iterable[str]:
-    """Yield the label of each identity that the item belongs to; one may come twice.
+    """Yield the label of each identity that the item belongs to; a label may come twice.
 
     Args:
-        item: What was said.
-        signer_of: Returns whose key vouches for an endpoint now.
+        item: The item.
+        signer_of: Returns the signer that vouches for an endpoint now.
     """
     author, signed_by = _said_by(item)
     if signed_by:
@@ -88,11 +88,11 @@ def labels_of(
 def hiding(
     revocations: Mapping[str, Revocation], labels: Iterable[str], received_at_ms: int
 ) -> Revocation | None:
-    """Return the revocation that hides what these identities said, if one does.
+    """Return the revocation that hides an item of these identities, if one does.
 
     Args:
-        revocations: All there are, by label.
-        labels: Of the identities that the item belongs to.
+        revocations: All revocations, by label.
+        labels: Labels of the identities that the item belongs to.
         received_at_ms: When the item first came to this machine.
     """
     found = (revocations[label] for label in labels if label in revocations)
@@ -100,7 +100,7 @@ def hiding(
 
 
 def why_hidden(what: str, revocation: Revocation) -> str:
-    """Return what is told to who asks for something by its name, and what to do."""
+    """Return the text for a caller that asks for a hidden item, with what to do about it."""
     since = datetime.fromtimestamp(revocation.since_ms / 1000, tz=UTC)
     return (
         f"{what} is hidden on this machine: {revocation.label} is revoked, and what came from it "
@@ -110,7 +110,7 @@ def why_hidden(what: str, revocation: Revocation) -> str:
 
 
 def _said_by(item: Item) -> tuple[str, str]:
-    """Return the endpoint that it names as its author, and the label of who signed it itself."""
+    """Return the endpoint that the item names as its author, and the label of its own signer."""
     match item:
         case Memory() | MemoryHead():
             return item.entry.author, item.signed_by

@@ -1,4 +1,4 @@
-"""Rooms as users see them: who is there, and how one got in."""
+"""Rooms as users see them: their members, and how members join."""
 
 import unicodedata
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ STATUS_BYTES_MAX = 1024
 
 
 def typed_room(text: str) -> RoomName:
-    """Return the name that a typed or pasted text means.
+    """Return the room name that a typed or pasted text means.
 
-    In NFC, as the same name typed on another system must be the same room, and without the white
-    space and the invisible characters around it.
+    The name is in NFC, so that it means the same room on every system, and has no white space or
+    invisible characters around it.
     """
     return RoomName(unicodedata.normalize("NFC", trimmed(text)))
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What brings somebody into an open room: its name, its topic and some who are in it."""
+    """A ticket to an open room: the room's name, its topic and some of its members."""
 
     room: RoomName
     topic: TopicId
@@ -43,21 +43,21 @@ class Member:
     agents: tuple[AgentPresence, ...] = ()
     is_self: bool = False
     speaks_direct: bool = True
-    """False for a 0.1.4 peer, which knows the gossip protocol alone."""
+    """False for a 0.1.4 peer, which knows only the gossip protocol."""
     heard_at_ms: int = 0
     verified: Verified = Verified.UNVERIFIED
     signed_by: str = ""
     """The label of the signer that vouches for it."""
     silent_since_ms: int = 0
-    """Since when nothing has come from it, though it is present; 0 while it is heard."""
+    """When a present member was last heard, if it has fallen silent; 0 while it is heard."""
     path: Path | None = None
-    """How packets get to it; None without a connection of this node to it."""
+    """The way that packets take to it; None if this node has no connection to it."""
     round_trip_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AwayMember:
-    """A member that was in a room, and is not now."""
+    """A member that was present in a room, and is not now."""
 
     endpoint: EndpointId
     name: str
@@ -65,13 +65,13 @@ class AwayMember:
 
 
 class KeptHistory(StrEnum):
-    """What this machine fetches of what was said in a room while it was not there."""
+    """Which messages this machine fetches that were sent in a room while it was away."""
 
     ALL = "all"
     SINCE_JOIN = "since-join"
-    """What was said since it joined the room."""
+    """Messages sent since it joined the room."""
     NONE = "none"
-    """Nothing; it gives others what it has."""
+    """None; it still gives its own items to other members."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,15 +80,15 @@ class CatchingUp:
 
     room: RoomName
     name: str
-    """The member's."""
+    """The name of the member."""
     received: int
     expected: int
-    """As far as is known by now."""
+    """The number of items to fetch, as far as is known by now."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemberPlace:
-    """A place in a list of members: behind so many of one member's agents."""
+    """A place in a list of members: after a given number of one member's agents."""
 
     is_self: bool
     name: str
@@ -97,7 +97,7 @@ class MemberPlace:
 
     @property
     def order(self) -> tuple[bool, str, bytes]:
-        """What members are sorted by: this node first, then by name."""
+        """The sort key of members: this node first, then by name."""
         return not self.is_self, self.name.casefold(), self.endpoint
 
 
@@ -108,19 +108,19 @@ class RoomStatus:
     room: RoomName
     private: bool = False
     topic: TopicId
-    """Of an open room; empty of a private one, as nobody but its members is to know it."""
+    """The topic of an open room; empty for a private one, as only its members may know it."""
     joined_at_ms: int
     neighbors: int
     members: tuple[Member, ...]
     members_total: int = 0
-    """How many there are in all, where a cursor says that these are not all of them."""
+    """The number of all members, where a cursor shows that the list is incomplete."""
     warnings: tuple[str, ...] = ()
     history: KeptHistory = KeptHistory.ALL
     catching_up: tuple[CatchingUp, ...] = ()
     next_cursor: str | None = None
     """Gives the rest of the members; None at their end."""
     away: tuple[AwayMember, ...] = ()
-    """Those that were here last, the latest first; none behind a cursor."""
+    """Members that were here recently, the latest first; empty after a cursor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ class RoomList:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BroadcastAnswer:
-    """What a 0.1.4 member broadcast in a room when it was asked; or, in `silence`, why it did not.
+    """A 0.1.4 member's broadcast in answer to a question; or, in `silence`, why there is none.
 
     Each copy is as 0.1.4 would have broadcast it, so that it is admitted by the same rules.
     """
@@ -148,7 +148,7 @@ class BroadcastAnswer:
 
 @dataclass(frozen=True, slots=True)
 class DialAttempt:
-    """One peer that a join tried, and what came of it in words."""
+    """One peer that a join tried, and the outcome in words."""
 
     endpoint: EndpointId
     reached: bool
@@ -157,13 +157,13 @@ class DialAttempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JoinReport:
-    """What a join gives."""
+    """The result of a join."""
 
     room: RoomName
     ticket: str
     endpoint: EndpointId
     private: bool = False
-    """The ticket is empty then: each invite is made by itself."""
+    """If true, the ticket is empty: each invite is made separately."""
     already_joined: bool
     members: tuple[Member, ...]
     tried: tuple[DialAttempt, ...]
@@ -174,7 +174,7 @@ class JoinReport:
 
 @dataclass(frozen=True, slots=True)
 class TicketReport:
-    """What brings others into a room."""
+    """A ticket or an invite that brings others into a room."""
 
     room: RoomName
     ticket: str
@@ -192,22 +192,22 @@ class NamedPeer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RotateReport:
-    """What became of a private room's new secret."""
+    """How far a private room's new secret has been distributed."""
 
     room: RoomName
     epoch: int
     removed: tuple[NamedPeer, ...]
     told: tuple[NamedPeer, ...]
-    """Who has it already."""
+    """Members that have it already."""
     waiting: tuple[NamedPeer, ...]
-    """Who is away, and is handed it by the first member it meets."""
+    """Members that are away; the first member they meet hands it to them."""
     brought: tuple[NamedPeer, ...] = ()
-    """Who stays, though the removed have brought them in."""
+    """Members that stay, although removed members brought them in."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaveReport:
-    """What a leave did: the node may stay because of other agents."""
+    """The result of a leave: the node may stay because of other agents."""
 
     room: RoomName
     node_left: bool
@@ -216,7 +216,7 @@ class LeaveReport:
 
 @dataclass(frozen=True, slots=True)
 class NotifyReport:
-    """How many members a status went to, as far as this node knows."""
+    """The number of members that a status went to, as far as this node knows."""
 
     room: RoomName
     text: str

@@ -15,7 +15,7 @@ VERSION_MAX = (1 << 32) - 1
 _HASH = re.compile(rf"[0-9a-f]{{{HASH_HEX_CHARS}}}")
 
 SkillKey = NewType("SkillKey", bytes)
-"""What a skill is stored under: `hash:32 ‖ room`. A room knows one content once."""
+"""The key of a stored skill: `hash:32 ‖ room`. A room has each content only once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class SkillEntry:
 
 @dataclass(frozen=True, slots=True)
 class RankedSkill:
-    """A skill and what the answering peer thinks its rank is."""
+    """A skill, and its rank according to the answering peer."""
 
     entry: SkillEntry
     rank: int
@@ -45,7 +45,7 @@ class RankedSkill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kept:
-    """The entry, and what is known of its origin."""
+    """The entry, and its origin as far as it is known."""
 
     key: SkillKey
     entry: SkillEntry
@@ -53,26 +53,26 @@ class _Kept:
     author_name: str
     agent: str
     verified: Verified
-    """SIGNER where the entry's own signature is right, whoever handed it on."""
+    """SIGNER if the entry's own signature is right, no matter which peer handed it on."""
     whole: Whole | None
-    """What the author's message announced; None where the message carried everything."""
+    """The content that the author's message announced; None where it carried everything."""
     proof: bytes
     """The author's bytes as received, P2PMessage ‖ trailer."""
     received_at_ms: int
 
     @property
     def room(self) -> RoomName:
-        """Where it was said."""
+        """The room in which it was sent."""
         return self.entry.room
 
     @property
     def at_s(self) -> int:
-        """When it was made, as it is shown: by its author's word, but no later than it came."""
+        """When it was made, for display: its author's time, but no later than its arrival."""
         return min(self.entry.created_at_s, self.received_at_ms // 1000)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What a filter can ask of it."""
+        """The labels by which filters can select it."""
         return labels_of(
             room=self.entry.room,
             tags=self.entry.tags,
@@ -83,7 +83,7 @@ class _Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skill(_Kept):
-    """A skill with all of its content that is here."""
+    """A skill with as much of its content as is here."""
 
     @property
     def size(self) -> int:
@@ -92,11 +92,11 @@ class Skill(_Kept):
 
     @property
     def truncated(self) -> bool:
-        """Whether it is an announcement: its content is not all there, its hash only claimed."""
+        """Whether it is an announcement: its content is incomplete, its hash only claimed."""
         return self.whole is not None and self.size < self.whole.size
 
     def head(self) -> "SkillHead":
-        """Return what lists, searches and lines of versions show of it."""
+        """Return the part of it that lists, searches and lines of versions show."""
         return SkillHead(
             key=self.key,
             entry=replace(self.entry, content=self.entry.content[:SNIPPET_CHARS_MAX]),
@@ -114,7 +114,7 @@ class Skill(_Kept):
 class SkillHead(_Kept):
     """A skill with the first `SNIPPET_CHARS_MAX` characters of its content.
 
-    To read a content of 1 MiB takes milliseconds, and lists show many skills.
+    Reading a content of 1 MiB takes milliseconds, and lists show many skills.
     """
 
     size: int
@@ -122,17 +122,17 @@ class SkillHead(_Kept):
 
     @property
     def truncated(self) -> bool:
-        """Whether its content is not all there."""
+        """Whether its content is incomplete."""
         return self.whole is not None and self.size < self.whole.size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vote:
-    """What one voter thinks of one skill."""
+    """One voter's vote on one skill."""
 
     skill: SkillKey
     voter: str
-    """The voting endpoint's id in hex; what a 0.1.4 peer claims, where it is unverified."""
+    """The voting endpoint's id in hex; if unverified, the name that a 0.1.4 peer claims."""
     verified: Verified
     score: int
     """−1 or +1."""
@@ -144,22 +144,22 @@ class Vote:
 
 
 def is_hash(value: str) -> bool:
-    """Whether this can be a skill's hash: 64 lower-case hex digits."""
+    """Return whether this can be a skill's hash: 64 lower-case hex digits."""
     return _HASH.fullmatch(value) is not None
 
 
 def skill_key(hash: str, room: RoomName) -> SkillKey:
-    """Return what a skill is stored under; the hash is well-formed."""
+    """Return the key that a skill is stored under; the hash must be well-formed."""
     return SkillKey(bytes.fromhex(hash) + room.encode())
 
 
 def hash_of_key(key: SkillKey) -> str:
-    """Return the hash in hex that `skill_key` was made of."""
+    """Return the hash in hex from which `skill_key` made this key."""
     return key[:32].hex()
 
 
 def room_of_key(key: SkillKey) -> RoomName:
-    """Return the room that `skill_key` was made of."""
+    """Return the room from which `skill_key` made this key."""
     return RoomName(key[32:].decode())
 
 
@@ -167,18 +167,18 @@ _TRUST = {Verified.UNVERIFIED: 0, Verified.PEER: 1, Verified.SIGNER: 2}
 
 
 def prevails(new: Skill | SkillHead, kept: Skill | SkillHead) -> bool:
-    """Whether `new` replaces `kept`, which has the same content in the same room.
+    """Return whether `new` replaces `kept`, which has the same content in the same room.
 
-    Only a better verified one does: an unsigned copy never replaces a signed one, and of two that
-    are equally good the first stays, so that nobody takes over another's skill.
+    Only a better verified copy does: an unsigned one never replaces a signed one; of two equally
+    good ones the first stays, so that nobody can take over another's skill.
     """
     return _TRUST[new.verified] > _TRUST[kept.verified]
 
 
 def succeeding(new: Skill, kept: Skill) -> Skill:
-    """Return `new` as it is kept in place of `kept`: with the time when it first came.
+    """Return `new` as it is kept in place of `kept`: with the time of its first arrival.
 
-    Not that of a copy with another author or signature: these are newer than the content.
+    A copy with another author or signature does not inherit it: those are newer than the content.
     """
     same = (new.entry.author, new.entry.signature) == (kept.entry.author, kept.entry.signature)
     earlier_ms = min(new.received_at_ms, kept.received_at_ms)

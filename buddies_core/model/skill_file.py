@@ -33,7 +33,7 @@ _COMMAND = re.compile(r"!`[^`]+`")
 
 
 class SkillHost(StrEnum):
-    """Whose skill directory it is."""
+    """The owner of a skill directory."""
 
     CLAUDE = "claude"
     CODEX = "codex"
@@ -58,33 +58,33 @@ class InstalledSkill:
     signed_by: str
     room: str
     file_sha256: str
-    """Of SKILL.md as it was written, in hex."""
+    """SHA-256 of SKILL.md as it was written, in hex."""
     installed_at_ms: int
 
     @property
     def publisher(self) -> Publisher:
-        """Whose it was when it was installed."""
+        """The publisher at the time of installation."""
         endpoint = self.author if self.verified is Verified.PEER else ""
         return Publisher(signer=self.signed_by, endpoint=endpoint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstallPlan:
-    """What installing would do; nothing is done yet."""
+    """The changes that installing would make; nothing is done yet."""
 
     host: SkillHost
     name: str
     path: str
-    """Of the SKILL.md."""
+    """The path of the SKILL.md."""
     skill: SkillView
     text: str
-    """What the file will hold."""
+    """The text that the file will hold."""
     diff: str
-    """What that changes in the file; empty if nothing."""
+    """The changes to the file; empty if there are none."""
     warnings: tuple[str, ...]
     replaces: InstalledSkill | None
     confirm: str
-    """Stands for all of this: whoever has it has seen the plan, or one that is the same."""
+    """A token for this plan: a caller that has it has seen this plan, or an identical one."""
 
 
 def skill_name(skill: SkillView) -> str:
@@ -98,7 +98,7 @@ def checked_name(name: str) -> str:
     """Return the name that a caller gave.
 
     Raises:
-        InvalidInput: it is no name of a skill.
+        InvalidInput: it is not a valid name of a skill.
     """
     if len(name) > NAME_CHARS_MAX or not _NAME.fullmatch(name):
         raise InvalidInput(
@@ -120,7 +120,7 @@ def skill_md(skill: SkillView, name: str) -> str:
 
 
 def warnings(skill: SkillView) -> tuple[str, ...]:
-    """Return what somebody should know before they let an agent read this skill."""
+    """Return warnings for people to read before they let an agent read this skill."""
     from buddies_core.model.front_matter import read_skill_text
 
     found = []
@@ -149,12 +149,12 @@ def warnings(skill: SkillView) -> tuple[str, ...]:
 
 
 def sha256_hex(text: str) -> str:
-    """Return what names this text in a lock file."""
+    """Return the hash that identifies this text in a lock file."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def plan_json(plan: InstallPlan, *, installed: bool) -> JsonObject:
-    """Return what install_skill answers, before and after."""
+    """Return install_skill's answer, before or after the installation."""
     skill = plan.skill
     shown: JsonObject = {
         "installed": installed,
@@ -198,7 +198,7 @@ def installed_json(host: SkillHost, skill: InstalledSkill, path: str) -> JsonObj
 
 
 def _description(skill: SkillView, text: SkillText) -> str:
-    """Return what tells an agent when to read on: the author's words if there are any."""
+    """Return the text that tells an agent when to read on: the author's own if there is one."""
     if _line(text.description):
         return text.description
     lines = (_line(line) for line in text.body.splitlines() if not line.lstrip().startswith("#"))
@@ -208,7 +208,7 @@ def _description(skill: SkillView, text: SkillText) -> str:
 
 
 def _changes(description: str) -> list[str]:
-    """Return what the author's description loses on its way into the file."""
+    """Return the changes that the author's description undergoes on its way into the file."""
     lost = []
     if "<" in description or ">" in description:
         lost.append("< and >, which could look like a tag")
@@ -220,7 +220,7 @@ def _changes(description: str) -> list[str]:
 
 
 def _line(text: str) -> str:
-    """Return text as one line of characters that can be seen, without what looks like a tag."""
+    """Return text as one line of visible characters, without anything that looks like a tag."""
     spaced = "".join(" " if char.isspace() else char for char in text if char not in "<>")
     seen = (char for char in without_unseen(spaced) if unicodedata.category(char)[0] != "C")
     return " ".join("".join(seen).split())

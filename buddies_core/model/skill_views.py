@@ -1,4 +1,4 @@
-"""What the daemon answers about skills: as shown, with votes, in their line of versions."""
+"""The daemon's answers about skills: their display form, votes and lines of versions."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -11,14 +11,14 @@ from buddies_core.model.views import Searched
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Votes, by what they say."""
+    """The numbers of votes for and against."""
 
     up: int = 0
     down: int = 0
 
     @property
     def rank(self) -> int:
-        """What the votes amount to."""
+        """The net result of the votes."""
         return self.up - self.down
 
 
@@ -43,28 +43,28 @@ class SkillView:
     truncated: bool
     """Whether `content` is less than all of it; get_skill reads the rest."""
     size: int
-    """Of the whole content, in bytes of UTF-8."""
+    """The size of the whole content, in bytes of UTF-8."""
     votes: Tally
-    """Of those who count: one each, the newest."""
+    """The votes that count: the newest of each voter."""
     uncounted: Tally
-    """Of voters that are not verified, not known here, or that the room's policy does not admit."""
+    """Votes by voters that are unverified, unknown here, or not admitted by the room's policy."""
     your_score: int | None = None
-    """What this machine has voted."""
+    """The vote of this machine."""
     match: Match | None = None
     """Why a search found it; None if none has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publisher:
-    """Who has published a skill, as far as that is known; nothing is if both are empty."""
+    """The publisher of a skill, as far as it is known; unknown if both fields are empty."""
 
     signer: str = ""
     """The label of the key that vouches for it, by a signature in it or for its endpoint."""
     endpoint: str = ""
-    """Who has said it itself, by its trailer; not who is only named as the author."""
+    """The endpoint that sent it itself, by its trailer; not one merely named as the author."""
 
     def is_same_as(self, other: "Publisher") -> bool:
-        """Whether the same signer, or else the same endpoint, is known of both."""
+        """Return whether both are known to have the same signer, or else the same endpoint."""
         same_signer = bool(self.signer) and self.signer == other.signer
         return same_signer or (bool(self.endpoint) and self.endpoint == other.endpoint)
 
@@ -82,19 +82,19 @@ class SkillVersion:
     verified: Verified
     signed_by: str
     by_endpoint: bool
-    """Whether the author has said it itself, by its trailer; else it is only named."""
+    """Whether the author itself sent it, by its trailer; else the author is only named."""
     created_at_s: int
     rank: int
 
     @property
     def publisher(self) -> Publisher:
-        """Who has published it."""
+        """The publisher of this version."""
         return Publisher(signer=self.signed_by, endpoint=self.author if self.by_endpoint else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SkillPage:
-    """A skill with a page of its content, and the versions it is one of."""
+    """A skill with a page of its content, and its line of versions."""
 
     skill: SkillView
     offset: int
@@ -109,9 +109,9 @@ class SkillPage:
     Empty in a page that is not the first.
     """
     chain_left_out: int = 0
-    """Versions that did not fit into the answer, those furthest from this one."""
+    """How many versions, the furthest from this one, did not fit into the answer."""
     diff: str | None
-    """What it changes in its parent, as a unified diff.
+    """Its changes to its parent, as a unified diff.
 
     None where the parent is not known here, and in a page that is not the first.
     """
@@ -129,12 +129,12 @@ class SkillList:
 
 
 SkillSearchResult: TypeAlias = Searched[SkillView]
-"""What a search for skills found."""
+"""The result of a search for skills."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VoteReport:
-    """What became of a vote."""
+    """The outcome of a vote."""
 
     hash: str
     score: int
@@ -146,14 +146,14 @@ class VoteReport:
 def newest_of_publisher(
     chain: tuple[SkillVersion, ...], hash: str, known: Publisher
 ) -> SkillVersion | None:
-    """Return the newest version that the publisher of this one has made of it; itself if none.
+    """Return the newest version of a skill by the same publisher; the skill itself if none.
 
-    Anybody may publish a successor of anything, so those of others are not followed. None if the
-    chain does not hold it.
+    Anybody may publish a successor of anything, so other publishers' successors are not followed.
+    None if the chain does not hold the skill.
 
     Args:
-        chain: The versions there are, parents first.
-        hash: Of the one that is to be brought up to date.
+        chain: The known versions, parents first.
+        hash: The hash of the version to update.
         known: Whose it was when it came. Anybody may sign a copy of it, which is kept in its place
             if it had no signature, and whoever does is not followed either.
     """

@@ -1,4 +1,4 @@
-"""Tasks: work handed to another agent, and what comes back."""
+"""Tasks: work handed to another agent, and its result."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,16 +11,16 @@ DESCRIPTION_BYTES_MAX = 64 << 10
 OUTPUT_BYTES_MAX = 1 << 20
 PROGRESS_BYTES_MAX = 4 << 10
 REASON_BYTES_MAX = 500
-"""Of why a task was canceled or rejected."""
+"""The longest reason for canceling or rejecting a task."""
 NAME_BYTES_MAX = 64
 """The longest name of an agent, a user or a capability."""
 HOPS_MAX = 4
-"""A task may be handed on so often; beyond that it goes in circles more likely than not."""
+"""How often a task may be handed on; beyond that it is probably being passed in a cycle."""
 ATTEMPTS_MAX = 3
 TIMEOUT_S_MAX = 7 * 86_400.0
-"""Of the overall deadline: results are kept as long."""
+"""The longest overall deadline: results are kept as long."""
 WAIT_S_MAX = 50.0
-"""As long as any call to the daemon may wait; many MCP clients give up after 60 s."""
+"""The longest that any call to the daemon may wait; many MCP clients give up after 60 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class TaskSucceeded:
 
 @dataclass(frozen=True, slots=True)
 class TaskFailed:
-    """Why there is no output."""
+    """The reason why there is no output."""
 
     message: str
 
@@ -52,7 +52,7 @@ def result_with(result: TaskResult | None, text: str) -> TaskResult | None:
 
 
 class TaskState(StrEnum):
-    """Where a task is. The names are A2A's where they coincide; `expired` is ours."""
+    """The state of a task. The names are A2A's where they coincide; `expired` is ours."""
 
     SUBMITTED = "submitted"
     """Nobody works on it: it is offered."""
@@ -66,13 +66,13 @@ class TaskState(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether nothing changes it any more."""
+        """Whether this state is final."""
         return self not in (TaskState.SUBMITTED, TaskState.WORKING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskTarget:
-    """Who may do it; with nothing given, anybody in the room."""
+    """The agents that may do a task; if nothing is given, any in the room."""
 
     peer: EndpointId | None = None
     agent: str = ""
@@ -84,13 +84,13 @@ class TaskLimits:
     """How long a task may take, each in seconds on the requester's monotonic clock."""
 
     start_s: float = 600.0
-    """Until somebody begins."""
+    """From the request until an agent begins."""
     finish_s: float = 3600.0
     """From the first beginning to the end."""
     silence_s: float = 600.0
-    """Between two signs of progress, while somebody works on it."""
+    """Between two signs of progress, while an agent works on it."""
     overall_s: float | None = None
-    """From the request to the end; where given it stands for the first two."""
+    """From the request to the end; if given, it replaces the first two."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,17 +106,17 @@ class TaskOrder:
     target: TaskTarget
     limits: TaskLimits
     retryable: bool
-    """Whether it may be begun again when who worked on it is lost."""
+    """Whether to offer the task again if the worker disappears."""
     trace_id: TaskId
-    """Of the first task in a chain of tasks that led to this one."""
+    """The id of the first task in the chain of tasks that led to this one."""
     path: tuple[str, ...]
-    """The agents it came through, the first one first, each as `endpoint id in hex/agent name`."""
+    """The agents that handed it on, in order, each as `endpoint id in hex/agent name`."""
     created_at_ms: int
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class TaskPlace:
-    """A task's place in a list that goes by time; other tasks that come change nothing."""
+    """A task's place in a list ordered by time; it stays the same when other tasks arrive."""
 
     created_at_ms: int
     id: TaskId
@@ -124,7 +124,7 @@ class TaskPlace:
 
 @dataclass(frozen=True, slots=True)
 class TextPage:
-    """Which part of a text is shown, in characters."""
+    """The part of a text that is shown, in characters."""
 
     offset: int
     total: int
@@ -132,7 +132,7 @@ class TextPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskView:
-    """A task as it is shown, to who asked for it and to who works on it."""
+    """A task as it is shown to its requester and to its worker."""
 
     id: TaskId
     room: RoomName
@@ -154,21 +154,21 @@ class TaskView:
     late_results: int
     """Results that came when they no longer counted; they are kept, not used."""
     left_s: float | None
-    """Until its nearest limit; None where it has none or is over."""
+    """Seconds until its nearest limit; None if it has none or is over."""
     created_at_ms: int
     description_page: TextPage | None = None
-    """Which part of the description this is; None for all of it."""
+    """The part of the description that is shown; None for all of it."""
     result_page: TextPage | None = None
-    """Which part of the output or of the error's text this is; None for all of it."""
+    """The part of the output or of the error's text that is shown; None for all of it."""
     result: TaskResult | None
     warning: str = ""
-    """Why nobody can do it now, while it waits for somebody who can."""
+    """While the task waits: why no agent can do it now."""
     already_yours: bool = False
-    """Whether an earlier poll of this agent, or of one of its name, returned it as claimed."""
+    """Whether an earlier poll by this agent, or one of the same name, returned it as claimed."""
 
     @property
     def place(self) -> TaskPlace:
-        """Where it stands in lists."""
+        """The task's place in lists."""
         return TaskPlace(self.created_at_ms, self.id)
 
     @property
@@ -183,13 +183,13 @@ class TaskView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who asks this machine's daemon for something about tasks."""
+    """The agent or person that asks this machine's daemon about tasks."""
 
     agent_id: UUID | None
-    """Of an attached agent; None for a person at a terminal."""
+    """The id of an attached agent; None for a person at a terminal."""
     agent: str
     user: str
-    """Whose agent it is, or who the person is; empty for the node's own user."""
+    """The person, or the agent's user; empty for the node's own user."""
     capabilities: tuple[str, ...] = ()
 
 
@@ -202,7 +202,7 @@ class TaskList:
 
     tasks: tuple[TaskView, ...]
     waiting: int
-    """Tasks that the caller could claim now, whatever the list was limited to."""
+    """How many tasks the caller could claim now, regardless of the list's limits."""
     next_cursor: str | None = None
     """Gives the rest of the list; None at its end."""
 
@@ -212,16 +212,16 @@ VerdictWord: TypeAlias = Literal["accepted", "late", "sending"]
 
 @dataclass(frozen=True, slots=True)
 class SubmitVerdict:
-    """What the requester made of a result."""
+    """The requester's verdict on a result."""
 
     verdict: VerdictWord
-    """`sending`: the requester can't be reached now; it will be told."""
+    """`sending` means that the requester can't be reached now; it will be told later."""
     text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboxTask:
-    """A task that waits, as far as a notification tells of it."""
+    """A waiting task, as described in a notification."""
 
     id: TaskId
     room: RoomName
@@ -233,9 +233,9 @@ class InboxTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboxChange:
-    """What waits for an agent has changed."""
+    """A change in the tasks that wait for an agent."""
 
     waiting: int
-    """Tasks that the agent could claim now."""
+    """How many tasks the agent could claim now."""
     newest: InboxTask | None = None
-    """The task that has just come; None if the number fell, or nothing new is known."""
+    """The task that has just come; None if the number fell, or no new task is known."""

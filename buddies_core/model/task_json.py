@@ -1,4 +1,4 @@
-"""What the tools for tasks answer beyond the task itself; see `json_view`."""
+"""The answers of the task tools, beyond the task itself; see `json_view`."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,12 +15,12 @@ from buddies_core.model.task import (
 
 
 def settled_json(task: TaskView) -> JsonObject:
-    """Return what an agent that has just changed a task needs to know of it: no text of others."""
+    """Return the answer for an agent that has just changed a task: no text by other agents."""
     return {"task_id": str(task.id), "room": task.room, "state": task.state.value}
 
 
 def outcome_json(task: TaskView) -> JsonObject:
-    """Return what delegate_task and wait_task answer: a page of the result, or how things are.
+    """Return the answer of delegate_task and wait_task: a page of the result, or the status.
 
     `status` is completed, error or pending; for an error `state` says which and `error` why.
     """
@@ -33,7 +33,7 @@ def outcome_json(task: TaskView) -> JsonObject:
 
 
 def description_json(task: TaskView) -> JsonObject:
-    """Return what wait_task answers when it is asked for a page of the description."""
+    """Return wait_task's answer to a request for a page of the description."""
     shown = json_of(replace(task, result=None)) | {"status": _status(task.state)}
     return shown | _page_json(task.description, task.description_page)
 
@@ -73,7 +73,7 @@ _ENDINGS = {
 
 
 def claimed_json(tasks: Sequence[TaskView]) -> JsonObject:
-    """Return what poll_pending_tasks answers.
+    """Return poll_pending_tasks' answer.
 
     A description that is cut has the keys of a page; wait_task reads the rest of it.
     """
@@ -87,7 +87,7 @@ def claimed_json(tasks: Sequence[TaskView]) -> JsonObject:
 
 
 def submitted_json(task_id: str, verdict: SubmitVerdict) -> JsonObject:
-    """Return what submit_task_result answers; `submitted` is false for a result that is late."""
+    """Return submit_task_result's answer; `submitted` is false for a late result."""
     return {
         "submitted": verdict.verdict != "late",
         "task_id": task_id,

@@ -1,23 +1,23 @@
-"""What one text changes in another, as a unified diff. Pure."""
+"""The difference between two texts, as a unified diff. Pure."""
 
 from collections import Counter
 from difflib import unified_diff
 
 LINES_MAX = 1000
-"""How long either text may be: difflib's worst case is cubic, and a peer may have written both."""
+"""The most lines of either text: difflib's worst case is cubic, and peers may write both."""
 CHARS_MAX = 10_000
-"""Of a diff that is one part of an answer: hosts cut results of some 50,000 characters."""
+"""The longest diff within an answer: hosts cut results of some 50,000 characters."""
 
 
 def text_diff(old: str, new: str, old_name: str, new_name: str, chars_max: int = CHARS_MAX) -> str:
     """Return a unified diff, empty if nothing changes.
 
-    What is too long to compare or to show is summed up in a last line.
+    A last line sums up anything too long to compare or to show.
     """
     if old == new:
         return ""
     old_lines, new_lines = old.splitlines(), new.splitlines()
-    if not old_lines or not new_lines:  # Nothing is to be compared.
+    if not old_lines or not new_lines:  # There is nothing to compare.
         lines = [f"--- {old_name}", f"+++ {new_name}"]
         lines += [f"-{line}" for line in old_lines] + [f"+{line}" for line in new_lines]
         return _cut(lines, chars_max)

@@ -1,4 +1,4 @@
-"""What exports, imports, backups and checks of the store say of themselves."""
+"""The reports of exports, imports, backups and checks of the store."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ class Exported:
 
     lines: tuple[bytes, ...]
     damaged: tuple[str, ...]
-    """What could not be read, by name."""
+    """The names of records that could not be read."""
     done: int
     total: int
 
@@ -19,17 +19,17 @@ class Refused:
     """A line that was not taken in."""
 
     line: int
-    """By its place among those of the call, from 0."""
+    """The line's index among the lines of the call, from 0."""
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """What became of the lines of an import."""
+    """The outcome of an import."""
 
     imported: int
     known: int
-    """Those that were here already, or are worth less than what is here."""
+    """How many lines were here already, or are outranked by what is here."""
     refused: tuple[Refused, ...]
 
 
@@ -44,8 +44,8 @@ class BackedUp:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """How far a check of the store is, and what it has found since it last said so."""
+    """The progress of a check of the store, and its findings since the last report."""
 
     done: int
     damaged: tuple[str, ...]
-    """By name, each with what is wrong with it."""
+    """The damaged records by name, each with its fault."""

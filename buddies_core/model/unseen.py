@@ -1,8 +1,8 @@
-"""Find characters that people don't see and agents read. Pure.
+"""Finds characters that people can't see but agents read. Pure.
 
 Instructions can hide in them: letters of the tags block, bytes as variation selectors, text that
-bidirectional controls show in another order. What a script or an emoji needs is let through, but
-only where it needs it.
+bidirectional controls show in another order. Characters that a script or an emoji needs are let
+through, but only where it needs them.
 """
 
 import re
@@ -13,7 +13,7 @@ from itertools import islice
 
 KINDS_SHOWN_MAX = 5
 COUNTED_MAX = 1000
-"""Only so many are looked at; a text that has them needs no exact figure."""
+"""The most such characters counted; a text with that many needs no exact figure."""
 # Not these: ASCII, and the letters and signs that long texts of other languages are full of.
 _SUSPECTS = re.compile(
     "[^\\x20-\\x7e\\t\\n\\r\u00c0-\u024f\u0400-\u0481\u2010-\u2027\u3001-\u3029\u3041-\u3096"
@@ -46,7 +46,7 @@ class Unseen:
     char: str
     line: int
     column: int
-    """Both count from 1."""
+    """The line and the column both count from 1."""
 
     @property
     def name(self) -> str:
@@ -59,7 +59,7 @@ class Unseen:
 
 
 def find_unseen(text: str) -> Iterator[Unseen]:
-    """Give the characters of a text that can't be seen, in order."""
+    """Yield the characters of a text that can't be seen, in order."""
     line, line_start, counted = 1, 0, 0
     for match in _SUSPECTS.finditer(text):
         at = match.start()
@@ -128,7 +128,7 @@ def _is_unseen(text: str, at: int) -> bool:
 
 
 def _is_emoji(char: str) -> bool:
-    """Whether a style or a joiner may follow; Python knows no more than that it is a symbol."""
+    """Return whether a style or a joiner may follow; Python only knows that it is a symbol."""
     if not char:
         return False
     if char in _EMOJI_AMONG_OTHERS or _EMOJI.match(char):
@@ -137,7 +137,7 @@ def _is_emoji(char: str) -> bool:
 
 
 def _needs_joiner(before: str, after: str) -> bool:
-    """Whether the script writes one here: after a virama, or between cursive letters (RFC 5892)."""
+    """Return whether the script needs a joiner: after a virama or in cursive script (RFC 5892)."""
     if not before or not after:
         return False
     if unicodedata.combining(before) == _VIRAMA:

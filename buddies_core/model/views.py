@@ -1,4 +1,4 @@
-"""What the daemon answers to agents and people: memories as shown, search results, its state."""
+"""The daemon's answers to agents and people: memories as shown, search results, its state."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,17 +15,17 @@ ViewT = TypeVar("ViewT")
 
 
 LINKS_MAX = 10
-"""So many memories of each relation are shown with one."""
+"""The most linked memories shown for each relation."""
 
 
 class Relation(StrEnum):
-    """What another memory is to one."""
+    """The relation of another memory to this one."""
 
     SUPERSEDES = "supersedes"
     """It was replaced by this one, or by one that this one has replaced."""
     SUPERSEDED_BY = "superseded_by"
     PROPOSED_FOR = "proposed_for"
-    """This one is proposed in its place, by somebody who may not replace it."""
+    """This one is proposed in its place, by an author that may not replace it."""
     PROPOSALS = "proposals"
     REFERS_TO = "refers_to"
     REFERRED_BY = "referred_by"
@@ -33,12 +33,12 @@ class Relation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Another memory that one has to do with."""
+    """Another memory that is linked with this one."""
 
     relation: Relation
     id: MemoryId
     title: str = ""
-    """The beginning of it; empty if that memory is not on this machine."""
+    """The beginning of its title; empty if that memory is not on this machine."""
     author_name: str = ""
 
 
@@ -63,17 +63,17 @@ class MemoryView:
     truncated: bool
     """Whether `content` is less than all of it; get_memory reads the rest."""
     size: int
-    """Of the whole content, in bytes of UTF-8."""
+    """The size of the whole content, in bytes of UTF-8."""
     supersedes: tuple[MemoryId, ...] = ()
     superseded_by: tuple[MemoryId, ...] = ()
     proposals: tuple[MemoryId, ...] = ()
-    """What others propose in its place."""
+    """Memories that others propose in its place."""
     proposed_for: tuple[MemoryId, ...] = ()
     told: int | None = field(default=None, compare=False)
-    """Members that were there to hear it when it was stored; None where it was not stored now."""
+    """How many members were present when it was stored; None if it was not stored just now."""
     held_by: int | None = field(default=None, compare=False)
-    """Members that are known to have it; None where that was not asked. Neither is a part of the
-    memory: it is equal to itself at another moment."""
+    """How many members are known to have it; None if that was not asked. Neither count is part of
+    the memory, which stays equal to itself when they change."""
     match: Match | None = None
     """Why a search found it; None if none has."""
 
@@ -84,7 +84,7 @@ class MemoryPage:
 
     memory: MemoryView
     links: tuple[Link, ...] = ()
-    """The memories that it has to do with."""
+    """The memories that it is linked with."""
     offset: int
     """Where the page begins, in characters of the content."""
     next_offset: int | None
@@ -95,7 +95,7 @@ class MemoryPage:
 
 @dataclass(frozen=True, slots=True)
 class DeletedMemory:
-    """A memory that was deleted, as its caller is told."""
+    """A deleted memory, as reported to the caller."""
 
     id: MemoryId
     room: RoomName
@@ -134,25 +134,25 @@ class PeerSilence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Searched(Generic[ViewT]):
-    """What a search found, best first, and who was asked."""
+    """The results of a search, best first, and the members that were asked."""
 
     results: tuple[ViewT, ...]
     left_out: int = 0
-    """Results that were found and did not fit into the answer, the least relevant ones."""
+    """How many results, the least relevant ones, did not fit into the answer."""
     answered: tuple[PeerAnswer, ...]
     unanswered: tuple[PeerSilence, ...]
     method: str
-    """`hybrid`, or `lexical` where the model was not there in time."""
+    """`hybrid`, or `lexical` if the model was not ready in time."""
     notes: tuple[str, ...] = ()
 
 
 SearchResult: TypeAlias = Searched[MemoryView]
-"""What a search for memories found."""
+"""The result of a search for memories."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonInfo:
-    """What a daemon says of itself in the handshake."""
+    """A daemon's information about itself in the handshake."""
 
     version: str
     protocol: int
@@ -160,18 +160,18 @@ class DaemonInfo:
     user: str
     endpoint: EndpointId
     signer: str = "none"
-    """Which kind of key vouches for what this machine says: git, gpg, ssh, generated or none."""
+    """The kind of key that vouches for this machine: git, gpg, ssh, generated or none."""
     identity: str = ""
     """The label of that key; empty if there is none."""
     signer_problem: str = ""
-    """Why a key that is configured can't work, and the way out."""
+    """Why a configured key can't work, and how to fix it."""
     legacy: bool = True
     """Whether it talks with peers of buddies 0.1.4."""
     network: str
     relay_url: str
     data_dir: str
     agents: int = field(default=0, compare=False)
-    """How many agents were attached when it said so."""
+    """How many agents were attached at the handshake."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +195,7 @@ class Used:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskUse:
-    """What may be used of the disk by each room and each author, and what is, the largest first."""
+    """The disk space that each room and author may use, and does use, the largest first."""
 
     room_quota: int = 0
     author_quota: int = 0
@@ -222,6 +222,6 @@ class DaemonStatus:
     """The state of the embedding model in words."""
     disk: DiskUse = DiskUse()
     counters: tuple[tuple[str, int], ...]
-    """What was dropped, by reason, and other counts; sorted by name."""
+    """Counts of dropped items, by reason, and other counts; sorted by name."""
     warnings: tuple[str, ...]
     catching_up: tuple[CatchingUp, ...] = ()
