@@ -1,4 +1,4 @@
-"""Where amendments lie, forgotten memories, and what refers to a memory; see `keys`.
+"""The keys of amendments, forgotten memories, and references to a memory; see `keys`.
 
     amendment  := "M" · item:32                          → AmendmentRecord
     deletion   := "D" · MemoryKey                        → item:32 · sequence:u64be · room
@@ -35,12 +35,12 @@ def amendment(item: bytes) -> bytes:
 
 
 def deletion(key: MemoryKey) -> bytes:
-    """Return where it lies that a memory is deleted."""
+    """Return the key of a memory's deletion."""
     return DELETIONS + key
 
 
 def encode_deletion(item: bytes, sequence: int, room: RoomName) -> bytes:
-    """Return what lies there."""
+    """Return the value stored under `deletion`."""
     return item + _SEQUENCE.pack(sequence) + room.encode()
 
 
@@ -52,7 +52,7 @@ def decode_deletion(data: bytes) -> tuple[bytes, int, RoomName]:
 
 
 def superseded(old: MemoryKey) -> bytes:
-    """Return what the entries of all that supersede a memory begin with."""
+    """Return the prefix of the entries of all that supersede a memory."""
     return b"U" + old
 
 
@@ -62,12 +62,12 @@ def superseded_by(old: MemoryKey, by: Amendment) -> bytes:
 
 
 def superseded_ranked(old: MemoryKey, *, is_by_author: bool) -> bytes:
-    """Return what those entries begin with that are of the memory's author, or not."""
+    """Return the prefix of those entries by the memory's author, or by others."""
     return superseded(old) + (b"\0" if is_by_author else b"\1")
 
 
 def supersedes(new: MemoryKey) -> bytes:
-    """Return what the entries of all that a memory supersedes begin with."""
+    """Return the prefix of the entries of all that a memory supersedes."""
     return b"P" + new
 
 
@@ -77,7 +77,7 @@ def item_of(place: bytes) -> bytes:
 
 
 def references_to(id: MemoryId) -> bytes:
-    """Return what the entries of all memories that refer to this id begin with."""
+    """Return the prefix of the entries of all memories that refer to this id."""
     return REFERENCES + id.bytes
 
 
@@ -87,12 +87,12 @@ def references(memory: Memory | MemoryHead) -> tuple[bytes, ...]:
 
 
 def places(of: bytes) -> bytes:
-    """Return where it lies how many places are taken."""
+    """Return the key of the number of places taken."""
     return b"E" + of
 
 
 def forgotten_ids(id: MemoryId) -> bytes:
-    """Return what the entries of all forgotten memories with this id begin with."""
+    """Return the prefix of the entries of all forgotten memories with this id."""
     return b"F" + id.bytes
 
 

@@ -43,12 +43,12 @@ class RocksAmendments:
         self._listing = listing
 
     async def put(self, amendment: Amendment, early: Sequence[Places], proposals_max: int) -> Kept:
-        """Keep an amendment, and do what it says; on return that is on disk.
+        """Keep an amendment and apply it; on return both are on disk.
 
-        Of a deleted memory nothing is left here, but for those bytes that say that it is deleted.
+        Nothing is left of a deleted memory here, except the bytes that record its deletion.
 
         Args:
-            amendment: Whoever made it may do so: that is not looked at here.
+            amendment: The amendment; its sender's right to make it is not checked here.
             early: The places it takes if the memory that it concerns is not here.
             proposals_max: How many may supersede one memory, besides those of its author.
 
@@ -72,7 +72,7 @@ class RocksAmendments:
             def current(place: bytes) -> bytes | None:
                 return written[place] if place in written else read(place)
 
-            # No quota holds here: to delete something is a way to use less.
+            # No quota applies here: deleting something is a way to use less.
             written |= item_changes(current, new=[_among_items(current, amendment)])
             return kept, written
 
@@ -91,7 +91,7 @@ class RocksAmendments:
         return places.is_deleted(self._database.get, memory)
 
     def deletions(self, id: MemoryId) -> tuple[Amendment, ...]:
-        """Return what has deleted memories with this id; damaged records are left out."""
+        """Return the deletions of memories with this id; damaged records are left out."""
         prefix = keys.memories_by_id(id)
         keys_of_id = (MemoryKey(it.removeprefix(prefix)) for it, _ in self._database.scan(prefix))
         found = filter(None, (self._database.get(places.deletion(key)) for key in keys_of_id))
@@ -100,13 +100,13 @@ class RocksAmendments:
         return tuple(self._readable([*items]))
 
     def superseding(self, old: MemoryKey) -> tuple[tuple[MemoryKey, Amendment], ...]:
-        """Return what is to take a memory's place, with who said so; its author's come first."""
+        """Return the replacements for a memory, with their amendments; its author's come first."""
         prefix = places.superseded(old)
         found = self._database.scan(prefix)
         return self._with_amendments([(places.item_of(place), key) for place, key in found])
 
     def superseded(self, new: MemoryKey) -> tuple[tuple[MemoryKey, Amendment], ...]:
-        """Return what a memory is to take the place of, with who said so."""
+        """Return the memories that this one is meant to replace, with the amendments."""
         found = self._database.scan(places.supersedes(new))
         return self._with_amendments([(places.item_of(place), key) for place, key in found])
 
@@ -117,7 +117,7 @@ class RocksAmendments:
         return tuple(MemoryKey(place.removeprefix(prefix)) for place, _ in found)
 
     async def forget(self, id: MemoryId, key: MemoryKey, at_ms: int) -> None:
-        """Remember that a memory is not to be shown here; on return that is on disk."""
+        """Stop showing a memory here; on return this is on disk."""
         changes = {places.forgotten(id, key): _MOMENT.pack(at_ms)}
         await self._database.commit(lambda _: (None, changes))
 
@@ -133,7 +133,7 @@ class RocksAmendments:
         return await self._database.commit(decide)
 
     def is_forgotten(self, id: MemoryId, key: MemoryKey) -> bool:
-        """Return whether a memory is not to be shown here."""
+        """Return whether a memory was forgotten here, so that it must not be shown."""
         return self._database.get(places.forgotten(id, key)) is not None
 
     def _delete(

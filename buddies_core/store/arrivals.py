@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _BYTES_MAX = 16 << 20
-"""How much content one call gives, so that a reader's memory stays bounded."""
+"""The most content that one call returns, so that a reader's memory stays bounded."""
 
 
 async def arrivals(

@@ -8,14 +8,14 @@ from buddies_core.store import keys
 from buddies_core.store.database import Changes, Read
 
 INLINE_BYTES_MAX = 4096
-"""What fits into a broadcast stays in its record."""
+"""A content that fits into a broadcast stays in its record."""
 
 VERSION_APART = 2
 """The version of a record without its content, for version 1 means that it is the whole."""
 VERSION_LEAN = 3
 """The version of a record that may lack what stands in its proof, or in its key."""
 _WORTH_IT_BYTES = 32
-"""Less is not looked for in a proof."""
+"""A shorter text is not looked for in a proof."""
 
 
 def split(content: str) -> tuple[str, int]:

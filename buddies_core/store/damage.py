@@ -1,4 +1,4 @@
-"""What is done about a store that the disk has damaged.
+"""Handles a store that the disk has damaged.
 
 RocksDB writes each commit to its log first. Read back at the next start, a log may end in the
 middle of a record: that commit was never acknowledged. Anything else that is wrong in it is damage,
@@ -44,7 +44,7 @@ def open_sound_or_salvaged(
 
 
 def warnings_about(path: Path) -> tuple[str, ...]:
-    """Return what is to be said of damage to the store in this directory, until it is deleted."""
+    """Return warnings about damage to the store in this directory, until the copies are deleted."""
     return tuple(
         f"part of what this machine keeps was damaged on disk and could not be read; found at the "
         f"start of {aside.name.partition(_ASIDE)[2]} (UTC). What other members have comes back by "

@@ -35,13 +35,13 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 Read: TypeAlias = Callable[[bytes], bytes | None]
 Changes: TypeAlias = Mapping[bytes, bytes | None]
-"""What a commit does to the map; None deletes."""
+"""The changes that a commit makes to the map; None deletes."""
 Decide: TypeAlias = Callable[[Read], tuple[T, Changes]]
 """Turns what is kept into a result and changes. Runs on the writer's thread, so nothing is between
 its reads and its changes."""
 
 _COMMITS_WAITING_MAX = 64
-"""Beyond it callers wait. A commit is one memory of 1 MiB at most, so a batch stays bounded too."""
+"""Further callers wait. A commit is one memory of 1 MiB at most, so a batch stays bounded too."""
 _ID = b"y"
 
 
@@ -55,7 +55,7 @@ class _Commit(Generic[T]):
     error: Exception | None = None
 
     def settle(self) -> None:
-        """Give the caller what has come of it, unless it has gone meanwhile."""
+        """Give the caller the outcome, unless it has gone meanwhile."""
         if self.done.done():
             return
         if self.error is not None:
@@ -119,12 +119,12 @@ class Database:
         self.id = id
 
     def warnings(self) -> tuple[str, ...]:
-        """Return what is to be said of damage."""
+        """Return warnings about damage."""
         unreadable = (self._unreadable,) if self._unreadable else ()
         return (*warnings_about(self._path), *unreadable)
 
     async def delete_all(self, prefixes: Iterable[bytes]) -> None:
-        """Delete all that lies under these prefixes, or nothing. On return that is on disk."""
+        """Delete all keys with these prefixes, or none. On return that is on disk."""
 
         def run() -> None:
             batch = WriteBatch(raw_mode=True)
@@ -189,7 +189,7 @@ class Database:
         return scan(self._rocks, self._failed, prefix, start, backwards, before)
 
     async def read(self, work: Callable[[], T]) -> T:
-        """Return what `work` returns, run on a thread for reading."""
+        """Run `work` on a reading thread, and return its result."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, work)
 
     async def view(self, work: Callable[[View], T]) -> T:

@@ -2,7 +2,7 @@
 
     invite := "a" · room id:32 · SHA-256 of the token:32 → InviteRecord
 
-The token itself is not kept: whoever reads the store can't come in by it.
+The token itself is not kept, so reading the store is not enough to join.
 """
 
 import logging
@@ -18,7 +18,7 @@ from buddies_core.store.database import Changes, Database, Read
 from buddies_core.store.records import VERSION, parse
 
 INVITES_MAX = 256
-"""To one room, of those that have not expired."""
+"""The most unexpired invites to one room."""
 
 INVITES = b"a"
 _log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class InviteRecord:
     expires_at_ms: int
     uses_left: int
     during: EpochId
-    """The epoch that it was made in, and ends with."""
+    """The epoch in which it was made, and with which it ends."""
     redeemed_by: tuple[EndpointId, ...] = ()
 
     def redeemed(self, endpoint: EndpointId, now_ms: int) -> "InviteRecord | None":
@@ -53,7 +53,7 @@ class InviteRecord:
         )
 
     def expired(self, now_ms: int) -> bool:
-        """Whether its time is over."""
+        """Return whether the invite has expired."""
         return now_ms >= self.expires_at_ms
 
 
@@ -72,7 +72,7 @@ class InviteStore(Protocol):
     async def redeem(
         self, room_id: RoomId, token_hash: bytes, endpoint: EndpointId, now_ms: int
     ) -> InviteRecord | None:
-        """Count a use, and return the invite as it is now; None if it lets this endpoint not in.
+        """Count a use and return the invite as it is now; None if the endpoint is not let in.
 
         On return the use is on disk, and an invite of n uses has let in at most n endpoints. None
         is for a token that is unknown, expired or used up. The same endpoint again costs no use.
@@ -96,7 +96,7 @@ class RocksInvites:
         assert 1 <= invite.uses_left <= INVITE_USES_MAX, "an invite has 1 to 64 uses"
 
         def decide(_: Read) -> tuple[bool, Changes]:
-            # What is damaged lets nobody in any more.
+            # A damaged invite admits nobody any more.
             others = list(self._kept(invite.room_id))
             over = [place for place, kept in others if kept is None or kept.expired(now_ms)]
             changes: dict[bytes, bytes | None] = dict.fromkeys(over)
@@ -113,7 +113,7 @@ class RocksInvites:
     async def redeem(
         self, room_id: RoomId, token_hash: bytes, endpoint: EndpointId, now_ms: int
     ) -> InviteRecord | None:
-        """Count a use, and return the invite as it is now; None if it lets this endpoint not in."""
+        """Count a use and return the invite as it is now; None if the endpoint is not let in."""
         place = _place(room_id, token_hash)
 
         def decide(read: Read) -> tuple[InviteRecord | None, Changes]:

@@ -1,4 +1,4 @@
-"""The records that the items of a room are of, for exports."""
+"""The records of a room's items, for exports."""
 
 from typing import TypeAlias
 

@@ -1,4 +1,4 @@
-"""The items of a room: what its members compare, kept beside the records that they are of.
+"""The items of a room, which its members compare, kept beside their records.
 
     item  := "I" · length:u16be · room · at_ms:u64be · id:32 → nothing
     by id := "J" · length:u16be · room · id:32               → place of the record
@@ -32,7 +32,7 @@ from buddies_core.wire.items import describe
 ITEMS, BY_ID, SETS = b"I", b"J", b"S"
 
 BLOCK = 512
-"""Items. Of shorter blocks there are more to add up, of longer ones more is read for a change."""
+"""Items in a block. Shorter blocks mean more sums to add, longer ones more to read per change."""
 _MODULUS = 1 << 256
 _SET = struct.Struct(">QQ")
 
@@ -74,7 +74,7 @@ class Kept:
     proof: bytes
     place: bytes
     size: int
-    """In bytes, with what lies apart of it."""
+    """The size in bytes, including content stored apart."""
 
 
 def item_changes(
@@ -126,12 +126,12 @@ def item_changes(
 
 
 def disk_bytes(read: Read, place: bytes) -> int:
-    """Return how much a record takes, with its content if that lies apart."""
+    """Return the bytes that a record takes, including content stored apart."""
     return len(read(place) or b"") + len(read(keys.content(place)) or b"")
 
 
 def size_of(changes: Changes, place: bytes) -> int:
-    """Return how much a record will take that these changes write."""
+    """Return the bytes that a record written by these changes will take."""
     return disk_bytes(changes.get, place)
 
 
@@ -181,7 +181,7 @@ class RocksItemSet:
         self._database = database
         self._prefix = _in_room(room)
         self._reading = Lock()
-        """Held by the one that makes sums."""
+        """Held while sums are being made."""
         self._lock = Lock()
         """Guards what follows, and is held for microseconds."""
         self._starts: list[Place] = [BEGIN]
@@ -349,7 +349,7 @@ def _add_up(items: Iterable[Item]) -> Fingerprint:
 class _Total(NamedTuple):
     items: int
     size: int
-    """In bytes."""
+    """The size in bytes."""
     ids: int
 
 

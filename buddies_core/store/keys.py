@@ -1,4 +1,4 @@
-"""Where each record lies. One database, one ordered key space, one letter in front of each kind.
+"""The key of each record. One database, one ordered key space, one letter in front of each kind.
 
     memory    := "m" · MemoryKey                      → MemoryRecord
     by id     := "i" · id:16 · MemoryKey              → nothing
@@ -59,17 +59,17 @@ _VERIFIED_KEY_BYTES = 1 + 32 + 16
 
 
 def memory(key: MemoryKey) -> bytes:
-    """Return where a memory lies."""
+    """Return the key of a memory's record."""
     return MEMORIES + key
 
 
 def memory_ids_beginning(beginning: bytes) -> bytes:
-    """Return what the by-id entries begin with of all memories whose ids begin so."""
+    """Return the prefix of the by-id entries of all memories whose ids begin this way."""
     return b"i" + beginning
 
 
 def memories_by_id(id: MemoryId) -> bytes:
-    """Return what the by-id entries of all memories with this id begin with."""
+    """Return the prefix of the by-id entries of all memories with this id."""
     return memory_ids_beginning(id.bytes)
 
 
@@ -99,7 +99,7 @@ def truncated(key: MemoryKey) -> bytes:
 
 
 def timeline(room: RoomName | None) -> bytes:
-    """Return what all entries of a room's timeline begin with; None is the one of all rooms."""
+    """Return the prefix of a room's timeline; None means the timeline of all rooms."""
     name = (room or "").encode()
     return b"t" + struct.pack(">H", len(name)) + name
 
@@ -120,17 +120,17 @@ def content(record: bytes) -> bytes:
 
 
 def room(name: RoomName) -> bytes:
-    """Return where a joined room lies."""
+    """Return the key of a joined room."""
     return ROOMS + name.encode()
 
 
 def presences(room_id: RoomId) -> bytes:
-    """Return what all presences of a room begin with."""
+    """Return the prefix of all presences of a room."""
     return PRESENCES + room_id
 
 
 def presence(room_id: RoomId, endpoint: EndpointId) -> bytes:
-    """Return where a member's latest presence lies."""
+    """Return the key of a member's latest presence."""
     return presences(room_id) + endpoint
 
 
@@ -140,27 +140,27 @@ def presence_mark(room_id: RoomId, endpoint: EndpointId) -> bytes:
 
 
 def binding(endpoint: EndpointId) -> bytes:
-    """Return where it lies who vouches for an endpoint."""
+    """Return the key of an endpoint's binding."""
     return BINDINGS + endpoint
 
 
 def watermark(name: bytes) -> bytes:
-    """Return where a high-water mark lies."""
+    """Return the key of a high-water mark."""
     return b"w" + name
 
 
 def task(id: TaskId) -> bytes:
-    """Return where a task lies that this node asked for."""
+    """Return the key of a task that this node asked for."""
     return TASKS + id.bytes
 
 
 def offer(id: TaskId) -> bytes:
-    """Return where a task lies that this node was asked to do."""
+    """Return the key of a task that this node was asked to do."""
     return OFFERS + id.bytes
 
 
 def revocation(label: str) -> bytes:
-    """Return where it lies that an identity's things are not shown."""
+    """Return the key of an identity's revocation."""
     return REVOCATIONS + label.encode()
 
 

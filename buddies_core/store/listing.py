@@ -38,7 +38,7 @@ _SPAN = struct.Struct(">QQ")
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What is to be found of an entry."""
+    """The properties by which an entry can be found."""
 
     sequence: int
     labels: tuple[str, ...]

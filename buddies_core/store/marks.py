@@ -36,7 +36,7 @@ class RocksMarks:
         await self._marks.commit(decide, synced=False)
 
     async def forget_watermark(self, name: bytes) -> None:
-        """Have no mark of this name; again is fine."""
+        """Delete the mark of this name; calling again does nothing."""
         await self._marks.commit(lambda _: (None, {keys.watermark(name): None}), synced=False)
 
 

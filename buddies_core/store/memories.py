@@ -73,7 +73,7 @@ def put_memory(
     try:
         kept = read_memory(read, memory.key)
         is_new = kept is None
-    except StoreError:  # What can't be read is replaced.
+    except StoreError:  # An unreadable record is replaced.
         kept, is_new = None, False
     if kept is not None and not prevails(memory, kept[1]):
         return False, {}
@@ -142,7 +142,7 @@ def totals(database: Database, read: Read) -> tuple[int, int]:
 
 
 def listed(sequence: int, memory: Memory | MemoryHead) -> Listed:
-    """Return what lists look for of a memory."""
+    """Return the properties by which lists find a memory."""
     return Listed(sequence, memory.labels, memory.at_s)
 
 

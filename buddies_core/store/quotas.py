@@ -18,7 +18,7 @@ AUTHORS = b"A"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quotas:
-    """In bytes."""
+    """Limits of disk use, in bytes."""
 
     room: int = 1 << 30
     author: int = 256 << 20

@@ -1,4 +1,4 @@
-"""What is on disk, as values and as versioned protobuf.
+"""The records on disk, as values and as versioned protobuf.
 
 Decoding raises ValueError for whatever it can't take; the store adds which record it was.
 """
@@ -31,14 +31,14 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoomRecord:
-    """A joined room, and whom to dial to get back into it."""
+    """A joined room, and the peers to dial to get back into it."""
 
     name: RoomName
     room_id: RoomId
     joined_at_ms: int
     bootstrap: tuple[PeerAddress, ...]
     private: PrivateState | None = None
-    """None of an open room."""
+    """None for an open room."""
     outdated: bool = False
     """Whether it is a private room of a version whose keys this one does not take."""
     history: KeptHistory = KeptHistory.ALL
@@ -60,7 +60,7 @@ class PresenceRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BindingRecord:
-    """Who was found to vouch for an endpoint."""
+    """The signer that was found to vouch for an endpoint."""
 
     endpoint: EndpointId
     signer: SignerIdentity
@@ -70,7 +70,7 @@ class BindingRecord:
 
 
 def encode_amendment(amendment: Amendment) -> bytes:
-    """Return the record of what was said about a memory."""
+    """Return the record of an amendment."""
     return pb.AmendmentRecord(
         version=VERSION,
         room=amendment.room,
@@ -216,7 +216,7 @@ def decode_presence(data: bytes) -> PresenceRecord:
 
 
 def encode_binding(binding: BindingRecord) -> bytes:
-    """Return the record of who vouches for an endpoint."""
+    """Return the record of an endpoint's binding."""
     record = pb.BindingRecord(
         version=VERSION,
         endpoint=binding.endpoint,
@@ -248,7 +248,7 @@ def decode_binding(data: bytes) -> BindingRecord:
 
 
 def encode_revocation(revocation: Revocation) -> bytes:
-    """Return the record of an identity whose things are not shown."""
+    """Return the record of a revocation."""
     return pb.RevocationRecord(
         version=VERSION,
         label=revocation.label,

@@ -165,7 +165,7 @@ class RocksStore(RocksMarks, RocksTasks):
         return self._database.was_damaged
 
     def warnings(self) -> tuple[str, ...]:
-        """Return what everybody should know of damage to it."""
+        """Return warnings about damage to the store."""
         return self._database.warnings()
 
     @property
@@ -174,7 +174,7 @@ class RocksStore(RocksMarks, RocksTasks):
         return self._items.complete
 
     async def read(self, work: Callable[[], T]) -> T:
-        """Return what `work` returns, run on a thread for reading."""
+        """Run `work` on a reading thread, and return its result."""
         return await self._database.read(work)
 
     async def put_memory(self, memory: Memory) -> bool:
@@ -284,11 +284,11 @@ class RocksStore(RocksMarks, RocksTasks):
 
     @property
     def id(self) -> bytes:
-        """This store's own, made at random with it."""
+        """The store's id, made at random with the store."""
         return self._database.id
 
     def key_at(self, sequence: int) -> MemoryKey | None:
-        """Return what arrived as the `sequence`-th, unless something has replaced it."""
+        """Return the key of the `sequence`-th arrival, unless something has replaced it."""
         key = self._database.get(keys.log(sequence))
         return None if key is None else MemoryKey(key)
 
@@ -354,18 +354,18 @@ class RocksStore(RocksMarks, RocksTasks):
         await self._database.commit(decide)
 
     async def put_binding(self, record: BindingRecord) -> None:
-        """Remember who vouches for an endpoint, in place of who did.
+        """Remember the signer of an endpoint, in place of the one before.
 
         It outlives this process, not the machine: it comes again with each presence.
         """
         await self._put(keys.binding(record.endpoint), encode_binding(record), synced=False)
 
     async def delete_binding(self, endpoint: EndpointId) -> None:
-        """Forget who vouches for an endpoint. This outlives this process, not the machine."""
+        """Forget the signer of an endpoint. This outlives this process, not the machine."""
         await self._put(keys.binding(endpoint), None, synced=False)
 
     def bindings(self) -> tuple[BindingRecord, ...]:
-        """Return who vouches for each endpoint; damaged records are left out."""
+        """Return the bindings of all endpoints; damaged records are left out."""
         return tuple(decoded(self._database.scan(keys.BINDINGS), decode_binding))
 
     async def put_revocation(self, revocation: Revocation) -> None:

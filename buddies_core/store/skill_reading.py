@@ -48,7 +48,7 @@ def read_skill_head(read: Read, key: SkillKey) -> tuple[int, SkillHead] | None:
 
 
 def listed_skill(sequence: int, skill: Skill | SkillHead) -> Listed:
-    """Return what lists look for of a skill."""
+    """Return the properties by which lists find a skill."""
     return Listed(sequence, skill.labels)
 
 

@@ -58,7 +58,7 @@ class SkillStore(Protocol):
 
     @property
     def id(self) -> bytes:
-        """The store's own, made at random with it."""
+        """The store's id, made at random with the store."""
 
     async def put_skill(self, skill: Skill, origin: Origin = UNKNOWN_ORIGIN) -> bool:
         """Keep a skill unless one that prevails has its key; return whether it is kept now.
@@ -101,16 +101,16 @@ class SkillStore(Protocol):
         """
 
     async def rank_successor(self, skill: SkillHead, origin: Origin) -> None:
-        """Take note that the publisher of a successor is better known than it was."""
+        """Note that the publisher of a successor is better known than before."""
 
     async def skills_since(self, sequence: int, limit: int) -> tuple[tuple[int, Skill], ...]:
-        """Return what arrived after `sequence`, in order; none only at the end."""
+        """Return what arrived after `sequence`, in order; empty only at the end."""
 
     async def heads_since(self, sequence: int, limit: int) -> tuple[tuple[int, SkillHead], ...]:
         """Return the heads of what arrived after `sequence`, in order; none only at the end."""
 
     def skill_key_at(self, sequence: int) -> SkillKey | None:
-        """Return what arrived as the `sequence`-th, unless something has replaced it."""
+        """Return the key of the `sequence`-th arrival, unless something has replaced it."""
 
     def last_skill_sequence(self) -> int:
         """Return the sequence of the latest arrival; 0 if there was none."""
@@ -166,7 +166,7 @@ class RocksSkills:
             )
             try:
                 kept = read_skill(read, skill.key)
-            except StoreError:  # What can't be read is replaced.
+            except StoreError:  # An unreadable record is replaced.
                 kept = None
             if kept is not None and not prevails(skill, kept[1]):
                 return False, forgotten
@@ -234,7 +234,7 @@ class RocksSkills:
         return tuple(SkillKey(it[-32:] + key[32:]) for it in succession.best_first(links))
 
     async def rank_successor(self, skill: SkillHead, origin: Origin) -> None:
-        """Take note that the publisher of a successor is better known than it was."""
+        """Note that the publisher of a successor is better known than before."""
 
         def decide(read: Read) -> tuple[None, Changes]:
             links = {place: read(place) for place in skill_keys.links_of(skill)}
@@ -247,7 +247,7 @@ class RocksSkills:
         await self._database.commit(decide, synced=False)
 
     async def skills_since(self, sequence: int, limit: int) -> tuple[tuple[int, Skill], ...]:
-        """Return what arrived after `sequence`, in order; none only at the end."""
+        """Return what arrived after `sequence`, in order; empty only at the end."""
         return await arrivals(
             self._database,
             skill_keys.LOG,
@@ -270,11 +270,11 @@ class RocksSkills:
 
     @property
     def id(self) -> bytes:
-        """The store's own, made at random with it."""
+        """The store's id, made at random with the store."""
         return self._database.id
 
     def skill_key_at(self, sequence: int) -> SkillKey | None:
-        """Return what arrived as the `sequence`-th, unless something has replaced it."""
+        """Return the key of the `sequence`-th arrival, unless something has replaced it."""
         key = self._database.get(skill_keys.log(sequence))
         return None if key is None else SkillKey(key)
 
@@ -341,7 +341,7 @@ class RocksSkills:
         return await self._database.commit(decide)
 
     def ballots(self, key: SkillKey) -> tuple[tuple[Vote, EndpointId | None], ...]:
-        """Return the votes on a skill, each with who brought it in; damaged ones are left out."""
+        """Return the votes on a skill, each with its neighbor; damaged ones are left out."""
         records = self._database.scan(skill_keys.VOTES + skill_keys.in_room(key))
         ballots = (read_vote(place, data) for place, data in records)
         return tuple(ballot for ballot in ballots if ballot is not None)

@@ -42,7 +42,7 @@ class LateResult:
     """Its beginning, if it is long."""
     why: str
     sha256: bytes
-    """Of the whole result."""
+    """SHA-256 of the whole result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ class TaskRecord:
 
 
 class OfferState(StrEnum):
-    """Where a task is, as the node sees it that was asked to do it."""
+    """The state of a task, as seen by the node that was asked to do it."""
 
     OFFERED = "offered"
     """It waits for an agent."""

@@ -25,7 +25,7 @@ from buddies_core.store.skill_records import decode_skill, decode_vote
 from buddies_core.store.task_records import decode_offer, decode_task
 
 RECORDS_AT_ONCE = 500
-"""Read before others get a turn."""
+"""How many records are read before other tasks get a turn."""
 
 
 class _Checks:
