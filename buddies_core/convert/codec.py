@@ -104,7 +104,8 @@ def _plan(kind: type, message: type[Message]) -> _Plan:
     """Return what to do with each field of these, and keep it for the next time."""
     origin = get_origin(kind) or kind
     arguments = dict(zip(getattr(origin, "__parameters__", ()), get_args(kind), strict=False))
-    hints = {field.name: get_type_hints(origin)[field.name] for field in fields(origin)}
+    hinted = get_type_hints(origin)
+    hints = {field.name: hinted[field.name] for field in fields(origin)}
     places = {place.name: place for place in _places(message)}
     if odd := sorted(hints.keys() ^ places.keys()):
         raise TypeError(
