@@ -31,8 +31,7 @@ ERRORS: dict[str, type[BuddiesError]] = {
 
 def reason_of(failed: aio.AioRpcError) -> str:
     """Return the reason that the daemon gave; empty if the status is gRPC's own."""
-    # It reads the metadata, the code and the details, which this error has as a call has them.
-    status = rpc_status.from_call(failed)  # type: ignore[arg-type]
+    status = rpc_status.from_call(failed)  # type: ignore[arg-type] # it has all that is read of a call
     for detail in status.details if status else ():
         info = ErrorInfo()
         if detail.Unpack(info) and info.domain == ERROR_DOMAIN:

@@ -43,7 +43,7 @@ class NetworkMode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binding:
-    """Who a node is, and which networks it uses."""
+    """A node's identity, and the networks that it uses."""
 
     secret_key: bytes
     mode: NetworkMode

@@ -100,7 +100,7 @@ async def test_a_person_is_not_told_how_many_tasks_wait(
 
 @pytest.mark.parametrize("gone", ["its process", "its socket"])
 async def test_that_a_daemon_has_ended_is_known_without_asking_it(gone: str, paths: Paths) -> None:
-    """Of one that was killed, threads that have not ended yet may keep the socket for a moment."""
+    """The last threads of a killed daemon may keep the socket open for a moment."""
     async with AsyncExitStack() as daemon, AsyncExitStack() as agent:
         process = await daemon.enter_async_context(a_process())
         node = await daemon.enter_async_context(fake_node(paths))

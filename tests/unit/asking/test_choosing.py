@@ -1,4 +1,4 @@
-"""Whom a search asks in a room of more members than it asks at once."""
+"""In a room of more members than one search asks, it chooses the members to ask."""
 
 import pytest
 
